@@ -1,0 +1,18 @@
+//! The pure part of the engine: fold a history, replay a workflow, decide, compute retries.
+//!
+//! This room knows no clock, no randomness, no network, no runtime: it is `no_std` with `alloc`,
+//! so that it cannot. Time and chance come in as values; what to do comes out as events.
+//!
+//! Read in this order: `context.rs` (what a workflow may ask for), `run.rs` (one run: facts in,
+//! decisions out, and the same again on replay), `fold.rs` (what follows from a history without
+//! its workflow), `definition.rs` (what a workflow is made known by), `retry.rs`.
+#![no_std]
+
+extern crate alloc;
+
+pub mod context;
+pub mod definition;
+pub mod fold;
+pub mod retry;
+pub mod run;
+mod shared;

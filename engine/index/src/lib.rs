@@ -1,0 +1,62 @@
+//! The rebuildable read model on disk: one line per run, for lists and search.
+//!
+//! Nothing here is true; the event log is. Whatever goes wrong with the files (deleted while in
+//! use, damaged, no room, no permission), the index begins anew, empty, and says so to each
+//! partition until its owner has cleared it and is filling it again. For the same reason it
+//! always begins empty: what an earlier process left is older than the log.
+//!
+//! Only this crate knows sled (`store`) and bincode (`codec`); where the files lie and who may
+//! use them is in `place`.
+
+mod codec;
+mod key;
+mod place;
+mod state;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use stead_runtime::ports::Index;
+use stead_schemas::ids::Partition;
+use stead_schemas::public::RunSummary;
+
+use crate::state::State;
+
+/// The index of one engine, in a directory of its own. All partitions of the engine share it.
+///
+/// Two processes never share a directory: the second to open `index` uses `index-1` beside it.
+#[derive(Debug)]
+pub struct EmbeddedIndex {
+    state: Mutex<State>,
+}
+
+impl EmbeddedIndex {
+    /// Opens the index in the directory `path`, made if it is not there, and empty at first.
+    /// Never fails: where no file can be written it lives in memory, and a warning says so.
+    #[must_use]
+    pub fn open(path: PathBuf) -> Self {
+        Self { state: Mutex::new(State::open(path)) }
+    }
+
+    /// A panic elsewhere may leave the state half way at worst; its files are checked anyway.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index for EmbeddedIndex {
+    fn put(&self, partition: Partition, lines: Vec<RunSummary>) -> bool {
+        self.state().put(partition, &lines)
+    }
+
+    fn list(&self, partition: Partition) -> Option<Vec<RunSummary>> {
+        self.state().list(partition)
+    }
+
+    fn clear(&self, partition: Partition) {
+        self.state().clear(partition);
+    }
+}

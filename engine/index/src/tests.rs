@@ -1,0 +1,315 @@
+//! The promises of an index, kept against everything that may happen to its files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use stead_runtime::ports::Index;
+use stead_schemas::ids::{EntityKey, Partition};
+use stead_schemas::owner::Owner;
+use stead_schemas::public::{RunState, RunSummary};
+use stead_schemas::time::Timestamp;
+use tempfile::TempDir;
+
+use crate::EmbeddedIndex;
+use crate::store::Store;
+use crate::{codec, key};
+
+const P0: Partition = Partition(0);
+const P1: Partition = Partition(1);
+const P256: Partition = Partition(256);
+
+/// An index that the partition has begun to fill, and the folder its directory `index` is in.
+fn open() -> (EmbeddedIndex, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let index = EmbeddedIndex::open(folder.path().join("index"));
+    index.clear(P0);
+    (index, folder)
+}
+
+fn line(name: &str, started: i64) -> RunSummary {
+    let owner = Owner::new("john").unwrap();
+    RunSummary {
+        run: EntityKey::of("workspace", &owner, name).run(1),
+        kind: "workspace".into(),
+        owner,
+        name: name.into(),
+        state: RunState::Running,
+        phase: "ready".into(),
+        waiting: String::new(),
+        started: Timestamp::from_millis(started),
+        updated: Timestamp::from_millis(started + 5),
+        transitions: 3,
+    }
+}
+
+/// The names that a partition lists, as text; `lost` if it lists nothing.
+fn names(index: &EmbeddedIndex, partition: Partition) -> String {
+    let Some(lines) = index.list(partition) else {
+        return "lost".into();
+    };
+    let names: Vec<_> = lines.into_iter().map(|line| line.name).collect();
+    names.join(" ")
+}
+
+/// The one file in which the index `root` keeps everything.
+fn file(root: &Path) -> PathBuf {
+    let mut rounds = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path().join("db"));
+    rounds.find(|path| path.exists()).unwrap()
+}
+
+/// Puts bytes where the line would be, behind the codec's back.
+fn smuggle(index: &EmbeddedIndex, line: &RunSummary, bytes: Vec<u8>) {
+    index.state().store.put(&[(key::key(P0, line), bytes)]).unwrap();
+}
+
+fn is_in_memory(index: &EmbeddedIndex) -> bool {
+    matches!(index.state().store, Store::Memory(_))
+}
+
+#[test]
+fn what_was_put_is_listed_oldest_first() {
+    let (index, _folder) = open();
+    let lines = [line("c", 300), line("before-1970", -1), line("a", 100), line("b", 255)];
+    assert!(index.put(P0, lines.to_vec()));
+    assert_eq!(names(&index, P0), "before-1970 a b c");
+    assert_eq!(index.list(P0).unwrap()[1], lines[2]);
+}
+
+#[test]
+fn a_newer_line_takes_the_place_of_the_older() {
+    let (index, _folder) = open();
+    let mut newer = line("a", 100);
+    newer.state = RunState::Failed;
+    newer.waiting = "proxmox.clone-vm (retrying): no room on any node".into();
+    index.put(P0, vec![line("a", 100)]);
+    index.put(P0, vec![newer.clone()]);
+    assert_eq!(index.list(P0), Some(vec![newer]));
+}
+
+#[test]
+fn thousands_of_lines_are_put_and_cleared() {
+    let (index, _folder) = open();
+    let lines: Vec<_> = (0..2_500).map(|n| line(&format!("w{n}"), n)).collect();
+    assert!(index.put(P0, lines.clone()));
+    assert_eq!(index.list(P0), Some(lines));
+    index.clear(P0);
+    assert_eq!(index.list(P0), Some(Vec::new()));
+}
+
+#[test]
+fn partitions_are_apart() {
+    let (index, _folder) = open();
+    index.clear(P1);
+    index.clear(P256);
+    index.put(P0, vec![line("zero", 1)]);
+    index.put(P1, vec![line("one", 1)]);
+    index.put(P256, vec![line("many", 1)]);
+    index.clear(P1);
+    assert_eq!(names(&index, P0), "zero");
+    assert_eq!(names(&index, P1), "");
+    assert_eq!(names(&index, P256), "many");
+}
+
+#[test]
+fn a_new_index_is_lost_until_it_is_cleared() {
+    let (index, _folder) = open();
+    assert!(!index.put(P1, vec![line("early", 1)]));
+    assert_eq!(names(&index, P1), "lost");
+    index.clear(P1);
+    assert!(index.put(P1, vec![line("a", 2)]));
+    assert_eq!(names(&index, P1), "a");
+}
+
+#[test]
+fn a_deleted_index_says_so_and_can_be_filled_again() {
+    let (index, folder) = open();
+    index.put(P0, vec![line("a", 1)]);
+    fs::remove_dir_all(folder.path().join("index")).unwrap();
+    assert_eq!(names(&index, P0), "lost");
+    assert!(!index.put(P0, vec![line("b", 2)]));
+    index.clear(P0);
+    assert!(index.put(P0, vec![line("a", 1), line("b", 2)]));
+    assert_eq!(names(&index, P0), "a b");
+    assert!(file(&folder.path().join("index")).exists());
+}
+
+#[test]
+fn a_put_notices_the_deletion_too() {
+    let (index, folder) = open();
+    fs::remove_dir_all(folder.path()).unwrap();
+    assert!(!index.put(P0, vec![line("a", 1)]));
+    assert_eq!(names(&index, P0), "lost");
+}
+
+#[test]
+fn every_partition_is_told_of_the_loss() {
+    let (index, folder) = open();
+    index.clear(P1);
+    index.put(P1, vec![line("one", 1)]);
+    fs::remove_dir_all(folder.path().join("index")).unwrap();
+    index.clear(P0);
+    assert_eq!(names(&index, P0), "");
+    assert!(!index.put(P1, vec![line("two", 2)]));
+    assert_eq!(names(&index, P1), "lost");
+    index.clear(P1);
+    assert_eq!(names(&index, P1), "");
+}
+
+#[test]
+fn the_one_file_missing_is_a_lost_index() {
+    let (index, folder) = open();
+    fs::remove_file(file(&folder.path().join("index"))).unwrap();
+    assert_eq!(names(&index, P0), "lost");
+    index.clear(P0);
+    assert!(index.put(P0, vec![line("a", 1)]));
+    assert_eq!(names(&index, P0), "a");
+}
+
+#[test]
+fn an_exchanged_file_is_a_lost_index() {
+    let (index, folder) = open();
+    index.put(P0, vec![line("a", 1)]);
+    let path = file(&folder.path().join("index"));
+    let copy = folder.path().join("copy");
+    fs::copy(&path, &copy).unwrap();
+    fs::rename(&copy, &path).unwrap();
+    assert_eq!(names(&index, P0), "lost");
+}
+
+#[test]
+fn a_damaged_value_is_a_lost_index() {
+    let (index, _folder) = open();
+    let mut bytes = codec::encode(&line("a", 1)).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    smuggle(&index, &line("a", 1), bytes);
+    assert_eq!(names(&index, P0), "lost");
+    index.clear(P0);
+    assert_eq!(names(&index, P0), "");
+}
+
+#[test]
+fn files_that_fail_again_and_again_are_given_up() {
+    let (index, _folder) = open();
+    for round in 1..=3 {
+        assert!(!is_in_memory(&index), "round {round}");
+        smuggle(&index, &line("a", 1), b"damaged".to_vec());
+        assert_eq!(names(&index, P0), "lost");
+        index.clear(P0);
+    }
+    assert!(is_in_memory(&index));
+    assert!(index.put(P0, vec![line("a", 1)]));
+    assert_eq!(names(&index, P0), "a");
+}
+
+#[test]
+fn deleting_an_index_any_number_of_times_is_no_failure() {
+    let (index, folder) = open();
+    for _ in 0..10 {
+        fs::remove_dir_all(folder.path().join("index")).unwrap();
+        assert_eq!(names(&index, P0), "lost");
+        index.clear(P0);
+    }
+    assert!(!is_in_memory(&index));
+}
+
+#[test]
+fn a_value_of_an_older_version_is_a_lost_index() {
+    let (index, _folder) = open();
+    let mut bytes = codec::encode(&line("a", 1)).unwrap();
+    bytes[0] -= 1;
+    smuggle(&index, &line("a", 1), bytes);
+    assert_eq!(names(&index, P0), "lost");
+}
+
+#[test]
+fn what_an_earlier_process_left_is_not_shown() {
+    let (index, folder) = open();
+    index.put(P0, vec![line("old", 1)]);
+    drop(index);
+    let index = EmbeddedIndex::open(folder.path().join("index"));
+    assert_eq!(names(&index, P0), "lost");
+    index.clear(P0);
+    index.put(P0, vec![line("new", 2)]);
+    assert_eq!(names(&index, P0), "new");
+    assert!(!folder.path().join("index-1").exists());
+}
+
+#[test]
+fn garbage_from_an_earlier_process_does_not_matter() {
+    let (index, folder) = open();
+    let root = folder.path().join("index");
+    drop(index);
+    fs::write(file(&root), b"this was a database").unwrap();
+    let index = EmbeddedIndex::open(root);
+    index.clear(P0);
+    assert!(index.put(P0, vec![line("a", 1)]));
+    assert!(!is_in_memory(&index));
+}
+
+#[test]
+fn only_what_is_ours_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let thesis = folder.path().join("2024").join("thesis.txt");
+    fs::create_dir(folder.path().join("2024")).unwrap();
+    fs::write(&thesis, b"years of work").unwrap();
+    let index = EmbeddedIndex::open(folder.path().to_owned());
+    fs::remove_file(file(folder.path())).unwrap();
+    assert_eq!(names(&index, P0), "lost");
+    drop(EmbeddedIndex::open(folder.path().to_owned()));
+    assert!(thesis.exists());
+}
+
+#[test]
+fn two_indexes_do_not_share_a_directory() {
+    let (first, folder) = open();
+    let second = EmbeddedIndex::open(folder.path().join("index"));
+    second.clear(P0);
+    first.put(P0, vec![line("first", 1)]);
+    second.put(P0, vec![line("second", 1)]);
+    assert_eq!(names(&first, P0), "first");
+    assert_eq!(names(&second, P0), "second");
+    assert!(file(&folder.path().join("index-1")).exists());
+}
+
+#[test]
+fn a_directory_taken_over_while_it_was_deleted_is_left_to_its_new_user() {
+    let (first, folder) = open();
+    fs::remove_dir_all(folder.path().join("index")).unwrap();
+    let second = EmbeddedIndex::open(folder.path().join("index"));
+    second.clear(P0);
+    assert_eq!(names(&first, P0), "lost");
+    assert!(file(&folder.path().join("index-1")).exists());
+    assert!(second.put(P0, vec![line("second", 1)]));
+    assert_eq!(names(&second, P0), "second");
+}
+
+#[test]
+fn where_no_directory_can_be_made_the_index_is_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, b"not a directory").unwrap();
+    let index = EmbeddedIndex::open(file.join("index"));
+    assert!(is_in_memory(&index));
+    assert_eq!(names(&index, P0), "lost");
+    index.clear(P0);
+    index.clear(P1);
+    assert!(index.put(P0, vec![line("b", 2), line("a", 1)]));
+    assert!(index.put(P1, vec![line("one", 1)]));
+    assert_eq!(names(&index, P0), "a b");
+    index.clear(P0);
+    assert_eq!(names(&index, P0), "");
+    assert_eq!(names(&index, P1), "one");
+}
+
+#[test]
+fn an_index_whose_directory_cannot_be_made_again_goes_on_in_memory() {
+    let (index, folder) = open();
+    let root = folder.path().join("index");
+    fs::remove_dir_all(&root).unwrap();
+    fs::write(&root, b"not a directory").unwrap();
+    assert_eq!(names(&index, P0), "lost");
+    assert!(is_in_memory(&index));
+    index.clear(P0);
+    assert!(index.put(P0, vec![line("a", 1)]));
+    assert_eq!(names(&index, P0), "a");
+}

@@ -1,0 +1,269 @@
+//! What the command line and the workers ask of engines.
+
+use std::time::Duration;
+
+use async_nats::{Request, RequestErrorKind};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use stead_runtime::inbound::{CancelReply, ListReply, QueryReply};
+use stead_runtime::ports::{EventLog, LogError, Recorded};
+use stead_runtime::worker::Engines;
+use stead_schemas::dispatch::{
+    Caller, CancelRun, CommandReply, OutsideAnswer, OutsideReply, RunQuery,
+};
+use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::owner::Owner;
+use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::subjects;
+use tokio::time::Instant;
+
+use crate::bus::json;
+use crate::jetstream;
+use crate::log::NatsLog;
+use crate::partition::SubscribeError;
+use crate::pause::Pause;
+use crate::platform::Platform;
+
+/// How long to look for an engine that owns a partition: longer than a lease lasts, so that one
+/// engine's end goes by unnoticed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+/// How long an API request may take: an engine's own patience, and the way there and back.
+const API_PATIENCE: Duration = Duration::from_secs(12);
+/// How long one request may take before it is sent again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// A client of a platform.
+#[derive(Clone)]
+pub struct SteadClient {
+    platform: Platform,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// No engine owns the partition, or none at all is running.
+    #[error("no engine answers for partition {partition}: {words}")]
+    NoOwner {
+        /// The partition.
+        partition: Partition,
+        /// What was seen last.
+        words: String,
+    },
+    /// No engine serves the API.
+    #[error("no engine answers: {words}")]
+    NoEngine {
+        /// What was seen last.
+        words: String,
+    },
+    /// The inbox did not take the command.
+    #[error("the inbox does not take the command: {words}")]
+    Inbox {
+        /// Why.
+        words: String,
+    },
+    /// The answer is of another build.
+    #[error("the answer cannot be read; are all builds the same? {words}")]
+    Unreadable {
+        /// Why.
+        words: String,
+    },
+}
+
+impl SteadClient {
+    /// A client of this platform.
+    #[must_use]
+    pub fn new(platform: &Platform) -> Self {
+        Self { platform: platform.clone() }
+    }
+
+    /// The platform.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Gives a command and waits until it is in the log or refused.
+    ///
+    /// # Errors
+    /// If no engine answers.
+    pub async fn command(
+        &self,
+        owner: &Owner,
+        kind: &str,
+        verb: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<CommandReply, ClientError> {
+        let request = Request::new().payload(json(fields)).timeout(Some(API_PATIENCE));
+        let subject = subjects::api(owner, kind, verb);
+        let sent = self.platform.connection.api.send_request(subject, request).await;
+        let message = sent.map_err(|error| ClientError::NoEngine { words: error.to_string() })?;
+        decode(&message.payload)
+    }
+
+    /// Leaves a command in the durable inbox; the result is its place there. What becomes of it
+    /// shows in the events.
+    ///
+    /// # Errors
+    /// If the inbox does not take it.
+    pub async fn publish_command(
+        &self,
+        owner: &Owner,
+        kind: &str,
+        verb: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<u64, ClientError> {
+        let subject = subjects::command(owner, kind, verb);
+        let client = &self.platform.connection.api;
+        jetstream::publish(client, &subject, async_nats::HeaderMap::new(), json(fields))
+            .await
+            .map_err(|error| ClientError::Inbox { words: error.to_string() })
+    }
+
+    /// All runs there are, partition by partition.
+    ///
+    /// # Errors
+    /// If a partition has no owner.
+    pub async fn list_all(&self) -> Result<Vec<RunSummary>, ClientError> {
+        let lists = self.platform.all_partitions().map(|partition| self.list(partition));
+        let mut all = Vec::new();
+        for list in futures_util::future::join_all(lists).await {
+            all.extend(list?);
+        }
+        Ok(all)
+    }
+
+    /// All runs of one partition.
+    ///
+    /// # Errors
+    /// If it has no owner.
+    pub async fn list(&self, partition: Partition) -> Result<ListReply, ClientError> {
+        self.ask(partition, "list", Bytes::new()).await
+    }
+
+    /// What a run shows of itself; nothing if there is none of that id.
+    ///
+    /// # Errors
+    /// If its partition has no owner.
+    pub async fn view(&self, run: &RunId) -> Result<QueryReply, ClientError> {
+        self.ask(self.home(run), "query", json(&RunQuery { run: run.clone() })).await
+    }
+
+    /// Asks a run to take back what it is doing.
+    ///
+    /// # Errors
+    /// If its partition has no owner.
+    pub async fn cancel(
+        &self,
+        run: &RunId,
+        why: &str,
+        by: Caller,
+    ) -> Result<CancelReply, ClientError> {
+        let request = CancelRun { run: run.clone(), by, why: why.to_string() };
+        self.ask(self.home(run), "cancel", json(&request)).await
+    }
+
+    /// A run's history, read from the log itself.
+    ///
+    /// # Errors
+    /// If the log cannot be read now.
+    pub async fn history(&self, run: &RunId) -> Result<Vec<Recorded>, LogError> {
+        NatsLog::new(&self.platform).read_run(run).await
+    }
+
+    /// What is published from now on, as subject and JSON. A message that is no JSON comes as
+    /// text.
+    ///
+    /// # Errors
+    /// If the connection is closed.
+    pub async fn watch(
+        &self,
+        filter: &str,
+    ) -> Result<impl Stream<Item = (String, Value)> + Send + Unpin + 'static, SubscribeError> {
+        let client = &self.platform.connection.api;
+        let failed = |words| SubscribeError { subject: filter.to_string(), words };
+        let messages = client
+            .subscribe(filter.to_string())
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        client.flush().await.map_err(|error| failed(error.to_string()))?;
+        Ok(messages.map(|message| (message.subject.to_string(), value(&message.payload))))
+    }
+
+    fn home(&self, run: &RunId) -> Partition {
+        run.partition(self.platform.partitions)
+    }
+
+    /// Asks the owner of a partition, again and again while there is none.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        partition: Partition,
+        what: &str,
+        body: Bytes,
+    ) -> Result<T, ClientError> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut pause = Pause::new();
+        loop {
+            let error = match self.ask_once(partition, what, body.clone()).await {
+                Ok(reply) => return decode(&reply),
+                Err(error) => error,
+            };
+            let lasting = matches!(
+                error.kind(),
+                RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject
+            );
+            if lasting || Instant::now() >= deadline {
+                return Err(ClientError::NoOwner { partition, words: error.to_string() });
+            }
+            pause.wait().await;
+        }
+    }
+
+    async fn ask_once(
+        &self,
+        partition: Partition,
+        what: &str,
+        body: Bytes,
+    ) -> Result<Bytes, async_nats::RequestError> {
+        let subject = subjects::partition_request(partition, what);
+        let request = Request::new().payload(body).timeout(Some(ANSWER_WITHIN));
+        let message = self.platform.connection.api.send_request(subject, request).await?;
+        Ok(message.payload)
+    }
+
+    /// Gives a command straight to the owner of its entity's partition.
+    pub(crate) async fn forward(
+        &self,
+        partition: Partition,
+        command: &impl Serialize,
+    ) -> CommandReply {
+        match self.ask(partition, "command", json(command)).await {
+            Ok(reply) => reply,
+            Err(error) => CommandReply::Unavailable { words: error.to_string() },
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Engines for SteadClient {
+    async fn view(&self, run: &RunId) -> Result<Option<RunView>, String> {
+        Self::view(self, run).await.map_err(|error| error.to_string())
+    }
+
+    async fn answer(&self, answer: OutsideAnswer) -> Result<OutsideReply, String> {
+        let partition = self.home(&answer.run);
+        self.ask(partition, "outside", json(&answer)).await.map_err(|error| error.to_string())
+    }
+}
+
+fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(payload)
+        .map_err(|error| ClientError::Unreadable { words: error.to_string() })
+}
+
+fn value(payload: &[u8]) -> Value {
+    serde_json::from_slice(payload)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(payload).into_owned()))
+}

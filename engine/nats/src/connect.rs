@@ -1,0 +1,250 @@
+//! The way to the server: several connections, so that a bulk read does not hold up an
+//! acknowledgement and a flood of steps does not hold up a lease.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream::{Context, ContextBuilder};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use tokio::time::Instant;
+
+use crate::pause::Pause;
+
+/// The oldest server whose promises the event log rests on: with fsync on every append, older
+/// ones can lose acknowledged messages when the power fails.
+pub const SERVER_MIN: (i64, i64, i64) = (2, 15, 1);
+/// How long one request to JetStream may take before its outcome counts as unknown.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// A connection that is silent this long is asked whether it lives; after three silences it is
+/// given up and made anew.
+const PING_EVERY: Duration = Duration::from_secs(10);
+/// Messages that may wait in one subscription before the client drops some.
+const SUBSCRIPTION_CAPACITY: usize = 128 * 1024;
+
+/// Where the server is and who we are.
+#[derive(Clone)]
+pub struct ConnectSettings {
+    /// One address, or several with commas between: `nats://127.0.0.1:4222`.
+    pub url: String,
+    /// What the server's own lists call us: `stead-engine`.
+    pub name: String,
+    /// How we prove who we are.
+    pub login: Login,
+    /// A file with the certificate authority that signed the server's certificate.
+    pub tls_ca: Option<PathBuf>,
+    /// What replies to us start with, where permissions ask for more than `_INBOX`.
+    pub inbox_prefix: Option<String>,
+    /// How long to try for the first connection. Later ones are tried for ever.
+    pub patience: Duration,
+}
+
+/// How we prove who we are.
+#[derive(Clone, Default)]
+pub enum Login {
+    /// Not at all, or by the address.
+    #[default]
+    None,
+    /// By a user name and a password.
+    Password {
+        /// The user.
+        user: String,
+        /// The password; it is never shown.
+        password: String,
+    },
+    /// By a credentials file.
+    Credentials(PathBuf),
+}
+
+impl ConnectSettings {
+    /// Settings without a login, for the server at `url`.
+    #[must_use]
+    pub fn new(url: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            name: name.into(),
+            login: Login::None,
+            tls_ca: None,
+            inbox_prefix: None,
+            patience: Duration::from_secs(5),
+        }
+    }
+
+    /// The addresses without the secrets they may hold.
+    fn shown_url(&self) -> String {
+        let shown = self.url.split(',').map(|url| match (url.split_once("://"), url.rsplit_once('@')) {
+            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+            (None, Some((_, host))) => host.to_string(),
+            _ => url.to_string(),
+        });
+        shown.collect::<Vec<_>>().join(",")
+    }
+}
+
+// By hand, so that no secret can reach a log.
+impl fmt::Debug for ConnectSettings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ConnectSettings")
+            .field("url", &self.shown_url())
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The address cannot be read.
+    #[error("`{url}` is not the address of a NATS server; one looks like nats://127.0.0.1:4222")]
+    Address {
+        /// The address without secrets.
+        url: String,
+    },
+    /// The credentials file cannot be read.
+    #[error("the credentials file {} cannot be read", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The server knows us not, or not with this password.
+    #[error("the NATS server at {url} refuses this login")]
+    Login {
+        /// The address without secrets.
+        url: String,
+    },
+    /// Nobody there.
+    #[error("no NATS server answers at {url}")]
+    Silent {
+        /// The address without secrets.
+        url: String,
+        /// What went wrong last.
+        source: async_nats::ConnectError,
+    },
+    /// The server may lose what it has acknowledged.
+    #[error("the NATS server at {url} is version {found}; stead needs 2.15.1 or newer, because older ones can lose acknowledged events")]
+    TooOld {
+        /// The address without secrets.
+        url: String,
+        /// The version it says it is.
+        found: String,
+    },
+}
+
+/// Open connections to the server. Cheap to clone; they reconnect by themselves, for ever.
+#[derive(Clone)]
+pub struct Connection {
+    /// For appends alone: their acknowledgements wait behind nothing.
+    pub(crate) log: Client,
+    /// For steps and answers. A request that nobody listens to comes back only to the connection
+    /// that sent it, so the partition's inbox must be on this one too.
+    pub(crate) bus: Client,
+    /// For all the rest.
+    pub(crate) api: Client,
+    /// JetStream, through `api`.
+    pub(crate) js: Context,
+}
+
+impl Connection {
+    /// Waits until everything sent so far has reached the server.
+    pub async fn flush(&self) {
+        for client in [&self.log, &self.bus, &self.api] {
+            if let Err(error) = client.flush().await {
+                tracing::debug!(%error, "could not flush a connection");
+            }
+        }
+    }
+}
+
+/// Connects, and makes sure that the server can keep what it promises.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn connect(settings: &ConnectSettings) -> Result<Connection, ConnectError> {
+    let log = connect_one(settings, "log").await?;
+    let bus = connect_one(settings, "bus").await?;
+    let api = connect_one(settings, "api").await?;
+    if !log.is_server_compatible(SERVER_MIN.0, SERVER_MIN.1, SERVER_MIN.2) {
+        let found = log.server_info().version;
+        return Err(ConnectError::TooOld { url: settings.shown_url(), found });
+    }
+    let js = ContextBuilder::new().timeout(ANSWER_WITHIN).build(api.clone());
+    Ok(Connection { log, bus, api, js })
+}
+
+async fn connect_one(settings: &ConnectSettings, what: &str) -> Result<Client, ConnectError> {
+    use async_nats::ConnectErrorKind::{Authentication, AuthorizationViolation, ServerParse};
+
+    let deadline = Instant::now() + settings.patience;
+    let addresses = addresses(settings)?;
+    let mut pause = Pause::new();
+    loop {
+        let error = match options(settings, what).await?.connect(&addresses[..]).await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        let url = settings.shown_url();
+        match error.kind() {
+            Authentication | AuthorizationViolation => return Err(ConnectError::Login { url }),
+            ServerParse => return Err(ConnectError::Address { url }),
+            _ if Instant::now() >= deadline => {
+                return Err(ConnectError::Silent { url, source: error });
+            }
+            _ => pause.wait().await,
+        }
+    }
+}
+
+fn addresses(settings: &ConnectSettings) -> Result<Vec<ServerAddr>, ConnectError> {
+    let parsed: Result<Vec<ServerAddr>, _> =
+        settings.url.split(',').map(|url| url.trim().parse()).collect();
+    parsed.map_err(|_| ConnectError::Address { url: settings.shown_url() })
+}
+
+async fn options(settings: &ConnectSettings, what: &str) -> Result<ConnectOptions, ConnectError> {
+    let mut options = ConnectOptions::new()
+        .name(format!("{}/{what}", settings.name))
+        .ping_interval(PING_EVERY)
+        .max_reconnects(None)
+        .reconnect_delay_callback(reconnect_delay)
+        .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        .event_callback(|event| std::future::ready(tell(&event)));
+    if let Some(prefix) = &settings.inbox_prefix {
+        options = options.custom_inbox_prefix(prefix);
+    }
+    if let Some(ca) = &settings.tls_ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    match &settings.login {
+        Login::None => Ok(options),
+        Login::Password { user, password } => {
+            Ok(options.user_and_password(user.clone(), password.clone()))
+        }
+        Login::Credentials(path) => options
+            .credentials_file(path)
+            .await
+            .map_err(|source| ConnectError::Credentials { path: path.clone(), source }),
+    }
+}
+
+/// Soon at first, since a server usually comes back at once, then every two seconds.
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(7);
+    Duration::from_millis(20 * 2_u64.pow(doublings)).min(Duration::from_secs(2))
+}
+
+fn tell(event: &Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to the NATS server"),
+        Event::Disconnected => tracing::warn!("lost the connection to the NATS server"),
+        Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
+        Event::Draining | Event::Closed => tracing::debug!("a NATS connection is closed"),
+        Event::SlowConsumer(subscription) => {
+            metrics::counter!("stead_nats_slow_consumer_total").increment(1);
+            tracing::warn!(subscription, "messages come faster than we read them; some are dropped");
+        }
+        Event::ServerError(error) => tracing::warn!(%error, "the NATS server complains"),
+        Event::ClientError(error) => tracing::warn!(%error, "the NATS connection has trouble"),
+    }
+}

@@ -1,0 +1,166 @@
+//! The service interface: every public verb is an endpoint of the NATS service `stead`, so that
+//! `nats micro info stead` shows what can be asked, with the schema of each command.
+//!
+//! Every request is answered: what no endpoint serves is refused by one subscription to all of
+//! `stead.api.>`.
+
+mod asked;
+mod replies;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_nats::service::endpoint::Endpoint;
+use async_nats::service::{Request, Service, ServiceExt};
+use async_nats::{Message, Subscriber};
+use futures_util::StreamExt;
+use futures_util::stream::select_all;
+use stead_schemas::subjects::API_SUBJECTS;
+use tokio::sync::Semaphore;
+
+use super::read::Catalogue;
+use super::{Shutdown, shut};
+use crate::client::SteadClient;
+use crate::connect::Connection;
+use crate::platform::Platform;
+use asked::Asked;
+use replies::Reply;
+
+/// The name of the service.
+const SERVICE: &str = "stead";
+/// What it is.
+const ABOUT: &str = "Durable workflows for development workspaces";
+/// Each request goes to one engine.
+const GROUP: &str = "engines";
+/// A group of its own: in the same one, the server would give a request either to its endpoint
+/// or to the catch-all.
+const CATCH_ALL_GROUP: &str = "engines-catch-all";
+/// Requests that one engine works on at a time.
+const IN_FLIGHT_MAX: usize = 1024;
+
+/// The service cannot be offered.
+#[derive(Debug, thiserror::Error)]
+#[error("the service interface cannot be opened: {0}")]
+pub struct ApiError(pub String);
+
+/// What each request needs.
+pub(super) struct Counter {
+    pub(super) client: SteadClient,
+    pub(super) catalogue: Arc<Catalogue>,
+    places: Arc<Semaphore>,
+}
+
+/// Serves the public verbs until `shutdown` says so.
+///
+/// # Errors
+/// If the service cannot be offered at all.
+pub async fn run_api(
+    connection: &Connection,
+    platform: &Platform,
+    catalogue: Arc<Catalogue>,
+    version: &str,
+    mut shutdown: Shutdown,
+) -> Result<(), ApiError> {
+    let platform = Platform { connection: connection.clone(), ..platform.clone() };
+    let (service, endpoints) = offer(connection, &catalogue, version).await?;
+    let strays = connection.api.queue_subscribe(API_SUBJECTS, CATCH_ALL_GROUP.into()).await;
+    let strays = strays.map_err(|error| ApiError(error.to_string()))?;
+    let counter = Arc::new(Counter {
+        client: SteadClient::new(&platform),
+        catalogue,
+        places: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+    });
+    tokio::select! {
+        () = serve(&counter, endpoints) => {}
+        () = refuse_strays(connection, &counter, strays) => {}
+        () = shut(&mut shutdown) => {}
+    }
+    service.stop().await.map_err(|error| ApiError(error.to_string()))
+}
+
+async fn offer(
+    connection: &Connection,
+    catalogue: &Catalogue,
+    version: &str,
+) -> Result<(Service, Vec<Endpoint>), ApiError> {
+    let service = connection
+        .api
+        .service_builder()
+        .description(ABOUT)
+        .queue_group(GROUP)
+        .start(SERVICE, version)
+        .await
+        .map_err(|error| ApiError(error.to_string()))?;
+    let mut endpoints = Vec::new();
+    for verb in asked::endpoints(catalogue) {
+        let metadata = HashMap::from([
+            ("about".to_string(), verb.about.clone()),
+            ("schema".to_string(), verb.schema.clone()),
+        ]);
+        let endpoint = service
+            .endpoint_builder()
+            .name(format!("{}-{}", verb.kind, verb.verb))
+            .metadata(metadata)
+            .add(format!("stead.api.*.{}.{}", verb.kind, verb.verb))
+            .await
+            .map_err(|error| ApiError(error.to_string()))?;
+        endpoints.push(endpoint);
+    }
+    Ok((service, endpoints))
+}
+
+async fn serve(counter: &Arc<Counter>, endpoints: Vec<Endpoint>) {
+    let mut requests = select_all(endpoints);
+    while let Some(request) = requests.next().await {
+        let Ok(permit) = Arc::clone(&counter.places).acquire_owned().await else { return };
+        let counter = Arc::clone(counter);
+        tokio::spawn(async move {
+            let reply = counter.answer(&request.message).await;
+            respond(&request, reply).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn respond(request: &Request, reply: Reply) {
+    if request.message.reply.is_none() {
+        return;
+    }
+    let sent = request.respond_with_headers(Ok(reply.body), reply.headers).await;
+    if let Err(error) = sent {
+        tracing::debug!(%error, "a reply cannot be sent");
+    }
+}
+
+/// Answers what no endpoint serves, so that nobody waits in vain.
+async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: Subscriber) {
+    while let Some(message) = strays.next().await {
+        let Some(refusal) = asked::stray(&counter.catalogue, &message.subject) else { continue };
+        let Some(to) = message.reply else { continue };
+        let reply = Reply::refused(&refusal);
+        let sent = connection.api.publish_with_headers(to, reply.headers, reply.body).await;
+        if let Err(error) = sent {
+            tracing::debug!(%error, "a refusal cannot be sent");
+        }
+    }
+}
+
+impl Counter {
+    async fn answer(&self, message: &Message) -> Reply {
+        match asked::read(&self.catalogue, &message.subject, &message.payload) {
+            Ok(asked) => self.carry_out(asked).await,
+            Err(refusal) => Reply::refused(&refusal),
+        }
+    }
+
+    async fn carry_out(&self, asked: Asked) -> Reply {
+        match asked {
+            Asked::Order(order) => Reply::command(&self.order(order).await),
+            Asked::List { owner, kind } => self.list(&owner, &kind).await,
+            Asked::ShowEntity { owner, kind, name } => {
+                self.show_entity(&owner, &kind, &name).await
+            }
+            Asked::ShowRun { owner, run } => self.show_run(&owner, &run).await,
+        }
+    }
+}

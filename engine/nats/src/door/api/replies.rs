@@ -1,0 +1,129 @@
+//! What the service interface answers. The body always says it all; the headers are for tools
+//! that know NATS services.
+
+use async_nats::HeaderMap;
+use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
+use bytes::Bytes;
+use serde::Serialize;
+use stead_schemas::dispatch::{Caller, CommandReply};
+use stead_schemas::ids::{EntityKey, RunId};
+use stead_schemas::owner::Owner;
+use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::refusal::Refusal;
+use uuid::Uuid;
+
+use super::Counter;
+use crate::bus::json;
+use crate::client::ClientError;
+use crate::door::read::Order;
+use crate::door::{cancel, forward, no_such_run};
+
+/// The code of a refusal: asking the same again is of no use.
+const REFUSED: &str = "400";
+/// The code of "not now": asking the same again may help.
+const UNAVAILABLE: &str = "503";
+
+/// A body and what tools read.
+pub(super) struct Reply {
+    pub(super) body: Bytes,
+    pub(super) headers: HeaderMap,
+}
+
+#[derive(Serialize)]
+struct RunsReply {
+    runs: Vec<RunSummary>,
+}
+
+#[derive(Serialize)]
+struct RunReply {
+    run: RunView,
+}
+
+impl Reply {
+    fn good(body: &impl Serialize) -> Self {
+        Self { body: json(body), headers: HeaderMap::new() }
+    }
+
+    fn bad(reply: &CommandReply, code: &str, words: &str) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_SERVICE_ERROR, one_line(words));
+        headers.insert(NATS_SERVICE_ERROR_CODE, code);
+        Self { body: json(reply), headers }
+    }
+
+    /// The reply to a command.
+    pub(super) fn command(reply: &CommandReply) -> Self {
+        match reply {
+            CommandReply::Accepted(_) => Self::good(reply),
+            CommandReply::Refused(refusal) => Self::bad(reply, REFUSED, &refusal.to_string()),
+            CommandReply::Unavailable { words } => Self::bad(reply, UNAVAILABLE, words),
+        }
+    }
+
+    /// The reply to what is refused.
+    pub(super) fn refused(refusal: &Refusal) -> Self {
+        Self::command(&CommandReply::Refused(refusal.clone()))
+    }
+
+    fn unavailable(error: &ClientError) -> Self {
+        Self::command(&CommandReply::Unavailable { words: error.to_string() })
+    }
+}
+
+/// A header holds one line; a refusal may quote what was sent.
+fn one_line(words: &str) -> String {
+    words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+impl Counter {
+    pub(super) async fn order(&self, order: Order) -> CommandReply {
+        let new_id = || Uuid::now_v7().to_string();
+        match order {
+            Order::Entity(order) => {
+                let id = order.id.clone().unwrap_or_else(new_id);
+                forward(&self.client, order, id, Caller::Api).await
+            }
+            Order::Cancel(owner, order) => {
+                let id = order.id.clone().unwrap_or_else(new_id);
+                cancel(&self.client, &owner, order, id, Caller::Api).await
+            }
+        }
+    }
+
+    pub(super) async fn list(&self, owner: &Owner, kind: &str) -> Reply {
+        match self.client.list_all().await {
+            Ok(mut runs) => {
+                runs.retain(|run| run.owner == *owner && run.kind == kind);
+                runs.sort_by(|one, other| one.started.cmp(&other.started));
+                Reply::good(&RunsReply { runs })
+            }
+            Err(error) => Reply::unavailable(&error),
+        }
+    }
+
+    pub(super) async fn show_entity(&self, owner: &Owner, kind: &str, name: &str) -> Reply {
+        let key = EntityKey::of(kind, owner, name);
+        let partition = key.partition(self.client.platform().partitions);
+        let runs = match self.client.list(partition).await {
+            Ok(runs) => runs,
+            Err(error) => return Reply::unavailable(&error),
+        };
+        let lives = runs.into_iter().map(|line| line.run).filter(|run| run.key() == key);
+        match lives.max_by_key(RunId::life) {
+            Some(run) => self.show_run(owner, &run).await,
+            None => {
+                let words = format!("`{owner}` has no {kind} `{name}`");
+                Reply::refused(&Refusal::new("entity.unknown", words).field("name"))
+            }
+        }
+    }
+
+    pub(super) async fn show_run(&self, owner: &Owner, run: &RunId) -> Reply {
+        match self.client.view(run).await {
+            Ok(Some(run)) if run.summary.owner == *owner => Reply::good(&RunReply { run }),
+            // Whether another owner has such a run is nobody's business.
+            Ok(_) => Reply::refused(&no_such_run(owner)),
+            Err(error) => Reply::unavailable(&error),
+        }
+    }
+}

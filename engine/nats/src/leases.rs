@@ -1,0 +1,221 @@
+//! Leases: messages with an end, written by compare-and-set.
+//!
+//! The client library's key-value helpers lose the end of a message on every update, so the
+//! publishes are made by hand. The stream may be deleted while everything runs: it is made anew
+//! by whoever needs it first.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_nats::HeaderMap;
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL};
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use stead_runtime::ports::{LeaseError, Leases};
+use stead_schemas::ids::Partition;
+use stead_schemas::owner::encode_token;
+use stead_schemas::subjects::LEASE_BUCKET;
+
+use crate::bus::json;
+use crate::jetstream::{self, NotAcked, Unread};
+use crate::platform::{Platform, ensure_leases};
+
+/// How long a lease lasts, in whole seconds: the server knows no shorter unit.
+pub const LEASE_SECONDS: u64 = 3;
+
+/// The leases on JetStream.
+pub struct NatsLeases {
+    platform: Platform,
+    /// Who holds what through us and the sequence of each lease, to renew it without asking.
+    held: Mutex<HashMap<(Partition, String), u64>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Holder {
+    engine: String,
+}
+
+/// What a subject says now.
+struct Standing {
+    seq: u64,
+    holder: Option<Holder>,
+}
+
+impl NatsLeases {
+    /// The leases of a platform.
+    #[must_use]
+    pub fn new(platform: &Platform) -> Self {
+        Self { platform: platform.clone(), held: Mutex::default() }
+    }
+
+    /// Writes a lease if `expected` is the subject's last message. Returns its sequence, or
+    /// nothing if somebody else has the lease.
+    async fn write(
+        &self,
+        subject: &str,
+        engine: &str,
+        expected: Option<u64>,
+    ) -> Result<Option<u64>, LeaseError> {
+        match self.publish(subject, engine, expected).await {
+            Err(NotAcked::NoStream) => {
+                self.make_stream().await?;
+                let again = self.publish(subject, engine, expected.map(|_| 0)).await;
+                self.settle(subject, engine, again).await
+            }
+            outcome => self.settle(subject, engine, outcome).await,
+        }
+    }
+
+    async fn publish(
+        &self,
+        subject: &str,
+        engine: &str,
+        expected: Option<u64>,
+    ) -> Result<u64, NotAcked> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_MESSAGE_TTL, LEASE_SECONDS.to_string());
+        if let Some(expected) = expected {
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        }
+        let payload = json(&Holder { engine: engine.to_string() });
+        jetstream::publish(&self.platform.connection.api, subject, headers, payload).await
+    }
+
+    /// A lost acknowledgement may have been that of a lease won: the subject says whose it is.
+    async fn settle(
+        &self,
+        subject: &str,
+        engine: &str,
+        outcome: Result<u64, NotAcked>,
+    ) -> Result<Option<u64>, LeaseError> {
+        match outcome {
+            Ok(seq) => Ok(Some(seq)),
+            Err(NotAcked::WrongLast | NotAcked::Unknown(_)) => {
+                let standing = self.read(subject).await?;
+                Ok(standing.filter(|standing| is_held_by(standing, engine)).map(|ours| ours.seq))
+            }
+            Err(error) => Err(LeaseError(error.to_string())),
+        }
+    }
+
+    async fn read(&self, subject: &str) -> Result<Option<Standing>, LeaseError> {
+        let js = &self.platform.connection.js;
+        match jetstream::last_message(js, LEASE_BUCKET, subject).await {
+            Ok(message) => Ok(message.map(|message| Standing {
+                seq: message.sequence,
+                holder: serde_json::from_slice(&message.payload).ok(),
+            })),
+            Err(Unread::NoStream(_)) => Ok(None),
+            Err(Unread::Other(words)) => Err(LeaseError(words)),
+        }
+    }
+
+    /// Takes back the message at `subject` if it is the engine's own.
+    async fn take_back(&self, subject: &str, engine: &str) -> Result<(), LeaseError> {
+        let Some(standing) = self.read(subject).await? else { return Ok(()) };
+        if !is_held_by(&standing, engine) {
+            return Ok(());
+        }
+        let js = &self.platform.connection.js;
+        let stream = js
+            .get_stream_no_info(LEASE_BUCKET)
+            .await
+            .map_err(|error| LeaseError(error.to_string()))?;
+        // It may have ended in this moment; then there is nothing to take back.
+        if let Err(error) = stream.delete_message(standing.seq).await {
+            tracing::debug!(subject, %error, "a lease has ended before it was given back");
+        }
+        Ok(())
+    }
+
+    async fn count_engines(&self) -> Result<usize, LeaseError> {
+        let js = &self.platform.connection.js;
+        let stream = js
+            .get_stream_no_info(LEASE_BUCKET)
+            .await
+            .map_err(|error| LeaseError(error.to_string()))?;
+        let subjects = stream
+            .info_with_subjects(engine_subject("*"))
+            .await
+            .map_err(|error| LeaseError(error.to_string()))?;
+        Ok(subjects.count().await)
+    }
+
+    async fn make_stream(&self) -> Result<(), LeaseError> {
+        tracing::warn!("the stream of leases is missing; making it anew");
+        ensure_leases(&self.platform).await.map_err(|error| LeaseError(error.to_string()))
+    }
+
+    fn remember(&self, partition: Partition, engine: &str, seq: Option<u64>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (partition, engine.to_string());
+        match seq {
+            Some(seq) => held.insert(key, seq),
+            None => held.remove(&key),
+        };
+    }
+
+    fn remembered(&self, partition: Partition, engine: &str) -> Option<u64> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.get(&(partition, engine.to_string())).copied()
+    }
+
+    /// Renews a lease whose last sequence is not the one we remember.
+    async fn renew_as_found(&self, subject: &str, engine: &str) -> Result<Option<u64>, LeaseError> {
+        match self.read(subject).await? {
+            Some(standing) if is_held_by(&standing, engine) => {
+                self.write(subject, engine, Some(standing.seq)).await
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn is_held_by(standing: &Standing, engine: &str) -> bool {
+    standing.holder.as_ref().is_some_and(|holder| holder.engine == engine)
+}
+
+fn partition_subject(partition: Partition) -> String {
+    format!("stead.lease.p.{partition}")
+}
+
+fn engine_subject(token: &str) -> String {
+    format!("stead.lease.engine.{token}")
+}
+
+#[async_trait]
+impl Leases for NatsLeases {
+    async fn present(&self, engine: &str) -> Result<usize, LeaseError> {
+        self.write(&engine_subject(&encode_token(engine)), engine, None).await?;
+        self.count_engines().await
+    }
+
+    async fn acquire(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
+        let seq = self.write(&partition_subject(partition), engine, Some(0)).await?;
+        self.remember(partition, engine, seq);
+        Ok(seq.is_some())
+    }
+
+    async fn renew(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
+        let subject = partition_subject(partition);
+        let seq = match self.remembered(partition, engine) {
+            Some(seq) => match self.publish(&subject, engine, Some(seq)).await {
+                Ok(seq) => Some(seq),
+                Err(_) => self.renew_as_found(&subject, engine).await?,
+            },
+            None => self.renew_as_found(&subject, engine).await?,
+        };
+        self.remember(partition, engine, seq);
+        Ok(seq.is_some())
+    }
+
+    async fn release(&self, partition: Partition, engine: &str) -> Result<(), LeaseError> {
+        self.remember(partition, engine, None);
+        self.take_back(&partition_subject(partition), engine).await
+    }
+
+    async fn leave(&self, engine: &str) -> Result<(), LeaseError> {
+        self.take_back(&engine_subject(&encode_token(engine)), engine).await
+    }
+}

@@ -1,0 +1,227 @@
+//! Bulk reading: pages of the log by batched direct gets.
+//!
+//! No consumer is made, so none can leak. A follower may answer and may be behind; therefore the
+//! leader says first how far to read, and a page that ends early is asked for again. Nothing is
+//! ever deleted from a log, so that a missing sequence is a damaged log and not a detail.
+
+use std::time::Duration;
+
+use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT};
+use async_nats::jetstream::context::Context;
+use async_nats::{Client, Message, StatusCode, Subscriber};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use stead_runtime::ports::{LogError, Recorded};
+use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::subjects;
+use tokio::time::{Instant, timeout_at};
+
+use crate::connect::ANSWER_WITHIN;
+use crate::jetstream;
+use crate::pause::Pause;
+use crate::platform::Platform;
+
+/// Messages in one page.
+const PAGE_MESSAGES: usize = 1000;
+/// Bytes in one page; a page holds at least one message.
+const PAGE_BYTES: usize = 4 << 20;
+/// How long to wait for followers to catch up and servers to come back.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The status of a page's last message.
+const END_OF_PAGE: u16 = 204;
+
+#[derive(Serialize)]
+struct PageRequest<'a> {
+    seq: u64,
+    next_by_subj: &'a str,
+    batch: usize,
+    max_bytes: usize,
+}
+
+/// A reader of one stream, from one sequence to another.
+struct Pages {
+    client: Client,
+    stream: String,
+    filter: String,
+    next: u64,
+    until: u64,
+    gapless: bool,
+}
+
+/// One message as it lies in the stream.
+struct Stored {
+    seq: u64,
+    subject: String,
+    bytes: Vec<u8>,
+}
+
+/// Everything in a partition up to now.
+pub(super) async fn partition(
+    platform: &Platform,
+    partition: Partition,
+) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError> {
+    let stream = platform.log_stream(partition);
+    let (first, last) = bounds(&platform.connection.js, &stream).await?;
+    let pages = Pages {
+        client: platform.connection.api.clone(),
+        filter: subjects::log_stream_subjects(platform.epoch, partition),
+        stream,
+        next: first,
+        until: last,
+        gapless: true,
+    };
+    let pages = stream::try_unfold(pages, |mut pages| async move {
+        let page = pages.read().await?;
+        Ok::<_, LogError>((!page.is_empty()).then_some((page, pages)))
+    });
+    let messages = pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten();
+    Ok(messages.try_filter_map(|stored| std::future::ready(Ok(recorded(stored)))).boxed())
+}
+
+/// Everything of one run up to now.
+pub(super) async fn run(platform: &Platform, run: &RunId) -> Result<Vec<Recorded>, LogError> {
+    let partition = run.partition(platform.partitions);
+    let stream = platform.log_stream(partition);
+    let filter = subjects::log(platform.epoch, partition, run);
+    let last = jetstream::last_message(&platform.connection.js, &stream, &filter)
+        .await
+        .map_err(|error| LogError(error.to_string()))?;
+    let Some(last) = last else { return Ok(Vec::new()) };
+    let client = platform.connection.api.clone();
+    let until = last.sequence;
+    let mut pages = Pages { client, stream, filter, next: 1, until, gapless: false };
+    let mut history = Vec::new();
+    loop {
+        let page = pages.read().await?;
+        if page.is_empty() {
+            return Ok(history);
+        }
+        history.extend(page.into_iter().filter_map(recorded));
+    }
+}
+
+async fn bounds(js: &Context, stream: &str) -> Result<(u64, u64), LogError> {
+    let handle =
+        js.get_stream_no_info(stream).await.map_err(|error| LogError(error.to_string()))?;
+    let info = handle.get_info().await.map_err(|error| LogError(error.to_string()))?;
+    Ok((info.state.first_sequence.max(1), info.state.last_sequence))
+}
+
+/// The message as part of a history; nothing if it is not one of a run's.
+fn recorded(stored: Stored) -> Option<Recorded> {
+    let token = stored.subject.rsplit('.').next().unwrap_or_default();
+    match token.parse() {
+        Ok(run) => Some(Recorded { seq: stored.seq, run, bytes: stored.bytes }),
+        Err(_) if token == super::OWNER => None,
+        Err(error) => {
+            tracing::warn!(subject = stored.subject, %error, "a stranger's message is in the log");
+            None
+        }
+    }
+}
+
+impl Pages {
+    /// The next page; empty at the end.
+    async fn read(&mut self) -> Result<Vec<Stored>, LogError> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut pause = Pause::new();
+        while self.next <= self.until {
+            let page = match self.ask().await {
+                Ok(page) => page,
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(error) => {
+                    tracing::debug!(stream = self.stream, %error, "asking for a page again");
+                    Vec::new()
+                }
+            };
+            if let Some(last) = page.last() {
+                self.next = last.seq + 1;
+                return Ok(page);
+            }
+            if Instant::now() >= deadline {
+                let words = format!("`{}` ends before {}", self.stream, self.until);
+                return Err(LogError(words));
+            }
+            pause.wait().await;
+        }
+        Ok(Vec::new())
+    }
+
+    async fn ask(&self) -> Result<Vec<Stored>, LogError> {
+        let inbox = self.client.new_inbox();
+        let mut answers = self.client.subscribe(inbox.clone()).await.map_err(in_words)?;
+        let request = PageRequest {
+            seq: self.next,
+            next_by_subj: &self.filter,
+            batch: PAGE_MESSAGES,
+            max_bytes: PAGE_BYTES,
+        };
+        let body = serde_json::to_vec(&request).map_err(in_words)?;
+        let subject = format!("$JS.API.DIRECT.GET.{}", self.stream);
+        self.client.publish_with_reply(subject, inbox, body.into()).await.map_err(in_words)?;
+        self.collect(&mut answers).await
+    }
+
+    async fn collect(&self, answers: &mut Subscriber) -> Result<Vec<Stored>, LogError> {
+        let mut page: Vec<Stored> = Vec::new();
+        loop {
+            let deadline = Instant::now() + ANSWER_WITHIN;
+            let message = match timeout_at(deadline, answers.next()).await {
+                Ok(Some(message)) => message,
+                Ok(None) => return Err(LogError("the connection is closed".into())),
+                // What has come is good; the rest is asked for again.
+                Err(_) if !page.is_empty() => return Ok(page),
+                Err(_) => return Err(LogError("no answer in time".into())),
+            };
+            match message.status.map(|status| status.as_u16()) {
+                None | Some(200) => {}
+                Some(END_OF_PAGE) => return Ok(page),
+                Some(status) if status == StatusCode::NOT_FOUND.as_u16() => return Ok(page),
+                Some(status) => return Err(LogError(refusal(status, &message))),
+            }
+            let stored = read_stored(message)?;
+            if stored.seq > self.until {
+                return Ok(page);
+            }
+            let wanted = page.last().map_or(self.next, |last| last.seq + 1);
+            if self.gapless && stored.seq != wanted {
+                return self.gap(page, wanted, stored.seq);
+            }
+            page.push(stored);
+        }
+    }
+
+    /// A message may have been lost on the way to us, or in the log. If it was on the way, it
+    /// will be there when asked for first.
+    fn gap(&self, page: Vec<Stored>, wanted: u64, found: u64) -> Result<Vec<Stored>, LogError> {
+        if !page.is_empty() {
+            return Ok(page);
+        }
+        Err(LogError(format!("`{}` has {found} where {wanted} should be", self.stream)))
+    }
+}
+
+fn in_words(error: impl std::fmt::Display) -> LogError {
+    LogError(error.to_string())
+}
+
+fn refusal(status: u16, message: &Message) -> String {
+    let words = message.description.as_deref().unwrap_or("no words");
+    format!("the server refuses to read: {status} {words}")
+}
+
+fn read_stored(message: Message) -> Result<Stored, LogError> {
+    let header = |name| {
+        let headers = message.headers.as_ref()?;
+        // The server's own value comes last; a writer may have sent one of the same name.
+        headers.get_last(name).map(|value| value.as_str().to_string())
+    };
+    let seq = header(NATS_SEQUENCE).and_then(|seq| seq.parse().ok());
+    match (seq, header(NATS_SUBJECT)) {
+        (Some(seq), Some(subject)) => {
+            Ok(Stored { seq, subject, bytes: message.payload.to_vec() })
+        }
+        _ => Err(LogError("the server's answer names no message".into())),
+    }
+}

@@ -1,0 +1,63 @@
+//! Messages on their way out: handed over without waiting, published in order by one task.
+
+use async_nats::Client;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+/// Messages that may wait while the server is away. Beyond that they are dropped, as everything
+/// that goes out here is sent again by whoever needs it answered.
+const WAITING_MAX: usize = 64 * 1024;
+/// Messages taken off the queue at once.
+const AT_ONCE: usize = 256;
+
+/// One message.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) subject: String,
+    pub(crate) reply: Option<String>,
+    pub(crate) payload: Bytes,
+}
+
+/// The queue of outgoing messages of one connection. The task ends with its last clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Outbox {
+    queue: mpsc::Sender<Letter>,
+}
+
+impl Outbox {
+    /// Starts the task that publishes.
+    pub(crate) fn start(client: Client) -> Self {
+        let (queue, letters) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(publish_all(client, letters));
+        Self { queue }
+    }
+
+    /// Hands a message over.
+    pub(crate) fn send(&self, letter: Letter) {
+        if let Err(error) = self.queue.try_send(letter) {
+            metrics::counter!("stead_bus_dropped_total").increment(1);
+            tracing::debug!(%error, "dropped a message that has nowhere to go");
+        }
+    }
+}
+
+async fn publish_all(client: Client, mut letters: mpsc::Receiver<Letter>) {
+    let mut batch = Vec::with_capacity(AT_ONCE);
+    while letters.recv_many(&mut batch, AT_ONCE).await > 0 {
+        for letter in batch.drain(..) {
+            publish(&client, letter).await;
+        }
+    }
+}
+
+async fn publish(client: &Client, letter: Letter) {
+    let subject = letter.subject.clone();
+    let sent = match letter.reply {
+        Some(reply) => client.publish_with_reply(letter.subject, reply, letter.payload).await,
+        None => client.publish(letter.subject, letter.payload).await,
+    };
+    if let Err(error) = sent {
+        metrics::counter!("stead_bus_dropped_total").increment(1);
+        tracing::warn!(subject, %error, "a message cannot be sent");
+    }
+}

@@ -1,0 +1,179 @@
+//! How each stream is configured, and how it comes to be.
+
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{Context, CreateStreamErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use stead_schemas::ids::Partition;
+use stead_schemas::subjects;
+
+use super::{Platform, PlatformError, settings, verify};
+use crate::pause::Pause;
+
+/// Attempts at creating a stream while the server elects a leader or starts.
+const ATTEMPTS_MAX: u32 = 10;
+/// Commands that wait may take this much; when it is full, senders are told so.
+const INBOX_BYTES_MAX: i64 = 1 << 30;
+/// Refusals may take this much; then the oldest go before their week is over.
+const REFUSALS_BYTES_MAX: i64 = 256 << 20;
+/// How long a refusal can be read.
+const REFUSALS_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The leases of partitions and the presence of engines.
+const LEASE_SUBJECTS: [&str; 2] = ["stead.lease.p.*", "stead.lease.engine.*"];
+
+/// A file stream without limits.
+fn plain(name: &str, stream_subjects: &[&str], replicas: usize) -> Config {
+    Config {
+        name: name.to_string(),
+        subjects: stream_subjects.iter().map(ToString::to_string).collect(),
+        storage: StorageType::File,
+        retention: RetentionPolicy::Limits,
+        discard: DiscardPolicy::New,
+        max_bytes: -1,
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_consumers: -1,
+        num_replicas: replicas.max(1),
+        ..Config::default()
+    }
+}
+
+/// Facts are only ever added: nothing limits them, nothing deletes them.
+pub(super) fn log(platform: &Platform, partition: Partition) -> Config {
+    let captured = subjects::log_stream_subjects(platform.epoch, partition);
+    Config {
+        description: Some(format!("The event log of partition {partition}")),
+        deny_delete: true,
+        deny_purge: true,
+        allow_direct: true,
+        ..plain(&platform.log_stream(partition), &[&captured], platform.replicas)
+    }
+}
+
+fn settings_stream(replicas: usize) -> Config {
+    Config {
+        description: Some("How many partitions the event log has".into()),
+        deny_delete: true,
+        deny_purge: true,
+        ..plain(subjects::SETTINGS_BUCKET, &[settings::SUBJECT], replicas)
+    }
+}
+
+fn inbox(replicas: usize) -> Config {
+    Config {
+        description: Some("Commands that no engine has taken in yet".into()),
+        retention: RetentionPolicy::WorkQueue,
+        max_bytes: INBOX_BYTES_MAX,
+        ..plain(subjects::INBOX_STREAM, &[subjects::INBOX_SUBJECTS], replicas)
+    }
+}
+
+fn refusals(replicas: usize) -> Config {
+    Config {
+        description: Some("Commands that were turned away in the last seven days".into()),
+        discard: DiscardPolicy::Old,
+        max_bytes: REFUSALS_BYTES_MAX,
+        max_age: REFUSALS_KEPT,
+        allow_direct: true,
+        ..plain(subjects::REFUSALS_STREAM, &[subjects::REFUSAL_SUBJECTS], replicas)
+    }
+}
+
+fn leases(replicas: usize) -> Config {
+    Config {
+        description: Some("Which engine owns which partition, for seconds".into()),
+        discard: DiscardPolicy::Old,
+        max_messages_per_subject: 1,
+        allow_message_ttl: true,
+        ..plain(subjects::LEASE_BUCKET, &LEASE_SUBJECTS, replicas)
+    }
+}
+
+/// Creates the log of a partition if it is not there, and refuses it if it is not safe.
+pub(super) async fn ensure_log(
+    js: &Context,
+    platform: &Platform,
+    partition: Partition,
+) -> Result<(), PlatformError> {
+    ensure_safe(js, log(platform, partition)).await
+}
+
+/// The same for the settings record.
+pub(super) async fn ensure_settings(js: &Context, replicas: usize) -> Result<(), PlatformError> {
+    ensure_safe(js, settings_stream(replicas)).await
+}
+
+async fn ensure_safe(js: &Context, wanted: Config) -> Result<(), PlatformError> {
+    let found = create_or_read(js, &wanted).await?;
+    let deviations = verify::deviations(&wanted, &found);
+    if deviations.is_empty() {
+        return Ok(());
+    }
+    Err(PlatformError::Unsafe { stream: wanted.name, deviations })
+}
+
+/// Creates the inbox if it is not there.
+///
+/// # Errors
+/// If the server does not allow it.
+pub(crate) async fn ensure_inbox(platform: &Platform) -> Result<(), PlatformError> {
+    ensure_passing(platform, inbox(platform.replicas)).await
+}
+
+/// Creates the stream of refusals if it is not there.
+///
+/// # Errors
+/// If the server does not allow it.
+pub(crate) async fn ensure_refusals(platform: &Platform) -> Result<(), PlatformError> {
+    ensure_passing(platform, refusals(platform.replicas)).await
+}
+
+/// Creates the stream of leases if it is not there.
+///
+/// # Errors
+/// If the server does not allow it.
+pub(crate) async fn ensure_leases(platform: &Platform) -> Result<(), PlatformError> {
+    ensure_passing(platform, leases(platform.replicas)).await
+}
+
+/// A stream whose content may be lost at any moment: one of an older shape is brought up to date.
+async fn ensure_passing(platform: &Platform, wanted: Config) -> Result<(), PlatformError> {
+    let js = &platform.connection.js;
+    let found = create_or_read(js, &wanted).await?;
+    if verify::works_as(&wanted, &found) {
+        return Ok(());
+    }
+    tracing::info!(stream = wanted.name, "bringing the configuration of a stream up to date");
+    let updated = js.update_stream(&wanted).await.map(|_| ());
+    updated.map_err(|error| PlatformError::Stream { stream: wanted.name, words: error.to_string() })
+}
+
+/// The configuration of the stream as the server keeps it.
+async fn create_or_read(js: &Context, wanted: &Config) -> Result<Config, PlatformError> {
+    let failed = |words: String| PlatformError::Stream { stream: wanted.name.clone(), words };
+    let mut pause = Pause::new();
+    let mut last = String::new();
+    for _ in 0..ATTEMPTS_MAX {
+        let error = match js.create_stream(wanted).await {
+            Ok(stream) => return Ok(stream.cached_info().config.clone()),
+            Err(error) => error,
+        };
+        match error.kind() {
+            CreateStreamErrorKind::JetStream(cause)
+                if cause.error_code() == ErrorCode::STREAM_NAME_EXIST =>
+            {
+                match js.get_stream(&wanted.name).await {
+                    Ok(stream) => return Ok(stream.cached_info().config.clone()),
+                    Err(error) => last = error.to_string(),
+                }
+            }
+            CreateStreamErrorKind::JetStream(cause) if cause.code() < 429 => {
+                return Err(failed(cause.to_string()));
+            }
+            _ => last = error.to_string(),
+        }
+        pause.wait().await;
+    }
+    Err(failed(last))
+}

@@ -1,0 +1,189 @@
+//! A nats-server of one's own, for tests: it can be killed, restarted and held.
+//!
+//! The program is taken from `STEAD_NATS_SERVER`, else from `.tools` in the workspace, else from
+//! the search path. Everything here panics when it fails: there is no test without a server.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::connect::{ConnectSettings, Connection, connect};
+
+/// Where `.tools` keeps the program, seen from the workspace's root.
+const IN_TOOLS: &str = ".tools/nats-server-2.15.1/nats-server";
+/// How long the server may take to start.
+const START_WITHIN: Duration = Duration::from_secs(20);
+/// How often we look whether it has.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A running nats-server with JetStream, which syncs every write. Killed when dropped.
+pub struct NatsServer {
+    dir: TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl NatsServer {
+    /// Starts a server on a free port, with an empty store.
+    pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// The same with more lines in its configuration.
+    pub async fn start_with(more: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut server = Self { dir, port: 0, child: None };
+        // Port -1: the server picks a free one and writes down which.
+        server.write_config(-1, more);
+        server.spawn();
+        server.port = server.port_written_down().await;
+        server.write_config(i32::from(server.port), more);
+        server.until_ready().await;
+        server
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The port at which it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A connection to it.
+    pub async fn connect(&self) -> Connection {
+        connect(&ConnectSettings::new(self.url(), "test")).await.expect("a connection")
+    }
+
+    /// Kills it as a power cut would: without a word.
+    pub fn kill9(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("nats-server can be killed");
+            child.wait().expect("nats-server ends when killed");
+        }
+    }
+
+    /// Starts it again on the same port and the same store.
+    pub async fn restart(&mut self) {
+        self.kill9();
+        self.spawn();
+        self.until_ready().await;
+    }
+
+    /// Stops it in its tracks; connections stay open and nothing answers.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.as_ref().expect("nats-server runs").id().to_string();
+        let done = Command::new("kill").args([signal, &pid]).status().expect("`kill` runs");
+        assert!(done.success(), "kill {signal} {pid}");
+    }
+
+    fn write_config(&self, port: i32, more: &str) {
+        let dir = self.dir.path().display();
+        let config = format!(
+            "server_name: test\nlisten: \"127.0.0.1:{port}\"\nports_file_dir: \"{dir}\"\n\
+             jetstream {{ store_dir: \"{dir}/store\", sync_interval: always }}\n{more}\n"
+        );
+        fs::write(self.dir.path().join("nats.conf"), config).expect("a configuration file");
+    }
+
+    fn spawn(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("log"))
+            .expect("a log file");
+        let child = Command::new(program())
+            .arg("-c")
+            .arg(self.dir.path().join("nats.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("nats-server starts");
+        self.child = Some(child);
+    }
+
+    async fn port_written_down(&self) -> u16 {
+        let pid = self.child.as_ref().map_or(0, Child::id);
+        let file = self.dir.path().join(format!("nats-server_{pid}.ports"));
+        self.until("it has a port", || port_in(&file)).await
+    }
+
+    async fn until_ready(&self) {
+        let deadline = Instant::now() + START_WITHIN;
+        let settings =
+            ConnectSettings { patience: START_WITHIN, ..ConnectSettings::new(self.url(), "probe") };
+        let connection = connect(&settings).await.expect("nats-server answers");
+        while let Err(error) = connection.js.query_account().await {
+            assert!(Instant::now() < deadline, "JetStream is not ready: {error}\n{}", self.log());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn until<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
+        let deadline = Instant::now() + START_WITHIN;
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "nats-server: waited for {what}\n{}", self.log());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill9();
+    }
+}
+
+fn port_in(file: &Path) -> Option<u16> {
+    let text = fs::read_to_string(file).ok()?;
+    let ports: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let url = ports.get("nats")?.get(0)?.as_str()?;
+    url.rsplit(':').next()?.parse().ok()
+}
+
+/// The nats-server to run.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn program() -> PathBuf {
+    if let Some(named) = std::env::var_os("STEAD_NATS_SERVER") {
+        return PathBuf::from(named);
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_tools = here.ancestors().map(|dir| dir.join(IN_TOOLS)).find(|path| path.is_file());
+    let on_path = || {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).map(|dir| dir.join("nats-server")).find(|path| path.is_file())
+    };
+    in_tools.or_else(on_path).unwrap_or_else(|| {
+        panic!("no nats-server: name one in STEAD_NATS_SERVER, or put one at {IN_TOOLS}")
+    })
+}

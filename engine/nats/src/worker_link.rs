@@ -1,0 +1,141 @@
+//! The workers' side of the bus: steps, cancels and lease notices in, answers out.
+
+use std::sync::Arc;
+
+use async_nats::{Client, Message, Subscriber};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, SelectAll};
+use stead_runtime::harness_ports::{WorkerInbound, WorkerReplies};
+use stead_schemas::dispatch::{StepAddress, StepReply};
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::ids::Partition;
+use stead_schemas::subjects;
+use tokio::sync::mpsc;
+
+use crate::bus::{LeaseNotice, json};
+use crate::connect::Connection;
+use crate::outbox::{Letter, Outbox};
+use crate::partition::SubscribeError;
+
+/// Workers of one system share this queue group: each request goes to one of them.
+const GROUP: &str = "workers";
+
+/// The way between workers and engines.
+pub struct WorkerLink;
+
+impl WorkerLink {
+    /// Listens to the steps of `systems`, and to what all workers are told. Ends when the
+    /// receiver is dropped.
+    ///
+    /// # Errors
+    /// If the connection is closed.
+    pub async fn start(
+        connection: &Connection,
+        systems: &[&str],
+    ) -> Result<(mpsc::UnboundedReceiver<WorkerInbound>, Arc<dyn WorkerReplies>), SubscribeError>
+    {
+        let client = connection.bus.clone();
+        let mut steps = Vec::with_capacity(systems.len());
+        for system in systems {
+            steps.push(listen(&client, subjects::steps_of(system), Some(GROUP)).await?);
+        }
+        let cancels = listen(&client, subjects::step_cancel(), None).await?;
+        let leases = listen(&client, subjects::LEASE_SUBJECT.to_string(), None).await?;
+        let notices = [cancels, leases];
+        if let Err(error) = client.flush().await {
+            tracing::debug!(%error, "could not flush the subscriptions of the workers");
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let all = stream::select_all(steps.into_iter().chain(notices));
+        let outbox = Outbox::start(client.clone());
+        tokio::spawn(forward(all, sender, outbox.clone()));
+        Ok((receiver, Arc::new(Replies { outbox, client })))
+    }
+}
+
+async fn listen(
+    client: &Client,
+    subject: String,
+    group: Option<&str>,
+) -> Result<Subscriber, SubscribeError> {
+    let subscribed = match group {
+        Some(group) => client.queue_subscribe(subject.clone(), group.to_string()).await,
+        None => client.subscribe(subject.clone()).await,
+    };
+    subscribed.map_err(|error| SubscribeError { subject, words: error.to_string() })
+}
+
+async fn forward(
+    mut messages: SelectAll<Subscriber>,
+    to: mpsc::UnboundedSender<WorkerInbound>,
+    outbox: Outbox,
+) {
+    loop {
+        let message = tokio::select! {
+            message = messages.next() => message,
+            () = to.closed() => return,
+        };
+        let Some(message) = message else { return };
+        match read(&message) {
+            Ok(inbound) => {
+                if to.send(inbound).is_err() {
+                    return;
+                }
+            }
+            Err(error) => turn_away(&message, &error, &outbox),
+        }
+    }
+}
+
+/// Whoever sent a step that we cannot read is told so, or it would be sent for ever.
+fn turn_away(message: &Message, error: &serde_json::Error, outbox: &Outbox) {
+    metrics::counter!("stead_inbound_unreadable_total").increment(1);
+    tracing::warn!(subject = %message.subject, %error, "cannot read a message");
+    if let Some(reply) = &message.reply {
+        let words = format!("this worker cannot read the request: {error}; are all builds the same?");
+        let payload = json(&StepReply::Failed(Failure::new(Class::Permanent, words)));
+        outbox.send(Letter { subject: reply.to_string(), reply: None, payload });
+    }
+}
+
+fn read(message: &Message) -> Result<WorkerInbound, serde_json::Error> {
+    let subject = message.subject.as_str();
+    if subject == subjects::LEASE_SUBJECT {
+        let notice: LeaseNotice = serde_json::from_slice(&message.payload)?;
+        return Ok(WorkerInbound::Lease { partition: notice.partition, epoch: notice.epoch });
+    }
+    if subject == subjects::step_cancel() {
+        return serde_json::from_slice(&message.payload).map(WorkerInbound::Cancel);
+    }
+    serde_json::from_slice(&message.payload).map(WorkerInbound::Step)
+}
+
+struct Replies {
+    outbox: Outbox,
+    client: Client,
+}
+
+impl WorkerReplies for Replies {
+    fn reply(
+        &self,
+        request_partition: Partition,
+        address: &StepAddress,
+        attempt: u32,
+        reply: &StepReply,
+    ) {
+        let subject = subjects::answer(request_partition, address, attempt);
+        let payload = fitting(json(reply), self.client.max_payload());
+        self.outbox.send(Letter { subject, reply: None, payload });
+    }
+}
+
+/// An answer that the server would not carry could never arrive, and the engine would ask for
+/// ever: it learns why instead.
+fn fitting(payload: Bytes, bytes_max: usize) -> Bytes {
+    if payload.len() <= bytes_max {
+        return payload;
+    }
+    let words = format!("the answer has {} bytes, more than the {bytes_max} a message may have", payload.len());
+    json(&StepReply::Failed(Failure::new(Class::Permanent, words)))
+}

@@ -1,0 +1,7 @@
+//! The adapters on a real nats-server: the conformance suite of the ports, and what happens when
+//! the server dies, the network swallows an answer, or a stream is deleted.
+
+mod suite {
+    mod conformance;
+    mod proxy;
+}

@@ -1,0 +1,91 @@
+//! A TCP proxy between client and server that can swallow what the server says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use stead_nats::testing::NatsServer;
+use stead_runtime::conformance::LosesAcknowledgements;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What marks an acknowledgement or an error of a publish to the log, as the server sends it.
+const ACK: &[u8] = b"\"STEAD_LOG_";
+const ERROR: &[u8] = b"wrong last sequence";
+
+/// A proxy in front of a server.
+#[derive(Clone)]
+pub struct Proxy {
+    port: u16,
+    swallow_next: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    /// Listens on a free port and forwards to `server`.
+    pub async fn start(server: &NatsServer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let proxy = Self { port, swallow_next: Arc::default() };
+        tokio::spawn(accept(listener, server.port(), Arc::clone(&proxy.swallow_next)));
+        proxy
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Whether an answer is still to be swallowed.
+    pub fn is_armed(&self) -> bool {
+        self.swallow_next.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl LosesAcknowledgements for Proxy {
+    async fn lose_next(&self) {
+        self.swallow_next.store(true, Ordering::SeqCst);
+    }
+}
+
+async fn accept(listener: TcpListener, to: u16, swallow_next: Arc<AtomicBool>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let swallow_next = Arc::clone(&swallow_next);
+        tokio::spawn(async move {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { return };
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = server.into_split();
+            tokio::select! {
+                () = copy(from_client, to_server) => {}
+                () = copy_with_losses(from_server, to_client, &swallow_next) => {}
+            }
+        });
+    }
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    // Either end may hang up.
+    let _hung_up = tokio::io::copy(&mut from, &mut to).await;
+}
+
+/// Forwards what the server says; when armed, swallows the first answer to a publish and hangs
+/// up.
+async fn copy_with_losses(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallow: &AtomicBool) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
+        let bytes = &buffer[..read];
+        let is_answer = contains(bytes, ACK) || contains(bytes, ERROR);
+        if is_answer && swallow.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        if to.write_all(bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}

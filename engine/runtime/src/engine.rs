@@ -1,0 +1,189 @@
+//! One engine: takes its share of the partitions by leases and owns each until something ends
+//! that. Everything runs on one thread: runs are not shared, so nothing is locked.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use stead_schemas::ids::Partition;
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_local;
+use tokio::time::Instant;
+
+use crate::env::Env;
+use crate::lease::LeaseClock;
+use crate::owner::{Owner, Stopped};
+use crate::ports::Outgoing;
+
+/// How often an engine looks for partitions while it has fewer than its share.
+const HUNGRY: Duration = Duration::from_millis(150);
+/// Taken off a lease's end, for clocks that do not run quite alike.
+const LEASE_MARGIN: Duration = Duration::from_millis(400);
+
+/// A partition that this engine owns.
+struct Owned {
+    lease: Rc<LeaseClock>,
+    stop: watch::Sender<bool>,
+}
+
+/// The engine's share, and news of owners that have stopped.
+struct Share {
+    env: Rc<Env>,
+    owned: BTreeMap<Partition, Owned>,
+    ended: mpsc::UnboundedSender<(Partition, Stopped)>,
+    news: mpsc::UnboundedReceiver<(Partition, Stopped)>,
+    count: watch::Sender<usize>,
+}
+
+/// Runs an engine until `stop` turns true; then hands everything over in good order. `count`
+/// shows how many partitions it owns. To be run on a [`tokio::task::LocalSet`].
+pub async fn run(env: Rc<Env>, count: watch::Sender<usize>, mut stop: watch::Receiver<bool>) {
+    let (ended, news) = mpsc::unbounded_channel();
+    let mut share = Share { env, owned: BTreeMap::new(), ended, news, count };
+    loop {
+        let hungry = share.tend().await;
+        let pause = if hungry { HUNGRY } else { share.env.tuning.renew };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            Some((partition, why)) = share.news.recv() => share.lost(partition, why).await,
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    share.hand_over().await;
+}
+
+impl Share {
+    /// Renews what is held and takes or gives back until the share is fair. Returns whether there
+    /// may be more to take.
+    async fn tend(&mut self) -> bool {
+        let env = Rc::clone(&self.env);
+        let engines = match env.ports.leases.present(&env.engine).await {
+            Ok(engines) => engines.max(1),
+            Err(error) => {
+                tracing::warn!(%error, "cannot tend the leases");
+                return true;
+            }
+        };
+        self.renew().await;
+        let fair = usize::from(env.partitions).div_ceil(engines);
+        if self.owned.len() > fair {
+            self.give_one_back().await;
+        }
+        let mut free = usize::from(env.partitions) - self.owned.len();
+        for partition in (0..env.partitions).map(Partition) {
+            if self.owned.len() < fair && !self.owned.contains_key(&partition) {
+                free -= usize::from(self.take(partition).await);
+            }
+        }
+        self.count.send_replace(self.owned.len());
+        metrics::gauge!("stead_partitions_owned").set(self.owned.len() as f64);
+        self.owned.len() < fair && free > 0
+    }
+
+    async fn renew(&mut self) {
+        let mut lost = Vec::new();
+        for (partition, owned) in &self.owned {
+            let until = lease_until(&self.env);
+            match self.env.ports.leases.renew(*partition, &self.env.engine).await {
+                Ok(true) => owned.lease.renewed(until),
+                Ok(false) => lost.push(*partition),
+                // The lease runs out by itself if this goes on.
+                Err(error) => tracing::warn!(%partition, %error, "cannot renew the lease"),
+            }
+        }
+        for partition in lost {
+            tracing::warn!(%partition, "the lease is somebody else's");
+            if let Some(owned) = self.owned.remove(&partition) {
+                owned.lease.end();
+            }
+        }
+    }
+
+    /// Takes a partition over if it is free: lease, ears, claim in the log, then the owner.
+    async fn take(&mut self, partition: Partition) -> bool {
+        let env = Rc::clone(&self.env);
+        let until = lease_until(&env);
+        match env.ports.leases.acquire(partition, &env.engine).await {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(error) => {
+                tracing::warn!(%partition, %error, "cannot take the lease");
+                return false;
+            }
+        }
+        let inbox = match env.ports.inboxes.open(partition).await {
+            Ok(inbox) => inbox,
+            Err(error) => return self.not_taken(partition, &error).await,
+        };
+        let epoch = match env.ports.log.claim(partition, &env.engine).await {
+            Ok(epoch) => epoch,
+            Err(error) => return self.not_taken(partition, &error).await,
+        };
+        env.ports.bus.send(Outgoing::Lease { partition, epoch });
+        metrics::counter!("stead_owner_changes_total").increment(1);
+        let lease = Rc::new(LeaseClock::new(until));
+        let (stop, stopped) = watch::channel(false);
+        let (clock, ended) = (Rc::clone(&lease), self.ended.clone());
+        spawn_local(async move {
+            let why = Owner::run(env, partition, epoch, clock, inbox, stopped).await;
+            // Nobody listens only when the engine itself has ended.
+            ended.send((partition, why)).ok();
+        });
+        self.owned.insert(partition, Owned { lease, stop });
+        true
+    }
+
+    async fn not_taken(&self, partition: Partition, error: &dyn std::error::Error) -> bool {
+        tracing::warn!(%partition, %error, "cannot take the partition over");
+        self.release(partition).await;
+        false
+    }
+
+    async fn release(&self, partition: Partition) {
+        if let Err(error) = self.env.ports.leases.release(partition, &self.env.engine).await {
+            tracing::warn!(%partition, %error, "cannot release the lease; it will run out");
+        }
+    }
+
+    /// An owner has stopped by itself: the lease is given back, to be taken again by anyone.
+    async fn lost(&mut self, partition: Partition, why: Stopped) {
+        tracing::warn!(%partition, ?why, "no longer owns the partition");
+        if self.owned.remove(&partition).is_some() {
+            self.release(partition).await;
+        }
+        self.count.send_replace(self.owned.len());
+    }
+
+    async fn give_one_back(&mut self) {
+        let Some((partition, owned)) = self.owned.pop_last() else { return };
+        tracing::info!(%partition, "gives the partition to another engine");
+        self.stop_owner(partition, &owned).await;
+        self.release(partition).await;
+    }
+
+    async fn stop_owner(&mut self, partition: Partition, owned: &Owned) {
+        owned.stop.send_replace(true);
+        while let Some((ended, _)) = self.news.recv().await {
+            if ended == partition {
+                break;
+            }
+            self.owned.remove(&ended);
+            self.release(ended).await;
+        }
+    }
+
+    async fn hand_over(mut self) {
+        while let Some((partition, owned)) = self.owned.pop_last() {
+            self.stop_owner(partition, &owned).await;
+            self.release(partition).await;
+        }
+        if let Err(error) = self.env.ports.leases.leave(&self.env.engine).await {
+            tracing::warn!(%error, "cannot say goodbye; the engine's presence will run out");
+        }
+    }
+}
+
+/// The end of a lease asked for now: counted from before the asking, so never too late.
+fn lease_until(env: &Env) -> Instant {
+    Instant::now() + env.tuning.lease.saturating_sub(LEASE_MARGIN)
+}

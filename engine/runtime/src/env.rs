@@ -1,0 +1,58 @@
+//! What all owners of one engine share.
+
+use std::time::Duration;
+
+use stead_core::definition::Definition;
+use stead_schemas::site::Site;
+
+use crate::ports::Ports;
+
+/// One engine: its name, what it can run, and its doors to the world.
+pub struct Env {
+    /// Unique for this process.
+    pub engine: String,
+    /// The build, as it is written into every run that it starts.
+    pub build: String,
+    /// How many partitions the platform has.
+    pub partitions: u16,
+    /// The workflows.
+    pub definitions: &'static [Definition],
+    /// The facts of the site.
+    pub site: Site,
+    /// The world.
+    pub ports: Ports,
+    /// How patient it is.
+    pub tuning: Tuning,
+}
+
+impl Env {
+    /// The workflow of this kind of entity.
+    #[must_use]
+    pub fn definition(&self, kind: &str) -> Option<&Definition> {
+        self.definitions.iter().find(|definition| definition.kind == kind)
+    }
+}
+
+/// How patient an engine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// A worker that has said nothing for this long is taken for dead, and the step is sent again.
+    pub silence: Duration,
+    /// How long a step that was told to stop may take before nobody waits for it any more.
+    pub grace: Duration,
+    /// How long a lease lasts. Whole seconds: the broker knows no finer ones.
+    pub lease: Duration,
+    /// How often leases are renewed.
+    pub renew: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            silence: Duration::from_secs(6),
+            grace: Duration::from_secs(10),
+            lease: Duration::from_secs(3),
+            renew: Duration::from_millis(700),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Takes requests off the bus and lets workers carry them out, many at a time.
+//!
+//! It keeps nothing: a request that is lost is sent again. It refuses requests of an owner that
+//! it knows to have been followed by another, carries each step out once at a time, tells the
+//! owner that it is alive, and passes cancels on.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::ids::Partition;
+use stead_schemas::step::system;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::harness_ports::{WorkerInbound, WorkerReplies};
+use crate::worker::{AnyWorker, StepContext, StepResult};
+
+/// How a harness behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HarnessTuning {
+    /// How often a step that takes longer says that it is alive; well below the engine's silence.
+    pub heartbeat: Duration,
+    /// How many steps of one system are carried out at once; more wait, and say so.
+    pub at_once: usize,
+}
+
+impl Default for HarnessTuning {
+    fn default() -> Self {
+        Self { heartbeat: Duration::from_secs(2), at_once: 64 }
+    }
+}
+
+/// See the module's head.
+pub struct Harness {
+    shared: Arc<Shared>,
+    epochs: HashMap<Partition, u64>,
+    steps: JoinSet<()>,
+}
+
+struct Shared {
+    workers: HashMap<&'static str, (Arc<dyn AnyWorker>, Semaphore)>,
+    replies: Arc<dyn WorkerReplies>,
+    tuning: HarnessTuning,
+    at_work: Mutex<HashMap<StepAddress, AtWork>>,
+}
+
+/// A step that is being carried out.
+struct AtWork {
+    /// The latest attempt that asked for it: that one is answered.
+    attempt: u32,
+    cancelled: watch::Sender<bool>,
+}
+
+impl Harness {
+    /// A harness for these workers.
+    #[must_use]
+    pub fn new(
+        workers: Vec<Arc<dyn AnyWorker>>,
+        replies: Arc<dyn WorkerReplies>,
+        tuning: HarnessTuning,
+    ) -> Self {
+        let workers = workers.into_iter();
+        let workers = workers.map(|w| (w.system(), (w, Semaphore::new(tuning.at_once)))).collect();
+        let at_work = Mutex::default();
+        let shared = Arc::new(Shared { workers, replies, tuning, at_work });
+        Self { shared, epochs: HashMap::new(), steps: JoinSet::new() }
+    }
+
+    /// Works until `stop` turns true or the bus is gone. Steps that are under way are given up
+    /// then; the owner sends them to somebody else.
+    pub async fn run(
+        mut self,
+        mut inbound: mpsc::UnboundedReceiver<WorkerInbound>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        loop {
+            tokio::select! {
+                message = inbound.recv() => match message {
+                    Some(message) => self.take(message),
+                    None => break,
+                },
+                Some(_) = self.steps.join_next() => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
+        }
+    }
+
+    fn take(&mut self, message: WorkerInbound) {
+        match message {
+            WorkerInbound::Step(request) => self.step(request),
+            WorkerInbound::Cancel(address) => self.shared.cancel(&address),
+            WorkerInbound::Lease { partition, epoch } => {
+                let known = self.epochs.entry(partition).or_default();
+                *known = epoch.max(*known);
+            }
+        }
+    }
+
+    fn step(&mut self, request: StepRequest) {
+        let known = self.epochs.entry(request.partition).or_default();
+        if request.epoch < *known {
+            // A frozen owner has woken up. Whoever follows it asks for what is really wanted.
+            tracing::warn!(run = %request.address.run, step = request.step, "refused a request of a former owner");
+            metrics::counter!("stead_stale_requests_total").increment(1);
+            return;
+        }
+        *known = request.epoch;
+        if let Some(context) = self.shared.begin(&request) {
+            self.steps.spawn(Arc::clone(&self.shared).carry_out(request, context));
+        }
+    }
+}
+
+/// What the harness sees of a step while it is carried out.
+struct Watch {
+    context: StepContext,
+    progress: watch::Receiver<Option<String>>,
+}
+
+impl Shared {
+    /// Notes that a step is being carried out; nothing if it is already: then the running one
+    /// will answer to this attempt.
+    fn begin(&self, request: &StepRequest) -> Option<Watch> {
+        let mut at_work = self.at_work();
+        if let Some(running) = at_work.get_mut(&request.address) {
+            running.attempt = request.attempt;
+            drop(at_work);
+            self.reply(request, &StepReply::Heartbeat { progress: None });
+            return None;
+        }
+        let (cancelled, watch_cancelled) = watch::channel(false);
+        let (progress, watch_progress) = watch::channel(None);
+        let context = StepContext::new(request.address.clone(), progress, watch_cancelled);
+        at_work.insert(request.address.clone(), AtWork { attempt: request.attempt, cancelled });
+        Some(Watch { context, progress: watch_progress })
+    }
+
+    fn cancel(&self, address: &StepAddress) {
+        if let Some(running) = self.at_work().get(address) {
+            running.cancelled.send_replace(true);
+        }
+    }
+
+    async fn carry_out(self: Arc<Self>, request: StepRequest, watch: Watch) {
+        let reply = match self.work(&request, watch).await {
+            Ok(answer) => StepReply::Done(answer),
+            Err(failure) => {
+                tracing::debug!(run = %request.address.run, step = request.step, %failure, "not done");
+                StepReply::Failed(failure)
+            }
+        };
+        self.reply(&request, &reply);
+        self.at_work().remove(&request.address);
+    }
+
+    async fn work(&self, request: &StepRequest, watch: Watch) -> StepResult {
+        let Some((worker, permits)) = self.workers.get(system(&request.step)) else {
+            let words = "this process has no worker of that system";
+            return Err(Failure::new(Class::Permanent, words));
+        };
+        let work = async {
+            let _permit = permits.acquire().await;
+            worker.begin(&request.step, watch.context, request.request.clone()).await
+        };
+        let work = AssertUnwindSafe(work).catch_unwind();
+        let beats = self.heartbeats(request, watch.progress);
+        tokio::select! {
+            biased;
+            result = work => result.unwrap_or_else(|_| Err(bug())),
+            () = beats => unreachable!("heartbeats never end"),
+        }
+    }
+
+    async fn heartbeats(
+        &self,
+        request: &StepRequest,
+        mut progress: watch::Receiver<Option<String>>,
+    ) {
+        let mut watched = true;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(self.tuning.heartbeat) => {}
+                changed = progress.changed(), if watched => watched = changed.is_ok(),
+            }
+            let progress = progress.borrow_and_update().clone();
+            self.reply(request, &StepReply::Heartbeat { progress });
+        }
+    }
+
+    fn reply(&self, request: &StepRequest, reply: &StepReply) {
+        let attempt = self.at_work().get(&request.address).map_or(request.attempt, |w| w.attempt);
+        self.replies.reply(request.partition, &request.address, attempt, reply);
+    }
+
+    fn at_work(&self) -> MutexGuard<'_, HashMap<StepAddress, AtWork>> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bug() -> Failure {
+    let words = "the worker met a bug of ours in this step; its log has the details";
+    Failure::new(Class::Ambiguous, words)
+}

@@ -1,0 +1,53 @@
+//! What reaches the owner of a partition.
+
+use stead_schemas::dispatch::{
+    CancelRun, EntityCommand, OutsideAnswer, RunQuery, StepAddress, StepReply,
+};
+use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::refusal::Refusal;
+
+use crate::ports::ReplyTo;
+
+/// A message for the owner of a partition.
+#[derive(Clone, Debug)]
+pub enum Inbound {
+    /// A worker (or an entity) on one attempt at a step.
+    Answer {
+        /// The step.
+        address: StepAddress,
+        /// Which attempt; 0 is whichever is under way.
+        attempt: u32,
+        /// What it says.
+        reply: StepReply,
+    },
+    /// Nobody listens where the attempt was sent.
+    NoListener {
+        /// The step.
+        address: StepAddress,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// A command for an entity of the partition; answered with a [`stead_schemas::dispatch::CommandReply`], or, if another
+    /// run gave it, with answers to its step.
+    Command(EntityCommand, ReplyTo),
+    /// Answered with a [`QueryReply`].
+    Query(RunQuery, ReplyTo),
+    /// Answered with a [`ListReply`].
+    List(ReplyTo),
+    /// Answered with a [`CancelReply`].
+    Cancel(CancelRun, ReplyTo),
+    /// Answered with an [`stead_schemas::dispatch::OutsideReply`].
+    Outside(OutsideAnswer, ReplyTo),
+}
+
+/// What a run shows of itself; nothing if there is none of that id.
+pub type QueryReply = Option<RunView>;
+/// All runs of a partition.
+pub type ListReply = Vec<RunSummary>;
+/// Whether the run takes back now what it was doing.
+pub type CancelReply = Result<(), Refusal>;
+
+/// The encoded form of a reply. Replies are plain data, which JSON can always hold.
+pub(crate) fn encoded(reply: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(reply).unwrap_or_default()
+}

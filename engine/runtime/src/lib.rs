@@ -1,0 +1,16 @@
+//! The engine around the pure core: the partition owner, its ports, timers, the worker harness.
+//!
+//! This room knows no broker and no database. It speaks to them through `ports.rs`, whose
+//! promises are checked by one conformance suite (`conformance/`) on every adapter.
+
+pub mod conformance;
+pub mod engine;
+pub mod env;
+pub mod harness;
+pub mod harness_ports;
+pub mod inbound;
+pub mod lease;
+pub mod memory;
+pub mod owner;
+pub mod ports;
+pub mod worker;

@@ -1,0 +1,8 @@
+//! The ports in memory, for tests: they pass the same conformance suite as the real ones, and
+//! have the same faults on demand.
+
+pub mod leases;
+pub mod log;
+
+pub use leases::MemoryLeases;
+pub use log::MemoryLog;

@@ -1,0 +1,132 @@
+//! What follows from an acknowledged transition.
+
+use serde_json::json;
+use stead_core::run::Run;
+use stead_schemas::dispatch::{StepAddress, StepReply};
+use stead_schemas::event::{CommandCompleted, Event, Outcome, StepCancelled, TimerStarted};
+use stead_schemas::ids::RunId;
+use stead_schemas::subjects;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::Transition;
+use tokio::time::Instant;
+
+use super::attempts::GiveUp;
+use super::live::Live;
+use super::{Owner, queries};
+use crate::inbound::encoded;
+use crate::ports::Outgoing;
+
+impl Owner {
+    /// Carries out what a transition says, event by event.
+    pub(super) fn act(&mut self, transition: &Transition) {
+        let run = &transition.run;
+        self.publish(transition);
+        for event in &transition.events {
+            match event {
+                Event::StepScheduled(step) => self.first_attempt(run, step.seq),
+                Event::StepCompleted(step) => self.settled(run, step.seq),
+                Event::StepFailed(step) => self.settled(run, step.seq),
+                Event::StepCancelled(step) => self.settled(run, step.seq),
+                Event::TimerStarted(timer) => self.watch_timer(run, timer),
+                Event::CommandCompleted(completed) => self.command_completed(run, completed),
+                Event::CancelRequested(_) => self.cancel_open_steps(run),
+                Event::RunCompleted(_) | Event::RunFailed(_) => self.end(run),
+                Event::RunStarted(_)
+                | Event::CommandAccepted(_)
+                | Event::TimerFired(_)
+                | Event::TimerDropped(_)
+                | Event::ContinuedAsNew(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn watch_timer(&mut self, run: &RunId, timer: &TimerStarted) {
+        let when = Instant::now() + timer.due.since(self.env.ports.clock.now());
+        self.wakes.insert((when, run.clone(), timer.seq));
+    }
+
+    /// Tells the step of another run that asked for this command; kept for when it asks again.
+    fn command_completed(&mut self, run: &RunId, completed: &CommandCompleted) {
+        metrics::counter!("stead_commands_completed_total",
+            "outcome" => match completed.outcome { Outcome::Done(_) => "done", Outcome::Failed(_) => "failed" })
+        .increment(1);
+        let Some(live) = self.runs.get(run) else { return };
+        let Some(known) = live.run.folded().command(&completed.id) else { return };
+        let Some(address) = known.command.reply.clone() else { return };
+        let entity = self.entities.entry(run.key()).or_default();
+        if let Some(known) = entity.commands.get_mut(&completed.id) {
+            known.outcome = Some(completed.outcome.clone());
+        }
+        self.answer_step(address, &completed.outcome);
+    }
+
+    pub(super) fn answer_step(&self, address: StepAddress, outcome: &Outcome) {
+        let reply = match outcome {
+            Outcome::Done(answer) => StepReply::Done(answer.clone()),
+            Outcome::Failed(failure) => StepReply::Failed(failure.clone()),
+        };
+        let to = address.run.partition(self.env.partitions);
+        self.send(Outgoing::Answer { to, address, reply });
+    }
+
+    fn cancel_open_steps(&mut self, run: &RunId) {
+        let Some(live) = self.runs.get(run) else { return };
+        let open = live.run.folded().steps.values().filter(|open| !open.step.undo);
+        let open: Vec<_> = open.map(|open| open.step.seq).collect();
+        for seq in open {
+            self.give_up(run, seq, GiveUp::Cancelled);
+        }
+    }
+
+    pub(super) fn settle_cancelled(&mut self, run: &RunId, seq: u32) {
+        self.take(run, Event::StepCancelled(StepCancelled { seq }));
+    }
+
+    /// Begins a run with these facts.
+    pub(super) fn begin(&mut self, id: &RunId, facts: Vec<Event>) {
+        let Some(definition) = self.env.definition(id.key().kind()).copied() else { return };
+        let mut live = Live::new(Run::new(definition, id.clone()), self.env.ports.clock.now());
+        live.queue.extend(facts.into_iter().map(Into::into));
+        let entity = self.entities.entry(id.key()).or_default();
+        entity.life = id.life();
+        entity.living = Some(id.clone());
+        self.runs.insert(id.clone(), live);
+        self.advance(id);
+    }
+
+    /// Lets go of a run that is over.
+    pub(super) fn end(&mut self, run: &RunId) {
+        let Some(live) = self.runs.remove(run) else { return };
+        self.ended.push(queries::summary(&live));
+        self.dirty.remove(run);
+        let entity = self.entities.entry(run.key()).or_default();
+        if entity.living.as_ref() == Some(run) {
+            entity.living = None;
+        }
+    }
+
+    /// Shows each event to the world.
+    fn publish(&self, transition: &Transition) {
+        for event in &transition.events {
+            let body = json!({
+                "run": transition.run, "n": transition.n, "at": transition.at, "event": event,
+            });
+            self.publish_event(&transition.run, event.name(), &body);
+        }
+    }
+
+    /// Shows something that happens now and is written nowhere.
+    pub(super) fn publish_live(&self, run: &RunId, name: &str, mut body: serde_json::Value) {
+        body["run"] = json!(run);
+        let now: Timestamp = self.env.ports.clock.now();
+        body["at"] = json!(now);
+        self.publish_event(run, name, &body);
+    }
+
+    fn publish_event(&self, run: &RunId, name: &str, body: &serde_json::Value) {
+        let Some(live) = self.runs.get(run) else { return };
+        let Some(started) = &live.run.folded().started else { return };
+        let subject = subjects::event(&started.owner, &started.workflow, run.as_str(), name);
+        self.send(Outgoing::Event { subject, bytes: encoded(body) });
+    }
+}

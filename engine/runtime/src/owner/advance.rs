@@ -1,0 +1,162 @@
+//! From facts to an append: the run decides, one message is written, and nothing is acted on
+//! before it is acknowledged.
+
+use std::rc::Rc;
+
+use futures_util::FutureExt;
+use stead_schemas::dispatch::OutsideReply;
+use stead_schemas::event::Event;
+use stead_schemas::ids::RunId;
+use stead_schemas::transition::{Transition, VERSION, link};
+use uuid::Uuid;
+
+use super::live::{Fact, Live, Tell, Writing};
+use super::{Finished, Owner, Stopped};
+use crate::inbound::{CancelReply, encoded};
+use crate::ports::{Append, AppendError, Outgoing};
+
+impl Owner {
+    /// Queues a fact and lets the run go on if nothing is being written.
+    pub(super) fn take(&mut self, run: &RunId, fact: impl Into<Fact>) {
+        if let Some(live) = self.runs.get_mut(run) {
+            live.queue.push_back(fact.into());
+            self.advance(run);
+        }
+    }
+
+    /// Lets a run decide on everything that waits for it, and appends what came of it.
+    pub(super) fn advance(&mut self, id: &RunId) {
+        let now = self.env.ports.clock.now();
+        let Some(live) = self.runs.get_mut(id) else { return };
+        if live.writing.is_some() || live.queue.is_empty() || live.parked.is_some() {
+            return;
+        }
+        let at = now.max(live.updated);
+        let (events, tells): (Vec<_>, Vec<_>) =
+            live.queue.drain(..).map(|fact| (fact.event, fact.tell)).unzip();
+        let commands: Vec<Option<String>> = events.iter().map(command_id).collect();
+        let decided = match live.run.decide(at, events) {
+            Ok(decided) => decided,
+            Err(illegal) => {
+                // A bug of ours: the turn is lost, the log is not.
+                tracing::error!(run = %id, %illegal, "the workflow decided something illegal");
+                live.parked = Some(format!("this build decided something illegal: {illegal}"));
+                return;
+            }
+        };
+        let missed_commands: Vec<String> = (commands.into_iter().zip(&decided.taken))
+            .filter_map(|(id, taken)| id.filter(|_| !taken))
+            .collect();
+        let taken = tells.into_iter().zip(decided.taken);
+        let (told, missed): (Vec<_>, Vec<_>) = taken.partition(|(_, taken)| *taken);
+        let tell = told.into_iter().filter_map(|(tell, _)| tell).collect();
+        if !decided.events.is_empty() {
+            let transition = Transition {
+                v: VERSION,
+                run: id.clone(),
+                n: live.run.transitions(),
+                at,
+                engine: self.env.engine.clone(),
+                prev: live.prev.clone(),
+                events: decided.events,
+            };
+            let append = write(live, transition, tell, self.partition);
+            let (log, run) = (Rc::clone(&self.env), id.clone());
+            let job = async move {
+                let result = log.ports.log.append(append).await;
+                Finished::Append { run, result }
+            };
+            self.jobs.push(job.boxed_local());
+        }
+        for command in missed_commands {
+            self.missed_command(id, &command);
+        }
+        for tell in missed.into_iter().filter_map(|(tell, _)| tell) {
+            self.tell_missed(tell);
+        }
+    }
+
+    /// The append is in the log: what it said may be acted on now.
+    pub(super) fn appended(&mut self, run: &RunId, seq: u64) {
+        if let Some(transition) = self.acknowledge(run, seq) {
+            self.act(&transition);
+        }
+        self.advance(run);
+    }
+
+    /// Notes an acknowledged append and tells those who waited for it.
+    pub(super) fn acknowledge(&mut self, run: &RunId, seq: u64) -> Option<Transition> {
+        let live = self.runs.get_mut(run)?;
+        let writing = live.writing.take()?;
+        live.last_seq = seq;
+        live.prev = writing.link;
+        live.updated = writing.transition.at;
+        self.dirty.insert(run.clone());
+        for tell in writing.tell {
+            self.tell(tell);
+        }
+        for event in &writing.transition.events {
+            if let Event::CommandAccepted(accepted) = event {
+                self.tell_accepted(run, &accepted.id);
+            }
+        }
+        Some(writing.transition)
+    }
+
+    pub(super) fn not_appended(&mut self, run: &RunId, error: &AppendError) {
+        tracing::warn!(%run, %error, partition = %self.partition, "an append was refused");
+        metrics::counter!("stead_append_refused_total").increment(1);
+        match error {
+            AppendError::Conflict => self.stopped = Some(Stopped::Fenced),
+            AppendError::Lasting(words) => {
+                if let Some(live) = self.runs.get_mut(run) {
+                    live.writing = None;
+                    live.parked = Some(format!("the log refused its next transition: {words}"));
+                    self.dirty.insert(run.clone());
+                }
+            }
+        }
+    }
+
+    fn tell(&self, tell: Tell) {
+        let (to, bytes) = match tell {
+            Tell::Cancel(to) => (to, encoded(&CancelReply::Ok(()))),
+            Tell::Outside(to) => (to, encoded(&OutsideReply::Accepted)),
+        };
+        self.send(Outgoing::Reply { to, bytes });
+    }
+
+    fn tell_missed(&self, tell: Tell) {
+        match tell {
+            Tell::Cancel(to) => self.refuse_cancel(to),
+            Tell::Outside(to) => {
+                self.send(Outgoing::Reply { to, bytes: encoded(&OutsideReply::NotWaiting) });
+            }
+        }
+    }
+}
+
+fn command_id(event: &Event) -> Option<String> {
+    match event {
+        Event::CommandAccepted(accepted) => Some(accepted.id.clone()),
+        _ => None,
+    }
+}
+
+fn write(
+    live: &mut Live,
+    transition: Transition,
+    tell: Vec<Tell>,
+    partition: stead_schemas::ids::Partition,
+) -> Append {
+    let bytes = transition.encode();
+    let append = Append {
+        partition,
+        run: transition.run.clone(),
+        expected: live.last_seq,
+        commit: Uuid::now_v7().simple().to_string(),
+        bytes,
+    };
+    live.writing = Some(Writing { link: link(&append.bytes), transition, tell });
+    append
+}

@@ -1,0 +1,353 @@
+//! Sees open steps through: sends them, notices silence, waits, tries again, gives up.
+//!
+//! How often a step was tried is counted here and nowhere else: failure does not grow history.
+
+use serde_json::json;
+use std::time::Duration;
+use stead_core::fold::OpenStep;
+use stead_core::retry::{STUCK_PAUSE, pause};
+use stead_schemas::dispatch::{
+    Caller, EntityCommand, OutsideAnswer, OutsideReply, Route, StepAddress, StepReply, StepRequest,
+};
+use stead_schemas::event::{Event, Seq, StepCompleted, StepFailed, TimerFired};
+use stead_schemas::failure::{Class, Failure, Kind};
+use stead_schemas::ids::{EntityKey, RunId};
+use stead_schemas::step::system;
+use stead_schemas::time::spoken;
+use tokio::time::Instant;
+
+use super::Owner;
+use super::live::{Fact, Tell};
+use crate::inbound::encoded;
+use crate::ports::{Outgoing, ReplyTo};
+
+/// How long to wait before looking again whether a worker listens.
+const NO_LISTENER_PAUSE: Duration = Duration::from_millis(250);
+
+/// What is being done about one open step.
+pub(super) struct Attempt {
+    /// How many attempts have been made.
+    pub number: u32,
+    pub phase: Phase,
+    /// The trouble of the last attempt that failed.
+    pub last: Option<Failure>,
+    /// How far the worker says it is.
+    pub progress: Option<String>,
+    pub give_up: Option<GiveUp>,
+    wake: Option<Instant>,
+}
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Sent; last heard of then.
+    Sent { heard: Instant },
+    /// Waits before the next attempt.
+    Pausing,
+    /// Nobody listens where it is sent.
+    NoListener,
+    /// Somebody outside will report.
+    Outside,
+    /// An undo that a person has to look at.
+    Stuck,
+}
+
+/// Why nobody will wait for a step any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GiveUp {
+    TimedOut,
+    Cancelled,
+}
+
+impl Owner {
+    /// Begins to work on a step that has just been scheduled, or read back.
+    pub(super) fn first_attempt(&mut self, run: &RunId, seq: Seq) {
+        let attempt = Attempt {
+            number: 0,
+            phase: Phase::Pausing,
+            last: None,
+            progress: None,
+            give_up: None,
+            wake: None,
+        };
+        if let Some(live) = self.runs.get_mut(run) {
+            live.attempts.insert(seq, attempt);
+            self.attempt(run, seq);
+        }
+    }
+
+    /// Forgets what was being done about a step that is settled.
+    pub(super) fn settled(&mut self, run: &RunId, seq: Seq) {
+        let attempt = self.runs.get_mut(run).and_then(|live| live.attempts.remove(&seq));
+        if let Some(when) = attempt.and_then(|attempt| attempt.wake) {
+            self.wakes.remove(&(when, run.clone(), seq));
+        }
+    }
+
+    /// Makes the next attempt.
+    fn attempt(&mut self, run: &RunId, seq: Seq) {
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        let outside = open.step.route == Route::Outside;
+        attempt.number += u32::from(!outside);
+        attempt.progress = None;
+        attempt.phase =
+            if outside { Phase::Outside } else { Phase::Sent { heard: Instant::now() } };
+        let (number, step) = (attempt.number, open.step.clone());
+        let address = StepAddress { run: run.clone(), seq };
+        match step.route {
+            Route::Outside => {}
+            Route::Worker => self.send(Outgoing::Step(StepRequest {
+                address,
+                attempt: number,
+                partition: self.partition,
+                epoch: self.epoch,
+                step: step.step,
+                request: step.request,
+            })),
+            Route::Entity { kind, owner, name } => {
+                let to = EntityKey::of(&kind, &owner, &name).partition(self.env.partitions);
+                let verb = step.step.split_once('.').map_or(&*step.step, |(_, verb)| verb);
+                let fields = step.request.as_object().cloned().unwrap_or_default();
+                let (id, verb) = (format!("{run}:{seq}"), verb.to_owned());
+                let by = Caller::Run(address.clone());
+                let command = EntityCommand { kind, owner, name, verb, fields, id, by };
+                let home = self.partition;
+                self.send(Outgoing::Command { to, command, from: address, home, attempt: number });
+            }
+        }
+        self.wake_in(run, seq, self.env.tuning.silence);
+    }
+
+    /// A worker (or an entity) says something about an attempt.
+    pub(super) fn answered(&mut self, address: &StepAddress, number: u32, reply: StepReply) {
+        let (run, seq) = (&address.run, address.seq);
+        let now = self.env.ports.clock.now();
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        if number != 0 && number != attempt.number {
+            metrics::counter!("stead_late_answers_total").increment(1);
+            return;
+        }
+        let attempts = attempt.number;
+        match reply {
+            StepReply::Heartbeat { progress } => self.heartbeat(run, seq, progress),
+            StepReply::Done(answer) => {
+                step_metrics(open, "done", now);
+                self.take(run, Event::StepCompleted(StepCompleted { seq, answer, attempts }));
+            }
+            StepReply::Failed(failure) => self.attempt_failed(run, seq, failure),
+        }
+    }
+
+    fn heartbeat(&mut self, run: &RunId, seq: Seq, progress: Option<String>) {
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        if let Phase::Sent { .. } = attempt.phase {
+            attempt.phase = Phase::Sent { heard: Instant::now() };
+        }
+        if progress.is_some() && progress != attempt.progress {
+            let body = json!({ "seq": seq, "step": open.step.step, "words": progress });
+            attempt.progress = progress;
+            self.publish_live(run, "step-progress", body);
+        }
+    }
+
+    fn attempt_failed(&mut self, run: &RunId, seq: Seq, failure: Failure) {
+        let chance = self.chance();
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        let (step, undo) = (open.step.step.clone(), open.step.undo);
+        let failure = failure.at(&step);
+        metrics::counter!("stead_step_attempts_failed_total",
+            "system" => system(&step).to_owned(), "class" => class_word(failure.class))
+        .increment(1);
+        let lasting = failure.class.kind() == Kind::Lasting;
+        let (number, give_up) = (attempt.number, attempt.give_up);
+        attempt.last = Some(failure.clone());
+        if let Some(why) = give_up {
+            return self.settle(run, seq, why);
+        }
+        if lasting && !undo {
+            let failed = StepFailed { seq, failure, attempts: number };
+            return self.take(run, Event::StepFailed(failed));
+        }
+        let rest = if lasting { STUCK_PAUSE } else { pause(failure.class, number, chance) };
+        attempt.phase = if lasting { Phase::Stuck } else { Phase::Pausing };
+        let body = json!({
+            "seq": seq, "step": step, "attempt": number, "failure": failure,
+            "pause_ms": rest.as_millis() as u64,
+        });
+        self.dirty.insert(run.clone());
+        self.publish_live(run, "step-retrying", body);
+        self.wake_in(run, seq, rest);
+    }
+
+    /// Nobody listens where the attempt was sent.
+    pub(super) fn unheard(&mut self, address: &StepAddress, number: u32) {
+        let (run, seq) = (&address.run, address.seq);
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        if number != attempt.number {
+            return;
+        }
+        let words = match &open.step.route {
+            Route::Worker => format!("no worker listens for {} steps", system(&open.step.step)),
+            Route::Entity { .. } | Route::Outside => {
+                "no engine owns the partition it is for".to_owned()
+            }
+        };
+        // It was not an attempt: nobody has seen it.
+        attempt.number -= 1;
+        attempt.phase = Phase::NoListener;
+        attempt.last = Some(Failure::new(Class::VendorDown, words));
+        self.dirty.insert(run.clone());
+        self.wake_in(run, seq, NO_LISTENER_PAUSE);
+    }
+
+    /// An answer that nobody was sent for.
+    pub(super) fn outside(&mut self, answer: OutsideAnswer, to: ReplyTo) {
+        let waiting = self.runs.get(&answer.run).and_then(|live| {
+            let mut open = live.run.folded().steps.values();
+            open.find(|open| open.step.route == Route::Outside && open.step.step == answer.step)
+        });
+        let event = waiting.map(|open| open.step.seq).and_then(|seq| match answer.reply {
+            StepReply::Done(answer) => {
+                Some(Event::StepCompleted(StepCompleted { seq, answer, attempts: 1 }))
+            }
+            StepReply::Failed(failure) => {
+                let failure = failure.at(&answer.step);
+                Some(Event::StepFailed(StepFailed { seq, failure, attempts: 1 }))
+            }
+            StepReply::Heartbeat { .. } => None,
+        });
+        match event {
+            Some(event) => {
+                self.take(&answer.run, Fact { event, tell: Some(Tell::Outside(to)) });
+            }
+            None => {
+                let bytes = encoded(&OutsideReply::NotWaiting);
+                self.send(Outgoing::Reply { to, bytes });
+            }
+        }
+    }
+
+    /// The time has come to look at a step or a timer again.
+    pub(super) fn woken(&mut self, run: &RunId, seq: Seq) {
+        let now = self.env.ports.clock.now();
+        let Some(live) = self.runs.get_mut(run) else { return };
+        if let Some(timer) = live.run.folded().timers.get(&seq) {
+            if now >= timer.timer.due {
+                self.take(run, Event::TimerFired(TimerFired { seq }));
+            } else {
+                let timer = timer.timer.clone();
+                self.watch_timer(run, &timer);
+            }
+            return;
+        }
+        let silence = self.env.tuning.silence;
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        attempt.wake = None;
+        if let Some(why) = attempt.give_up {
+            return self.settle(run, seq, why);
+        }
+        if is_over(open, now) {
+            return self.give_up(run, seq, GiveUp::TimedOut);
+        }
+        match attempt.phase {
+            Phase::Sent { heard } if heard.elapsed() < silence => {
+                self.wake_in(run, seq, silence - heard.elapsed());
+            }
+            Phase::Sent { .. } => {
+                // An entity says nothing until it is done; asking again is how one looks.
+                if open.step.route.is_worker() {
+                    let words = format!("the worker fell silent for {}", spoken(silence));
+                    attempt.last = Some(Failure::new(Class::Ambiguous, words));
+                }
+                self.attempt(run, seq);
+            }
+            Phase::Pausing | Phase::NoListener | Phase::Stuck => self.attempt(run, seq),
+            Phase::Outside => self.wake_in(run, seq, Duration::from_secs(3600)),
+        }
+    }
+
+    /// Nobody will wait for this step any more. A worker that is at it is told, and given a
+    /// little time to say how far it came.
+    pub(super) fn give_up(&mut self, run: &RunId, seq: Seq, why: GiveUp) {
+        let grace = self.env.tuning.grace;
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        let at_work = matches!(attempt.phase, Phase::Sent { .. }) && open.step.route.is_worker();
+        if !at_work {
+            return self.settle(run, seq, why);
+        }
+        attempt.give_up = Some(why);
+        self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq }));
+        self.wake_in(run, seq, grace);
+    }
+
+    fn settle(&mut self, run: &RunId, seq: Seq, why: GiveUp) {
+        match why {
+            GiveUp::Cancelled => self.settle_cancelled(run, seq),
+            GiveUp::TimedOut => self.settle_timed_out(run, seq),
+        }
+    }
+
+    fn settle_timed_out(&mut self, run: &RunId, seq: Seq) {
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        let within = spoken(Duration::from_millis(open.step.within_ms));
+        let words = match &attempt.last {
+            Some(last) => format!("not done within {within}; the last trouble was: {}", last.words),
+            None => format!("not done within {within}"),
+        };
+        let mut failure = Failure::new(Class::TimedOut, words).at(&open.step.step);
+        failure.vendor = attempt.last.as_ref().and_then(|last| last.vendor.clone());
+        let failed = StepFailed { seq, failure, attempts: attempt.number };
+        self.take(run, Event::StepFailed(failed));
+    }
+
+    /// Looks at the step again in `span`, or when its time is over, whichever is first.
+    fn wake_in(&mut self, run: &RunId, seq: Seq, span: Duration) {
+        let now = self.env.ports.clock.now();
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        let left = time_left(open, now).filter(|_| attempt.give_up.is_none());
+        let when = Instant::now() + left.map_or(span, |left| left.min(span));
+        let before = attempt.wake.replace(when);
+        if let Some(before) = before {
+            self.wakes.remove(&(before, run.clone(), seq));
+        }
+        self.wakes.insert((when, run.clone(), seq));
+    }
+
+    fn open_step(&mut self, run: &RunId, seq: Seq) -> Option<(&mut Attempt, &OpenStep)> {
+        let live = self.runs.get_mut(run)?;
+        let open = live.run.folded().steps.get(&seq)?;
+        let attempt = live.attempts.get_mut(&seq)?;
+        Some((attempt, open))
+    }
+}
+
+fn time_left(open: &OpenStep, now: stead_schemas::time::Timestamp) -> Option<Duration> {
+    let within = Duration::from_millis(open.step.within_ms);
+    (open.step.within_ms > 0).then(|| open.since.after(within).since(now))
+}
+
+fn is_over(open: &OpenStep, now: stead_schemas::time::Timestamp) -> bool {
+    time_left(open, now).is_some_and(|left| left.is_zero())
+}
+
+fn step_metrics(open: &OpenStep, outcome: &'static str, now: stead_schemas::time::Timestamp) {
+    let system = system(&open.step.step).to_owned();
+    metrics::histogram!("stead_step_seconds", "system" => system, "outcome" => outcome)
+        .record(now.since(open.since).as_secs_f64());
+}
+
+/// The word for a class in metrics.
+const fn class_word(class: Class) -> &'static str {
+    match class {
+        Class::Retry => "retry",
+        Class::Ambiguous => "ambiguous",
+        Class::Wait => "wait",
+        Class::VendorDown => "vendor-down",
+        Class::Conflict => "conflict",
+        Class::Permanent => "permanent",
+        Class::Auth => "auth",
+        Class::TimedOut => "timed-out",
+        Class::Cancelled => "cancelled",
+        Class::Refused => "refused",
+    }
+}

@@ -1,0 +1,267 @@
+//! The door: what becomes of a command for an entity of this partition.
+
+use stead_core::definition::{Admission, Admitted, Living};
+use stead_schemas::dispatch::{
+    Accepted, Caller, CancelRun, CommandReply, EntityCommand, StepReply,
+};
+use stead_schemas::event::{CancelRequested, CommandAccepted, Event, RunStarted};
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::ids::RunId;
+use stead_schemas::refusal::Refusal;
+use stead_schemas::transition::command_digest;
+
+use super::Owner;
+use super::live::{Asker, Fact, Known, Tell};
+use crate::inbound::{CancelReply, encoded};
+use crate::ports::{Outgoing, ReplyTo};
+
+impl Owner {
+    /// Takes a command in, or refuses it; in either case says so, but an acceptance only once it
+    /// is in the log.
+    pub(super) fn command(&mut self, command: EntityCommand, to: ReplyTo) {
+        let asker = match &command.by {
+            Caller::Run(address) => Asker::Step(address.clone()),
+            Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } => Asker::Caller(to),
+        };
+        let digest = command_digest(&command.verb, &command.fields);
+        if self.is_repeated(&command, &digest) {
+            return self.repeat(&command, &digest, asker);
+        }
+        if self.is_ending(&command) {
+            return self.ask_again(asker);
+        }
+        match self.admit(&command) {
+            Err(refusal) => self.refuse(&command, asker, refusal),
+            Ok(admitted) => self.accept(command, digest, admitted, asker),
+        }
+    }
+
+    /// Whether the entity's run has decided to end and only the log does not know yet.
+    fn is_ending(&self, command: &EntityCommand) -> bool {
+        let living = self.entities.get(&command.key()).and_then(|entity| entity.living.as_ref());
+        let living = living.and_then(|run| self.runs.get(run));
+        living.is_some_and(|live| live.run.folded().ended.is_some())
+    }
+
+    /// The command came in the moment in which the run ended: it is for the next life.
+    fn ask_again(&self, asker: Asker) {
+        let words = "the run is just ending; ask again";
+        match asker {
+            Asker::Caller(to) => {
+                let bytes = encoded(&CommandReply::Unavailable { words: words.to_owned() });
+                self.send(Outgoing::Reply { to, bytes });
+            }
+            Asker::Step(address) => {
+                let to = address.run.partition(self.env.partitions);
+                let reply = StepReply::Failed(Failure::new(Class::Retry, words));
+                self.send(Outgoing::Answer { to, address, reply });
+            }
+        }
+    }
+
+    /// A command was queued, and then the run ended before its turn came.
+    pub(super) fn missed_command(&mut self, run: &RunId, id: &str) {
+        if let Some(entity) = self.entities.get_mut(&run.key()) {
+            entity.commands.remove(id);
+        }
+        let askers = self.runs.get_mut(run).and_then(|live| live.askers.remove(id));
+        for asker in askers.into_iter().flatten() {
+            self.ask_again(asker);
+        }
+    }
+
+    fn is_repeated(&self, command: &EntityCommand, digest: &str) -> bool {
+        let entity = self.entities.get(&command.key());
+        let known = entity.and_then(|entity| entity.commands.get(&command.id));
+        // Another run's step may change its request only together with its number.
+        known.is_some_and(|known| known.digest == digest || !is_step(&command.by))
+    }
+
+    /// The same id was seen before: say the same again, or that the id was used for something
+    /// else.
+    fn repeat(&mut self, command: &EntityCommand, digest: &str, asker: Asker) {
+        let Some(entity) = self.entities.get(&command.key()) else { return };
+        let Some(known) = entity.commands.get(&command.id) else { return };
+        if known.digest != digest {
+            let words = format!("the id `{}` was used for another command", command.id);
+            let refusal = Refusal::new("command.id-reused", words).field("id");
+            return self.refuse(command, asker, refusal);
+        }
+        let (run, outcome) = (known.run.clone(), known.outcome.clone());
+        let waiting = self.runs.get_mut(&run).and_then(|live| live.askers.get_mut(&command.id));
+        if let Some(askers) = waiting {
+            askers.push(asker);
+            return;
+        }
+        match (outcome, &asker) {
+            (Some(outcome), Asker::Step(address)) => self.answer_step(address.clone(), &outcome),
+            _ => self.tell_asker(asker, &run, &command.id, true),
+        }
+    }
+
+    fn admit(&self, command: &EntityCommand) -> Result<Admitted, Refusal> {
+        let Some(definition) = self.env.definition(&command.kind) else {
+            return Err(Refusal::new("kind.unknown", format!("there is no `{}`", command.kind)));
+        };
+        if !definition.public && !is_step(&command.by) {
+            let words = format!("a `{}` takes commands from workflows only", command.kind);
+            return Err(Refusal::new("kind.unknown", words));
+        }
+        let living = self.entities.get(&command.key()).and_then(|entity| entity.living.as_ref());
+        let living = living.and_then(|run| self.runs.get(run));
+        if let Some(words) = living.and_then(|live| live.parked.as_deref()) {
+            return Err(Refusal::new("run.parked", format!("the run is parked: {words}")));
+        }
+        let phase = living.map(|live| live.run.phase());
+        let view = living.and_then(|live| live.run.view());
+        let living = match (&phase, &view) {
+            (Some(phase), Some(view)) => Some(Living { phase, view }),
+            _ => None,
+        };
+        (definition.admit)(&Admission {
+            site: &self.env.site,
+            owner: &command.owner,
+            name: &command.name,
+            living,
+            verb: &command.verb,
+            fields: &command.fields,
+        })
+    }
+
+    fn accept(&mut self, command: EntityCommand, digest: String, admitted: Admitted, asker: Asker) {
+        let key = command.key();
+        let entity = self.entities.entry(key.clone()).or_default();
+        let living = entity.living.clone();
+        let run = match &living {
+            Some(run) => run.clone(),
+            None if admitted.begins => key.run(entity.life + 1),
+            None => {
+                let words = format!("there is no {} `{}`", command.kind, command.name);
+                let refusal = Refusal::new(&format!("{}.unknown", command.kind), words);
+                return self.refuse(&command, asker, refusal.field("name"));
+            }
+        };
+        let known = Known { digest: digest.clone(), run: run.clone(), outcome: None };
+        entity.commands.insert(command.id.clone(), known);
+        let facts = self.facts_of(&command, digest, &admitted, living.as_ref());
+        match living {
+            None => {
+                self.begin_with_asker(&run, facts, &command.id, asker);
+            }
+            Some(run) => {
+                let Some(live) = self.runs.get_mut(&run) else { return };
+                live.askers.entry(command.id).or_default().push(asker);
+                live.queue.extend(facts.into_iter().map(Fact::from));
+                self.advance(&run);
+            }
+        }
+    }
+
+    fn begin_with_asker(&mut self, run: &RunId, facts: Vec<Event>, id: &str, asker: Asker) {
+        // The run must know who asks before its first append can be acknowledged; acknowledgement
+        // comes through the loop, so this order is enough.
+        self.begin(run, facts);
+        if let Some(live) = self.runs.get_mut(run) {
+            live.askers.entry(id.to_owned()).or_default().push(asker);
+        }
+    }
+
+    fn facts_of(
+        &self,
+        command: &EntityCommand,
+        digest: String,
+        admitted: &Admitted,
+        living: Option<&RunId>,
+    ) -> Vec<Event> {
+        let mut facts = Vec::new();
+        if living.is_none() {
+            facts.push(Event::RunStarted(RunStarted {
+                workflow: command.kind.clone(),
+                owner: command.owner.clone(),
+                name: command.name.clone(),
+                build: self.env.build.clone(),
+            }));
+        }
+        let can_cancel = |run| self.runs.get(run).is_some_and(|live| live.run.can_cancel());
+        if admitted.interrupts && living.is_some_and(can_cancel) {
+            let by = Caller::Command { id: command.id.clone() };
+            let why = format!("`{}` was asked for", command.verb);
+            facts.push(Event::CancelRequested(CancelRequested { by, why }));
+        }
+        let reply = match &command.by {
+            Caller::Run(address) => Some(address.clone()),
+            Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } => None,
+        };
+        facts.push(Event::CommandAccepted(CommandAccepted {
+            id: command.id.clone(),
+            verb: command.verb.clone(),
+            payload: admitted.payload.clone(),
+            digest,
+            by: command.by.clone(),
+            reply,
+        }));
+        facts
+    }
+
+    /// Tells everyone who asked for a command that it is in the log.
+    pub(super) fn tell_accepted(&mut self, run: &RunId, id: &str) {
+        metrics::counter!("stead_commands_accepted_total").increment(1);
+        let askers = self.runs.get_mut(run).and_then(|live| live.askers.remove(id));
+        for asker in askers.into_iter().flatten() {
+            self.tell_asker(asker, run, id, false);
+        }
+    }
+
+    fn tell_asker(&self, asker: Asker, run: &RunId, command: &str, repeated: bool) {
+        match asker {
+            Asker::Caller(to) => {
+                let accepted = Accepted { run: run.clone(), command: command.to_owned(), repeated };
+                let bytes = encoded(&CommandReply::Accepted(accepted));
+                self.send(Outgoing::Reply { to, bytes });
+            }
+            Asker::Step(address) => {
+                let to = address.run.partition(self.env.partitions);
+                let reply = StepReply::Heartbeat { progress: None };
+                self.send(Outgoing::Answer { to, address, reply });
+            }
+        }
+    }
+
+    fn refuse(&self, command: &EntityCommand, asker: Asker, refusal: Refusal) {
+        metrics::counter!("stead_commands_refused_total").increment(1);
+        match asker {
+            Asker::Caller(to) => {
+                let bytes = encoded(&CommandReply::Refused(refusal));
+                self.send(Outgoing::Reply { to, bytes });
+            }
+            Asker::Step(address) => {
+                let words =
+                    format!("`{}.{}` was refused: {}", command.kind, command.verb, refusal.words);
+                let reply = StepReply::Failed(Failure::new(Class::Refused, words));
+                let to = address.run.partition(self.env.partitions);
+                self.send(Outgoing::Answer { to, address, reply });
+            }
+        }
+    }
+
+    /// Somebody wants a run to stop what it is doing and to take it back.
+    pub(super) fn cancel(&mut self, cancel: CancelRun, to: ReplyTo) {
+        let can_cancel = self.runs.get(&cancel.run).is_some_and(|live| live.run.can_cancel());
+        if !can_cancel {
+            return self.refuse_cancel(to);
+        }
+        let event = Event::CancelRequested(CancelRequested { by: cancel.by, why: cancel.why });
+        self.take(&cancel.run, Fact { event, tell: Some(Tell::Cancel(to)) });
+    }
+
+    pub(super) fn refuse_cancel(&self, to: ReplyTo) {
+        let words = "there is nothing to cancel: no such run lives here, or it is not in the \
+                     middle of an operation, or it is being taken back already";
+        let reply: CancelReply = Err(Refusal::new("run.nothing-to-cancel", words));
+        self.send(Outgoing::Reply { to, bytes: encoded(&reply) });
+    }
+}
+
+const fn is_step(by: &Caller) -> bool {
+    matches!(by, Caller::Run(_))
+}

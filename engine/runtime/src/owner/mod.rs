@@ -1,0 +1,214 @@
+//! The owner of a partition: it alone decides for the runs in it, for as long as it holds the
+//! lease and nobody else writes.
+//!
+//! One loop takes in what arrives, lets the run decide, appends, and acts only on what has been
+//! acknowledged. Everything in memory here follows from the log; losing it costs time only.
+//!
+//! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
+//! append said, `attempts.rs` sees steps through, `load.rs` reads the partition back,
+//! `queries.rs` answers questions, `live.rs` is a run in memory.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
+
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use stead_schemas::event::Seq;
+use stead_schemas::ids::{EntityKey, Partition, RunId};
+use stead_schemas::public::RunSummary;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::env::Env;
+use crate::inbound::Inbound;
+use crate::lease::LeaseClock;
+use crate::ports::{AppendError, Outgoing, ReplyTo};
+
+mod act;
+mod advance;
+mod attempts;
+mod commands;
+mod live;
+mod load;
+mod queries;
+
+use live::{Entity, Live};
+
+/// The most messages taken in before appends and timers get their turn.
+const MESSAGES_IN_A_ROW: usize = 64;
+
+/// Why an owner stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The lease is over.
+    LeaseOver,
+    /// Somebody else wrote to a history of this partition.
+    Fenced,
+    /// It was asked to.
+    Asked,
+    /// The log could not be read.
+    Unreadable,
+}
+
+/// See the module's head.
+pub struct Owner {
+    env: Rc<Env>,
+    partition: Partition,
+    epoch: u64,
+    lease: Rc<LeaseClock>,
+    entities: HashMap<EntityKey, Entity>,
+    runs: HashMap<RunId, Live>,
+    wakes: BTreeSet<(Instant, RunId, Seq)>,
+    jobs: FuturesUnordered<LocalBoxFuture<'static, Finished>>,
+    dirty: HashSet<RunId>,
+    ended: Vec<RunSummary>,
+    chance: u64,
+    stopped: Option<Stopped>,
+}
+
+/// Something that was waited for.
+enum Finished {
+    Append { run: RunId, result: Result<u64, AppendError> },
+    Reply { to: ReplyTo, bytes: Vec<u8> },
+    Refill { lines: Option<Vec<RunSummary>>, to: ReplyTo },
+}
+
+impl Owner {
+    /// Takes a partition over: reads it, then serves it until something ends that.
+    pub async fn run(
+        env: Rc<Env>,
+        partition: Partition,
+        epoch: u64,
+        lease: Rc<LeaseClock>,
+        inbox: mpsc::UnboundedReceiver<Inbound>,
+        stop: watch::Receiver<bool>,
+    ) -> Stopped {
+        let chance = epoch ^ u64::from(std::process::id()) << 32 | 1;
+        let mut owner = Self {
+            env,
+            partition,
+            epoch,
+            lease,
+            entities: HashMap::new(),
+            runs: HashMap::new(),
+            wakes: BTreeSet::new(),
+            jobs: FuturesUnordered::new(),
+            dirty: HashSet::new(),
+            ended: Vec::new(),
+            chance,
+            stopped: None,
+        };
+        if let Err(error) = owner.load().await {
+            tracing::warn!(%partition, %error, "cannot read the partition");
+            return Stopped::Unreadable;
+        }
+        owner.serve(inbox, stop).await
+    }
+
+    async fn serve(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Inbound>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Stopped {
+        while self.stopped.is_none() {
+            let wake = self.wakes.first().map(|(when, _, _)| *when);
+            let wake = wake.unwrap_or_else(|| Instant::now() + self.env.tuning.lease);
+            tokio::select! {
+                biased;
+                Some(finished) = self.jobs.next(), if !self.jobs.is_empty() => {
+                    if self.may_act() {
+                        self.finished(finished);
+                    }
+                }
+                message = inbox.recv() => self.messages(message, &mut inbox),
+                () = sleep_until(wake.min(self.lease.until())) => self.wake(),
+                _ = stop.wait_for(|stop| *stop) => return self.hand_over().await,
+            }
+        }
+        self.stopped.unwrap_or(Stopped::Asked)
+    }
+
+    /// Whether the lease still holds. A process that was frozen finds out here, before it acts on
+    /// anything it knew.
+    fn may_act(&mut self) -> bool {
+        if self.lease.is_over() {
+            self.stopped.get_or_insert(Stopped::LeaseOver);
+        }
+        self.stopped.is_none()
+    }
+
+    fn messages(&mut self, first: Option<Inbound>, inbox: &mut mpsc::UnboundedReceiver<Inbound>) {
+        let Some(first) = first else {
+            self.stopped = Some(Stopped::Fenced);
+            return;
+        };
+        if !self.may_act() {
+            return;
+        }
+        self.message(first);
+        for _ in 1..MESSAGES_IN_A_ROW {
+            let Ok(next) = inbox.try_recv() else { break };
+            self.message(next);
+        }
+    }
+
+    fn message(&mut self, message: Inbound) {
+        match message {
+            Inbound::Answer { address, attempt, reply } => self.answered(&address, attempt, reply),
+            Inbound::NoListener { address, attempt } => self.unheard(&address, attempt),
+            Inbound::Command(command, to) => self.command(command, to),
+            Inbound::Query(query, to) => self.query(&query.run, to),
+            Inbound::List(to) => self.list(to),
+            Inbound::Cancel(cancel, to) => self.cancel(cancel, to),
+            Inbound::Outside(answer, to) => self.outside(answer, to),
+        }
+    }
+
+    fn finished(&mut self, finished: Finished) {
+        match finished {
+            Finished::Append { run, result: Ok(seq) } => self.appended(&run, seq),
+            Finished::Append { run, result: Err(error) } => self.not_appended(&run, &error),
+            Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
+            Finished::Refill { lines, to } => self.refilled(lines, to),
+        }
+    }
+
+    fn wake(&mut self) {
+        if !self.may_act() {
+            return;
+        }
+        self.flush_index();
+        let now = Instant::now();
+        while let Some((when, _, _)) = self.wakes.first() {
+            if *when > now {
+                break;
+            }
+            if let Some((_, run, seq)) = self.wakes.pop_first() {
+                self.woken(&run, seq);
+            }
+        }
+    }
+
+    /// Ends in good order: what is being appended is waited for, nothing new is begun.
+    async fn hand_over(mut self) -> Stopped {
+        while let Some(finished) = self.jobs.next().await {
+            if let Finished::Append { run, result: Ok(seq) } = finished {
+                self.acknowledge(&run, seq);
+            }
+        }
+        self.flush_index();
+        Stopped::Asked
+    }
+
+    fn send(&self, message: Outgoing) {
+        self.env.ports.bus.send(message);
+    }
+
+    /// A number that nobody can foresee, for spreading retries; xorshift.
+    fn chance(&mut self) -> u64 {
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        self.chance
+    }
+}

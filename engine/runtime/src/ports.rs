@@ -1,0 +1,272 @@
+//! What the runtime needs of the world. Each promise here has a test of the same name in the
+//! conformance suite, which every adapter passes.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use stead_schemas::dispatch::{EntityCommand, StepAddress, StepReply, StepRequest};
+use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::public::RunSummary;
+use stead_schemas::time::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::inbound::Inbound;
+
+/// The event log: the only truth.
+///
+/// * An append is acknowledged only once it is kept as safely as the log is configured to.
+/// * `an_append_with_a_stale_expectation_is_refused`
+/// * `an_append_whose_acknowledgement_is_lost_is_settled_by_reading_back`
+/// * `a_history_is_read_in_the_order_it_was_appended`
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Appends one transition. Returns its sequence, or that somebody else wrote first; never an
+    /// unknown outcome: it asks the log until it knows, however long that takes.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    async fn append(&self, append: Append) -> Result<u64, AppendError>;
+
+    /// Writes down that an engine takes the partition over. The sequence returned is the owner's
+    /// epoch: larger than every one before.
+    ///
+    /// # Errors
+    /// If the log cannot be written now.
+    async fn claim(&self, partition: Partition, engine: &str) -> Result<u64, LogError>;
+
+    /// Reads a whole partition, oldest first, up to what was there when the call was made.
+    ///
+    /// # Errors
+    /// If the log cannot be read now.
+    async fn read_partition(
+        &self,
+        partition: Partition,
+    ) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError>;
+
+    /// Reads one run's history, oldest first; empty if there is none.
+    ///
+    /// # Errors
+    /// If the log cannot be read now.
+    async fn read_run(&self, run: &RunId) -> Result<Vec<Recorded>, LogError>;
+}
+
+/// One transition on its way into the log.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The partition of the run.
+    pub partition: Partition,
+    /// Whose history grows.
+    pub run: RunId,
+    /// The sequence of the last message of that history; 0 if there is none.
+    pub expected: u64,
+    /// Unique for this append: by it a lost acknowledgement is recognised.
+    pub commit: String,
+    /// The encoded transition.
+    pub bytes: Vec<u8>,
+}
+
+/// One message of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its sequence in the partition.
+    pub seq: u64,
+    /// Whose history it belongs to.
+    pub run: RunId,
+    /// The encoded transition.
+    pub bytes: Vec<u8>,
+}
+
+/// Why an append did not take place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody else wrote to this history.
+    #[error("the history has grown since it was read")]
+    Conflict,
+    /// The log will never take this.
+    #[error("the log does not take it: {0}")]
+    Lasting(String),
+}
+
+/// The log cannot be used now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event log does not answer: {0}")]
+pub struct LogError(pub String);
+
+/// What the engine sends. Nothing of it is kept and nothing is answered here: whatever matters
+/// is sent again until it is answered.
+pub trait Bus: Send + Sync {
+    /// Sends, without waiting.
+    fn send(&self, message: Outgoing);
+}
+
+/// A message from an engine.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// To any worker of the step's system.
+    Step(StepRequest),
+    /// To all workers: nobody waits for this step any more.
+    CancelStep(StepAddress),
+    /// To the owner of another entity's partition. Its replies come back as answers to `attempt`
+    /// at `from`.
+    Command {
+        /// The partition of the entity that is meant.
+        to: Partition,
+        /// The command.
+        command: EntityCommand,
+        /// The step that gives it.
+        from: StepAddress,
+        /// The partition of that step's run.
+        home: Partition,
+        /// Which attempt.
+        attempt: u32,
+    },
+    /// To the run whose step gave a command: how it ended.
+    Answer {
+        /// The partition of that run.
+        to: Partition,
+        /// The step.
+        address: StepAddress,
+        /// How it ended.
+        reply: StepReply,
+    },
+    /// To whoever asked.
+    Reply {
+        /// Where the asker listens.
+        to: ReplyTo,
+        /// The reply, encoded.
+        bytes: Vec<u8>,
+    },
+    /// To the world.
+    Event {
+        /// The whole subject.
+        subject: String,
+        /// The event, encoded.
+        bytes: Vec<u8>,
+    },
+    /// To all workers: who owns a partition now.
+    Lease {
+        /// The partition.
+        partition: Partition,
+        /// The owner's epoch.
+        epoch: u64,
+    },
+}
+
+/// Where an asker listens; opaque to the runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyTo(pub String);
+
+/// Who owns which partition. A lease is for efficiency only; the log's compare-and-set is the
+/// fence.
+///
+/// * `a_free_lease_is_given_to_one_engine_only`
+/// * `a_lease_that_is_not_renewed_ends`
+/// * `a_released_lease_is_free_at_once`
+#[async_trait]
+pub trait Leases: Send + Sync {
+    /// Shows that the engine is there, for one lease time, and says how many engines are.
+    ///
+    /// # Errors
+    /// If the leases cannot be reached.
+    async fn present(&self, engine: &str) -> Result<usize, LeaseError>;
+
+    /// Takes a free partition; false if somebody has it.
+    ///
+    /// # Errors
+    /// If the leases cannot be reached.
+    async fn acquire(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError>;
+
+    /// Prolongs a lease that we hold; false if we do not hold it.
+    ///
+    /// # Errors
+    /// If the leases cannot be reached.
+    async fn renew(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError>;
+
+    /// Gives a partition back, and with it the engine's presence if it is the last.
+    ///
+    /// # Errors
+    /// If the leases cannot be reached.
+    async fn release(&self, partition: Partition, engine: &str) -> Result<(), LeaseError>;
+
+    /// Takes the engine's presence back at once.
+    ///
+    /// # Errors
+    /// If the leases cannot be reached.
+    async fn leave(&self, engine: &str) -> Result<(), LeaseError>;
+}
+
+/// The leases cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the leases cannot be reached: {0}")]
+pub struct LeaseError(pub String);
+
+/// Where messages to the owner of a partition arrive.
+#[async_trait]
+pub trait Inboxes: Send + Sync {
+    /// Starts listening; ends when the receiver is dropped.
+    ///
+    /// # Errors
+    /// If the bus cannot be reached.
+    async fn open(
+        &self,
+        partition: Partition,
+    ) -> Result<mpsc::UnboundedReceiver<Inbound>, InboxError>;
+}
+
+/// The bus cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot listen for a partition: {0}")]
+pub struct InboxError(pub String);
+
+/// The rebuildable read model of one engine.
+///
+/// * `what_was_put_is_listed`
+/// * `a_deleted_index_says_so_and_can_be_filled_again`
+pub trait Index: Send + Sync {
+    /// Keeps these lines, replacing older ones of the same runs. False if the index had been
+    /// lost and is empty now but for these: everything must be put again.
+    fn put(&self, partition: Partition, lines: Vec<RunSummary>) -> bool;
+
+    /// All lines of a partition, oldest run first; nothing if the index has been lost and must
+    /// be filled again.
+    fn list(&self, partition: Partition) -> Option<Vec<RunSummary>>;
+
+    /// Forgets a partition before it is filled again.
+    fn clear(&self, partition: Partition);
+}
+
+/// The time.
+pub trait Clock: Send + Sync {
+    /// The wall clock.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's own clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Everything an engine is made of.
+#[derive(Clone)]
+pub struct Ports {
+    /// The event log.
+    pub log: Arc<dyn EventLog>,
+    /// Where messages go.
+    pub bus: Arc<dyn Bus>,
+    /// Where messages come from.
+    pub inboxes: Arc<dyn Inboxes>,
+    /// Who owns what.
+    pub leases: Arc<dyn Leases>,
+    /// The read model.
+    pub index: Arc<dyn Index>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}

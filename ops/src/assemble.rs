@@ -1,0 +1,203 @@
+//! Puts engines and workers together out of the rooms below.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+
+use stead_index::EmbeddedIndex;
+use stead_nats::door::{Catalogue, PublicVerb, run_api, run_inbox};
+use stead_nats::{
+    ConnectSettings, Connection, Login, NatsBus, NatsInboxes, NatsLeases, NatsLog, Platform,
+    PlatformSettings, SteadClient, connect, open_platform,
+};
+use stead_runtime::engine;
+use stead_runtime::env::{Env, Tuning};
+use stead_runtime::harness::{Harness, HarnessTuning};
+use stead_runtime::ports::{Ports, SystemClock};
+use stead_schemas::command::COMMANDS;
+use stead_schemas::site::Site;
+use stead_workers::guest::SeedServer;
+use stead_workers::{SYSTEMS, Workers};
+use stead_workflows::WORKFLOWS;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, LocalSet};
+use uuid::Uuid;
+
+use crate::config::{EngineConfig, NatsConfig};
+use crate::exit::Ended;
+
+/// This build, as it is written into every run.
+pub const BUILD: &str = concat!("stead ", env!("CARGO_PKG_VERSION"));
+
+/// Connects to the broker.
+pub async fn connection(nats: &NatsConfig, name: &str) -> Result<Connection, Ended> {
+    let mut settings = ConnectSettings::new(&nats.url, name);
+    settings.tls_ca.clone_from(&nats.tls_ca);
+    settings.login = match (&nats.credentials, &nats.user, &nats.password) {
+        (Some(file), _, _) => Login::Credentials(file.clone()),
+        (None, Some(user), Some(password)) => {
+            Login::Password { user: user.clone(), password: password.expose().to_owned() }
+        }
+        _ => Login::None,
+    };
+    Ok(connect(&settings).await?)
+}
+
+/// Connects, as one who uses a platform that an engine has set up.
+pub async fn client(nats: &NatsConfig) -> Result<SteadClient, Ended> {
+    let connection = connection(nats, "stead-cli").await?;
+    let settings = PlatformSettings { partitions: None, replicas: 1 };
+    Ok(SteadClient::new(&open_platform(&connection, settings).await?))
+}
+
+/// A running engine.
+pub struct RunningEngine {
+    thread: thread::JoinHandle<()>,
+    doors: Vec<JoinHandle<()>>,
+    /// How many partitions it owns.
+    pub owned: watch::Receiver<usize>,
+    /// The platform it serves.
+    pub platform: Platform,
+}
+
+impl RunningEngine {
+    /// Waits until it has ended, which it does after its `stop` has turned true.
+    pub async fn ended(self) -> Result<(), Ended> {
+        for door in self.doors {
+            // A door that panicked has said so; the engine behind it ends in good order anyway.
+            door.await.ok();
+        }
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        match joined {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Ended::Failed("the engine ended with a bug of ours".to_owned())),
+        }
+    }
+}
+
+/// Starts an engine on a thread of its own: runs are not shared, so nothing is locked.
+pub async fn start_engine(
+    nats: &NatsConfig,
+    config: &EngineConfig,
+    site: Site,
+    tuning: Tuning,
+    stop: watch::Receiver<bool>,
+) -> Result<RunningEngine, Ended> {
+    let connection = connection(nats, "stead-engine").await?;
+    let settings =
+        PlatformSettings { partitions: Some(config.partitions), replicas: config.replicas };
+    let platform = open_platform(&connection, settings).await?;
+    let ports = Ports {
+        log: Arc::new(NatsLog::new(&platform)),
+        bus: Arc::new(NatsBus::start(&connection)),
+        inboxes: Arc::new(NatsInboxes::new(&connection)),
+        leases: Arc::new(NatsLeases::new(&platform)),
+        index: Arc::new(EmbeddedIndex::open(config.index.clone())),
+        clock: Arc::new(SystemClock),
+    };
+    let (count, owned) = watch::channel(0);
+    let partitions = platform.partitions;
+    let (handle, engine_stop) = (Handle::current(), stop.clone());
+    let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
+        let env = Rc::new(Env {
+            engine: format!("engine-{}", Uuid::now_v7().simple()),
+            build: BUILD.to_owned(),
+            partitions,
+            definitions: WORKFLOWS,
+            site,
+            ports,
+            tuning,
+        });
+        handle.block_on(LocalSet::new().run_until(engine::run(env, count, engine_stop)));
+    });
+    let thread =
+        thread.map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
+    let doors = open_doors(&connection, &platform, &stop);
+    Ok(RunningEngine { thread, doors, owned, platform })
+}
+
+/// Opens the doors by which commands come in: the durable inbox and the service interface.
+fn open_doors(
+    connection: &Connection,
+    platform: &Platform,
+    stop: &watch::Receiver<bool>,
+) -> Vec<JoinHandle<()>> {
+    let catalogue = Arc::new(catalogue());
+    let (connection, platform) = (connection.clone(), platform.clone());
+    let inbox = {
+        let (connection, platform) = (connection.clone(), platform.clone());
+        let (catalogue, stop) = (Arc::clone(&catalogue), stop.clone());
+        async move { run_inbox(&connection, &platform, catalogue, stop).await }
+    };
+    let stop = stop.clone();
+    let api = async move {
+        let version = env!("CARGO_PKG_VERSION");
+        if let Err(error) = run_api(&connection, &platform, catalogue, version, stop).await {
+            tracing::error!(%error, "commands come in by the inbox only");
+        }
+    };
+    vec![tokio::spawn(inbox), tokio::spawn(api)]
+}
+
+/// What the public may ask for.
+fn catalogue() -> Catalogue {
+    let verbs = COMMANDS.iter().map(|command| PublicVerb {
+        kind: command.kind.to_owned(),
+        verb: command.verb.to_owned(),
+        about: command.about.to_owned(),
+        schema: serde_json::Value::from((command.schema)()).to_string(),
+    });
+    Catalogue { verbs: verbs.collect() }
+}
+
+/// Running workers.
+pub struct RunningWorkers {
+    harness: JoinHandle<()>,
+    seeds: Option<SeedServer>,
+}
+
+impl RunningWorkers {
+    /// Where guests fetch their seed, if these workers serve it.
+    pub fn seed_url(&self) -> Option<String> {
+        self.seeds.as_ref().map(SeedServer::url)
+    }
+
+    /// Waits until they have ended, which they do after their `stop` has turned true.
+    pub async fn ended(self) {
+        self.harness.await.ok();
+        if let Some(seeds) = self.seeds {
+            seeds.shutdown().await;
+        }
+    }
+}
+
+/// Starts the workers of these systems; of all if none is named.
+pub async fn start_workers(
+    nats: &NatsConfig,
+    workers: &Workers,
+    systems: &[String],
+    tuning: HarnessTuning,
+    stop: watch::Receiver<bool>,
+) -> Result<RunningWorkers, Ended> {
+    let connection = connection(nats, "stead-worker").await?;
+    let names: Vec<&str> = match systems {
+        [] => SYSTEMS.to_vec(),
+        named => named.iter().map(String::as_str).collect(),
+    };
+    let chosen =
+        workers.only(names.iter().copied()).map_err(|error| Ended::Usage(error.to_string()))?;
+    let seeds = if names.contains(&"guest") {
+        let settings = PlatformSettings { partitions: None, replicas: 1 };
+        let client = SteadClient::new(&open_platform(&connection, settings).await?);
+        let seeds = workers.serve_seeds(Arc::new(client)).await;
+        Some(seeds.map_err(|error| Ended::Failed(crate::exit::with_causes(&error)))?)
+    } else {
+        None
+    };
+    let (inbound, replies) = stead_nats::worker_link::WorkerLink::start(&connection, &names)
+        .await
+        .map_err(|error| Ended::Unavailable(error.to_string()))?;
+    let harness = Harness::new(chosen, replies, tuning);
+    Ok(RunningWorkers { harness: tokio::spawn(harness.run(inbound, stop)), seeds })
+}

@@ -1,0 +1,58 @@
+//! Every verb and option, in one place.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit::EXIT_CODES;
+
+/// Durable workflows for development workspaces, on NATS JetStream.
+#[derive(Debug, Parser)]
+#[command(name = "stead", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options that every verb takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// The site's configuration.
+    #[arg(long, global = true, env = "STEAD_CONFIG", default_value = crate::config::DEFAULT_FILE, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Print results as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to log on standard error: error, warn, info, debug or a filter. STEAD_LOG overrides it.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// Log as JSON lines.
+    #[arg(long, global = true)]
+    pub log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run an engine and workers in this process, with the lab if asked for.
+    Up(Up),
+    /// Run an engine: it owns a share of all runs and decides for them.
+    Engine,
+    /// Run workers: they carry out the steps.
+    Worker(Worker),
+}
+
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Run the lab, too, and work against it: no hardware is needed, nothing real is touched.
+    #[arg(long)]
+    pub lab: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// Only these systems: coder, guest, probe, proxmox, truenas, vault.
+    #[arg(long, value_delimiter = ',', value_name = "SYSTEM")]
+    pub systems: Vec<String>,
+}

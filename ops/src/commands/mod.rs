@@ -1,0 +1,29 @@
+//! The verbs, one file each.
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Verb};
+use crate::exit::Ended;
+use crate::output;
+
+mod serve;
+
+/// Carries a verb out and says how it ended.
+pub async fn run(cli: Cli) -> ExitCode {
+    match carry_out(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ended) => {
+            output::complain(&ended.to_string());
+            ended.code()
+        }
+    }
+}
+
+async fn carry_out(cli: Cli) -> Result<(), Ended> {
+    let global = &cli.global;
+    match cli.verb {
+        Verb::Up(up) => serve::up(global, &up).await,
+        Verb::Engine => serve::engine(global).await,
+        Verb::Worker(worker) => serve::worker(global, &worker).await,
+    }
+}

@@ -1,0 +1,118 @@
+//! `stead engine`, `stead worker`, `stead up`: processes that run until they are told to stop.
+
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use stead_lab::{Lab, LabOptions, Latency};
+use stead_runtime::env::Tuning;
+use stead_runtime::harness::HarnessTuning;
+use stead_workers::Workers;
+
+use crate::assemble::{start_engine, start_workers};
+use crate::cli::{Global, Up, Worker};
+use crate::config::{Config, EngineConfig, read, read_file};
+use crate::exit::{Ended, with_causes};
+use crate::output;
+use crate::signals;
+
+/// Upper bounds of the histograms' buckets, in seconds: from a local append to a slow clone.
+const SECONDS: [f64; 14] =
+    [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];
+
+pub async fn engine(global: &Global) -> Result<(), Ended> {
+    let config = read_file(&global.config)?;
+    serve_metrics(&config.engine)?;
+    let stop = stop()?;
+    let running = start_engine(&config.nats, &config.engine, config.site, tuning(), stop).await?;
+    output::note(&format!("the engine is up, on {}", config.nats.url));
+    running.ended().await
+}
+
+pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
+    let config = read_file(&global.config)?;
+    let workers = workers(&config)?;
+    let running =
+        start_workers(&config.nats, &workers, &options.systems, harness_tuning(), stop()?).await?;
+    output::note(&format!("the workers are up, on {}", config.nats.url));
+    running.ended().await;
+    Ok(())
+}
+
+pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
+    let lab = if options.lab { Some(start_lab().await?) } else { None };
+    let config = match &lab {
+        Some(lab) => lab_config(lab)?,
+        None => read_file(&global.config)?,
+    };
+    serve_metrics(&config.engine)?;
+    let stop = stop()?;
+    let workers = workers(&config)?;
+    let engine =
+        start_engine(&config.nats, &config.engine, config.site.clone(), tuning(), stop.clone())
+            .await?;
+    let running = start_workers(&config.nats, &workers, &[], harness_tuning(), stop).await?;
+    output::note(&format!("engine and workers are up, on {}", config.nats.url));
+    if let Some(lab) = &lab {
+        let control = &lab.addresses().control_url;
+        output::note(&format!("the lab is up; `stead lab inventory --lab {control}` shows it"));
+    }
+    running.ended().await;
+    engine.ended().await
+}
+
+fn stop() -> Result<tokio::sync::watch::Receiver<bool>, Ended> {
+    signals::stop().map_err(|error| Ended::Failed(format!("cannot listen for signals: {error}")))
+}
+
+fn workers(config: &Config) -> Result<Workers, Ended> {
+    Workers::new(config.workers.clone()).map_err(|error| Ended::Failed(with_causes(&error)))
+}
+
+async fn start_lab() -> Result<Lab, Ended> {
+    let options = LabOptions { latency: Latency::Realistic, ..LabOptions::default() };
+    Lab::start(options).await.map_err(|error| Ended::Failed(with_causes(&error)))
+}
+
+/// The configuration of a site that is the lab.
+pub fn lab_config(lab: &Lab) -> Result<Config, Ended> {
+    let credentials = lab.credentials();
+    let env = |name: &str| match name {
+        "STEAD_VAULT_ROLE_ID" => Some(format!("env:{name}_VALUE")),
+        "STEAD_VAULT_SECRET_ID" => Some(format!("env:{name}_VALUE")),
+        "STEAD_VAULT_ROLE_ID_VALUE" => Some(credentials.vault_role_id.clone()),
+        "STEAD_VAULT_SECRET_ID_VALUE" => Some(credentials.vault_secret_id.clone()),
+        "STEAD_TRUENAS_GRACE_SECONDS" => std::env::var(name).ok().or(Some("0".to_owned())),
+        "STEAD_ENGINE_PARTITIONS" => std::env::var(name).ok().or(Some("2".to_owned())),
+        _ => std::env::var(name).ok(),
+    };
+    Ok(read(&lab.site_toml(), "the lab", &env)?)
+}
+
+/// How patient the engine is; tests make it less so.
+pub fn tuning() -> Tuning {
+    let mut tuning = Tuning::default();
+    if let Some(millis) = millis("STEAD_STEP_SILENCE_MS") {
+        tuning.silence = millis;
+    }
+    tuning
+}
+
+fn harness_tuning() -> HarnessTuning {
+    let mut tuning = HarnessTuning::default();
+    if let Some(millis) = millis("STEAD_STEP_SILENCE_MS") {
+        tuning.heartbeat = millis / 3;
+    }
+    tuning
+}
+
+fn millis(variable: &str) -> Option<Duration> {
+    std::env::var(variable).ok()?.parse().ok().map(Duration::from_millis)
+}
+
+fn serve_metrics(config: &EngineConfig) -> Result<(), Ended> {
+    let Some(address) = config.metrics else { return Ok(()) };
+    let builder = PrometheusBuilder::new().with_http_listener(address);
+    let builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
+    let installed = builder.and_then(PrometheusBuilder::install);
+    installed.map_err(|error| Ended::Failed(format!("cannot serve metrics on {address}: {error}")))
+}

@@ -1,0 +1,243 @@
+//! The site's configuration: one TOML file, overridden by the environment, secrets only as
+//! references. It is read whole: every fault is found, and named with its place.
+//!
+//! `reader.rs` reads single values; this page says which ones there are.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use stead_schemas::site::{CoderSite, ProxmoxSite, Site, Template, TrueNasSite};
+use stead_workers::WorkersConfig;
+
+mod reader;
+mod templates;
+
+pub use reader::Fault;
+use reader::Reader;
+
+/// Where the configuration is looked for if nothing is said.
+pub const DEFAULT_FILE: &str = "stead.toml";
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The broker.
+    pub nats: NatsConfig,
+    /// The engine.
+    pub engine: EngineConfig,
+    /// What orders are completed with.
+    pub site: Site,
+    /// Where the outside systems are.
+    pub workers: WorkersConfig,
+}
+
+/// How to reach the broker.
+#[derive(Clone, Debug, Default)]
+pub struct NatsConfig {
+    /// `nats://127.0.0.1:4222`.
+    pub url: String,
+    /// A user name, where the server wants one.
+    pub user: Option<String>,
+    /// That user's password.
+    pub password: Option<stead_workers::SecretText>,
+    /// A credentials file, where the server wants one.
+    pub credentials: Option<PathBuf>,
+    /// The authority that signed the server's certificate.
+    pub tls_ca: Option<PathBuf>,
+}
+
+/// How an engine runs.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// How many partitions the log has; fixed once the platform is set up.
+    pub partitions: u16,
+    /// How many servers keep each message: 1, or 3 in a cluster.
+    pub replicas: usize,
+    /// Where the rebuildable index lies.
+    pub index: PathBuf,
+    /// Where metrics are served, if they are.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there, or may not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// What is wrong in it, all of it.
+    #[error("{} of {}:\n{}", counted(faults.len()), place, listed(faults))]
+    Faulty {
+        /// The file.
+        place: String,
+        /// Every fault.
+        faults: Vec<Fault>,
+    },
+}
+
+/// Reads the configuration from a file.
+///
+/// # Errors
+/// If the file cannot be read, or with every fault in it.
+pub fn read_file(path: &Path) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    read(&text, &path.display().to_string(), &|name| std::env::var(name).ok())
+}
+
+/// Reads the configuration from a text; `env` is the environment.
+///
+/// # Errors
+/// With every fault in it.
+pub fn read(
+    text: &str,
+    place: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Config, ConfigError> {
+    let mut reader = Reader::new(text, env);
+    let nats = nats(&mut reader);
+    let engine = engine(&mut reader);
+    let site = site(&mut reader);
+    let workers = workers(&mut reader);
+    let faults = reader.finish();
+    match workers {
+        Some(workers) if faults.is_empty() => Ok(Config { nats, engine, site, workers }),
+        _ => Err(ConfigError::Faulty { place: place.to_owned(), faults }),
+    }
+}
+
+/// Reads how to reach the broker; the rest of the file may hold what it wants.
+///
+/// # Errors
+/// If the file is there and cannot be read, or with the faults of this section.
+pub fn read_nats(path: &Path) -> Result<NatsConfig, ConfigError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+    };
+    let env = |name: &str| std::env::var(name).ok();
+    let mut reader = Reader::new(&text, &env);
+    let nats = nats(&mut reader);
+    let faults = reader.faults_so_far();
+    if faults.is_empty() {
+        return Ok(nats);
+    }
+    Err(ConfigError::Faulty { place: path.display().to_string(), faults })
+}
+
+fn nats(reader: &mut Reader<'_>) -> NatsConfig {
+    let mut section = reader.section("nats");
+    NatsConfig {
+        url: section.text_or("url", "nats://127.0.0.1:4222"),
+        user: section.optional_text("user"),
+        password: section.optional_secret("password"),
+        credentials: section.optional_text("credentials").map(PathBuf::from),
+        tls_ca: section.optional_text("tls_ca").map(PathBuf::from),
+    }
+}
+
+fn engine(reader: &mut Reader<'_>) -> EngineConfig {
+    let mut section = reader.section("engine");
+    let partitions = section.number_or("partitions", 8, 1..=1024);
+    let replicas = section.number_or("replicas", 1, 1..=5);
+    EngineConfig {
+        partitions: u16::try_from(partitions).unwrap_or(8),
+        replicas: usize::try_from(replicas).unwrap_or(1),
+        index: PathBuf::from(section.text_or("index", "stead-index")),
+        metrics: section.optional_address("metrics"),
+    }
+}
+
+fn site(reader: &mut Reader<'_>) -> Site {
+    let mut section = reader.section("proxmox");
+    let proxmox = ProxmoxSite {
+        node: section.text("node"),
+        secret: section.vault_reference("secret"),
+        vmid_first: section.number_or("vmid_first", 10_000, 100..=999_999_999),
+        vmid_last: section.number_or("vmid_last", 19_999, 100..=999_999_999),
+    };
+    if proxmox.vmid_last < proxmox.vmid_first {
+        section.fault("vmid_last", "is below vmid_first, so there is no VMID to give out");
+    }
+    let mut section = reader.section("truenas");
+    let truenas = TrueNasSite {
+        parent: section.text("parent"),
+        nfs_server: section.text("nfs_server"),
+        secret: section.vault_reference("secret"),
+        grace_seconds: u64::from(section.number_or("grace_seconds", 7 * 86_400, 0..=u32::MAX)),
+    };
+    let mut section = reader.section("coder");
+    let coder = CoderSite {
+        organization: section.text_or("organization", "default"),
+        secret: section.vault_reference("secret"),
+    };
+    Site { templates: templates(reader), proxmox, truenas, coder }
+}
+
+fn templates(reader: &mut Reader<'_>) -> Vec<Template> {
+    templates::read(reader)
+}
+
+fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
+    let mut section = reader.section("vault");
+    let vault = json!({
+        "address": section.text("address"),
+        "mount": section.text_or("mount", "secret"),
+        "role_id": section.secret("role_id").map(|secret| secret.expose().to_owned()),
+        "secret_id": section.secret("secret_id").map(|secret| secret.expose().to_owned()),
+    });
+    let mut address = |name| json!({ "address": reader.section(name).text("address") });
+    let (proxmox, truenas, coder) = (address("proxmox"), address("truenas"), address("coder"));
+    let mut section = reader.section("guest");
+    let guest = json!({
+        "listen": section.text_or("listen", "127.0.0.1:0"),
+        "public_url": section.optional_text("public_url"),
+        "secret": section.vault_reference("secret"),
+    });
+    Some(WorkersConfig {
+        vault: part(reader, "vault", vault)?,
+        proxmox: part(reader, "proxmox", proxmox)?,
+        truenas: part(reader, "truenas", truenas)?,
+        coder: part(reader, "coder", coder)?,
+        guest: part(reader, "guest", guest)?,
+    })
+}
+
+/// Hands a section to the worker that knows what it means.
+fn part<T: serde::de::DeserializeOwned>(
+    reader: &mut Reader<'_>,
+    section: &'static str,
+    value: serde_json::Value,
+) -> Option<T> {
+    if reader.has_faults_in(section) {
+        return None;
+    }
+    match serde_json::from_value(value) {
+        Ok(part) => Some(part),
+        Err(error) => {
+            reader.section(section).fault("address", &error.to_string());
+            None
+        }
+    }
+}
+
+fn counted(faults: usize) -> String {
+    match faults {
+        1 => "there is a fault in the configuration".to_owned(),
+        faults => format!("there are {faults} faults in the configuration"),
+    }
+}
+
+fn listed(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("  {fault}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! One check: a configuration in, its faults out, as they are read aloud.
+
+use super::{ConfigError, read};
+
+const GOOD: &str = r#"
+[vault]
+address = "http://127.0.0.1:8200"
+role_id = "env:ROLE"
+secret_id = "env:SECRET"
+[proxmox]
+address = "https://pve.lan:8006"
+secret = "vault:secret/data/proxmox/api"
+node = "pve1"
+[truenas]
+address = "wss://nas.lan/api/current"
+secret = "vault:secret/data/truenas/api"
+parent = "tank/coder-home"
+nfs_server = "10.10.30.2"
+[coder]
+address = "https://coder.lan"
+secret = "vault:secret/data/coder/api"
+[guest]
+secret = "vault:secret/data/stead/seed"
+[[template]]
+name = "debian-12"
+vmid = 9000
+disk_gb = 40
+coder_template = "stead-machine"
+"#;
+
+fn env(name: &str) -> Option<String> {
+    matches!(name, "ROLE" | "SECRET").then(|| "x".to_owned())
+}
+
+fn check(change: impl Fn(String) -> String, faults: &[&str]) {
+    let found = match read(&change(GOOD.to_owned()), "stead.toml", &env) {
+        Ok(_) => Vec::new(),
+        Err(ConfigError::Faulty { faults, .. }) => faults.iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
+    };
+    assert_eq!(found, faults);
+}
+
+#[test]
+fn a_good_one_has_no_faults() {
+    check(|text| text, &[]);
+}
+
+#[test]
+fn every_fault_is_named_with_its_place() {
+    check(
+        |text| text.replace("node = \"pve1\"", "nodes = \"pve1\"\nvmid_first = \"many\""),
+        &[
+            "line 6: proxmox.node: is missing",
+            "line 9: proxmox.nodes: there is no such key; there are address, node, secret, \
+             vmid_first, vmid_last",
+            "line 10: proxmox.vmid_first: `many` is not a whole number from 100 to 999999999",
+        ],
+    );
+}
+
+#[test]
+fn a_secret_may_not_be_written_down() {
+    check(
+        |text| text.replace("env:ROLE", "s.very-secret"),
+        &["line 4: vault.role_id: is a secret and may not be written here; write env:NAME or \
+           file:/path"],
+    );
+}
+
+#[test]
+fn a_secret_that_is_not_there_is_named() {
+    check(
+        |text| text.replace("env:ROLE", "env:NOWHERE"),
+        &["line 4: vault.role_id: the environment variable NOWHERE is not set"],
+    );
+}
+
+#[test]
+fn templates_are_checked_too() {
+    check(
+        |text| text + "cpu_cores = { min = 4, max = 2, default = 3 }\n",
+        &["line 22: template.cpu_cores: min 4, max 2, default 3 do not fit together"],
+    );
+}
+
+#[test]
+fn what_is_no_toml_is_said_once() {
+    let text = "[vault\n";
+    let error = read(text, "stead.toml", &env).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("line 1: the file: this is not TOML"), "{error}");
+}

@@ -1,0 +1,95 @@
+//! Why a verb ends, and the exit code for it.
+
+use std::process::ExitCode;
+
+use stead_nats::client::ClientError;
+use stead_nats::{ConnectError, PlatformError};
+use stead_schemas::failure::Failure;
+use stead_schemas::refusal::Refusal;
+
+use crate::config::ConfigError;
+
+/// The table of exit codes, as `--help` shows it.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    carried out, and it failed (or a replay differs, or a check found something)
+  2    the command line is wrong
+  3    refused: the words say what to change
+  4    nobody answers: NATS, an engine, or the lab is not there
+  5    the configuration has faults
+  130  interrupted";
+
+/// Why a verb ends other than well.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// What was asked was carried out and failed.
+    #[error("{0}")]
+    Failed(String),
+    /// What was asked was refused.
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    /// Somebody who is needed does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The command line asks for something impossible.
+    #[error("{0}")]
+    Usage(String),
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Ended {
+    /// The exit code; see [`EXIT_CODES`].
+    #[must_use]
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Failed(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Refused(_) => 3,
+            Self::Unavailable(_) => 4,
+            Self::Config(_) => 5,
+            Self::Interrupted => 130,
+        })
+    }
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure.to_string())
+    }
+}
+
+impl From<ConnectError> for Ended {
+    fn from(error: ConnectError) -> Self {
+        Self::Unavailable(with_causes(&error))
+    }
+}
+
+impl From<PlatformError> for Ended {
+    fn from(error: PlatformError) -> Self {
+        Self::Unavailable(with_causes(&error))
+    }
+}
+
+impl From<ClientError> for Ended {
+    fn from(error: ClientError) -> Self {
+        Self::Unavailable(with_causes(&error))
+    }
+}
+
+/// An error and what caused it, in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}

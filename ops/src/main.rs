@@ -1,0 +1,37 @@
+//! The `stead` binary: engine, workers and lab to run, and verbs for the people who use them.
+//!
+//! `cli.rs` names every verb; each has a file of its own. `assemble.rs` puts engines and workers
+//! together out of the rooms below.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod assemble;
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod output;
+mod signals;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    // reqwest and async-nats are built without a choice of their own; this is it, for both.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        output::warn("another cryptography provider was installed before ours");
+    }
+    output::start_logging(&cli.global);
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(commands::run(cli));
+            // What is left are connections; nothing that is in the log depends on them.
+            runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+            code
+        }
+        Err(error) => {
+            output::complain(&format!("cannot start: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

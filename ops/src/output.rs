@@ -1,0 +1,61 @@
+//! What the verbs print: results on standard output, everything else on standard error.
+
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Global;
+
+/// Prints a line of the result. A reader that has gone away is no error.
+pub fn line(text: &str) {
+    writeln!(std::io::stdout(), "{text}").ok();
+}
+
+/// Prints a result as one JSON document.
+pub fn json(value: &impl Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => line(&text),
+        Err(error) => complain(&format!("cannot print the result: {error}")),
+    }
+}
+
+/// Prints one JSON document on one line, for streams of them.
+pub fn json_line(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => line(&text),
+        Err(error) => complain(&format!("cannot print the result: {error}")),
+    }
+}
+
+/// Says what is going on.
+pub fn note(text: &str) {
+    writeln!(std::io::stderr(), "{text}").ok();
+}
+
+/// Warns.
+pub fn warn(text: &str) {
+    note(&format!("warning: {text}"));
+}
+
+/// Says why it did not work.
+pub fn complain(text: &str) {
+    note(&format!("stead: {text}"));
+}
+
+/// Whether a person is watching standard error.
+pub fn is_watched() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Sets logging up, on standard error: lines for people, or JSON for machines.
+pub fn start_logging(global: &Global) {
+    let filter = EnvFilter::try_from_env("STEAD_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(global.log.as_deref().unwrap_or("warn")));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if global.log_json {
+        logs.json().init();
+    } else {
+        logs.with_target(false).with_ansi(is_watched()).init();
+    }
+}

@@ -1,0 +1,29 @@
+//! Ctrl-C and SIGTERM, as one word that everything long-lived listens to.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Turns true when somebody wants this process to end.
+pub fn stop() -> std::io::Result<watch::Receiver<bool>> {
+    let (sender, receiver) = watch::channel(false);
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        sender.send_replace(true);
+        // A second Ctrl-C means it.
+        interrupt.recv().await;
+        std::process::exit(130);
+    });
+    Ok(receiver)
+}
+
+/// Resolves when somebody wants this process to end.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,69 @@
+//! What may be asked for, one file per kind of entity, and how a command's fields are read.
+
+use schemars::{Schema, schema_for};
+
+pub mod fields;
+pub mod probe;
+pub mod workspace;
+
+use probe::StartProbe;
+use workspace::{CreateWorkspace, NameWorkspace, ResizeWorkspace};
+
+/// One thing that may be asked for from outside.
+pub struct Described {
+    /// The kind of entity: `workspace`.
+    pub kind: &'static str,
+    /// The verb: `create`.
+    pub verb: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// The JSON Schema of the command.
+    pub schema: fn() -> Schema,
+}
+
+/// Every command that the public may give. One alphabet for the service interface, the files in
+/// `schemas/commands` and the help of the command line.
+pub const COMMANDS: &[Described] = &[
+    Described {
+        kind: probe::KIND,
+        verb: "start",
+        about: "Runs six steps that do nothing through the whole path",
+        schema: || schema_for!(StartProbe),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "create",
+        about: "Makes a workspace: home, machine, agent",
+        schema: || schema_for!(CreateWorkspace),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "delete",
+        about: "Takes a workspace away; its home stays while another workspace uses it",
+        schema: || schema_for!(NameWorkspace),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "resize",
+        about: "Changes the home's quota now, cores and memory at the next start",
+        schema: || schema_for!(ResizeWorkspace),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "restart",
+        about: "Stops the machine and starts it again",
+        schema: || schema_for!(NameWorkspace),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "start",
+        about: "Starts the machine and waits until its agent is ready",
+        schema: || schema_for!(NameWorkspace),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "stop",
+        about: "Shuts the machine down and keeps everything",
+        schema: || schema_for!(NameWorkspace),
+    },
+];

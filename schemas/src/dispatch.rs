@@ -1,0 +1,197 @@
+//! What travels between engines and workers. None of it is kept: the owner of a run sends a
+//! request again until it is answered, and a lost answer costs time only.
+
+use alloc::string::String;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::Seq;
+use crate::failure::Failure;
+use crate::ids::{EntityKey, Partition, RunId};
+use crate::owner::Owner;
+use crate::refusal::Refusal;
+
+/// Who carries out a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Route {
+    /// Any worker of the step's system.
+    #[default]
+    Worker,
+    /// Another entity: the step is a command to it, the verb is the step's.
+    Entity {
+        /// The kind of entity: `home`.
+        kind: String,
+        /// Whose it is.
+        owner: Owner,
+        /// Its name.
+        name: String,
+    },
+    /// Nobody is asked: somebody outside reports by itself, as a guest that has booted does.
+    Outside,
+}
+
+impl Route {
+    /// Whether a worker carries the step out; the usual case is not written down.
+    #[must_use]
+    pub const fn is_worker(&self) -> bool {
+        matches!(self, Self::Worker)
+    }
+}
+
+/// One step of one run.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct StepAddress {
+    /// The run.
+    pub run: RunId,
+    /// The step's number in it.
+    pub seq: Seq,
+}
+
+/// Engine to worker: carry this out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRequest {
+    /// Which step of which run. The run's id is also the marker on what the step makes.
+    pub address: StepAddress,
+    /// Counted from 1 by the owner; an answer to an older attempt is ignored.
+    pub attempt: u32,
+    /// The partition that the run lives in: where the answer goes.
+    pub partition: Partition,
+    /// The owner's lease number. A worker refuses requests of a lease that it knows to be over.
+    pub epoch: u64,
+    /// What to do: `proxmox.clone-vm`.
+    pub step: String,
+    /// The step's own request.
+    pub request: Value,
+}
+
+/// Worker to engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepReply {
+    /// Still at it.
+    Heartbeat {
+        /// How far it is, in words.
+        progress: Option<String>,
+    },
+    /// Done; this is the step's answer.
+    Done(Value),
+    /// Not done.
+    Failed(Failure),
+}
+
+/// Who gave a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Caller {
+    /// Published to the durable inbox; the number is its place there.
+    Inbox {
+        /// The sequence of the message in the inbox stream.
+        message: u64,
+    },
+    /// Asked through the service interface.
+    Api,
+    /// Another run, as one of its steps.
+    Run(StepAddress),
+    /// The command itself implied it: a delete stops what is going on.
+    Command {
+        /// The id of that command.
+        id: String,
+    },
+}
+
+/// A command on its way to the owner of the entity's partition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EntityCommand {
+    /// The kind of entity: `workspace`.
+    pub kind: String,
+    /// Whose.
+    pub owner: Owner,
+    /// Which.
+    pub name: String,
+    /// What is asked.
+    pub verb: String,
+    /// The command's fields as they were sent.
+    pub fields: serde_json::Map<String, Value>,
+    /// The command's id.
+    pub id: String,
+    /// Who asks.
+    pub by: Caller,
+}
+
+impl EntityCommand {
+    /// The entity that is meant.
+    #[must_use]
+    pub fn key(&self) -> EntityKey {
+        EntityKey::of(&self.kind, &self.owner, &self.name)
+    }
+}
+
+/// What becomes of a command at the door.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommandReply {
+    /// It is in the log and will be carried out.
+    Accepted(Accepted),
+    /// It is not, and nothing was written.
+    Refused(Refusal),
+    /// Nobody could take it in now; send it again with the same id.
+    Unavailable {
+        /// Why.
+        words: String,
+    },
+}
+
+/// See [`CommandReply::Accepted`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Accepted {
+    /// The run that carries it out.
+    pub run: RunId,
+    /// The command's id: the sender's, or the one it was given.
+    pub command: String,
+    /// Whether the same command had been accepted before.
+    pub repeated: bool,
+}
+
+/// An answer that nobody was sent for: a guest reports by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutsideAnswer {
+    /// The run that should be waiting.
+    pub run: RunId,
+    /// The step it should be waiting in.
+    pub step: String,
+    /// The answer.
+    pub reply: StepReply,
+}
+
+/// What becomes of an [`OutsideAnswer`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutsideReply {
+    /// It is in the log.
+    Accepted,
+    /// The run is not waiting for it, now; report again in a moment.
+    NotWaiting,
+}
+
+/// A request to the owner of a partition about one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunQuery {
+    /// Which run.
+    pub run: RunId,
+}
+
+/// A request to stop what a run does now and to take it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelRun {
+    /// Which run.
+    pub run: RunId,
+    /// Who asks.
+    pub by: Caller,
+    /// Why.
+    pub why: String,
+}

@@ -1,0 +1,238 @@
+//! The facts of a run's history.
+//!
+//! Facts come from outside (an answer, a timer, a command); decisions are what the workflow made
+//! of them (a step scheduled, a command completed). One transition holds a fact and the decisions
+//! that followed from it, in that order.
+
+use alloc::string::String;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::dispatch::{Caller, Route, StepAddress};
+use crate::failure::Failure;
+use crate::owner::Owner;
+use crate::time::Timestamp;
+
+/// The number of a step or timer within its run, in the order in which the workflow asked.
+pub type Seq = u32;
+
+/// One fact. Written as `{"StepCompleted": {...}}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub enum Event {
+    /// A run began. Always the first event of a history.
+    RunStarted(RunStarted),
+    /// A command was taken in; the workflow will see it when it asks for the next one.
+    CommandAccepted(CommandAccepted),
+    /// The workflow has carried out a command, or says why not.
+    CommandCompleted(CommandCompleted),
+    /// The workflow asks for a step.
+    StepScheduled(StepScheduled),
+    /// A step is done.
+    StepCompleted(StepCompleted),
+    /// A step cannot be done.
+    StepFailed(StepFailed),
+    /// Nobody waits for this step any more; late answers change nothing.
+    StepCancelled(StepCancelled),
+    /// The workflow wants to be woken.
+    TimerStarted(TimerStarted),
+    /// The time has come.
+    TimerFired(TimerFired),
+    /// The workflow no longer needs the timer.
+    TimerDropped(TimerDropped),
+    /// Somebody wants the current operation to stop and be taken back.
+    CancelRequested(CancelRequested),
+    /// The run is over, all well.
+    RunCompleted(RunCompleted),
+    /// The run is over, and this is why.
+    RunFailed(RunFailed),
+    /// The run goes on from here with nothing but what is carried: a replay may begin here.
+    ContinuedAsNew(ContinuedAsNew),
+}
+
+/// See [`Event::RunStarted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunStarted {
+    /// The definition that is executed: `workspace`.
+    pub workflow: String,
+    /// Whose run it is.
+    pub owner: Owner,
+    /// The entity's name, unique for its kind and owner.
+    pub name: String,
+    /// The build of Stead that started it.
+    pub build: String,
+}
+
+/// See [`Event::CommandAccepted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandAccepted {
+    /// The command's id: a second command of this id acts no second time.
+    pub id: String,
+    /// What is asked: `resize`.
+    pub verb: String,
+    /// The order, complete: defaults filled in, template and site facts resolved.
+    pub payload: Value,
+    /// The digest of the command as it was sent, to tell a repetition from a mix-up of ids.
+    pub digest: String,
+    /// Who asked, and how.
+    pub by: Caller,
+    /// The step of another run that waits for the outcome, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<StepAddress>,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Carried out; this is the result.
+    Done(Value),
+    /// Not carried out; whatever was begun has been taken back.
+    Failed(Failure),
+}
+
+/// See [`Event::CommandCompleted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CommandCompleted {
+    /// Which command.
+    pub id: String,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// See [`Event::StepScheduled`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepScheduled {
+    /// Its number in this run.
+    pub seq: Seq,
+    /// What is asked: `proxmox.clone-vm`.
+    pub step: String,
+    /// Who carries it out.
+    #[serde(default, skip_serializing_if = "Route::is_worker")]
+    pub route: Route,
+    /// The request, as the worker gets it.
+    pub request: Value,
+    /// The time allowed from now to the last answer, in milliseconds; 0 is no limit.
+    pub within_ms: u64,
+    /// Whether this step takes back an earlier one. Such a step is tried until it succeeds.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub undo: bool,
+}
+
+/// See [`Event::StepCompleted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepCompleted {
+    /// Which step.
+    pub seq: Seq,
+    /// What came of it.
+    pub answer: Value,
+    /// How many attempts it took, as far as the owner at that time had counted.
+    pub attempts: u32,
+}
+
+/// See [`Event::StepFailed`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepFailed {
+    /// Which step.
+    pub seq: Seq,
+    /// Why.
+    pub failure: Failure,
+    /// How many attempts were made, as far as the owner at that time had counted.
+    pub attempts: u32,
+}
+
+/// See [`Event::StepCancelled`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepCancelled {
+    /// Which step.
+    pub seq: Seq,
+}
+
+/// See [`Event::TimerStarted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TimerStarted {
+    /// Its number in this run.
+    pub seq: Seq,
+    /// When it is due.
+    pub due: Timestamp,
+    /// The span the workflow asked for, in milliseconds.
+    pub after_ms: u64,
+    /// What the run waits for, in words.
+    pub reason: String,
+}
+
+/// See [`Event::TimerFired`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TimerFired {
+    /// Which timer.
+    pub seq: Seq,
+}
+
+/// See [`Event::TimerDropped`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TimerDropped {
+    /// Which timer.
+    pub seq: Seq,
+}
+
+/// See [`Event::CancelRequested`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CancelRequested {
+    /// Who asked.
+    pub by: Caller,
+    /// Why, in their words.
+    pub why: String,
+}
+
+/// See [`Event::RunCompleted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunCompleted {
+    /// What came of it.
+    pub result: Value,
+}
+
+/// See [`Event::RunFailed`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunFailed {
+    /// Why.
+    pub failure: Failure,
+}
+
+/// See [`Event::ContinuedAsNew`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ContinuedAsNew {
+    /// What it is given.
+    pub carried: Value,
+    /// The number of the next step or timer; numbers are never used twice in a run.
+    pub next_seq: Seq,
+}
+
+impl Event {
+    /// The event's name as it stands in subjects and metrics: `step-completed`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::RunStarted(_) => "run-started",
+            Self::CommandAccepted(_) => "command-accepted",
+            Self::CommandCompleted(_) => "command-completed",
+            Self::StepScheduled(_) => "step-scheduled",
+            Self::StepCompleted(_) => "step-completed",
+            Self::StepFailed(_) => "step-failed",
+            Self::StepCancelled(_) => "step-cancelled",
+            Self::TimerStarted(_) => "timer-started",
+            Self::TimerFired(_) => "timer-fired",
+            Self::TimerDropped(_) => "timer-dropped",
+            Self::CancelRequested(_) => "cancel-requested",
+            Self::RunCompleted(_) => "run-completed",
+            Self::RunFailed(_) => "run-failed",
+            Self::ContinuedAsNew(_) => "continued-as-new",
+        }
+    }
+
+    /// Whether nothing may follow this event in its history.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        matches!(self, Self::RunCompleted(_) | Self::RunFailed(_))
+    }
+}

@@ -1,0 +1,24 @@
+//! Everything ever written to the log or the wire: ids, subjects, events, commands, steps.
+//!
+//! This room knows no clock, network, file or runtime: it is `no_std` with `alloc`, so that it
+//! cannot. Whatever is written here may be read for ever; a changed shape needs a golden file
+//! (see `tests/golden`) and must still decode what was written before.
+//!
+//! Read next: `event.rs` (the facts), `transition.rs` (how they are written), `subjects.rs`.
+#![no_std]
+
+extern crate alloc;
+
+pub mod command;
+pub mod dispatch;
+pub mod event;
+pub mod failure;
+pub mod ids;
+pub mod owner;
+pub mod public;
+pub mod refusal;
+pub mod site;
+pub mod step;
+pub mod subjects;
+pub mod time;
+pub mod transition;

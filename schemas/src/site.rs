@@ -1,0 +1,146 @@
+//! What the engine knows of a site: its templates and the facts that orders are completed with.
+//!
+//! Secrets are references: `vault:secret/data/proxmox/api` names where a secret lies, and
+//! `vault:secret/data/proxmox/api#7` which version of it.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Facts that a command's order is completed with when it is accepted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Site {
+    /// What machines can be made from.
+    pub templates: Vec<Template>,
+    /// Facts about Proxmox.
+    pub proxmox: ProxmoxSite,
+    /// Facts about TrueNAS.
+    pub truenas: TrueNasSite,
+    /// Facts about Coder.
+    pub coder: CoderSite,
+}
+
+/// Where machines are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProxmoxSite {
+    /// The node that new machines are made on.
+    pub node: String,
+    /// Where the API token lies: `vault:secret/data/proxmox/api`.
+    pub secret: String,
+    /// The first VMID that is ours to give out.
+    pub vmid_first: u32,
+    /// The last VMID that is ours to give out.
+    pub vmid_last: u32,
+}
+
+/// Where homes are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrueNasSite {
+    /// The dataset beneath which every home is one: `tank/coder-home`.
+    pub parent: String,
+    /// The address from which guests mount.
+    pub nfs_server: String,
+    /// Where the API key lies.
+    pub secret: String,
+    /// How long a home outlives its last workspace, in seconds.
+    pub grace_seconds: u64,
+}
+
+/// Where developers look.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CoderSite {
+    /// The organization that workspaces belong to.
+    pub organization: String,
+    /// Where the session token lies.
+    pub secret: String,
+}
+
+/// What a machine is made from, and what may be chosen about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    /// The name in commands: `debian-12`.
+    pub name: String,
+    /// The Proxmox template that is cloned.
+    pub vmid: u32,
+    /// The size of the machine's own disk, in GiB.
+    pub disk_gb: u32,
+    /// The Coder template that shows the machine to its developer.
+    pub coder_template: String,
+    /// Cores that may be chosen.
+    #[serde(default = "cpu_cores")]
+    pub cpu_cores: Range,
+    /// Memory that may be chosen, in GiB.
+    #[serde(default = "memory_gb")]
+    pub memory_gb: Range,
+    /// Home quota that may be chosen, in GiB.
+    #[serde(default = "storage_quota_gb")]
+    pub storage_quota_gb: Range,
+    /// Storage backends that may be chosen; the first is the default.
+    #[serde(default = "storage_backends")]
+    pub storage_backend: Vec<StorageBackend>,
+}
+
+/// A number that may be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The least.
+    pub min: u32,
+    /// The most.
+    pub max: u32,
+    /// What it is if nothing is said.
+    pub default: u32,
+}
+
+/// The kind of storage beneath a machine's own disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageBackend {
+    /// General use, ample room.
+    Iscsi,
+    /// Very low latency, little room.
+    Nvme,
+}
+
+impl StorageBackend {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Iscsi, Self::Nvme];
+
+    /// The word for it in commands.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Iscsi => "iscsi",
+            Self::Nvme => "nvme",
+        }
+    }
+
+    /// The Proxmox storage that holds such disks.
+    #[must_use]
+    pub fn datastore(self) -> String {
+        match self {
+            Self::Iscsi => "iscsi-pool".to_string(),
+            Self::Nvme => "nvme-pool".to_string(),
+        }
+    }
+}
+
+fn cpu_cores() -> Range {
+    Range { min: 2, max: 16, default: 4 }
+}
+
+fn memory_gb() -> Range {
+    Range { min: 4, max: 64, default: 8 }
+}
+
+fn storage_quota_gb() -> Range {
+    Range { min: 20, max: 500, default: 50 }
+}
+
+fn storage_backends() -> Vec<StorageBackend> {
+    StorageBackend::ALL.to_vec()
+}

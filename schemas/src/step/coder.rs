@@ -1,0 +1,84 @@
+//! Coder: what a developer sees. The agent's token reaches the machine by reference only: the
+//! Coder template writes it into Vault, the seed server reads it there at every boot.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Done, Step};
+
+/// Which Coder workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoderWorkspace {
+    /// Coder's id of it, a UUID.
+    pub id: String,
+}
+
+/// Makes the workspace if there is none, and sees to it that its latest build is a start that
+/// succeeded: with it a fresh agent token lies in Vault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartWorkspace {
+    /// Pinned reference to the session token.
+    pub login: String,
+    /// The organization.
+    pub organization: String,
+    /// The developer, by user name.
+    pub user: String,
+    /// The workspace's name.
+    pub name: String,
+    /// The Coder template.
+    pub template: String,
+    /// Our name tag, a parameter of the template.
+    pub marker: String,
+}
+
+impl Step for StartWorkspace {
+    const NAME: &'static str = "coder.start-workspace";
+    type Answer = CoderWorkspace;
+}
+
+/// Waits until the agent is connected **and** ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitAgent {
+    /// Pinned reference to the session token.
+    pub login: String,
+    /// Coder's id of the workspace.
+    pub id: String,
+}
+
+impl Step for AwaitAgent {
+    const NAME: &'static str = "coder.await-agent";
+    type Answer = Done;
+}
+
+/// Sees to it that the latest build is a stop that succeeded. Done too if the workspace is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopWorkspace {
+    /// Pinned reference to the session token.
+    pub login: String,
+    /// Coder's id of the workspace.
+    pub id: String,
+}
+
+impl Step for StopWorkspace {
+    const NAME: &'static str = "coder.stop-workspace";
+    type Answer = Done;
+}
+
+/// Deletes the workspace of this user and name, if it carries our marker. Done too if it is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteWorkspace {
+    /// Pinned reference to the session token.
+    pub login: String,
+    /// The developer, by user name.
+    pub user: String,
+    /// The workspace's name.
+    pub name: String,
+    /// Our name tag.
+    pub marker: String,
+}
+
+impl Step for DeleteWorkspace {
+    const NAME: &'static str = "coder.delete-workspace";
+    type Answer = Done;
+}

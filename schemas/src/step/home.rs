@@ -1,0 +1,89 @@
+//! The home: an entity of its own, because several workspaces of one owner share it.
+
+use alloc::string::{String, ToString};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Done, Step};
+use crate::dispatch::Route;
+use crate::owner::Owner;
+use crate::site::TrueNasSite;
+
+/// The kind of the entity.
+pub const KIND: &str = "home";
+/// Every owner has one home, of this name.
+pub const NAME: &str = "home";
+
+fn home_of(owner: &Owner) -> Route {
+    Route::Entity { kind: KIND.to_string(), owner: owner.clone(), name: NAME.to_string() }
+}
+
+/// One more workspace uses the home; the first one makes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attach {
+    /// Whose home.
+    pub owner: Owner,
+    /// The workspace: its run's id.
+    pub workspace: String,
+    /// How much the owner may keep, in GiB. A home that is there keeps the larger limit.
+    pub quota_gb: u32,
+    /// Where it is, if it has to be made.
+    pub site: TrueNasSite,
+}
+
+/// An attached home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachedHome {
+    /// What the guest mounts: `10.10.30.2:/mnt/tank/coder-home/john`.
+    pub source: String,
+    /// The dataset beneath.
+    pub dataset: String,
+    /// The limit that holds now, in GiB.
+    pub quota_gb: u32,
+}
+
+impl Step for Attach {
+    const NAME: &'static str = "home.attach";
+    type Answer = AttachedHome;
+
+    fn route(&self) -> Route {
+        home_of(&self.owner)
+    }
+}
+
+/// One workspace less; after the last one the home is kept for the site's grace period and then
+/// destroyed. Done too if the workspace was not attached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detach {
+    /// Whose home.
+    pub owner: Owner,
+    /// The workspace: its run's id.
+    pub workspace: String,
+}
+
+impl Step for Detach {
+    const NAME: &'static str = "home.detach";
+    type Answer = Done;
+
+    fn route(&self) -> Route {
+        home_of(&self.owner)
+    }
+}
+
+/// Changes how much the owner may keep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resize {
+    /// Whose home.
+    pub owner: Owner,
+    /// The new limit, in GiB.
+    pub quota_gb: u32,
+}
+
+impl Step for Resize {
+    const NAME: &'static str = "home.resize";
+    type Answer = Done;
+
+    fn route(&self) -> Route {
+        home_of(&self.owner)
+    }
+}

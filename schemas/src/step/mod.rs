@@ -1,0 +1,42 @@
+//! What workers are asked and what they answer, one file per outside system.
+//!
+//! A step's name is `<system>.<what>`. Every step may be asked any number of times and must then
+//! find what it made before: it looks, acts, marks, and reads back when it is not sure. The
+//! marker is the id of the run that the resource belongs to.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::dispatch::Route;
+
+pub mod coder;
+pub mod guest;
+pub mod home;
+pub mod probe;
+pub mod proxmox;
+pub mod truenas;
+pub mod vault;
+pub mod vmids;
+
+/// A request to a worker (or an entity) and its answer.
+pub trait Step: Serialize + DeserializeOwned {
+    /// The step's name: `proxmox.clone-vm`.
+    const NAME: &'static str;
+    /// What comes back when it is done.
+    type Answer: Serialize + DeserializeOwned;
+
+    /// Who carries it out; a worker of the step's system unless said otherwise.
+    fn route(&self) -> Route {
+        Route::Worker
+    }
+}
+
+/// The system of a step's name: `proxmox` of `proxmox.clone-vm`.
+#[must_use]
+pub fn system(step: &str) -> &str {
+    step.split_once('.').map_or(step, |(system, _)| system)
+}
+
+/// Nothing to tell but that it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Done {}

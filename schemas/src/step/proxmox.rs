@@ -1,0 +1,137 @@
+//! Proxmox VE: machines. The VMID is chosen and recorded before the step that uses it.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Done, Step};
+use crate::site::StorageBackend;
+
+/// Which machine, and by which mark it is known to be ours. Part of every request: VMIDs are
+/// used again after a deletion, so a number alone says nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Pinned reference to the API token.
+    pub login: String,
+    /// The node it was made on. It may have moved; the worker looks.
+    pub node: String,
+    /// Its number.
+    pub vmid: u32,
+    /// Our name tag, in the machine's description.
+    pub marker: String,
+}
+
+/// Whether a VMID is free at the vendor's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckVmid {
+    /// Pinned reference to the API token.
+    pub login: String,
+    /// The number.
+    pub vmid: u32,
+}
+
+/// The answer to [`CheckVmid`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VmidState {
+    /// Nobody has it.
+    Free,
+    /// Somebody has it.
+    Taken,
+}
+
+impl Step for CheckVmid {
+    const NAME: &'static str = "proxmox.check-vmid";
+    type Answer = VmidState;
+}
+
+/// Clones the template onto the VMID. A machine there that is not ours is a conflict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloneVm {
+    /// The machine to be made.
+    pub machine: Machine,
+    /// The template's VMID.
+    pub template: u32,
+    /// The machine's name.
+    pub name: String,
+    /// Where its disk goes.
+    pub storage: StorageBackend,
+}
+
+impl Step for CloneVm {
+    const NAME: &'static str = "proxmox.clone-vm";
+    type Answer = Done;
+}
+
+/// Sets cores, memory, tags, and the announcement of the seed in the SMBIOS serial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigureVm {
+    /// Which machine.
+    pub machine: Machine,
+    /// Virtual cores.
+    pub cores: u32,
+    /// Memory, in MiB.
+    pub memory_mib: u32,
+    /// Whose it is, for the tags.
+    pub owner: String,
+}
+
+impl Step for ConfigureVm {
+    const NAME: &'static str = "proxmox.configure-vm";
+    type Answer = Done;
+}
+
+/// Grows the machine's own disk to a size; disks never shrink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResizeDisk {
+    /// Which machine.
+    pub machine: Machine,
+    /// `scsi0`.
+    pub disk: String,
+    /// The size it shall have, in GiB.
+    pub size_gb: u32,
+}
+
+impl Step for ResizeDisk {
+    const NAME: &'static str = "proxmox.resize-disk";
+    type Answer = Done;
+}
+
+/// Starts the machine. Done too if it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartVm {
+    /// Which machine.
+    pub machine: Machine,
+}
+
+impl Step for StartVm {
+    const NAME: &'static str = "proxmox.start-vm";
+    type Answer = Done;
+}
+
+/// Shuts the machine down, and stops it if it does not listen. Done too if it is off or gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShutdownVm {
+    /// Which machine.
+    pub machine: Machine,
+    /// How long the guest may take, in seconds.
+    pub timeout_seconds: u32,
+}
+
+impl Step for ShutdownVm {
+    const NAME: &'static str = "proxmox.shutdown-vm";
+    type Answer = Done;
+}
+
+/// Stops and destroys the machine, if it carries our marker. Done too if it is gone, or if
+/// a stranger's machine has the number now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestroyVm {
+    /// Which machine.
+    pub machine: Machine,
+}
+
+impl Step for DestroyVm {
+    const NAME: &'static str = "proxmox.destroy-vm";
+    type Answer = Done;
+}

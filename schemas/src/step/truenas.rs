@@ -1,0 +1,151 @@
+//! TrueNAS: homes. A home is a dataset with a reference quota, an owner marker and an NFS share.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Done, Step};
+
+/// A dataset as the vendor knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dataset {
+    /// `tank/coder-home/john_2Edoe`.
+    pub id: String,
+    /// `/mnt/tank/coder-home/john_2Edoe`.
+    pub mountpoint: String,
+}
+
+/// Makes the dataset, or finds the one that carries our marker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnsureDataset {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// The full name of the dataset.
+    pub dataset: String,
+    /// How much its owner may keep, in GiB; snapshots do not count.
+    pub refquota_gb: u32,
+    /// Our name tag.
+    pub marker: String,
+}
+
+impl Step for EnsureDataset {
+    const NAME: &'static str = "truenas.ensure-dataset";
+    type Answer = Dataset;
+}
+
+/// Gives the home to the uid that the guest uses. A job at the vendor's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetPermissions {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// The dataset, whose marker is checked first.
+    pub dataset: String,
+    /// Our name tag.
+    pub marker: String,
+    /// The user inside the guest.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Octal, `700`.
+    pub mode: String,
+}
+
+impl Step for SetPermissions {
+    const NAME: &'static str = "truenas.set-permissions";
+    type Answer = Done;
+}
+
+/// Exports the dataset over NFS, or finds our export of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnsureShare {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// The path that is exported.
+    pub path: String,
+    /// Our name tag.
+    pub marker: String,
+}
+
+/// An NFS export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// The vendor's number for it.
+    pub id: u64,
+}
+
+impl Step for EnsureShare {
+    const NAME: &'static str = "truenas.ensure-share";
+    type Answer = Share;
+}
+
+/// Changes how much the owner may keep. Refuses less than what is kept already, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateQuota {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// The dataset, whose marker is checked first.
+    pub dataset: String,
+    /// Our name tag.
+    pub marker: String,
+    /// The new limit, in GiB.
+    pub refquota_gb: u32,
+}
+
+impl Step for UpdateQuota {
+    const NAME: &'static str = "truenas.update-quota";
+    type Answer = Done;
+}
+
+/// Takes the export away; the data stays. Done too if there is none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveShare {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// The path that is exported.
+    pub path: String,
+    /// Our name tag.
+    pub marker: String,
+}
+
+impl Step for RemoveShare {
+    const NAME: &'static str = "truenas.remove-share";
+    type Answer = Done;
+}
+
+/// Takes a snapshot before data is destroyed. Done too if the dataset is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotDataset {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// The dataset, whose marker is checked first.
+    pub dataset: String,
+    /// Our name tag.
+    pub marker: String,
+    /// The snapshot's name.
+    pub snapshot: String,
+}
+
+impl Step for SnapshotDataset {
+    const NAME: &'static str = "truenas.snapshot-dataset";
+    type Answer = Done;
+}
+
+/// Destroys a home for good. **This destroys user data**: the worker refuses unless the marker
+/// matches, the snapshot named here exists, nothing else hangs on the dataset (children, clones
+/// of its snapshots) and it is no longer exported. Done too if the dataset is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestroyDataset {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// The dataset.
+    pub dataset: String,
+    /// Our name tag.
+    pub marker: String,
+    /// The snapshot that must exist.
+    pub snapshot: String,
+}
+
+impl Step for DestroyDataset {
+    const NAME: &'static str = "truenas.destroy-dataset";
+    type Answer = Done;
+}

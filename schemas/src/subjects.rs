@@ -1,0 +1,158 @@
+//! Every subject and stream name, in one place.
+//!
+//! | subject | what |
+//! |---|---|
+//! | `stead.cmd.<owner>.<kind>.<verb>` | the durable inbox for commands |
+//! | `stead.api.<owner>.<kind>.<verb>` | the same with an answer |
+//! | `stead.evt.<owner>.<kind>.<id>.<event>` | what the world may watch |
+//! | `stead.log.<epoch>.<partition>.<run>` | the event log; engines alone write it |
+//! | `stead.step.<system>.<step>` | requests to workers |
+//! | `stead.part.<partition>.…` | to whichever engine owns the partition |
+//! | `stead.lease` | engines announce a lease won, so that workers refuse older ones |
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use crate::dispatch::StepAddress;
+use crate::ids::{Partition, RunId};
+use crate::owner::{Owner, decode_token, encode_token};
+
+/// The stream that is the durable inbox.
+pub const INBOX_STREAM: &str = "STEAD_INBOX";
+/// What the inbox captures.
+pub const INBOX_SUBJECTS: &str = "stead.cmd.>";
+/// The stream that keeps refusals for a week, so that nobody can miss one.
+pub const REFUSALS_STREAM: &str = "STEAD_REFUSALS";
+/// What the refusals stream captures.
+pub const REFUSAL_SUBJECTS: &str = "stead.evt.*.*.*.refused";
+/// The bucket of partition leases and of engines that are present.
+pub const LEASE_BUCKET: &str = "STEAD_LEASES";
+/// The bucket that holds the settings record.
+pub const SETTINGS_BUCKET: &str = "STEAD_SETTINGS";
+/// Every request through the service interface.
+pub const API_SUBJECTS: &str = "stead.api.>";
+/// Where a won lease is announced.
+pub const LEASE_SUBJECT: &str = "stead.lease";
+/// Stands where a refused command had no readable owner, kind or id.
+pub const UNREADABLE: &str = "_";
+
+/// The stream of one partition's log in one epoch.
+#[must_use]
+pub fn log_stream(epoch: u32, partition: Partition) -> String {
+    format!("STEAD_LOG_{epoch}_{partition}")
+}
+
+/// What that stream captures.
+#[must_use]
+pub fn log_stream_subjects(epoch: u32, partition: Partition) -> String {
+    format!("stead.log.{epoch}.{partition}.*")
+}
+
+/// The subject of one run's history.
+#[must_use]
+pub fn log(epoch: u32, partition: Partition, run: &RunId) -> String {
+    format!("stead.log.{epoch}.{partition}.{run}")
+}
+
+/// Where a command goes to be kept until it is carried out.
+#[must_use]
+pub fn command(owner: &Owner, kind: &str, verb: &str) -> String {
+    format!("stead.cmd.{}.{kind}.{verb}", owner.token())
+}
+
+/// Where a command goes to be answered.
+#[must_use]
+pub fn api(owner: &Owner, kind: &str, verb: &str) -> String {
+    format!("stead.api.{}.{kind}.{verb}", owner.token())
+}
+
+/// Where an event of a run can be watched.
+#[must_use]
+pub fn event(owner: &Owner, kind: &str, id: &str, event: &str) -> String {
+    format!("stead.evt.{}.{kind}.{id}.{event}", owner.token())
+}
+
+/// Where a refusal is told. Whatever of the command was unreadable is `_`.
+#[must_use]
+pub fn refused(owner: Option<&Owner>, kind: &str, id: Option<&RunId>) -> String {
+    let owner = owner.map_or_else(|| UNREADABLE.to_string(), Owner::token);
+    let id = id.map_or(UNREADABLE, RunId::as_str);
+    format!("stead.evt.{owner}.{}.{id}.refused", encode_token(kind))
+}
+
+/// Where workers of a system take this step: `stead.step.proxmox.clone-vm`.
+#[must_use]
+pub fn step(step: &str) -> String {
+    format!("stead.step.{step}")
+}
+
+/// All steps of one system.
+#[must_use]
+pub fn steps_of(system: &str) -> String {
+    format!("stead.step.{system}.*")
+}
+
+/// Where workers are told to stop working on a step.
+#[must_use]
+pub fn step_cancel() -> String {
+    "stead.step-cancel".to_string()
+}
+
+/// Where the answer to one attempt goes.
+#[must_use]
+pub fn answer(partition: Partition, address: &StepAddress, attempt: u32) -> String {
+    format!("stead.part.{partition}.answer.{}.{}.{attempt}", address.run, address.seq)
+}
+
+/// Everything addressed to the owner of a partition.
+#[must_use]
+pub fn partition_inbox(partition: Partition) -> String {
+    format!("stead.part.{partition}.>")
+}
+
+/// One kind of request to the owner of a partition: `command`, `query`, `list`, `cancel`,
+/// `outside`.
+#[must_use]
+pub fn partition_request(partition: Partition, what: &str) -> String {
+    format!("stead.part.{partition}.{what}")
+}
+
+/// The three tokens behind `stead.cmd.` or `stead.api.`, as they came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandSubject<'a> {
+    /// The owner's token.
+    pub owner: &'a str,
+    /// The kind of entity.
+    pub kind: &'a str,
+    /// The verb.
+    pub verb: &'a str,
+}
+
+/// Takes a command's subject apart; `None` if it has not exactly three tokens after the prefix.
+#[must_use]
+pub fn parse_command(subject: &str) -> Option<CommandSubject<'_>> {
+    let rest = subject.strip_prefix("stead.cmd.").or_else(|| subject.strip_prefix("stead.api."))?;
+    let mut tokens = rest.split('.');
+    let parsed =
+        CommandSubject { owner: tokens.next()?, kind: tokens.next()?, verb: tokens.next()? };
+    tokens.next().is_none().then_some(parsed)
+}
+
+/// Takes the address and the attempt out of an answer's subject.
+#[must_use]
+pub fn parse_answer(subject: &str) -> Option<(StepAddress, u32)> {
+    let mut tokens = subject.strip_prefix("stead.part.")?.split('.').skip(1);
+    if tokens.next()? != "answer" {
+        return None;
+    }
+    let run = tokens.next()?.parse().ok()?;
+    let seq = tokens.next()?.parse().ok()?;
+    let attempt = tokens.next()?.parse().ok()?;
+    Some((StepAddress { run, seq }, attempt))
+}
+
+/// The plain text of a token for showing it to a person, even where it is badly encoded.
+#[must_use]
+pub fn shown(token: &str) -> String {
+    decode_token(token).unwrap_or_else(|| token.to_string())
+}

@@ -1,0 +1,260 @@
+//! Builds: what brings a workspace up, down, or out of the world.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::agent::Agent;
+use super::answer;
+use super::shapes;
+use super::state::{Build, JobStatus, Transition, Workspace};
+use super::workspaces::{find, uuid};
+use crate::net::{Answer, Call};
+use crate::pace::Pace;
+use crate::world::{State, World};
+
+/// The ids of a build to be.
+pub(super) struct Ids {
+    pub(super) build: Uuid,
+    job: Uuid,
+    resource: Uuid,
+}
+
+impl Ids {
+    pub(super) fn new(pace: &Pace) -> Self {
+        Self { build: pace.uuid(), job: pace.uuid(), resource: pace.uuid() }
+    }
+
+    pub(super) fn build(
+        &self,
+        number: u64,
+        transition: Transition,
+        parameters: Vec<Value>,
+    ) -> Build {
+        Build {
+            id: self.build,
+            job: self.job,
+            number,
+            transition,
+            status: JobStatus::Pending,
+            error: String::new(),
+            parameters,
+            created: Utc::now(),
+            started: None,
+            completed: None,
+            resource: self.resource,
+            agent: None,
+        }
+    }
+}
+
+/// Whose workspace, and the mark on it: the parameter `marker` of its latest build.
+pub(super) fn subject(workspace: &Workspace) -> (String, String) {
+    let marker = workspace.latest().parameter("marker").to_owned();
+    (format!("{}/{}", workspace.owner, workspace.name), marker)
+}
+
+pub(super) fn parameters_of(fields: &Map<String, Value>) -> Result<Vec<Value>, Answer> {
+    let given = fields.get("rich_parameter_values").cloned().unwrap_or_else(|| json!([]));
+    let wrong = || {
+        answer::validation(
+            400,
+            "Validation failed.",
+            "rich_parameter_values",
+            "a list of name and value",
+        )
+    };
+    let list = given.as_array().ok_or_else(wrong)?;
+    let valid = |one: &Value| one["name"].is_string() && one["value"].is_string();
+    if list.iter().all(valid) { Ok(list.clone()) } else { Err(wrong()) }
+}
+
+pub(super) fn create(world: &Arc<World>, call: &Call, id: &str) -> Result<Answer, Answer> {
+    let workspace = uuid(id)?;
+    let word = call.text("transition").unwrap_or_default();
+    let detail = "Validation failed for tag \"oneof\": start stop delete";
+    let transition = Transition::parse(word)
+        .ok_or_else(|| answer::validation(400, "Validation failed.", "transition", detail))?;
+    let changed = parameters_of(&call.fields())?;
+    let ids = Ids::new(&world.pace);
+    let shown = world.change(|state| {
+        let coder = &mut state.coder;
+        let held = coder.workspaces.get_mut(&workspace).ok_or_else(answer::not_found)?;
+        if held.latest().status.is_active() {
+            return Err(answer::build_active());
+        }
+        if held.deleted && transition != Transition::Delete {
+            return Err(answer::message(409, "Workspace is deleted."));
+        }
+        let parameters = merged(&held.latest().parameters, changed);
+        let number = held.latest().number + 1;
+        // The agent of the build before is outdated from now on.
+        for agent in held.builds.iter_mut().filter_map(|build| build.agent.as_mut()) {
+            agent.disconnect();
+        }
+        held.builds.push(ids.build(number, transition, parameters));
+        let (subject, marker) = subject(held);
+        world.journal.effect(
+            "coder",
+            &format!("coder-build-{}", transition.word()),
+            &subject,
+            &marker,
+        );
+        let held = coder.workspaces.get(&workspace).ok_or_else(answer::not_found)?;
+        Ok(shapes::build(coder, held, held.latest()))
+    })?;
+    run(world, workspace, ids.build);
+    Ok(Answer::json(201, shown))
+}
+
+/// Parameters that are not given again keep their value.
+fn merged(old: &[Value], new: Vec<Value>) -> Vec<Value> {
+    let kept = old.iter().filter(|old| !new.iter().any(|new| new["name"] == old["name"])).cloned();
+    kept.chain(new.iter().cloned()).collect()
+}
+
+/// Lets the provisioner carry a build out.
+pub(super) fn run(world: &Arc<World>, workspace: Uuid, build: Uuid) {
+    let background = Arc::clone(world);
+    world.spawn(async move {
+        let world = background;
+        world.pace.work(100).await;
+        if world.faults.fires("coder", "build-stuck") {
+            world.until(|world| (!world.faults.holds("coder", "build-stuck")).then_some(())).await;
+        }
+        if !world.change(|state| begin(state, build)) {
+            return;
+        }
+        world.pace.work(600).await;
+        let failed = world.faults.fires("coder", "build-failed");
+        let token = format!("canary-agent-{}", world.pace.uuid());
+        let agent = Agent::new(&world.pace, &token);
+        world.change(|state| {
+            if failed {
+                end(state, build, JobStatus::Failed, "terraform apply: exit status 1");
+            } else {
+                complete(state, workspace, build, agent);
+            }
+        });
+    });
+}
+
+/// A build that was canceled while it was pending does not begin.
+fn begin(state: &mut State, build: Uuid) -> bool {
+    let Some(build) =
+        state.coder.build_mut(build).filter(|build| build.status == JobStatus::Pending)
+    else {
+        return false;
+    };
+    build.status = JobStatus::Running;
+    build.started = Some(Utc::now());
+    true
+}
+
+fn end(state: &mut State, build: Uuid, status: JobStatus, error: &str) {
+    if let Some(build) = state.coder.build_mut(build) {
+        build.status = status;
+        build.error = error.to_owned();
+        build.completed = Some(Utc::now());
+    }
+}
+
+fn complete(state: &mut State, workspace: Uuid, build: Uuid, agent: Agent) {
+    let Some((_, held)) = state.coder.build(build) else {
+        return;
+    };
+    if held.status == JobStatus::Canceling {
+        end(state, build, JobStatus::Canceled, "canceled");
+        return;
+    }
+    let (transition, number) = (held.transition, held.number);
+    let place = format!("stead/agents/{workspace}");
+    match transition {
+        Transition::Start => {
+            // As the template does it: the token lies in Vault before the build is a success.
+            state.coder.tokens.push(agent.token.clone());
+            let secret =
+                json!({ "token": agent.token, "build": build, "build_number": number.to_string() });
+            state.vault.put(&place, secret);
+            if let Some(build) = state.coder.build_mut(build) {
+                build.agent = Some(agent);
+            }
+        }
+        Transition::Stop => {}
+        Transition::Delete => {
+            state.vault.soft_delete(&place);
+            if let Some(workspace) = state.coder.workspaces.get_mut(&workspace) {
+                workspace.deleted = true;
+            }
+        }
+    }
+    end(state, build, JobStatus::Succeeded, "");
+}
+
+pub(super) fn show(world: &World, id: &str) -> Result<Answer, Answer> {
+    let id = uuid(id)?;
+    world.read(|state| {
+        let (workspace, build) = state.coder.build(id).ok_or_else(answer::not_found)?;
+        Ok(Answer::json(200, shapes::build(&state.coder, workspace, build)))
+    })
+}
+
+pub(super) fn list(world: &World, workspace: &str) -> Result<Answer, Answer> {
+    world.read(|state| {
+        let held = find(&state.coder, workspace)?;
+        let builds = held.builds.iter().rev().map(|build| shapes::build(&state.coder, held, build));
+        Ok(Answer::json(200, Value::from(builds.collect::<Vec<_>>())))
+    })
+}
+
+pub(super) fn parameters(world: &World, id: &str) -> Result<Answer, Answer> {
+    let id = uuid(id)?;
+    world.read(|state| {
+        let (_, build) = state.coder.build(id).ok_or_else(answer::not_found)?;
+        Ok(Answer::json(200, Value::from(build.parameters.clone())))
+    })
+}
+
+pub(super) fn logs(world: &World, id: &str) -> Result<Answer, Answer> {
+    let id = uuid(id)?;
+    world.read(|state| {
+        let (_, build) = state.coder.build(id).ok_or_else(answer::not_found)?;
+        let line = |at: usize, stage: &str, output: &str| {
+            json!({
+                "id": at, "created_at": build.created, "log_source": "provisioner", "log_level": "info",
+                "stage": stage, "output": output,
+            })
+        };
+        let mut lines = vec![line(1, "Planning infrastructure", "terraform plan")];
+        if !build.error.is_empty() {
+            lines.push(line(2, "Applying", &build.error));
+        }
+        Ok(Answer::json(200, Value::from(lines)))
+    })
+}
+
+pub(super) fn cancel(world: &World, call: &Call, id: &str) -> Result<Answer, Answer> {
+    let id = uuid(id)?;
+    world.change(|state| {
+        let build = state.coder.build_mut(id).ok_or_else(answer::not_found)?;
+        if call.query("expect_status").is_some_and(|expected| expected != build.status.word()) {
+            return Err(answer::message(412, "Job is not in the expected state."));
+        }
+        build.status = match build.status {
+            JobStatus::Pending => JobStatus::Canceled,
+            JobStatus::Running => JobStatus::Canceling,
+            JobStatus::Canceling => {
+                return Err(answer::message(400, "Job has already been marked as canceled!"));
+            }
+            JobStatus::Succeeded | JobStatus::Failed | JobStatus::Canceled => {
+                return Err(answer::message(400, "Job has already completed!"));
+            }
+        };
+        if build.status == JobStatus::Canceled {
+            build.completed = Some(Utc::now());
+        }
+        Ok(answer::message(200, "Job has been marked as canceled..."))
+    })
+}

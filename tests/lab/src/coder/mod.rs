@@ -1,0 +1,99 @@
+//! Coder, API v2: one organization, one template, workspaces with builds and agents.
+//!
+//! Every start build mints a new agent token and, as the thin Terraform template does in
+//! production, writes it into Vault before the build succeeds. An agent with the token of an
+//! older build is refused.
+
+mod agent;
+mod answer;
+mod builds;
+mod shapes;
+mod state;
+mod users;
+mod workspaces;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use agent::{ConnectError, Lifecycle};
+pub(crate) use state::State;
+
+use crate::net::{Answer, Before, Call, HttpVendor, Severity};
+use crate::world::World;
+
+/// The vendor.
+pub(crate) struct Coder;
+
+impl HttpVendor for Coder {
+    const NAME: &'static str = "coder";
+
+    fn before(world: &World, call: &Call) -> Before {
+        let fires = |name| world.faults.fires("coder", name);
+        if fires("rate-limited") {
+            return Before::Answer(answer::rate_limited());
+        }
+        if fires("unauthorized") {
+            return Before::Answer(answer::unauthorized());
+        }
+        if call.method == "POST" && call.path.ends_with("/builds") && fires("build-active") {
+            return Before::Answer(answer::build_active());
+        }
+        if fires("slow") {
+            return Before::Wait(Duration::from_secs(1));
+        }
+        Before::Go
+    }
+
+    fn answer(world: &Arc<World>, call: &Call) -> Answer {
+        let Some(segments) = call.segments("/api/v2/") else {
+            return answer::not_found();
+        };
+        let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if call.method == "GET" && path == ["buildinfo"] {
+            return users::buildinfo();
+        }
+        let token = call.header("coder-session-token").unwrap_or_default();
+        if token != world.secrets.coder_token {
+            return answer::unauthorized();
+        }
+        route(world, call, &path).unwrap_or_else(|refused| refused)
+    }
+
+    fn after(world: &World, call: &Call, answer: Answer) -> Option<Answer> {
+        if call.method != "GET"
+            && answer.is_success()
+            && world.faults.fires("coder", "lost-response")
+        {
+            return None;
+        }
+        Some(answer)
+    }
+
+    fn failure(severity: Severity) -> Answer {
+        match severity {
+            Severity::Passing => answer::message(500, "An internal server error occurred."),
+            Severity::Lasting => answer::message(403, "Forbidden."),
+        }
+    }
+}
+
+fn route(world: &Arc<World>, call: &Call, path: &[&str]) -> Result<Answer, Answer> {
+    match (call.method.as_str(), path) {
+        ("GET", ["users", user]) => users::show(world, user),
+        ("POST", ["users"]) => users::create(world, call),
+        ("GET", ["organizations", org]) => users::organization(world, org),
+        ("GET", ["organizations", org, "templates", name]) => users::template(world, org, name),
+        ("POST", ["users", user, "workspaces"]) => workspaces::create(world, call, user),
+        ("GET", ["users", user, "workspace", name]) => workspaces::by_name(world, call, user, name),
+        ("GET", ["workspaces"]) => workspaces::list(world, call),
+        ("GET", ["workspaces", id]) => workspaces::by_id(world, call, id),
+        ("GET", ["workspaces", id, "builds"]) => builds::list(world, id),
+        ("POST", ["workspaces", id, "builds"]) => builds::create(world, call, id),
+        ("GET", ["workspacebuilds", id]) => builds::show(world, id),
+        ("GET", ["workspacebuilds", id, "parameters"]) => builds::parameters(world, id),
+        ("GET", ["workspacebuilds", id, "logs"]) => builds::logs(world, id),
+        ("PATCH", ["workspacebuilds", id, "cancel"]) => builds::cancel(world, call, id),
+        ("GET", ["workspaceagents", id]) => workspaces::agent(world, id),
+        _ => Err(answer::not_found()),
+    }
+}

@@ -1,0 +1,193 @@
+//! What Coder knows: users, workspaces, builds.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::agent::Agent;
+use crate::pace::Pace;
+
+/// Users that are there from the first morning; others are made by `POST /api/v2/users`.
+const USERS: [&str; 12] = [
+    "alice", "bob", "carol", "dave", "demo", "erin", "jane", "john", "john.doe", "mallory",
+    "stead", "zoe",
+];
+
+/// The user whose session token the lab gives out.
+pub(super) const ME: &str = "stead";
+
+/// What Coder knows.
+pub(crate) struct State {
+    pub(super) organization: Uuid,
+    pub(super) template: Uuid,
+    pub(super) version: Uuid,
+    pub(super) born: DateTime<Utc>,
+    pub(super) users: BTreeMap<String, Uuid>,
+    pub(crate) workspaces: BTreeMap<Uuid, Workspace>,
+    pub(super) tokens: Vec<String>,
+}
+
+/// A workspace and its builds, oldest first; there is always one.
+#[derive(Clone)]
+pub(crate) struct Workspace {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) owner: String,
+    pub(crate) deleted: bool,
+    pub(super) owner_id: Uuid,
+    pub(super) created: DateTime<Utc>,
+    pub(super) ttl_ms: Value,
+    pub(crate) builds: Vec<Build>,
+}
+
+/// One build.
+#[derive(Clone)]
+pub(crate) struct Build {
+    pub(super) id: Uuid,
+    pub(super) job: Uuid,
+    pub(super) number: u64,
+    pub(super) transition: Transition,
+    pub(super) status: JobStatus,
+    pub(super) error: String,
+    pub(super) parameters: Vec<Value>,
+    pub(super) created: DateTime<Utc>,
+    pub(super) started: Option<DateTime<Utc>>,
+    pub(super) completed: Option<DateTime<Utc>>,
+    pub(super) resource: Uuid,
+    pub(crate) agent: Option<Agent>,
+}
+
+/// Where a build leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transition {
+    Start,
+    Stop,
+    Delete,
+}
+
+/// How far a build's job is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum JobStatus {
+    Pending,
+    Running,
+    Succeeded,
+    Canceling,
+    Canceled,
+    Failed,
+}
+
+impl State {
+    pub(crate) fn pristine(pace: &Pace) -> Self {
+        Self {
+            organization: pace.uuid(),
+            template: pace.uuid(),
+            version: pace.uuid(),
+            born: Utc::now(),
+            users: USERS.map(|name| (name.to_owned(), pace.uuid())).into(),
+            workspaces: BTreeMap::new(),
+            tokens: Vec::new(),
+        }
+    }
+
+    /// Every agent token minted so far.
+    pub(crate) fn agent_tokens(&self) -> Vec<String> {
+        self.tokens.clone()
+    }
+
+    /// A user by name, by id, or `me`.
+    pub(super) fn user(&self, name: &str) -> Option<(String, Uuid)> {
+        let name = if name == "me" { ME } else { name };
+        let id = name.parse::<Uuid>().ok();
+        let found = self.users.iter().find(|(known, uuid)| *known == name || Some(**uuid) == id);
+        found.map(|(name, id)| (name.clone(), *id))
+    }
+
+    /// A workspace that is not deleted.
+    pub(super) fn named(&self, owner: &str, name: &str) -> Option<&Workspace> {
+        self.workspaces.values().find(|workspace| {
+            !workspace.deleted
+                && workspace.owner == owner
+                && workspace.name.eq_ignore_ascii_case(name)
+        })
+    }
+
+    /// A build and the workspace it belongs to.
+    pub(super) fn build(&self, id: Uuid) -> Option<(&Workspace, &Build)> {
+        self.workspaces.values().find_map(|workspace| {
+            workspace.builds.iter().find(|build| build.id == id).map(|build| (workspace, build))
+        })
+    }
+
+    pub(super) fn build_mut(&mut self, id: Uuid) -> Option<&mut Build> {
+        self.workspaces
+            .values_mut()
+            .flat_map(|workspace| &mut workspace.builds)
+            .find(|build| build.id == id)
+    }
+}
+
+impl Workspace {
+    pub(crate) fn latest(&self) -> &Build {
+        // A workspace is created together with its first build.
+        &self.builds[self.builds.len() - 1]
+    }
+}
+
+impl Build {
+    /// The workspace's status as this build makes it.
+    pub(crate) fn status(&self) -> &'static str {
+        match (self.status, self.transition) {
+            (JobStatus::Pending, _) => "pending",
+            (JobStatus::Running, Transition::Start) => "starting",
+            (JobStatus::Running, Transition::Stop) => "stopping",
+            (JobStatus::Running, Transition::Delete) => "deleting",
+            (JobStatus::Succeeded, Transition::Start) => "running",
+            (JobStatus::Succeeded, Transition::Stop) => "stopped",
+            (JobStatus::Succeeded, Transition::Delete) => "deleted",
+            (JobStatus::Canceling, _) => "canceling",
+            (JobStatus::Canceled, _) => "canceled",
+            (JobStatus::Failed, _) => "failed",
+        }
+    }
+
+    /// The value of a parameter.
+    pub(super) fn parameter(&self, name: &str) -> &str {
+        let found = self.parameters.iter().find(|parameter| parameter["name"] == name);
+        found.and_then(|parameter| parameter["value"].as_str()).unwrap_or_default()
+    }
+}
+
+impl Transition {
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        [Self::Start, Self::Stop, Self::Delete]
+            .into_iter()
+            .find(|transition| transition.word() == word)
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+impl JobStatus {
+    pub(super) fn is_active(self) -> bool {
+        matches!(self, Self::Pending | Self::Running | Self::Canceling)
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Canceling => "canceling",
+            Self::Canceled => "canceled",
+            Self::Failed => "failed",
+        }
+    }
+}

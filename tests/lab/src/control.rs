@@ -1,0 +1,114 @@
+//! The lab's own HTTP API: look, break, mend.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::error::LabError;
+use crate::inventory;
+use crate::options::Addresses;
+use crate::site;
+use crate::world::World;
+
+#[derive(Clone)]
+struct Desk {
+    world: Arc<World>,
+    addresses: Addresses,
+}
+
+/// Which fault, and how often.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BreakOrder {
+    pub(crate) vendor: String,
+    pub(crate) fault: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) times: Option<u32>,
+}
+
+/// Which fault ends; all of a vendor's or all at all if it is left open.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct MendOrder {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) vendor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fault: Option<String>,
+}
+
+pub(crate) fn router(world: Arc<World>, addresses: Addresses) -> Router {
+    Router::new()
+        .route(
+            "/inventory",
+            get(async |State(desk): State<Desk>| Json(desk.world.read(inventory::take))),
+        )
+        .route("/addresses", get(async |State(desk): State<Desk>| Json(desk.addresses)))
+        .route("/site.toml", get(async |State(desk): State<Desk>| site::toml(&desk.addresses)))
+        .route("/faults", get(async |State(desk): State<Desk>| Json(desk.world.faults.status())))
+        .route(
+            "/requests",
+            get(async |State(desk): State<Desk>| Json(desk.world.journal.requests())),
+        )
+        .route("/effects", get(async |State(desk): State<Desk>| Json(desk.world.journal.effects())))
+        .route("/break", post(break_))
+        .route("/mend", post(mend))
+        .route("/reset", post(reset))
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "no such page"))
+        .with_state(Desk { world, addresses })
+}
+
+fn refusal(status: StatusCode, text: &str) -> Response {
+    (status, Json(json!({ "error": text }))).into_response()
+}
+
+async fn break_(State(desk): State<Desk>, body: String) -> Response {
+    let order: BreakOrder = match serde_json::from_str(&body) {
+        Ok(order) => order,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    match desk.world.faults.inject(&order.vendor, &order.fault, order.times) {
+        Ok(()) => {
+            desk.world.wake();
+            Json(json!({})).into_response()
+        }
+        Err(error) => refusal(StatusCode::NOT_FOUND, &error.to_string()),
+    }
+}
+
+async fn mend(State(desk): State<Desk>, body: String) -> Response {
+    let text = if body.trim().is_empty() { "{}" } else { body.as_str() };
+    let order: MendOrder = match serde_json::from_str(text) {
+        Ok(order) => order,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let faults = &desk.world.faults;
+    match (&order.vendor, &order.fault) {
+        (None, None) => faults.mend(),
+        (Some(vendor), None) => faults.mend_vendor(vendor),
+        (Some(vendor), Some(fault)) => faults.mend_one(vendor, fault),
+        (None, Some(_)) => return refusal(StatusCode::BAD_REQUEST, "a fault needs its vendor"),
+    }
+    desk.world.wake();
+    Json(json!({})).into_response()
+}
+
+async fn reset(State(desk): State<Desk>) -> Response {
+    desk.world.reset();
+    Json(json!({})).into_response()
+}
+
+/// An HTTP client for loopback, whatever proxies the environment names.
+pub(crate) fn http_client() -> Result<reqwest::Client, LabError> {
+    // Without a provider no client can be built, even if it never speaks TLS. One may be there.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(10))
+        .build()
+        .map_err(|source| LabError::Client { source })
+}

@@ -1,0 +1,108 @@
+//! Every named fault, in one table.
+
+/// A fault that can be asked for by name.
+pub(super) struct Known {
+    pub(super) vendor: &'static str,
+    pub(super) name: &'static str,
+    pub(super) says: &'static str,
+}
+
+impl Known {
+    pub(super) fn key(&self) -> (&'static str, &'static str) {
+        (self.vendor, self.name)
+    }
+}
+
+const fn known(vendor: &'static str, name: &'static str, says: &'static str) -> Known {
+    Known { vendor, name, says }
+}
+
+/// By vendor, then by name.
+pub(super) static CATALOGUE: &[Known] = &[
+    known("coder", "agent-never-ready", "the agent connects but its lifecycle stays at starting"),
+    known("coder", "agent-start-error", "the agent connects and its start script fails"),
+    known(
+        "coder",
+        "build-active",
+        "every new build answers 409: a workspace build is already active",
+    ),
+    known("coder", "build-failed", "builds are accepted and end as failed"),
+    known("coder", "build-stuck", "builds are accepted and stay pending until mended"),
+    known(
+        "coder",
+        "lost-response",
+        "a change happens, then the connection is dropped without an answer",
+    ),
+    known("coder", "rate-limited", "429 with Retry-After"),
+    known("coder", "slow", "every call takes a second longer"),
+    known("coder", "unauthorized", "401 for a good session token"),
+    known("guest", "agent-never-connects", "the agent's process starts and never reaches Coder"),
+    known("guest", "home-never-mounts", "the NFS mount fails as long as this holds"),
+    known("guest", "home-read-only", "the home is mounted, writing to it fails"),
+    known("guest", "never-boots", "the machine runs but its system never comes up"),
+    known(
+        "guest",
+        "report-lost",
+        "the guest does not see the answer to its report, and sends it again",
+    ),
+    known("proxmox", "forbidden", "403: the token lacks a privilege"),
+    known("proxmox", "guest-agent-silent", "the QEMU guest agent does not answer"),
+    known("proxmox", "ha-moved", "before a change of a VM, HA moves it to the other node"),
+    known(
+        "proxmox",
+        "lock-left",
+        "a clone ends with its status unknown and leaves lock: clone behind",
+    ),
+    known("proxmox", "locked", "VM is locked (clone), or a lock timeout, on every change"),
+    known(
+        "proxmox",
+        "lost-response",
+        "a change happens, then the connection is dropped without an answer",
+    ),
+    known("proxmox", "newborn-task", "asking for a task's status answers 400: no such task"),
+    known("proxmox", "no-quorum", "every write answers 500: cluster not ready - no quorum?"),
+    known("proxmox", "node-down", "595 for everything beneath /nodes/{node}"),
+    known("proxmox", "proxy-timeout", "a change happens, then 596 instead of its answer"),
+    known("proxmox", "slow", "every call takes a second longer"),
+    known(
+        "proxmox",
+        "storage-full",
+        "clones and growing disks fail in the task, with no space left on device",
+    ),
+    known("proxmox", "task-failed", "tasks end with an error and no effect"),
+    known("proxmox", "task-stuck", "tasks stay running until mended"),
+    known("proxmox", "task-warnings", "tasks do their work and end with WARNINGS: 1"),
+    known("proxmox", "unauthorized", "401 for a good token"),
+    known("proxmox", "unexpected-status", "tasks do their work and end with: unexpected status"),
+    known("proxmox", "vmid-taken", "a stranger's VM appears on the very id a clone asks for"),
+    known("truenas", "ebusy-on-delete", "a dataset's delete removes its shares, then fails EBUSY"),
+    known("truenas", "job-failed", "jobs end as FAILED without effect"),
+    known("truenas", "job-list-lost", "the job list is forgotten as soon as a job was started"),
+    known("truenas", "key-revoked", "the API key is answered with AUTH_ERR"),
+    known("truenas", "overload", "-32000: too many concurrent calls"),
+    known("truenas", "pool-full", "creating fails ENOSPC and the pool has nothing free"),
+    known("truenas", "rate-limited", "logging in answers EBUSY: Rate Limit Exceeded"),
+    known("truenas", "slow", "every call takes a second longer"),
+    known("truenas", "socket-closed", "a change happens, then the socket closes without an answer"),
+    known("truenas", "socket-closed-before", "the socket closes before the call is carried out"),
+    known("truenas", "unmounted", "a new dataset is made and not mounted; the call fails"),
+    known("vault", "denied", "403: permission denied on secrets"),
+    known(
+        "vault",
+        "lost-response",
+        "a write happens, then the connection is dropped without an answer",
+    ),
+    known("vault", "sealed", "503: Vault is sealed"),
+    known("vault", "slow", "every call takes a second longer"),
+    known("vault", "token-expired", "the token that is shown has expired: 403"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::CATALOGUE;
+
+    #[test]
+    fn the_catalogue_is_sorted_and_without_twins() {
+        assert!(CATALOGUE.windows(2).all(|pair| pair[0].key() < pair[1].key()));
+    }
+}

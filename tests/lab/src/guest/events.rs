@@ -1,0 +1,66 @@
+//! cloud-init's webhook reporter: start and finish of every stage.
+//!
+//! A reporter that is configured by user-data knows nothing of what came before user-data: its
+//! first event is `init-network/activate-datasource`.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use serde_json::json;
+
+use super::installed::Webhook;
+use super::seed::is_local;
+use crate::world::World;
+
+/// Stages of a boot that are reported before the agent is started.
+pub(super) const NETWORK: [&str; 3] = [
+    "init-network/activate-datasource",
+    "init-network/config-write-files",
+    "init-network/config-mounts",
+];
+/// Stages that come after.
+pub(super) const FINAL: [&str; 4] = [
+    "init-network",
+    "modules-config/config-runcmd",
+    "modules-final/config-scripts_user",
+    "modules-final",
+];
+
+/// How long a reporter waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reports stages one after the other. `config-mounts` is a success even if nothing was mounted.
+pub(super) async fn report(world: &World, webhooks: &[Webhook], stages: &[&str]) {
+    for stage in stages {
+        for kind in ["start", "finish"] {
+            for webhook in webhooks.iter().filter(|webhook| is_local(&webhook.endpoint)) {
+                send(world, webhook, stage, kind).await;
+            }
+        }
+    }
+}
+
+async fn send(world: &World, webhook: &Webhook, stage: &str, kind: &str) {
+    let module = stage.rsplit('/').next().unwrap_or(stage);
+    let description = match kind {
+        "start" => format!("running {module}"),
+        _ => format!("{module} ran successfully"),
+    };
+    let stamp = Utc::now().timestamp_micros();
+    #[expect(clippy::cast_precision_loss, reason = "cloud-init sends seconds as a float")]
+    let timestamp = stamp as f64 / 1e6;
+    let mut event = json!({
+        "name": stage, "description": description, "event_type": kind, "origin": "cloudinit",
+        "timestamp": timestamp,
+    });
+    if kind == "finish" {
+        event["result"] = json!("SUCCESS");
+    }
+    for _ in 0..=webhook.retries {
+        let sent = world.http.post(&webhook.endpoint).timeout(TIMEOUT).json(&event).send().await;
+        if sent.is_ok_and(|answer| answer.status().is_success()) {
+            return;
+        }
+    }
+    tracing::debug!(stage, kind, "cloud-init event was not taken");
+}

@@ -1,0 +1,185 @@
+//! What there is right now at all vendors together, without what was there from the beginning.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::coder::State as CoderState;
+use crate::proxmox::Vm;
+use crate::truenas::Dataset;
+use crate::world::State;
+
+/// Everything that was made and is still there. Templates, parent datasets and strangers do not
+/// count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Virtual machines, by VMID.
+    pub vms: Vec<VmEntry>,
+    /// Datasets, by id.
+    pub datasets: Vec<DatasetEntry>,
+    /// NFS shares, by id.
+    pub shares: Vec<ShareEntry>,
+    /// Coder workspaces that are not deleted, by owner and name.
+    pub coder_workspaces: Vec<CoderEntry>,
+}
+
+impl Inventory {
+    /// Whether nothing was left behind.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.vms.is_empty()
+            && self.datasets.is_empty()
+            && self.shares.is_empty()
+            && self.coder_workspaces.is_empty()
+    }
+}
+
+/// A virtual machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VmEntry {
+    /// Its number.
+    pub vmid: u32,
+    /// The node it is on.
+    pub node: String,
+    /// Its name; `VM 104` while it has none.
+    pub name: String,
+    /// `running` or `stopped`.
+    pub status: String,
+    /// What holds it: `clone`; empty if nothing does.
+    pub lock: String,
+    /// Tags as they are stored, separated by semicolons.
+    pub tags: String,
+    /// The description.
+    pub description: String,
+    /// Cores.
+    pub cores: u64,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// The first disk in GiB.
+    pub disk_gib: u64,
+    /// Where the system inside is; empty if it never ran.
+    pub guest_stage: String,
+}
+
+/// A dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetEntry {
+    /// Its full name.
+    pub id: String,
+    /// The limit on its own data; 0 is none.
+    pub refquota_bytes: u64,
+    /// What its own data takes.
+    pub used_bytes: u64,
+    /// The value of its `...:owner` user property.
+    pub owner: String,
+    /// Whether it is mounted on the NAS.
+    pub mounted: bool,
+    /// Owner of its root.
+    pub uid: i64,
+    /// Group of its root.
+    pub gid: i64,
+    /// Names of its snapshots.
+    pub snapshots: Vec<String>,
+}
+
+/// An NFS share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareEntry {
+    /// Its number.
+    pub id: i64,
+    /// What is exported.
+    pub path: String,
+    /// The comment.
+    pub comment: String,
+}
+
+/// A Coder workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoderEntry {
+    /// Coder's id of it.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its owner's user name.
+    pub owner: String,
+    /// Its status, as its latest build makes it.
+    pub status: String,
+    /// The latest build's agent.
+    pub agent: Option<AgentEntry>,
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentEntry {
+    /// `connecting`, `connected`, `disconnected` or `timeout`.
+    pub status: String,
+    /// `created`, `starting`, `ready`, ...
+    pub lifecycle: String,
+}
+
+pub(crate) fn take(state: &State) -> Inventory {
+    let nas = &state.truenas;
+    Inventory {
+        vms: state.proxmox.vms.values().filter(|vm| !vm.preexisting).map(vm).collect(),
+        datasets: nas
+            .datasets
+            .values()
+            .filter(|dataset| !dataset.preexisting)
+            .map(dataset)
+            .collect(),
+        shares: nas.shares.iter().map(|(id, entry)| share(*id, entry)).collect(),
+        coder_workspaces: workspaces(&state.coder),
+    }
+}
+
+fn vm(vm: &Vm) -> VmEntry {
+    let status = if vm.is_running() { "running" } else { "stopped" };
+    VmEntry {
+        vmid: vm.vmid,
+        node: vm.node.clone(),
+        name: vm.name(),
+        status: status.to_owned(),
+        lock: vm.key("lock").to_owned(),
+        tags: vm.key("tags").to_owned(),
+        description: vm.key("description").to_owned(),
+        cores: vm.number("cores"),
+        memory_mib: vm.number("memory"),
+        disk_gib: vm.disk_gib(),
+        guest_stage: vm.guest.stage.clone(),
+    }
+}
+
+fn dataset(dataset: &Dataset) -> DatasetEntry {
+    DatasetEntry {
+        id: dataset.id.clone(),
+        refquota_bytes: dataset.refquota,
+        used_bytes: dataset.used,
+        owner: dataset.owner(),
+        mounted: dataset.mounted,
+        uid: dataset.uid,
+        gid: dataset.gid,
+        snapshots: dataset.snapshots.keys().cloned().collect(),
+    }
+}
+
+fn share(id: i64, share: &Map<String, Value>) -> ShareEntry {
+    let part = |name: &str| share.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    ShareEntry { id, path: part("path"), comment: part("comment") }
+}
+
+fn workspaces(coder: &CoderState) -> Vec<CoderEntry> {
+    let living = coder.workspaces.values().filter(|workspace| !workspace.deleted);
+    let mut entries: Vec<CoderEntry> = living
+        .map(|workspace| CoderEntry {
+            id: workspace.id.to_string(),
+            name: workspace.name.clone(),
+            owner: workspace.owner.clone(),
+            status: workspace.latest().status().to_owned(),
+            agent: workspace.latest().agent.as_ref().map(|agent| AgentEntry {
+                status: agent.status().to_owned(),
+                lifecycle: agent.lifecycle().to_owned(),
+            }),
+        })
+        .collect();
+    entries.sort_by(|a, b| (&a.owner, &a.name).cmp(&(&b.owner, &b.name)));
+    entries
+}

@@ -1,0 +1,99 @@
+//! What happened: every vendor call, and every effect it had. Append-only until cleared.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One call that reached a vendor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordedRequest {
+    /// `vault`, `truenas`, `proxmox` or `coder`.
+    pub vendor: String,
+    /// HTTP method; `CALL` for JSON-RPC.
+    pub method: String,
+    /// Path, or the JSON-RPC method.
+    pub path: String,
+    /// Query parameters as an object of strings.
+    pub query: Value,
+    /// The body; the positional parameters of JSON-RPC; `null` if there was none.
+    pub body: Value,
+    /// HTTP status or JSON-RPC error code; 200 for a JSON-RPC result, 0 if no answer was sent.
+    pub status: i32,
+}
+
+/// One change made in a vendor's world.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Whose world.
+    pub vendor: String,
+    /// `vm-cloned`, `dataset-created`, ...
+    pub kind: String,
+    /// The VMID, dataset, share path or workspace.
+    pub subject: String,
+    /// The owner's mark on it, as far as there is one.
+    pub marker: String,
+}
+
+/// Calls and effects, oldest first.
+#[derive(Default)]
+pub(crate) struct Journal {
+    pages: Mutex<Pages>,
+}
+
+#[derive(Default)]
+struct Pages {
+    requests: Vec<RecordedRequest>,
+    effects: Vec<Effect>,
+}
+
+impl Journal {
+    pub(crate) fn request(&self, request: RecordedRequest) {
+        self.pages().requests.push(request);
+    }
+
+    pub(crate) fn effect(&self, vendor: &str, kind: &str, subject: &str, marker: &str) {
+        tracing::debug!(vendor, kind, subject, "lab effect");
+        self.pages().effects.push(Effect {
+            vendor: vendor.to_owned(),
+            kind: kind.to_owned(),
+            subject: subject.to_owned(),
+            marker: marker.to_owned(),
+        });
+    }
+
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
+        self.pages().requests.clone()
+    }
+
+    pub(crate) fn effects(&self) -> Vec<Effect> {
+        self.pages().effects.clone()
+    }
+
+    pub(crate) fn clear_requests(&self) {
+        self.pages().requests.clear();
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.pages() = Pages::default();
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A copy of `value` in which every known secret is blotted out.
+pub(crate) fn redacted(value: &Value, secrets: &[String]) -> Value {
+    match value {
+        Value::String(text) if secrets.iter().any(|secret| text.contains(secret)) => {
+            Value::from("<secret>")
+        }
+        Value::Array(items) => items.iter().map(|item| redacted(item, secrets)).collect(),
+        Value::Object(fields) => {
+            let blot = |(name, field): (&String, &Value)| (name.clone(), redacted(field, secrets));
+            Value::Object(fields.iter().map(blot).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}

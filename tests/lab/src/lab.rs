@@ -1,0 +1,244 @@
+//! A running lab, and what its owner can do with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::coder::Coder;
+use crate::control;
+use crate::error::LabError;
+use crate::faults::{CallFault, FaultStatus};
+use crate::inventory::{self, Inventory};
+use crate::journal::{Effect, RecordedRequest};
+use crate::net::{Cut, Door, bind, router, url};
+use crate::options::{Addresses, Credentials, LabOptions};
+use crate::proxmox::Proxmox;
+use crate::site;
+use crate::truenas;
+use crate::vault::Vault;
+use crate::world::World;
+
+/// How long a shutdown waits for calls that are being answered.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A handle of a running lab. Its servers stop with the last handle, or on [`Lab::shutdown`].
+#[derive(Clone)]
+pub struct Lab {
+    house: Arc<House>,
+}
+
+/// What stops when the last handle goes.
+struct House {
+    world: Arc<World>,
+    addresses: Addresses,
+    closing: watch::Sender<bool>,
+    servers: tokio::sync::Mutex<JoinSet<()>>,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.closing.send_replace(true);
+        self.world.stop_work();
+    }
+}
+
+struct Doors {
+    control: Door,
+    vault: Door,
+    truenas: Door,
+    proxmox: Door,
+    coder: Door,
+}
+
+impl Doors {
+    async fn open(options: &LabOptions) -> Result<Self, LabError> {
+        Ok(Self {
+            control: bind(options.bind.control).await?,
+            vault: bind(options.bind.vault).await?,
+            truenas: bind(options.bind.truenas).await?,
+            proxmox: bind(options.bind.proxmox).await?,
+            coder: bind(options.bind.coder).await?,
+        })
+    }
+
+    fn addresses(&self) -> Result<Addresses, LabError> {
+        Ok(Addresses {
+            control_url: url("http", &self.control)?,
+            vault_url: url("http", &self.vault)?,
+            truenas_url: format!("{}/api/current", url("ws", &self.truenas)?),
+            proxmox_url: url("http", &self.proxmox)?,
+            coder_url: url("http", &self.coder)?,
+        })
+    }
+}
+
+impl Lab {
+    /// Binds the ports and serves.
+    pub async fn start(options: LabOptions) -> Result<Self, LabError> {
+        let (closing, closed) = watch::channel(false);
+        let world = World::new(&options, control::http_client()?, closed);
+        let doors = Doors::open(&options).await?;
+        let addresses = doors.addresses()?;
+        let mut servers = JoinSet::new();
+        let mut open = |door, routes| servers.spawn(serve(door, routes, Arc::clone(&world)));
+        open(doors.vault, router::<Vault>(Arc::clone(&world)));
+        open(doors.proxmox, router::<Proxmox>(Arc::clone(&world)));
+        open(doors.coder, router::<Coder>(Arc::clone(&world)));
+        open(doors.truenas, truenas::router(Arc::clone(&world)));
+        open(doors.control, control::router(Arc::clone(&world), addresses.clone()));
+        tracing::info!(control = addresses.control_url, "the lab is open");
+        let servers = tokio::sync::Mutex::new(servers);
+        Ok(Self { house: Arc::new(House { world, addresses, closing, servers }) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.house.addresses
+    }
+
+    /// What a site needs to log in to its Vault.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.world().secrets.credentials
+    }
+
+    /// The site configuration that leads a Stead here.
+    #[must_use]
+    pub fn site_toml(&self) -> String {
+        site::toml(self.addresses())
+    }
+
+    /// What was made and is still there.
+    #[must_use]
+    pub fn inventory(&self) -> Inventory {
+        self.world().read(inventory::take)
+    }
+
+    /// Resolves with the first inventory that satisfies `wanted`. Looks again after every change.
+    pub async fn until(&self, mut wanted: impl FnMut(&Inventory) -> bool) -> Inventory {
+        let look = |world: &World| Some(world.read(inventory::take)).filter(&mut wanted);
+        self.world().until(look).await
+    }
+
+    /// Puts a fault in force until it is mended.
+    pub fn break_(&self, vendor: &str, fault: &str) -> Result<(), LabError> {
+        self.inject(vendor, fault, None)
+    }
+
+    /// Puts a fault in force that mends itself after it has fired `times` times.
+    pub fn break_times(&self, vendor: &str, fault: &str, times: u32) -> Result<(), LabError> {
+        self.inject(vendor, fault, Some(times))
+    }
+
+    fn inject(&self, vendor: &str, fault: &str, times: Option<u32>) -> Result<(), LabError> {
+        self.world().faults.inject(vendor, fault, times)?;
+        self.world().wake();
+        Ok(())
+    }
+
+    /// Strikes every call that `matcher` fits, until it is mended. `POST /clone` wants the method
+    /// and a part of the path; anything else is a part of `METHOD /path` or of a JSON-RPC method.
+    pub fn break_call(
+        &self,
+        vendor: &str,
+        matcher: &str,
+        effect: CallFault,
+    ) -> Result<(), LabError> {
+        self.world().faults.rule(vendor, matcher, effect, None)
+    }
+
+    /// Strikes the next `times` calls that `matcher` fits.
+    pub fn break_call_times(
+        &self,
+        vendor: &str,
+        matcher: &str,
+        effect: CallFault,
+        times: u32,
+    ) -> Result<(), LabError> {
+        self.world().faults.rule(vendor, matcher, effect, Some(times))
+    }
+
+    /// Ends every fault.
+    pub fn mend(&self) {
+        self.world().faults.mend();
+        self.world().wake();
+    }
+
+    /// Ends one fault.
+    pub fn mend_one(&self, vendor: &str, fault: &str) {
+        self.world().faults.mend_one(vendor, fault);
+        self.world().wake();
+    }
+
+    /// The catalogue, and what of it is in force.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultStatus> {
+        self.world().faults.status()
+    }
+
+    /// Every call that reached a vendor, oldest first. Known secrets are blotted out.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.world().journal.requests()
+    }
+
+    /// Forgets the calls so far.
+    pub fn clear_requests(&self) {
+        self.world().journal.clear_requests();
+    }
+
+    /// Every effect that calls had, oldest first.
+    #[must_use]
+    pub fn effects(&self) -> Vec<Effect> {
+        self.world().journal.effects()
+    }
+
+    /// Every secret the lab knows by now; each begins with or contains `canary-`.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        self.world().all_secrets()
+    }
+
+    /// Lets somebody's data fill a dataset, or makes room again. False if there is no such dataset.
+    pub fn fill(&self, dataset: &str, used_bytes: u64) -> bool {
+        self.world().change(|state| match state.truenas.datasets.get_mut(dataset) {
+            Some(held) => {
+                held.used = used_bytes;
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Back to the pristine state: vendors, faults, journal. Running guests stop.
+    pub fn reset(&self) {
+        self.world().reset();
+    }
+
+    /// Stops the servers and waits for them, whoever else holds a handle.
+    pub async fn shutdown(self) {
+        self.house.closing.send_replace(true);
+        self.world().stop_work();
+        let mut servers = self.house.servers.lock().await;
+        let all_ended = async { while servers.join_next().await.is_some() {} };
+        // A client that holds a silent connection open must not hold the lab open.
+        if tokio::time::timeout(PATIENCE, all_ended).await.is_err() {
+            servers.abort_all();
+        }
+    }
+
+    fn world(&self) -> &Arc<World> {
+        &self.house.world
+    }
+}
+
+async fn serve(door: Door, routes: axum::Router, world: Arc<World>) {
+    let service = routes.into_make_service_with_connect_info::<Cut>();
+    let closed = async move { world.closed().await };
+    if let Err(error) = axum::serve(door, service).with_graceful_shutdown(closed).await {
+        tracing::warn!(%error, "a server of the lab stopped");
+    }
+}

@@ -1,0 +1,62 @@
+//! What a vendor answers over HTTP: status, reason phrase, headers, JSON.
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use hyper::ext::ReasonPhrase;
+use serde_json::Value;
+
+/// An HTTP answer in the making.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    reason: Option<String>,
+    headers: Vec<(&'static str, String)>,
+    body: Option<Value>,
+}
+
+impl Answer {
+    pub(crate) fn json(status: u16, body: Value) -> Self {
+        Self { status, reason: None, headers: Vec::new(), body: Some(body) }
+    }
+
+    pub(crate) fn empty(status: u16) -> Self {
+        Self { status, reason: None, headers: Vec::new(), body: None }
+    }
+
+    /// Puts a text where HTTP/1.1 has its reason phrase.
+    pub(crate) fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub(crate) fn into_response(self) -> Response {
+        let body = self.body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let mut response = Response::new(body);
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        }
+        // A phrase ends at the line; what does not fit into one is left out.
+        let phrase = self
+            .reason
+            .and_then(|text| ReasonPhrase::try_from(text.replace(['\r', '\n'], " ")).ok());
+        if let Some(phrase) = phrase {
+            response.extensions_mut().insert(phrase);
+        }
+        response
+    }
+}

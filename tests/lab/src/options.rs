@@ -1,0 +1,89 @@
+//! How a lab is set up, and where it is reached once it runs.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// How to start a lab.
+#[derive(Clone, Debug)]
+pub struct LabOptions {
+    /// How long vendors take.
+    pub latency: Latency,
+    /// How long guests take.
+    pub guest: GuestTiming,
+    /// Seed of generated ids, addresses and jitter.
+    pub seed: u64,
+    /// Ports to listen on.
+    pub bind: LabPorts,
+}
+
+impl Default for LabOptions {
+    fn default() -> Self {
+        Self {
+            latency: Latency::Zero,
+            guest: GuestTiming::default(),
+            seed: 1,
+            bind: LabPorts::default(),
+        }
+    }
+}
+
+/// How long vendors take to answer and to finish their tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Latency {
+    /// No artificial delay anywhere.
+    #[default]
+    Zero,
+    /// API calls of 5 to 30 ms, a clone of 1.5 s, boots of a few seconds.
+    Realistic,
+}
+
+/// How long guests take. What is `None` follows from [`Latency`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GuestTiming {
+    /// One stage of a boot.
+    pub stage: Option<Duration>,
+    /// The first pause before a report is sent again.
+    pub retry_first: Option<Duration>,
+    /// The longest pause before a report is sent again.
+    pub retry_max: Option<Duration>,
+}
+
+/// Ports on 127.0.0.1; 0 takes a free one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LabPorts {
+    /// The lab's own control port.
+    pub control: u16,
+    /// Vault.
+    pub vault: u16,
+    /// TrueNAS.
+    pub truenas: u16,
+    /// Proxmox VE.
+    pub proxmox: u16,
+    /// Coder.
+    pub coder: u16,
+}
+
+/// Where a running lab listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// The lab's own control API.
+    pub control_url: String,
+    /// `http://127.0.0.1:<port>`.
+    pub vault_url: String,
+    /// `ws://127.0.0.1:<port>/api/current`.
+    pub truenas_url: String,
+    /// `http://127.0.0.1:<port>`.
+    pub proxmox_url: String,
+    /// `http://127.0.0.1:<port>`.
+    pub coder_url: String,
+}
+
+/// What a site needs to log in to the lab's Vault; every other secret lies in there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// AppRole role id.
+    pub vault_role_id: String,
+    /// AppRole secret id.
+    pub vault_secret_id: String,
+}

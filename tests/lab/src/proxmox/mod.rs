@@ -1,0 +1,211 @@
+//! Proxmox VE 9.1: two nodes, VMs, tasks.
+//!
+//! Errors live in the HTTP reason phrase; what changes a VM is a task with a UPID; a clone shows
+//! no name, description or tags until it is done.
+
+mod answer;
+mod clone;
+mod cluster;
+mod config;
+mod params;
+mod power;
+mod shapes;
+mod state;
+mod tasks;
+mod vm;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use state::State;
+pub(crate) use vm::{Vm, smbios_serial};
+
+use crate::net::{Answer, Before, Call, HttpVendor, Payload, Severity};
+use crate::world::{PVE_TOKEN_ID, World};
+use params::Params;
+
+/// The vendor.
+pub(crate) struct Proxmox;
+
+impl HttpVendor for Proxmox {
+    const NAME: &'static str = "proxmox";
+
+    fn before(world: &World, call: &Call) -> Before {
+        match early_refusal(world, call) {
+            Some(answer) => Before::Answer(answer),
+            None if world.faults.fires("proxmox", "slow") => Before::Wait(Duration::from_secs(1)),
+            None => Before::Go,
+        }
+    }
+
+    fn answer(world: &Arc<World>, call: &Call) -> Answer {
+        let Some(segments) = call.segments("/api2/json/") else {
+            return answer::error(404, "no such file");
+        };
+        if let Some(refused) = refused_login(world, call) {
+            return refused;
+        }
+        let has_content = !matches!(call.payload, Payload::Empty);
+        if has_content && matches!(call.method.as_str(), "GET" | "DELETE") {
+            return answer::error(501, format!("Unexpected content for method '{}'", call.method));
+        }
+        let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+        route(world, call, &path).unwrap_or_else(|refused| refused)
+    }
+
+    fn after(world: &World, call: &Call, answer: Answer) -> Option<Answer> {
+        if changes(call) && answer.is_success() {
+            if world.faults.fires("proxmox", "lost-response") {
+                return None;
+            }
+            if world.faults.fires("proxmox", "proxy-timeout") {
+                return Some(answer::error(596, "Connection timed out"));
+            }
+        }
+        Some(answer)
+    }
+
+    fn failure(severity: Severity) -> Answer {
+        match severity {
+            Severity::Passing => answer::error(500, "got no worker upid - start worker failed"),
+            Severity::Lasting => answer::error(403, "Permission check failed (/, Sys.Modify)"),
+        }
+    }
+}
+
+fn changes(call: &Call) -> bool {
+    call.method != "GET" && !call.path.contains("/agent/")
+}
+
+fn early_refusal(world: &World, call: &Call) -> Option<Answer> {
+    let fires = |name| world.faults.fires("proxmox", name);
+    if fires("unauthorized") {
+        return Some(answer::error(401, "permission denied - invalid PVE ticket"));
+    }
+    if call.path.contains("/nodes/") && fires("node-down") {
+        return Some(answer::error(595, "No route to host"));
+    }
+    if call.path.contains("/tasks/") && call.path.ends_with("/status") && fires("newborn-task") {
+        return Some(answer::parameter("upid", "no such task"));
+    }
+    if !changes(call) {
+        return None;
+    }
+    if fires("no-quorum") {
+        return Some(answer::error(500, "cluster not ready - no quorum?"));
+    }
+    if fires("forbidden") {
+        return Some(answer::error(403, "Permission check failed (/vms, VM.Allocate)"));
+    }
+    if call.path.contains("/qemu/") && fires("locked") {
+        return Some(answer::error(500, locked_text(call)));
+    }
+    if call.path.contains("/qemu/") && fires("ha-moved") {
+        move_away(world, call);
+    }
+    None
+}
+
+fn locked_text(call: &Call) -> String {
+    match call.path.strip_suffix("/clone").and_then(|path| path.rsplit('/').next()) {
+        Some(source) => {
+            format!("can't lock file '/var/lock/qemu-server/lock-{source}.conf' - got timeout")
+        }
+        None => "VM is locked (clone)".to_owned(),
+    }
+}
+
+fn move_away(world: &World, call: &Call) {
+    let mut parts = call.path.split('/').skip_while(|part| *part != "qemu").skip(1);
+    if let Some(vmid) = parts.next().and_then(|vmid| vmid.parse().ok()) {
+        world.change(|state| state.proxmox.move_away(vmid));
+    }
+}
+
+fn refused_login(world: &World, call: &Call) -> Option<Answer> {
+    let Some(token) =
+        call.header("authorization").and_then(|value| value.strip_prefix("PVEAPIToken="))
+    else {
+        return Some(answer::error(401, "No ticket"));
+    };
+    match token.split_once('=') {
+        Some((id, secret)) if id == PVE_TOKEN_ID && secret == world.secrets.pve_token => None,
+        Some((id, _)) if id == PVE_TOKEN_ID => Some(answer::error(401, "invalid token value!")),
+        Some((id, _)) => Some(answer::error(401, format!("no such token '{id}'"))),
+        None => Some(answer::error(401, "failed to parse token ID")),
+    }
+}
+
+fn route(world: &Arc<World>, call: &Call, path: &[&str]) -> Result<Answer, Answer> {
+    let params = Params::of(call);
+    match (call.method.as_str(), path) {
+        ("GET", ["version"]) => Ok(cluster::version()),
+        ("GET", ["nodes"]) => Ok(cluster::nodes(world)),
+        ("GET", ["cluster", "resources"]) => cluster::resources(world, &params),
+        ("GET", ["cluster", "nextid"]) => cluster::nextid(world, &params),
+        (_, ["nodes", node, rest @ ..]) => {
+            if !state::NODES.contains(node) {
+                return Err(answer::unknown_node(node));
+            }
+            route_node(world, call, &params, node, rest)
+        }
+        _ => Err(answer::not_implemented(call)),
+    }
+}
+
+fn route_node(
+    world: &Arc<World>,
+    call: &Call,
+    params: &Params,
+    node: &str,
+    path: &[&str],
+) -> Result<Answer, Answer> {
+    match (call.method.as_str(), path) {
+        ("GET", ["status"]) => Ok(cluster::node_status(world, node)),
+        ("GET", ["storage", storage, "status"]) => cluster::storage_status(world, storage),
+        ("GET", ["tasks"]) => tasks::list(world, params, node),
+        ("GET", ["tasks", upid, "status"]) => tasks::status(world, node, upid),
+        ("GET", ["tasks", upid, "log"]) => tasks::log(world, params, node, upid),
+        ("GET", ["qemu"]) => cluster::machines(world, params, node),
+        (method, ["qemu", vmid, rest @ ..]) => {
+            let vmid = vmid.parse::<u32>().ok().filter(|vmid| *vmid >= 100);
+            let vmid = vmid.ok_or_else(|| {
+                answer::parameter("vmid", "invalid format - value does not look like a valid VM ID")
+            })?;
+            let at = Place { world, node, vmid };
+            route_vm(&at, method, params, rest)
+                .unwrap_or_else(|| Err(answer::not_implemented(call)))
+        }
+        _ => Err(answer::not_implemented(call)),
+    }
+}
+
+/// One VM in one place.
+pub(super) struct Place<'a> {
+    pub(super) world: &'a Arc<World>,
+    pub(super) node: &'a str,
+    pub(super) vmid: u32,
+}
+
+fn route_vm(
+    at: &Place<'_>,
+    method: &str,
+    params: &Params,
+    path: &[&str],
+) -> Option<Result<Answer, Answer>> {
+    Some(match (method, path) {
+        ("GET", ["config"]) => config::show(at, params),
+        ("PUT", ["config"]) => config::put(at, params),
+        ("POST", ["config"]) => config::post(at, params),
+        ("PUT", ["resize"]) => config::resize(at, params),
+        ("POST", ["clone"]) => clone::clone(at, params),
+        ("GET", ["status", "current"]) => power::current(at, params),
+        ("POST", ["status", "start"]) => power::start(at, params),
+        ("POST", ["status", "stop"]) => power::stop(at, params),
+        ("POST", ["status", "shutdown"]) => power::shutdown(at, params),
+        ("POST", ["status", "reboot"]) => power::reboot(at, params),
+        ("POST", ["agent", "ping"]) => power::ping(at, params),
+        ("DELETE", []) => power::destroy(at, params),
+        _ => return None,
+    })
+}

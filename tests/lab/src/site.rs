@@ -1,0 +1,50 @@
+//! The site configuration that leads a Stead to this lab.
+
+use crate::options::Addresses;
+
+/// The templates of the site: name, VMID, the disk its machines get in GiB.
+const TEMPLATES: [(&str, u32, u32); 2] = [("debian-12", 9000, 40), ("debian-12-desktop", 9001, 40)];
+
+/// The configuration as TOML; secrets are references.
+pub(crate) fn toml(at: &Addresses) -> String {
+    let templates: String = TEMPLATES.iter().map(template).collect();
+    format!(
+        r#"[vault]
+address = "{vault}"
+mount = "secret"
+role_id = "env:STEAD_VAULT_ROLE_ID"
+secret_id = "env:STEAD_VAULT_SECRET_ID"
+
+[proxmox]
+address = "{proxmox}"
+secret = "vault:secret/data/proxmox/api"
+node = "pve1"
+vmid_first = 10000
+vmid_last = 10999
+
+[truenas]
+address = "{truenas}"
+secret = "vault:secret/data/truenas/api"
+parent = "tank/coder-home"
+nfs_server = "127.0.0.1"
+
+[coder]
+address = "{coder}"
+secret = "vault:secret/data/coder/api"
+organization = "default"
+
+[guest]
+secret = "vault:secret/data/stead/seed"
+{templates}"#,
+        vault = at.vault_url,
+        proxmox = at.proxmox_url,
+        truenas = at.truenas_url,
+        coder = at.coder_url,
+    )
+}
+
+fn template((name, vmid, disk): &(&str, u32, u32)) -> String {
+    format!(
+        "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = {disk}\ncoder_template = \"stead-machine\"\n"
+    )
+}

@@ -1,0 +1,138 @@
+//! Snapshots and their clones.
+
+use chrono::Utc;
+use serde_json::{Map, Value, json};
+
+use super::methods::{Reply, fields, option, text};
+use super::query;
+use super::rpc::{EBUSY, EEXIST, EINVAL, RpcError};
+use super::state::{Dataset, Snapshot};
+use crate::world::World;
+
+pub(super) fn create(world: &World, params: &[Value]) -> Result<Reply, RpcError> {
+    let optional = ["exclude", "name", "naming_schema", "properties", "recursive", "vmware_sync"];
+    let data = fields(params, 0, &["dataset"], &optional)?;
+    let part = |name: &str| data.get(name).and_then(Value::as_str);
+    let id = part("dataset").unwrap_or_default();
+    let schema = part("naming_schema").map(|schema| Utc::now().format(schema).to_string());
+    let name = part("name").map(str::to_owned).or(schema);
+    let name = name.ok_or_else(|| RpcError::field("data.name", "Field required", EINVAL))?;
+    world.change(|state| {
+        let nas = &mut state.truenas;
+        nas.txg += 1;
+        let snapshot = Snapshot { created: Utc::now(), txg: nas.txg };
+        let dataset =
+            nas.datasets.get_mut(id).ok_or_else(|| RpcError::missing("PoolDataset", id))?;
+        if dataset.snapshots.contains_key(&name) {
+            let text = format!("Failed to snapshot {id}@{name}: dataset already exists");
+            return Err(RpcError::call(EEXIST, text));
+        }
+        let shown = entry(id, &name, &snapshot);
+        dataset.snapshots.insert(name.clone(), snapshot);
+        let owner = dataset.owner();
+        world.journal.effect("truenas", "snapshot-created", &format!("{id}@{name}"), &owner);
+        Ok(shown.into())
+    })
+}
+
+fn entry(dataset: &str, name: &str, snapshot: &Snapshot) -> Value {
+    let created = snapshot.created.timestamp();
+    let creation = json!({
+        "value": snapshot.created.to_rfc2822(), "rawvalue": created.to_string(), "source": "NONE",
+        "parsed": { "$date": snapshot.created.timestamp_millis() },
+    });
+    json!({
+        "id": format!("{dataset}@{name}"),
+        "properties": { "creation": creation },
+        "pool": dataset.split('/').next(),
+        "name": format!("{dataset}@{name}"),
+        "type": "SNAPSHOT",
+        "snapshot_name": name,
+        "dataset": dataset,
+        "createtxg": snapshot.txg.to_string(),
+    })
+}
+
+pub(super) fn delete(world: &World, params: &[Value]) -> Result<Reply, RpcError> {
+    let id = text(params, 0, "id")?;
+    let (dataset, name) =
+        id.split_once('@').ok_or_else(|| RpcError::missing("PoolSnapshot", id))?;
+    let recursive = option(params, 1, "recursive");
+    world.change(|state| {
+        let nas = &mut state.truenas;
+        let clones: Vec<String> = nas
+            .datasets
+            .values()
+            .filter(|other| other.origin.as_deref() == Some(id))
+            .map(|other| other.id.clone())
+            .collect();
+        if !clones.is_empty() && !recursive {
+            let text = format!(
+                "Failed to delete snapshot: cannot destroy '{id}': snapshot has dependent clones"
+            );
+            return Err(RpcError::call(EBUSY, text));
+        }
+        let held =
+            nas.datasets.get_mut(dataset).ok_or_else(|| RpcError::missing("PoolSnapshot", id))?;
+        held.snapshots.remove(name).ok_or_else(|| RpcError::missing("PoolSnapshot", id))?;
+        let owner = held.owner();
+        nas.datasets.retain(|id, _| !clones.contains(id));
+        world.journal.effect("truenas", "snapshot-destroyed", id, &owner);
+        Ok(Value::Bool(true).into())
+    })
+}
+
+pub(super) fn clone(world: &World, params: &[Value]) -> Result<Reply, RpcError> {
+    let data = fields(params, 0, &["dataset_dst", "snapshot"], &["dataset_properties"])?;
+    let part = |name: &str| data.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (snapshot, target) = (part("snapshot"), part("dataset_dst"));
+    let (source, name) =
+        snapshot.split_once('@').ok_or_else(|| RpcError::missing("PoolSnapshot", snapshot))?;
+    world.change(|state| {
+        let nas = &mut state.truenas;
+        let found =
+            nas.datasets.get(source).is_some_and(|source| source.snapshots.contains_key(name));
+        if !found {
+            return Err(RpcError::missing("PoolSnapshot", snapshot));
+        }
+        if nas.datasets.contains_key(target) {
+            return Err(RpcError::call(
+                EEXIST,
+                format!("Failed to clone snapshot: '{target}' already exists"),
+            ));
+        }
+        let clone = Dataset { origin: Some(snapshot.to_owned()), ..Dataset::new(target) };
+        nas.datasets.insert(target.to_owned(), clone);
+        world.journal.effect("truenas", "dataset-cloned", target, "");
+        Ok(Value::Bool(true).into())
+    })
+}
+
+pub(super) fn query(world: &World, params: &[Value]) -> Result<Reply, RpcError> {
+    let items = world.read(|state| {
+        let datasets = state.truenas.datasets.values();
+        let of = |dataset: &Dataset| -> Vec<Value> {
+            dataset
+                .snapshots
+                .iter()
+                .map(|(name, snapshot)| listed(&dataset.id, name, snapshot))
+                .collect()
+        };
+        datasets.flat_map(of).collect()
+    });
+    query::run(items, params)
+}
+
+fn listed(dataset: &str, name: &str, snapshot: &Snapshot) -> Value {
+    let mut shown = entry(dataset, name, snapshot);
+    shown["holds"] = Value::Object(Map::new());
+    shown["retention"] = Value::Null;
+    shown
+}
+
+pub(super) fn count(world: &World, params: &[Value]) -> Result<Reply, RpcError> {
+    let id = text(params, 0, "dataset")?;
+    let count =
+        world.read(|state| state.truenas.datasets.get(id).map(|dataset| dataset.snapshots.len()));
+    count.map(|count| Value::from(count).into()).ok_or_else(|| RpcError::missing("PoolDataset", id))
+}

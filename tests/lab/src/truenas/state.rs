@@ -1,0 +1,142 @@
+//! What the NAS knows: datasets, shares, jobs.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use tokio::sync::broadcast;
+
+use super::OWNER_SUFFIX;
+use super::jobs::Job;
+
+/// An empty file system is not quite empty.
+const BYTES_EMPTY: u64 = 96 << 10;
+
+/// A file system.
+#[derive(Clone)]
+pub(crate) struct Dataset {
+    pub(crate) id: String,
+    pub(crate) quota: u64,
+    pub(crate) refquota: u64,
+    pub(crate) used: u64,
+    pub(crate) mounted: bool,
+    pub(crate) uid: i64,
+    pub(crate) gid: i64,
+    pub(crate) mode: u32,
+    pub(crate) preexisting: bool,
+    /// Without the dataset's name.
+    pub(crate) snapshots: BTreeMap<String, Snapshot>,
+    pub(super) user_properties: BTreeMap<String, String>,
+    /// Other properties that were set, upper case as the API has them.
+    pub(super) settings: Map<String, Value>,
+    /// The snapshot it is a clone of.
+    pub(super) origin: Option<String>,
+    pub(super) created: DateTime<Utc>,
+}
+
+/// A snapshot of one dataset.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    pub(super) created: DateTime<Utc>,
+    pub(super) txg: u64,
+}
+
+/// What a guest finds where it wants to mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mount {
+    /// No enabled share, or no mounted dataset behind it.
+    Absent,
+    /// There, but user 1000 cannot write.
+    ReadOnly,
+    /// There and user 1000's own.
+    Writable,
+}
+
+/// What the NAS knows.
+pub(crate) struct State {
+    pub(crate) datasets: BTreeMap<String, Dataset>,
+    /// NFS shares: the entries themselves, by id.
+    pub(crate) shares: BTreeMap<i64, Map<String, Value>>,
+    pub(super) next_share: i64,
+    pub(super) jobs: BTreeMap<i64, Job>,
+    pub(super) next_job: i64,
+    pub(super) txg: u64,
+    pub(super) job_events: broadcast::Sender<Value>,
+}
+
+impl Dataset {
+    pub(super) fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            quota: 0,
+            refquota: 0,
+            used: BYTES_EMPTY,
+            mounted: true,
+            uid: 0,
+            gid: 0,
+            mode: 0o755,
+            preexisting: false,
+            snapshots: BTreeMap::new(),
+            user_properties: BTreeMap::new(),
+            settings: Map::new(),
+            origin: None,
+            created: Utc::now(),
+        }
+    }
+
+    pub(crate) fn path(&self) -> String {
+        format!("/mnt/{}", self.id)
+    }
+
+    /// Whose it is, as its user properties say.
+    pub(crate) fn owner(&self) -> String {
+        let owner = self.user_properties.iter().find(|(name, _)| name.ends_with(OWNER_SUFFIX));
+        owner
+            .or_else(|| self.user_properties.iter().next())
+            .map(|(_, value)| value.clone())
+            .unwrap_or_default()
+    }
+}
+
+impl State {
+    pub(crate) fn pristine() -> Self {
+        let parents = ["tank", "tank/coder-home"].map(|id| {
+            let dataset = Dataset { preexisting: true, ..Dataset::new(id) };
+            (id.to_owned(), dataset)
+        });
+        Self {
+            datasets: BTreeMap::from(parents),
+            shares: BTreeMap::new(),
+            next_share: 1,
+            jobs: BTreeMap::new(),
+            next_job: 1,
+            txg: 1000,
+            job_events: broadcast::Sender::new(256),
+        }
+    }
+
+    /// The dataset that is mounted at a path of the server.
+    pub(super) fn at_path(&self, path: &str) -> Option<&Dataset> {
+        let id = path.strip_prefix("/mnt/")?.trim_end_matches('/');
+        self.datasets.get(id).filter(|dataset| dataset.mounted)
+    }
+
+    /// What a guest finds behind an export.
+    pub(crate) fn mount(&self, path: &str) -> Mount {
+        let path = path.trim_end_matches('/');
+        let text = |share: &Map<String, Value>, name: &str| {
+            share.get(name).and_then(Value::as_str).map(str::to_owned)
+        };
+        let flag =
+            |share: &Map<String, Value>, name: &str| share.get(name) == Some(&Value::Bool(true));
+        let share = self.shares.values().find(|share| text(share, "path").as_deref() == Some(path));
+        let (Some(share), Some(dataset)) =
+            (share.filter(|share| flag(share, "enabled")), self.at_path(path))
+        else {
+            return Mount::Absent;
+        };
+        let full = dataset.refquota > 0 && dataset.used >= dataset.refquota;
+        let owned = dataset.uid == 1000 && dataset.gid == 1000 && dataset.mode & 0o200 != 0;
+        if owned && !full && !flag(share, "ro") { Mount::Writable } else { Mount::ReadOnly }
+    }
+}

@@ -1,0 +1,88 @@
+//! Vault: AppRole logins, tokens and one KV v2 mount, `secret`.
+//!
+//! Bad logins answer 400, a lost token and a missing policy alike 403, a soft-deleted secret 404
+//! with a body, a sealed Vault 503.
+
+mod answer;
+mod auth;
+mod kv;
+mod kv_state;
+mod state;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use state::State;
+
+use crate::net::{Answer, Before, Call, HttpVendor, Severity};
+use crate::world::World;
+
+/// The vendor.
+pub(crate) struct Vault;
+
+impl HttpVendor for Vault {
+    const NAME: &'static str = "vault";
+
+    fn before(world: &World, call: &Call) -> Before {
+        let faults = &world.faults;
+        if faults.fires("vault", "sealed") {
+            return Before::Answer(answer::sealed(call));
+        }
+        if call.path.starts_with("/v1/secret/") && faults.fires("vault", "denied") {
+            return Before::Answer(answer::denied());
+        }
+        if faults.fires("vault", "slow") {
+            return Before::Wait(Duration::from_secs(1));
+        }
+        Before::Go
+    }
+
+    fn answer(world: &Arc<World>, call: &Call) -> Answer {
+        let Some(segments) = call.segments("/v1/") else {
+            return answer::errors(404, &[]);
+        };
+        let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match (call.method.as_str(), path.as_slice()) {
+            ("GET" | "HEAD", ["sys", "health"]) => answer::health(false),
+            ("GET", ["sys", "seal-status"]) => answer::seal_status(),
+            ("POST" | "PUT", ["auth", "approle", "login"]) => auth::login(world, call),
+            (method, path) => with_token(world, call, method, path),
+        }
+    }
+
+    fn after(world: &World, call: &Call, answer: Answer) -> Option<Answer> {
+        let changes = call.path.starts_with("/v1/secret/")
+            && matches!(call.method.as_str(), "POST" | "PUT" | "DELETE");
+        if changes && answer.is_success() && world.faults.fires("vault", "lost-response") {
+            return None;
+        }
+        Some(answer)
+    }
+
+    fn failure(severity: Severity) -> Answer {
+        match severity {
+            Severity::Passing => answer::errors(500, &["internal error"]),
+            Severity::Lasting => answer::denied(),
+        }
+    }
+}
+
+fn with_token(world: &World, call: &Call, method: &str, path: &[&str]) -> Answer {
+    let token = call
+        .header("x-vault-token")
+        .or_else(|| call.header("authorization").and_then(|bearer| bearer.strip_prefix("Bearer ")))
+        .unwrap_or_default();
+    if world.faults.fires("vault", "token-expired") {
+        world.change(|state| state.vault.revoke(token));
+    }
+    if !world.read(|state| state.vault.is_live(token)) {
+        return answer::denied();
+    }
+    match (method, path) {
+        ("GET", ["auth", "token", "lookup-self"]) => auth::lookup(world, token),
+        ("POST" | "PUT", ["auth", "token", "renew-self"]) => auth::renew(world, token),
+        ("POST" | "PUT", ["auth", "token", "revoke-self"]) => auth::revoke(world, token),
+        (_, ["secret", room, rest @ ..]) => kv::answer(world, call, room, &rest.join("/")),
+        (_, path) => answer::no_route(&path.join("/")),
+    }
+}

@@ -1,0 +1,97 @@
+//! Vault's tokens, and the secrets a lab is born with.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value, json};
+
+use super::kv_state::{Fate, Store};
+use crate::pace::Pace;
+use crate::world::{NAS_USER, PVE_TOKEN_ID, Secrets};
+
+/// How long a token lives after login or renewal.
+pub(super) const TOKEN_TTL_S: i64 = 3600;
+
+/// A client token that is not revoked.
+#[derive(Clone)]
+pub(super) struct Token {
+    pub(super) accessor: String,
+    pub(super) entity: String,
+    pub(super) issued: DateTime<Utc>,
+    pub(super) expires: DateTime<Utc>,
+}
+
+impl Token {
+    pub(super) fn new(pace: &Pace) -> Self {
+        let issued = Utc::now();
+        Self {
+            accessor: pace.uuid().simple().to_string(),
+            entity: pace.uuid().to_string(),
+            issued,
+            expires: issued + TimeDelta::seconds(TOKEN_TTL_S),
+        }
+    }
+}
+
+/// What Vault knows.
+pub(crate) struct State {
+    tokens: BTreeMap<String, Token>,
+    /// Tokens ever minted: secrets even after their death.
+    minted: Vec<String>,
+    pub(super) store: Store,
+}
+
+impl State {
+    pub(crate) fn pristine(secrets: &Secrets) -> Self {
+        let mut state =
+            Self { tokens: BTreeMap::new(), minted: Vec::new(), store: Store::default() };
+        state.put(
+            "proxmox/api",
+            json!({ "token_id": PVE_TOKEN_ID, "token_secret": secrets.pve_token }),
+        );
+        state.put("truenas/api", json!({ "username": NAS_USER, "api_key": secrets.nas_key }));
+        state.put("coder/api", json!({ "token": secrets.coder_token }));
+        state.put("stead/seed", json!({ "key": secrets.seed_key }));
+        state
+    }
+
+    /// Writes a new version of a secret; returns its number.
+    pub(crate) fn put(&mut self, path: &str, data: Value) -> u64 {
+        let fields: Map<String, Value> = data.as_object().cloned().unwrap_or_default();
+        self.store.put(path, fields)
+    }
+
+    /// Deletes a secret as Terraform does: softly, the latest version.
+    pub(crate) fn soft_delete(&mut self, path: &str) {
+        let current = self.store.get(path).map_or(0, |secret| secret.current);
+        self.store.apply(path, &[current], Fate::Delete);
+    }
+
+    /// Every token ever minted.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.minted.clone()
+    }
+
+    pub(super) fn mint(&mut self, id: String, token: Token) {
+        self.minted.push(id.clone());
+        self.tokens.insert(id, token);
+    }
+
+    pub(super) fn token(&self, id: &str) -> Option<Token> {
+        self.tokens.get(id).filter(|token| token.expires > Utc::now()).cloned()
+    }
+
+    pub(super) fn is_live(&self, id: &str) -> bool {
+        self.token(id).is_some()
+    }
+
+    pub(super) fn renew(&mut self, id: &str) -> Option<Token> {
+        let token = self.tokens.get_mut(id)?;
+        token.expires = Utc::now() + TimeDelta::seconds(TOKEN_TTL_S);
+        Some(token.clone())
+    }
+
+    pub(super) fn revoke(&mut self, id: &str) {
+        self.tokens.remove(id);
+    }
+}

@@ -1,0 +1,124 @@
+//! Coder through its own API.
+
+use serde_json::json;
+
+use crate::machine::{token, workspace};
+use crate::rig::{Answer, Rig, text};
+
+async fn get(rig: &Rig, path: &str) -> Answer {
+    rig.coder("GET", path, None).await.expect("an answer")
+}
+
+async fn build(rig: &Rig, id: &str, transition: &str) -> Answer {
+    let order = json!({ "transition": transition });
+    rig.coder("POST", &format!("/workspaces/{id}/builds"), Some(order)).await.expect("an answer")
+}
+
+async fn at_status(rig: &Rig, status: &str) {
+    rig.until(|now| now.coder_workspaces.iter().any(|one| one.status == status)).await;
+}
+
+#[tokio::test]
+async fn a_workspace_lives_from_its_first_build_to_its_deletion() {
+    let rig = Rig::start().await;
+    let (id, first) = workspace(&rig, "dev").await;
+    let shown = get(&rig, "/users/alice/workspace/dev").await.body;
+    assert_eq!(shown["latest_build"]["status"], "running");
+    let agent = &shown["latest_build"]["resources"][0]["agents"][0];
+    assert_eq!(
+        (&agent["status"], &agent["lifecycle_state"]),
+        (&json!("connecting"), &json!("created"))
+    );
+    assert_eq!(get(&rig, &format!("/workspaceagents/{}", text(&agent["id"]))).await.status, 200);
+    let build_id = text(&shown["latest_build"]["id"]);
+    let parameters = get(&rig, &format!("/workspacebuilds/{build_id}/parameters")).await.body;
+    assert_eq!(parameters, json!([{ "name": "marker", "value": "run-1" }]));
+
+    assert_eq!(build(&rig, &id, "stop").await.status, 201);
+    at_status(&rig, "stopped").await;
+    assert_eq!(build(&rig, &id, "start").await.body["build_number"], 3);
+    at_status(&rig, "running").await;
+    assert_ne!(token(&rig, &id).await, first);
+    assert_eq!(build(&rig, &id, "delete").await.status, 201);
+    rig.until(stead_lab::Inventory::is_empty).await;
+    assert_eq!(get(&rig, &format!("/workspaces/{id}")).await.status, 410);
+    assert_eq!(get(&rig, "/users/alice/workspace/dev").await.status, 404);
+    assert_eq!(
+        get(&rig, &format!("/workspaces/{id}?include_deleted=true")).await.body["latest_build"]["status"],
+        "deleted"
+    );
+    assert_eq!(build(&rig, &id, "start").await.status, 409);
+    assert_eq!(rig.effects("coder-build-start"), 2);
+}
+
+#[tokio::test]
+async fn refusals_have_coders_shape() {
+    let rig = Rig::start().await;
+    workspace(&rig, "dev").await;
+    let template =
+        get(&rig, "/organizations/default/templates/stead-machine").await.body["id"].clone();
+    let order = |name: &str| json!({ "name": name, "template_id": template });
+    let post = async |user: &str, body| {
+        rig.coder("POST", &format!("/users/{user}/workspaces"), Some(body))
+            .await
+            .expect("an answer")
+    };
+    let twice = post("alice", order("dev")).await;
+    assert_eq!((twice.status, &twice.body["validations"][0]["field"]), (409, &json!("name")));
+    let bad = post("alice", order("not_a_name")).await;
+    assert_eq!((bad.status, &bad.body["validations"][0]["field"]), (400, &json!("name")));
+    assert_eq!(post("nobody", order("dev")).await.status, 400);
+    assert_eq!(
+        get(&rig, "/users/nobody").await.body["message"],
+        "\"user\" must be an existing uuid or username."
+    );
+    let new = rig
+        .coder("POST", "/users", Some(json!({ "username": "nobody", "email": "n@lab.invalid" })))
+        .await;
+    assert_eq!(new.expect("an answer").status, 201);
+    assert_eq!(post("nobody", order("dev")).await.status, 201);
+    assert_eq!(get(&rig, "/workspaces?q=owner:nobody%20name:dev").await.body["count"], 1);
+    assert_eq!(get(&rig, "/organizations/default/templates/none").await.status, 404);
+    let signed_out = rig.http.get(format!("{}/api/v2/users/me", rig.lab.addresses().coder_url));
+    assert_eq!(crate::rig::send(signed_out, None).await.expect("an answer").status, 401);
+}
+
+#[tokio::test]
+async fn every_fault_of_coder_fires() {
+    let rig = Rig::start().await;
+    let (id, _) = workspace(&rig, "dev").await;
+    let break_once = |fault| rig.lab.break_times("coder", fault, 1).expect("known");
+    break_once("build-active");
+    assert_eq!(
+        build(&rig, &id, "stop").await.body["message"],
+        "A workspace build is already active."
+    );
+    break_once("rate-limited");
+    assert_eq!(get(&rig, "/users/me").await.status, 429);
+    break_once("unauthorized");
+    assert_eq!(get(&rig, "/users/me").await.status, 401);
+    break_once("build-failed");
+    assert_eq!(build(&rig, &id, "stop").await.status, 201);
+    at_status(&rig, "failed").await;
+    break_once("lost-response");
+    let order = json!({ "transition": "stop" });
+    assert!(rig.coder("POST", &format!("/workspaces/{id}/builds"), Some(order)).await.is_none());
+    at_status(&rig, "stopped").await;
+}
+
+#[tokio::test]
+async fn a_pending_build_is_canceled_at_once_and_a_finished_one_never() {
+    let rig = Rig::start().await;
+    let (id, _) = workspace(&rig, "dev").await;
+    rig.lab.break_("coder", "build-stuck").expect("known");
+    let pending = text(&build(&rig, &id, "stop").await.body["id"]);
+    assert_eq!(build(&rig, &id, "start").await.status, 409);
+    let cancel = async |query: &str| {
+        let path = format!("/workspacebuilds/{pending}/cancel{query}");
+        rig.coder("PATCH", &path, None).await.expect("an answer").status
+    };
+    assert_eq!(cancel("?expect_status=running").await, 412);
+    assert_eq!(cancel("?expect_status=pending").await, 200);
+    assert_eq!(cancel("").await, 400);
+    at_status(&rig, "canceled").await;
+}

@@ -1,0 +1,12 @@
+//! The lab from outside: every vendor through its own protocol, every fault, the guest.
+
+mod coder;
+mod control;
+mod guest;
+mod machine;
+mod proxmox;
+mod rig;
+mod rpc;
+mod seed;
+mod truenas;
+mod vault;

@@ -1,0 +1,148 @@
+//! Builds: each change of a Coder workspace is one, they come one after the other, and the
+//! latest says where the workspace stands.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stead_runtime::worker::StepContext;
+use stead_schemas::failure::{Class, Failure};
+
+use super::client::Coder;
+use crate::http::{segment, shortened};
+use crate::pace::Pace;
+use crate::trouble::Trouble;
+
+/// The template's parameter that holds our marker.
+pub(super) const MARKER: &str = "stead_run";
+
+/// What a build does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transition {
+    /// Brings the workspace up.
+    Start,
+    /// Takes it down and keeps it.
+    Stop,
+    /// Removes it.
+    Delete,
+}
+
+impl Transition {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Where a build stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Job {
+    Going,
+    Succeeded,
+    Ended,
+}
+
+/// Whose a workspace is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Ours, by this marker.
+    Us,
+    /// Another run of ours.
+    Another(String),
+    /// Somebody who knows nothing of us.
+    Nobody,
+}
+
+/// Reads our marker off a workspace's latest build.
+pub(super) async fn owner_of(
+    coder: &Coder,
+    workspace: &Value,
+    marker: &str,
+) -> Result<Owner, Failure> {
+    let build = workspace["latest_build"]["id"].as_str().unwrap_or_default();
+    let parameters = coder.look(&format!("/workspacebuilds/{}/parameters", segment(build))).await?;
+    let parameters = parameters.unwrap_or_default();
+    let parameters = parameters.as_array().map(Vec::as_slice).unwrap_or_default();
+    let found = parameters.iter().find(|parameter| parameter["name"] == MARKER);
+    Ok(match found.and_then(|parameter| parameter["value"].as_str()) {
+        Some(found) if found == marker => Owner::Us,
+        Some(other) if !other.is_empty() => Owner::Another(other.to_owned()),
+        _ => Owner::Nobody,
+    })
+}
+
+/// Sees to it that the latest build is of this transition and has succeeded. What is going on is
+/// waited for; what has failed is done again, once in each attempt. Done too if the workspace
+/// goes away, unless it was to start.
+pub(super) async fn reach(
+    coder: &Coder,
+    cx: &StepContext,
+    id: &str,
+    wanted: Transition,
+) -> Result<(), Failure> {
+    let mut pace = Pace::new(Duration::from_millis(5), Duration::from_secs(1));
+    let mut asked = false;
+    loop {
+        let Some(workspace) = coder.look(&format!("/workspaces/{}", segment(id))).await? else {
+            return gone(id, wanted);
+        };
+        let build = &workspace["latest_build"];
+        let is_wanted = build["transition"] == wanted.word();
+        match job(build) {
+            Job::Going => cx.progress(spoken(build)),
+            Job::Succeeded if is_wanted => return Ok(()),
+            Job::Ended if is_wanted && asked => return Err(failed(build)),
+            Job::Succeeded | Job::Ended => {
+                cx.still_wanted()?;
+                asked |= begin(coder, id, wanted).await?;
+            }
+        }
+        pace.pause(cx).await?;
+    }
+}
+
+fn gone(id: &str, wanted: Transition) -> Result<(), Failure> {
+    match wanted {
+        Transition::Stop | Transition::Delete => Ok(()),
+        Transition::Start => {
+            Err(Failure::new(Class::Permanent, format!("Coder has no workspace {id}")))
+        }
+    }
+}
+
+/// Asks for a build. Says whether it was taken in; if another one is going on, the caller waits
+/// for that one.
+async fn begin(coder: &Coder, id: &str, wanted: Transition) -> Result<bool, Failure> {
+    let body = json!({ "transition": wanted.word() });
+    match coder.post(&format!("/workspaces/{}/builds", segment(id)), &body).await {
+        Ok(_) => Ok(true),
+        Err(Trouble::Missing(_)) => Ok(false),
+        Err(trouble) => Err(trouble.into()),
+    }
+}
+
+fn job(build: &Value) -> Job {
+    match build["job"]["status"].as_str().unwrap_or_default() {
+        "succeeded" => Job::Succeeded,
+        "failed" | "canceled" | "unknown" => Job::Ended,
+        _ => Job::Going,
+    }
+}
+
+fn spoken(build: &Value) -> String {
+    let number = build["build_number"].as_u64().unwrap_or(0);
+    let status = build["job"]["status"].as_str().unwrap_or("on its way");
+    match (status, build["matched_provisioners"]["count"].as_u64()) {
+        ("pending", Some(0)) => format!("build {number} waits: Coder has no provisioner for it"),
+        _ => format!("build {number} is {status}"),
+    }
+}
+
+/// What a build needs may come back by itself: an image registry, a provider, Coder's workers.
+fn failed(build: &Value) -> Failure {
+    let words = "Coder could not carry out the build";
+    let error = build["job"]["error"].as_str().unwrap_or_default();
+    Failure::new(Class::Retry, words).vendor(shortened(error))
+}

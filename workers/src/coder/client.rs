@@ -1,0 +1,98 @@
+//! Speaks to Coder's API.
+
+use std::sync::Arc;
+
+use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
+use serde_json::Value;
+use stead_schemas::failure::Failure;
+
+use super::Config;
+use super::classify::classify;
+use crate::StartError;
+use crate::http::{self, Effect};
+use crate::trouble::{Trouble, unless_missing};
+use crate::vault::Secrets;
+
+const TOKEN: HeaderName = HeaderName::from_static("coder-session-token");
+
+/// One Coder, before a login is chosen.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    http: reqwest::Client,
+    base: String,
+    secrets: Secrets,
+}
+
+impl Client {
+    /// A client that connects when it is first used.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(config: &Config, secrets: Secrets) -> Result<Self, StartError> {
+        let http = http::client("coder", &config.address)?;
+        let base = format!("{}/api/v2", config.address);
+        Ok(Self { shared: Arc::new(Shared { http, base, secrets }) })
+    }
+
+    /// The same Coder, with the session token that `login` refers to.
+    pub(super) async fn log_in(&self, login: &str) -> Result<Coder, Failure> {
+        let secret = self.shared.secrets.read(login).await?;
+        let token = http::secret_header(secret.field("token")?)?;
+        Ok(Coder { shared: self.shared.clone(), token })
+    }
+}
+
+/// Coder, as one user.
+pub(super) struct Coder {
+    shared: Arc<Shared>,
+    token: HeaderValue,
+}
+
+impl Coder {
+    /// Reads something that may be missing.
+    pub(super) async fn look(&self, path: &str) -> Result<Option<Value>, Failure> {
+        unless_missing(self.send(Method::GET, path, None).await)
+    }
+
+    /// Asks for a change.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Trouble> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Trouble> {
+        let effect = if method == Method::GET { Effect::None } else { Effect::Possible };
+        let url = format!("{}{path}", self.shared.base);
+        let mut request = self.shared.http.request(method, url).header(TOKEN, self.token.clone());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let lost = |error| Trouble::Other(http::unanswered("Coder", error, effect));
+        let answer = request.send().await.map_err(lost)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(lost)?;
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(classify(status.as_u16(), &said(&body), effect))
+        }
+    }
+}
+
+/// Coder's words: a message and perhaps a detail, and which fields were faulty.
+fn said(body: &Value) -> String {
+    let faults = body["validations"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let faults = faults.iter().flat_map(|fault| [&fault["field"], &fault["detail"]]);
+    let texts = [&body["message"], &body["detail"]].into_iter().chain(faults);
+    texts.filter_map(Value::as_str).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,34 @@
+//! Coder: what a developer sees of a machine. A workspace is ours if its latest build has our
+//! marker in the parameter `stead_run`, which every Coder template of the site declares.
+
+mod build;
+mod classify;
+mod client;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use serde::Deserialize;
+use stead_runtime::worker::Worker;
+
+pub use client::Client;
+
+use crate::address::HttpAddress;
+
+/// Where Coder is, for us and for the agents in the guests.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `https://coder.lan`.
+    pub address: HttpAddress,
+}
+
+/// The table of steps.
+#[must_use]
+pub fn worker(client: Client) -> Worker<Client> {
+    Worker::new("coder", client)
+        .on(steps::start_workspace)
+        .on(steps::await_agent)
+        .on(steps::stop_workspace)
+        .on(steps::delete_workspace)
+}

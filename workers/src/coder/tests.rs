@@ -1,0 +1,155 @@
+//! Coder's worker against the lab.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use stead_schemas::failure::Class;
+use stead_schemas::step::coder::{AwaitAgent, DeleteWorkspace, StartWorkspace, StopWorkspace};
+
+use super::build::MARKER;
+use crate::testing::{Stage, marker};
+
+const LOGIN: &str = "vault:secret/data/coder/api#1";
+
+fn start() -> StartWorkspace {
+    StartWorkspace {
+        login: LOGIN.to_owned(),
+        organization: "default".to_owned(),
+        user: "john".to_owned(),
+        name: "dev".to_owned(),
+        template: "stead-machine".to_owned(),
+        marker: marker(),
+    }
+}
+
+fn stop(id: &str) -> StopWorkspace {
+    StopWorkspace { login: LOGIN.to_owned(), id: id.to_owned() }
+}
+
+fn delete() -> DeleteWorkspace {
+    let (user, name) = ("john".to_owned(), "dev".to_owned());
+    DeleteWorkspace { login: LOGIN.to_owned(), user, name, marker: marker() }
+}
+
+fn await_agent(id: &str) -> AwaitAgent {
+    AwaitAgent { login: LOGIN.to_owned(), id: id.to_owned() }
+}
+
+/// A workspace that somebody else made under our name.
+async fn put_stranger(stage: &Stage, parameters: Value) {
+    let token = ("Coder-Session-Token", stage.secret(LOGIN, "token").await);
+    let base = format!("{}/api/v2", stage.lab.addresses().coder_url);
+    let template = format!("{base}/organizations/default/templates/stead-machine");
+    let template = stage.as_stranger(Method::GET, &template, token.clone(), Value::Null).await;
+    let body = json!({
+        "name": "dev", "template_id": template["id"], "rich_parameter_values": parameters,
+    });
+    let url = format!("{base}/users/john/workspaces");
+    stage.as_stranger(Method::POST, &url, token, body).await;
+}
+
+#[tokio::test]
+async fn a_workspace_starts_stops_and_goes_and_each_may_be_asked_twice() {
+    let stage = Stage::open().await;
+    let made = stage.ask(start()).await.unwrap();
+    assert_eq!(stage.ask(start()).await.unwrap(), made);
+    for _ in 0..2 {
+        stage.ask(stop(&made.id)).await.unwrap();
+    }
+    assert_eq!(stage.ask(start()).await.unwrap(), made);
+    for _ in 0..2 {
+        stage.ask(delete()).await.unwrap();
+    }
+    stage.ask(stop(&made.id)).await.unwrap();
+    let counts =
+        ["workspace-created", "coder-build-start", "coder-build-stop", "coder-build-delete"];
+    assert_eq!(counts.map(|kind| stage.count(kind)), [1, 2, 1, 1]);
+    assert!(stage.lab.inventory().is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_answer_ends_with_one_effect() {
+    let stage = Stage::open().await;
+    let lost = ("coder", "lost-response");
+    let made = stage.survives(lost, Class::Ambiguous, start()).await;
+    stage.survives(lost, Class::Ambiguous, stop(&made.id)).await;
+    stage.survives(lost, Class::Ambiguous, start()).await;
+    stage.survives(lost, Class::Ambiguous, delete()).await;
+    let counts =
+        ["workspace-created", "coder-build-start", "coder-build-stop", "coder-build-delete"];
+    assert_eq!(counts.map(|kind| stage.count(kind)), [1, 2, 1, 1]);
+}
+
+#[tokio::test]
+async fn each_start_leaves_a_fresh_agent_token_in_vault() {
+    let stage = Stage::open().await;
+    let made = stage.ask(start()).await.unwrap();
+    let place = format!("vault:secret/data/stead/agents/{}", made.id);
+    let first = stage.secret(&place, "token").await;
+    stage.ask(stop(&made.id)).await.unwrap();
+    stage.ask(start()).await.unwrap();
+    assert_ne!(stage.secret(&place, "token").await, first);
+}
+
+#[tokio::test]
+async fn a_strangers_workspace_is_not_touched() {
+    for parameters in
+        [json!([]), json!([{ "name": MARKER, "value": "workspace-0000000000000000-1" }])]
+    {
+        let stage = Stage::open().await;
+        put_stranger(&stage, parameters).await;
+        stage.refused(start(), Class::Conflict).await;
+        stage.ask(delete()).await.unwrap();
+        assert_eq!(stage.count("coder-build-delete"), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_is_going_on_is_waited_for() {
+    let stage = Stage::open().await;
+    put_stranger(&stage, json!([{ "name": MARKER, "value": marker() }])).await;
+    stage.ask(start()).await.unwrap();
+    assert_eq!(stage.count("coder-build-start"), 1);
+}
+
+#[tokio::test]
+async fn a_failed_build_is_done_again() {
+    let stage = Stage::open().await;
+    stage.lab.break_times("coder", "build-failed", 1).unwrap();
+    stage.insist(start()).await;
+    assert_eq!((stage.count("workspace-created"), stage.count("coder-build-start")), (1, 2));
+    stage.lab.break_("coder", "build-failed").unwrap();
+    let failure = stage.refused(delete(), Class::Retry).await;
+    assert!(failure.vendor.is_some_and(|said| said.contains("terraform")));
+    stage.lab.mend();
+    stage.insist(delete()).await;
+}
+
+#[tokio::test]
+async fn each_trouble_has_its_class() {
+    let stage = Stage::open().await;
+    let made = stage.ask(start()).await.unwrap();
+    for (fault, class) in [
+        ("build-active", Class::Wait),
+        ("rate-limited", Class::Wait),
+        ("unauthorized", Class::Auth),
+    ] {
+        stage.lab.break_("coder", fault).unwrap();
+        stage.refused(stop(&made.id), class).await;
+        stage.lab.mend();
+    }
+    stage.ask(stop(&made.id)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_coder_does_not_know_is_named() {
+    let stage = Stage::open().await;
+    let nobody = StartWorkspace { user: "nobody-here".to_owned(), ..start() };
+    let failure = stage.refused(nobody, Class::Permanent).await;
+    assert!(failure.words.contains("nobody-here"), "{failure}");
+    let template = StartWorkspace { template: "none".to_owned(), ..start() };
+    let failure = stage.refused(template, Class::Permanent).await;
+    assert!(failure.words.contains("template none"), "{failure}");
+    let id = "00000000-0000-4000-8000-000000000000";
+    stage.refused(await_agent(id), Class::Permanent).await;
+    stage.ask(stop(id)).await.unwrap();
+}

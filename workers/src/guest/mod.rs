@@ -1,0 +1,42 @@
+//! The guest: a machine that boots, fetches who it is, and reports by itself. No step of a
+//! worker's lives here; the workflow waits for the report, and the seed server hands it in.
+//!
+//! A late report of a boot that is over may answer the wait of the next one. That is harmless:
+//! all it says is that this home could be mounted and written to, and what comes after it, the
+//! agent's connection, needs the token that only the new boot has fetched.
+
+mod door;
+mod server;
+#[cfg(test)]
+mod tests;
+mod urls;
+mod user_data;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::Deserialize;
+
+pub use server::SeedServer;
+pub use urls::SeedUrls;
+
+/// How guests reach the seed server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where the seed server listens.
+    pub listen: SocketAddr,
+    /// How guests reach it; the address that it listens on, if nothing is said.
+    pub public_url: Option<String>,
+    /// Where the key lies that seed addresses are signed with; its field is `key`.
+    pub secret: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            public_url: None,
+            secret: "vault:secret/data/stead/seed".to_owned(),
+        }
+    }
+}

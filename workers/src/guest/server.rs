@@ -1,0 +1,244 @@
+//! The seed server: what a guest fetches at each boot, and where it reports.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /ci/<run>/<token>/{meta-data,user-data,vendor-data,network-config}` | the seed |
+//! | `POST /ci/<run>/<token>/events` | cloud-init's own events, logged |
+//! | `POST /ci/<run>/<token>/report` | what the guest found, handed to the engines |
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use stead_runtime::worker::Engines;
+use stead_schemas::command::workspace::host_name;
+use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, StepReply};
+use stead_schemas::ids::RunId;
+use stead_schemas::step::Step;
+use stead_schemas::step::guest::{AwaitHome, HomeReport};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::door::{Closed, Door, workspace_of};
+use super::user_data::{Seed, user_data};
+use super::{Config, SeedUrls};
+use crate::StartError;
+use crate::http::{segment, shortened};
+
+/// The largest event or report that is read, in bytes.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long a guest's request may take; cloud-init gives up on an event after 5 seconds.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+/// Where a Coder template writes the token of each build's agent.
+const AGENT_SECRETS: &str = "vault:secret/data/stead/agents";
+
+/// A seed server that runs until it is shut down or dropped.
+pub struct SeedServer {
+    address: SocketAddr,
+    urls: SeedUrls,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl SeedServer {
+    /// Opens the server. `coder_url` is where agents find Coder.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn start(
+        config: &Config,
+        urls: SeedUrls,
+        coder_url: &str,
+        engines: Arc<dyn Engines>,
+    ) -> Result<Self, StartError> {
+        let cannot = |source| StartError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        urls.listening_on(address);
+        let door = Door { urls: urls.clone(), engines };
+        let router = router(Arc::new(Desk { door, coder_url: coder_url.to_owned() }));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            let until = async { drop(stopped.await) };
+            let served = axum::serve(listener, router).with_graceful_shutdown(until).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the seed server ended");
+            }
+        });
+        Ok(Self { address, urls, stop, serving })
+    }
+
+    /// How guests reach it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.urls.public_url().map_or_else(|| format!("http://{}", self.address), str::to_owned)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers what was asked, then closes.
+    pub async fn shutdown(self) {
+        drop(self.stop);
+        if self.serving.await.is_err() {
+            tracing::error!("the seed server was torn down");
+        }
+    }
+}
+
+/// What every request needs.
+struct Desk {
+    door: Door,
+    coder_url: String,
+}
+
+type Place = Path<(String, String)>;
+
+fn router(desk: Arc<Desk>) -> Router {
+    Router::new()
+        .route("/ci/{run}/{token}/meta-data", get(meta_data))
+        .route("/ci/{run}/{token}/user-data", get(send_user_data))
+        .route("/ci/{run}/{token}/vendor-data", get(nothing))
+        // An empty 200: newer guests ask for this first, and again ten times if it is a 404.
+        .route("/ci/{run}/{token}/network-config", get(nothing))
+        .route("/ci/{run}/{token}/events", post(event))
+        .route("/ci/{run}/{token}/report", post(report))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(in_time))
+        .with_state(desk)
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIME_MAX, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Closed::NotNow("a guest's request took too long".to_owned()).into_response(),
+    }
+}
+
+async fn nothing(State(desk): State<Arc<Desk>>, Path((run, token)): Place) -> Result<(), Closed> {
+    desk.door.admit(&run, &token).await.map(drop)
+}
+
+/// The instance keeps its id for life: a new one would give the guest new host keys.
+async fn meta_data(
+    State(desk): State<Arc<Desk>>,
+    Path((run, token)): Place,
+) -> Result<String, Closed> {
+    let run = desk.door.admit(&run, &token).await?;
+    let summary = desk.door.living(&run).await?.summary;
+    let host = host_name(summary.owner.as_str(), &summary.name);
+    Ok(json!({ "instance-id": run, "local-hostname": host }).to_string())
+}
+
+async fn send_user_data(
+    State(desk): State<Arc<Desk>>,
+    Path((run, token)): Place,
+) -> Result<String, Closed> {
+    let run = desk.door.admit(&run, &token).await?;
+    let workspace = workspace_of(&desk.door.living(&run).await?)?;
+    let wanting = |what: &str| Closed::NotNow(format!("{run} has no {what} yet"));
+    let home_source = workspace.home_source.ok_or_else(|| wanting("home"))?;
+    let coder_id = workspace.coder_id.ok_or_else(|| wanting("Coder workspace"))?;
+    let agent_token = desk.agent_token(&coder_id).await?;
+    let seed_url = desk.door.urls.seed_url(run.as_str()).await.map_err(not_now)?;
+    let seed = Seed {
+        home_source: &one_word(home_source, "home")?,
+        agent_token: &one_word(agent_token, "agent token")?,
+        coder_url: &desk.coder_url,
+        seed_url: &seed_url,
+    };
+    tracing::info!(%run, "a guest fetched its seed");
+    Ok(user_data(&seed))
+}
+
+impl Desk {
+    /// The token of the latest build, read afresh at every boot: each build has its own.
+    async fn agent_token(&self, coder_id: &str) -> Result<String, Closed> {
+        let reference = format!("{AGENT_SECRETS}/{}", segment(coder_id));
+        let secret = self.door.urls.read_secret(&reference).await.map_err(not_now)?;
+        secret.field("token").map(str::to_owned).map_err(not_now)
+    }
+}
+
+fn not_now(failure: stead_schemas::failure::Failure) -> Closed {
+    Closed::NotNow(failure.to_string())
+}
+
+/// White space would end the field in `fstab` or the line in the environment file.
+fn one_word(text: String, what: &str) -> Result<String, Closed> {
+    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Closed::NotNow(format!("the {what} is not one word")));
+    }
+    Ok(text)
+}
+
+/// cloud-init waits for the answer, so it gets one whatever it sends.
+async fn event(
+    State(desk): State<Arc<Desk>>,
+    Path((run, token)): Place,
+    body: Bytes,
+) -> Result<StatusCode, Closed> {
+    let run = desk.door.admit(&run, &token).await?;
+    let event: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let field = |name: &str| shortened(event[name].as_str().unwrap_or_default());
+    let (name, kind, result) = (field("name"), field("event_type"), field("result"));
+    tracing::info!(%run, name, kind, result, "cloud-init");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a guest says of itself.
+#[derive(Deserialize)]
+struct Report {
+    stage: String,
+    boot_id: String,
+    #[serde(default)]
+    detail: Value,
+}
+
+async fn report(
+    State(desk): State<Arc<Desk>>,
+    Path((run, token)): Place,
+    body: Bytes,
+) -> Result<StatusCode, Closed> {
+    let run = desk.door.admit(&run, &token).await?;
+    let Ok(report) = serde_json::from_slice::<Report>(&body) else {
+        return Ok(StatusCode::BAD_REQUEST);
+    };
+    let (stage, detail) = (shortened(&report.stage), shortened(&report.detail.to_string()));
+    tracing::info!(%run, stage, detail, "a guest reports");
+    if report.stage == "home-verified" {
+        desk.door.home_verified(&run, report.boot_id).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl Door {
+    /// Hands the report in. The guest is asked to come again until it is in the log.
+    async fn home_verified(&self, run: &RunId, boot_id: String) -> Result<(), Closed> {
+        let boot_id = boot_id.chars().filter(char::is_ascii_graphic).take(64).collect();
+        let home = serde_json::to_value(HomeReport { boot_id })
+            .map_err(|error| Closed::NotNow(error.to_string()))?;
+        let run = run.clone();
+        let (step, reply) = (AwaitHome::NAME.to_owned(), StepReply::Done(home));
+        let answer = OutsideAnswer { run, step, reply };
+        match self.engines.answer(answer).await.map_err(Closed::NotNow)? {
+            OutsideReply::Accepted => Ok(()),
+            OutsideReply::NotWaiting => {
+                Err(Closed::NotNow("nobody waits for the guest's report now".to_owned()))
+            }
+        }
+    }
+}

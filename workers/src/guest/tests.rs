@@ -1,0 +1,318 @@
+//! The seed server against the lab's Vault, stand-in engines, and the lab's guests.
+
+mod office;
+
+use std::sync::Arc;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use stead_schemas::failure::Class;
+use stead_schemas::site::StorageBackend;
+use stead_schemas::step::coder::{AwaitAgent, CoderWorkspace, StartWorkspace, StopWorkspace};
+use stead_schemas::step::proxmox::{CloneVm, ConfigureVm, Machine, ShutdownVm, StartVm};
+use stead_schemas::step::truenas::{EnsureDataset, EnsureShare, SetPermissions};
+
+use super::SeedServer;
+use super::user_data::{Seed, user_data};
+use crate::testing::{Stage, config, marker, run};
+use crate::{Workers, guest};
+use office::Office;
+
+const SOURCE: &str = "127.0.0.1:/mnt/tank/coder-home/john";
+
+/// A lab, workers, a seed server, and the engines behind it.
+struct Scene {
+    stage: Stage,
+    office: Arc<Office>,
+    server: SeedServer,
+    http: reqwest::Client,
+}
+
+impl Scene {
+    async fn open() -> Self {
+        let mut stage = Stage::open().await;
+        let mut config = config(&stage.lab);
+        config.guest = guest::Config::default();
+        stage.workers = Workers::new(config).unwrap();
+        let office = Arc::new(Office::new());
+        let server = stage.workers.serve_seeds(office.clone()).await.unwrap();
+        let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+        Self { stage, office, server, http }
+    }
+
+    /// One with a Coder workspace whose agent token lies in Vault.
+    async fn ready() -> Self {
+        let scene = Self::open().await;
+        let coder = scene.start_coder().await;
+        scene.office.show(Some(SOURCE), Some(&coder.id));
+        scene
+    }
+
+    async fn start_coder(&self) -> CoderWorkspace {
+        let start = StartWorkspace {
+            login: "vault:secret/data/coder/api#1".to_owned(),
+            organization: "default".to_owned(),
+            user: "john".to_owned(),
+            name: "dev".to_owned(),
+            template: "stead-machine".to_owned(),
+            marker: marker(),
+        };
+        self.stage.ask(start).await.unwrap()
+    }
+
+    async fn seed_url(&self) -> String {
+        self.stage.workers.seeds.seed_url(run().as_str()).await.unwrap()
+    }
+
+    async fn get(&self, document: &str) -> (StatusCode, String) {
+        let answer =
+            self.http.get(format!("{}{document}", self.seed_url().await)).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    }
+
+    async fn post(&self, place: &str, body: String) -> StatusCode {
+        let url = format!("{}{place}", self.seed_url().await);
+        self.http.post(url).body(body).send().await.unwrap().status()
+    }
+
+    async fn report(&self, stage: &str) -> StatusCode {
+        let body = json!({ "stage": stage, "boot_id": "b-1", "detail": { "mounted": true } });
+        self.post("report", body.to_string()).await
+    }
+
+    async fn user_data(&self) -> Value {
+        let (status, text) = self.get("user-data").await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap()
+    }
+}
+
+fn file(user_data: &Value, path: &str) -> String {
+    let files = user_data["write_files"].as_array().unwrap();
+    let file = files.iter().find(|file| file["path"] == path).unwrap();
+    file["content"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_guest_finds_its_seed() {
+    let scene = Scene::ready().await;
+    let (status, text) = scene.get("meta-data").await;
+    assert_eq!(status, StatusCode::OK);
+    let meta: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(meta, json!({ "instance-id": marker(), "local-hostname": "john-dev" }));
+    for document in ["network-config", "vendor-data"] {
+        assert_eq!(scene.get(document).await, (StatusCode::OK, String::new()), "{document}");
+    }
+    let data = scene.user_data().await;
+    assert_eq!(data["mounts"][0][0], SOURCE);
+    let report = format!("# stead-report: {}report\n", scene.seed_url().await);
+    assert!(file(&data, "/usr/local/sbin/stead-verify-home").contains(&report));
+    scene.server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_guest_finds_a_fresh_token_at_each_boot() {
+    let scene = Scene::ready().await;
+    let env = "/etc/coder-agent/env";
+    let first = file(&scene.user_data().await, env);
+    let id = scene.stage.lab.inventory().coder_workspaces[0].id.clone();
+    let login = "vault:secret/data/coder/api#1".to_owned();
+    scene.stage.ask(StopWorkspace { login, id }).await.unwrap();
+    scene.start_coder().await;
+    assert_ne!(file(&scene.user_data().await, env), first);
+}
+
+#[tokio::test]
+async fn a_guessed_address_finds_nothing() {
+    let scene = Scene::ready().await;
+    let good = scene.seed_url().await;
+    let token = good.trim_end_matches('/').rsplit('/').next().unwrap();
+    let base = scene.server.url();
+    let other = "workspace-0000000000000000-1";
+    for (run, token) in [
+        (marker(), "0".repeat(32)),
+        (marker(), token[..30].to_owned()),
+        (marker(), String::from("x")),
+        (other.to_owned(), token.to_owned()),
+        ("..".to_owned(), token.to_owned()),
+        ("nonsense".to_owned(), token.to_owned()),
+    ] {
+        for document in ["user-data", "meta-data", "network-config"] {
+            let url = format!("{base}/ci/{run}/{token}/{document}");
+            let status = scene.http.get(&url).send().await.unwrap().status();
+            assert_eq!(status, StatusCode::NOT_FOUND, "{url}");
+        }
+        let url = format!("{base}/ci/{run}/{token}/report");
+        let status = scene.http.post(&url).body("{}").send().await.unwrap().status();
+        assert_eq!(status, StatusCode::NOT_FOUND, "{url}");
+    }
+    assert!(scene.office.answers().is_empty());
+}
+
+#[tokio::test]
+async fn a_seed_that_is_not_complete_is_asked_for_again() {
+    let scene = Scene::ready().await;
+    scene.office.show(Some(SOURCE), None);
+    assert_eq!(scene.get("user-data").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    scene.office.show(None, Some("any"));
+    assert_eq!(scene.get("user-data").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    scene.office.show(Some(SOURCE), Some("00000000-0000-4000-8000-000000000000"));
+    assert_eq!(scene.get("user-data").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    scene.office.show(Some("two words:/x"), Some("any"));
+    assert_eq!(scene.get("user-data").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    scene.office.leave();
+    assert_eq!(scene.get("meta-data").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let url = format!("{}meta-data", scene.seed_url().await);
+    let answer = scene.http.get(url).send().await.unwrap();
+    assert_eq!(answer.headers()["retry-after"], "1");
+}
+
+#[tokio::test]
+async fn a_run_that_is_over_has_no_seed() {
+    let scene = Scene::ready().await;
+    scene.office.finish();
+    assert_eq!(scene.get("user-data").await.0, StatusCode::NOT_FOUND);
+    scene.office.forget();
+    assert_eq!(scene.get("meta-data").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_report_is_taken_when_it_is_in_the_log() {
+    let scene = Scene::ready().await;
+    scene.office.wait(false);
+    assert_eq!(scene.report("home-verified").await, StatusCode::SERVICE_UNAVAILABLE);
+    scene.office.wait(true);
+    assert_eq!(scene.report("home-verified").await, StatusCode::NO_CONTENT);
+    assert_eq!(scene.report("agent-started").await, StatusCode::NO_CONTENT);
+    let answers = scene.office.answers();
+    assert_eq!(answers.len(), 1);
+    assert_eq!((&answers[0].run, answers[0].step.as_str()), (&run(), "guest.await-home"));
+    scene.office.leave();
+    assert_eq!(scene.report("home-verified").await, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn what_a_guest_sends_is_bounded() {
+    let scene = Scene::ready().await;
+    assert_eq!(scene.post("report", "nonsense".to_owned()).await, StatusCode::BAD_REQUEST);
+    assert_eq!(scene.post("events", "nonsense".to_owned()).await, StatusCode::NO_CONTENT);
+    let event = json!({ "name": "modules-final", "event_type": "finish", "result": "SUCCESS" });
+    assert_eq!(scene.post("events", event.to_string()).await, StatusCode::NO_CONTENT);
+    let large = "x".repeat(100 * 1024);
+    assert_eq!(scene.post("events", large).await, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn without_a_seed_server_no_machine_is_announced_to() {
+    let stage = Stage::open().await;
+    let mut config = config(&stage.lab);
+    config.guest.public_url = None;
+    let workers = Workers::new(config).unwrap();
+    let failure = workers.seeds.seed_url(run().as_str()).await.unwrap_err();
+    assert_eq!(failure.class, Class::Permanent);
+    assert!(failure.words.contains("guest.public_url"), "{failure}");
+}
+
+fn example() -> String {
+    user_data(&Seed {
+        home_source: "10.10.30.2:/mnt/tank/coder-home/o'neil",
+        agent_token: "token",
+        coder_url: "https://coder.lan",
+        seed_url: "http://10.0.0.1:8090/ci/workspace-k3j5x7q2m4n6p8r9-1/00ff/",
+    })
+}
+
+/// The schema that cloud-init itself checks user data with, where it is at hand.
+fn cloud_init_schema() -> Option<Value> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/specs");
+    let specs = std::env::var("STEAD_SPECS").unwrap_or_else(|_| beside.to_owned());
+    let text = std::fs::read(format!("{specs}/cloud-init/schema-cloud-config-v1.json")).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+#[test]
+fn user_data_is_what_cloud_init_understands() {
+    let text = example();
+    let data: Value = serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
+    let Some(schema) = cloud_init_schema() else {
+        tracing::warn!("skipped: cloud-init's schema is not at hand (STEAD_SPECS)");
+        return;
+    };
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let faults: Vec<_> = validator.iter_errors(&data).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn the_check_of_the_home_is_a_shell_script() {
+    use std::io::Write;
+    let data: Value = serde_json::from_str(example().split_once('\n').unwrap().1).unwrap();
+    let script = file(&data, "/usr/local/sbin/stead-verify-home");
+    let mut shell = std::process::Command::new("sh")
+        .arg("-n")
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(shell.wait().unwrap().success(), "{script}");
+    assert!(script.contains(r"wanted='10.10.30.2:/mnt/tank/coder-home/o'\''neil'"), "{script}");
+}
+
+/// Everything that a machine needs before it is started.
+async fn furnish(stage: &Stage) -> Machine {
+    let nas = "vault:secret/data/truenas/api#1".to_owned();
+    let dataset = "tank/coder-home/john".to_owned();
+    let home = EnsureDataset {
+        login: nas.clone(),
+        dataset: dataset.clone(),
+        refquota_gb: 20,
+        marker: marker(),
+    };
+    let path = stage.ask(home).await.unwrap().mountpoint;
+    let (uid, gid, mode) = (1000, 1000, "700".to_owned());
+    stage
+        .ask(SetPermissions { login: nas.clone(), dataset, marker: marker(), uid, gid, mode })
+        .await
+        .unwrap();
+    stage.ask(EnsureShare { login: nas, path, marker: marker() }).await.unwrap();
+    let login = "vault:secret/data/proxmox/api#1".to_owned();
+    let machine = Machine { login, node: "pve1".to_owned(), vmid: 10_000, marker: marker() };
+    let (name, storage) = ("john-dev".to_owned(), StorageBackend::Nvme);
+    stage.ask(CloneVm { machine: machine.clone(), template: 9000, name, storage }).await.unwrap();
+    let owner = "john".to_owned();
+    stage
+        .ask(ConfigureVm { machine: machine.clone(), cores: 4, memory_mib: 8192, owner })
+        .await
+        .unwrap();
+    machine
+}
+
+#[tokio::test]
+async fn a_machine_boots_reports_and_its_agent_connects_at_every_boot() {
+    let scene = Scene::ready().await;
+    let stage = &scene.stage;
+    let machine = furnish(stage).await;
+    let login = "vault:secret/data/coder/api#1".to_owned();
+    let id = stage.lab.inventory().coder_workspaces[0].id.clone();
+    for boot in 1..=2 {
+        stage.ask(StartVm { machine: machine.clone() }).await.unwrap();
+        stage.ask(AwaitAgent { login: login.clone(), id: id.clone() }).await.unwrap();
+        assert_eq!(scene.office.answers().len(), boot);
+        stage.ask(ShutdownVm { machine: machine.clone(), timeout_seconds: 60 }).await.unwrap();
+        stage.ask(StopWorkspace { login: login.clone(), id: id.clone() }).await.unwrap();
+        scene.start_coder().await;
+    }
+    let boots: Vec<_> = scene.office.answers().into_iter().map(|answer| answer.reply).collect();
+    assert_ne!(boots[0], boots[1], "each boot has an id of its own");
+}
+
+#[tokio::test]
+async fn an_agent_whose_script_fails_is_a_lasting_failure() {
+    let scene = Scene::ready().await;
+    let machine = furnish(&scene.stage).await;
+    scene.stage.lab.break_("coder", "agent-start-error").unwrap();
+    scene.stage.ask(StartVm { machine }).await.unwrap();
+    let login = "vault:secret/data/coder/api#1".to_owned();
+    let id = scene.stage.lab.inventory().coder_workspaces[0].id.clone();
+    scene.stage.refused(AwaitAgent { login, id }, Class::Permanent).await;
+}

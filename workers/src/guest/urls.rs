@@ -1,0 +1,135 @@
+//! The addresses that guests fetch their seed from. Each holds a signature of the run's id, so
+//! nobody finds another machine's seed by guessing, and nothing has to be remembered. They stay
+//! the same for a machine's life: cloud-init fetches the seed again at every boot.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use stead_schemas::failure::{Class, Failure};
+use tokio::time::Instant;
+
+use super::Config;
+use crate::vault::{Secret, Secrets};
+
+/// How many bytes of the signature an address holds; 128 bits cannot be guessed.
+const TOKEN_BYTES: usize = 16;
+/// How long the key is kept. A booting guest asks dozens of times.
+const KEY_LIFE: Duration = Duration::from_secs(60);
+
+/// Makes and checks seed addresses. A clone shares the key.
+#[derive(Clone)]
+pub struct SeedUrls {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    public_url: OnceLock<String>,
+    secret: String,
+    secrets: Secrets,
+    key: tokio::sync::Mutex<Option<(Instant, Arc<Secret>)>>,
+}
+
+impl SeedUrls {
+    /// Addresses beneath the configured one, or beneath that of the seed server in this process.
+    #[must_use]
+    pub fn new(config: &Config, secrets: Secrets) -> Self {
+        let public_url = OnceLock::new();
+        if let Some(url) = &config.public_url {
+            public_url.get_or_init(|| url.trim_end_matches('/').to_owned());
+        }
+        let (secret, key) = (config.secret.clone(), tokio::sync::Mutex::default());
+        Self { shared: Arc::new(Shared { public_url, secret, secrets, key }) }
+    }
+
+    /// Where the machine of this run fetches its seed; ends in a slash.
+    ///
+    /// # Errors
+    /// If the key cannot be read, or nobody knows how guests reach the seed server.
+    pub async fn seed_url(&self, run: &str) -> Result<String, Failure> {
+        let Some(base) = self.public_url() else {
+            let words =
+                "no seed server runs here and the configuration names none (guest.public_url)";
+            return Err(Failure::new(Class::Permanent, words));
+        };
+        let signature = self.signer(run).await?.finalize().into_bytes();
+        Ok(format!("{base}/ci/{run}/{}/", hex(&signature[..TOKEN_BYTES])))
+    }
+
+    /// How guests reach the seed server, without a slash at the end.
+    #[must_use]
+    pub fn public_url(&self) -> Option<&str> {
+        self.shared.public_url.get().map(String::as_str)
+    }
+
+    /// Whether an address holds the signature of its run. Takes the same time either way.
+    pub(super) async fn is_genuine(&self, run: &str, token: &str) -> Result<bool, Failure> {
+        let Some(token) = from_hex(token) else { return Ok(false) };
+        Ok(self.signer(run).await?.verify_truncated_left(&token).is_ok())
+    }
+
+    /// Notes where the seed server listens, unless the configuration knows better.
+    pub(super) fn listening_on(&self, address: SocketAddr) {
+        self.shared.public_url.get_or_init(|| format!("http://{address}"));
+    }
+
+    /// Reads something else from the same Vault.
+    pub(super) async fn read_secret(&self, reference: &str) -> Result<Arc<Secret>, Failure> {
+        self.shared.secrets.read(reference).await
+    }
+
+    async fn signer(&self, run: &str) -> Result<Hmac<Sha256>, Failure> {
+        let secret = self.key().await?;
+        let mut signer =
+            Hmac::<Sha256>::new_from_slice(secret.field("key")?.as_bytes()).map_err(|_| {
+                Failure::new(Class::Permanent, "the key for seed addresses is unusable")
+            })?;
+        signer.update(run.as_bytes());
+        Ok(signer)
+    }
+
+    async fn key(&self) -> Result<Arc<Secret>, Failure> {
+        let mut held = self.shared.key.lock().await;
+        if let Some((_, key)) = held.as_ref().filter(|(read, _)| read.elapsed() < KEY_LIFE) {
+            return Ok(key.clone());
+        }
+        let key = self.read_secret(&self.shared.secret).await?;
+        *held = Some((Instant::now(), key.clone()));
+        Ok(key)
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<[u8; TOKEN_BYTES]> {
+    let digits = text.as_bytes();
+    let plain = |digit: &u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(digit);
+    if digits.len() != TOKEN_BYTES * 2 || !digits.iter().all(plain) {
+        return None;
+    }
+    let mut bytes = [0; TOKEN_BYTES];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{from_hex, hex};
+
+    #[test]
+    fn a_token_has_one_spelling() {
+        let token = "00ff10a0b1c2d3e4f5061728394a5b6c";
+        assert_eq!(hex(&from_hex(token).unwrap()), token);
+        for text in
+            ["", "00", "00FF10a0b1c2d3e4f5061728394a5b6c", "+0ff10a0b1c2d3e4f5061728394a5b6c"]
+        {
+            assert_eq!(from_hex(text), None, "{text}");
+        }
+    }
+}

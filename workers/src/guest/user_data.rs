@@ -1,0 +1,195 @@
+//! What a machine is told to be, as cloud-init reads it. JSON is YAML too, and has no quoting
+//! traps.
+//!
+//! The order that counts: the agent may start only on a mounted home that its user can write to.
+//! Without `RequiresMountsFor` it starts before the mount at every reboot, writes to the
+//! machine's own disk, and the mount hides what it wrote. cloud-init itself reports a failed
+//! mount as a success, so its word is not taken; the machine checks and reports by itself.
+
+use serde_json::{Value, json};
+
+const HOME: &str = "/home/coder";
+const ENV_FILE: &str = "/etc/coder-agent/env";
+const VERIFY: &str = "/usr/local/sbin/stead-verify-home";
+
+/// What differs from machine to machine and from boot to boot.
+pub(super) struct Seed<'a> {
+    /// What is mounted as the home.
+    pub(super) home_source: &'a str,
+    /// The agent's token, of the build that starts the machine now.
+    pub(super) agent_token: &'a str,
+    /// Where the agent finds Coder.
+    pub(super) coder_url: &'a str,
+    /// The machine's own seed address, with its slash.
+    pub(super) seed_url: &'a str,
+}
+
+/// The user data of one boot.
+pub(super) fn user_data(seed: &Seed<'_>) -> String {
+    let config = json!({
+        "users": users(),
+        "mounts": [[seed.home_source, HOME, "nfs", MOUNT_OPTIONS, "0", "0"]],
+        "cloud_init_modules": init_modules(),
+        "write_files": write_files(seed),
+        "runcmd": runcmd(),
+        "reporting": { "stead": {
+            "type": "webhook",
+            "endpoint": format!("{}events", seed.seed_url),
+            "timeout": 5,
+            "retries": 1,
+        } },
+    });
+    format!("#cloud-config\n{config:#}\n")
+}
+
+/// `noauto` leaves the mount to systemd, which waits for it where cloud-init would not; `hard`
+/// because a soft mount loses writes.
+const MOUNT_OPTIONS: &str = "noauto,nofail,_netdev,hard,vers=4.2,timeo=600";
+
+/// Without `default` the image's own user would go. The home is not made here: a directory with
+/// skeleton files would only be hidden by the mount.
+fn users() -> Value {
+    json!(["default", {
+        "name": "coder",
+        "uid": 1000,
+        "groups": ["sudo"],
+        "sudo": "ALL=(ALL) NOPASSWD:ALL",
+        "shell": "/bin/bash",
+        "homedir": HOME,
+        "no_create_home": true,
+        "lock_passwd": true,
+    }])
+}
+
+fn env(seed: &Seed<'_>) -> String {
+    format!("CODER_AGENT_TOKEN={}\nCODER_AGENT_URL={}\n", seed.agent_token, seed.coder_url)
+}
+
+/// What cloud-init does in its network stage: its own list, but that files are written at every
+/// boot. Each boot has a new agent token, and by default files are written at the first one only.
+fn init_modules() -> Value {
+    json!([
+        "seed_random",
+        "bootcmd",
+        ["write-files", "always"],
+        "growpart",
+        "resizefs",
+        "disk_setup",
+        "mounts",
+        "set_hostname",
+        "update_hostname",
+        "update_etc_hosts",
+        "ca-certs",
+        "rsyslog",
+        "users-groups",
+        "ssh",
+    ])
+}
+
+fn write_files(seed: &Seed<'_>) -> Value {
+    json!([
+        { "path": ENV_FILE, "permissions": "0600", "owner": "root:root", "content": env(seed) },
+        { "path": VERIFY, "permissions": "0755", "owner": "root:root", "content": verify(seed) },
+        {
+            "path": "/etc/systemd/system/coder-agent.service",
+            "permissions": "0644", "owner": "root:root", "content": AGENT_UNIT,
+        },
+        {
+            "path": "/etc/systemd/system/coder.target",
+            "permissions": "0644", "owner": "root:root", "content": TARGET_UNIT,
+        },
+    ])
+}
+
+/// `+` runs the check as root, which it needs in order to become the user. No working directory:
+/// root may not enter a home on a share that squashes root.
+const AGENT_UNIT: &str = "\
+[Unit]
+Description=Coder agent
+RequiresMountsFor=/home/coder
+Wants=network-online.target
+After=network-online.target cloud-init.service cloud-init-network.service
+StartLimitIntervalSec=0
+
+[Service]
+User=coder
+EnvironmentFile=/etc/coder-agent/env
+ExecStartPre=+/usr/local/sbin/stead-verify-home
+ExecStart=/usr/local/bin/coder agent
+Restart=always
+RestartSec=2
+";
+
+/// `Upholds` starts the agent again when a server that was away at boot has come back; a failed
+/// dependency alone would leave it down for good. No default dependencies: the target would else
+/// wait for the agent, and the end of the boot for the target.
+const TARGET_UNIT: &str = "\
+[Unit]
+Description=The Coder agent, whenever its home is there
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target
+Upholds=coder-agent.service
+
+[Install]
+WantedBy=multi-user.target
+";
+
+/// The mount point is made immutable before anything is mounted on it, so that nothing can be
+/// written beneath the mount; some file systems cannot, which only loses that safeguard.
+fn runcmd() -> Value {
+    json!([
+        ["mkdir", "-p", HOME],
+        ["sh", "-c", "mountpoint -q /home/coder || chattr +i /home/coder || true"],
+        ["systemctl", "daemon-reload"],
+        ["systemctl", "enable", "coder.target"],
+        ["systemctl", "start", "--no-block", "coder.target"],
+    ])
+}
+
+/// The report is sent by a unit of its own: what a start check leaves running is killed with it,
+/// and an engine that is away must not keep the agent from starting.
+fn verify(seed: &Seed<'_>) -> String {
+    let report_url = format!("{}report", seed.seed_url);
+    let (url, source) = (quoted(&report_url), quoted(seed.home_source));
+    format!(
+        r#"#!/bin/sh
+# stead-report: {report_url}
+# Fails unless the home is mounted from the right place and its user can write to it.
+report_url={url}
+wanted={source}
+home={HOME}
+boot_id=$(cat /proc/sys/kernel/random/boot_id)
+
+report() {{
+    body="{{\"stage\":\"$1\",\"boot_id\":\"$boot_id\",\"detail\":\"$2\"}}"
+    systemd-run --quiet --collect --no-block curl --silent --show-error --fail \
+        --retry 100 --retry-delay 1 --retry-all-errors --max-time 10 \
+        --header 'Content-Type: application/json' --data "$body" "$report_url"
+}}
+
+refuse() {{
+    report home-failed "$1"
+    echo "stead: $1" >&2
+    exit 1
+}}
+
+case "$(findmnt --noheadings --output FSTYPE --mountpoint "$home")" in
+    nfs|nfs4) ;;
+    *) refuse "no NFS is mounted on $home" ;;
+esac
+[ "$(findmnt --noheadings --output SOURCE --mountpoint "$home")" = "$wanted" ] ||
+    refuse "something else is mounted on $home"
+timeout --signal=KILL 60 runuser -u coder -- \
+    sh -c 'probe=$(mktemp "$1/.stead-XXXXXX") && rm -f "$probe"' sh "$home" ||
+    refuse "$home is not writable for coder"
+report home-verified "mounted and writable"
+exit 0
+"#
+    )
+}
+
+/// A text as one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

@@ -1,0 +1,114 @@
+//! What the HTTP vendors have in common: how a client is made, and what it means that no answer
+//! came at all. What an answer means is each vendor's own matter.
+
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::header::HeaderValue;
+use stead_schemas::failure::{Class, Failure};
+
+use crate::StartError;
+use crate::address::HttpAddress;
+
+/// Longer than Proxmox's own 30 seconds for a call that one node hands to another.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How much of a vendor's text is passed on.
+const VENDOR_TEXT_MAX: usize = 400;
+
+/// Whether a call changes something, and so whether a lost answer leaves doubt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It only reads.
+    None,
+    /// It may have been done.
+    Possible,
+}
+
+impl Effect {
+    /// The class of a call whose answer was lost on the way.
+    pub(crate) const fn when_lost(self) -> Class {
+        match self {
+            Self::None => Class::Retry,
+            Self::Possible => Class::Ambiguous,
+        }
+    }
+}
+
+/// A client for one vendor. It follows no redirects, which would carry the token elsewhere, and
+/// speaks HTTP/1.1, the only version with a reason phrase.
+pub(crate) fn client(
+    system: &'static str,
+    address: &HttpAddress,
+) -> Result<reqwest::Client, StartError> {
+    let mut builder = reqwest::Client::builder()
+        .http1_only()
+        .connect_timeout(CONNECT_TIME_MAX)
+        .timeout(ANSWER_TIME_MAX)
+        .redirect(reqwest::redirect::Policy::none());
+    if !address.is_encrypted() {
+        // Without TLS the machine's root certificates need not be there.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build().map_err(|error| StartError::Http { system, source: Box::new(error) })
+}
+
+/// What it means that no answer came.
+pub(crate) fn unanswered(vendor: &str, error: reqwest::Error, effect: Effect) -> Failure {
+    if error.is_builder() {
+        return Failure::new(Class::Permanent, format!("the request to {vendor} cannot be sent"))
+            .vendor(root_cause(&error.without_url()));
+    }
+    let (class, words) = if error.is_connect() {
+        (Class::VendorDown, format!("{vendor} cannot be reached"))
+    } else if error.is_timeout() {
+        (effect.when_lost(), format!("{vendor} did not answer in time"))
+    } else {
+        (effect.when_lost(), format!("{vendor} closed the connection before its answer was here"))
+    };
+    Failure::new(class, words).vendor(root_cause(&error.without_url()))
+}
+
+/// The innermost cause: `Connection refused (os error 111)`.
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// A header that is never printed.
+///
+/// # Errors
+/// If the secret holds characters that no header may; the secret is not named.
+pub(crate) fn secret_header(value: &str) -> Result<HeaderValue, Failure> {
+    let mut header = HeaderValue::from_str(value).map_err(|_| {
+        Failure::new(Class::Auth, "the credential in Vault holds characters that no header may")
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// A vendor's text on one line and not too long.
+pub(crate) fn shortened(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(VENDOR_TEXT_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// One segment of a path: what is not plain is percent-encoded.
+pub(crate) fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    // A dot segment would be folded away, and with it the segment before.
+    if out.bytes().all(|byte| byte == b'.') { out.replace('.', "%2E") } else { out }
+}

@@ -1,0 +1,163 @@
+//! The workers: one folder for each outside system, always the same files. `mod.rs` is the
+//! table of steps, `steps` tells what each does, `client.rs` speaks to the vendor and decides
+//! once what every answer means.
+//!
+//! Nothing here keeps state: whatever a worker remembers (sessions, pinned secrets) can be lost
+//! at any moment. Workers know neither workflows nor engines; the seed server alone speaks to
+//! engines, through a port.
+
+pub mod address;
+pub mod coder;
+pub mod guest;
+mod http;
+mod pace;
+pub mod probe;
+pub mod proxmox;
+mod trouble;
+pub mod truenas;
+pub mod vault;
+
+#[cfg(test)]
+mod testing;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use stead_runtime::worker::{AnyWorker, Engines};
+
+pub use vault::{SecretText, Secrets};
+
+/// Every system that something is done for. `guest` takes no steps: it is the seed server.
+pub const SYSTEMS: [&str; 6] = ["coder", "guest", "probe", "proxmox", "truenas", "vault"];
+
+/// Where every outside system is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkersConfig {
+    /// Where secrets lie.
+    pub vault: vault::Config,
+    /// Where machines are made.
+    pub proxmox: proxmox::Config,
+    /// Where homes are kept.
+    pub truenas: truenas::Config,
+    /// Where developers look.
+    pub coder: coder::Config,
+    /// Where guests fetch their seed.
+    #[serde(default)]
+    pub guest: guest::Config,
+}
+
+/// Why workers cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// TLS has no usable roots or no cryptography was installed.
+    #[error("no HTTP client could be made for {system}")]
+    Http {
+        /// Whom it was to speak to.
+        system: &'static str,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The seed server's address is taken, or not ours.
+    #[error("the seed server cannot listen on {address}")]
+    Listen {
+        /// The address as configured.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A name that is not in [`SYSTEMS`].
+    #[error("there are no workers for `{name}`; there are for {}", SYSTEMS.join(", "))]
+    UnknownSystem {
+        /// The name as it was given.
+        name: String,
+    },
+}
+
+/// The workers of all systems, ready to be handed to a harness.
+pub struct Workers {
+    vault: Secrets,
+    proxmox: proxmox::Client,
+    truenas: truenas::Client,
+    coder: coder::Client,
+    guest: guest::Config,
+    seeds: guest::SeedUrls,
+    coder_url: String,
+}
+
+impl Workers {
+    /// Makes the clients. Nothing is connected yet: a vendor that is down delays its own steps
+    /// only.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(config: WorkersConfig) -> Result<Self, StartError> {
+        let vault = Secrets::new(config.vault)?;
+        let seeds = guest::SeedUrls::new(&config.guest, vault.clone());
+        Ok(Self {
+            proxmox: proxmox::Client::new(&config.proxmox, vault.clone(), seeds.clone())?,
+            truenas: truenas::Client::new(&config.truenas, vault.clone()),
+            coder: coder::Client::new(&config.coder, vault.clone())?,
+            coder_url: config.coder.address.to_string(),
+            guest: config.guest,
+            vault,
+            seeds,
+        })
+    }
+
+    /// The workers of every system.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<dyn AnyWorker>> {
+        SYSTEMS.into_iter().filter_map(|system| self.of(system)).collect()
+    }
+
+    /// The workers of the systems named.
+    ///
+    /// # Errors
+    /// If a name is not in [`SYSTEMS`].
+    pub fn only<'a>(
+        &self,
+        systems: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Arc<dyn AnyWorker>>, StartError> {
+        let mut workers = Vec::new();
+        for name in systems {
+            if !SYSTEMS.contains(&name) {
+                return Err(StartError::UnknownSystem { name: name.to_owned() });
+            }
+            workers.extend(self.of(name));
+        }
+        Ok(workers)
+    }
+
+    /// Opens the seed server. From then on machines are told its address, unless the
+    /// configuration names a public one.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn serve_seeds(
+        &self,
+        engines: Arc<dyn Engines>,
+    ) -> Result<guest::SeedServer, StartError> {
+        guest::SeedServer::start(&self.guest, self.seeds.clone(), &self.coder_url, engines).await
+    }
+
+    /// The secrets that all of them share.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.vault
+    }
+
+    fn of(&self, system: &str) -> Option<Arc<dyn AnyWorker>> {
+        match system {
+            "coder" => Some(Arc::new(coder::worker(self.coder.clone()))),
+            "probe" => Some(Arc::new(probe::worker())),
+            "proxmox" => Some(Arc::new(proxmox::worker(self.proxmox.clone()))),
+            "truenas" => Some(Arc::new(truenas::worker(self.truenas.clone()))),
+            "vault" => Some(Arc::new(vault::worker(self.vault.clone()))),
+            _ => None,
+        }
+    }
+}

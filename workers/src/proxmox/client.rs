@@ -1,0 +1,173 @@
+//! Speaks to Proxmox VE: the token in each request, the text of a refusal read from where
+//! Proxmox puts it. What to ask is the business of the steps.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hyper::ext::ReasonPhrase;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Method, Response};
+use serde_json::Value;
+use stead_schemas::failure::Failure;
+
+use super::Config;
+use super::classify::{classify, seen_before};
+use crate::StartError;
+use crate::guest::SeedUrls;
+use crate::http::{self, Effect, segment};
+use crate::trouble::{Trouble, unless_missing};
+use crate::vault::Secrets;
+
+/// A form's fields, or a query's.
+pub(super) type Params = [(&'static str, String)];
+
+/// One Proxmox VE, before a login is chosen.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    http: reqwest::Client,
+    base: String,
+    secrets: Secrets,
+    seeds: SeedUrls,
+}
+
+impl Client {
+    /// A client that connects when it is first used.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(config: &Config, secrets: Secrets, seeds: SeedUrls) -> Result<Self, StartError> {
+        let http = http::client("proxmox", &config.address)?;
+        let base = format!("{}/api2/json", config.address);
+        Ok(Self { shared: Arc::new(Shared { http, base, secrets, seeds }) })
+    }
+
+    /// The same Proxmox, with the API token that `login` refers to.
+    pub(super) async fn log_in(&self, login: &str) -> Result<Pve, Failure> {
+        let secret = self.shared.secrets.read(login).await?;
+        let (id, value) = (secret.field("token_id")?, secret.field("token_secret")?);
+        let token = http::secret_header(&format!("PVEAPIToken={id}={value}"))?;
+        Ok(Pve { shared: self.shared.clone(), token })
+    }
+
+    /// Where a machine of this marker fetches its seed.
+    pub(super) async fn seed_url(&self, marker: &str) -> Result<String, Failure> {
+        self.shared.seeds.seed_url(marker).await
+    }
+}
+
+/// Proxmox VE, as one token.
+pub(super) struct Pve {
+    shared: Arc<Shared>,
+    token: HeaderValue,
+}
+
+impl Pve {
+    /// Reads something that may be missing.
+    pub(super) async fn look(&self, path: &str) -> Result<Option<Value>, Failure> {
+        unless_missing(self.try_look(path, &[]).await)
+    }
+
+    /// Reads something, and says how it went.
+    pub(super) async fn try_look(&self, path: &str, query: &Params) -> Result<Value, Trouble> {
+        self.send(Method::GET, path, query).await
+    }
+
+    /// Changes something that was seen before. What comes back is a task's id, or nothing if it
+    /// is done.
+    pub(super) async fn act(
+        &self,
+        method: Method,
+        path: &str,
+        params: &Params,
+    ) -> Result<Value, Trouble> {
+        self.send(method, path, params).await.map_err(seen_before)
+    }
+
+    async fn send(&self, method: Method, path: &str, params: &Params) -> Result<Value, Trouble> {
+        let has_form = method == Method::POST || method == Method::PUT;
+        let effect = if method == Method::GET { Effect::None } else { Effect::Possible };
+        let mut url = format!("{}{path}", self.shared.base);
+        if !has_form && !params.is_empty() {
+            // Proxmox refuses a body on GET and DELETE.
+            let pairs: Vec<_> =
+                params.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect();
+            url = format!("{url}?{}", pairs.join("&"));
+        }
+        let mut request = self.shared.http.request(method, url);
+        if has_form {
+            request = request.form(params);
+        }
+        let lost = |error| Trouble::Other(http::unanswered("Proxmox", error, effect));
+        let answer =
+            request.header(AUTHORIZATION, self.token.clone()).send().await.map_err(lost)?;
+        read(answer, effect).await
+    }
+}
+
+async fn read(answer: Response, effect: Effect) -> Result<Value, Trouble> {
+    let status = answer.status();
+    let reason = reason_of(&answer);
+    let body = answer.bytes().await;
+    if !status.is_success() {
+        let text = refusal_text(&reason, &body.unwrap_or_default());
+        return Err(classify(status.as_u16(), &text, effect));
+    }
+    let body = body.map_err(|error| Trouble::Other(http::unanswered("Proxmox", error, effect)))?;
+    match serde_json::from_slice::<Value>(&body) {
+        Ok(mut answer) => Ok(answer["data"].take()),
+        Err(_) => Err(Trouble::new(effect.when_lost(), "what Proxmox answered cannot be read")),
+    }
+}
+
+/// The reason phrase, where it is not merely the standard one for its status.
+fn reason_of(answer: &Response) -> String {
+    let phrase = answer.extensions().get::<ReasonPhrase>();
+    phrase.map(|phrase| String::from_utf8_lossy(phrase.as_bytes()).into_owned()).unwrap_or_default()
+}
+
+/// What Proxmox says of a refusal: the faulty parameters, else the message in the body that
+/// newer versions have, else the reason phrase.
+fn refusal_text(reason: &str, body: &[u8]) -> String {
+    #[derive(Default, serde::Deserialize)]
+    struct Refusal {
+        #[serde(default)]
+        message: Option<String>,
+        #[serde(default)]
+        errors: Option<BTreeMap<String, Value>>,
+    }
+    let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
+    let message = refusal.message.filter(|text| !text.trim().is_empty());
+    let mut text = message.unwrap_or_else(|| reason.to_owned());
+    for (parameter, why) in refusal.errors.unwrap_or_default() {
+        let why = why.as_str().map_or_else(|| why.to_string(), str::to_owned);
+        text.push_str(&format!(" {parameter}: {why}"));
+    }
+    text.trim().to_owned()
+}
+
+/// A number that Proxmox writes as a number here and as a text there.
+pub(super) fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refusal_text;
+
+    #[test]
+    fn a_refusal_says_why() {
+        assert_eq!(
+            refusal_text("VM 104 already running", b"{\"data\":null}"),
+            "VM 104 already running"
+        );
+        assert_eq!(refusal_text("", b"{\"message\":\"no quorum\\n\"}"), "no quorum");
+        let faulty = br#"{"errors":{"vmid":"VM 104 already exists"},"data":null}"#;
+        let text = refusal_text("Parameter verification failed.", faulty);
+        assert_eq!(text, "Parameter verification failed. vmid: VM 104 already exists");
+        assert_eq!(refusal_text("reason", b"<html>"), "reason");
+    }
+}

@@ -1,0 +1,39 @@
+//! Proxmox VE: machines. A machine is ours if its description says so (`machine.rs`); a VMID
+//! alone says nothing, since it is given out again after a deletion.
+
+mod classify;
+mod client;
+mod machine;
+mod smbios;
+mod steps;
+mod task;
+#[cfg(test)]
+mod tests;
+
+use serde::Deserialize;
+use stead_runtime::worker::Worker;
+
+pub use client::Client;
+
+use crate::address::HttpAddress;
+
+/// Where Proxmox VE is: any node of the cluster, or a proxy before them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `https://pve.lan:8006`.
+    pub address: HttpAddress,
+}
+
+/// The table of steps.
+#[must_use]
+pub fn worker(client: Client) -> Worker<Client> {
+    Worker::new("proxmox", client)
+        .on(steps::check_vmid)
+        .on(steps::clone_vm)
+        .on(steps::configure_vm)
+        .on(steps::resize_disk)
+        .on(steps::start_vm)
+        .on(steps::shutdown_vm)
+        .on(steps::destroy_vm)
+}

@@ -1,0 +1,197 @@
+//! What is done with machines: made, set up, grown. Their power is in `steps/power.rs`.
+
+mod power;
+
+use reqwest::Method;
+use stead_runtime::worker::StepContext;
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::step::Done;
+use stead_schemas::step::proxmox::{CheckVmid, CloneVm, ConfigureVm, ResizeDisk, VmidState};
+
+use super::client::{Client, Pve, number};
+use super::machine::{self, Seen, Vm};
+use super::{smbios, task};
+use crate::trouble::Trouble;
+
+pub(super) use power::{destroy_vm, shutdown_vm, start_vm};
+
+/// Asks whether a VMID is free. That reserves nothing.
+pub(super) async fn check_vmid(
+    client: Client,
+    _cx: StepContext,
+    ask: CheckVmid,
+) -> Result<VmidState, Failure> {
+    let pve = client.log_in(&ask.login).await?;
+    match pve.try_look("/cluster/nextid", &[("vmid", ask.vmid.to_string())]).await {
+        Ok(_) => Ok(VmidState::Free),
+        Err(Trouble::Already(_)) => Ok(VmidState::Taken),
+        Err(trouble) => Err(trouble.into()),
+    }
+}
+
+/// Clones the template, or finds that this was done.
+pub(super) async fn clone_vm(
+    client: Client,
+    cx: StepContext,
+    ask: CloneVm,
+) -> Result<Done, Failure> {
+    let pve = client.log_in(&ask.machine.login).await?;
+    if is_cloned(&pve, &ask).await? {
+        return Ok(Done {});
+    }
+    cx.still_wanted()?;
+    match begin_clone(&pve, &cx, &ask).await {
+        Ok(()) => Ok(Done {}),
+        // Another attempt of ours, or a stranger, was faster.
+        Err(Trouble::Already(taken)) => match is_cloned(&pve, &ask).await? {
+            true => Ok(Done {}),
+            false => Err(taken),
+        },
+        Err(trouble) => Err(trouble.into()),
+    }
+}
+
+/// Whether our machine is there, whole.
+async fn is_cloned(pve: &Pve, ask: &CloneVm) -> Result<bool, Failure> {
+    match machine::see(pve, &ask.machine).await? {
+        Seen::Nothing => Ok(false),
+        Seen::Ours(vm) => match vm.lock() {
+            Some(lock) => Err(locked(&vm, lock)),
+            None => Ok(true),
+        },
+        Seen::Unborn(vm) => Err(machine::unborn(&vm)),
+        Seen::Stranger(name) => Err(machine::stranger(ask.machine.vmid, &name)),
+    }
+}
+
+fn locked(vm: &Vm, lock: &str) -> Failure {
+    Failure::new(Class::Wait, format!("machine {} is locked ({lock})", vm.vmid))
+}
+
+async fn begin_clone(pve: &Pve, cx: &StepContext, ask: &CloneVm) -> Result<(), Trouble> {
+    let (template, target) = (ask.template, &ask.machine.node);
+    let place = machine::place_of(pve, template).await.map_err(Trouble::Other)?;
+    let Some(place) = place else {
+        return Err(Trouble::new(Class::Permanent, format!("there is no template {template}")));
+    };
+    let mut params = vec![
+        ("newid", ask.machine.vmid.to_string()),
+        ("name", ask.name.clone()),
+        ("description", machine::mark(&ask.machine.marker)),
+        ("full", "1".to_owned()),
+        ("storage", ask.storage.datastore()),
+    ];
+    if place.node != *target {
+        params.push(("target", target.clone()));
+    }
+    let path = format!("/nodes/{}/qemu/{template}/clone", crate::http::segment(&place.node));
+    let started = pve.act(Method::POST, &path, &params).await?;
+    task::finish(pve, cx, &started).await
+}
+
+/// Sets what differs from what is wanted, all in one change.
+pub(super) async fn configure_vm(
+    client: Client,
+    cx: StepContext,
+    ask: ConfigureVm,
+) -> Result<Done, Failure> {
+    let pve = client.log_in(&ask.machine.login).await?;
+    let vm = machine::ours(&pve, &ask.machine).await?;
+    let seed_url = client.seed_url(&ask.machine.marker).await?;
+    let mut changes = settings(&vm, &ask, &seed_url);
+    changes.retain(|(key, wanted)| !holds(&vm, key, wanted));
+    if changes.is_empty() {
+        return Ok(Done {});
+    }
+    cx.still_wanted()?;
+    change_config(&pve, &cx, &vm, changes).await?;
+    Ok(Done {})
+}
+
+fn settings(vm: &Vm, ask: &ConfigureVm, seed_url: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("cores", ask.cores.to_string()),
+        ("memory", ask.memory_mib.to_string()),
+        ("agent", "1".to_owned()),
+        ("tags", smbios::tags(&ask.owner)),
+        ("smbios1", smbios::announcing(seed_url, vm.text("smbios1"))),
+    ]
+}
+
+fn holds(vm: &Vm, key: &str, wanted: &str) -> bool {
+    let present = &vm.config[key];
+    match (key, present.as_str()) {
+        ("tags", Some(present)) => smbios::same_tags(present, wanted),
+        (_, Some(present)) => present == wanted,
+        (_, None) => number(present).is_some_and(|present| present.to_string() == wanted),
+    }
+}
+
+/// `POST` and not `PUT`: it runs as a task, where `PUT` would hold one of the few workers that
+/// answer the API. The digest refuses the change if somebody was here since we looked.
+async fn change_config(
+    pve: &Pve,
+    cx: &StepContext,
+    vm: &Vm,
+    mut changes: Vec<(&'static str, String)>,
+) -> Result<(), Trouble> {
+    if let Some(digest) = vm.text("digest") {
+        changes.push(("digest", digest.to_owned()));
+    }
+    let started = pve.act(Method::POST, &vm.path("config"), &changes).await?;
+    task::finish(pve, cx, &started).await
+}
+
+/// Grows a disk to a size. The size is absolute: adding could be done twice.
+pub(super) async fn resize_disk(
+    client: Client,
+    cx: StepContext,
+    ask: ResizeDisk,
+) -> Result<Done, Failure> {
+    let pve = client.log_in(&ask.machine.login).await?;
+    let vm = machine::ours(&pve, &ask.machine).await?;
+    let Some(disk) = vm.text(&ask.disk) else {
+        let words = format!("machine {} has no disk {}", vm.vmid, ask.disk);
+        return Err(Failure::new(Class::Permanent, words));
+    };
+    if disk_kib(disk).is_some_and(|size| size >= u64::from(ask.size_gb) << 20) {
+        return Ok(Done {});
+    }
+    cx.still_wanted()?;
+    let mut params = vec![("disk", ask.disk.clone()), ("size", format!("{}G", ask.size_gb))];
+    if let Some(digest) = vm.text("digest") {
+        params.push(("digest", digest.to_owned()));
+    }
+    let started = pve.act(Method::PUT, &vm.path("resize"), &params).await?;
+    task::finish(&pve, &cx, &started).await?;
+    Ok(Done {})
+}
+
+/// The size in a disk's setting, `iscsi-pool:vm-104-disk-0,size=32G`, in KiB.
+fn disk_kib(setting: &str) -> Option<u64> {
+    let size = setting.split(',').find_map(|part| part.strip_prefix("size="))?;
+    let digits = size.trim_end_matches(['K', 'M', 'G', 'T']);
+    let number: f64 = digits.parse().ok()?;
+    let kib = match size.strip_prefix(digits)? {
+        "" => number / 1024.0,
+        "K" => number,
+        "M" => number * 1024.0,
+        "G" => number * 1024.0 * 1024.0,
+        _ => number * 1024.0 * 1024.0 * 1024.0,
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "disks are small")]
+    Some(kib.max(0.0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::disk_kib;
+
+    #[test]
+    fn a_disk_says_its_size() {
+        assert_eq!(disk_kib("iscsi-pool:vm-1-disk-0,iothread=1,size=32G"), Some(32 << 20));
+        assert_eq!(disk_kib("x,size=2252M"), Some(2252 << 10));
+        assert_eq!(disk_kib("x,size=1T"), Some(1 << 30));
+        assert_eq!(disk_kib("none,media=cdrom"), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! Proxmox's worker against the lab.
+
+use reqwest::Method;
+use serde_json::json;
+use stead_schemas::failure::Class;
+use stead_schemas::site::StorageBackend;
+use stead_schemas::step::proxmox::{
+    CheckVmid, CloneVm, ConfigureVm, DestroyVm, Machine, ResizeDisk, ShutdownVm, StartVm, VmidState,
+};
+
+use super::client::Pve;
+use super::task;
+use crate::testing::{Stage, config, marker, run};
+
+const LOGIN: &str = "vault:secret/data/proxmox/api#1";
+const VMID: u32 = 10_000;
+
+fn machine() -> Machine {
+    Machine { login: LOGIN.to_owned(), node: "pve1".to_owned(), vmid: VMID, marker: marker() }
+}
+
+fn clone() -> CloneVm {
+    let (name, storage) = ("john-dev".to_owned(), StorageBackend::Iscsi);
+    CloneVm { machine: machine(), template: 9000, name, storage }
+}
+
+fn configure() -> ConfigureVm {
+    let owner = "john.doe".to_owned();
+    ConfigureVm { machine: machine(), cores: 4, memory_mib: 8192, owner }
+}
+
+fn resize(size_gb: u32) -> ResizeDisk {
+    ResizeDisk { machine: machine(), disk: "scsi0".to_owned(), size_gb }
+}
+
+fn start() -> StartVm {
+    StartVm { machine: machine() }
+}
+
+fn shutdown() -> ShutdownVm {
+    ShutdownVm { machine: machine(), timeout_seconds: 60 }
+}
+
+fn destroy() -> DestroyVm {
+    DestroyVm { machine: machine() }
+}
+
+fn check_vmid(vmid: u32) -> CheckVmid {
+    CheckVmid { login: LOGIN.to_owned(), vmid }
+}
+
+/// The lab's cluster, for what the steps do not do.
+async fn pve(stage: &Stage) -> Pve {
+    let config = config(&stage.lab);
+    let secrets = stage.workers.secrets().clone();
+    let seeds = crate::guest::SeedUrls::new(&config.guest, secrets.clone());
+    super::Client::new(&config.proxmox, secrets, seeds).unwrap().log_in(LOGIN).await.unwrap()
+}
+
+/// A stranger's machine on our VMID.
+async fn put_stranger(stage: &Stage) {
+    let pve = pve(stage).await;
+    let params = [("newid", VMID.to_string()), ("full", "1".to_owned())];
+    let started = pve.act(Method::POST, "/nodes/pve1/qemu/9000/clone", &params).await.unwrap();
+    let cx = stead_runtime::worker::StepContext::unwatched(run());
+    task::finish(&pve, &cx, &started).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_lives_its_life_and_each_step_may_be_asked_twice() {
+    let stage = Stage::open().await;
+    for _ in 0..2 {
+        stage.ask(clone()).await.unwrap();
+    }
+    for _ in 0..2 {
+        stage.ask(configure()).await.unwrap();
+    }
+    for _ in 0..2 {
+        stage.ask(resize(40)).await.unwrap();
+    }
+    stage.ask(resize(20)).await.unwrap();
+    for _ in 0..2 {
+        stage.ask(start()).await.unwrap();
+    }
+    let vm = stage.lab.inventory().vms.remove(0);
+    assert_eq!((vm.name.as_str(), vm.cores, vm.memory_mib, vm.disk_gib), ("john-dev", 4, 8192, 40));
+    assert_eq!(vm.status, "running");
+    assert!(super::smbios::same_tags(&vm.tags, "stead;owner-john-doe"), "{}", vm.tags);
+    for _ in 0..2 {
+        stage.ask(shutdown()).await.unwrap();
+    }
+    for _ in 0..2 {
+        stage.ask(destroy()).await.unwrap();
+    }
+    stage.ask(shutdown()).await.unwrap();
+    for kind in ["vm-cloned", "vm-started", "vm-stopped", "vm-destroyed"] {
+        assert_eq!(stage.count(kind), 1, "{kind}");
+    }
+    assert!(stage.lab.inventory().is_empty());
+}
+
+#[tokio::test]
+async fn the_seed_is_announced_in_the_serial_number() {
+    let stage = Stage::open().await;
+    stage.ask(clone()).await.unwrap();
+    stage.ask(configure()).await.unwrap();
+    let config = pve(&stage).await.look("/nodes/pve1/qemu/10000/config").await.unwrap().unwrap();
+    let smbios = config["smbios1"].as_str().unwrap();
+    assert!(
+        smbios.starts_with("uuid=")
+            && smbios.contains(",base64=1,serial=ZHM9bm9jbG91ZDtkc21vZGU9bmV0O3M9"),
+        "{smbios}"
+    );
+}
+
+#[tokio::test]
+async fn a_running_machine_is_stopped_before_it_is_destroyed() {
+    let stage = Stage::open().await;
+    stage.ask(clone()).await.unwrap();
+    stage.ask(start()).await.unwrap();
+    stage.ask(destroy()).await.unwrap();
+    assert_eq!((stage.count("vm-stopped"), stage.count("vm-destroyed")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_taken_vmid_is_seen() {
+    let stage = Stage::open().await;
+    assert_eq!(stage.ask(check_vmid(VMID)).await.unwrap(), VmidState::Free);
+    stage.ask(clone()).await.unwrap();
+    assert_eq!(stage.ask(check_vmid(VMID)).await.unwrap(), VmidState::Taken);
+    stage.refused(check_vmid(1), Class::Permanent).await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_ends_with_one_effect() {
+    let stage = Stage::open().await;
+    let lost = ("proxmox", "lost-response");
+    stage.lose_answer("proxmox", "POST /clone");
+    stage.refused(clone(), Class::Ambiguous).await;
+    stage.insist(clone()).await;
+    stage.survives(lost, Class::Ambiguous, configure()).await;
+    stage.survives(lost, Class::Ambiguous, resize(40)).await;
+    stage.survives(lost, Class::Ambiguous, start()).await;
+    stage.survives(lost, Class::Ambiguous, shutdown()).await;
+    stage.survives(lost, Class::Ambiguous, destroy()).await;
+    for kind in ["vm-cloned", "vm-started", "vm-stopped", "vm-destroyed"] {
+        assert_eq!(stage.count(kind), 1, "{kind}");
+    }
+    assert!(stage.lab.inventory().is_empty());
+}
+
+#[tokio::test]
+async fn a_machine_whose_birth_was_not_seen_is_found() {
+    let stage = Stage::open().await;
+    for fault in ["proxy-timeout", "unexpected-status"] {
+        stage.survives(("proxmox", fault), Class::Ambiguous, clone()).await;
+        stage.ask(destroy()).await.unwrap();
+    }
+    assert_eq!((stage.count("vm-cloned"), stage.count("vm-destroyed")), (2, 2));
+}
+
+#[tokio::test]
+async fn a_task_with_warnings_or_a_slow_birth_is_a_success() {
+    let stage = Stage::open().await;
+    stage.lab.break_times("proxmox", "task-warnings", 1).unwrap();
+    stage.ask(clone()).await.unwrap();
+    stage.lab.break_times("proxmox", "newborn-task", 2).unwrap();
+    stage.ask(start()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_strangers_machine_is_not_touched() {
+    let stage = Stage::open().await;
+    put_stranger(&stage).await;
+    stage.refused(clone(), Class::Conflict).await;
+    stage.refused(configure(), Class::Conflict).await;
+    stage.refused(resize(40), Class::Conflict).await;
+    stage.refused(start(), Class::Conflict).await;
+    stage.ask(shutdown()).await.unwrap();
+    stage.ask(destroy()).await.unwrap();
+    assert_eq!((stage.count("vm-started"), stage.count("vm-destroyed")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_stranger_who_was_faster_is_a_conflict() {
+    let stage = Stage::open().await;
+    stage.lab.break_times("proxmox", "vmid-taken", 1).unwrap();
+    let failure = stage.refused(clone(), Class::Conflict).await;
+    assert!(failure.words.contains("stranger"), "{failure}");
+    stage.ask(destroy()).await.unwrap();
+    assert_eq!(stage.count("vm-destroyed"), 0);
+}
+
+#[tokio::test]
+async fn two_attempts_at_once_make_one_machine() {
+    let stage = Stage::open().await;
+    tokio::join!(stage.insist(clone()), stage.insist(clone()), stage.insist(clone()));
+    assert_eq!(stage.count("vm-cloned"), 1);
+}
+
+#[tokio::test]
+async fn a_lock_that_a_crash_left_is_named_and_not_touched() {
+    let stage = Stage::open().await;
+    stage.lab.break_times("proxmox", "lock-left", 1).unwrap();
+    stage.refused(clone(), Class::Ambiguous).await;
+    let failure = stage.refused(clone(), Class::Wait).await;
+    assert!(failure.words.contains("unlock"), "{failure}");
+    stage.refused(destroy(), Class::Wait).await;
+    stage.refused(shutdown(), Class::Wait).await;
+}
+
+#[tokio::test]
+async fn a_machine_that_moved_is_found_on_its_new_node() {
+    let stage = Stage::open().await;
+    stage.ask(clone()).await.unwrap();
+    stage.survives(("proxmox", "ha-moved"), Class::Retry, start()).await;
+    assert_eq!(stage.lab.inventory().vms[0].node, "pve2");
+    stage.survives(("proxmox", "ha-moved"), Class::Retry, destroy()).await;
+    assert!(stage.lab.inventory().is_empty());
+}
+
+#[tokio::test]
+async fn each_trouble_has_its_class() {
+    let stage = Stage::open().await;
+    for (fault, class) in [
+        ("no-quorum", Class::VendorDown),
+        ("node-down", Class::VendorDown),
+        ("unauthorized", Class::Auth),
+        ("forbidden", Class::Auth),
+        ("task-failed", Class::Permanent),
+        ("storage-full", Class::Permanent),
+        ("locked", Class::Wait),
+    ] {
+        stage.lab.break_("proxmox", fault).unwrap();
+        stage.refused(clone(), class).await;
+        stage.lab.mend();
+        assert_eq!(stage.count("vm-cloned"), 0, "{fault}");
+    }
+    stage.ask(clone()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_storage_is_called_so() {
+    let stage = Stage::open().await;
+    stage.lab.break_("proxmox", "storage-full").unwrap();
+    let failure = stage.refused(clone(), Class::Permanent).await;
+    assert_eq!(failure.words, "the storage is full");
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_away_is_down() {
+    let stage = Stage::open().await;
+    let mut config = config(&stage.lab);
+    config.proxmox.address = "http://127.0.0.1:1".parse().unwrap();
+    let away = Stage { lab: stage.lab.clone(), workers: crate::Workers::new(config).unwrap() };
+    away.refused(clone(), Class::VendorDown).await;
+}
+
+#[tokio::test]
+async fn a_cancelled_step_stops_waiting() {
+    let stage = Stage::open().await;
+    stage.lab.break_("proxmox", "task-stuck").unwrap();
+    let (cancel, cancelled) = tokio::sync::watch::channel(false);
+    let (progress, mut seen) = tokio::sync::watch::channel(None);
+    let address = stead_schemas::dispatch::StepAddress { run: run(), seq: 1 };
+    let cx = stead_runtime::worker::StepContext::new(address, progress, cancelled);
+    let worker = stage.workers.only(["proxmox"]).unwrap().remove(0);
+    let request = serde_json::to_value(clone()).unwrap();
+    let attempt = tokio::spawn(worker.begin("proxmox.clone-vm", cx, request));
+    seen.changed().await.unwrap();
+    cancel.send_replace(true);
+    let failure = attempt.await.unwrap().unwrap_err();
+    assert_eq!(failure.class, Class::Cancelled, "{failure}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_to_be_missing() {
+    let stage = Stage::open().await;
+    stage.refused(start(), Class::Permanent).await;
+    stage.refused(configure(), Class::Permanent).await;
+    stage.refused(CloneVm { template: 9999, ..clone() }, Class::Permanent).await;
+    stage.ask(clone()).await.unwrap();
+    stage.refused(ResizeDisk { disk: "scsi9".to_owned(), ..resize(40) }, Class::Permanent).await;
+    let broken = json!({ "machine": 1 });
+    let worker = stage.workers.only(["proxmox"]).unwrap().remove(0);
+    let cx = stead_runtime::worker::StepContext::unwatched(run());
+    let failure = worker.begin("proxmox.start-vm", cx, broken).await.unwrap_err();
+    assert_eq!(failure.class, Class::Permanent);
+}

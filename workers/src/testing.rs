@@ -1,0 +1,158 @@
+//! A lab and the workers that are to work in it, for the tests of every system. Whatever a step
+//! answers, and whatever is logged meanwhile, is searched for the lab's secrets.
+
+mod journal;
+
+use std::fmt::Debug;
+
+use serde_json::Value;
+use stead_lab::{CallFault, Lab, LabOptions};
+use stead_runtime::worker::{AnyWorker, StepContext};
+use stead_schemas::failure::{Class, Failure, Kind};
+use stead_schemas::ids::{EntityKey, RunId};
+use stead_schemas::owner::Owner;
+use stead_schemas::step::{self, Step};
+
+use crate::vault::SecretText;
+use crate::{Workers, WorkersConfig, coder, guest, proxmox, truenas, vault};
+
+/// More attempts than any step needs while the lab carries out what it was asked before.
+const ATTEMPTS_MAX: u32 = 5000;
+
+/// A fresh lab and workers of all systems.
+pub(crate) struct Stage {
+    pub(crate) lab: Lab,
+    pub(crate) workers: Workers,
+}
+
+/// The run that asks in the tests: its id is the marker.
+pub(crate) fn run() -> RunId {
+    let owner = Owner::new("john").unwrap();
+    EntityKey::of("workspace", &owner, "dev").run(1)
+}
+
+/// The marker of the tests' run.
+pub(crate) fn marker() -> String {
+    run().to_string()
+}
+
+impl Stage {
+    /// Opens a lab.
+    pub(crate) async fn open() -> Self {
+        // Another test may have been first; then it is installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        journal::listen();
+        let lab = Lab::start(LabOptions::default()).await.unwrap();
+        let workers = Workers::new(config(&lab)).unwrap();
+        Self { lab, workers }
+    }
+
+    /// Asks a worker once.
+    pub(crate) async fn ask<S: Step + Debug>(&self, ask: S) -> Result<S::Answer, Failure> {
+        let worker = self.worker(S::NAME);
+        let request = serde_json::to_value(ask).unwrap();
+        let result = worker.begin(S::NAME, StepContext::unwatched(run()), request).await;
+        self.check_secrets(&format!("{result:?}"));
+        self.check_secrets(&journal::so_far());
+        result.map(|answer| serde_json::from_value(answer).unwrap())
+    }
+
+    /// Asks again as long as that can help, as the engine does.
+    pub(crate) async fn insist<S: Step + Debug + Clone>(&self, ask: S) -> S::Answer {
+        for _ in 0..ATTEMPTS_MAX {
+            match self.ask(ask.clone()).await {
+                Ok(answer) => return answer,
+                Err(failure) => assert_ne!(failure.class.kind(), Kind::Lasting, "{failure}"),
+            }
+        }
+        panic!("{} was never done: {ask:?}", S::NAME);
+    }
+
+    /// Asks once and expects a failure.
+    pub(crate) async fn refused<S: Step + Debug>(&self, ask: S, class: Class) -> Failure
+    where
+        S::Answer: Debug,
+    {
+        let failure = self.ask(ask).await.expect_err("it should have failed");
+        assert_eq!(failure.class, class, "{failure}");
+        failure
+    }
+
+    /// Asks under a fault, then until it is done.
+    pub(crate) async fn survives<S: Step + Debug + Clone>(
+        &self,
+        fault: (&str, &str),
+        class: Class,
+        ask: S,
+    ) -> S::Answer
+    where
+        S::Answer: Debug,
+    {
+        self.lab.break_times(fault.0, fault.1, 1).unwrap();
+        self.refused(ask.clone(), class).await;
+        self.insist(ask).await
+    }
+
+    /// Drops the answer to the next matching call.
+    pub(crate) fn lose_answer(&self, vendor: &str, call: &str) {
+        self.lab.break_call_times(vendor, call, CallFault::LoseResponse, 1).unwrap();
+    }
+
+    /// How many effects of this kind there were.
+    pub(crate) fn count(&self, kind: &str) -> usize {
+        self.lab.effects().iter().filter(|effect| effect.kind == kind).count()
+    }
+
+    /// Calls a vendor's HTTP API as somebody else would.
+    pub(crate) async fn as_stranger(
+        &self,
+        method: reqwest::Method,
+        url: &str,
+        header: (&'static str, String),
+        body: Value,
+    ) -> Value {
+        let client = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+        let request = client.request(method, url).header(header.0, header.1);
+        let answer =
+            if body.is_null() { request.send().await } else { request.json(&body).send().await };
+        let answer = answer.unwrap();
+        assert!(answer.status().is_success(), "{url}: {}", answer.status());
+        answer.json().await.unwrap_or_default()
+    }
+
+    /// Reads a secret of the lab's.
+    pub(crate) async fn secret(&self, reference: &str, field: &str) -> String {
+        self.workers.secrets().read(reference).await.unwrap().field(field).unwrap().to_owned()
+    }
+
+    fn worker(&self, step: &str) -> std::sync::Arc<dyn AnyWorker> {
+        let workers = self.workers.only([step::system(step)]).unwrap();
+        workers.into_iter().next().unwrap()
+    }
+
+    pub(crate) fn check_secrets(&self, text: &str) {
+        for secret in self.lab.secrets() {
+            assert!(!text.contains(&secret), "a secret got out: {text}");
+        }
+    }
+}
+
+/// What the binary would read from its configuration.
+pub(crate) fn config(lab: &Lab) -> WorkersConfig {
+    let (addresses, credentials) = (lab.addresses(), lab.credentials());
+    WorkersConfig {
+        vault: vault::Config {
+            address: addresses.vault_url.parse().unwrap(),
+            mount: "secret".to_owned(),
+            role_id: SecretText::from(credentials.vault_role_id.as_str()),
+            secret_id: SecretText::from(credentials.vault_secret_id.as_str()),
+        },
+        proxmox: proxmox::Config { address: addresses.proxmox_url.parse().unwrap() },
+        truenas: truenas::Config { address: addresses.truenas_url.parse().unwrap() },
+        coder: coder::Config { address: addresses.coder_url.parse().unwrap() },
+        guest: guest::Config {
+            public_url: Some("http://seeds.lan".to_owned()),
+            ..guest::Config::default()
+        },
+    }
+}

@@ -1,0 +1,85 @@
+//! Waits for the middleware's jobs. The list of jobs lies in memory and is lost when the
+//! middleware restarts: a job that is not in it may have ended either way, and only the resource
+//! itself can tell.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stead_runtime::worker::StepContext;
+use stead_schemas::failure::{Class, Failure, Kind};
+
+use super::classify::{RpcError, classify};
+use super::client::Nas;
+use crate::http::Effect;
+use crate::pace::Pace;
+
+/// Looks in a row that may fail before the job is given up.
+const BLIND_LOOKS_MAX: u32 = 10;
+
+/// How a job ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum JobEnd {
+    /// Well.
+    Success,
+    /// Nobody knows.
+    Forgotten,
+}
+
+/// Starts a job and waits for its end.
+pub(super) async fn run(
+    nas: &Nas,
+    cx: &StepContext,
+    method: &str,
+    params: Value,
+) -> Result<JobEnd, Failure> {
+    let started = nas.act(method, params).await?;
+    // On a connection that waits for jobs itself, the answer is the job's result, not its id.
+    let Some(id) = started.as_u64() else { return Ok(JobEnd::Success) };
+    let mut pace = Pace::new(Duration::from_millis(2), Duration::from_secs(2));
+    let mut blind = 0;
+    loop {
+        let news = nas.session().await.map(|session| session.jobs());
+        match state(nas, cx, id).await {
+            Ok(Some(end)) => return Ok(end),
+            Ok(None) => blind = 0,
+            Err(failure) if failure.class.kind() == Kind::Passing && blind < BLIND_LOOKS_MAX => {
+                blind += 1;
+            }
+            Err(failure) => return Err(failure),
+        }
+        tokio::select! {
+            paused = pace.pause(cx) => paused?,
+            () = hear(news) => {}
+        }
+    }
+}
+
+/// Whether the job has ended, and how.
+async fn state(nas: &Nas, cx: &StepContext, id: u64) -> Result<Option<JobEnd>, Failure> {
+    let jobs = nas.look("core.get_jobs", json!([[["id", "=", id]]])).await?;
+    let Some(job) = jobs.get(0) else { return Ok(Some(JobEnd::Forgotten)) };
+    match job["state"].as_str().unwrap_or_default() {
+        "SUCCESS" => Ok(Some(JobEnd::Success)),
+        "FAILED" => Err(failed(job)),
+        "ABORTED" => Err(Failure::new(Class::Ambiguous, "somebody aborted the job at TrueNAS")),
+        _ => {
+            let percent = job["progress"]["percent"].as_f64().unwrap_or(0.0);
+            cx.progress(format!("job {id}: {percent:.0} %"));
+            Ok(None)
+        }
+    }
+}
+
+fn failed(job: &Value) -> Failure {
+    let text = job["error"].as_str().unwrap_or("the job failed");
+    let error = RpcError::of_job(text, job["exc_info"]["extra"].clone());
+    classify(&error, Effect::Possible).into()
+}
+
+async fn hear(news: Result<tokio::sync::watch::Receiver<u64>, Failure>) {
+    let Ok(mut news) = news else { return std::future::pending().await };
+    if news.changed().await.is_err() {
+        // The session is gone; the pace alone decides when to look again.
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,40 @@
+//! TrueNAS: homes. Spoken to over one long-lived WebSocket for each login (`session.rs`), since
+//! logging in is rate limited and a reconnect storm locks us out.
+
+mod classify;
+mod client;
+mod dataset;
+mod job;
+mod session;
+mod share;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+use serde::Deserialize;
+use stead_runtime::worker::Worker;
+
+pub use client::Client;
+
+use crate::address::SocketAddress;
+
+/// Where TrueNAS is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `wss://nas.lan/api/current`.
+    pub address: SocketAddress,
+}
+
+/// The table of steps.
+#[must_use]
+pub fn worker(client: Client) -> Worker<Client> {
+    Worker::new("truenas", client)
+        .on(steps::ensure_dataset)
+        .on(steps::set_permissions)
+        .on(steps::ensure_share)
+        .on(steps::update_quota)
+        .on(steps::remove_share)
+        .on(steps::snapshot_dataset)
+        .on(steps::destroy_dataset)
+}

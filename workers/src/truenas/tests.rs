@@ -1,0 +1,263 @@
+//! TrueNAS's worker against the lab.
+
+use serde_json::json;
+use stead_schemas::failure::Class;
+use stead_schemas::step::truenas::{
+    DestroyDataset, EnsureDataset, EnsureShare, RemoveShare, SetPermissions, SnapshotDataset,
+    UpdateQuota,
+};
+
+use super::client::Nas;
+use super::dataset::{self, GIB};
+use crate::testing::{Stage, config, marker};
+
+const LOGIN: &str = "vault:secret/data/truenas/api#1";
+const DATASET: &str = "tank/coder-home/john";
+const PATH: &str = "/mnt/tank/coder-home/john";
+const FAREWELL: &str = "farewell";
+
+fn ensure() -> EnsureDataset {
+    EnsureDataset {
+        login: LOGIN.to_owned(),
+        dataset: DATASET.to_owned(),
+        refquota_gb: 20,
+        marker: marker(),
+    }
+}
+
+fn permissions() -> SetPermissions {
+    SetPermissions {
+        login: LOGIN.to_owned(),
+        dataset: DATASET.to_owned(),
+        marker: marker(),
+        uid: 1000,
+        gid: 1000,
+        mode: "700".to_owned(),
+    }
+}
+
+fn share() -> EnsureShare {
+    EnsureShare { login: LOGIN.to_owned(), path: PATH.to_owned(), marker: marker() }
+}
+
+fn unshare() -> RemoveShare {
+    RemoveShare { login: LOGIN.to_owned(), path: PATH.to_owned(), marker: marker() }
+}
+
+fn quota(refquota_gb: u32) -> UpdateQuota {
+    let (login, dataset) = (LOGIN.to_owned(), DATASET.to_owned());
+    UpdateQuota { login, dataset, marker: marker(), refquota_gb }
+}
+
+fn snapshot() -> SnapshotDataset {
+    let (login, dataset) = (LOGIN.to_owned(), DATASET.to_owned());
+    SnapshotDataset { login, dataset, marker: marker(), snapshot: FAREWELL.to_owned() }
+}
+
+fn destroy() -> DestroyDataset {
+    let (login, dataset) = (LOGIN.to_owned(), DATASET.to_owned());
+    DestroyDataset { login, dataset, marker: marker(), snapshot: FAREWELL.to_owned() }
+}
+
+/// The lab's NAS, for what the steps do not do.
+fn nas(stage: &Stage) -> Nas {
+    let secrets = stage.workers.secrets().clone();
+    super::Client::new(&config(&stage.lab).truenas, secrets).log_in(LOGIN)
+}
+
+#[tokio::test]
+async fn a_home_is_made_and_found_again() {
+    let stage = Stage::open().await;
+    let made = stage.ask(ensure()).await.unwrap();
+    assert_eq!((made.id.as_str(), made.mountpoint.as_str()), (DATASET, PATH));
+    assert_eq!(stage.ask(ensure()).await.unwrap(), made);
+    for _ in 0..2 {
+        stage.ask(permissions()).await.unwrap();
+    }
+    let id = stage.ask(share()).await.unwrap().id;
+    assert_eq!(stage.ask(share()).await.unwrap().id, id);
+    for kind in ["dataset-created", "permissions-set", "share-created"] {
+        assert_eq!(stage.count(kind), 1, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_home_takes_its_limit_from_the_latest_request() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    stage.ask(EnsureDataset { refquota_gb: 30, ..ensure() }).await.unwrap();
+    stage.ask(quota(40)).await.unwrap();
+    stage.ask(quota(40)).await.unwrap();
+    let found = dataset::find(&nas(&stage), DATASET).await.unwrap().unwrap();
+    assert_eq!(found.refquota(), 40 * GIB);
+    assert_eq!(stage.count("dataset-updated"), 2);
+}
+
+#[tokio::test]
+async fn a_lost_answer_ends_with_one_effect() {
+    let stage = Stage::open().await;
+    let closed = ("truenas", "socket-closed");
+    // Read back at once: the attempt itself finds what it made.
+    stage.lab.break_times("truenas", "socket-closed", 1).unwrap();
+    stage.ask(ensure()).await.unwrap();
+    stage.survives(closed, Class::Ambiguous, permissions()).await;
+    stage.lab.break_times("truenas", "socket-closed", 1).unwrap();
+    stage.ask(share()).await.unwrap();
+    stage.survives(closed, Class::Ambiguous, quota(40)).await;
+    stage.survives(closed, Class::Ambiguous, snapshot()).await;
+    stage.survives(closed, Class::Ambiguous, unshare()).await;
+    stage.survives(closed, Class::Ambiguous, destroy()).await;
+    for kind in [
+        "dataset-created",
+        "share-created",
+        "snapshot-created",
+        "share-removed",
+        "dataset-destroyed",
+    ] {
+        assert_eq!(stage.count(kind), 1, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_never_arrived_is_made_again() {
+    let stage = Stage::open().await;
+    stage.lab.break_times("truenas", "socket-closed-before", 1).unwrap();
+    stage.refused(ensure(), Class::Ambiguous).await;
+    stage.ask(ensure()).await.unwrap();
+    assert_eq!(stage.count("dataset-created"), 1);
+}
+
+#[tokio::test]
+async fn a_strangers_dataset_is_not_touched() {
+    let stage = Stage::open().await;
+    let theirs = json!([{ "name": DATASET }]);
+    nas(&stage).act("pool.dataset.create", theirs).await.unwrap();
+    stage.refused(ensure(), Class::Conflict).await;
+    stage.refused(permissions(), Class::Conflict).await;
+    stage.refused(quota(40), Class::Conflict).await;
+    stage.refused(snapshot(), Class::Conflict).await;
+    stage.refused(destroy(), Class::Conflict).await;
+    assert_eq!((stage.count("dataset-updated"), stage.count("dataset-destroyed")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_strangers_export_is_not_touched() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    nas(&stage).act("sharing.nfs.create", json!([{ "path": PATH }])).await.unwrap();
+    stage.refused(share(), Class::Conflict).await;
+    stage.ask(unshare()).await.unwrap();
+    stage.ask(snapshot()).await.unwrap();
+    let failure = stage.refused(destroy(), Class::Conflict).await;
+    assert!(failure.words.contains("still exported"), "{failure}");
+    assert_eq!(stage.count("share-removed"), 0);
+}
+
+#[tokio::test]
+async fn less_than_what_is_kept_is_refused_in_words() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    assert!(stage.lab.fill(DATASET, 12 * GIB));
+    let failure = stage.refused(quota(10), Class::Permanent).await;
+    assert!(failure.words.contains("12 GiB") && failure.words.contains("10 GiB"), "{failure}");
+    stage.ask(quota(15)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_home_goes_with_its_snapshots_and_nothing_else() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    let hourly = json!([{ "dataset": DATASET, "name": "hourly-1" }]);
+    nas(&stage).act("pool.snapshot.create", hourly).await.unwrap();
+    let failure = stage.refused(destroy(), Class::Permanent).await;
+    assert!(failure.words.contains(FAREWELL), "{failure}");
+    for _ in 0..2 {
+        stage.ask(snapshot()).await.unwrap();
+    }
+    for _ in 0..2 {
+        stage.ask(destroy()).await.unwrap();
+    }
+    stage.ask(snapshot()).await.unwrap();
+    assert_eq!((stage.count("snapshot-destroyed"), stage.count("dataset-destroyed")), (2, 1));
+    stage.refused(permissions(), Class::Permanent).await;
+}
+
+#[tokio::test]
+async fn a_home_that_others_hang_on_stays() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    stage.ask(snapshot()).await.unwrap();
+    let nas = nas(&stage);
+    let child = format!("{DATASET}/child");
+    nas.act("pool.dataset.create", json!([{ "name": child }])).await.unwrap();
+    let failure = stage.refused(destroy(), Class::Conflict).await;
+    assert!(failure.words.contains(&child), "{failure}");
+    nas.act("pool.dataset.delete", json!([child])).await.unwrap();
+    let clone =
+        json!([{ "snapshot": format!("{DATASET}@{FAREWELL}"), "dataset_dst": "tank/copy" }]);
+    nas.act("pool.snapshot.clone", clone).await.unwrap();
+    let failure = stage.refused(destroy(), Class::Conflict).await;
+    assert!(failure.words.contains("tank/copy"), "{failure}");
+    assert_eq!(stage.count("snapshot-destroyed"), 0);
+    nas.act("pool.dataset.delete", json!(["tank/copy"])).await.unwrap();
+    stage.ask(destroy()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_destruction_that_was_cut_off_goes_on() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    stage.ask(snapshot()).await.unwrap();
+    stage.survives(("truenas", "ebusy-on-delete"), Class::Wait, destroy()).await;
+    assert_eq!(stage.count("dataset-destroyed"), 1);
+}
+
+#[tokio::test]
+async fn a_dataset_that_was_not_mounted_is_made_anew() {
+    let stage = Stage::open().await;
+    stage.survives(("truenas", "unmounted"), Class::Retry, ensure()).await;
+    assert_eq!((stage.count("dataset-created"), stage.count("dataset-destroyed")), (2, 1));
+}
+
+#[tokio::test]
+async fn a_forgotten_job_is_judged_by_its_effect() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    stage.lab.break_times("truenas", "job-list-lost", 1).unwrap();
+    stage.insist(permissions()).await;
+    stage.ask(permissions()).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_trouble_has_its_class() {
+    let stage = Stage::open().await;
+    stage.survives(("truenas", "overload"), Class::Wait, ensure()).await;
+    stage.lab.break_times("truenas", "job-failed", 1).unwrap();
+    stage.refused(permissions(), Class::Permanent).await;
+    stage.lab.break_("truenas", "pool-full").unwrap();
+    let other = EnsureDataset { dataset: "tank/coder-home/mary".to_owned(), ..ensure() };
+    stage.refused(other, Class::Permanent).await;
+}
+
+#[tokio::test]
+async fn a_login_that_fails_says_why() {
+    let stage = Stage::open().await;
+    stage.lab.break_("truenas", "key-revoked").unwrap();
+    stage.refused(ensure(), Class::Auth).await;
+    stage.lab.mend();
+    stage.lab.break_("truenas", "rate-limited").unwrap();
+    stage.refused(ensure(), Class::Wait).await;
+    stage.lab.mend();
+    stage.insist(ensure()).await;
+}
+
+#[tokio::test]
+async fn many_steps_share_one_session() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    let asks = (0..40).map(|_| stage.ask(ensure()));
+    let answers = futures_util::future::join_all(asks).await;
+    assert!(answers.iter().all(Result::is_ok));
+    let logins = stage.lab.requests().iter().filter(|call| call.path == "auth.login_ex").count();
+    assert_eq!(logins, 1);
+}

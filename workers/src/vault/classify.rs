@@ -1,0 +1,123 @@
+//! What Vault's answers mean. Vault says the same 403 to a token that has ended and to one that
+//! was never allowed, and 400 to a login with the wrong secret.
+
+use std::error::Error;
+
+use stead_schemas::failure::{Class, Failure};
+use vaultrs::error::ClientError;
+
+/// What was being done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Doing<'a> {
+    /// Logging in, or renewing the login.
+    LogIn,
+    /// Reading the secret of this reference.
+    Read(&'a str),
+}
+
+/// The one place where an error of the Vault client is given its meaning. Only Vault's own
+/// list of errors is passed on; a body that could not be read may hold a secret.
+pub(super) fn classify(error: &ClientError, doing: Doing<'_>) -> Failure {
+    match error {
+        ClientError::APIError { code, errors } => by_status(*code, doing, errors),
+        ClientError::ResponseDataEmptyError => missing(doing),
+        other => match status_of(other) {
+            Some(code) => by_status(code, doing, &[]),
+            None => unanswered(other),
+        },
+    }
+}
+
+/// The failure of a status code.
+fn by_status(code: u16, doing: Doing<'_>, errors: &[String]) -> Failure {
+    let failure = match (code, doing) {
+        (400, Doing::LogIn) => Failure::new(Class::Auth, "Vault does not accept our AppRole"),
+        (403, Doing::LogIn) => Failure::new(Class::Auth, "Vault lets our AppRole do nothing"),
+        (403, Doing::Read(path)) => {
+            Failure::new(Class::Auth, format!("Vault does not let us read {path}"))
+        }
+        (404, _) => missing(doing),
+        (412 | 429, _) => Failure::new(Class::Wait, "Vault asks us to come back later"),
+        (472 | 473 | 501, _) => Failure::new(Class::VendorDown, "this Vault is not in service"),
+        (503, _) => Failure::new(Class::Wait, "Vault is sealed: somebody must unseal it"),
+        (500..=599, _) => Failure::new(Class::Retry, format!("Vault is in trouble ({code})")),
+        _ => Failure::new(Class::Permanent, format!("Vault refuses our request ({code})")),
+    };
+    match errors {
+        [] => failure,
+        errors => failure.vendor(crate::http::shortened(&errors.join("; "))),
+    }
+}
+
+fn missing(doing: Doing<'_>) -> Failure {
+    let words = match doing {
+        Doing::LogIn => "Vault has no AppRole login".to_owned(),
+        Doing::Read(path) => format!("there is no secret at {path}, or that version was deleted"),
+    };
+    Failure::new(Class::Permanent, words)
+}
+
+/// The status of an answer that was not of Vault's usual shape: a deleted version answers 404
+/// with a body of its own, a proxy in front with a page. The HTTP crate beneath shows the status
+/// in its debug text only, and is not ours to depend on.
+fn status_of(error: &ClientError) -> Option<u16> {
+    let ClientError::RestClientError { source } = error else { return None };
+    let text = format!("{source:?}");
+    let digits = text.strip_prefix("ServerResponseError { code: ")?.split(',').next()?;
+    digits.parse().ok()
+}
+
+fn unanswered(error: &ClientError) -> Failure {
+    match transport_error(error) {
+        Some(transport) if transport.is_connect() => {
+            Failure::new(Class::VendorDown, "Vault cannot be reached")
+        }
+        Some(_) => Failure::new(Class::Retry, "Vault did not answer"),
+        None => Failure::new(Class::Retry, "Vault's answer cannot be read"),
+    }
+}
+
+fn transport_error(error: &ClientError) -> Option<&reqwest::Error> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(transport) = error.downcast_ref() {
+            return Some(transport);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use stead_schemas::failure::Class;
+
+    use super::{Doing, by_status};
+
+    fn check(code: u16, doing: Doing<'_>, class: Class) {
+        assert_eq!(by_status(code, doing, &[]).class, class, "{code} {doing:?}");
+    }
+
+    #[test]
+    fn every_status_has_one_meaning() {
+        let read = Doing::Read("vault:secret/data/x");
+        check(400, Doing::LogIn, Class::Auth);
+        check(400, read, Class::Permanent);
+        check(403, read, Class::Auth);
+        check(404, read, Class::Permanent);
+        check(412, read, Class::Wait);
+        check(429, read, Class::Wait);
+        check(473, read, Class::VendorDown);
+        check(500, read, Class::Retry);
+        check(501, read, Class::VendorDown);
+        check(502, read, Class::Retry);
+        check(503, read, Class::Wait);
+    }
+
+    #[test]
+    fn a_missing_secret_is_named() {
+        assert!(
+            by_status(404, Doing::Read("vault:secret/data/x"), &[]).words.contains("secret/data/x")
+        );
+    }
+}

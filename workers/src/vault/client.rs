@@ -1,0 +1,226 @@
+//! Reads secrets from Vault, for every worker of this process. The token is kept, renewed at
+//! half its life, and replaced by a new login once when Vault refuses it. Logging in for every
+//! read would use up the AppRole's secret and be delayed by rate limits.
+//!
+//! A pinned version never changes, so it is cached; what is not pinned is read every time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use stead_schemas::failure::{Class, Failure};
+use tokio::time::Instant;
+use vaultrs::api::kv2::requests::ReadSecretRequest;
+use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
+
+use super::classify::{Doing, classify};
+use super::{Config, Reference};
+use crate::StartError;
+
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
+/// Pinned secrets that are remembered; there are a handful, and a few more while they rotate.
+const PINNED_MAX: usize = 256;
+
+/// A secret's values. They are never printed.
+pub struct Secret {
+    place: Reference,
+    values: BTreeMap<String, String>,
+}
+
+impl Secret {
+    /// One of the values.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn field(&self, name: &str) -> Result<&str, Failure> {
+        self.values.get(name).map(String::as_str).ok_or_else(|| {
+            let words = format!("the secret at {} has no field `{name}`", self.place);
+            Failure::new(Class::Permanent, words)
+        })
+    }
+
+    /// Where it lies, pinned to the version that was read.
+    #[must_use]
+    pub fn place(&self) -> &Reference {
+        &self.place
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} …", self.place)
+    }
+}
+
+/// The secrets in Vault, by reference. A clone shares the login.
+#[derive(Clone)]
+pub struct Secrets {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: Config,
+    /// Nothing but logging in happens under this lock, so that one login serves all who wait.
+    session: tokio::sync::Mutex<Option<Session>>,
+    pinned: Mutex<BTreeMap<Reference, Arc<Secret>>>,
+}
+
+#[derive(Clone)]
+struct Session {
+    client: Arc<VaultClient>,
+    renew_at: Option<Instant>,
+}
+
+impl Secrets {
+    /// The secrets of this Vault. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(config: Config) -> Result<Self, StartError> {
+        connect(&config, "")?;
+        let (session, pinned) = (tokio::sync::Mutex::default(), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { config, session, pinned }) })
+    }
+
+    /// Reads a secret: that version of it if the reference is pinned, else the current one.
+    ///
+    /// # Errors
+    /// In Vault's terms; never with any part of the secret.
+    pub async fn read(&self, reference: &str) -> Result<Arc<Secret>, Failure> {
+        let place: Reference = reference.parse()?;
+        self.check_mount(&place)?;
+        if let Some(secret) = self.pinned().get(&place) {
+            return Ok(secret.clone());
+        }
+        let secret = Arc::new(self.fetch(&place).await?);
+        if place.version.is_some() {
+            self.remember(place, secret.clone());
+        }
+        Ok(secret)
+    }
+
+    fn check_mount(&self, place: &Reference) -> Result<(), Failure> {
+        let mount = &self.shared.config.mount;
+        if place.mount == *mount {
+            return Ok(());
+        }
+        let words = format!("{place} is not in the mount `{mount}`, the only one we read");
+        Err(Failure::new(Class::Permanent, words))
+    }
+
+    fn pinned(&self) -> std::sync::MutexGuard<'_, BTreeMap<Reference, Arc<Secret>>> {
+        self.shared.pinned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, place: Reference, secret: Arc<Secret>) {
+        let mut pinned = self.pinned();
+        if pinned.len() >= PINNED_MAX {
+            pinned.clear();
+        }
+        pinned.insert(place, secret);
+    }
+
+    async fn fetch(&self, place: &Reference) -> Result<Secret, Failure> {
+        let session = self.session(None).await?;
+        match session.read(place).await {
+            // A token that has ended is refused like one that may not: try a fresh one, once.
+            Err(failure) if failure.class == Class::Auth => {
+                self.session(Some(&session)).await?.read(place).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// A session that is logged in, and not `refused`.
+    async fn session(&self, refused: Option<&Session>) -> Result<Session, Failure> {
+        let mut held = self.shared.session.lock().await;
+        let usable = held.take().filter(|session| !refused.is_some_and(|old| session.is(old)));
+        let session = match usable {
+            Some(session) if !session.is_due() => session,
+            Some(session) => match session.renewed().await {
+                Ok(session) => session,
+                Err(_) => self.log_in().await?,
+            },
+            None => self.log_in().await?,
+        };
+        Ok(held.insert(session).clone())
+    }
+
+    async fn log_in(&self) -> Result<Session, Failure> {
+        let config = &self.shared.config;
+        let (role, secret) = (config.role_id.expose(), config.secret_id.expose());
+        let stranger = connect(config, "").map_err(|error| no_client(&error))?;
+        let login = vaultrs::auth::approle::login(&stranger, "approle", role, secret)
+            .await
+            .map_err(|error| classify(&error, Doing::LogIn))?;
+        let client = connect(config, &login.client_token).map_err(|error| no_client(&error))?;
+        Ok(Session { client: Arc::new(client), renew_at: half_of(login.lease_duration) })
+    }
+}
+
+impl Session {
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.client, &other.client)
+    }
+
+    fn is_due(&self) -> bool {
+        self.renew_at.is_some_and(|due| due <= Instant::now())
+    }
+
+    async fn renewed(&self) -> Result<Self, Failure> {
+        let login = vaultrs::token::renew_self(self.client.as_ref(), None)
+            .await
+            .map_err(|error| classify(&error, Doing::LogIn))?;
+        Ok(Self { client: self.client.clone(), renew_at: half_of(login.lease_duration) })
+    }
+
+    async fn read(&self, place: &Reference) -> Result<Secret, Failure> {
+        let request = ReadSecretRequest::builder()
+            .mount(place.mount.as_str())
+            .path(place.path.as_str())
+            .version(place.version)
+            .build()
+            .map_err(|error| Failure::new(Class::Permanent, error.to_string()))?;
+        let answer = vaultrs::api::exec_with_result(self.client.as_ref(), request)
+            .await
+            .map_err(|error| classify(&error, Doing::Read(&place.to_string())))?;
+        Ok(Secret { place: place.pinned(answer.metadata.version), values: as_texts(answer.data) })
+    }
+}
+
+/// Verification is asked for explicitly: the crate would otherwise be talked out of it by an
+/// environment variable.
+fn connect(config: &Config, token: &str) -> Result<VaultClient, StartError> {
+    let http = |source: Box<dyn std::error::Error + Send + Sync>| StartError::Http {
+        system: "vault",
+        source,
+    };
+    let settings = VaultClientSettingsBuilder::default()
+        .address(config.address.as_str())
+        .token(token)
+        .verify(true)
+        .timeout(Some(ANSWER_TIME_MAX))
+        .build()
+        .map_err(|error| http(Box::new(error)))?;
+    VaultClient::new(settings).map_err(|error| http(Box::new(error)))
+}
+
+fn no_client(error: &StartError) -> Failure {
+    Failure::new(Class::Permanent, error.to_string())
+}
+
+/// Half of a token's life from now; a life of 0 is one without end.
+fn half_of(lease_seconds: u64) -> Option<Instant> {
+    (lease_seconds > 0).then(|| Instant::now() + Duration::from_secs(lease_seconds) / 2)
+}
+
+fn as_texts(data: Value) -> BTreeMap<String, String> {
+    let Value::Object(fields) = data else { return BTreeMap::new() };
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    fields.into_iter().map(|(name, value)| (name, text(value))).collect()
+}

@@ -1,0 +1,107 @@
+//! Vault's worker against the lab.
+
+use serde_json::json;
+use stead_schemas::failure::Class;
+use stead_schemas::step::vault::PinSecrets;
+
+use crate::testing::{Stage, config};
+use crate::vault::{SecretText, Secrets};
+
+const SECRET: &str = "vault:secret/data/proxmox/api";
+
+fn pin(secrets: &[&str]) -> PinSecrets {
+    PinSecrets { secrets: secrets.iter().map(|secret| (*secret).to_owned()).collect() }
+}
+
+#[tokio::test]
+async fn references_are_pinned_to_what_is_current() {
+    let stage = Stage::open().await;
+    let pinned = stage.ask(pin(&[SECRET, "vault:secret/data/coder/api"])).await.unwrap();
+    assert_eq!(pinned.of(SECRET), format!("{SECRET}#1"));
+    assert_eq!(pinned.pinned.len(), 2);
+    let again = stage.ask(pin(&[SECRET, "vault:secret/data/coder/api"])).await.unwrap();
+    assert_eq!(again, pinned);
+}
+
+#[tokio::test]
+async fn a_pinned_version_is_read_once() {
+    let stage = Stage::open().await;
+    let pinned = format!("{SECRET}#1");
+    stage.secret(&pinned, "token_id").await;
+    stage.lab.break_("vault", "sealed").unwrap();
+    stage.secret(&pinned, "token_id").await;
+    let failure = stage.refused(pin(&[SECRET]), Class::Wait).await;
+    assert!(failure.words.contains("sealed"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_named() {
+    let stage = Stage::open().await;
+    let failure = stage.refused(pin(&["vault:secret/data/no/such"]), Class::Permanent).await;
+    assert!(failure.words.contains("no/such"), "{failure}");
+    stage.refused(pin(&["vault:other/data/x"]), Class::Permanent).await;
+    stage.refused(pin(&["nonsense"]), Class::Permanent).await;
+}
+
+#[tokio::test]
+async fn a_deleted_secret_is_missing() {
+    let stage = Stage::open().await;
+    let token = token(&stage).await;
+    let url = format!("{}/v1/secret/data/proxmox/api", stage.lab.addresses().vault_url);
+    stage.as_stranger(reqwest::Method::DELETE, &url, ("X-Vault-Token", token), json!(null)).await;
+    stage.refused(pin(&[SECRET]), Class::Permanent).await;
+}
+
+async fn token(stage: &Stage) -> String {
+    let credentials = stage.lab.credentials();
+    let url = format!("{}/v1/auth/approle/login", stage.lab.addresses().vault_url);
+    let body = json!({
+        "role_id": credentials.vault_role_id, "secret_id": credentials.vault_secret_id,
+    });
+    let answer = stage.as_stranger(reqwest::Method::POST, &url, ("X-Any", "1".into()), body).await;
+    answer["auth"]["client_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_that_ended_is_replaced_once() {
+    let stage = Stage::open().await;
+    stage.ask(pin(&[SECRET])).await.unwrap();
+    stage.lab.break_times("vault", "token-expired", 1).unwrap();
+    stage.ask(pin(&[SECRET])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_that_stays_is_ours_to_report() {
+    let stage = Stage::open().await;
+    stage.lab.break_("vault", "denied").unwrap();
+    let failure = stage.refused(pin(&[SECRET]), Class::Auth).await;
+    assert!(failure.words.contains("proxmox/api"), "{failure}");
+    stage.lab.mend();
+    stage.ask(pin(&[SECRET])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wrong_role_is_not_let_in() {
+    let stage = Stage::open().await;
+    let mut config = config(&stage.lab).vault;
+    config.secret_id = SecretText::from("wrong");
+    let failure = Secrets::new(config).unwrap().read(SECRET).await.unwrap_err();
+    assert_eq!(failure.class, Class::Auth, "{failure}");
+}
+
+#[tokio::test]
+async fn a_vault_that_is_away_is_down() {
+    let stage = Stage::open().await;
+    let mut config = config(&stage.lab).vault;
+    config.address = "http://127.0.0.1:1".parse().unwrap();
+    let failure = Secrets::new(config).unwrap().read(SECRET).await.unwrap_err();
+    assert_eq!(failure.class, Class::VendorDown, "{failure}");
+}
+
+#[tokio::test]
+async fn secrets_are_never_printed() {
+    let stage = Stage::open().await;
+    let secret = stage.workers.secrets().read(SECRET).await.unwrap();
+    stage.check_secrets(&format!("{secret:?} {:?}", config(&stage.lab)));
+    stage.check_secrets(&secret.field("nothing").unwrap_err().to_string());
+}

@@ -1,0 +1,258 @@
+//! A home: made for the first workspace of its owner, shared by all of them, kept for a grace
+//! period after the last one, then destroyed with everything that the destruction of user data
+//! demands: a fresh snapshot, no other user, a matching marker.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use stead_core::context::{Command, Context};
+use stead_core::definition::{Admission, Admitted, Definition, Ending};
+use stead_core::run::execution;
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::owner::Owner;
+use stead_schemas::refusal::Refusal;
+use stead_schemas::site::TrueNasSite;
+use stead_schemas::step::Done;
+use stead_schemas::step::home::{Attach, AttachedHome, Detach, KIND, Resize};
+use stead_schemas::step::truenas::{
+    DestroyDataset, EnsureDataset, EnsureShare, RemoveShare, SetPermissions, SnapshotDataset,
+    UpdateQuota,
+};
+use stead_schemas::step::vault::PinSecrets;
+
+use crate::ANEW_AFTER;
+
+/// The user and group inside every guest.
+const GUEST_UID: u32 = 1000;
+/// The snapshot that is taken before a home is destroyed.
+const LAST_SNAPSHOT: &str = "stead-before-destroy";
+
+/// See the module's head.
+pub const DEFINITION: Definition = Definition {
+    kind: KIND,
+    public: false,
+    verbs: &["attach", "detach", "resize"],
+    execute: |cx| execution(run(cx)),
+    admit,
+};
+
+/// A home that is there.
+#[derive(Clone, Serialize, Deserialize)]
+struct Home {
+    dataset: String,
+    mountpoint: String,
+    quota_gb: u32,
+    /// The workspaces that use it, by their runs' ids.
+    users: BTreeSet<String>,
+    site: TrueNasSite,
+}
+
+async fn run(cx: Context) -> Result<Ending, Failure> {
+    let mut home: Option<Home> = cx.carried()?;
+    loop {
+        show(&cx, home.as_ref());
+        let Some(command) = next(&cx, home.as_ref()).await else {
+            if let Some(abandoned) = home.take() {
+                destroy(&cx, &abandoned).await?;
+            }
+            if cx.has_command() {
+                continue;
+            }
+            return Ok(Ending::Completed(Value::Null));
+        };
+        let outcome = match command.verb.as_str() {
+            "attach" => attach(&cx, &mut home, &command).await,
+            "resize" => resize(&cx, &mut home, &command).await,
+            _ => detach(&mut home, &command),
+        };
+        let release = command.verb == "detach" && grace(home.as_ref()).is_zero();
+        if let Some(abandoned) = home.take_if(|home| release && home.users.is_empty()) {
+            show(&cx, Some(&abandoned));
+            destroy(&cx, &abandoned).await?;
+        }
+        cx.complete(&command, outcome.clone());
+        if let (None, false) = (&home, cx.has_command()) {
+            return match outcome {
+                Ok(_) => Ok(Ending::Completed(Value::Null)),
+                Err(failure) => Err(failure),
+            };
+        }
+        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+            return Ok(Ending::ContinueAsNew(as_value(&home)));
+        }
+    }
+}
+
+/// The next command; nothing once a home that nobody uses has outlived its grace.
+async fn next(cx: &Context, home: Option<&Home>) -> Option<Command> {
+    match home {
+        Some(unused) if unused.users.is_empty() => {
+            let reason = "the grace period of a home that no workspace uses";
+            cx.next_command_within(grace(home), reason).await
+        }
+        _ => Some(cx.next_command().await),
+    }
+}
+
+fn grace(home: Option<&Home>) -> Duration {
+    Duration::from_secs(home.map_or(0, |home| home.site.grace_seconds))
+}
+
+async fn attach(
+    cx: &Context,
+    home: &mut Option<Home>,
+    command: &Command,
+) -> Result<Value, Failure> {
+    let ask: Attach = command.read()?;
+    if home.is_none() {
+        *home = Some(cx.operation(make(cx, &ask)).await?);
+    }
+    let Some(home) = home.as_mut() else { return Ok(Value::Null) };
+    if ask.quota_gb > home.quota_gb {
+        set_quota(cx, home, ask.quota_gb).await?;
+    }
+    home.users.insert(ask.workspace);
+    Ok(as_value(&AttachedHome {
+        source: format!("{}:{}", home.site.nfs_server, home.mountpoint),
+        dataset: home.dataset.clone(),
+        quota_gb: home.quota_gb,
+    }))
+}
+
+/// Makes the home: dataset with limit and marker, then its rights, and only then its export.
+async fn make(cx: &Context, ask: &Attach) -> Result<Home, Failure> {
+    let marker = cx.run().to_string();
+    let login = login(cx, &ask.site).await?;
+    let name = dataset_name(&ask.site.parent, &ask.owner);
+    let dataset = cx
+        .step(EnsureDataset {
+            login: login.clone(),
+            dataset: name.clone(),
+            refquota_gb: ask.quota_gb,
+            marker: marker.clone(),
+        })
+        .undo(destroy_dataset(&login, &name, &marker))
+        .undo(snapshot(&login, &name, &marker))
+        .await?;
+    cx.step(SetPermissions {
+        login: login.clone(),
+        dataset: name.clone(),
+        marker: marker.clone(),
+        uid: GUEST_UID,
+        gid: GUEST_UID,
+        mode: "700".to_string(),
+    })
+    .await?;
+    let path = dataset.mountpoint.clone();
+    cx.step(EnsureShare { login: login.clone(), path: path.clone(), marker: marker.clone() })
+        .undo(RemoveShare { login, path, marker })
+        .await?;
+    Ok(Home {
+        dataset: name,
+        mountpoint: dataset.mountpoint,
+        quota_gb: ask.quota_gb,
+        users: BTreeSet::new(),
+        site: ask.site.clone(),
+    })
+}
+
+async fn resize(
+    cx: &Context,
+    home: &mut Option<Home>,
+    command: &Command,
+) -> Result<Value, Failure> {
+    let ask: Resize = command.read()?;
+    let Some(home) = home.as_mut() else {
+        return Err(Failure::new(Class::Refused, "there is no home to resize"));
+    };
+    set_quota(cx, home, ask.quota_gb).await?;
+    Ok(as_value(&Done {}))
+}
+
+async fn set_quota(cx: &Context, home: &mut Home, quota_gb: u32) -> Result<(), Failure> {
+    let login = login(cx, &home.site).await?;
+    let (dataset, marker) = (home.dataset.clone(), cx.run().to_string());
+    cx.step(UpdateQuota { login, dataset, marker, refquota_gb: quota_gb }).await?;
+    home.quota_gb = quota_gb;
+    Ok(())
+}
+
+fn detach(home: &mut Option<Home>, command: &Command) -> Result<Value, Failure> {
+    let ask: Detach = command.read()?;
+    if let Some(home) = home {
+        home.users.remove(&ask.workspace);
+    }
+    Ok(as_value(&Done {}))
+}
+
+/// Destroys the home for good.
+async fn destroy(cx: &Context, home: &Home) -> Result<(), Failure> {
+    let marker = cx.run().to_string();
+    let secrets = PinSecrets { secrets: [home.site.secret.clone()].into() };
+    let login = cx.take_back(secrets).await?.of(&home.site.secret);
+    let path = home.mountpoint.clone();
+    cx.take_back(RemoveShare { login: login.clone(), path, marker: marker.clone() }).await?;
+    cx.take_back(snapshot(&login, &home.dataset, &marker)).await?;
+    cx.take_back(destroy_dataset(&login, &home.dataset, &marker)).await?;
+    Ok(())
+}
+
+fn snapshot(login: &str, dataset: &str, marker: &str) -> SnapshotDataset {
+    SnapshotDataset {
+        login: login.to_string(),
+        dataset: dataset.to_string(),
+        marker: marker.to_string(),
+        snapshot: LAST_SNAPSHOT.to_string(),
+    }
+}
+
+fn destroy_dataset(login: &str, dataset: &str, marker: &str) -> DestroyDataset {
+    DestroyDataset {
+        login: login.to_string(),
+        dataset: dataset.to_string(),
+        marker: marker.to_string(),
+        snapshot: LAST_SNAPSHOT.to_string(),
+    }
+}
+
+async fn login(cx: &Context, site: &TrueNasSite) -> Result<String, Failure> {
+    let pinned = cx.step(PinSecrets { secrets: [site.secret.clone()].into() }).await?;
+    Ok(pinned.of(&site.secret))
+}
+
+/// The dataset of an owner. ZFS takes letters, digits, `-`, `_`, `.` and `:`; every other byte,
+/// and `:` itself, is written as `:` and two hexadecimal digits, so that no two owners meet.
+fn dataset_name(parent: &str, owner: &Owner) -> String {
+    let mut name = format!("{parent}/");
+    for byte in owner.as_str().bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                name.push(char::from(byte));
+            }
+            _ => name.push_str(&format!(":{byte:02x}")),
+        }
+    }
+    name
+}
+
+fn show(cx: &Context, home: Option<&Home>) {
+    let phase = match home {
+        None => "making",
+        Some(home) if home.users.is_empty() => "unused",
+        Some(_) => "in use",
+    };
+    cx.show(phase, &home);
+}
+
+fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    let payload = Value::Object(admission.fields.clone());
+    Ok(Admitted { payload, begins: true, interrupts: false })
+}
+
+fn as_value(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}

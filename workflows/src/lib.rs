@@ -1,0 +1,22 @@
+//! One page per workflow, and the table of them all.
+//!
+//! A page is a plain async function that a stranger can read. It knows steps by their requests
+//! and answers, never the workers that carry them out, and it cannot do anything else: this room
+//! is `no_std`, without clock, chance, network or file.
+#![no_std]
+
+extern crate alloc;
+
+use stead_core::definition::Definition;
+
+pub mod home;
+pub mod probe;
+pub mod vmids;
+pub mod workspace;
+
+/// Every workflow of this build.
+pub static WORKFLOWS: &[Definition] =
+    &[home::DEFINITION, probe::DEFINITION, vmids::DEFINITION, workspace::DEFINITION];
+
+/// How long a history may grow before its run begins anew at the next quiet point.
+const ANEW_AFTER: u64 = 200;

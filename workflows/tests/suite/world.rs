@@ -1,0 +1,105 @@
+//! The world that steps change: sets of things, each with the marker of who made it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use stead_schemas::failure::{Class, Failure};
+
+/// What there is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct World {
+    /// `dataset tank/home/john`, `vm 10000`: and whose marker it carries.
+    pub things: BTreeMap<String, String>,
+    /// Machines that run.
+    pub running: BTreeMap<u32, bool>,
+    /// Steps that have been carried out, in order.
+    pub log: Vec<String>,
+}
+
+impl World {
+    /// Carries one step out, as a worker would: looks, acts, marks.
+    pub fn carry_out(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
+        self.log.push(step.to_owned());
+        let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
+        let vmid = ask["machine"]["vmid"].as_u64().unwrap_or_default() as u32;
+        let vm = format!("vm {vmid}");
+        let vm_marker = ask["machine"]["marker"].as_str().unwrap_or_default().to_owned();
+        match step {
+            "vault.pin-secrets" => Ok(pinned(ask)),
+            "truenas.ensure-dataset" => {
+                self.ensure(format!("dataset {}", text("dataset")), text("marker"))?;
+                let mountpoint = format!("/mnt/{}", text("dataset"));
+                Ok(json!({ "id": text("dataset"), "mountpoint": mountpoint }))
+            }
+            "truenas.ensure-share" => {
+                self.ensure(format!("share {}", text("path")), text("marker"))?;
+                Ok(json!({ "id": 1 }))
+            }
+            "truenas.remove-share" => self.remove(&format!("share {}", text("path"))),
+            "truenas.destroy-dataset" => self.remove(&format!("dataset {}", text("dataset"))),
+            "proxmox.check-vmid" => {
+                let taken = self.things.contains_key(&format!("vm {}", ask["vmid"]));
+                Ok(json!(if taken { "taken" } else { "free" }))
+            }
+            "proxmox.clone-vm" => self.ensure(vm, vm_marker).map(|()| json!({})),
+            "proxmox.start-vm" => {
+                self.running.insert(vmid, true);
+                Ok(json!({}))
+            }
+            "proxmox.shutdown-vm" => {
+                self.running.remove(&vmid);
+                Ok(json!({}))
+            }
+            "proxmox.destroy-vm" => {
+                if self.things.get(&vm) == Some(&vm_marker) {
+                    self.things.remove(&vm);
+                    self.running.remove(&vmid);
+                }
+                Ok(json!({}))
+            }
+            "coder.start-workspace" => {
+                self.ensure(format!("coder {}", text("name")), text("marker"))?;
+                Ok(json!({ "id": format!("coder-{}", text("name")) }))
+            }
+            "coder.delete-workspace" => self.remove(&format!("coder {}", text("name"))),
+            "guest.await-home" => Ok(json!({ "boot_id": "b" })),
+            "truenas.set-permissions"
+            | "truenas.update-quota"
+            | "truenas.snapshot-dataset"
+            | "proxmox.configure-vm"
+            | "proxmox.resize-disk"
+            | "coder.await-agent"
+            | "coder.stop-workspace"
+            | "probe.noop" => Ok(json!({})),
+            unknown => panic!("the world does not know the step {unknown}"),
+        }
+    }
+
+    /// The things, without markers.
+    pub fn names(&self) -> Vec<&str> {
+        self.things.keys().map(String::as_str).collect()
+    }
+
+    fn ensure(&mut self, thing: String, marker: String) -> Result<(), Failure> {
+        let owner = self.things.entry(thing.clone()).or_insert_with(|| marker.clone());
+        if *owner == marker {
+            return Ok(());
+        }
+        Err(Failure::new(Class::Conflict, format!("{thing} is a stranger's")))
+    }
+
+    fn remove(&mut self, thing: &str) -> Result<Value, Failure> {
+        self.things.remove(thing);
+        Ok(json!({}))
+    }
+}
+
+fn pinned(ask: &Value) -> Value {
+    let secrets = ask["secrets"].as_array().cloned().unwrap_or_default();
+    let pinned: serde_json::Map<_, _> = secrets
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|secret| (secret.to_owned(), json!(format!("{secret}#1"))))
+        .collect();
+    json!({ "pinned": pinned })
+}
