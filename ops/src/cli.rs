@@ -6,6 +6,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit::EXIT_CODES;
 
+pub mod config;
+pub mod lab;
+pub mod run;
+pub mod workspace;
+
 /// Durable workflows for development workspaces, on NATS JetStream.
 #[derive(Debug, Parser)]
 #[command(name = "stead", version, after_help = EXIT_CODES, max_term_width = 100)]
@@ -41,6 +46,20 @@ pub enum Verb {
     Engine,
     /// Run workers: they carry out the steps.
     Worker(Worker),
+    /// Make workspaces, change them, take them away.
+    Workspace(workspace::Workspace),
+    /// Look at runs, follow them, cancel what they do.
+    #[command(subcommand)]
+    Run(run::Run),
+    /// Replay a history with this build, tell it as a story, and prove that it is whole.
+    Replay(run::Replay),
+    /// Run the lab of simulated vendors, or break and mend a running one.
+    Lab(lab::Lab),
+    /// Check a configuration, or print one to begin with.
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Print what makes a shell complete stead's verbs and options.
+    Completions(config::Completions),
 }
 
 #[derive(Debug, Args)]

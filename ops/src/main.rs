@@ -14,6 +14,7 @@ mod config;
 mod exit;
 mod output;
 mod signals;
+mod story;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();

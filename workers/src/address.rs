@@ -115,6 +115,10 @@ impl fmt::Debug for SocketAddress {
 
 fn parse(text: &str, schemes: [&str; 2], example: &'static str) -> Result<Url, AddressError> {
     let malformed = || AddressError::Malformed { text: text.to_owned(), example };
+    // An address also becomes part of settings that are split at these.
+    if text.contains([';', ',', '\'', '"', ' ', '?', '#']) {
+        return Err(malformed());
+    }
     let url = Url::parse(text).map_err(|_| malformed())?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(AddressError::Credentials);
@@ -150,7 +154,7 @@ mod tests {
     fn an_address_is_a_base() {
         let address: HttpAddress = "https://pve.lan:8006/".parse().unwrap();
         assert_eq!(address.as_str(), "https://pve.lan:8006");
-        for text in ["pve.lan", "ftp://pve.lan", "https://u:p@pve.lan"] {
+        for text in ["pve.lan", "ftp://pve.lan", "https://u:p@pve.lan", "https://pve.lan;s=x"] {
             assert!(text.parse::<HttpAddress>().is_err(), "{text}");
         }
     }

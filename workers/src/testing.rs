@@ -151,7 +151,7 @@ pub(crate) fn config(lab: &Lab) -> WorkersConfig {
         truenas: truenas::Config { address: addresses.truenas_url.parse().unwrap() },
         coder: coder::Config { address: addresses.coder_url.parse().unwrap() },
         guest: guest::Config {
-            public_url: Some("http://seeds.lan".to_owned()),
+            public_url: Some("http://seeds.lan".parse().unwrap()),
             ..guest::Config::default()
         },
     }

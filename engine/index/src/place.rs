@@ -20,7 +20,7 @@ const BEGINNING: &str = "stead-index-";
 #[derive(Debug)]
 pub(crate) struct Place {
     root: PathBuf,
-    /// Held, not used: the lock goes with it.
+    /// The lock goes when this is dropped.
     lock: File,
 }
 
@@ -87,7 +87,7 @@ impl From<Metadata> for Identity {
 }
 
 fn number(name: &str) -> Option<u64> {
-    name.strip_prefix(BEGINNING)?.parse().ok()
+    name.strip_prefix(BEGINNING)?.parse::<u32>().ok().map(u64::from)
 }
 
 fn sibling(path: &Path, number: u32) -> PathBuf {

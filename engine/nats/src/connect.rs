@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::pause::Pause;
@@ -137,6 +138,8 @@ pub enum ConnectError {
 pub struct Connection {
     /// For appends alone: their acknowledgements wait behind nothing.
     pub(crate) log: Client,
+    /// Changes whenever that connection breaks: what it was waiting for will not come.
+    pub(crate) log_broken: watch::Receiver<u64>,
     /// For steps and answers. A request that nobody listens to comes back only to the connection
     /// that sent it, so the partition's inbox must be on this one too.
     pub(crate) bus: Client,
@@ -162,25 +165,31 @@ impl Connection {
 /// # Errors
 /// See [`ConnectError`].
 pub async fn connect(settings: &ConnectSettings) -> Result<Connection, ConnectError> {
-    let log = connect_one(settings, "log").await?;
-    let bus = connect_one(settings, "bus").await?;
-    let api = connect_one(settings, "api").await?;
+    let (broken, log_broken) = watch::channel(0);
+    let log = connect_one(settings, "log", &broken).await?;
+    let unheard = watch::channel(0).0;
+    let bus = connect_one(settings, "bus", &unheard).await?;
+    let api = connect_one(settings, "api", &unheard).await?;
     if !log.is_server_compatible(SERVER_MIN.0, SERVER_MIN.1, SERVER_MIN.2) {
         let found = log.server_info().version;
         return Err(ConnectError::TooOld { url: settings.shown_url(), found });
     }
     let js = ContextBuilder::new().timeout(ANSWER_WITHIN).build(api.clone());
-    Ok(Connection { log, bus, api, js })
+    Ok(Connection { log, log_broken, bus, api, js })
 }
 
-async fn connect_one(settings: &ConnectSettings, what: &str) -> Result<Client, ConnectError> {
+async fn connect_one(
+    settings: &ConnectSettings,
+    what: &str,
+    broken: &watch::Sender<u64>,
+) -> Result<Client, ConnectError> {
     use async_nats::ConnectErrorKind::{Authentication, AuthorizationViolation, ServerParse};
 
     let deadline = Instant::now() + settings.patience;
     let addresses = addresses(settings)?;
     let mut pause = Pause::new();
     loop {
-        let error = match options(settings, what).await?.connect(&addresses[..]).await {
+        let error = match options(settings, what, broken).await?.connect(&addresses[..]).await {
             Ok(client) => return Ok(client),
             Err(error) => error,
         };
@@ -202,14 +211,25 @@ fn addresses(settings: &ConnectSettings) -> Result<Vec<ServerAddr>, ConnectError
     parsed.map_err(|_| ConnectError::Address { url: settings.shown_url() })
 }
 
-async fn options(settings: &ConnectSettings, what: &str) -> Result<ConnectOptions, ConnectError> {
+async fn options(
+    settings: &ConnectSettings,
+    what: &str,
+    broken: &watch::Sender<u64>,
+) -> Result<ConnectOptions, ConnectError> {
+    let broken = broken.clone();
     let mut options = ConnectOptions::new()
         .name(format!("{}/{what}", settings.name))
         .ping_interval(PING_EVERY)
         .max_reconnects(None)
         .reconnect_delay_callback(reconnect_delay)
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
-        .event_callback(|event| std::future::ready(tell(&event)));
+        .event_callback(move |event| {
+            if event == Event::Disconnected {
+                broken.send_modify(|times| *times += 1);
+            }
+            tell(&event);
+            std::future::ready(())
+        });
     if let Some(prefix) = &settings.inbox_prefix {
         options = options.custom_inbox_prefix(prefix);
     }

@@ -2,6 +2,16 @@
 //! the server dies, the network swallows an answer, or a stream is deleted.
 
 mod suite {
+    mod api;
+    mod bus;
+    mod client;
     mod conformance;
+    mod connect;
+    mod crash;
+    mod inbox;
+    mod leases;
+    mod log;
+    mod platform;
     mod proxy;
+    mod support;
 }

@@ -6,7 +6,13 @@ use crate::cli::{Cli, Verb};
 use crate::exit::Ended;
 use crate::output;
 
+mod completions;
+mod config;
+mod lab;
+mod replay;
+mod run;
 mod serve;
+mod workspace;
 
 /// Carries a verb out and says how it ended.
 pub async fn run(cli: Cli) -> ExitCode {
@@ -25,5 +31,11 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Up(up) => serve::up(global, &up).await,
         Verb::Engine => serve::engine(global).await,
         Verb::Worker(worker) => serve::worker(global, &worker).await,
+        Verb::Workspace(options) => workspace::carry_out(global, &options).await,
+        Verb::Run(verb) => run::carry_out(global, &verb).await,
+        Verb::Replay(options) => replay::carry_out(global, &options).await,
+        Verb::Lab(options) => lab::carry_out(global, &options).await,
+        Verb::Config(verb) => config::carry_out(global, &verb),
+        Verb::Completions(options) => completions::carry_out(&options),
     }
 }

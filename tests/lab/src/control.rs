@@ -108,6 +108,8 @@ pub(crate) fn http_client() -> Result<reqwest::Client, LabError> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
+        // Reading the system's certificates takes longer than starting a lab.
+        .tls_certs_only([])
         .timeout(Duration::from_secs(10))
         .build()
         .map_err(|source| LabError::Client { source })

@@ -1,9 +1,13 @@
 //! What happened: every vendor call, and every effect it had. Append-only until cleared.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// How many calls are kept; a lab that runs for days forgets the oldest.
+const REQUESTS_MAX: usize = 50_000;
 
 /// One call that reached a vendor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,13 +47,17 @@ pub(crate) struct Journal {
 
 #[derive(Default)]
 struct Pages {
-    requests: Vec<RecordedRequest>,
+    requests: VecDeque<RecordedRequest>,
     effects: Vec<Effect>,
 }
 
 impl Journal {
     pub(crate) fn request(&self, request: RecordedRequest) {
-        self.pages().requests.push(request);
+        let requests = &mut self.pages().requests;
+        if requests.len() == REQUESTS_MAX {
+            requests.pop_front();
+        }
+        requests.push_back(request);
     }
 
     pub(crate) fn effect(&self, vendor: &str, kind: &str, subject: &str, marker: &str) {
@@ -63,7 +71,7 @@ impl Journal {
     }
 
     pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
-        self.pages().requests.clone()
+        self.pages().requests.iter().cloned().collect()
     }
 
     pub(crate) fn effects(&self) -> Vec<Effect> {

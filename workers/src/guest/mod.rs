@@ -19,6 +19,8 @@ use serde::Deserialize;
 pub use server::SeedServer;
 pub use urls::SeedUrls;
 
+use crate::address::HttpAddress;
+
 /// How guests reach the seed server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -26,7 +28,7 @@ pub struct Config {
     /// Where the seed server listens.
     pub listen: SocketAddr,
     /// How guests reach it; the address that it listens on, if nothing is said.
-    pub public_url: Option<String>,
+    pub public_url: Option<HttpAddress>,
     /// Where the key lies that seed addresses are signed with; its field is `key`.
     pub secret: String,
 }

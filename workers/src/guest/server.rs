@@ -24,6 +24,7 @@ use stead_schemas::command::workspace::host_name;
 use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, StepReply};
 use stead_schemas::ids::RunId;
 use stead_schemas::step::Step;
+use stead_schemas::step::coder::AwaitAgent;
 use stead_schemas::step::guest::{AwaitHome, HomeReport};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -231,14 +232,22 @@ impl Door {
         let boot_id = boot_id.chars().filter(char::is_ascii_graphic).take(64).collect();
         let home = serde_json::to_value(HomeReport { boot_id })
             .map_err(|error| Closed::NotNow(error.to_string()))?;
-        let run = run.clone();
         let (step, reply) = (AwaitHome::NAME.to_owned(), StepReply::Done(home));
-        let answer = OutsideAnswer { run, step, reply };
+        let answer = OutsideAnswer { run: run.clone(), step, reply };
         match self.engines.answer(answer).await.map_err(Closed::NotNow)? {
             OutsideReply::Accepted => Ok(()),
-            OutsideReply::NotWaiting => {
-                Err(Closed::NotNow("nobody waits for the guest's report now".to_owned()))
-            }
+            OutsideReply::NotWaiting => self.excuse(run).await,
+        }
+    }
+
+    /// Nobody waits for the report, now. A guest that is early has to come again; one that was
+    /// heard before and does not know it, or was rebooted by its user, has not.
+    async fn excuse(&self, run: &RunId) -> Result<(), Closed> {
+        let view = self.living(run).await?;
+        let is_ahead = |what: &str| what.contains('.') && what != AwaitAgent::NAME;
+        match view.waiting.iter().find(|waiting| is_ahead(&waiting.what)) {
+            Some(waiting) => Err(Closed::NotNow(format!("{run} is still at {}", waiting.what))),
+            None => Ok(()),
         }
     }
 }

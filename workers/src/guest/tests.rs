@@ -179,9 +179,9 @@ async fn a_run_that_is_over_has_no_seed() {
 #[tokio::test]
 async fn a_report_is_taken_when_it_is_in_the_log() {
     let scene = Scene::ready().await;
-    scene.office.wait(false);
+    scene.office.wait_for("proxmox.start-vm");
     assert_eq!(scene.report("home-verified").await, StatusCode::SERVICE_UNAVAILABLE);
-    scene.office.wait(true);
+    scene.office.wait_for("guest.await-home");
     assert_eq!(scene.report("home-verified").await, StatusCode::NO_CONTENT);
     assert_eq!(scene.report("agent-started").await, StatusCode::NO_CONTENT);
     let answers = scene.office.answers();
@@ -189,6 +189,27 @@ async fn a_report_is_taken_when_it_is_in_the_log() {
     assert_eq!((&answers[0].run, answers[0].step.as_str()), (&run(), "guest.await-home"));
     scene.office.leave();
     assert_eq!(scene.report("home-verified").await, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_report_that_nobody_will_wait_for_is_over() {
+    let scene = Scene::ready().await;
+    for what in ["coder.await-agent", "timer"] {
+        scene.office.wait_for(what);
+        assert_eq!(scene.report("home-verified").await, StatusCode::NO_CONTENT, "{what}");
+    }
+    assert!(scene.office.answers().is_empty());
+}
+
+#[tokio::test]
+async fn a_guest_that_did_not_hear_its_answer_still_starts_its_agent() {
+    let scene = Scene::ready().await;
+    let machine = furnish(&scene.stage).await;
+    scene.stage.lab.break_times("guest", "report-lost", 2).unwrap();
+    scene.stage.ask(StartVm { machine }).await.unwrap();
+    let login = "vault:secret/data/coder/api#1".to_owned();
+    let id = scene.stage.lab.inventory().coder_workspaces[0].id.clone();
+    scene.stage.ask(AwaitAgent { login, id }).await.unwrap();
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ impl SeedUrls {
     pub fn new(config: &Config, secrets: Secrets) -> Self {
         let public_url = OnceLock::new();
         if let Some(url) = &config.public_url {
-            public_url.get_or_init(|| url.trim_end_matches('/').to_owned());
+            public_url.get_or_init(|| url.to_string());
         }
         let (secret, key) = (config.secret.clone(), tokio::sync::Mutex::default());
         Self { shared: Arc::new(Shared { public_url, secret, secrets, key }) }

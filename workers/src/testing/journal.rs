@@ -61,3 +61,10 @@ impl Visit for Line {
         let _ = written().write_str(&text);
     }
 }
+
+#[test]
+fn what_is_logged_can_be_searched() {
+    listen();
+    tracing::info!(word = "needle-in-the-log", "a line");
+    assert!(so_far().contains("needle-in-the-log"));
+}

@@ -22,7 +22,10 @@ use crate::vault::Secret;
 /// The middleware queues what is above 10 and refuses what is above 20.
 const CALLS_AT_ONCE: usize = 10;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(120);
+/// Giving up closes the socket, and TrueNAS then cancels what runs on it: so be patient.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(15 * 60);
+/// How often an idle socket is tried; one that stays silent for two beats is dead.
+const BEAT: Duration = Duration::from_secs(20);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Answer = Result<Value, RpcError>;
@@ -167,7 +170,9 @@ fn closed(class: Class) -> Trouble {
 
 /// Moves messages until the socket closes or nobody holds the session any more.
 async fn carry(mut socket: Socket, mut letters: mpsc::Receiver<Message>, line: Arc<Line>) {
-    loop {
+    let mut beat = tokio::time::interval(BEAT);
+    let mut silent_beats = 0;
+    while !line.calls().is_closed && silent_beats <= 2 {
         tokio::select! {
             letter = letters.recv() => {
                 let Some(letter) = letter else { break };
@@ -175,14 +180,20 @@ async fn carry(mut socket: Socket, mut letters: mpsc::Receiver<Message>, line: A
                     break;
                 }
             }
-            heard = socket.next() => match heard {
-                Some(Ok(Message::Text(text))) => line.hear(&text),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
-                Some(Ok(_)) => {}
-            },
-        }
-        if line.calls().is_closed {
-            break;
+            heard = socket.next() => {
+                silent_beats = 0;
+                match heard {
+                    Some(Ok(Message::Text(text))) => line.hear(&text),
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+                    Some(Ok(_)) => {}
+                }
+            }
+            _ = beat.tick() => {
+                silent_beats += 1;
+                if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
+                    break;
+                }
+            }
         }
     }
     line.close();

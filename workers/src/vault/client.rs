@@ -148,6 +148,14 @@ impl Secrets {
         Ok(held.insert(session).clone())
     }
 
+    /// As if half of the token's life were over.
+    #[cfg(test)]
+    pub(super) async fn grow_old(&self) {
+        if let Some(session) = self.shared.session.lock().await.as_mut() {
+            session.renew_at = Some(Instant::now());
+        }
+    }
+
     async fn log_in(&self) -> Result<Session, Failure> {
         let config = &self.shared.config;
         let (role, secret) = (config.role_id.expose(), config.secret_id.expose());

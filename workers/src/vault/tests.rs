@@ -63,6 +63,17 @@ async fn token(stage: &Stage) -> String {
 }
 
 #[tokio::test]
+async fn a_token_is_renewed_and_not_replaced() {
+    let stage = Stage::open().await;
+    stage.ask(pin(&[SECRET])).await.unwrap();
+    stage.workers.secrets().grow_old().await;
+    stage.ask(pin(&[SECRET])).await.unwrap();
+    let paths: Vec<_> = stage.lab.requests().into_iter().map(|call| call.path).collect();
+    let count = |end: &str| paths.iter().filter(|path| path.ends_with(end)).count();
+    assert_eq!((count("login"), count("renew-self")), (1, 1), "{paths:?}");
+}
+
+#[tokio::test]
 async fn a_token_that_ended_is_replaced_once() {
     let stage = Stage::open().await;
     stage.ask(pin(&[SECRET])).await.unwrap();

@@ -4,6 +4,7 @@
 //!
 //! `stage.rs` carries runs out without a broker, `world.rs` is what the steps change.
 
+mod golden;
 mod stage;
 mod stories;
 mod survival;

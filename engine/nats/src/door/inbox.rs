@@ -147,10 +147,9 @@ async fn consumer(platform: &Platform) -> Result<PullConsumer, String> {
 
 /// Lets another engine pull at once instead of after the pin's end.
 async fn release_pin(platform: &Platform) {
-    if let Ok(stream) = platform.connection.js.get_stream_no_info(INBOX_STREAM).await {
-        if let Err(error) = stream.unpin_consumer(ENGINES, ENGINES).await {
-            tracing::debug!(%error, "could not hand the inbox over");
-        }
+    let Ok(stream) = platform.connection.js.get_stream_no_info(INBOX_STREAM).await else { return };
+    if let Err(error) = stream.unpin_consumer(ENGINES, ENGINES).await {
+        tracing::debug!(%error, "could not hand the inbox over");
     }
 }
 

@@ -99,9 +99,16 @@ impl NatsLog {
     }
 
     async fn publish(&self, append: &Prepared) -> Result<u64, NotAcked> {
-        let client = &self.platform.connection.log;
+        let connection = &self.platform.connection;
+        let mut broken = connection.log_broken.clone();
+        broken.mark_unchanged();
         let (headers, payload) = (append.headers.clone(), append.payload.clone());
-        jetstream::publish(client, &append.subject, headers, payload).await
+        let kept = jetstream::publish(&connection.log, &append.subject, headers, payload);
+        tokio::select! {
+            kept = kept => kept,
+            // The acknowledgement cannot come any more; reading tells at once, waiting would not.
+            Ok(()) = broken.changed() => Err(NotAcked::Unknown("the connection broke".into())),
+        }
     }
 
     /// Finds out by reading whether the append took place; nothing if it did not and still may.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_nats::header::{NATS_SEQUENCE, NATS_SUBJECT};
+use async_nats::header::{NATS_LAST_SEQUENCE, NATS_SEQUENCE, NATS_SUBJECT};
 use async_nats::jetstream::context::Context;
 use async_nats::{Client, Message, StatusCode, Subscriber};
 use futures_util::stream::BoxStream;
@@ -52,6 +52,8 @@ struct Pages {
 /// One message as it lies in the stream.
 struct Stored {
     seq: u64,
+    /// The message before it in the same page, as the server sent it; 0 for the first.
+    after: u64,
     subject: String,
     bytes: Vec<u8>,
 }
@@ -184,21 +186,18 @@ impl Pages {
             if stored.seq > self.until {
                 return Ok(page);
             }
+            // When the connection breaks, a part of the page is lost and the rest may still
+            // come. What is missing is asked for again.
+            if stored.after != page.last().map_or(0, |last| last.seq) {
+                return Ok(page);
+            }
             let wanted = page.last().map_or(self.next, |last| last.seq + 1);
             if self.gapless && stored.seq != wanted {
-                return self.gap(page, wanted, stored.seq);
+                let (stream, found) = (&self.stream, stored.seq);
+                return Err(LogError(format!("`{stream}` has {found} where {wanted} should be")));
             }
             page.push(stored);
         }
-    }
-
-    /// A message may have been lost on the way to us, or in the log. If it was on the way, it
-    /// will be there when asked for first.
-    fn gap(&self, page: Vec<Stored>, wanted: u64, found: u64) -> Result<Vec<Stored>, LogError> {
-        if !page.is_empty() {
-            return Ok(page);
-        }
-        Err(LogError(format!("`{}` has {found} where {wanted} should be", self.stream)))
     }
 }
 
@@ -218,9 +217,10 @@ fn read_stored(message: Message) -> Result<Stored, LogError> {
         headers.get_last(name).map(|value| value.as_str().to_string())
     };
     let seq = header(NATS_SEQUENCE).and_then(|seq| seq.parse().ok());
-    match (seq, header(NATS_SUBJECT)) {
-        (Some(seq), Some(subject)) => {
-            Ok(Stored { seq, subject, bytes: message.payload.to_vec() })
+    let after = header(NATS_LAST_SEQUENCE).and_then(|seq| seq.parse().ok());
+    match (seq, after, header(NATS_SUBJECT)) {
+        (Some(seq), Some(after), Some(subject)) => {
+            Ok(Stored { seq, after, subject, bytes: message.payload.to_vec() })
         }
         _ => Err(LogError("the server's answer names no message".into())),
     }

@@ -1,7 +1,7 @@
 //! A TCP proxy between client and server that can swallow what the server says.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use stead_nats::testing::NatsServer;
@@ -18,7 +18,23 @@ const ERROR: &[u8] = b"wrong last sequence";
 #[derive(Clone)]
 pub struct Proxy {
     port: u16,
-    swallow_next: Arc<AtomicBool>,
+    losses: Arc<Losses>,
+}
+
+#[derive(Default)]
+struct Losses {
+    swallow_next: AtomicBool,
+    swallowed: AtomicU32,
+}
+
+impl Losses {
+    /// Whether this is to be swallowed.
+    fn swallow(&self, bytes: &[u8]) -> bool {
+        let is_answer = contains(bytes, ACK) || contains(bytes, ERROR);
+        let swallow = is_answer && self.swallow_next.swap(false, Ordering::SeqCst);
+        self.swallowed.fetch_add(u32::from(swallow), Ordering::SeqCst);
+        swallow
+    }
 }
 
 impl Proxy {
@@ -26,9 +42,9 @@ impl Proxy {
     pub async fn start(server: &NatsServer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let proxy = Self { port, swallow_next: Arc::default() };
-        tokio::spawn(accept(listener, server.port(), Arc::clone(&proxy.swallow_next)));
-        proxy
+        let losses = Arc::new(Losses::default());
+        tokio::spawn(accept(listener, server.port(), Arc::clone(&losses)));
+        Self { port, losses }
     }
 
     /// Where it listens.
@@ -36,29 +52,29 @@ impl Proxy {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Whether an answer is still to be swallowed.
-    pub fn is_armed(&self) -> bool {
-        self.swallow_next.load(Ordering::SeqCst)
+    /// How many answers were swallowed.
+    pub fn lost(&self) -> u32 {
+        self.losses.swallowed.load(Ordering::SeqCst)
     }
 }
 
 #[async_trait]
 impl LosesAcknowledgements for Proxy {
     async fn lose_next(&self) {
-        self.swallow_next.store(true, Ordering::SeqCst);
+        self.losses.swallow_next.store(true, Ordering::SeqCst);
     }
 }
 
-async fn accept(listener: TcpListener, to: u16, swallow_next: Arc<AtomicBool>) {
+async fn accept(listener: TcpListener, to: u16, losses: Arc<Losses>) {
     while let Ok((client, _)) = listener.accept().await {
-        let swallow_next = Arc::clone(&swallow_next);
+        let losses = Arc::clone(&losses);
         tokio::spawn(async move {
             let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else { return };
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
             tokio::select! {
                 () = copy(from_client, to_server) => {}
-                () = copy_with_losses(from_server, to_client, &swallow_next) => {}
+                () = copy_with_losses(from_server, to_client, &losses) => {}
             }
         });
     }
@@ -71,16 +87,12 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
 
 /// Forwards what the server says; when armed, swallows the first answer to a publish and hangs
 /// up.
-async fn copy_with_losses(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallow: &AtomicBool) {
+async fn copy_with_losses(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, losses: &Losses) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
         let bytes = &buffer[..read];
-        let is_answer = contains(bytes, ACK) || contains(bytes, ERROR);
-        if is_answer && swallow.swap(false, Ordering::SeqCst) {
-            return;
-        }
-        if to.write_all(bytes).await.is_err() {
+        if losses.swallow(bytes) || to.write_all(bytes).await.is_err() {
             return;
         }
     }

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::shapes;
 use super::state::{JobStatus, State, Transition};
 use crate::pace::Pace;
 
@@ -87,7 +88,7 @@ impl Agent {
 
     pub(super) fn shape(&self, resource: Uuid) -> Value {
         let reason = if self.is_healthy() { "" } else { "agent is not ready" };
-        json!({
+        let mut shape = json!({
             "id": self.id, "parent_id": null, "created_at": self.created, "updated_at": Utc::now(),
             "first_connected_at": self.first_connected, "last_connected_at": self.first_connected,
             "disconnected_at": self.disconnected, "started_at": self.first_connected, "ready_at": self.ready,
@@ -100,7 +101,16 @@ impl Agent {
             "troubleshooting_url": "", "subsystems": [], "display_apps": ["ssh_helper"],
             "startup_script_behavior": "non-blocking",
             "health": { "healthy": self.is_healthy(), "reason": reason },
-        })
+        });
+        let moments = [
+            "first_connected_at",
+            "last_connected_at",
+            "disconnected_at",
+            "started_at",
+            "ready_at",
+        ];
+        shapes::omit_nulls(&mut shape, &moments);
+        shape
     }
 }
 

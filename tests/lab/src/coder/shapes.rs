@@ -21,7 +21,7 @@ pub(super) fn workspace(state: &State, workspace: &Workspace) -> Value {
         .filter(|agent| agent.status() == "disconnected")
         .map(|agent| agent.id)
         .collect();
-    json!({
+    let mut shape = json!({
         "id": workspace.id, "name": workspace.name, "created_at": workspace.created,
         "updated_at": latest.created, "last_used_at": latest.created,
         "owner_id": workspace.owner_id, "owner_name": workspace.owner, "owner_avatar_url": "",
@@ -35,7 +35,9 @@ pub(super) fn workspace(state: &State, workspace: &Workspace) -> Value {
         "next_start_at": null, "health": { "healthy": failing.is_empty(), "failing_agents": failing },
         "automatic_updates": "never", "allow_renames": false, "favorite": false, "is_prebuild": false,
         "shared_with": [], "task_id": null,
-    })
+    });
+    omit_nulls(&mut shape, &["autostart_schedule", "ttl_ms"]);
+    shape
 }
 
 pub(super) fn build(state: &State, workspace: &Workspace, build: &Build) -> Value {
@@ -73,10 +75,17 @@ fn job(state: &State, workspace: &Workspace, build: &Build) -> Value {
         },
     });
     if build.error.is_empty() {
-        // A job without error has no such field.
-        job.as_object_mut().map(|fields| fields.remove("error"));
+        job["error"] = Value::Null;
     }
+    omit_nulls(&mut job, &["started_at", "completed_at", "canceled_at", "error", "worker_id"]);
     job
+}
+
+/// What is unknown is left out of these fields; in others it is `null`.
+pub(super) fn omit_nulls(shape: &mut Value, names: &[&str]) {
+    if let Some(fields) = shape.as_object_mut() {
+        fields.retain(|name, value| !value.is_null() || !names.contains(&name.as_str()));
+    }
 }
 
 fn resources(build: &Build) -> Value {

@@ -7,7 +7,9 @@ use stead_runtime::worker::Engines;
 use stead_schemas::dispatch::{OutsideAnswer, OutsideReply};
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
-use stead_schemas::public::{RunState, RunSummary, RunView};
+use stead_schemas::public::{RunState, RunSummary, RunView, Waiting};
+use stead_schemas::step::Step;
+use stead_schemas::step::guest::AwaitHome;
 use stead_schemas::time::Timestamp;
 
 use crate::testing::run;
@@ -55,9 +57,14 @@ impl Office {
         self.change(|inside| inside.view = None);
     }
 
-    /// Whether the run waits for the guest.
-    pub(super) fn wait(&self, is_waiting: bool) {
-        self.change(|inside| inside.is_waiting = is_waiting);
+    /// What the run waits for.
+    pub(super) fn wait_for(&self, what: &str) {
+        self.change(|inside| {
+            inside.is_waiting = what == AwaitHome::NAME;
+            if let Some(view) = &mut inside.view {
+                view.waiting = vec![waiting(what)];
+            }
+        });
     }
 
     /// No engine answers any more.
@@ -72,6 +79,17 @@ impl Office {
 
     fn change<T>(&self, change: impl FnOnce(&mut Inside) -> T) -> T {
         change(&mut self.inside.lock().unwrap())
+    }
+}
+
+fn waiting(what: &str) -> Waiting {
+    Waiting {
+        seq: 1,
+        what: what.to_owned(),
+        reason: "running".to_owned(),
+        words: String::new(),
+        since: Timestamp::default(),
+        attempts: 1,
     }
 }
 

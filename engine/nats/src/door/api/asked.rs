@@ -50,7 +50,11 @@ fn built_in(kind: &str, verb: &str, about: &str, schema: &str) -> PublicVerb {
 }
 
 /// The refusal of a request that no endpoint serves; nothing if one does.
-pub(super) fn stray(catalogue: &Catalogue, subject: &str) -> Option<Refusal> {
+pub(super) fn stray(
+    catalogue: &Catalogue,
+    served: &[PublicVerb],
+    subject: &str,
+) -> Option<Refusal> {
     let said = match read_subject(subject) {
         Ok((_, said)) => said,
         // An owner that cannot be read is refused by the endpoint, if there is one.
@@ -59,7 +63,6 @@ pub(super) fn stray(catalogue: &Catalogue, subject: &str) -> Option<Refusal> {
             None => return Some(refusal),
         },
     };
-    let served = endpoints(catalogue);
     let verbs: Vec<&str> = served
         .iter()
         .filter(|verb| verb.kind == said.kind)
@@ -103,7 +106,7 @@ pub(super) fn read(
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, read, stray};
+    use super::{Asked, endpoints, read, stray};
     use crate::door::read::{Catalogue, PublicVerb};
 
     fn catalogue() -> Catalogue {
@@ -145,7 +148,8 @@ mod tests {
 
     #[test]
     fn what_no_endpoint_serves_is_a_stray() {
-        let code = |subject| stray(&catalogue(), subject).map(|refusal| refusal.code);
+        let served = endpoints(&catalogue());
+        let code = |subject| stray(&catalogue(), &served, subject).map(|refusal| refusal.code);
         assert_eq!(code("stead.api.john.workspace.create"), None);
         assert_eq!(code("stead.api.john.workspace.list"), None);
         assert_eq!(code("stead.api.jo%6An.workspace.list"), None);

@@ -18,7 +18,7 @@ use futures_util::stream::select_all;
 use stead_schemas::subjects::API_SUBJECTS;
 use tokio::sync::Semaphore;
 
-use super::read::Catalogue;
+use super::read::{Catalogue, PublicVerb};
 use super::{Shutdown, shut};
 use crate::client::SteadClient;
 use crate::connect::Connection;
@@ -47,6 +47,7 @@ pub struct ApiError(pub String);
 pub(super) struct Counter {
     pub(super) client: SteadClient,
     pub(super) catalogue: Arc<Catalogue>,
+    served: Vec<PublicVerb>,
     places: Arc<Semaphore>,
 }
 
@@ -62,12 +63,14 @@ pub async fn run_api(
     mut shutdown: Shutdown,
 ) -> Result<(), ApiError> {
     let platform = Platform { connection: connection.clone(), ..platform.clone() };
-    let (service, endpoints) = offer(connection, &catalogue, version).await?;
+    let served = asked::endpoints(&catalogue);
+    let (service, endpoints) = offer(connection, &served, version).await?;
     let strays = connection.api.queue_subscribe(API_SUBJECTS, CATCH_ALL_GROUP.into()).await;
     let strays = strays.map_err(|error| ApiError(error.to_string()))?;
     let counter = Arc::new(Counter {
         client: SteadClient::new(&platform),
         catalogue,
+        served,
         places: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
     });
     tokio::select! {
@@ -80,7 +83,7 @@ pub async fn run_api(
 
 async fn offer(
     connection: &Connection,
-    catalogue: &Catalogue,
+    served: &[PublicVerb],
     version: &str,
 ) -> Result<(Service, Vec<Endpoint>), ApiError> {
     let service = connection
@@ -92,7 +95,7 @@ async fn offer(
         .await
         .map_err(|error| ApiError(error.to_string()))?;
     let mut endpoints = Vec::new();
-    for verb in asked::endpoints(catalogue) {
+    for verb in served {
         let metadata = HashMap::from([
             ("about".to_string(), verb.about.clone()),
             ("schema".to_string(), verb.schema.clone()),
@@ -135,7 +138,8 @@ async fn respond(request: &Request, reply: Reply) {
 /// Answers what no endpoint serves, so that nobody waits in vain.
 async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: Subscriber) {
     while let Some(message) = strays.next().await {
-        let Some(refusal) = asked::stray(&counter.catalogue, &message.subject) else { continue };
+        let refusal = asked::stray(&counter.catalogue, &counter.served, &message.subject);
+        let Some(refusal) = refusal else { continue };
         let Some(to) = message.reply else { continue };
         let reply = Reply::refused(&refusal);
         let sent = connection.api.publish_with_headers(to, reply.headers, reply.body).await;

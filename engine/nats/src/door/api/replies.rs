@@ -94,7 +94,7 @@ impl Counter {
         match self.client.list_all().await {
             Ok(mut runs) => {
                 runs.retain(|run| run.owner == *owner && run.kind == kind);
-                runs.sort_by(|one, other| one.started.cmp(&other.started));
+                runs.sort_by_key(|run| run.started);
                 Reply::good(&RunsReply { runs })
             }
             Err(error) => Reply::unavailable(&error),

@@ -1,0 +1,28 @@
+//! The options of `stead config` and `stead completions`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// What may be asked about configurations.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Read a configuration as an engine would and name every fault in it.
+    #[command(after_help = "Example:\n  stead config check /etc/stead/stead.toml")]
+    Check {
+        /// The configuration; the one of --config if nothing is said.
+        file: Option<PathBuf>,
+    },
+    /// Print a complete configuration with comments, to begin with.
+    #[command(after_help = "Example:\n  stead config example > stead.toml")]
+    Example,
+}
+
+/// For which shell.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    stead completions bash > ~/.local/share/bash-completion/completions/stead")]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
+}

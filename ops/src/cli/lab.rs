@@ -1,0 +1,78 @@
+//! The options of `stead lab`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Where the lab is controlled, if nothing else is said.
+pub const CONTROL_PORT: u16 = 7780;
+
+/// Runs a lab, or speaks to a running one.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stead lab --latency realistic --write-site lab.toml\n  \
+    stead lab break proxmox clone-fails --times 2", args_conflicts_with_subcommands = true)]
+pub struct Lab {
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// Where the lab is controlled: a port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7780")]
+    pub control: String,
+    /// How long the vendors take.
+    #[arg(long, value_enum, default_value_t = Latency::Realistic)]
+    pub latency: Latency,
+    /// Where to write the site configuration that leads a Stead to this lab.
+    #[arg(long, value_name = "FILE")]
+    pub write_site: Option<PathBuf>,
+}
+
+/// How long the vendors take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Latency {
+    /// No delay anywhere.
+    Zero,
+    /// As in a small data centre: a clone of 1.5 s, boots of a few seconds.
+    Realistic,
+}
+
+/// What may be asked of a running lab.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show what was made and is still there.
+    #[command(after_help = "Example:\n  stead lab inventory")]
+    Inventory(At),
+    /// List every fault there is, and which are in force.
+    #[command(after_help = "Example:\n  stead lab faults")]
+    Faults(At),
+    /// Put a fault in force.
+    #[command(after_help = "Example:\n  stead lab break vault sealed\n  \
+        stead lab break proxmox clone-fails --times 2")]
+    Break {
+        /// Whose fault.
+        vendor: String,
+        /// Which one; `stead lab faults` lists them.
+        fault: String,
+        /// It ends by itself after it has struck so many times.
+        #[arg(long, value_name = "NUMBER")]
+        times: Option<u32>,
+        #[command(flatten)]
+        at: At,
+    },
+    /// End one fault, all of a vendor, or all there are.
+    #[command(after_help = "Example:\n  stead lab mend vault sealed\n  stead lab mend")]
+    Mend {
+        /// Whose fault; every vendor's if nothing is said.
+        vendor: Option<String>,
+        /// Which one; all of the vendor's if nothing is said.
+        fault: Option<String>,
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+/// Where the lab is.
+#[derive(Debug, Args)]
+pub struct At {
+    /// The running lab's control address.
+    #[arg(long, env = "STEAD_LAB", value_name = "URL", default_value = "http://127.0.0.1:7780")]
+    pub lab: String,
+}

@@ -1,0 +1,133 @@
+//! The options of `stead workspace`.
+//!
+//! What an order says is handed on as it was typed: the engine decides what may be chosen, and
+//! says why not, in one place for every client.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+/// What may be asked of workspaces.
+#[derive(Debug, Args)]
+pub struct Workspace {
+    /// Whose workspaces; $USER if nothing is said.
+    #[arg(long, global = true, env = "STEAD_OWNER", value_name = "OWNER")]
+    pub owner: Option<String>,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// One verb.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a workspace: a home, a machine on it, an agent that answers.
+    #[command(after_help = "Example:\n  \
+        stead workspace create dev --cpu-cores 8 --memory-gb 16 --wait")]
+    Create {
+        #[command(flatten)]
+        command: Command,
+        /// What it is made from; the site's first template if nothing is said.
+        #[arg(long, value_name = "NAME")]
+        template: Option<String>,
+        #[command(flatten)]
+        size: Size,
+        /// The storage beneath the machine's own disk: iscsi or nvme.
+        #[arg(long, value_name = "WORD")]
+        storage_backend: Option<String>,
+    },
+    /// List the owner's workspaces.
+    #[command(after_help = "Example:\n  stead workspace list --owner john --all")]
+    List {
+        /// Those that are gone, too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one workspace: where it stands, what it waits for, what became of each command.
+    #[command(after_help = "Example:\n  stead workspace show dev")]
+    Show {
+        /// The workspace.
+        name: String,
+    },
+    /// Start the machine and wait for its agent.
+    #[command(after_help = "Example:\n  stead workspace start dev --wait")]
+    Start(Command),
+    /// Shut the machine down; everything is kept.
+    #[command(after_help = "Example:\n  stead workspace stop dev --wait")]
+    Stop(Command),
+    /// Stop and start again.
+    #[command(after_help = "Example:\n  stead workspace restart dev --wait")]
+    Restart(Command),
+    /// Change what is named, keep the rest. Cores and memory take effect at the next start.
+    #[command(after_help = "Example:\n  stead workspace resize dev --storage-quota-gb 100 --wait")]
+    Resize {
+        #[command(flatten)]
+        command: Command,
+        #[command(flatten)]
+        size: Size,
+    },
+    /// Take a workspace away. Its owner's home is kept for the site's grace period.
+    #[command(after_help = "Example:\n  stead workspace delete dev --wait")]
+    Delete(Command),
+}
+
+/// What every command to a workspace says.
+#[derive(Debug, Args)]
+pub struct Command {
+    /// The workspace.
+    pub name: String,
+    /// The command's id: sent twice, a command of the same id acts once.
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// Follow the command until it has an outcome.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// How large.
+#[derive(Debug, Args)]
+pub struct Size {
+    /// Virtual cores.
+    #[arg(long, value_name = "NUMBER")]
+    pub cpu_cores: Option<String>,
+    /// Memory, in GiB.
+    #[arg(long, value_name = "GIB")]
+    pub memory_gb: Option<String>,
+    /// How much the home may hold, in GiB.
+    #[arg(long, value_name = "GIB")]
+    pub storage_quota_gb: Option<String>,
+}
+
+/// The fields of an order, as they are sent.
+#[derive(Debug, Default)]
+pub struct Fields(pub Map<String, Value>);
+
+impl Fields {
+    /// The fields that every command has.
+    pub fn of(command: &Command) -> Self {
+        Self::default().text("name", Some(&command.name)).text("id", command.id.as_ref())
+    }
+
+    /// A text, as it was typed.
+    pub fn text(mut self, field: &str, text: Option<&String>) -> Self {
+        if let Some(text) = text {
+            self.0.insert(field.to_owned(), Value::String(text.clone()));
+        }
+        self
+    }
+
+    /// The fields of a size.
+    pub fn size(self, size: &Size) -> Self {
+        self.number("cpu_cores", size.cpu_cores.as_ref())
+            .number("memory_gb", size.memory_gb.as_ref())
+            .number("storage_quota_gb", size.storage_quota_gb.as_ref())
+    }
+
+    /// A number; what is none is sent as the text it is, for the engine to refuse.
+    fn number(mut self, field: &str, text: Option<&String>) -> Self {
+        if let Some(text) = text {
+            let number = text.parse::<serde_json::Number>().map(Value::Number);
+            let value = number.unwrap_or_else(|_| Value::String(text.clone()));
+            self.0.insert(field.to_owned(), value);
+        }
+        self
+    }
+}

@@ -1,0 +1,161 @@
+//! An operation as a waterfall: a bar for each step, and beneath the steps that other entities
+//! carried out, the bars of theirs.
+
+use std::collections::BTreeMap;
+
+use stead_schemas::event::{Outcome, Seq};
+use stead_schemas::time::Timestamp;
+
+use super::operations::{End, Operation, StepSpan};
+use super::words::{counted, cut, span};
+
+/// The narrowest bars, in characters.
+const BARS_MIN: usize = 10;
+/// The widest: beyond, the eye loses the line.
+const BARS_MAX: usize = 80;
+
+/// The operations that other entities carried out for steps of this one.
+pub type Beneath = BTreeMap<Seq, Operation>;
+
+struct Row {
+    name: String,
+    took: String,
+    note: String,
+    from: Timestamp,
+    until: Timestamp,
+    fill: char,
+    end: Option<char>,
+}
+
+/// Draws an operation in lines of at most `width` characters. What is still open reaches to
+/// `now`.
+pub fn timeline(operation: &Operation, beneath: &Beneath, now: Timestamp, width: usize) -> String {
+    let rows = rows(operation, beneath, now);
+    let until = if operation.until.is_none() { now } else { operation.last() };
+    let scale = Scale::of(&rows, operation.from, until, width);
+    let mut lines = vec![cut(&head(operation, now), width)];
+    if !rows.is_empty() {
+        lines.push(scale.axis());
+    }
+    lines.extend(rows.iter().map(|row| scale.draw(row)));
+    lines.extend(legend(&rows));
+    lines.join("\n")
+}
+
+fn head(operation: &Operation, now: Timestamp) -> String {
+    let verb = &operation.verb;
+    let took = |until: Timestamp| span(until.since(operation.from));
+    match (&operation.outcome, operation.until) {
+        (Some(Outcome::Done(_)), Some(until)) => format!("{verb}: done in {}", took(until)),
+        (Some(Outcome::Failed(failure)), Some(until)) => {
+            format!("{verb}: failed after {}: {failure}", took(until))
+        }
+        _ if operation.id.is_empty() => verb.clone(),
+        _ => format!("{verb}: going on for {}", took(now)),
+    }
+}
+
+fn rows(operation: &Operation, beneath: &Beneath, now: Timestamp) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for step in &operation.steps {
+        rows.push(row(step, 0, now));
+        let below = beneath.get(&step.seq);
+        rows.extend(below.into_iter().flat_map(|b| &b.steps).map(|step| row(step, 1, now)));
+    }
+    rows
+}
+
+fn row(step: &StepSpan, depth: usize, now: Timestamp) -> Row {
+    let (end, mut notes) = match &step.end {
+        End::Open => (Some('>'), vec!["open".to_owned()]),
+        End::Done => (None, Vec::new()),
+        End::Failed(_) => (Some('x'), vec!["failed".to_owned()]),
+        End::Cancelled => (Some('x'), vec!["stopped".to_owned()]),
+    };
+    if step.attempts > 1 {
+        notes.push(counted(u64::from(step.attempts), "attempt"));
+    }
+    let until = step.until.unwrap_or(now).max(step.from);
+    Row {
+        name: format!("{}{}", "  ".repeat(depth), step.name),
+        took: span(until.since(step.from)),
+        note: notes.join(", "),
+        from: step.from,
+        until,
+        fill: if step.is_undo { '▒' } else { '█' },
+        end,
+    }
+}
+
+fn legend(rows: &[Row]) -> Option<String> {
+    let mut parts = Vec::new();
+    if rows.iter().any(|row| row.fill == '▒') {
+        parts.push("▒ takes back");
+    }
+    if rows.iter().any(|row| row.end == Some('x')) {
+        parts.push("x failed or stopped");
+    }
+    if rows.iter().any(|row| row.end == Some('>')) {
+        parts.push("> goes on");
+    }
+    (!parts.is_empty()).then(|| parts.join("   "))
+}
+
+/// Where everything is drawn.
+struct Scale {
+    from: Timestamp,
+    total_ms: u64,
+    names: usize,
+    bars: usize,
+    spans: usize,
+}
+
+impl Scale {
+    fn of(rows: &[Row], from: Timestamp, until: Timestamp, width: usize) -> Self {
+        let widest = |text: fn(&Row) -> &str| {
+            rows.iter().map(|row| text(row).chars().count()).max().unwrap_or(0)
+        };
+        let (spans, notes) = (widest(|row| &row.took), widest(|row| &row.note));
+        let last = rows.iter().map(|row| row.until).max();
+        let until = last.unwrap_or(until).max(until);
+        // Two spaces stand between columns.
+        let taken = 2 + 2 + spans + if notes == 0 { 0 } else { 2 + notes };
+        let room = width.saturating_sub(taken);
+        let names = widest(|row| &row.name).min(room.saturating_sub(BARS_MIN));
+        let bars = (room - names.min(room)).clamp(BARS_MIN, BARS_MAX);
+        let total_ms = u64::try_from(until.since(from).as_millis()).unwrap_or(u64::MAX);
+        Self { from, total_ms: total_ms.max(1), names, bars, spans }
+    }
+
+    fn axis(&self) -> String {
+        let total = span(std::time::Duration::from_millis(self.total_ms));
+        format!("{:names$}  0{total:>right$}", "", names = self.names, right = self.bars - 1)
+    }
+
+    fn draw(&self, row: &Row) -> String {
+        let (first, after) = (self.column(row.from), self.column(row.until));
+        let first = first.min(self.bars - 1);
+        let last = after.max(first + 1).min(self.bars) - 1;
+        let bar: String = (0..self.bars)
+            .map(|column| match row.end {
+                Some(end) if column == last => end,
+                _ if (first..=last).contains(&column) => row.fill,
+                _ => '·',
+            })
+            .collect();
+        let (name, took) = (cut(&row.name, self.names), &row.took);
+        let line = format!(
+            "{name:names$}  {bar}  {took:>spans$}  {}",
+            row.note,
+            names = self.names,
+            spans = self.spans
+        );
+        line.trim_end().to_owned()
+    }
+
+    fn column(&self, at: Timestamp) -> usize {
+        let offset = u64::try_from(at.since(self.from).as_millis()).unwrap_or(u64::MAX);
+        let bars = u64::try_from(self.bars).unwrap_or(0);
+        usize::try_from(offset.saturating_mul(bars) / self.total_ms).unwrap_or(self.bars)
+    }
+}

@@ -1,0 +1,134 @@
+//! Spans, callers, failures and long texts, in words.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat};
+use stead_schemas::dispatch::Caller;
+use stead_schemas::event::Outcome;
+use stead_schemas::failure::Failure;
+use stead_schemas::time::{Timestamp, spoken};
+
+/// A span as a person says it, up to days.
+pub fn span(span: Duration) -> String {
+    let minutes = span.as_secs() / 60;
+    match minutes {
+        0..60 => spoken(span),
+        60..1_440 => format!("{} h {} min", minutes / 60, minutes % 60),
+        _ => format!("{} d {} h", minutes / 1_440, minutes / 60 % 24),
+    }
+}
+
+/// A moment to the second: `2026-03-01 12:00:05`, in UTC.
+pub fn moment(at: Timestamp) -> String {
+    match DateTime::from_timestamp_millis(at.as_millis()) {
+        Some(moment) => {
+            moment.to_rfc3339_opts(SecondsFormat::Secs, true).replace('T', " ").replace('Z', "")
+        }
+        None => at.to_string(),
+    }
+}
+
+/// Who asked, to stand behind a comma.
+pub fn caller(by: &Caller) -> String {
+    match by {
+        Caller::Inbox { message } => format!("message {message} of the inbox"),
+        Caller::Api => "through the API".to_owned(),
+        Caller::Run(address) => format!("by step {} of {}", address.seq, address.run),
+        Caller::Command { id } => format!("implied by command {id}"),
+    }
+}
+
+/// Why it failed: the step only where `known` does not say it already.
+pub fn failure(failure: &Failure, known: Option<&str>) -> String {
+    let mut failure = failure.clone();
+    if failure.step.as_deref() == known {
+        failure.step = None;
+    }
+    failure.to_string()
+}
+
+/// How a command ended, to stand behind its verb.
+pub fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done(_) => "done".to_owned(),
+        Outcome::Failed(failed) => format!("failed: {failed}"),
+    }
+}
+
+/// `1 attempt`, `3 attempts`.
+pub fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// Breaks a text into lines of at most `width` characters; the lines after the first begin with
+/// `indent` spaces. Words that are longer than a line are broken, too.
+pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
+    let width = width.max(indent + 20);
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            lines.push(" ".repeat(indent));
+            used = indent;
+        } else if used > 0 {
+            push(&mut lines, " ");
+            used += 1;
+        }
+        for letter in word.chars() {
+            if used >= width {
+                lines.push(" ".repeat(indent));
+                used = indent;
+            }
+            push(&mut lines, letter.encode_utf8(&mut [0; 4]));
+            used += 1;
+        }
+    }
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+fn push(lines: &mut [String], text: &str) {
+    if let Some(line) = lines.last_mut() {
+        line.push_str(text);
+    }
+}
+
+/// A text in at most `width` characters; what is cut off shows as `…`.
+pub fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{cut, span, wrapped};
+
+    #[test]
+    fn spans_are_said_as_a_person_says_them() {
+        let said = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!(said(59), "59.0 s");
+        assert_eq!(said(250), "4 min 10 s");
+        assert_eq!(said(7_260), "2 h 1 min");
+        assert_eq!(said(200_000), "2 d 7 h");
+    }
+
+    #[test]
+    fn long_texts_hang_beneath_their_first_line() {
+        assert_eq!(wrapped("one two three four five six", 22, 2), "one two three four\n  five six");
+        assert_eq!(wrapped("abcdefghijklmnopqrstuvwxyz", 22, 2), "abcdefghijklmnopqrstuv\n  wxyz");
+        assert_eq!(wrapped("short", 22, 2), "short");
+    }
+
+    #[test]
+    fn what_is_cut_off_shows() {
+        assert_eq!(cut("workspace", 9), "workspace");
+        assert_eq!(cut("workspaces", 9), "workspac…");
+    }
+}
