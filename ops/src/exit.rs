@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use stead_nats::client::ClientError;
 use stead_nats::{ConnectError, PlatformError};
+use stead_runtime::ports::LogError;
 use stead_schemas::failure::Failure;
 use stead_schemas::refusal::Refusal;
 
@@ -19,6 +20,9 @@ Exit codes:
   4    nobody answers: NATS, an engine, or the lab is not there
   5    the configuration has faults
   130  interrupted";
+
+/// What to do if none answers.
+const START_AN_ENGINE: &str = "start one with `stead engine` or `stead up`";
 
 /// Why a verb ends other than well.
 #[derive(Debug, thiserror::Error)]
@@ -66,19 +70,48 @@ impl From<Failure> for Ended {
 
 impl From<ConnectError> for Ended {
     fn from(error: ConnectError) -> Self {
-        Self::Unavailable(with_causes(&error))
+        Self::Unavailable(match &error {
+            ConnectError::Silent { url, source } => format!(
+                "cannot reach NATS at {url}: is it running? `ops/demo` starts one; set --config \
+                 or STEAD_NATS_URL ({source})"
+            ),
+            ConnectError::Login { .. } => {
+                format!("{error}; set [nats] in --config, or STEAD_NATS_USER and STEAD_NATS_PASSWORD")
+            }
+            _ => with_causes(&error),
+        })
     }
 }
 
 impl From<PlatformError> for Ended {
     fn from(error: PlatformError) -> Self {
-        Self::Unavailable(with_causes(&error))
+        Self::Unavailable(match &error {
+            PlatformError::NotSetUp => {
+                format!("no engine has set this platform up yet; {START_AN_ENGINE}")
+            }
+            PlatformError::Silent { .. } => {
+                format!("{error}; is the server started with JetStream (`nats-server -js`)?")
+            }
+            _ => with_causes(&error),
+        })
     }
 }
 
 impl From<ClientError> for Ended {
     fn from(error: ClientError) -> Self {
-        Self::Unavailable(with_causes(&error))
+        Self::Unavailable(match &error {
+            ClientError::NoEngine { .. } => format!("no engine answers; {START_AN_ENGINE}"),
+            ClientError::NoOwner { partition, .. } => {
+                format!("no engine answers for partition {partition}; {START_AN_ENGINE}")
+            }
+            _ => with_causes(&error),
+        })
+    }
+}
+
+impl From<LogError> for Ended {
+    fn from(error: LogError) -> Self {
+        Self::Unavailable(format!("cannot read the log: {}", with_causes(&error)))
     }
 }
 

@@ -48,6 +48,23 @@ pub fn is_watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
+/// How many characters fit on a line of the result; `unwatched` where nobody watches it.
+pub fn width_or(unwatched: usize) -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.map_or(unwatched, |(width, _)| usize::from(width.0))
+}
+
+/// How many characters fit on a line of the result.
+pub fn width() -> usize {
+    width_or(120)
+}
+
+/// How many characters fit on a line of what is said meanwhile.
+pub fn note_width() -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stderr());
+    size.map_or(usize::MAX, |(width, _)| usize::from(width.0))
+}
+
 /// Sets logging up, on standard error: lines for people, or JSON for machines.
 pub fn start_logging(global: &Global) {
     let filter = EnvFilter::try_from_env("STEAD_LOG")

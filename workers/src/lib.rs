@@ -161,3 +161,58 @@ impl Workers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{SYSTEMS, StartError, WorkersConfig};
+    use crate::testing::Stage;
+
+    fn written() -> Value {
+        json!({
+            "vault": { "address": "https://vault.lan:8200", "role_id": "r", "secret_id": "s" },
+            "proxmox": { "address": "https://pve.lan:8006" },
+            "truenas": { "address": "wss://nas.lan/api/current" },
+            "coder": { "address": "https://coder.lan" },
+        })
+    }
+
+    fn check(place: &str, value: &str, refused: &str) {
+        let mut config = written();
+        *config.pointer_mut(place).unwrap() = json!(value);
+        let refusal = serde_json::from_value::<WorkersConfig>(config).unwrap_err().to_string();
+        assert!(refusal.contains(refused), "{refusal}");
+    }
+
+    #[test]
+    fn a_configuration_is_checked_when_it_is_read() {
+        let config: WorkersConfig = serde_json::from_value(written()).unwrap();
+        assert_eq!(config.vault.mount, "secret");
+        assert_eq!(config.guest.secret, "vault:secret/data/stead/seed");
+        check("/truenas/address", "ws://nas.lan/api/current", "revokes keys");
+        check("/proxmox/address", "pve.lan", "is no address");
+        let mut extra = written();
+        extra["proxmox"]["secret"] = json!("x");
+        assert!(serde_json::from_value::<WorkersConfig>(extra).is_err());
+    }
+
+    #[tokio::test]
+    async fn workers_are_taken_by_name() {
+        let stage = Stage::open().await;
+        let all: Vec<_> = stage.workers.all().iter().map(|worker| worker.system()).collect();
+        assert_eq!(all, ["coder", "probe", "proxmox", "truenas", "vault"]);
+        assert!(SYSTEMS.is_sorted());
+        assert_eq!(stage.workers.only(["vault", "truenas"]).unwrap().len(), 2);
+        assert!(stage.workers.only(["guest"]).unwrap().is_empty());
+        let unknown = stage.workers.only(["forgejo"]);
+        assert!(matches!(unknown, Err(StartError::UnknownSystem { name }) if name == "forgejo"));
+    }
+
+    #[tokio::test]
+    async fn the_probe_does_nothing() {
+        let stage = Stage::open().await;
+        stage.ask(stead_schemas::step::probe::Noop { number: 1 }).await.unwrap();
+        assert!(stage.lab.requests().is_empty());
+    }
+}

@@ -1,12 +1,13 @@
 //! A lab and the workers that are to work in it, for the tests of every system. Whatever a step
 //! answers, and whatever is logged meanwhile, is searched for the lab's secrets.
 
+pub(crate) mod contract;
 mod journal;
 
 use std::fmt::Debug;
 
 use serde_json::Value;
-use stead_lab::{CallFault, Lab, LabOptions};
+use stead_lab::{CallFault, Lab, LabOptions, RecordedRequest};
 use stead_runtime::worker::{AnyWorker, StepContext};
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
@@ -123,6 +124,19 @@ impl Stage {
     /// Reads a secret of the lab's.
     pub(crate) async fn secret(&self, reference: &str, field: &str) -> String {
         self.workers.secrets().read(reference).await.unwrap().field(field).unwrap().to_owned()
+    }
+
+    /// Checks every call to a vendor so far against that vendor's API description.
+    pub(crate) fn check_contract(
+        &self,
+        vendor: &str,
+        path: &str,
+        check: fn(&Value, &RecordedRequest),
+    ) {
+        let Some(spec) = contract::specification(path) else { return };
+        let calls = self.lab.requests().into_iter().filter(|call| call.vendor == vendor);
+        let checked = calls.map(|call| check(&spec, &call)).count();
+        assert!(checked > 0, "nobody called {vendor}");
     }
 
     fn worker(&self, step: &str) -> std::sync::Arc<dyn AnyWorker> {

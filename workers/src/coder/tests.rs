@@ -6,7 +6,7 @@ use stead_schemas::failure::Class;
 use stead_schemas::step::coder::{AwaitAgent, DeleteWorkspace, StartWorkspace, StopWorkspace};
 
 use super::build::MARKER;
-use crate::testing::{Stage, marker};
+use crate::testing::{Stage, contract, marker};
 
 const LOGIN: &str = "vault:secret/data/coder/api#1";
 
@@ -64,6 +64,7 @@ async fn a_workspace_starts_stops_and_goes_and_each_may_be_asked_twice() {
         ["workspace-created", "coder-build-start", "coder-build-stop", "coder-build-delete"];
     assert_eq!(counts.map(|kind| stage.count(kind)), [1, 2, 1, 1]);
     assert!(stage.lab.inventory().is_empty());
+    stage.check_contract("coder", "coder/swagger.json", contract::check_coder);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use stead_schemas::step::truenas::{EnsureDataset, EnsureShare, SetPermissions};
 
 use super::SeedServer;
 use super::user_data::{Seed, user_data};
+use crate::testing::contract::specification;
 use crate::testing::{Stage, config, marker, run};
 use crate::{Workers, guest};
 use office::Office;
@@ -243,22 +244,11 @@ fn example() -> String {
     })
 }
 
-/// The schema that cloud-init itself checks user data with, where it is at hand.
-fn cloud_init_schema() -> Option<Value> {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/specs");
-    let specs = std::env::var("STEAD_SPECS").unwrap_or_else(|_| beside.to_owned());
-    let text = std::fs::read(format!("{specs}/cloud-init/schema-cloud-config-v1.json")).ok()?;
-    serde_json::from_slice(&text).ok()
-}
-
 #[test]
 fn user_data_is_what_cloud_init_understands() {
     let text = example();
     let data: Value = serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap();
-    let Some(schema) = cloud_init_schema() else {
-        tracing::warn!("skipped: cloud-init's schema is not at hand (STEAD_SPECS)");
-        return;
-    };
+    let Some(schema) = specification("cloud-init/schema-cloud-config-v1.json") else { return };
     let validator = jsonschema::validator_for(&schema).unwrap();
     let faults: Vec<_> = validator.iter_errors(&data).map(|fault| fault.to_string()).collect();
     assert!(faults.is_empty(), "{faults:#?}");

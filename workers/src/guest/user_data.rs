@@ -148,7 +148,7 @@ fn runcmd() -> Value {
 }
 
 /// The report is sent by a unit of its own: what a start check leaves running is killed with it,
-/// and an engine that is away must not keep the agent from starting.
+/// and an engine that is away must not keep the agent from starting. It is repeated for half an hour.
 fn verify(seed: &Seed<'_>) -> String {
     let report_url = format!("{}report", seed.seed_url);
     let (url, source) = (quoted(&report_url), quoted(seed.home_source));
@@ -164,7 +164,7 @@ boot_id=$(cat /proc/sys/kernel/random/boot_id)
 report() {{
     body="{{\"stage\":\"$1\",\"boot_id\":\"$boot_id\",\"detail\":\"$2\"}}"
     systemd-run --quiet --collect --no-block curl --silent --show-error --fail \
-        --retry 100 --retry-delay 1 --retry-all-errors --max-time 10 \
+        --retry 900 --retry-delay 2 --retry-all-errors --max-time 10 \
         --header 'Content-Type: application/json' --data "$body" "$report_url"
 }}
 

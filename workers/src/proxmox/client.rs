@@ -156,18 +156,36 @@ pub(super) fn number(value: &Value) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::refusal_text;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::{Effect, read, refusal_text};
 
     #[test]
     fn a_refusal_says_why() {
-        assert_eq!(
-            refusal_text("VM 104 already running", b"{\"data\":null}"),
-            "VM 104 already running"
-        );
+        let reason = "VM 104 already running";
+        assert_eq!(refusal_text(reason, b"{\"data\":null}"), reason);
         assert_eq!(refusal_text("", b"{\"message\":\"no quorum\\n\"}"), "no quorum");
         let faulty = br#"{"errors":{"vmid":"VM 104 already exists"},"data":null}"#;
         let text = refusal_text("Parameter verification failed.", faulty);
         assert_eq!(text, "Parameter verification failed. vmid: VM 104 already exists");
         assert_eq!(refusal_text("reason", b"<html>"), "reason");
+    }
+
+    #[tokio::test]
+    async fn a_text_that_is_only_in_the_reason_phrase_is_read() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let heard = socket.read(&mut [0; 1024]).await.unwrap();
+            assert!(heard > 0);
+            let answer = b"HTTP/1.1 500 VM is locked (backup)\r\nContent-Length: 0\r\n\r\n";
+            socket.write_all(answer).await.unwrap();
+        });
+        let http = crate::http::client("proxmox", &url.parse().unwrap()).unwrap();
+        let trouble = read(http.get(&url).send().await.unwrap(), Effect::None).await.unwrap_err();
+        assert_eq!(trouble.failure().vendor.as_deref(), Some("VM is locked (backup)"));
+        server.await.unwrap();
     }
 }

@@ -10,7 +10,7 @@ use stead_schemas::step::proxmox::{
 
 use super::client::Pve;
 use super::task;
-use crate::testing::{Stage, config, marker, run};
+use crate::testing::{Stage, config, contract, marker, run};
 
 const LOGIN: &str = "vault:secret/data/proxmox/api#1";
 const VMID: u32 = 10_000;
@@ -97,6 +97,10 @@ async fn a_machine_lives_its_life_and_each_step_may_be_asked_twice() {
         assert_eq!(stage.count(kind), 1, "{kind}");
     }
     assert!(stage.lab.inventory().is_empty());
+    stage.ask(check_vmid(VMID)).await.unwrap();
+    stage.lab.break_("proxmox", "task-failed").unwrap();
+    stage.refused(clone(), Class::Permanent).await;
+    stage.check_contract("proxmox", "proxmox/apidata.json", contract::check_proxmox);
 }
 
 #[tokio::test]

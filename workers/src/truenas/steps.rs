@@ -27,10 +27,11 @@ pub(super) async fn ensure_dataset(
     ask: EnsureDataset,
 ) -> Result<Dataset, Failure> {
     let nas = client.log_in(&ask.login);
-    if let Some(found) = dataset::find_ours(&nas, &ask.dataset, &ask.marker).await? {
+    let found = dataset::find_ours(&nas, &ask.dataset, &ask.marker).await?;
+    cx.still_wanted()?;
+    if let Some(found) = found {
         return settle(&nas, &ask, &found).await;
     }
-    cx.still_wanted()?;
     let made = create(&nas, &ask).await;
     let Some(found) = dataset::find_ours(&nas, &ask.dataset, &ask.marker).await? else {
         return Err(made.err().map_or_else(|| vanished(&ask.dataset), Failure::from));

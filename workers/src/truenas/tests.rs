@@ -9,7 +9,7 @@ use stead_schemas::step::truenas::{
 
 use super::client::Nas;
 use super::dataset::{self, GIB};
-use crate::testing::{Stage, config, marker};
+use crate::testing::{Stage, config, contract, marker};
 
 const LOGIN: &str = "vault:secret/data/truenas/api#1";
 const DATASET: &str = "tank/coder-home/john";
@@ -78,6 +78,22 @@ async fn a_home_is_made_and_found_again() {
     assert_eq!(stage.ask(share()).await.unwrap().id, id);
     for kind in ["dataset-created", "permissions-set", "share-created"] {
         assert_eq!(stage.count(kind), 1, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn every_call_is_as_truenas_describes_it() {
+    for version in ["v25.10.5", "v26.0.0-beta3"] {
+        let stage = Stage::open().await;
+        stage.ask(ensure()).await.unwrap();
+        stage.ask(permissions()).await.unwrap();
+        stage.ask(share()).await.unwrap();
+        stage.ask(quota(40)).await.unwrap();
+        stage.ask(snapshot()).await.unwrap();
+        stage.ask(unshare()).await.unwrap();
+        stage.survives(("truenas", "ebusy-on-delete"), Class::Wait, destroy()).await;
+        let path = format!("truenas/subset-{version}.json");
+        stage.check_contract("truenas", &path, contract::check_truenas);
     }
 }
 

@@ -1,0 +1,109 @@
+//! Reading in bulk, and what the log does not take.
+
+use futures_util::{StreamExt, TryStreamExt};
+use futures_util::stream;
+use stead_nats::NatsLog;
+use stead_runtime::conformance::log::{append_of, fresh_run, read_partition};
+use stead_runtime::ports::{AppendError, EventLog};
+use stead_schemas::ids::{Partition, RunId};
+
+use super::support::{PARTITIONS, World};
+
+/// Some run that lives in `partition`.
+fn run_in(partition: Partition) -> RunId {
+    std::iter::repeat_with(fresh_run)
+        .find(|run| run.partition(PARTITIONS) == partition)
+        .expect("one of many")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_of_many_pages_is_read_whole() {
+    let world = World::new().await;
+    let log = NatsLog::new(&world.platform);
+    let long = run_in(Partition(1));
+    let mut last = 0;
+    for n in 0..1500 {
+        let append = append_of(&long, PARTITIONS, last, &n.to_string());
+        last = log.append(append).await.expect("it goes on");
+    }
+    stream::iter(0..2500)
+        .for_each_concurrent(128, |n| {
+            let log = &log;
+            async move {
+                let append = append_of(&run_in(Partition(1)), PARTITIONS, 0, &n.to_string());
+                log.append(append).await.expect("a new history");
+            }
+        })
+        .await;
+    let whole = read_partition(&log, Partition(1)).await;
+    let seqs: Vec<u64> = whole.iter().map(|recorded| recorded.seq).collect();
+    assert_eq!(seqs, (1..=4000).collect::<Vec<u64>>());
+    let history = log.read_run(&long).await.expect("the log can be read");
+    assert_eq!(history, whole[..1500]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_messages_come_in_several_pages() {
+    let world = World::new().await;
+    let log = NatsLog::new(&world.platform);
+    let run = run_in(Partition(2));
+    let mut last = 0;
+    for letter in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {
+        let append = append_of(&run, PARTITIONS, last, &letter.repeat(900 * 1024));
+        last = log.append(append).await.expect("it goes on");
+    }
+    let history = log.read_run(&run).await.expect("the log can be read");
+    let firsts: String = history.iter().map(|recorded| char::from(recorded.bytes[0])).collect();
+    assert_eq!(firsts, "abcdefghijkl");
+    assert_eq!(read_partition(&log, Partition(2)).await, history);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_ends_where_the_log_ended_when_it_began() {
+    let world = World::new().await;
+    let log = NatsLog::new(&world.platform);
+    assert_eq!(read_partition(&log, Partition(0)).await, []);
+    log.claim(Partition(0), "engine-a").await.expect("a claim");
+    assert_eq!(read_partition(&log, Partition(0)).await, []);
+    let (first, second) = (run_in(Partition(0)), run_in(Partition(0)));
+    log.append(append_of(&first, PARTITIONS, 0, "a")).await.expect("a new history");
+    let begun = log.read_partition(Partition(0)).await.expect("the log can be read");
+    log.append(append_of(&second, PARTITIONS, 0, "b")).await.expect("a new history");
+    let read: Vec<_> = begun.try_collect().await.expect("the log can be read");
+    assert_eq!(read.iter().map(|recorded| &recorded.run).collect::<Vec<_>>(), [&first]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_leaves_no_consumer_behind() {
+    let world = World::new().await;
+    let log = NatsLog::new(&world.platform);
+    let run = run_in(Partition(3));
+    log.append(append_of(&run, PARTITIONS, 0, "a")).await.expect("a new history");
+    for _ in 0..20 {
+        read_partition(&log, Partition(3)).await;
+        log.read_run(&run).await.expect("the log can be read");
+    }
+    let stream = world.js().get_stream("STEAD_LOG_0_3").await.expect("the log");
+    assert_eq!(stream.cached_info().state.consumer_count, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_is_refused_for_good() {
+    let world = World::new().await;
+    let log = NatsLog::new(&world.platform);
+    let run = fresh_run();
+    let refused = log.append(append_of(&run, PARTITIONS, 0, &"x".repeat(2 << 20))).await;
+    assert!(matches!(refused, Err(AppendError::Lasting(_))), "{refused:?}");
+    assert!(log.append(append_of(&run, PARTITIONS, 0, "small")).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_s_message_is_no_history() {
+    let world = World::new().await;
+    let log = NatsLog::new(&world.platform);
+    let sent = world.js().publish("stead.log.0.0.stranger", "hello".into()).await;
+    sent.expect("sent").await.expect("kept");
+    let run = run_in(Partition(0));
+    log.append(append_of(&run, PARTITIONS, 0, "a")).await.expect("a new history");
+    assert_eq!(read_partition(&log, Partition(0)).await.len(), 1);
+}

@@ -1,0 +1,242 @@
+//! An owner on ports in memory, on simulated time.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Map, json};
+use stead_runtime::env::{Env, Tuning};
+use stead_runtime::inbound::Inbound;
+use stead_runtime::lease::LeaseClock;
+use stead_runtime::memory::{MemoryLeases, MemoryLog};
+use stead_runtime::owner::{Owner, Stopped};
+use stead_runtime::ports::{
+    Bus, Clock, EventLog, InboxError, Inboxes, Index, Outgoing, Ports, ReplyTo,
+};
+use stead_schemas::dispatch::{
+    Caller, CancelRun, EntityCommand, RunQuery, StepAddress, StepReply, StepRequest,
+};
+use stead_schemas::event::Event;
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::ids::{EntityKey, Partition, RunId};
+use stead_schemas::owner;
+use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::site::Site;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::Transition;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::pages::PAGES;
+
+pub const PARTITION: Partition = Partition(0);
+
+/// Everything that was sent, oldest first.
+#[derive(Default)]
+pub struct Sent(Mutex<VecDeque<Outgoing>>);
+
+impl Bus for Sent {
+    fn send(&self, message: Outgoing) {
+        self.0.lock().unwrap().push_back(message);
+    }
+}
+
+/// An index that nobody looks into.
+struct NoIndex;
+
+impl Index for NoIndex {
+    fn put(&self, _: Partition, _: Vec<RunSummary>) -> bool {
+        true
+    }
+    fn list(&self, _: Partition) -> Option<Vec<RunSummary>> {
+        Some(Vec::new())
+    }
+    fn clear(&self, _: Partition) {}
+}
+
+struct NoInboxes;
+
+#[async_trait::async_trait]
+impl Inboxes for NoInboxes {
+    async fn open(&self, _: Partition) -> Result<mpsc::UnboundedReceiver<Inbound>, InboxError> {
+        Err(InboxError("not here".into()))
+    }
+}
+
+/// The wall clock goes with tokio's simulated one.
+struct SimulatedClock(Instant);
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000).after(self.0.elapsed())
+    }
+}
+
+pub struct Desk {
+    pub log: Arc<MemoryLog>,
+    pub sent: Arc<Sent>,
+    pub lease: Rc<LeaseClock>,
+    pub owner: JoinHandle<Stopped>,
+    inbox: mpsc::UnboundedSender<Inbound>,
+    _stop: watch::Sender<bool>,
+}
+
+impl Desk {
+    /// An owner of an empty log.
+    pub async fn new() -> Self {
+        Self::on(Arc::new(MemoryLog::new(1))).await
+    }
+
+    /// An owner of this log.
+    pub async fn on(log: Arc<MemoryLog>) -> Self {
+        let sent = Arc::new(Sent::default());
+        let ports = Ports {
+            log: log.clone(),
+            bus: sent.clone(),
+            inboxes: Arc::new(NoInboxes),
+            leases: Arc::new(MemoryLeases::new()),
+            index: Arc::new(NoIndex),
+            clock: Arc::new(SimulatedClock(Instant::now())),
+        };
+        let env = Rc::new(Env {
+            engine: "engine".into(),
+            build: "test".into(),
+            partitions: 1,
+            definitions: PAGES,
+            site: Site::default(),
+            ports,
+            tuning: Tuning::default(),
+        });
+        let (inbox, messages) = mpsc::unbounded_channel();
+        let (stop, stopped) = watch::channel(false);
+        let lease = Rc::new(LeaseClock::new(Instant::now() + Duration::from_secs(1_000_000)));
+        let epoch = log.claim(PARTITION, "engine").await.unwrap();
+        let owner = Owner::run(env, PARTITION, epoch, lease.clone(), messages, stopped);
+        let owner = tokio::task::spawn_local(owner);
+        Self { log, sent, lease, owner, inbox, _stop: stop }
+    }
+
+    /// Lets everything happen that can happen now.
+    pub async fn settle(&self) {
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets time pass.
+    pub async fn pass(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+        self.settle().await;
+    }
+
+    pub async fn say(&self, message: Inbound) {
+        self.inbox.send(message).unwrap();
+        self.settle().await;
+    }
+
+    pub async fn start(&self, kind: &str) -> RunId {
+        self.command(kind, "id-1").await;
+        self.run(kind)
+    }
+
+    pub fn run(&self, kind: &str) -> RunId {
+        EntityKey::of(kind, &owner::Owner::new("john").unwrap(), "x").run(1)
+    }
+
+    pub async fn command(&self, kind: &str, id: &str) {
+        let command = EntityCommand {
+            kind: kind.into(),
+            owner: owner::Owner::new("john").unwrap(),
+            name: "x".into(),
+            verb: "start".into(),
+            fields: Map::new(),
+            id: id.into(),
+            by: Caller::Api,
+        };
+        self.say(Inbound::Command(command, ReplyTo("caller".into()))).await;
+    }
+
+    pub async fn answer(&self, request: &StepRequest, reply: StepReply) {
+        let address = request.address.clone();
+        self.say(Inbound::Answer { address, attempt: request.attempt, reply }).await;
+    }
+
+    pub async fn done(&self, request: &StepRequest) {
+        self.answer(request, StepReply::Done(json!({}))).await;
+    }
+
+    pub async fn failed(&self, request: &StepRequest, class: Class) {
+        let failure = Failure::new(class, "made to fail");
+        self.answer(request, StepReply::Failed(failure)).await;
+    }
+
+    pub async fn cancel(&self, run: &RunId) {
+        let cancel = CancelRun { run: run.clone(), by: Caller::Api, why: "test".into() };
+        self.say(Inbound::Cancel(cancel, ReplyTo("canceller".into()))).await;
+    }
+
+    /// What the run shows of itself.
+    pub async fn view(&self, run: &RunId) -> RunView {
+        self.say(Inbound::Query(RunQuery { run: run.clone() }, ReplyTo("asker".into()))).await;
+        let replies = self.replies("asker");
+        let view: Option<RunView> = serde_json::from_slice(replies.last().unwrap()).unwrap();
+        view.unwrap()
+    }
+
+    /// The requests to workers that were sent since the last look.
+    pub fn steps(&self) -> Vec<StepRequest> {
+        self.take(|message| match message {
+            Outgoing::Step(request) => Some(request.clone()),
+            _ => None,
+        })
+    }
+
+    /// The one request that was sent since the last look.
+    pub fn step(&self, name: &str) -> StepRequest {
+        let mut steps = self.steps();
+        assert_eq!(steps.len(), 1, "{steps:?}");
+        let step = steps.remove(0);
+        assert_eq!(step.step, name);
+        step
+    }
+
+    pub fn cancels(&self) -> Vec<StepAddress> {
+        self.take(|message| match message {
+            Outgoing::CancelStep(address) => Some(address.clone()),
+            _ => None,
+        })
+    }
+
+    pub fn replies(&self, who: &str) -> Vec<Vec<u8>> {
+        self.take(|message| match message {
+            Outgoing::Reply { to, bytes } if to.0 == who => Some(bytes.clone()),
+            _ => None,
+        })
+    }
+
+    /// The events in the log, by name.
+    pub async fn events(&self, run: &RunId) -> Vec<&'static str> {
+        let recorded = self.log.read_run(run).await.unwrap();
+        let transitions = recorded.iter().map(|one| Transition::decode(&one.bytes).unwrap());
+        transitions.flat_map(|one| one.events).map(|event: Event| event.name()).collect()
+    }
+
+    fn take<T>(&self, pick: impl Fn(&Outgoing) -> Option<T>) -> Vec<T> {
+        let mut sent = self.sent.0.lock().unwrap();
+        let picked = sent.iter().filter_map(&pick).collect();
+        sent.retain(|message| pick(message).is_none());
+        picked
+    }
+}
+
+/// Runs a story on simulated time.
+pub fn on_simulated_time(story: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, story);
+}

@@ -1,0 +1,139 @@
+//! Two who think that they own a partition; and one who comes after.
+
+use std::time::Duration;
+
+use stead_runtime::owner::Stopped;
+use stead_runtime::ports::{Append, EventLog};
+use stead_schemas::event::{Event, StepCompleted};
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::{Transition, VERSION};
+
+use crate::desk::{Desk, PARTITION, on_simulated_time};
+
+#[test]
+fn an_owner_that_loses_an_append_stops_and_says_nothing_more() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let step = desk.step("test.first");
+        // Somebody else writes to the history.
+        let stranger = Append {
+            partition: PARTITION,
+            run: run.clone(),
+            expected: desk.log.read_run(&run).await.unwrap()[0].seq,
+            commit: "stranger".into(),
+            bytes: b"{}".to_vec(),
+        };
+        desk.log.append(stranger).await.unwrap();
+        desk.done(&step).await;
+        assert!(desk.steps().is_empty(), "the append was refused, so nothing follows from it");
+        assert_eq!(desk.owner.await.unwrap(), Stopped::Fenced);
+    });
+}
+
+#[test]
+fn an_owner_whose_lease_is_over_says_nothing_more() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.start("pair").await;
+        let step = desk.step("test.first");
+        // As after a freeze: the answer and the end of the lease are there at the same time.
+        desk.lease.end();
+        desk.done(&step).await;
+        assert!(desk.steps().is_empty());
+        assert_eq!(desk.log.len(PARTITION), 2, "the claim and the first transition");
+        assert_eq!(desk.owner.await.unwrap(), Stopped::LeaseOver);
+    });
+}
+
+#[test]
+fn whoever_comes_after_goes_on_where_the_log_ends() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        desk.step("test.second");
+        desk.owner.abort();
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        let second = after.step("test.second");
+        after.done(&second).await;
+        assert_eq!(after.view(&run).await.summary.state.word(), "completed");
+        // The command is still known.
+        after.command("pair", "id-1").await;
+        let reply = String::from_utf8(after.replies("caller").remove(0)).unwrap();
+        assert!(reply.contains("\"repeated\":true"), "{reply}");
+    });
+}
+
+#[test]
+fn a_run_that_this_build_would_continue_otherwise_is_parked_and_others_go_on() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let nap = desk.start("nap").await;
+        desk.owner.abort();
+        // A transition of another build: this one does not complete the run here.
+        let recorded = desk.log.read_run(&run).await.unwrap();
+        let other = Transition {
+            v: VERSION,
+            run: run.clone(),
+            n: 2,
+            at: Timestamp::from_millis(1_800_000_000_000),
+            engine: "other".into(),
+            prev: stead_schemas::transition::link(&recorded[0].bytes),
+            events: vec![Event::StepCompleted(StepCompleted {
+                seq: 1,
+                answer: serde_json::json!({}),
+                attempts: 1,
+            })],
+        };
+        let append = Append {
+            partition: PARTITION,
+            run: run.clone(),
+            expected: recorded[0].seq,
+            commit: "other".into(),
+            bytes: other.encode(),
+        };
+        desk.log.append(append).await.unwrap();
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        assert!(after.steps().is_empty());
+        let waiting = after.view(&run).await.waiting.remove(0);
+        assert_eq!(waiting.reason, "human");
+        assert!(
+            waiting.words.contains("test.second"),
+            "both requests are shown: {}",
+            waiting.words
+        );
+        after.pass(Duration::from_secs(3601)).await;
+        assert_eq!(after.view(&nap).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn a_history_that_was_altered_is_not_continued() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.owner.abort();
+        let recorded = desk.log.read_run(&run).await.unwrap();
+        let mut forged = Transition::decode(&recorded[0].bytes).unwrap();
+        forged.n = 2;
+        forged.prev = "not the digest of the one before".into();
+        forged.events = vec![];
+        let append = Append {
+            partition: PARTITION,
+            run: run.clone(),
+            expected: recorded[0].seq,
+            commit: "forged".into(),
+            bytes: forged.encode(),
+        };
+        desk.log.append(append).await.unwrap();
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        assert!(after.steps().is_empty());
+        let words = after.view(&run).await.waiting.remove(0).words;
+        assert!(words.contains("does not follow the one before it"), "{words}");
+    });
+}

@@ -1,0 +1,145 @@
+//! The worker harness: what it refuses, what it answers, and when.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::json;
+use stead_runtime::harness::{Harness, HarnessTuning};
+use stead_runtime::harness_ports::{WorkerInbound, WorkerReplies};
+use stead_runtime::worker::{AnyWorker, StepContext, Worker};
+use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
+use stead_schemas::failure::Failure;
+use stead_schemas::ids::Partition;
+use stead_schemas::step::Done;
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::desk::on_simulated_time;
+use crate::pages::{First, Second};
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<(u32, StepReply)>>);
+
+impl WorkerReplies for Heard {
+    fn reply(&self, _: Partition, _: &StepAddress, attempt: u32, reply: &StepReply) {
+        self.0.lock().unwrap().push((attempt, reply.clone()));
+    }
+}
+
+/// A worker whose first step ends when it is told to, and whose second panics.
+struct Bench {
+    heard: Arc<Heard>,
+    go_on: Arc<Notify>,
+    begun: Arc<Mutex<u32>>,
+    to: mpsc::UnboundedSender<WorkerInbound>,
+    _stop: watch::Sender<bool>,
+}
+
+type Client = (Arc<Notify>, Arc<Mutex<u32>>);
+
+async fn first(client: Client, cx: StepContext, _: First) -> Result<Done, Failure> {
+    *client.1.lock().unwrap() += 1;
+    tokio::select! {
+        () = client.0.notified() => Ok(Done {}),
+        () = cx.cancelled() => Err(cx.still_wanted().unwrap_err()),
+    }
+}
+
+async fn second(_: Client, _: StepContext, _: Second) -> Result<Done, Failure> {
+    panic!("a bug of ours")
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (heard, go_on, begun) = (Arc::default(), Arc::new(Notify::new()), Arc::default());
+        let worker = Worker::new("test", (Arc::clone(&go_on), Arc::clone(&begun)));
+        let worker: Arc<dyn AnyWorker> = Arc::new(worker.on(first).on(second));
+        let (to, inbound) = mpsc::unbounded_channel();
+        let (stop, stopped) = watch::channel(false);
+        let replies: Arc<Heard> = Arc::clone(&heard);
+        let harness = Harness::new(vec![worker], replies, HarnessTuning::default());
+        tokio::task::spawn_local(harness.run(inbound, stopped));
+        Self { heard, go_on, begun, to, _stop: stop }
+    }
+
+    async fn ask(&self, step: &str, seq: u32, attempt: u32, epoch: u64) -> StepAddress {
+        let address = StepAddress { run: "pair-27ytv97dprxd6njw-1".parse().unwrap(), seq };
+        let request = StepRequest {
+            address: address.clone(),
+            attempt,
+            partition: Partition(0),
+            epoch,
+            step: step.into(),
+            request: json!({}),
+        };
+        self.to.send(WorkerInbound::Step(request)).unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        address
+    }
+
+    fn heard(&self) -> Vec<(u32, StepReply)> {
+        std::mem::take(&mut self.heard.0.lock().unwrap())
+    }
+}
+
+#[test]
+fn a_step_is_carried_out_once_at_a_time_and_the_latest_attempt_is_answered() {
+    on_simulated_time(async {
+        let bench = Bench::new();
+        bench.ask("test.first", 1, 1, 5).await;
+        bench.ask("test.first", 1, 2, 5).await;
+        bench.go_on.notify_one();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(*bench.begun.lock().unwrap(), 1);
+        assert_eq!(bench.heard().last(), Some(&(2, StepReply::Done(json!({})))));
+    });
+}
+
+#[test]
+fn a_request_of_a_former_owner_is_refused() {
+    on_simulated_time(async {
+        let bench = Bench::new();
+        let notice = WorkerInbound::Lease { partition: Partition(0), epoch: 7 };
+        bench.to.send(notice).unwrap();
+        bench.ask("test.first", 1, 1, 6).await;
+        assert_eq!(*bench.begun.lock().unwrap(), 0);
+        bench.ask("test.first", 1, 1, 7).await;
+        assert_eq!(*bench.begun.lock().unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_long_step_says_that_it_is_alive() {
+    on_simulated_time(async {
+        let bench = Bench::new();
+        bench.ask("test.first", 1, 1, 1).await;
+        assert!(bench.heard().is_empty(), "a quick step would say nothing but its answer");
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        let beats = bench.heard();
+        assert_eq!(beats.len(), 3, "{beats:?}");
+    });
+}
+
+#[test]
+fn a_cancel_reaches_the_step() {
+    on_simulated_time(async {
+        let bench = Bench::new();
+        let address = bench.ask("test.first", 1, 1, 1).await;
+        bench.to.send(WorkerInbound::Cancel(address)).unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let heard = bench.heard();
+        assert!(matches!(&heard[..], [(1, StepReply::Failed(_))]), "{heard:?}");
+    });
+}
+
+#[test]
+fn a_bug_in_a_step_leaves_its_outcome_unknown_and_the_worker_alive() {
+    on_simulated_time(async {
+        let bench = Bench::new();
+        bench.ask("test.second", 1, 1, 1).await;
+        let heard = bench.heard();
+        let [(1, StepReply::Failed(failure))] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!(failure.class, stead_schemas::failure::Class::Ambiguous);
+        bench.ask("test.unheard-of", 2, 1, 1).await;
+        assert!(matches!(&bench.heard()[..], [(1, StepReply::Failed(_))]));
+    });
+}

@@ -1,0 +1,9 @@
+//! The owner of a partition on simulated time: what it sends, when, and what it never sends.
+//!
+//! `desk.rs` sets an owner up on ports in memory; `pages.rs` are the workflows it runs here.
+
+mod desk;
+mod fencing;
+mod harness;
+mod pages;
+mod steps;

@@ -1,0 +1,65 @@
+//! Workflows for these tests, as small as they can be.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use stead_core::context::Context;
+use stead_core::definition::{Admission, Admitted, Definition, Ending};
+use stead_core::run::execution;
+use stead_schemas::failure::Failure;
+use stead_schemas::refusal::Refusal;
+use stead_schemas::step::{Done, Step};
+
+pub static PAGES: &[Definition] =
+    &[page("pair", |cx| execution(pair(cx))), page("nap", |cx| execution(nap(cx)))];
+
+const fn page(
+    kind: &'static str,
+    execute: fn(Context) -> stead_core::definition::Execution,
+) -> Definition {
+    Definition { kind, public: true, verbs: &["start"], execute, admit }
+}
+
+macro_rules! step {
+    ($name:ident, $text:literal) => {
+        #[derive(Serialize, Deserialize)]
+        pub struct $name {}
+        impl Step for $name {
+            const NAME: &'static str = $text;
+            type Answer = Done;
+        }
+    };
+}
+
+step!(First, "test.first");
+step!(Second, "test.second");
+step!(UndoFirst, "test.undo-first");
+
+/// Two steps, the first of which can be taken back. The second may take a minute.
+async fn pair(cx: Context) -> Result<Ending, Failure> {
+    let start = cx.next_command().await;
+    cx.show("at it", &Value::Null);
+    let both = cx.operation(async {
+        cx.step(First {}).undo(UndoFirst {}).await?;
+        cx.step(Second {}).within(Duration::from_secs(60)).await
+    });
+    let outcome = both.await.map(|_| json!("both"));
+    cx.complete(&start, outcome.clone());
+    outcome.map(Ending::Completed)
+}
+
+/// Sleeps for an hour.
+async fn nap(cx: Context) -> Result<Ending, Failure> {
+    let start = cx.next_command().await;
+    cx.sleep(Duration::from_secs(3600), "a nap").await;
+    cx.complete(&start, Ok(json!("rested")));
+    Ok(Ending::Completed(json!("rested")))
+}
+
+fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    match admission.living {
+        Some(_) => Err(Refusal::new("pair.exists", "it is running")),
+        None => Ok(Admitted { payload: Value::Null, begins: true, interrupts: false }),
+    }
+}

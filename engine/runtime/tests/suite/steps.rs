@@ -1,0 +1,213 @@
+//! Steps seen through: retries, silence, deadlines, cancels, undo.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stead_runtime::inbound::Inbound;
+use stead_runtime::ports::EventLog;
+use stead_schemas::dispatch::StepReply;
+use stead_schemas::failure::Class;
+
+use crate::desk::{Desk, PARTITION, on_simulated_time};
+
+#[test]
+fn nothing_is_sent_before_the_append_is_acknowledged() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.settle().await;
+        desk.log.set_away(true);
+        let run = desk.start("pair").await;
+        desk.pass(Duration::from_secs(20)).await;
+        assert!(desk.steps().is_empty());
+        assert!(desk.replies("caller").is_empty());
+        desk.log.set_away(false);
+        desk.pass(Duration::from_secs(20)).await;
+        assert_eq!(desk.steps()[0].address.run, run);
+        assert_eq!(desk.replies("caller").len(), 1);
+    });
+}
+
+#[test]
+fn a_run_takes_one_append_for_each_step() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        desk.done(&desk.step("test.second")).await;
+        assert_eq!(desk.log.read_run(&run).await.unwrap().len(), 3);
+        let view = desk.view(&run).await;
+        assert_eq!(view.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn failure_does_not_grow_history() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let before = desk.log.len(PARTITION);
+        for _ in 0..40 {
+            let step = desk.steps().pop().expect("it is tried again");
+            desk.failed(&step, Class::VendorDown).await;
+            assert_eq!(desk.view(&run).await.waiting[0].reason, "retrying");
+            desk.pass(Duration::from_secs(31)).await;
+        }
+        assert_eq!(desk.log.len(PARTITION), before);
+    });
+}
+
+#[test]
+fn a_silent_worker_is_taken_for_dead_and_its_late_answer_changes_nothing() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        desk.pass(Duration::from_secs(5)).await;
+        desk.answer(&first, StepReply::Heartbeat { progress: Some("half".into()) }).await;
+        assert_eq!(desk.view(&run).await.waiting[0].words, "half");
+        desk.pass(Duration::from_secs(5)).await;
+        assert!(desk.steps().is_empty(), "it was heard of five seconds ago");
+        desk.pass(Duration::from_secs(2)).await;
+        let second = desk.step("test.first");
+        assert_eq!(second.attempt, 2);
+        desk.failed(&first, Class::Permanent).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "running");
+        desk.done(&second).await;
+        desk.step("test.second");
+    });
+}
+
+#[test]
+fn no_worker_is_said_within_a_second() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let step = desk.step("test.first");
+        let address = step.address.clone();
+        desk.say(Inbound::NoListener { address, attempt: step.attempt }).await;
+        let waiting = desk.view(&run).await.waiting.remove(0);
+        assert_eq!((waiting.reason.as_str(), waiting.attempts), ("no-worker", 0));
+        assert!(waiting.words.contains("no worker listens for test steps"), "{}", waiting.words);
+        desk.pass(Duration::from_secs(1)).await;
+        assert!(!desk.steps().is_empty(), "it looks again");
+    });
+}
+
+#[test]
+fn a_lasting_failure_takes_back_what_was_done() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        desk.failed(&desk.step("test.second"), Class::Permanent).await;
+        desk.done(&desk.step("test.undo-first")).await;
+        let view = desk.view(&run).await;
+        assert_eq!(view.summary.state.word(), "failed");
+        let outcome = serde_json::to_value(view.outcome).unwrap();
+        assert_eq!(outcome["failed"]["step"], json!("test.second"));
+    });
+}
+
+#[test]
+fn a_step_that_fails_is_taken_back_too() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.start("pair").await;
+        desk.failed(&desk.step("test.first"), Class::Permanent).await;
+        desk.step("test.undo-first");
+    });
+}
+
+#[test]
+fn an_undo_that_fails_for_good_waits_for_a_person_and_goes_on() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.failed(&desk.step("test.first"), Class::Permanent).await;
+        for _ in 0..3 {
+            desk.failed(&desk.step("test.undo-first"), Class::Permanent).await;
+            assert_eq!(desk.view(&run).await.waiting[0].reason, "human");
+            desk.pass(Duration::from_secs(61)).await;
+        }
+        desk.done(&desk.step("test.undo-first")).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
+fn a_step_has_so_much_time_and_a_little_grace() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        let second = desk.step("test.second");
+        for _ in 0..14 {
+            desk.pass(Duration::from_secs(4)).await;
+            desk.answer(&second, StepReply::Heartbeat { progress: None }).await;
+        }
+        assert!(desk.cancels().is_empty());
+        desk.pass(Duration::from_secs(5)).await;
+        assert_eq!(desk.cancels(), [second.address.clone()]);
+        assert!(desk.steps().is_empty(), "the worker has ten seconds to come to an end");
+        desk.pass(Duration::from_secs(11)).await;
+        desk.done(&desk.step("test.undo-first")).await;
+        let outcome = serde_json::to_value(desk.view(&run).await.outcome).unwrap();
+        assert_eq!(outcome["failed"]["class"], json!("timed-out"));
+    });
+}
+
+#[test]
+fn a_cancel_reaches_the_worker_and_then_everything_is_taken_back() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        desk.cancel(&run).await;
+        assert_eq!(desk.cancels(), [first.address.clone()]);
+        assert_eq!(desk.replies("canceller"), [b"{\"Ok\":null}".to_vec()]);
+        desk.failed(&first, Class::Cancelled).await;
+        desk.done(&desk.step("test.undo-first")).await;
+        let outcome: Value = serde_json::to_value(desk.view(&run).await.outcome).unwrap();
+        assert_eq!(outcome["failed"]["words"], json!("it was cancelled: test"));
+        desk.cancel(&run).await;
+        let refused = String::from_utf8(desk.replies("canceller").remove(0)).unwrap();
+        assert!(refused.contains("run.nothing-to-cancel"), "{refused}");
+    });
+}
+
+#[test]
+fn a_timer_fires_once_and_not_early() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("nap").await;
+        desk.pass(Duration::from_secs(3599)).await;
+        assert!(!desk.events(&run).await.contains(&"timer-fired"));
+        desk.pass(Duration::from_secs(2)).await;
+        let fired = desk.events(&run).await.iter().filter(|name| **name == "timer-fired").count();
+        assert_eq!(fired, 1);
+        assert_eq!(desk.view(&run).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn a_command_of_the_same_id_acts_once() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.settle().await;
+        desk.log.set_away(true);
+        for _ in 0..3 {
+            desk.command("pair", "same").await;
+        }
+        assert!(desk.replies("caller").is_empty(), "nothing is in the log");
+        desk.log.set_away(false);
+        desk.pass(Duration::from_secs(20)).await;
+        assert_eq!(desk.replies("caller").len(), 3);
+        let run = desk.run("pair");
+        let accepted =
+            desk.events(&run).await.iter().filter(|name| **name == "command-accepted").count();
+        assert_eq!(accepted, 1);
+        desk.command("pair", "another").await;
+        let refused = String::from_utf8(desk.replies("caller").remove(0)).unwrap();
+        assert!(refused.contains("pair.exists"), "{refused}");
+    });
+}

@@ -1,0 +1,142 @@
+//! `stead config`: is a configuration good, and what does a good one look like?
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::cli::Global;
+use crate::cli::config::Config as Verb;
+use crate::config::{Config, read_file};
+use crate::exit::Ended;
+use crate::output;
+use crate::story::table::sheet;
+
+/// A complete configuration, to begin with.
+const EXAMPLE: &str = include_str!("config/example.toml");
+
+/// Carries the verb out.
+pub fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
+    match verb {
+        Verb::Check { file } => check(global, file.as_deref().unwrap_or(&global.config)),
+        Verb::Example => {
+            output::line(EXAMPLE.trim_end());
+            Ok(())
+        }
+    }
+}
+
+fn check(global: &Global, file: &Path) -> Result<(), Ended> {
+    let config = read_file(file)?;
+    if global.json {
+        output::json(&as_json(&config));
+    } else {
+        output::line(&format!("OK: {} has no faults", file.display()));
+        output::line(&summary(&config));
+    }
+    Ok(())
+}
+
+/// What was read, without a secret: those that are references stay references.
+fn as_json(config: &Config) -> Value {
+    json!({
+        "nats": { "url": shown_url(&config.nats.url), "login": login(config) },
+        "engine": {
+            "partitions": config.engine.partitions,
+            "replicas": config.engine.replicas,
+            "index": config.engine.index,
+            "metrics": config.engine.metrics,
+        },
+        "site": config.site,
+    })
+}
+
+fn summary(config: &Config) -> String {
+    let (engine, site) = (&config.engine, &config.site);
+    let (proxmox, truenas) = (&site.proxmox, &site.truenas);
+    let templates: Vec<&str> = site.templates.iter().map(|known| known.name.as_str()).collect();
+    let metrics = engine.metrics.map_or("not served".to_owned(), |at| format!("http://{at}/metrics"));
+    sheet(&[
+        ("nats", format!("{}, {}", shown_url(&config.nats.url), login(config))),
+        ("engine", format!("{} partitions, {} replicas", engine.partitions, engine.replicas)),
+        ("index", engine.index.display().to_string()),
+        ("metrics", metrics),
+        (
+            "proxmox",
+            format!(
+                "node {}, VMIDs {} to {}, login {}",
+                proxmox.node, proxmox.vmid_first, proxmox.vmid_last, proxmox.secret
+            ),
+        ),
+        (
+            "truenas",
+            format!(
+                "homes in {}, mounted from {}, kept for {}, login {}",
+                truenas.parent,
+                truenas.nfs_server,
+                crate::story::words::span(std::time::Duration::from_secs(truenas.grace_seconds)),
+                truenas.secret
+            ),
+        ),
+        ("coder", format!("organization {}, login {}", site.coder.organization, site.coder.secret)),
+        ("templates", templates.join(", ")),
+    ])
+}
+
+const fn login(config: &Config) -> &'static str {
+    match (&config.nats.credentials, &config.nats.user) {
+        (Some(_), _) => "with a credentials file",
+        (None, Some(_)) => "with a user and a password",
+        (None, None) => "without a login",
+    }
+}
+
+/// The addresses without the passwords they may hold.
+fn shown_url(url: &str) -> String {
+    let shown = url.split(',').map(|url| match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        (None, Some((_, host))) => host.to_owned(),
+        _ => url.to_owned(),
+    });
+    shown.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EXAMPLE, shown_url, summary};
+    use crate::config::read;
+
+    fn env(name: &str) -> Option<String> {
+        ["STEAD_VAULT_ROLE_ID", "STEAD_VAULT_SECRET_ID", "STEAD_NATS_PASSWORD"]
+            .contains(&name)
+            .then(|| "canary-secret".to_owned())
+    }
+
+    fn check(text: &str) {
+        match read(text, "the example", &env) {
+            Ok(config) => assert!(!summary(&config).contains("canary"), "a secret is shown"),
+            Err(error) => panic!("{error}\n{text}"),
+        }
+    }
+
+    #[test]
+    fn the_example_has_no_faults() {
+        check(EXAMPLE);
+    }
+
+    #[test]
+    fn what_the_example_leaves_to_choose_has_no_faults_either() {
+        let uncommented = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
+            Some(choice) if !choice.starts_with(' ') && !choice.is_empty() => choice,
+            _ => line,
+        });
+        let text: Vec<&str> = uncommented.collect();
+        let choices = EXAMPLE.lines().filter(|line| line.starts_with('#') && !line.starts_with("# "));
+        assert!(choices.filter(|line| line.len() > 1).count() >= 5);
+        check(&text.join("\n"));
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        assert_eq!(shown_url("nats://me:canary@a:4222,b:4222"), "nats://a:4222,b:4222");
+    }
+}

@@ -1,0 +1,232 @@
+//! Follows a run while it happens.
+//!
+//! What is watched is published and kept nowhere, so it is only a hint: the log is asked where
+//! something is missing, and the run itself is looked at from time to time.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use serde::Deserialize;
+use serde_json::Value;
+use stead_nats::SteadClient;
+use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::event::{Event, Outcome, Seq};
+use stead_schemas::ids::RunId;
+use stead_schemas::owner::{Owner, encode_token};
+use stead_schemas::public::RunView;
+use stead_schemas::time::{Timestamp, spoken};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::screen::Screen;
+use crate::exit::{Ended, with_causes};
+use crate::output;
+use crate::signals;
+use crate::story::{Moment, moments};
+
+/// How often the run itself is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long what is already published may take to arrive.
+const ARRIVES_WITHIN: Duration = Duration::from_millis(500);
+
+/// What is published, as subject and JSON.
+pub type Published = Pin<Box<dyn Stream<Item = (String, Value)> + Send>>;
+
+/// Until when a run is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Until this command has an outcome.
+    Command(String),
+    /// Until the run is over.
+    Over,
+}
+
+/// Listens to everything that is published of an owner's entities of one kind. Whoever wants to
+/// miss nothing listens before he asks.
+pub async fn listen(client: &SteadClient, owner: &Owner, kind: &str) -> Result<Published, Ended> {
+    let filter = format!("stead.evt.{}.{}.>", owner.token(), encode_token(kind));
+    let published = client.watch(&filter).await;
+    Ok(Box::pin(published.map_err(|error| Ended::Unavailable(with_causes(&error)))?))
+}
+
+/// An event as it is published.
+#[derive(Deserialize)]
+struct Notice {
+    run: RunId,
+    at: Timestamp,
+    #[serde(default)]
+    n: u64,
+    #[serde(default)]
+    event: Option<Event>,
+    #[serde(default)]
+    seq: Seq,
+    #[serde(default)]
+    words: Option<String>,
+    #[serde(default)]
+    pause_ms: Option<u64>,
+    #[serde(default)]
+    attempt: Option<u32>,
+    #[serde(default)]
+    failure: Option<stead_schemas::failure::Failure>,
+}
+
+/// Follows one run.
+pub struct Follower<'a> {
+    client: &'a SteadClient,
+    run: RunId,
+    published: Published,
+    screen: Screen,
+    /// Whether each message is printed as it came, for machines.
+    as_json: bool,
+    /// What has been seen, by transition.
+    seen: BTreeMap<u64, Vec<Moment>>,
+    /// Up to here nothing is missing.
+    whole_to: u64,
+}
+
+impl<'a> Follower<'a> {
+    /// A follower of this run, which hears of it by `published`.
+    pub fn new(client: &'a SteadClient, run: RunId, published: Published, screen: Screen) -> Self {
+        let seen = BTreeMap::new();
+        Self { client, run, published, screen, as_json: false, seen, whole_to: 0 }
+    }
+
+    /// Prints each message as a line of JSON, too.
+    pub const fn as_json(mut self) -> Self {
+        self.as_json = true;
+        self
+    }
+
+    /// What has been seen so far, oldest first.
+    pub fn seen(&self) -> Vec<Moment> {
+        self.seen.values().flatten().cloned().collect()
+    }
+
+    /// Shows what has happened before.
+    pub async fn catch_up(&mut self) -> Result<(), Ended> {
+        let recorded = super::find::history(self.client, &self.run).await?;
+        for moment in moments(&recorded) {
+            let known = self.seen.entry(moment.n).or_default();
+            // A transition is published in the order of its events: what is known is its head.
+            let place = recorded_place(&recorded, &moment, known.len());
+            if place {
+                known.push(moment.clone());
+                self.screen.show(&moment);
+            }
+        }
+        self.whole_to = recorded.last().map_or(0, |last| last.n);
+        Ok(())
+    }
+
+    /// Follows until then, or until somebody wants to stop.
+    pub async fn follow(&mut self, until: &Until) -> Result<Outcome, Ended> {
+        let mut stop = signals::stop()
+            .map_err(|error| Ended::Failed(format!("cannot listen for signals: {error}")))?;
+        let followed = self.follow_until(until, &mut stop).await;
+        self.screen.finish();
+        followed
+    }
+
+    async fn follow_until(
+        &mut self,
+        until: &Until,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Outcome, Ended> {
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if let Some(outcome) = self.outcome(until) {
+                return Ok(outcome);
+            }
+            tokio::select! {
+                message = self.published.next() => match message {
+                    Some((_, body)) => self.take(body).await?,
+                    None => return Err(Ended::Unavailable("the connection is closed".to_owned())),
+                },
+                _ = looks.tick() => {
+                    if let Some(outcome) = self.look(until).await? {
+                        return Ok(outcome);
+                    }
+                }
+                () = signals::stopped(stop) => return Err(Ended::Interrupted),
+            }
+        }
+    }
+
+    async fn take(&mut self, body: Value) -> Result<(), Ended> {
+        let Ok(notice) = serde_json::from_value::<Notice>(body.clone()) else { return Ok(()) };
+        if notice.run != self.run {
+            return Ok(());
+        }
+        if self.as_json {
+            output::json_line(&body);
+        }
+        let Some(event) = notice.event else {
+            self.remark(&notice);
+            return Ok(());
+        };
+        let last = self.seen.keys().next_back().copied();
+        if last.is_some_and(|last| notice.n > last + 1) {
+            self.catch_up().await?;
+        }
+        if notice.n > self.whole_to {
+            let moment = Moment { n: notice.n, at: notice.at, event };
+            self.screen.show(&moment);
+            self.seen.entry(notice.n).or_default().push(moment);
+        }
+        Ok(())
+    }
+
+    fn remark(&mut self, notice: &Notice) {
+        let (seq, at) = (notice.seq, notice.at);
+        if let Some(words) = &notice.words {
+            return self.screen.remark(seq, at, "so far", words);
+        }
+        if let Some(failure) = &notice.failure {
+            let pause = spoken(Duration::from_millis(notice.pause_ms.unwrap_or_default()));
+            let attempt = notice.attempt.unwrap_or_default();
+            let mut failure = failure.clone();
+            failure.step = None;
+            let words = format!("attempt {attempt} met: {failure}; again in {pause}");
+            self.screen.remark(seq, at, "again", &words);
+        }
+    }
+
+    /// Looks at the run itself: a message may be lost, and some waits are not published.
+    async fn look(&mut self, until: &Until) -> Result<Option<Outcome>, Ended> {
+        // An engine that is just being replaced is no reason to stop following.
+        let Ok(Some(view)) = self.client.view(&self.run).await else { return Ok(None) };
+        self.screen.look(&view, SystemClock.now());
+        let Some(outcome) = outcome_of(&view, until) else { return Ok(None) };
+        while let Ok(Some((_, body))) = timeout(ARRIVES_WITHIN, self.published.next()).await {
+            self.take(body).await?;
+            if self.outcome(until).is_some() {
+                return Ok(Some(outcome));
+            }
+        }
+        self.catch_up().await?;
+        Ok(Some(outcome))
+    }
+
+    fn outcome(&self, until: &Until) -> Option<Outcome> {
+        self.seen.values().rev().flatten().rev().find_map(|moment| match (&moment.event, until) {
+            (Event::CommandCompleted(done), Until::Command(id)) if done.id == *id => {
+                Some(done.outcome.clone())
+            }
+            (Event::RunCompleted(run), Until::Over) => Some(Outcome::Done(run.result.clone())),
+            (Event::RunFailed(run), Until::Over) => Some(Outcome::Failed(run.failure.clone())),
+            _ => None,
+        })
+    }
+}
+
+fn outcome_of(view: &RunView, until: &Until) -> Option<Outcome> {
+    match until {
+        Until::Command(id) => {
+            view.commands.iter().find(|command| command.id == *id)?.outcome.clone()
+        }
+        Until::Over => view.outcome.clone(),
+    }
+}

@@ -1,0 +1,110 @@
+//! What the workers ask for, checked against the vendors' own API descriptions, where those are
+//! at hand. `STEAD_SPECS` says where they lie.
+
+use serde_json::{Value, json};
+use stead_lab::RecordedRequest;
+
+/// A vendor's API description, if it is at hand.
+pub(crate) fn specification(path: &str) -> Option<Value> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/specs");
+    let specs = std::env::var("STEAD_SPECS").unwrap_or_else(|_| beside.to_owned());
+    let text = std::fs::read(format!("{specs}/{path}")).ok();
+    if text.is_none() {
+        tracing::warn!(path, "skipped: the vendor's API description is not at hand");
+    }
+    serde_json::from_slice(&text?).ok()
+}
+
+fn check(schema: &Value, value: &Value, what: &str) {
+    let validator = jsonschema::validator_for(schema).unwrap();
+    let faults: Vec<_> = validator.iter_errors(value).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{what}: {faults:#?}\n{value:#}");
+}
+
+/// TrueNAS: the method is there, and each parameter in its place is as described.
+pub(crate) fn check_truenas(spec: &Value, call: &RecordedRequest) {
+    let methods = spec["methods"].as_array().unwrap();
+    let method = methods.iter().find(|method| method["name"] == call.path.as_str());
+    let method = method.unwrap_or_else(|| panic!("TrueNAS has no method {}", call.path));
+    let described = method["params"].as_array().unwrap();
+    let given = call.body.as_array().unwrap();
+    assert!(given.len() <= described.len(), "{} takes {} parameters", call.path, described.len());
+    for (parameter, value) in described.iter().zip(given) {
+        let mut schema = parameter["schema"].clone();
+        if method["params_defs"].is_object() {
+            schema["$defs"] = method["params_defs"].clone();
+        }
+        check(&schema, value, &call.path);
+    }
+}
+
+/// Proxmox: the path is there, it knows every parameter, and none that it needs is missing.
+pub(crate) fn check_proxmox(spec: &Value, call: &RecordedRequest) {
+    let path = call.path.strip_prefix("/api2/json").unwrap_or(&call.path);
+    let what = format!("{} {path}", call.method);
+    let node = find_path(spec, path).unwrap_or_else(|| panic!("Proxmox has no {path}"));
+    let described = &node["info"][&call.method]["parameters"]["properties"];
+    assert!(node["info"][&call.method].is_object(), "Proxmox has no {what}");
+    let given: Vec<&String> = [&call.query, &call.body]
+        .into_iter()
+        .filter_map(Value::as_object)
+        .flat_map(|fields| fields.keys())
+        .collect();
+    let numbered = |name: &str| format!("{}[n]", name.trim_end_matches(char::is_numeric));
+    for name in &given {
+        let known = [name.as_str(), &numbered(name)].iter().any(|name| described[name].is_object());
+        assert!(known, "{what} does not know {name}");
+    }
+    let template = node["path"].as_str().unwrap();
+    for (name, description) in described.as_object().into_iter().flatten() {
+        let is_given = given.contains(&name) || template.contains(&format!("{{{name}}}"));
+        assert!(is_given || description["optional"] == 1, "{what} needs {name}");
+    }
+}
+
+fn find_path<'a>(tree: &'a Value, path: &str) -> Option<&'a Value> {
+    let fits = |template: &str| {
+        let (wanted, found): (Vec<_>, Vec<_>) =
+            (template.split('/').collect(), path.split('/').collect());
+        wanted.len() == found.len()
+            && wanted.iter().zip(found).all(|(part, is)| part.starts_with('{') || *part == is)
+    };
+    tree.as_array()?.iter().find_map(|node| match node["path"].as_str() {
+        Some(template) if fits(template) => Some(node),
+        _ => find_path(&node["children"], path),
+    })
+}
+
+/// Coder: the path is there and the body is as described, with no field that is not.
+pub(crate) fn check_coder(spec: &Value, call: &RecordedRequest) {
+    let paths = spec["paths"].as_object().unwrap();
+    let parts = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+    let found = parts(&call.path);
+    let fits = |template: &str| {
+        let wanted = parts(template);
+        wanted.len() == found.len()
+            && wanted.iter().zip(&found).all(|(part, is)| part.starts_with('{') || part == is)
+    };
+    let method = call.method.to_lowercase();
+    let operation = paths
+        .iter()
+        .find(|(template, operations)| fits(template) && operations[&method].is_object());
+    let (_, operations) =
+        operation.unwrap_or_else(|| panic!("Coder has no {method} {}", call.path));
+    if call.body.is_null() {
+        return;
+    }
+    let parameters = operations[&method]["parameters"].as_array().unwrap();
+    let body = parameters.iter().find(|parameter| parameter["in"] == "body").unwrap();
+    let reference = body["schema"]["$ref"].as_str().unwrap();
+    check(
+        &json!({ "$ref": reference, "definitions": spec["definitions"] }),
+        &call.body,
+        &call.path,
+    );
+    let name = reference.rsplit('/').next().unwrap();
+    for field in call.body.as_object().unwrap().keys() {
+        let known = spec["definitions"][name]["properties"][field].is_object();
+        assert!(known, "{} does not know {field}", call.path);
+    }
+}
