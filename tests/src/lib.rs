@@ -1,1 +1,1 @@
-//! To be written.
+//! Nothing lives here: the tests are in `suite/`, the simulated vendors in `lab/`.

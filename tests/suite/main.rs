@@ -1,1 +1,11 @@
-//! To be written.
+//! The whole of Stead from outside: the real binary, engine and workers as processes of their
+//! own, a real nats-server, and the lab in this process, where effects can be seen and faults
+//! made.
+//!
+//! `stage/` puts all that together; each other module tells the stories of one promise.
+
+mod stage;
+
+mod crash;
+mod life;
+

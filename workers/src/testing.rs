@@ -3,6 +3,7 @@
 
 pub(crate) mod contract;
 mod journal;
+mod storm;
 
 use std::fmt::Debug;
 

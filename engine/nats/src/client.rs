@@ -21,6 +21,7 @@ use stead_schemas::subjects;
 use tokio::time::Instant;
 
 use crate::bus::json;
+use crate::connect::until_heard;
 use crate::jetstream;
 use crate::log::NatsLog;
 use crate::partition::SubscribeError;
@@ -32,6 +33,8 @@ use crate::platform::Platform;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 /// How long an API request may take: an engine's own patience, and the way there and back.
 const API_PATIENCE: Duration = Duration::from_secs(12);
+/// How long to look for an engine that serves the API.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long one request may take before it is sent again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
@@ -85,7 +88,8 @@ impl SteadClient {
         &self.platform
     }
 
-    /// Gives a command and waits until it is in the log or refused.
+    /// Gives a command and waits until it is in the log or refused. After an error it may be in
+    /// the log or not; given again with the same id, it acts once.
     ///
     /// # Errors
     /// If no engine answers.
@@ -96,11 +100,23 @@ impl SteadClient {
         verb: &str,
         fields: &Map<String, Value>,
     ) -> Result<CommandReply, ClientError> {
-        let request = Request::new().payload(json(fields)).timeout(Some(API_PATIENCE));
-        let subject = subjects::api(owner, kind, verb);
-        let sent = self.platform.connection.api.send_request(subject, request).await;
-        let message = sent.map_err(|error| ClientError::NoEngine { words: error.to_string() })?;
-        decode(&message.payload)
+        let (subject, payload) = (subjects::api(owner, kind, verb), json(fields));
+        let deadline = Instant::now() + ENGINE_PATIENCE;
+        let mut pause = Pause::new();
+        loop {
+            let request = Request::new().payload(payload.clone()).timeout(Some(API_PATIENCE));
+            let sent = self.platform.connection.api.send_request(subject.clone(), request).await;
+            let error = match sent {
+                Ok(message) => return decode(&message.payload),
+                Err(error) => error,
+            };
+            // Only where nobody listened is it certain that nothing was done.
+            let again = error.kind() == RequestErrorKind::NoResponders;
+            if !again || Instant::now() >= deadline {
+                return Err(ClientError::NoEngine { words: error.to_string() });
+            }
+            pause.wait().await;
+        }
     }
 
     /// Leaves a command in the durable inbox; the result is its place there. What becomes of it
@@ -183,12 +199,12 @@ impl SteadClient {
         filter: &str,
     ) -> Result<impl Stream<Item = (String, Value)> + Send + Unpin + 'static, SubscribeError> {
         let client = &self.platform.connection.api;
-        let failed = |words| SubscribeError { subject: filter.to_string(), words };
-        let messages = client
-            .subscribe(filter.to_string())
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        client.flush().await.map_err(|error| failed(error.to_string()))?;
+        let subscribed = client.subscribe(filter.to_string()).await;
+        let messages = subscribed.map_err(|error| SubscribeError {
+            subject: filter.to_string(),
+            words: error.to_string(),
+        })?;
+        until_heard(client).await;
         Ok(messages.map(|message| (message.subject.to_string(), value(&message.payload))))
     }
 
@@ -206,7 +222,8 @@ impl SteadClient {
         let deadline = Instant::now() + PATIENCE;
         let mut pause = Pause::new();
         loop {
-            let error = match self.ask_once(partition, what, body.clone()).await {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let error = match self.ask_once(partition, what, body.clone(), left).await {
                 Ok(reply) => return decode(&reply),
                 Err(error) => error,
             };
@@ -226,9 +243,10 @@ impl SteadClient {
         partition: Partition,
         what: &str,
         body: Bytes,
+        within: Duration,
     ) -> Result<Bytes, async_nats::RequestError> {
         let subject = subjects::partition_request(partition, what);
-        let request = Request::new().payload(body).timeout(Some(ANSWER_WITHIN));
+        let request = Request::new().payload(body).timeout(Some(ANSWER_WITHIN.min(within)));
         let message = self.platform.connection.api.send_request(subject, request).await?;
         Ok(message.payload)
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream::{Context, ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectOptions, Event, Request, RequestErrorKind, ServerAddr};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -150,13 +150,25 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Waits until everything sent so far has reached the server.
+    /// Waits until the server has taken in everything sent so far.
     pub async fn flush(&self) {
         for client in [&self.log, &self.bus, &self.api] {
-            if let Err(error) = client.flush().await {
-                tracing::debug!(%error, "could not flush a connection");
-            }
+            until_heard(client).await;
         }
+    }
+}
+
+/// Waits until the server has taken in everything that this client sent, subscriptions above all.
+///
+/// The client's own flush only fills the network. The server works through one connection in
+/// order, so that its answer to a request sent now, that nobody listens, comes after the rest.
+pub(crate) async fn until_heard(client: &Client) {
+    let request = Request::new().timeout(Some(ANSWER_WITHIN));
+    match client.send_request(client.new_inbox(), request).await {
+        Err(error) if error.kind() != RequestErrorKind::NoResponders => {
+            tracing::warn!(%error, "cannot tell whether the server has heard everything");
+        }
+        _ => {}
     }
 }
 

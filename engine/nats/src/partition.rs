@@ -8,7 +8,7 @@ use stead_runtime::ports::ReplyTo;
 use stead_schemas::ids::Partition;
 use stead_schemas::subjects;
 
-use crate::connect::Connection;
+use crate::connect::{Connection, until_heard};
 
 /// A subscription could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +45,8 @@ pub async fn subscribe_partition(
         .bus
         .subscribe(subject.clone())
         .await
-        .map_err(|error| SubscribeError { subject: subject.clone(), words: error.to_string() })?;
-    connection
-        .bus
-        .flush()
-        .await
         .map_err(|error| SubscribeError { subject, words: error.to_string() })?;
+    until_heard(&connection.bus).await;
     Ok(messages.filter_map(|message| std::future::ready(readable(message))))
 }
 

@@ -1,9 +1,10 @@
-//! A nats-server of one's own, for tests: it can be killed, restarted and held.
+//! Nats-servers of one's own, for tests: they can be killed, restarted and held.
 //!
 //! The program is taken from `STEAD_NATS_SERVER`, else from `.tools` in the workspace, else from
 //! the search path. Everything here panics when it fails: there is no test without a server.
 
 use std::fs::{self, File};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,12 +12,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::connect::{ConnectSettings, Connection, connect};
+use crate::connect::{ConnectError, ConnectSettings, Connection, connect};
 
 /// Where `.tools` keeps the program, seen from the workspace's root.
 const IN_TOOLS: &str = ".tools/nats-server-2.15.1/nats-server";
 /// How long the server may take to start.
-const START_WITHIN: Duration = Duration::from_secs(20);
+const START_WITHIN: Duration = Duration::from_secs(30);
 /// How often we look whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -35,14 +36,20 @@ impl NatsServer {
 
     /// The same with more lines in its configuration.
     pub async fn start_with(more: &str) -> Self {
+        let server = Self::launch("test", more).await;
+        server.until_ready().await;
+        server
+    }
+
+    /// Starts a server without waiting until JetStream is ready.
+    async fn launch(name: &str, more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut server = Self { dir, port: 0, child: None };
         // Port -1: the server picks a free one and writes down which.
-        server.write_config(-1, more);
+        server.write_config(name, -1, more);
         server.spawn();
         server.port = server.port_written_down().await;
-        server.write_config(i32::from(server.port), more);
-        server.until_ready().await;
+        server.write_config(name, i32::from(server.port), more);
         server
     }
 
@@ -63,7 +70,7 @@ impl NatsServer {
         connect(&ConnectSettings::new(self.url(), "test")).await.expect("a connection")
     }
 
-    /// Kills it as a power cut would: without a word.
+    /// Kills it without a word.
     pub fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("nats-server can be killed");
@@ -100,10 +107,10 @@ impl NatsServer {
         assert!(done.success(), "kill {signal} {pid}");
     }
 
-    fn write_config(&self, port: i32, more: &str) {
+    fn write_config(&self, name: &str, port: i32, more: &str) {
         let dir = self.dir.path().display();
         let config = format!(
-            "server_name: test\nlisten: \"127.0.0.1:{port}\"\nports_file_dir: \"{dir}\"\n\
+            "server_name: \"{name}\"\nlisten: \"127.0.0.1:{port}\"\nports_file_dir: \"{dir}\"\n\
              jetstream {{ store_dir: \"{dir}/store\", sync_interval: always }}\n{more}\n"
         );
         fs::write(self.dir.path().join("nats.conf"), config).expect("a configuration file");
@@ -129,27 +136,28 @@ impl NatsServer {
     async fn port_written_down(&self) -> u16 {
         let pid = self.child.as_ref().map_or(0, Child::id);
         let file = self.dir.path().join(format!("nats-server_{pid}.ports"));
-        self.until("it has a port", || port_in(&file)).await
+        let deadline = Instant::now() + START_WITHIN;
+        loop {
+            if let Some(port) = port_in(&file) {
+                return port;
+            }
+            assert!(Instant::now() < deadline, "nats-server has no port\n{}", self.log());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     async fn until_ready(&self) {
         let deadline = Instant::now() + START_WITHIN;
         let settings =
             ConnectSettings { patience: START_WITHIN, ..ConnectSettings::new(self.url(), "probe") };
-        let connection = connect(&settings).await.expect("nats-server answers");
+        let connection = match connect(&settings).await {
+            Ok(connection) => connection,
+            // It wants a login that only the test knows: it is there.
+            Err(ConnectError::Login { .. }) => return,
+            Err(error) => panic!("nats-server does not answer: {error}\n{}", self.log()),
+        };
         while let Err(error) = connection.js.query_account().await {
             assert!(Instant::now() < deadline, "JetStream is not ready: {error}\n{}", self.log());
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-
-    async fn until<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
-        let deadline = Instant::now() + START_WITHIN;
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            assert!(Instant::now() < deadline, "nats-server: waited for {what}\n{}", self.log());
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -159,6 +167,56 @@ impl Drop for NatsServer {
     fn drop(&mut self) {
         self.kill9();
     }
+}
+
+/// Three nats-servers that keep three copies of everything.
+pub struct NatsCluster {
+    /// The servers.
+    pub servers: Vec<NatsServer>,
+}
+
+impl NatsCluster {
+    /// Starts three servers and waits until they have a leader.
+    pub async fn start() -> Self {
+        let ports = free_ports(3);
+        let routes: Vec<String> =
+            ports.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+        let routes = routes.join(", ");
+        let mut servers = Vec::new();
+        for (port, name) in ports.iter().zip(["one", "two", "three"]) {
+            // Clients know only the servers they were told of, so that a proxy before one of
+            // them is not gone around.
+            let more = format!(
+                "cluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{routes}], \
+                 no_advertise: true }}"
+            );
+            servers.push(NatsServer::launch(name, &more).await);
+        }
+        for server in &servers {
+            server.until_ready().await;
+        }
+        Self { servers }
+    }
+
+    /// The addresses of all servers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let urls: Vec<String> = self.servers.iter().map(NatsServer::url).collect();
+        urls.join(",")
+    }
+
+    /// A connection to one of them, which goes on to another when that one dies.
+    pub async fn connect(&self) -> Connection {
+        connect(&ConnectSettings::new(self.url(), "test")).await.expect("a connection")
+    }
+}
+
+/// Ports that were free a moment ago.
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
+    listeners.iter().map(port).collect()
 }
 
 fn port_in(file: &Path) -> Option<u16> {

@@ -14,7 +14,7 @@ use stead_schemas::subjects;
 use tokio::sync::mpsc;
 
 use crate::bus::{LeaseNotice, json};
-use crate::connect::Connection;
+use crate::connect::{Connection, until_heard};
 use crate::outbox::{Letter, Outbox};
 use crate::partition::SubscribeError;
 
@@ -43,9 +43,7 @@ impl WorkerLink {
         let cancels = listen(&client, subjects::step_cancel(), None).await?;
         let leases = listen(&client, subjects::LEASE_SUBJECT.to_string(), None).await?;
         let notices = [cancels, leases];
-        if let Err(error) = client.flush().await {
-            tracing::debug!(%error, "could not flush the subscriptions of the workers");
-        }
+        until_heard(&client).await;
         let (sender, receiver) = mpsc::unbounded_channel();
         let all = stream::select_all(steps.into_iter().chain(notices));
         let outbox = Outbox::start(client.clone());

@@ -5,6 +5,7 @@ mod suite {
     mod api;
     mod bus;
     mod client;
+    mod cluster;
     mod conformance;
     mod connect;
     mod crash;

@@ -10,7 +10,7 @@ pub const CONTROL_PORT: u16 = 7780;
 /// Runs a lab, or speaks to a running one.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  stead lab --latency realistic --write-site lab.toml\n  \
-    stead lab break proxmox clone-fails --times 2", args_conflicts_with_subcommands = true)]
+    stead lab break proxmox storage-full --times 2", args_conflicts_with_subcommands = true)]
 pub struct Lab {
     #[command(subcommand)]
     pub verb: Option<Verb>,
@@ -45,7 +45,7 @@ pub enum Verb {
     Faults(At),
     /// Put a fault in force.
     #[command(after_help = "Example:\n  stead lab break vault sealed\n  \
-        stead lab break proxmox clone-fails --times 2")]
+        stead lab break proxmox storage-full --times 2")]
     Break {
         /// Whose fault.
         vendor: String,

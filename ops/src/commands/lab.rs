@@ -1,5 +1,6 @@
 //! `stead lab`: runs the lab of simulated vendors, or breaks and mends a running one.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use crate::exit::{Ended, with_causes};
 use crate::output;
 use crate::signals;
 use crate::story::table::{sheet, table};
+use crate::story::words::counted;
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Options) -> Result<(), Ended> {
@@ -20,22 +22,50 @@ pub async fn carry_out(global: &Global, options: &Options) -> Result<(), Ended> 
         Some(Verb::Inventory(at)) => inventory(global, at).await,
         Some(Verb::Faults(at)) => faults(global, at).await,
         Some(Verb::Break { vendor, fault, times, at }) => {
-            client(at).break_(vendor, fault, *times).await.map_err(ended)?;
-            let until = match times {
-                Some(times) => format!("for {times} strikes"),
-                None => format!("until `stead lab mend {vendor} {fault}`"),
-            };
-            output::note(&format!("{vendor} {fault} is in force {until}"));
-            Ok(())
+            break_(at, vendor, fault, *times).await
         }
         Some(Verb::Mend { vendor, fault, at }) => {
-            let (vendor, fault) = (vendor.as_deref(), fault.as_deref());
-            client(at).mend(vendor, fault).await.map_err(ended)?;
-            let what = [vendor, fault].into_iter().flatten().collect::<Vec<_>>().join(" ");
-            let what = if what.is_empty() { "everything".to_owned() } else { what };
-            output::note(&format!("{what} is mended"));
-            Ok(())
+            mend(at, vendor.as_deref(), fault.as_deref()).await
         }
+    }
+}
+
+async fn break_(at: &At, vendor: &str, fault: &str, times: Option<u32>) -> Result<(), Ended> {
+    check_known(at, Some(vendor), Some(fault)).await?;
+    client(at).break_(vendor, fault, times).await.map_err(ended)?;
+    let until = match times {
+        Some(times) => format!("until it has struck {}", counted(u64::from(times), "time")),
+        None => format!("until `stead lab mend {vendor} {fault}`"),
+    };
+    output::note(&format!("{vendor} {fault} is in force, {until}"));
+    Ok(())
+}
+
+async fn mend(at: &At, vendor: Option<&str>, fault: Option<&str>) -> Result<(), Ended> {
+    check_known(at, vendor, fault).await?;
+    client(at).mend(vendor, fault).await.map_err(ended)?;
+    let what = [vendor, fault].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    output::note(&format!("{} is mended", if what.is_empty() { "everything" } else { &what }));
+    Ok(())
+}
+
+/// A name that is mistyped would otherwise do nothing, unnoticed.
+async fn check_known(at: &At, vendor: Option<&str>, fault: Option<&str>) -> Result<(), Ended> {
+    let Some(vendor) = vendor else { return Ok(()) };
+    let faults = client(at).faults().await.map_err(ended)?;
+    let vendors: BTreeSet<&str> = faults.iter().map(|known| known.vendor.as_str()).collect();
+    let vendors: Vec<&str> = vendors.into_iter().collect();
+    let of_vendor = faults.iter().filter(|known| known.vendor == vendor);
+    let names: Vec<&str> = of_vendor.map(|known| known.name.as_str()).collect();
+    match fault {
+        _ if names.is_empty() => {
+            Err(Ended::Usage(format!("there is no {vendor}; there are {}", vendors.join(", "))))
+        }
+        Some(fault) if !names.contains(&fault) => {
+            let words = format!("{vendor} has no fault {fault}; it has {}", names.join(", "));
+            Err(Ended::Usage(words))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -233,6 +233,10 @@ impl Section<'_, '_> {
 
     pub fn optional_secret(&mut self, key: &'static str) -> Option<SecretText> {
         let found = self.reader.find(self.name, key)?;
+        // The environment may hold the secret itself; a file may not.
+        if found.line.is_none() && !is_reference(&found.text) && !found.text.is_empty() {
+            return Some(SecretText::from(found.text));
+        }
         match self.resolve(&found.text) {
             Ok(secret) => Some(SecretText::from(secret)),
             Err(words) => self.wrong(found, &words),
@@ -264,6 +268,10 @@ impl Section<'_, '_> {
         self.reader.add(found.line, found.place, words.to_owned());
         None
     }
+}
+
+fn is_reference(text: &str) -> bool {
+    text.starts_with("env:") || text.starts_with("file:")
 }
 
 fn line_of(text: &str, at: usize) -> usize {

@@ -77,10 +77,21 @@ fn a_secret_that_is_not_there_is_named() {
 }
 
 #[test]
+fn the_environment_may_hold_a_secret_itself() {
+    let env = |name: &str| match name {
+        "STEAD_VAULT_ROLE_ID" => Some("the-role".to_owned()),
+        "STEAD_VAULT_SECRET_ID" => Some("env:ELSEWHERE".to_owned()),
+        "ELSEWHERE" => Some("the-secret".to_owned()),
+        _ => None,
+    };
+    assert!(read(GOOD, "stead.toml", &env).is_ok());
+}
+
+#[test]
 fn templates_are_checked_too() {
     check(
         |text| text + "cpu_cores = { min = 4, max = 2, default = 3 }\n",
-        &["line 22: template.cpu_cores: min 4, max 2, default 3 do not fit together"],
+        &["line 20: template.cpu_cores: min 4, max 2, default 3 do not fit together"],
     );
 }
 

@@ -35,7 +35,8 @@ pub fn moments(history: &[Transition]) -> Vec<Moment> {
     history.iter().flat_map(moments_of).collect()
 }
 
-fn moments_of(transition: &Transition) -> impl Iterator<Item = Moment> {
+/// The events of one transition.
+pub fn moments_of(transition: &Transition) -> impl Iterator<Item = Moment> + '_ {
     let (n, at) = (transition.n, transition.at);
     transition.events.iter().map(move |event| Moment { n, at, event: event.clone() })
 }

@@ -61,6 +61,18 @@ pub enum End {
     Cancelled,
 }
 
+impl End {
+    /// The word for it.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Done => "done",
+            Self::Failed(_) => "failed",
+            Self::Cancelled => "stopped",
+        }
+    }
+}
+
 /// Takes a history apart into operations, oldest first.
 pub fn operations(moments: &[Moment]) -> Vec<Operation> {
     let mut sorter = Sorter::default();

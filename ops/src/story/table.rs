@@ -52,8 +52,8 @@ mod tests {
     #[test]
     fn the_last_column_gives_way() {
         let rows = [["dev".to_owned(), "waits for a worker of proxmox".to_owned()]];
-        let drawn = table(["NAME", "WAITING"], &rows, 24);
-        assert_eq!(drawn, "NAME  WAITING\ndev   waits for a work…");
+        let drawn = table(["NAME", "WAITING"], &rows, 26);
+        assert_eq!(drawn, "NAME  WAITING\ndev   waits for a worker …");
     }
 
     #[test]

@@ -8,12 +8,13 @@ use stead_schemas::event::{
     CommandAccepted, CommandCompleted, Event, Outcome, Seq, StepCompleted, StepFailed,
     StepScheduled, TimerStarted,
 };
+use stead_schemas::failure::Failure;
 use stead_schemas::time::Timestamp;
 
 use super::Moment;
-use super::words::{self, counted, span};
+use super::words::{self, counted, glued};
 
-/// Where the text of a line begins: `   +1.2 s  asked    `.
+/// Where the text of a line begins: `      +1.2 s  asked    `.
 const INDENT: usize = 12 + 2 + 9;
 
 /// Tells a story. It remembers what was begun, to say what a later event ends and how long it
@@ -23,6 +24,8 @@ pub struct Teller {
     began: Option<Timestamp>,
     open: BTreeMap<Seq, Open>,
     commands: BTreeMap<String, (String, Timestamp)>,
+    /// Why the latest command failed, if it did.
+    told: Option<Failure>,
 }
 
 /// A step or timer that was begun.
@@ -38,6 +41,11 @@ struct Said {
     text: String,
 }
 
+/// A span that stays on one line.
+fn span(span: Duration) -> String {
+    glued(&words::span(span))
+}
+
 fn said(word: &'static str, text: impl Into<String>) -> Said {
     Said { word, text: text.into() }
 }
@@ -45,7 +53,8 @@ fn said(word: &'static str, text: impl Into<String>) -> Said {
 impl Teller {
     /// A teller whose lines have at most `width` characters.
     pub fn new(width: usize) -> Self {
-        Self { width, began: None, open: BTreeMap::new(), commands: BTreeMap::new() }
+        let (open, commands) = (BTreeMap::new(), BTreeMap::new());
+        Self { width, began: None, open, commands, told: None }
     }
 
     /// The line of this event.
@@ -57,9 +66,8 @@ impl Teller {
     /// A line of its own, in the shape of the others.
     pub fn line(&mut self, at: Timestamp, word: &str, text: &str) -> String {
         let began = *self.began.get_or_insert(at);
-        let offset = format!("+{}", span(at.since(began)));
-        let line = format!("{offset:>12}  {word:<9}{text}");
-        words::wrapped(&line, self.width, INDENT)
+        let offset = format!("+{}", words::span(at.since(began)));
+        words::hanging(&format!("{offset:>12}  {word:<9}"), text, self.width, INDENT)
     }
 
     /// What the step or timer of this number is.
@@ -88,6 +96,9 @@ impl Teller {
                 said("cancel", format!("{}: {}", words::caller(&cancel.by), cancel.why))
             }
             Event::RunCompleted(_) => said("over", "the run is over, all well"),
+            Event::RunFailed(run) if self.told.as_ref() == Some(&run.failure) => {
+                said("over", "the run failed, by that")
+            }
             Event::RunFailed(run) => said("over", format!("the run failed: {}", run.failure)),
             Event::ContinuedAsNew(_) => said("anew", "the run goes on with what it carries"),
         }
@@ -109,6 +120,10 @@ impl Teller {
             (format!("command {}", command.id), at)
         });
         let took = span(at.since(since));
+        self.told = match &command.outcome {
+            Outcome::Done(_) => None,
+            Outcome::Failed(failure) => Some(failure.clone()),
+        };
         match &command.outcome {
             Outcome::Done(_) => said("answered", format!("{verb} is done, after {took}")),
             Outcome::Failed(failure) => {
@@ -143,7 +158,7 @@ impl Teller {
 
     fn failed(&mut self, step: &StepFailed, at: Timestamp) -> Said {
         let (what, _, took) = self.close(step.seq, at);
-        let attempts = counted(u64::from(step.attempts), "attempt");
+        let attempts = glued(&counted(u64::from(step.attempts), "attempt"));
         // The line has named the step already.
         let known = what.split_once(' ').map(|(_, name)| name);
         let why = words::failure(&step.failure, known);

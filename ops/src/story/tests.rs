@@ -123,24 +123,75 @@ fn check_timeline(width: usize, expected: &str) {
 #[test]
 fn a_story_reads_well_on_a_wide_terminal() {
     check_story(120, r"
+       +0 ms  begun    workspace john/dev, by stead 0.1.0
+       +0 ms  asked    create, through the API [c1]
+       +0 ms  step     1 vault.pin-secrets
+      +12 ms  done     1 vault.pin-secrets in 12 ms
+      +12 ms  step     2 home.attach, of home john/home
+     +700 ms  done     2 home.attach in 688 ms
+     +700 ms  step     3 proxmox.clone-vm
+      +4.1 s  failed   3 proxmox.clone-vm, after 3 attempts in 3.4 s: no room on any node (the vendor said: storage
+                       'nvme-pool' is full)
+      +4.1 s  undo     4 home.detach, of home john/home
+      +4.3 s  undone   4 home.detach in 200 ms, at attempt 2
+      +4.3 s  answered create failed, after 4.3 s: proxmox.clone-vm: no room on any node (the vendor said: storage
+                       'nvme-pool' is full)
+      +4.3 s  over     the run failed, by that
 ");
 }
 
 #[test]
 fn a_story_reads_well_on_a_narrow_terminal() {
     check_story(60, r"
+       +0 ms  begun    workspace john/dev, by stead 0.1.0
+       +0 ms  asked    create, through the API [c1]
+       +0 ms  step     1 vault.pin-secrets
+      +12 ms  done     1 vault.pin-secrets in 12 ms
+      +12 ms  step     2 home.attach, of home john/home
+     +700 ms  done     2 home.attach in 688 ms
+     +700 ms  step     3 proxmox.clone-vm
+      +4.1 s  failed   3 proxmox.clone-vm, after 3 attempts
+                       in 3.4 s: no room on any node (the
+                       vendor said: storage 'nvme-pool' is
+                       full)
+      +4.1 s  undo     4 home.detach, of home john/home
+      +4.3 s  undone   4 home.detach in 200 ms, at attempt 2
+      +4.3 s  answered create failed, after 4.3 s:
+                       proxmox.clone-vm: no room on any node
+                       (the vendor said: storage 'nvme-pool'
+                       is full)
+      +4.3 s  over     the run failed, by that
 ");
 }
 
 #[test]
 fn a_timeline_reads_well_on_a_wide_terminal() {
     check_timeline(120, r"
+create: failed after 4.3 s: proxmox.clone-vm: no room on any node (the vendor said: storage 'nvme-pool' is full)
+                          0                                                                    4.3 s
+vault.pin-secrets         █·········································································   12 ms
+home.attach               ████████████······························································  688 ms
+  truenas.ensure-dataset  ████████··································································  485 ms
+  truenas.ensure-share    ········███·······························································  190 ms
+proxmox.clone-vm          ············█████████████████████████████████████████████████████████x····   3.4 s  3 attempts
+home.detach               ······································································▒▒▒▒  200 ms  2 attempts
+▒ takes back   x failed or stopped
 ");
 }
 
 #[test]
 fn a_timeline_reads_well_on_a_narrow_terminal() {
     check_timeline(60, r"
+create: failed after 4.3 s: proxmox.clone-vm: no room on any
+  node (the vendor said: storage 'nvme-pool' is full)
+                        0          4.3 s
+vault.pin-secrets       █···············   12 ms
+home.attach             ██··············  688 ms
+  truenas.ensure-data…  █···············  485 ms
+  truenas.ensure-share  ·█··············  190 ms
+proxmox.clone-vm        ··████████████x·   3.4 s  3 attempts
+home.detach             ···············▒  200 ms  2 attempts
+▒ takes back   x failed or stopped
 ");
 }
 

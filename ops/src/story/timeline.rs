@@ -7,10 +7,10 @@ use stead_schemas::event::{Outcome, Seq};
 use stead_schemas::time::Timestamp;
 
 use super::operations::{End, Operation, StepSpan};
-use super::words::{counted, cut, span};
+use super::words::{counted, cut, hanging, span};
 
 /// The narrowest bars, in characters.
-const BARS_MIN: usize = 10;
+const BARS_MIN: usize = 16;
 /// The widest: beyond, the eye loses the line.
 const BARS_MAX: usize = 80;
 
@@ -33,7 +33,7 @@ pub fn timeline(operation: &Operation, beneath: &Beneath, now: Timestamp, width:
     let rows = rows(operation, beneath, now);
     let until = if operation.until.is_none() { now } else { operation.last() };
     let scale = Scale::of(&rows, operation.from, until, width);
-    let mut lines = vec![cut(&head(operation, now), width)];
+    let mut lines = vec![hanging("", &head(operation, now), width, 2)];
     if !rows.is_empty() {
         lines.push(scale.axis());
     }
@@ -66,20 +66,20 @@ fn rows(operation: &Operation, beneath: &Beneath, now: Timestamp) -> Vec<Row> {
 }
 
 fn row(step: &StepSpan, depth: usize, now: Timestamp) -> Row {
-    let (end, mut notes) = match &step.end {
-        End::Open => (Some('>'), vec!["open".to_owned()]),
-        End::Done => (None, Vec::new()),
-        End::Failed(_) => (Some('x'), vec!["failed".to_owned()]),
-        End::Cancelled => (Some('x'), vec!["stopped".to_owned()]),
+    let end = match &step.end {
+        End::Done => None,
+        End::Open => Some('>'),
+        End::Failed(_) | End::Cancelled => Some('x'),
     };
-    if step.attempts > 1 {
-        notes.push(counted(u64::from(step.attempts), "attempt"));
-    }
+    let note = match step.attempts {
+        0 | 1 => String::new(),
+        attempts => counted(u64::from(attempts), "attempt"),
+    };
     let until = step.until.unwrap_or(now).max(step.from);
     Row {
         name: format!("{}{}", "  ".repeat(depth), step.name),
         took: span(until.since(step.from)),
-        note: notes.join(", "),
+        note,
         from: step.from,
         until,
         fill: if step.is_undo { '▒' } else { '█' },

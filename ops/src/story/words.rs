@@ -61,21 +61,31 @@ pub fn counted(number: u64, what: &str) -> String {
     format!("{number} {what}{plural}")
 }
 
-/// Breaks a text into lines of at most `width` characters; the lines after the first begin with
-/// `indent` spaces. Words that are longer than a line are broken, too.
-pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
-    let width = width.max(indent + 20);
-    let mut lines = vec![String::new()];
-    let mut used = 0;
+/// A space at which no line is broken: `3.4 s` stays together.
+const GLUE: char = '\u{a0}';
+
+/// A text that stays on one line where it is told among others.
+pub fn glued(text: &str) -> String {
+    text.replace(' ', &GLUE.to_string())
+}
+
+/// `head` and then `text`, in lines of at most `width` characters; the lines after the first
+/// begin with `indent` spaces. Words that are longer than a line are broken, too.
+pub fn hanging(head: &str, text: &str, width: usize, indent: usize) -> String {
+    let width = width.max(indent.saturating_add(20));
+    let mut lines = vec![head.to_owned()];
+    let mut used = head.chars().count();
+    let mut is_first = true;
     for word in text.split(' ') {
         let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
+        if !is_first && used + 1 + length > width {
             lines.push(" ".repeat(indent));
             used = indent;
-        } else if used > 0 {
+        } else if !is_first {
             push(&mut lines, " ");
             used += 1;
         }
+        is_first = false;
         for letter in word.chars() {
             if used >= width {
                 lines.push(" ".repeat(indent));
@@ -85,7 +95,8 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> String {
             used += 1;
         }
     }
-    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end_matches(' ')).collect();
+    lines.join("\n").replace(GLUE, " ")
 }
 
 fn push(lines: &mut [String], text: &str) {
@@ -108,7 +119,7 @@ pub fn cut(text: &str, width: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{cut, span, wrapped};
+    use super::{cut, glued, hanging, span};
 
     #[test]
     fn spans_are_said_as_a_person_says_them() {
@@ -121,9 +132,12 @@ mod tests {
 
     #[test]
     fn long_texts_hang_beneath_their_first_line() {
-        assert_eq!(wrapped("one two three four five six", 22, 2), "one two three four\n  five six");
-        assert_eq!(wrapped("abcdefghijklmnopqrstuvwxyz", 22, 2), "abcdefghijklmnopqrstuv\n  wxyz");
-        assert_eq!(wrapped("short", 22, 2), "short");
+        let hung = |text: &str| hanging("+1  ", text, 24, 4);
+        assert_eq!(hung("one two three four five six"), "+1  one two three four\n    five six");
+        assert_eq!(hung("abcdefghijklmnopqrstuvwxyz"), "+1  abcdefghijklmnopqrst\n    uvwxyz");
+        assert_eq!(hung(&format!("two three four {}", glued("3 s"))), "+1  two three four 3 s");
+        assert_eq!(hung(&format!("two three fourteen {}", glued("3 s"))), "+1  two three fourteen\n    3 s");
+        assert_eq!(hung("short"), "+1  short");
     }
 
     #[test]

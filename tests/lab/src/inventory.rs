@@ -74,7 +74,7 @@ pub struct DatasetEntry {
     pub refquota_bytes: u64,
     /// What its own data takes.
     pub used_bytes: u64,
-    /// The value of its `...:owner` user property.
+    /// The value of its `...:marker` user property.
     pub owner: String,
     /// Whether it is mounted on the NAS.
     pub mounted: bool,

@@ -148,7 +148,8 @@ fn runcmd() -> Value {
 }
 
 /// The report is sent by a unit of its own: what a start check leaves running is killed with it,
-/// and an engine that is away must not keep the agent from starting. It is repeated for half an hour.
+/// and an engine that is away must not keep the agent from starting. It is repeated for half an
+/// hour.
 fn verify(seed: &Seed<'_>) -> String {
     let report_url = format!("{}report", seed.seed_url);
     let (url, source) = (quoted(&report_url), quoted(seed.home_source));

@@ -16,8 +16,8 @@ use crate::trouble::Trouble;
 
 /// How long a task that was just started may be unknown to its own node.
 const BIRTH_TIME_MAX: Duration = Duration::from_secs(5);
-/// Looks in a row that may fail before we say that the outcome is unknown.
-const BLIND_LOOKS_MAX: u32 = 10;
+/// How long looking may fail before we say that the outcome is unknown.
+const BLINDNESS_MAX: Duration = Duration::from_secs(30);
 
 /// Waits for the task that `started` names; `null` is a change that is done already.
 pub(super) async fn finish(pve: &Pve, cx: &StepContext, started: &Value) -> Result<(), Trouble> {
@@ -26,15 +26,15 @@ pub(super) async fn finish(pve: &Pve, cx: &StepContext, started: &Value) -> Resu
     let status_path = format!("{path}/status");
     let born = Instant::now();
     let mut pace = Pace::new(Duration::from_millis(2), Duration::from_secs(2));
-    let mut blind = 0;
+    let mut seen = born;
     loop {
         match pve.try_look(&status_path, &[]).await {
             Ok(status) if status["status"] == "stopped" => {
                 return outcome(pve, &path, &status).await;
             }
-            Ok(_) => blind = 0,
+            Ok(_) => seen = Instant::now(),
             Err(trouble) if is_newborn(&trouble, born) => {}
-            Err(trouble) if may_pass(&trouble) && blind < BLIND_LOOKS_MAX => blind += 1,
+            Err(trouble) if may_pass(&trouble) && seen.elapsed() < BLINDNESS_MAX => {}
             Err(trouble) => return Err(lost_sight(trouble)),
         }
         cx.progress(format!("{} for {} s", kind_of(upid), born.elapsed().as_secs()));

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,7 +60,7 @@ impl Client {
 #[derive(Default)]
 struct Door {
     inside: tokio::sync::Mutex<Inside>,
-    attempts: std::sync::atomic::AtomicU64,
+    attempts: AtomicU64,
 }
 
 struct Inside {
@@ -102,7 +104,6 @@ impl Nas {
 
     /// A session that was open a moment ago.
     pub(super) async fn session(&self) -> Result<Arc<Session>, Failure> {
-        use std::sync::atomic::Ordering::Relaxed;
         let seen = self.door.attempts.load(Relaxed);
         let mut inside = self.door.inside.lock().await;
         if let Some(session) = inside.session.as_ref().filter(|session| !session.is_closed()) {

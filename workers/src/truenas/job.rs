@@ -7,14 +7,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure, Kind};
+use tokio::time::Instant;
 
 use super::classify::{RpcError, classify};
 use super::client::Nas;
 use crate::http::Effect;
 use crate::pace::Pace;
 
-/// Looks in a row that may fail before the job is given up.
-const BLIND_LOOKS_MAX: u32 = 10;
+/// How long looking may fail before the job is given up.
+const BLINDNESS_MAX: Duration = Duration::from_secs(30);
 
 /// How a job ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,15 +37,13 @@ pub(super) async fn run(
     // On a connection that waits for jobs itself, the answer is the job's result, not its id.
     let Some(id) = started.as_u64() else { return Ok(JobEnd::Success) };
     let mut pace = Pace::new(Duration::from_millis(2), Duration::from_secs(2));
-    let mut blind = 0;
+    let mut seen = Instant::now();
     loop {
         let news = nas.session().await.map(|session| session.jobs());
         match state(nas, cx, id).await {
-            Ok(Some(end)) => return Ok(end),
-            Ok(None) => blind = 0,
-            Err(failure) if failure.class.kind() == Kind::Passing && blind < BLIND_LOOKS_MAX => {
-                blind += 1;
-            }
+            Ok(Some(end)) => return end,
+            Ok(None) => seen = Instant::now(),
+            Err(failure) if may_pass(&failure) && seen.elapsed() < BLINDNESS_MAX => {}
             Err(failure) => return Err(failure),
         }
         tokio::select! {
@@ -54,20 +53,31 @@ pub(super) async fn run(
     }
 }
 
+fn may_pass(failure: &Failure) -> bool {
+    failure.class.kind() == Kind::Passing
+}
+
+/// How a job ended, or why it failed.
+type Outcome = Result<JobEnd, Failure>;
+
 /// Whether the job has ended, and how.
-async fn state(nas: &Nas, cx: &StepContext, id: u64) -> Result<Option<JobEnd>, Failure> {
+async fn state(nas: &Nas, cx: &StepContext, id: u64) -> Result<Option<Outcome>, Failure> {
     let jobs = nas.look("core.get_jobs", json!([[["id", "=", id]]])).await?;
-    let Some(job) = jobs.get(0) else { return Ok(Some(JobEnd::Forgotten)) };
+    let Some(job) = jobs.get(0) else { return Ok(Some(Ok(JobEnd::Forgotten))) };
     match job["state"].as_str().unwrap_or_default() {
-        "SUCCESS" => Ok(Some(JobEnd::Success)),
-        "FAILED" => Err(failed(job)),
-        "ABORTED" => Err(Failure::new(Class::Ambiguous, "somebody aborted the job at TrueNAS")),
+        "SUCCESS" => Ok(Some(Ok(JobEnd::Success))),
+        "FAILED" => Ok(Some(Err(failed(job)))),
+        "ABORTED" => Ok(Some(Err(aborted()))),
         _ => {
             let percent = job["progress"]["percent"].as_f64().unwrap_or(0.0);
             cx.progress(format!("job {id}: {percent:.0} %"));
             Ok(None)
         }
     }
+}
+
+fn aborted() -> Failure {
+    Failure::new(Class::Ambiguous, "somebody aborted the job at TrueNAS")
 }
 
 fn failed(job: &Value) -> Failure {

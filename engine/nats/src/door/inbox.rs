@@ -39,6 +39,10 @@ const PULL: Duration = Duration::from_secs(2);
 /// How long the engine that pulls may be silent before another does.
 const PIN: Duration = Duration::from_secs(6);
 
+/// When a command that was given back is given out again: not before the server knows that we
+/// no longer pull, or it would come back to us.
+const GIVEN_OUT_AFTER: Duration = Duration::from_millis(500);
+
 /// What each command needs.
 struct Desk {
     client: SteadClient,
@@ -263,9 +267,10 @@ async fn while_saying_so<T>(letter: &Letter, work: impl Future<Output = T>) -> T
     }
 }
 
-/// Leaves the command to another engine, at once.
+/// Leaves the command to another engine.
 async fn give_back(letter: &Letter) {
-    if let Err(error) = letter.message.ack_with(AckKind::Nak(None)).await {
+    let given_back = letter.message.ack_with(AckKind::Nak(Some(GIVEN_OUT_AFTER))).await;
+    if let Err(error) = given_back {
         tracing::debug!(%error, "could not give a command back");
     }
 }

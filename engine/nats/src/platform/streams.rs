@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::{Error, ErrorCode};
 use async_nats::jetstream::context::{Context, CreateStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use stead_schemas::ids::Partition;
@@ -12,7 +12,7 @@ use super::{Platform, PlatformError, settings, verify};
 use crate::pause::Pause;
 
 /// Attempts at creating a stream while the server elects a leader or starts.
-const ATTEMPTS_MAX: u32 = 10;
+const ATTEMPTS_MAX: u32 = 14;
 /// Commands that wait may take this much; when it is full, senders are told so.
 const INBOX_BYTES_MAX: i64 = 1 << 30;
 /// Refusals may take this much; then the oldest go before their week is over.
@@ -168,7 +168,7 @@ async fn create_or_read(js: &Context, wanted: &Config) -> Result<Config, Platfor
                     Err(error) => last = error.to_string(),
                 }
             }
-            CreateStreamErrorKind::JetStream(cause) if cause.code() < 429 => {
+            CreateStreamErrorKind::JetStream(cause) if is_lasting(&cause) => {
                 return Err(failed(cause.to_string()));
             }
             _ => last = error.to_string(),
@@ -176,4 +176,10 @@ async fn create_or_read(js: &Context, wanted: &Config) -> Result<Config, Platfor
         pause.wait().await;
     }
     Err(failed(last))
+}
+
+/// Whether trying again is of no use. A cluster that is still gathering says that it has too few
+/// servers, as one does that will never have more.
+fn is_lasting(error: &Error) -> bool {
+    error.code() < 429 && error.error_code() != ErrorCode::CLUSTER_NO_PEERS
 }

@@ -2,12 +2,14 @@
 
 use futures_util::{StreamExt, TryStreamExt};
 use futures_util::stream;
-use stead_nats::NatsLog;
+use stead_nats::testing::NatsServer;
+use stead_nats::{ConnectSettings, NatsLog, connect};
 use stead_runtime::conformance::log::{append_of, fresh_run, read_partition};
 use stead_runtime::ports::{AppendError, EventLog};
 use stead_schemas::ids::{Partition, RunId};
 
-use super::support::{PARTITIONS, World};
+use super::proxy::Proxy;
+use super::support::{PARTITIONS, World, platform};
 
 /// Some run that lives in `partition`.
 fn run_in(partition: Partition) -> RunId {
@@ -40,6 +42,29 @@ async fn a_partition_of_many_pages_is_read_whole() {
     assert_eq!(seqs, (1..=4000).collect::<Vec<u64>>());
     let history = log.read_run(&long).await.expect("the log can be read");
     assert_eq!(history, whole[..1500]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_breaks_leaves_no_hole() {
+    let server = NatsServer::start().await;
+    let proxy = Proxy::start(&server).await;
+    let settings = ConnectSettings::new(proxy.url(), "test");
+    let log = NatsLog::new(&platform(&connect(&settings).await.expect("a connection")).await);
+    let run = run_in(Partition(1));
+    let mut last = 0;
+    for n in 0..600 {
+        let text = format!("{n:0>4000}");
+        last = log.append(append_of(&run, PARTITIONS, last, &text)).await.expect("it goes on");
+    }
+    for cut_after in [100_000, 500_000, 1_000_000, 2_000_000] {
+        proxy.cut_after(cut_after);
+        let whole = read_partition(&log, Partition(1)).await;
+        assert!(proxy.has_cut());
+        assert_eq!(whole.len(), 600);
+        proxy.cut_after(cut_after);
+        assert_eq!(log.read_run(&run).await.as_ref(), Ok(&whole));
+        assert!(proxy.has_cut());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

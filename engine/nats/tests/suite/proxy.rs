@@ -1,7 +1,7 @@
 //! A TCP proxy between client and server that can swallow what the server says.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use stead_nats::testing::NatsServer;
@@ -24,6 +24,8 @@ pub struct Proxy {
 #[derive(Default)]
 struct Losses {
     swallow_next: AtomicBool,
+    /// Hang up when so many bytes have passed; 0 for never.
+    cut_after: AtomicU64,
     swallowed: AtomicU32,
 }
 
@@ -34,6 +36,14 @@ impl Losses {
         let swallow = is_answer && self.swallow_next.swap(false, Ordering::SeqCst);
         self.swallowed.fetch_add(u32::from(swallow), Ordering::SeqCst);
         swallow
+    }
+
+    /// Whether the connection is to be cut now that these have passed.
+    fn cut(&self, bytes: &[u8]) -> bool {
+        let left = self.cut_after.load(Ordering::SeqCst);
+        let passed = bytes.len() as u64;
+        self.cut_after.store(left.saturating_sub(passed), Ordering::SeqCst);
+        left > 0 && left <= passed
     }
 }
 
@@ -50,6 +60,16 @@ impl Proxy {
     /// Where it listens.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Hangs up on one connection when the server has said this many bytes.
+    pub fn cut_after(&self, bytes: u64) {
+        self.losses.cut_after.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Whether it has hung up.
+    pub fn has_cut(&self) -> bool {
+        self.losses.cut_after.load(Ordering::SeqCst) == 0
     }
 
     /// How many answers were swallowed.
@@ -92,7 +112,7 @@ async fn copy_with_losses(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, losse
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
         let bytes = &buffer[..read];
-        if losses.swallow(bytes) || to.write_all(bytes).await.is_err() {
+        if losses.swallow(bytes) || losses.cut(bytes) || to.write_all(bytes).await.is_err() {
             return;
         }
     }

@@ -62,6 +62,8 @@ pub struct Owner {
     jobs: FuturesUnordered<LocalBoxFuture<'static, Finished>>,
     dirty: HashSet<RunId>,
     ended: Vec<RunSummary>,
+    /// Who waits for a list while the lost index is filled again.
+    refilling: Vec<ReplyTo>,
     chance: u64,
     stopped: Option<Stopped>,
 }
@@ -70,7 +72,7 @@ pub struct Owner {
 enum Finished {
     Append { run: RunId, result: Result<u64, AppendError> },
     Reply { to: ReplyTo, bytes: Vec<u8> },
-    Refill { lines: Option<Vec<RunSummary>>, to: ReplyTo },
+    Refill { lines: Option<Vec<RunSummary>> },
 }
 
 impl Owner {
@@ -95,6 +97,7 @@ impl Owner {
             jobs: FuturesUnordered::new(),
             dirty: HashSet::new(),
             ended: Vec::new(),
+            refilling: Vec::new(),
             chance,
             stopped: None,
         };
@@ -169,7 +172,7 @@ impl Owner {
             Finished::Append { run, result: Ok(seq) } => self.appended(&run, seq),
             Finished::Append { run, result: Err(error) } => self.not_appended(&run, &error),
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
-            Finished::Refill { lines, to } => self.refilled(lines, to),
+            Finished::Refill { lines } => self.refilled(lines),
         }
     }
 

@@ -33,8 +33,12 @@ impl Owner {
         self.jobs.push(job.boxed_local());
     }
 
-    /// Lists all runs of the partition, from the index.
+    /// Lists all runs of the partition, from the index. One that has been lost is filled again
+    /// from the log first, once for all who ask meanwhile.
     pub(super) fn list(&mut self, to: ReplyTo) {
+        if !self.refilling.is_empty() {
+            return self.refilling.push(to);
+        }
         self.flush_index();
         if let Some(lines) = self.env.ports.index.list(self.partition) {
             return self.send(Outgoing::Reply { to, bytes: encoded(&lines) });
@@ -42,24 +46,31 @@ impl Owner {
         let (env, partition) = (Rc::clone(&self.env), self.partition);
         let job = async move {
             let lines = load::summaries(&env, partition).await.ok();
-            Finished::Refill { lines, to }
+            Finished::Refill { lines }
         };
+        self.refilling.push(to);
         self.jobs.push(job.boxed_local());
     }
 
-    /// The lost index has been read back from the log.
-    pub(super) fn refilled(&mut self, lines: Option<Vec<RunSummary>>, to: ReplyTo) {
+    /// The lost index has been read back from the log. What has changed since goes on top.
+    pub(super) fn refilled(&mut self, lines: Option<Vec<RunSummary>>) {
+        let askers = std::mem::take(&mut self.refilling);
         let Some(lines) = lines else { return };
         self.env.ports.index.clear(self.partition);
         self.env.ports.index.put(self.partition, lines);
         self.dirty.extend(self.runs.keys().cloned());
         self.flush_index();
         let lines = self.env.ports.index.list(self.partition).unwrap_or_default();
-        self.send(Outgoing::Reply { to, bytes: encoded(&lines) });
+        for to in askers {
+            self.send(Outgoing::Reply { to, bytes: encoded(&lines) });
+        }
     }
 
     /// Puts what has changed into the index. If that had been lost, the next list refills it.
     pub(super) fn flush_index(&mut self) {
+        if !self.refilling.is_empty() {
+            return;
+        }
         let mut lines = std::mem::take(&mut self.ended);
         let dirty = std::mem::take(&mut self.dirty);
         lines.extend(dirty.iter().filter_map(|run| self.runs.get(run)).map(summary));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::event::{Event, Outcome, Seq};
@@ -24,7 +24,7 @@ use super::screen::Screen;
 use crate::exit::{Ended, with_causes};
 use crate::output;
 use crate::signals;
-use crate::story::{Moment, moments};
+use crate::story::{Moment, moments_of};
 
 /// How often the run itself is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -94,7 +94,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Prints each message as a line of JSON, too.
-    pub const fn as_json(mut self) -> Self {
+    pub const fn printing_json(mut self) -> Self {
         self.as_json = true;
         self
     }
@@ -104,20 +104,26 @@ impl<'a> Follower<'a> {
         self.seen.values().flatten().cloned().collect()
     }
 
-    /// Shows what has happened before.
+    /// Shows what has happened before, as the log has it.
     pub async fn catch_up(&mut self) -> Result<(), Ended> {
-        let recorded = super::find::history(self.client, &self.run).await?;
-        for moment in moments(&recorded) {
-            let known = self.seen.entry(moment.n).or_default();
+        for transition in super::find::history(self.client, &self.run).await? {
             // A transition is published in the order of its events: what is known is its head.
-            let place = recorded_place(&recorded, &moment, known.len());
-            if place {
-                known.push(moment.clone());
-                self.screen.show(&moment);
+            let known = self.seen.get(&transition.n).map_or(0, Vec::len);
+            for moment in moments_of(&transition).skip(known) {
+                self.show(moment);
             }
+            self.whole_to = transition.n;
         }
-        self.whole_to = recorded.last().map_or(0, |last| last.n);
         Ok(())
+    }
+
+    fn show(&mut self, moment: Moment) {
+        if self.as_json {
+            let Moment { n, at, event } = &moment;
+            output::json_line(&json!({ "run": self.run, "n": n, "at": at, "event": event }));
+        }
+        self.screen.show(&moment);
+        self.seen.entry(moment.n).or_default().push(moment);
     }
 
     /// Follows until then, or until somebody wants to stop.
@@ -142,11 +148,11 @@ impl<'a> Follower<'a> {
             }
             tokio::select! {
                 message = self.published.next() => match message {
-                    Some((_, body)) => self.take(body).await?,
+                    Some((_, body)) => self.take(body).await,
                     None => return Err(Ended::Unavailable("the connection is closed".to_owned())),
                 },
                 _ = looks.tick() => {
-                    if let Some(outcome) = self.look(until).await? {
+                    if let Some(outcome) = self.look(until).await {
                         return Ok(outcome);
                     }
                 }
@@ -155,28 +161,31 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn take(&mut self, body: Value) -> Result<(), Ended> {
-        let Ok(notice) = serde_json::from_value::<Notice>(body.clone()) else { return Ok(()) };
+    async fn take(&mut self, body: Value) {
+        let Ok(notice) = serde_json::from_value::<Notice>(body.clone()) else { return };
         if notice.run != self.run {
-            return Ok(());
-        }
-        if self.as_json {
-            output::json_line(&body);
+            return;
         }
         let Some(event) = notice.event else {
-            self.remark(&notice);
-            return Ok(());
+            if self.as_json {
+                output::json_line(&body);
+            }
+            return self.remark(&notice);
         };
         let last = self.seen.keys().next_back().copied();
         if last.is_some_and(|last| notice.n > last + 1) {
-            self.catch_up().await?;
+            self.fill_gap().await;
         }
         if notice.n > self.whole_to {
-            let moment = Moment { n: notice.n, at: notice.at, event };
-            self.screen.show(&moment);
-            self.seen.entry(notice.n).or_default().push(moment);
+            self.show(Moment { n: notice.n, at: notice.at, event });
         }
-        Ok(())
+    }
+
+    /// Reads what was missed. Whoever may not read the log goes without.
+    async fn fill_gap(&mut self) {
+        if let Err(error) = self.catch_up().await {
+            tracing::debug!(%error, "the log cannot be read; something may be missing");
+        }
     }
 
     fn remark(&mut self, notice: &Notice) {
@@ -195,19 +204,19 @@ impl<'a> Follower<'a> {
     }
 
     /// Looks at the run itself: a message may be lost, and some waits are not published.
-    async fn look(&mut self, until: &Until) -> Result<Option<Outcome>, Ended> {
+    async fn look(&mut self, until: &Until) -> Option<Outcome> {
         // An engine that is just being replaced is no reason to stop following.
-        let Ok(Some(view)) = self.client.view(&self.run).await else { return Ok(None) };
+        let view = self.client.view(&self.run).await.ok()??;
         self.screen.look(&view, SystemClock.now());
-        let Some(outcome) = outcome_of(&view, until) else { return Ok(None) };
+        let outcome = outcome_of(&view, until)?;
         while let Ok(Some((_, body))) = timeout(ARRIVES_WITHIN, self.published.next()).await {
-            self.take(body).await?;
+            self.take(body).await;
             if self.outcome(until).is_some() {
-                return Ok(Some(outcome));
+                return Some(outcome);
             }
         }
-        self.catch_up().await?;
-        Ok(Some(outcome))
+        self.fill_gap().await;
+        Some(outcome)
     }
 
     fn outcome(&self, until: &Until) -> Option<Outcome> {

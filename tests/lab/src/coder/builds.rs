@@ -50,9 +50,9 @@ impl Ids {
     }
 }
 
-/// Whose workspace, and the mark on it: the parameter `marker` of its latest build.
+/// Whose workspace, and the mark on it: the parameter `stead_run` of its latest build, as the thin template declares it.
 pub(super) fn subject(workspace: &Workspace) -> (String, String) {
-    let marker = workspace.latest().parameter("marker").to_owned();
+    let marker = workspace.latest().parameter("stead_run").to_owned();
     (format!("{}/{}", workspace.owner, workspace.name), marker)
 }
 

@@ -37,7 +37,7 @@ const VERSIONS: [&str; 6] =
     ["v25.10.0", "v25.10.1", "v25.10.2", "v25.10.3", "v25.10.4", "v25.10.5"];
 
 /// The marker of an owner: the first user property whose name ends like this.
-pub(crate) const OWNER_SUFFIX: &str = ":owner";
+pub(crate) const OWNER_SUFFIX: &str = ":marker";
 
 pub(crate) fn router(world: Arc<World>) -> Router {
     Router::new()

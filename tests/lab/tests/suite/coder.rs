@@ -32,7 +32,7 @@ async fn a_workspace_lives_from_its_first_build_to_its_deletion() {
     assert_eq!(get(&rig, &format!("/workspaceagents/{}", text(&agent["id"]))).await.status, 200);
     let build_id = text(&shown["latest_build"]["id"]);
     let parameters = get(&rig, &format!("/workspacebuilds/{build_id}/parameters")).await.body;
-    assert_eq!(parameters, json!([{ "name": "marker", "value": "run-1" }]));
+    assert_eq!(parameters, json!([{ "name": "stead_run", "value": "run-1" }]));
 
     assert_eq!(build(&rig, &id, "stop").await.status, 201);
     at_status(&rig, "stopped").await;

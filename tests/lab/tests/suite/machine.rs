@@ -41,7 +41,7 @@ pub async fn workspace(rig: &Rig, name: &str) -> (String, String) {
         .expect("an answer");
     let order = json!({
         "name": name, "template_id": template.body["id"],
-        "rich_parameter_values": [{ "name": "marker", "value": "run-1" }],
+        "rich_parameter_values": [{ "name": "stead_run", "value": "run-1" }],
     });
     let made = rig.coder("POST", "/users/alice/workspaces", Some(order)).await.expect("an answer");
     assert_eq!(made.status, 201, "{made:?}");

@@ -90,7 +90,7 @@ impl Nas {
     /// A home that a guest can use.
     pub async fn home(&mut self, name: &str) {
         let id = format!("tank/coder-home/{name}");
-        let mark = json!([{ "key": "stead:owner", "value": format!("run-{name}") }]);
+        let mark = json!([{ "key": "stead:marker", "value": format!("run-{name}") }]);
         self.ok(
             "pool.dataset.create",
             json!([{ "name": id, "refquota": 10_i64 << 30, "user_properties": mark }]),

@@ -14,7 +14,7 @@ async fn a_home_is_made_marked_shared_and_taken_back() {
     let mut nas = Nas::login(&rig).await;
     nas.home("alice").await;
     let found = nas.ok("pool.dataset.query", json!([[["id", "=", HOME]], { "get": true }])).await;
-    assert_eq!(found["user_properties"]["stead:owner"]["value"], "run-alice");
+    assert_eq!(found["user_properties"]["stead:marker"]["value"], "run-alice");
     assert_eq!(
         (&found["refquota"]["parsed"], &found["refquota"]["value"]),
         (&json!(10_i64 << 30), &json!("10G"))

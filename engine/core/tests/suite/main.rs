@@ -1,0 +1,174 @@
+//! Properties of folding and deciding that hold for any events in any order.
+
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+use proptest::{prop_assert, prop_assert_eq};
+use serde_json::{Value, json};
+use stead_core::context::Context;
+use stead_core::definition::{Admission, Admitted, Definition, Ending};
+use stead_core::fold::Folded;
+use stead_core::run::{Run, execution, is_fact};
+use stead_schemas::dispatch::{Caller, Route};
+use stead_schemas::event::{
+    CancelRequested, CommandAccepted, CommandCompleted, Event, Outcome, RunCompleted, RunStarted,
+    StepCancelled, StepCompleted, StepFailed, StepScheduled, TimerFired, TimerStarted,
+};
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::ids::EntityKey;
+use stead_schemas::owner::{Owner, decode_token, encode_token};
+use stead_schemas::refusal::Refusal;
+use stead_schemas::step::probe::Noop;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::{Transition, VERSION};
+
+fn started() -> Event {
+    Event::RunStarted(RunStarted {
+        workflow: "pages".into(),
+        owner: Owner::new("john").unwrap(),
+        name: "x".into(),
+        build: "test".into(),
+    })
+}
+
+fn accepted(id: u8) -> Event {
+    Event::CommandAccepted(CommandAccepted {
+        id: id.to_string(),
+        verb: "go".into(),
+        payload: Value::Null,
+        digest: String::new(),
+        by: Caller::Api,
+        reply: None,
+    })
+}
+
+/// Any event, with small numbers so that events often fit together.
+fn event() -> impl Strategy<Value = Event> {
+    let seq = 1..6u32;
+    prop_oneof![
+        Just(started()),
+        (0..4u8).prop_map(accepted),
+        (0..4u8).prop_map(|id| {
+            let outcome = Outcome::Done(Value::Null);
+            Event::CommandCompleted(CommandCompleted { id: id.to_string(), outcome })
+        }),
+        seq.clone().prop_map(|seq| Event::StepScheduled(StepScheduled {
+            seq,
+            step: "probe.noop".into(),
+            route: Route::Worker,
+            request: Value::Null,
+            within_ms: 0,
+            undo: false,
+        })),
+        seq.clone().prop_map(|seq| {
+            Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1 })
+        }),
+        seq.clone().prop_map(|seq| {
+            let failure = Failure::new(Class::Permanent, "no");
+            Event::StepFailed(StepFailed { seq, failure, attempts: 1 })
+        }),
+        seq.clone().prop_map(|seq| Event::StepCancelled(StepCancelled { seq })),
+        seq.clone().prop_map(|seq| Event::TimerStarted(TimerStarted {
+            seq,
+            due: Timestamp::from_millis(9),
+            after_ms: 9,
+            reason: "a test".into(),
+        })),
+        seq.prop_map(|seq| Event::TimerFired(TimerFired { seq })),
+        Just(Event::CancelRequested(CancelRequested { by: Caller::Api, why: "no".into() })),
+        Just(Event::RunCompleted(RunCompleted { result: Value::Null })),
+    ]
+}
+
+/// Takes commands for ever; each is two steps, of which the first can be taken back.
+static PAGES: Definition = Definition {
+    kind: "pages",
+    public: true,
+    verbs: &["go"],
+    execute: |cx| execution(pages(cx)),
+    admit: |_: &Admission<'_>| -> Result<Admitted, Refusal> {
+        Ok(Admitted { payload: Value::Null, begins: true, interrupts: false })
+    },
+};
+
+async fn pages(cx: Context) -> Result<Ending, Failure> {
+    loop {
+        let command = cx.next_command().await;
+        let both = cx.operation(async {
+            cx.step(Noop { number: 1 }).undo(Noop { number: 3 }).await?;
+            cx.step(Noop { number: 2 }).await
+        });
+        let outcome = both.await.map(|_| Value::Null);
+        cx.complete(&command, outcome);
+        if cx.transitions() > 8 && !cx.has_command() {
+            return Ok(Ending::ContinueAsNew(Value::Null));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_illegal_event_changes_nothing(events in vec(event(), 0..40)) {
+        let mut folded = Folded::default();
+        for event in &events {
+            let before = folded.clone();
+            if folded.apply(event, Timestamp::from_millis(1)).is_err() {
+                prop_assert_eq!(&folded, &before);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_follows_the_end(events in vec(event(), 0..40)) {
+        let mut folded = Folded::default();
+        let mut over = false;
+        for event in &events {
+            let applied = folded.apply(event, Timestamp::from_millis(1)).is_ok();
+            prop_assert!(!(over && applied));
+            over = folded.ended.is_some();
+        }
+    }
+
+    #[test]
+    fn whatever_facts_come_the_history_replays(batches in vec(vec(event(), 0..4), 1..40)) {
+        let id = EntityKey::of("pages", &Owner::new("john").unwrap(), "x").run(1);
+        let mut run = Run::new(PAGES, id.clone());
+        let mut history = Vec::new();
+        let first = vec![started(), accepted(9)];
+        for (n, batch) in std::iter::once(first).chain(batches).enumerate() {
+            let at = Timestamp::from_millis(n as i64);
+            let facts = batch.into_iter().filter(is_fact).collect();
+            let decided = run.decide(at, facts).unwrap();
+            if !decided.events.is_empty() {
+                history.push(Transition {
+                    v: VERSION,
+                    run: id.clone(),
+                    n: run.transitions(),
+                    at,
+                    engine: "e".into(),
+                    prev: String::new(),
+                    events: decided.events,
+                });
+            }
+        }
+        let mut again = Run::new(PAGES, id);
+        for transition in &history {
+            let decoded = Transition::decode(&transition.encode()).unwrap();
+            prop_assert_eq!(&decoded, transition);
+            prop_assert_eq!(again.replay(&decoded), Ok(()));
+        }
+        prop_assert_eq!(again.folded(), run.folded());
+        prop_assert_eq!(again.phase(), run.phase());
+    }
+
+    #[test]
+    fn every_text_survives_a_subject(text in any::<String>()) {
+        let token = encode_token(&text);
+        prop_assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_%".contains(&b)));
+        prop_assert_eq!(decode_token(&token), Some(text));
+    }
+
+    #[test]
+    fn no_bytes_make_a_decoder_panic(bytes in vec(any::<u8>(), 0..200)) {
+        let _refused = Transition::decode(&bytes);
+    }
+}

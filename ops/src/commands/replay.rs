@@ -1,0 +1,148 @@
+//! `stead replay`: a stored history, decided again by this build, told as a story.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::json;
+use stead_core::run::{Divergence, Run};
+use stead_schemas::ids::RunId;
+use stead_schemas::transition::{Transition, link};
+use stead_workflows::WORKFLOWS;
+
+use super::run::{client, find};
+use crate::assemble::BUILD;
+use crate::cli::Global;
+use crate::cli::run::Replay;
+use crate::exit::Ended;
+use crate::output;
+use crate::story::words::counted;
+use crate::story::{moments, story};
+
+mod differ;
+
+/// What a replay showed.
+struct Verdict {
+    /// Where the history was altered, if it was.
+    chain: Result<(), String>,
+    /// Where this build decides otherwise, if it does.
+    decisions: Result<(), Divergence>,
+}
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, options: &Replay) -> Result<(), Ended> {
+    let lines = match (&options.file, &options.run) {
+        (Some(file), _) => read(file)?,
+        (None, Some(run)) => recorded(global, run).await?,
+        (None, None) => return Err(Ended::Usage("which run? Name one, or a --file".to_owned())),
+    };
+    let history = decoded(&lines)?;
+    let Some(run) = history.first().map(|first| first.run.clone()) else {
+        return Err(Ended::Failed("there is no transition in it".to_owned()));
+    };
+    let verdict = judge(&run, &lines, &history)?;
+    if global.json {
+        output::json(&as_json(&run, history.len(), &verdict));
+    } else {
+        output::line(&story(&moments(&history), output::width_or(usize::MAX)));
+    }
+    conclude(global, history.len(), &verdict)
+}
+
+async fn recorded(global: &Global, text: &str) -> Result<Vec<Vec<u8>>, Ended> {
+    let client = client(global).await?;
+    let run = find::run(&client, text).await?;
+    let recorded = client.history(&run).await?;
+    if recorded.is_empty() {
+        return Err(find::unknown(&run));
+    }
+    Ok(recorded.into_iter().map(|message| message.bytes).collect())
+}
+
+fn read(file: &Path) -> Result<Vec<Vec<u8>>, Ended> {
+    let mut text = Vec::new();
+    let read = match file.to_str() {
+        Some("-") => std::io::stdin().read_to_end(&mut text).map(drop),
+        _ => std::fs::read(file).map(|read| text = read),
+    };
+    read.map_err(|error| Ended::Usage(format!("cannot read {}: {error}", file.display())))?;
+    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    Ok(lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
+}
+
+fn decoded(lines: &[Vec<u8>]) -> Result<Vec<Transition>, Ended> {
+    let numbered = lines.iter().zip(1..);
+    let decoded = numbered.map(|(line, number): (_, u64)| {
+        Transition::decode(line).map_err(|error| {
+            let hint = "`stead run history RUN --json` prints what can be read";
+            Ended::Failed(format!("line {number} cannot be read: {error}; {hint}"))
+        })
+    });
+    decoded.collect()
+}
+
+fn judge(run: &RunId, lines: &[Vec<u8>], history: &[Transition]) -> Result<Verdict, Ended> {
+    let kind = run.key().kind().to_owned();
+    let Some(definition) = WORKFLOWS.iter().find(|known| known.kind == kind) else {
+        let words = format!("{BUILD} has no workflow `{kind}`, so it cannot replay {run}");
+        return Err(Ended::Failed(words));
+    };
+    let mut replayed = Run::new(*definition, run.clone());
+    let decisions = history.iter().try_for_each(|transition| replayed.replay(transition));
+    Ok(Verdict { chain: check_chain(run, lines, history), decisions })
+}
+
+/// Each transition holds the digest of the one before it.
+fn check_chain(run: &RunId, lines: &[Vec<u8>], history: &[Transition]) -> Result<(), String> {
+    let mut before = String::new();
+    for (line, transition) in lines.iter().zip(history) {
+        let n = transition.n;
+        if transition.run != *run {
+            return Err(format!("transition {n} belongs to {}, not to {run}", transition.run));
+        }
+        if transition.prev != before {
+            return Err(format!(
+                "transition {n} does not follow from the one before it: that one was altered, or \
+                 one between them is missing"
+            ));
+        }
+        before = link(line);
+    }
+    Ok(())
+}
+
+fn conclude(global: &Global, transitions: usize, verdict: &Verdict) -> Result<(), Ended> {
+    let mut wrong = Vec::new();
+    if let Err(words) = &verdict.chain {
+        wrong.push(format!("the history is not whole: {words}"));
+    }
+    if let Err(divergence) = &verdict.decisions {
+        wrong.push(differ::told(divergence));
+    }
+    if !wrong.is_empty() {
+        return Err(Ended::Failed(wrong.join("\n")));
+    }
+    if !global.json {
+        let transitions = counted(u64::try_from(transitions).unwrap_or(u64::MAX), "transition");
+        output::line(&format!(
+            "\nthe chain of {transitions} is whole, and {BUILD} decides the same at each of them"
+        ));
+    }
+    Ok(())
+}
+
+fn as_json(run: &RunId, transitions: usize, verdict: &Verdict) -> serde_json::Value {
+    let divergence = verdict.decisions.as_ref().err();
+    let (recorded, decided) = match divergence {
+        Some(Divergence::Other { recorded, decided, .. }) => (Some(recorded), Some(decided)),
+        _ => (None, None),
+    };
+    json!({
+        "run": run, "build": BUILD, "transitions": transitions,
+        "chain_is_whole": verdict.chain.is_ok(), "chain": verdict.chain.as_ref().err(),
+        "decides_the_same": divergence.is_none(), "divergence": divergence.map(ToString::to_string),
+        "recorded": recorded, "decided": decided,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! A probe's history, as an engine writes it: whole, altered, and of another build.
+
+use serde_json::json;
+use stead_core::run::Run;
+use stead_schemas::dispatch::Caller;
+use stead_schemas::event::{CommandAccepted, Event, RunStarted, StepCompleted};
+use stead_schemas::ids::{EntityKey, RunId};
+use stead_schemas::owner::Owner;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::{Transition, VERSION, link};
+use stead_workflows::WORKFLOWS;
+
+use super::{decoded, differ, judge};
+
+fn id() -> RunId {
+    EntityKey::of("probe", &Owner::new("john").expect("a plain name"), "p").run(1)
+}
+
+fn facts() -> Vec<Vec<Event>> {
+    let owner = Owner::new("john").expect("a plain name");
+    let begun = RunStarted { workflow: "probe".into(), owner, name: "p".into(), build: "b".into() };
+    let asked = CommandAccepted {
+        id: "c".into(),
+        verb: "start".into(),
+        payload: json!({}),
+        digest: String::new(),
+        by: Caller::Api,
+        reply: None,
+    };
+    let mut all = vec![vec![Event::RunStarted(begun), Event::CommandAccepted(asked)]];
+    let done = |seq| Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1 });
+    all.extend((1..=6).map(|seq| vec![done(seq)]));
+    all
+}
+
+/// What an engine of this build writes.
+fn recorded() -> Vec<Vec<u8>> {
+    let definition = WORKFLOWS.iter().find(|known| known.kind == "probe").expect("the probe");
+    let mut run = Run::new(*definition, id());
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    for (facts, n) in facts().into_iter().zip(1..) {
+        let at = Timestamp::from_millis(1_800_000_000_000);
+        let decided = run.decide(at, facts).expect("legal facts");
+        let prev = lines.last().map_or(String::new(), |line| link(line));
+        let engine = "engine-1".to_owned();
+        let transition =
+            Transition { v: VERSION, run: id(), n, at, engine, prev, events: decided.events };
+        lines.push(transition.encode());
+    }
+    lines
+}
+
+fn check(lines: &[Vec<u8>], chain: &str, decisions: &str) {
+    let history = decoded(lines).expect("transitions");
+    let verdict = judge(&id(), lines, &history).expect("a known workflow");
+    assert_eq!(verdict.chain.err().unwrap_or_default(), chain);
+    assert_eq!(verdict.decisions.map_err(|d| differ::told(&d)).err().unwrap_or_default(), decisions);
+}
+
+fn altered(n: usize, from: &str, to: &str) -> Vec<Vec<u8>> {
+    let mut lines = recorded();
+    let text = String::from_utf8(lines[n - 1].clone()).expect("JSON");
+    assert!(text.contains(from), "{text}");
+    lines[n - 1] = text.replace(from, to).into_bytes();
+    lines
+}
+
+#[test]
+fn what_this_build_wrote_it_decides_again() {
+    check(&recorded(), "", "");
+}
+
+#[test]
+fn an_altered_fact_breaks_the_chain() {
+    let chain = "transition 4 does not follow from the one before it: that one was altered, or one \
+                 between them is missing";
+    check(&altered(3, "\"attempts\":1", "\"attempts\":2"), chain, "");
+}
+
+#[test]
+fn another_decision_is_shown_beside_ours() {
+    let lines = altered(7, "\"steps\":6", "\"steps\":7");
+    let history = decoded(&lines).expect("transitions");
+    let verdict = judge(&id(), &lines, &history).expect("a known workflow");
+    let told = verdict.decisions.map_err(|d| differ::told(&d)).expect_err("a divergence");
+    assert!(told.contains("decides otherwise at transition 7"), "{told}");
+    assert!(told.contains("differs at"), "{told}");
+    assert!(told.contains(".steps: 7, now 6"), "{told}");
+}
+
+#[test]
+fn a_missing_transition_is_named() {
+    let mut lines = recorded();
+    lines.remove(2);
+    let history = decoded(&lines).expect("transitions");
+    let verdict = judge(&id(), &lines, &history).expect("a known workflow");
+    assert!(verdict.chain.is_err());
+    assert!(verdict.decisions.is_err());
+}

@@ -1,0 +1,164 @@
+//! `stead run`: looks at runs, follows them, cancels what they do.
+//!
+//! `find.rs` says which run is meant; `follow.rs` and `screen.rs` show one that goes on.
+
+use stead_nats::SteadClient;
+use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::event::Outcome;
+use stead_schemas::ids::RunId;
+use stead_schemas::public::{RunState, RunSummary, RunView};
+use stead_schemas::time::Timestamp;
+
+use crate::assemble;
+use crate::cli::Global;
+use crate::cli::run::{List, Run as Verb, State};
+use crate::config::read_nats;
+use crate::exit::Ended;
+use crate::output;
+use crate::story::table::{sheet, table};
+use crate::story::words::{self, counted, span};
+
+mod cancel;
+pub mod find;
+pub mod follow;
+mod history;
+pub mod screen;
+mod timeline;
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
+    let client = client(global).await?;
+    match verb {
+        Verb::List(which) => list(global, &client, which).await,
+        Verb::Show(which) => {
+            let run = find::run(&client, &which.run).await?;
+            show(global, &client, &run).await
+        }
+        Verb::Watch(which) => watch(global, &client, &which.run).await,
+        Verb::History(which) => history::print(global, &client, &which.run).await,
+        Verb::Timeline(which) => timeline::print(global, &client, &which.run).await,
+        Verb::Cancel { which, why, dry_run } => {
+            let order = cancel::Order { run: &which.run, why, dry_run: *dry_run };
+            cancel::carry_out(global, &client, &order).await
+        }
+    }
+}
+
+/// A client of the platform that the configuration leads to.
+pub async fn client(global: &Global) -> Result<SteadClient, Ended> {
+    assemble::client(&read_nats(&global.config)?).await
+}
+
+async fn list(global: &Global, client: &SteadClient, which: &List) -> Result<(), Ended> {
+    let mut lines = client.list_all().await?;
+    lines.retain(|line| {
+        which.owner.as_ref().is_none_or(|owner| owner == line.owner.as_str())
+            && which.kind.as_ref().is_none_or(|kind| *kind == line.kind)
+    });
+    let found = lines.len();
+    let state = which.state.map(State::of_run);
+    lines.retain(|line| which.all || line.state == state.unwrap_or(RunState::Running));
+    lines.sort_by(|one, other| {
+        let order = |line: &RunSummary| (line.kind.clone(), line.owner.clone(), line.started);
+        order(one).cmp(&order(other))
+    });
+    if global.json {
+        output::json(&lines);
+        return Ok(());
+    }
+    output::line(&listed(&lines, SystemClock.now(), output::width()));
+    if state.is_none() && lines.len() < found {
+        let over = u64::try_from(found - lines.len()).unwrap_or(u64::MAX);
+        output::note(&format!("{} more that are over; --all shows them", counted(over, "run")));
+    }
+    Ok(())
+}
+
+fn listed(lines: &[RunSummary], now: Timestamp, width: usize) -> String {
+    let rows: Vec<[String; 6]> = lines
+        .iter()
+        .map(|line| {
+            [
+                line.run.to_string(),
+                format!("{}/{}", line.owner, line.name),
+                line.state.word().to_owned(),
+                line.phase.clone(),
+                span(now.since(line.updated)),
+                line.waiting.clone(),
+            ]
+        })
+        .collect();
+    table(["RUN", "NAME", "STATE", "PHASE", "FOR", "WAITS FOR"], &rows, width)
+}
+
+/// Shows one run.
+pub async fn show(global: &Global, client: &SteadClient, run: &RunId) -> Result<(), Ended> {
+    let view = find::view(client, run).await?;
+    if global.json {
+        output::json(&view);
+    } else {
+        output::line(&shown(&view, SystemClock.now(), output::width()));
+    }
+    Ok(())
+}
+
+fn shown(view: &RunView, now: Timestamp, width: usize) -> String {
+    let line = &view.summary;
+    let ago = |at| format!("{}, {} ago", words::moment(at), span(now.since(at)));
+    let state = match &view.outcome {
+        Some(Outcome::Failed(failure)) => format!("{}: {failure}", line.state.word()),
+        _ => format!("{}, {}", line.state.word(), line.phase),
+    };
+    let waits = view.waiting.iter().map(|waiting| {
+        let since = span(now.since(waiting.since));
+        let words = if waiting.words.is_empty() { "" } else { ": " };
+        format!("{} ({}, for {since}){words}{}", waiting.what, waiting.reason, waiting.words)
+    });
+    let commands = view.commands.iter().map(|command| {
+        let outcome = command.outcome.as_ref().map_or("going on".to_owned(), words::outcome);
+        format!("{}: {outcome} [{}]", command.verb, command.id)
+    });
+    let lines = |lines: &mut dyn Iterator<Item = String>| {
+        let room = width.saturating_sub(12);
+        lines.map(|line| words::hanging("", &line, room, 2)).collect::<Vec<_>>().join("\n")
+    };
+    sheet(&[
+        ("run", line.run.to_string()),
+        ("kind", line.kind.clone()),
+        ("name", format!("{}/{}", line.owner, line.name)),
+        ("state", lines(&mut std::iter::once(state))),
+        ("started", ago(line.started)),
+        ("updated", ago(line.updated)),
+        ("history", counted(line.transitions, "transition")),
+        ("waits for", lines(&mut waits.into_iter())),
+        ("commands", lines(&mut commands.into_iter())),
+        ("shows", facts(&view.view)),
+    ])
+}
+
+/// What a workflow shows of itself, a fact a line.
+fn facts(view: &serde_json::Value) -> String {
+    let Some(facts) = view.as_object() else { return String::new() };
+    let facts = facts.iter().filter(|(_, value)| !value.is_null());
+    let lines = facts.map(|(name, value)| match value.as_str() {
+        Some(text) => format!("{name}: {text}"),
+        None => format!("{name}: {value}"),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+async fn watch(global: &Global, client: &SteadClient, text: &str) -> Result<(), Ended> {
+    let run = find::run(client, text).await?;
+    let line = find::view(client, &run).await?.summary;
+    let published = follow::listen(client, &line.owner, &line.kind).await?;
+    let screen = screen::Screen::new(global.json);
+    let mut follower = follow::Follower::new(client, run.clone(), published, screen);
+    if global.json {
+        follower = follower.printing_json();
+    }
+    follower.catch_up().await?;
+    match follower.follow(&follow::Until::Over).await? {
+        Outcome::Done(_) => Ok(()),
+        Outcome::Failed(failure) => Err(Ended::Failed(format!("{run} failed: {failure}"))),
+    }
+}

@@ -1,0 +1,171 @@
+//! `stead workspace`: gives commands to workspaces, and shows them.
+//!
+//! `outcome.rs` says in words how a command ended.
+
+use stead_nats::SteadClient;
+use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::command::workspace::KIND;
+use stead_schemas::dispatch::{Accepted, CommandReply};
+use stead_schemas::event::Outcome;
+use stead_schemas::owner::Owner;
+use stead_schemas::public::{RunState, RunSummary};
+use stead_schemas::time::Timestamp;
+
+use super::run::follow::{Follower, Published, Until, listen};
+use super::run::screen::Screen;
+use super::run::{client, find, show};
+use crate::cli::Global;
+use crate::cli::workspace::{Command, Fields, Verb, Workspace};
+use crate::exit::Ended;
+use crate::output;
+use crate::story::table::table;
+use crate::story::words::{counted, span};
+
+mod outcome;
+
+/// A command as it is given.
+struct Order<'a> {
+    owner: &'a Owner,
+    verb: &'a str,
+    command: &'a Command,
+    fields: Fields,
+}
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended> {
+    let owner = find::owner(options.owner.as_deref())?;
+    let order = |verb, command| Order { owner: &owner, verb, command, fields: Fields::of(command) };
+    let order = match &options.verb {
+        Verb::List { all } => return list(global, &owner, *all).await,
+        Verb::Show { name } => {
+            let client = client(global).await?;
+            let run = find::latest(&client, KIND, &owner, name).await?;
+            return show(global, &client, &run).await;
+        }
+        Verb::Create { command, template, size, storage_backend } => Order {
+            fields: Fields::of(command)
+                .text("template", template.as_ref())
+                .size(size)
+                .text("storage_backend", storage_backend.as_ref()),
+            ..order("create", command)
+        },
+        Verb::Resize { command, size } => {
+            Order { fields: Fields::of(command).size(size), ..order("resize", command) }
+        }
+        Verb::Start(command) => order("start", command),
+        Verb::Stop(command) => order("stop", command),
+        Verb::Restart(command) => order("restart", command),
+        Verb::Delete(command) => order("delete", command),
+    };
+    give(global, &order).await
+}
+
+/// Gives a command, and follows it if that is wanted.
+async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
+    let client = client(global).await?;
+    // Whoever listens before he asks misses nothing.
+    let published = match order.command.wait {
+        true => Some(listen(&client, order.owner, KIND).await?),
+        false => None,
+    };
+    let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
+    let accepted = match reply {
+        CommandReply::Accepted(accepted) => accepted,
+        CommandReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
+        CommandReply::Unavailable { words } => {
+            let id = order.command.id.as_deref();
+            let again = id.map_or(String::new(), |id| format!(", with the same --id {id}"));
+            return Err(Ended::Unavailable(format!("{words}; give the command again{again}")));
+        }
+    };
+    match published {
+        Some(published) => wait(global, &client, order, &accepted, published).await,
+        None => {
+            tell_accepted(global, order, &accepted);
+            Ok(())
+        }
+    }
+}
+
+fn tell_accepted(global: &Global, order: &Order<'_>, accepted: &Accepted) {
+    if global.json {
+        return output::json(accepted);
+    }
+    let Accepted { run, command, repeated } = accepted;
+    let before = if *repeated { "had been accepted before" } else { "is accepted" };
+    output::line(&format!("{} {before}: run {run}, command {command}", order.verb));
+    output::note(&format!("follow it with `stead run watch {run}`, see it with `stead run show {run}`"));
+}
+
+async fn wait(
+    global: &Global,
+    client: &SteadClient,
+    order: &Order<'_>,
+    accepted: &Accepted,
+    published: Published,
+) -> Result<(), Ended> {
+    let run = &accepted.run;
+    let screen = Screen::new(global.json);
+    let mut follower = Follower::new(client, run.clone(), published, screen);
+    let ended = follower.follow(&Until::Command(accepted.command.clone())).await;
+    if matches!(ended, Err(Ended::Interrupted)) {
+        output::note(&format!("it goes on; follow it with `stead run watch {run}`"));
+    }
+    let how = ended?;
+    let ending = outcome::Ending {
+        run,
+        verb: order.verb,
+        command: &accepted.command,
+        seen: follower.seen(),
+        view: client.view(run).await.ok().flatten(),
+    };
+    if global.json {
+        output::json(&ending.as_json(&how));
+    }
+    match how {
+        Outcome::Done(_) if global.json => Ok(()),
+        Outcome::Done(_) => {
+            output::line(&ending.done());
+            Ok(())
+        }
+        Outcome::Failed(failure) => Err(Ended::Failed(ending.failed(&failure))),
+    }
+}
+
+async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
+    let mut lines = client(global).await?.list_all().await?;
+    lines.retain(|line| line.kind == KIND && line.owner == *owner);
+    let found = lines.len();
+    lines.retain(|line| all || line.state == RunState::Running);
+    lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
+    if global.json {
+        output::json(&lines);
+        return Ok(());
+    }
+    if lines.is_empty() {
+        output::line(&format!("{owner} has no workspace; `stead workspace create NAME` makes one"));
+    } else {
+        output::line(&listed(&lines, SystemClock.now(), output::width()));
+    }
+    if lines.len() < found {
+        let gone = u64::try_from(found - lines.len()).unwrap_or(u64::MAX);
+        output::note(&format!("{} gone or failed; --all shows them", counted(gone, "more")));
+    }
+    Ok(())
+}
+
+fn listed(lines: &[RunSummary], now: Timestamp, width: usize) -> String {
+    let rows: Vec<[String; 5]> = lines
+        .iter()
+        .map(|line| {
+            [
+                line.name.clone(),
+                line.phase.clone(),
+                span(now.since(line.updated)),
+                line.run.to_string(),
+                line.waiting.clone(),
+            ]
+        })
+        .collect();
+    table(["NAME", "PHASE", "FOR", "RUN", "WAITS FOR"], &rows, width)
+}

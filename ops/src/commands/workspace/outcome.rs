@@ -1,0 +1,127 @@
+//! How a command ended, in words: what happened, what was taken back, whether anything is left,
+//! and what to do next.
+
+use serde_json::{Value, json};
+use stead_schemas::command::workspace::WorkspaceView;
+use stead_schemas::event::Outcome;
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::ids::RunId;
+use stead_schemas::public::RunView;
+
+use crate::story::Moment;
+use crate::story::operations::{End, Operation, StepSpan, operations};
+use crate::story::words::span;
+
+/// What is known when a command has ended.
+pub(super) struct Ending<'a> {
+    /// The run that carried it out.
+    pub run: &'a RunId,
+    /// What was asked.
+    pub verb: &'a str,
+    /// The command's id.
+    pub command: &'a str,
+    /// What was seen of the run.
+    pub seen: Vec<Moment>,
+    /// What the run shows of itself now.
+    pub view: Option<RunView>,
+}
+
+impl Ending<'_> {
+    /// All well.
+    pub fn done(&self) -> String {
+        let name = self.name();
+        let took = self.took().map_or(String::new(), |took| format!(", after {took}"));
+        let Some(shown) = self.shown() else { return format!("{name}: {} is done{took}", self.verb) };
+        let size = shown.size;
+        let mut facts = vec![format!("{} cores, {} GiB", size.cpu_cores, size.memory_gb)];
+        facts.extend(shown.vmid.map(|vmid| format!("VMID {vmid} on {}", shown.node)));
+        facts.extend(shown.home_source.map(|home| format!("home {home} ({} GiB)", size.storage_quota_gb)));
+        match shown.phase.word() {
+            "deleted" => format!("{name} is deleted{took}"),
+            phase => format!("{name} is {phase}{took}\n  {}", facts.join("\n  ")),
+        }
+    }
+
+    /// It failed.
+    pub fn failed(&self, failure: &Failure) -> String {
+        let operation = self.operation();
+        let mut lines = vec![format!("{} of {} failed: {failure}", self.verb, self.name())];
+        lines.extend(operation.as_ref().map(taken_back));
+        lines.push(self.left(operation.as_ref()));
+        lines.push(format!("next: {}", next(failure.class, self.verb)));
+        lines.push(format!("`stead replay {0}` tells the whole story, `stead run timeline {0}` draws it", self.run));
+        lines.join("\n  ")
+    }
+
+    /// The same, for machines.
+    pub fn as_json(&self, outcome: &Outcome) -> Value {
+        json!({ "run": self.run, "command": self.command, "outcome": outcome, "view": self.view })
+    }
+
+    fn name(&self) -> String {
+        let line = self.view.as_ref().map(|view| &view.summary);
+        line.map_or(self.run.to_string(), |line| format!("{}/{}", line.owner, line.name))
+    }
+
+    fn shown(&self) -> Option<WorkspaceView> {
+        serde_json::from_value(self.view.as_ref()?.view.clone()).ok()
+    }
+
+    fn operation(&self) -> Option<Operation> {
+        operations(&self.seen).into_iter().find(|operation| operation.id == self.command)
+    }
+
+    fn took(&self) -> Option<String> {
+        let operation = self.operation()?;
+        Some(span(operation.until?.since(operation.from)))
+    }
+
+    /// Whether something is left of what the command began.
+    fn left(&self, operation: Option<&Operation>) -> String {
+        let stuck: Vec<&str> = operation
+            .iter()
+            .flat_map(|operation| &operation.steps)
+            .filter(|step| step.is_undo && step.end != End::Done)
+            .map(|step| step.name.as_str())
+            .collect();
+        if !stuck.is_empty() {
+            return format!("still to be taken back: {}", stuck.join(", "));
+        }
+        let phase = self.view.as_ref().map(|view| view.summary.phase.as_str());
+        match (self.verb, phase) {
+            ("create", _) => "nothing of it is left, and its name is free again".to_owned(),
+            (_, Some(phase)) => format!("nothing of it is left; the workspace is {phase}"),
+            (_, None) => "nothing of it is left".to_owned(),
+        }
+    }
+}
+
+fn taken_back(operation: &Operation) -> String {
+    let is_undone = |step: &&StepSpan| step.is_undo && step.end == End::Done;
+    let undone: Vec<&str> =
+        operation.steps.iter().filter(is_undone).map(|step| step.name.as_str()).collect();
+    match undone.as_slice() {
+        [] => "there was nothing to take back".to_owned(),
+        undone => format!("taken back: {}", undone.join(", ")),
+    }
+}
+
+fn next(class: Class, verb: &str) -> String {
+    match class {
+        Class::Retry | Class::Ambiguous | Class::Wait | Class::VendorDown => {
+            format!("{verb} it again in a while")
+        }
+        Class::TimedOut => format!("see what took so long, then {verb} it again"),
+        Class::Conflict => {
+            format!("see what is in the way, which is not Stead's, then {verb} it again")
+        }
+        Class::Permanent => {
+            format!("change what the words above name, then {verb} it again")
+        }
+        Class::Auth => {
+            "whoever runs the platform must renew that login or its rights in Vault".to_owned()
+        }
+        Class::Cancelled => format!("nothing; {verb} it again if it is wanted after all"),
+        Class::Refused => "see what the words above name".to_owned(),
+    }
+}

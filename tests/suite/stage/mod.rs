@@ -1,0 +1,243 @@
+//! The stage: a nats-server, the lab, engines and a worker as processes of their own.
+
+mod belongings;
+mod binary;
+pub mod chance;
+mod desk;
+pub mod effects;
+mod events;
+pub mod histories;
+mod process;
+mod streams;
+mod wait;
+mod wire;
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use stead_lab::{Lab, LabOptions};
+use stead_nats::testing::NatsServer;
+use stead_nats::{PlatformSettings, SteadClient, open_platform};
+use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub use belongings::{Belongings, belongings, check_gone, check_whole};
+pub use desk::Desk;
+pub use events::{Events, Seen};
+pub use process::Process;
+pub use streams::{Kept, Streams};
+pub use wait::{until, within};
+pub use wire::Wire;
+
+/// Stages that may stand at once: each is four processes and a lab.
+const STAGES_MAX: usize = 2;
+
+/// How a stage is set.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub partitions: u16,
+    pub engines: usize,
+    /// What the processes log.
+    pub log: &'static str,
+    /// How long a worker may be silent, in milliseconds.
+    pub silence_ms: u32,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self { partitions: 2, engines: 1, log: "info", silence_ms: 600 }
+    }
+}
+
+/// See the module's head.
+pub struct Stage {
+    pub nats: NatsServer,
+    pub lab: Lab,
+    pub engines: Vec<Option<Process>>,
+    pub worker: Option<Process>,
+    pub client: SteadClient,
+    pub events: Events,
+    setting: Setting,
+    seed_port: u16,
+    dir: TempDir,
+    _place: SemaphorePermit<'static>,
+}
+
+impl Stage {
+    pub async fn start() -> Self {
+        Self::with(Setting::default()).await
+    }
+
+    pub async fn with(setting: Setting) -> Self {
+        let place = places().acquire().await.expect("it is never closed");
+        let dir = tempfile::tempdir().expect("a folder");
+        let nats = NatsServer::start().await;
+        let lab = Lab::start(LabOptions::default()).await.expect("the lab starts");
+        std::fs::write(dir.path().join("site.toml"), lab.site_toml()).expect("a file");
+        let environment = environment(&setting, &nats, &lab, &dir, 0, 0);
+        let first = Process::start(&["engine"], &environment, &dir.path().join("engine-0.log"));
+        let client = client(&nats, &first).await;
+        let events = Events::watch(&client).await;
+        let (engines, worker) = (vec![Some(first)], None);
+        let seed_port = free_port();
+        let mut stage = Self {
+            nats,
+            lab,
+            engines,
+            worker,
+            client,
+            events,
+            setting,
+            seed_port,
+            dir,
+            _place: place,
+        };
+        stage.engines.resize_with(setting.engines, || None);
+        for number in 1..setting.engines {
+            stage.start_engine(number);
+        }
+        stage.start_worker();
+        stage
+    }
+
+    /// Starts engine number `number`, anew if it ran before.
+    pub fn start_engine(&mut self, number: usize) {
+        let log = self.dir.path().join(format!("engine-{number}.log"));
+        let environment = self.environment(number);
+        self.engines[number] = Some(Process::start(&["engine"], &environment, &log));
+    }
+
+    pub fn start_worker(&mut self) {
+        let log = self.dir.path().join("worker.log");
+        self.worker = Some(Process::start(&["worker"], &self.environment(0), &log));
+    }
+
+    /// The engine that runs under this number.
+    pub fn engine(&self, number: usize) -> &Process {
+        self.engines[number].as_ref().expect("the engine runs")
+    }
+
+    pub fn kill_engine(&mut self, number: usize) {
+        self.engines[number].take().expect("the engine runs").kill9();
+    }
+
+    pub async fn stop_engine(&mut self, number: usize) {
+        self.engines[number].take().expect("the engine runs").stop().await;
+    }
+
+    pub fn kill_worker(&mut self) {
+        self.worker.take().expect("the worker runs").kill9();
+    }
+
+    /// Where an engine keeps its index.
+    pub fn index(&self, number: usize) -> PathBuf {
+        self.dir.path().join(format!("index-{number}"))
+    }
+
+    /// Everything that the processes have said.
+    pub fn said(&self) -> Vec<(PathBuf, String)> {
+        let files = std::fs::read_dir(self.dir.path()).expect("the folder");
+        let paths = files.map(|file| file.expect("an entry").path());
+        let logs = paths.filter(|path| path.extension().is_some_and(|end| end == "log"));
+        logs.map(|path| (path.clone(), std::fs::read_to_string(path).expect("a log"))).collect()
+    }
+
+    /// An owner at this stage.
+    pub fn desk(&self, owner: &str) -> Desk {
+        Desk::new(owner, &self.client, &self.events)
+    }
+
+    /// A look at the streams.
+    pub async fn streams(&self) -> Streams {
+        Streams::open(self.nats.port()).await
+    }
+
+    /// Ends the play: every history in the log is whole, and this build decides the same.
+    pub async fn finish(self) {
+        self.check_histories().await;
+    }
+
+    /// Checks every history; returns how many there are.
+    pub async fn check_histories(&self) -> usize {
+        let all = histories::histories(&mut self.streams().await).await;
+        assert!(!all.is_empty(), "something was done on this stage");
+        for (run, history) in &all {
+            histories::check(run, history);
+        }
+        all.len()
+    }
+
+    fn environment(&self, number: usize) -> Vec<(String, String)> {
+        environment(&self.setting, &self.nats, &self.lab, &self.dir, self.seed_port, number)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Whoever looks for the cause wants the logs.
+            self.dir.disable_cleanup(true);
+            let kept = self.dir.path().display();
+            let _ = std::fs::write(self.dir.path().join("nats.log"), self.nats.log());
+            complain(&format!("the logs of the failed stage are kept in {kept}"));
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a test that fails says where its logs are")]
+fn complain(words: &str) {
+    eprintln!("{words}");
+}
+
+fn places() -> &'static Semaphore {
+    static PLACES: OnceLock<Semaphore> = OnceLock::new();
+    PLACES.get_or_init(|| Semaphore::new(STAGES_MAX))
+}
+
+/// A client, as soon as the first engine has set the platform up.
+async fn client(nats: &NatsServer, engine: &Process) -> SteadClient {
+    let connection = nats.connect().await;
+    let settings = PlatformSettings { partitions: None, replicas: 1 };
+    let what = format!("the engine sets the platform up\n{}", engine.said());
+    let platform = until(&what, || async {
+        let platform = open_platform(&connection, settings).await.ok()?;
+        let leases = Streams::open(nats.port()).await.names().await;
+        leases.iter().any(|name| name == "STEAD_LEASES").then_some(platform)
+    });
+    SteadClient::new(&platform.await)
+}
+
+/// What every process of the stage finds in its environment; the rest stands in the site file.
+fn environment(
+    setting: &Setting,
+    nats: &NatsServer,
+    lab: &Lab,
+    dir: &TempDir,
+    seed_port: u16,
+    number: usize,
+) -> Vec<(String, String)> {
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let login = lab.credentials();
+    let pairs = [
+        ("STEAD_CONFIG", path("site.toml")),
+        ("STEAD_LOG", setting.log.to_owned()),
+        ("STEAD_NATS_URL", nats.url()),
+        ("STEAD_ENGINE_PARTITIONS", setting.partitions.to_string()),
+        ("STEAD_ENGINE_INDEX", path(&format!("index-{number}"))),
+        ("STEAD_STEP_SILENCE_MS", setting.silence_ms.to_string()),
+        ("STEAD_TRUENAS_GRACE_SECONDS", "0".to_owned()),
+        // Guests keep the address they were made with, so it outlives the worker.
+        ("STEAD_GUEST_LISTEN", format!("127.0.0.1:{seed_port}")),
+        ("STEAD_VAULT_ROLE_ID", "env:LAB_ROLE_ID".to_owned()),
+        ("STEAD_VAULT_SECRET_ID", "env:LAB_SECRET_ID".to_owned()),
+        ("LAB_ROLE_ID", login.vault_role_id.clone()),
+        ("LAB_SECRET_ID", login.vault_secret_id.clone()),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

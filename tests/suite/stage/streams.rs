@@ -1,0 +1,119 @@
+//! What lies in the streams, read from the server without a line of Stead's own code.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::wire::Wire;
+
+/// A message of a stream.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub seq: u64,
+    pub subject: String,
+    pub headers: String,
+    pub body: Vec<u8>,
+}
+
+impl Kept {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            (key == name).then_some(value.trim())
+        })
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
+
+/// A look at the streams of one server.
+pub struct Streams {
+    wire: Wire,
+}
+
+impl Streams {
+    pub async fn open(port: u16) -> Self {
+        Self { wire: Wire::connect(port).await }
+    }
+
+    /// The names of all streams.
+    pub async fn names(&mut self) -> Vec<String> {
+        let found = self.ask("STREAM.NAMES", json!({})).await;
+        let names = found["streams"].as_array().into_iter().flatten();
+        names.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// The names of the streams that are the event log.
+    pub async fn logs(&mut self) -> Vec<String> {
+        let mut names = self.names().await;
+        names.retain(|name| name.starts_with("STEAD_LOG_"));
+        assert!(!names.is_empty(), "there is a log");
+        names
+    }
+
+    /// The last sequence of every stream of the log.
+    pub async fn log_ends(&mut self) -> Vec<(String, u64)> {
+        let mut ends = Vec::new();
+        for name in self.logs().await {
+            let end = self.last_seq(&name).await;
+            ends.push((name, end));
+        }
+        ends
+    }
+
+    pub async fn last_seq(&mut self, stream: &str) -> u64 {
+        self.state(stream).await["last_seq"].as_u64().expect("a sequence")
+    }
+
+    /// How many messages the stream holds.
+    pub async fn count(&mut self, stream: &str) -> u64 {
+        self.state(stream).await["messages"].as_u64().expect("a number")
+    }
+
+    /// Everything that the stream holds, oldest first.
+    pub async fn messages(&mut self, stream: &str) -> Vec<Kept> {
+        let state = self.state(stream).await;
+        let [first, last] = ["first_seq", "last_seq"].map(|field| state[field].as_u64().unwrap());
+        let mut all = Vec::new();
+        for seq in first..=last {
+            let found = self.ask(&format!("STREAM.MSG.GET.{stream}"), json!({ "seq": seq })).await;
+            if found["error"].is_object() {
+                // Taken out of a work queue.
+                continue;
+            }
+            all.push(kept(&found["message"]));
+        }
+        all
+    }
+
+    /// Deletes a stream; false if there is none.
+    pub async fn delete(&mut self, stream: &str) -> bool {
+        self.ask(&format!("STREAM.DELETE.{stream}"), json!({})).await["success"] == true
+    }
+
+    async fn state(&mut self, stream: &str) -> Value {
+        let info = self.ask(&format!("STREAM.INFO.{stream}"), json!({})).await;
+        assert!(info["error"].is_null(), "{stream}: {info}");
+        info["state"].clone()
+    }
+
+    async fn ask(&mut self, what: &str, body: Value) -> Value {
+        let subject = format!("$JS.API.{what}");
+        let answer = self.wire.request(&subject, body.to_string().as_bytes()).await;
+        serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{what}: {answer:?}"))
+    }
+}
+
+fn kept(message: &Value) -> Kept {
+    let text = |field: &str| message[field].as_str().unwrap_or_default();
+    let decoded = |field: &str| STANDARD.decode(text(field)).expect("base64");
+    Kept {
+        seq: message["seq"].as_u64().expect("a sequence"),
+        subject: text("subject").to_owned(),
+        headers: String::from_utf8_lossy(&decoded("hdrs")).into_owned(),
+        body: decoded("data"),
+    }
+}
