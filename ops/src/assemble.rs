@@ -3,12 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use stead_index::EmbeddedIndex;
 use stead_nats::door::{Catalogue, PublicVerb, run_api, run_inbox};
 use stead_nats::{
     ConnectSettings, Connection, Login, NatsBus, NatsInboxes, NatsLeases, NatsLog, Platform,
-    PlatformSettings, SteadClient, connect, open_platform,
+    PlatformError, PlatformSettings, SteadClient, connect, open_platform,
 };
 use stead_runtime::engine;
 use stead_runtime::env::{Env, Tuning};
@@ -26,6 +27,9 @@ use uuid::Uuid;
 
 use crate::config::{EngineConfig, NatsConfig};
 use crate::exit::Ended;
+
+/// How often one looks whether an engine has set the platform up.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// This build, as it is written into every run.
 pub const BUILD: &str = concat!("stead ", env!("CARGO_PKG_VERSION"));
@@ -55,10 +59,6 @@ pub async fn client(nats: &NatsConfig) -> Result<SteadClient, Ended> {
 pub struct RunningEngine {
     thread: thread::JoinHandle<()>,
     doors: Vec<JoinHandle<()>>,
-    /// How many partitions it owns.
-    pub owned: watch::Receiver<usize>,
-    /// The platform it serves.
-    pub platform: Platform,
 }
 
 impl RunningEngine {
@@ -96,7 +96,6 @@ pub async fn start_engine(
         index: Arc::new(EmbeddedIndex::open(config.index.clone())),
         clock: Arc::new(SystemClock),
     };
-    let (count, owned) = watch::channel(0);
     let partitions = platform.partitions;
     let (handle, engine_stop) = (Handle::current(), stop.clone());
     let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
@@ -109,12 +108,12 @@ pub async fn start_engine(
             ports,
             tuning,
         });
-        handle.block_on(LocalSet::new().run_until(engine::run(env, count, engine_stop)));
+        handle.block_on(LocalSet::new().run_until(engine::run(env, engine_stop)));
     });
     let thread =
         thread.map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
     let doors = open_doors(&connection, &platform, &stop);
-    Ok(RunningEngine { thread, doors, owned, platform })
+    Ok(RunningEngine { thread, doors })
 }
 
 /// Opens the doors by which commands come in: the durable inbox and the service interface.
@@ -172,6 +171,30 @@ impl RunningWorkers {
     }
 }
 
+/// The platform, once an engine has set it up: whoever starts everything at once need not care
+/// for the order.
+async fn set_up(
+    connection: &Connection,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Platform, Ended> {
+    let settings = PlatformSettings { partitions: None, replicas: 1 };
+    let mut is_told = false;
+    loop {
+        match open_platform(connection, settings).await {
+            Err(PlatformError::NotSetUp) if !*stop.borrow() => {}
+            opened => return Ok(opened?),
+        }
+        if !is_told {
+            crate::output::note("waiting for an engine to set the platform up");
+            is_told = true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = crate::signals::stopped(&mut stop) => {}
+        }
+    }
+}
+
 /// Starts the workers of these systems; of all if none is named.
 pub async fn start_workers(
     nats: &NatsConfig,
@@ -188,8 +211,7 @@ pub async fn start_workers(
     let chosen =
         workers.only(names.iter().copied()).map_err(|error| Ended::Usage(error.to_string()))?;
     let seeds = if names.contains(&"guest") {
-        let settings = PlatformSettings { partitions: None, replicas: 1 };
-        let client = SteadClient::new(&open_platform(&connection, settings).await?);
+        let client = SteadClient::new(&set_up(&connection, stop.clone()).await?);
         let seeds = workers.serve_seeds(Arc::new(client)).await;
         Some(seeds.map_err(|error| Ended::Failed(crate::exit::with_causes(&error)))?)
     } else {

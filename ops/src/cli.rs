@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::exit::EXIT_CODES;
 
 pub mod config;
+pub mod demo;
 pub mod lab;
 pub mod run;
 pub mod workspace;
@@ -23,6 +24,7 @@ pub struct Cli {
 
 /// Options that every verb takes.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every verb")]
 pub struct Global {
     /// The site's configuration.
     #[arg(long, global = true, env = "STEAD_CONFIG", default_value = crate::config::DEFAULT_FILE, value_name = "FILE")]
@@ -58,6 +60,13 @@ pub enum Verb {
     /// Check a configuration, or print one to begin with.
     #[command(subcommand)]
     Config(config::Config),
+    /// Set a platform up on this machine, with simulated vendors, and tell the whole story.
+    Demo(demo::Demo),
+    /// Measure how fast Stead is on this machine.
+    Bench(demo::Bench),
+    /// Run a program that ends when whoever started this ends.
+    #[command(hide = true)]
+    Keep(demo::Keep),
     /// Print what makes a shell complete stead's verbs and options.
     Completions(config::Completions),
 }

@@ -76,7 +76,9 @@ impl From<ConnectError> for Ended {
                  or STEAD_NATS_URL ({source})"
             ),
             ConnectError::Login { .. } => {
-                format!("{error}; set [nats] in --config, or STEAD_NATS_USER and STEAD_NATS_PASSWORD")
+                format!(
+                    "{error}; set [nats] in --config, or STEAD_NATS_USER and STEAD_NATS_PASSWORD"
+                )
             }
             _ => with_causes(&error),
         })

@@ -13,6 +13,7 @@ mod commands;
 mod config;
 mod exit;
 mod output;
+mod processes;
 mod signals;
 mod story;
 

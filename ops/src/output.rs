@@ -67,8 +67,10 @@ pub fn note_width() -> usize {
 
 /// Sets logging up, on standard error: lines for people, or JSON for machines.
 pub fn start_logging(global: &Global) {
-    let filter = EnvFilter::try_from_env("STEAD_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(global.log.as_deref().unwrap_or("warn")));
+    let level = global.log.as_deref().unwrap_or("warn");
+    // These two tell what we tell ourselves, in more lines and without the run.
+    let quieter = format!("{level},vaultrs=off,async_nats=error");
+    let filter = EnvFilter::try_from_env("STEAD_LOG").unwrap_or_else(|_| EnvFilter::new(quieter));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if global.log_json {
         logs.json().init();

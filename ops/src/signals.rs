@@ -1,7 +1,9 @@
-//! Ctrl-C and SIGTERM, as one word that everything long-lived listens to.
+//! Ctrl-C, SIGTERM and the end of a parent, as one word that everything long-lived listens to.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+
+use crate::processes::parent;
 
 /// Turns true when somebody wants this process to end.
 pub fn stop() -> std::io::Result<watch::Receiver<bool>> {
@@ -12,6 +14,7 @@ pub fn stop() -> std::io::Result<watch::Receiver<bool>> {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            () = parent::gone() => {}
         }
         sender.send_replace(true);
         // A second Ctrl-C means it.

@@ -5,15 +5,12 @@ use std::future::ready;
 use std::time::Duration;
 
 use serde_json::json;
-use stead_lab::CallFault;
 use stead_schemas::dispatch::Accepted;
 
 use crate::stage::chance::Chance;
 use crate::stage::effects::check_once;
-use crate::stage::{Desk, Stage, check_gone, check_whole, until};
+use crate::stage::{CALL, Desk, Stage, check_gone, check_whole, until};
 
-/// Each vendor call takes this long, so that a kill finds a step half done.
-const CALL: Duration = Duration::from_millis(12);
 /// Calls of a step that may be over when the kill strikes, at most.
 const CALLS_MAX: usize = 4;
 
@@ -63,12 +60,16 @@ async fn every_step(victim: Victim, verb: &str) {
         );
         let owner = format!("owner-{number}");
         let before = stage.lab.effects().len();
-        let john = stage.desk(&owner);
+        let john = stage.desk(&owner).await;
         if verb == "delete" {
             john.carry_out("create", json!({})).await;
         }
         let accepted = struck(&mut stage, victim, &john, verb, step, calls).await;
-        drop(tokio::time::timeout(Duration::from_secs(60), john.outcome(&accepted)).await.expect(&story));
+        drop(
+            tokio::time::timeout(Duration::from_secs(60), john.outcome(&accepted))
+                .await
+                .expect(&story),
+        );
         match verb {
             "create" => check_whole(&stage.lab, &owner),
             _ => check_gone(&stage.lab, &owner),
@@ -80,7 +81,7 @@ async fn every_step(victim: Victim, verb: &str) {
 
 /// The steps of an undisturbed life, in the order in which they are scheduled.
 async fn steps_of_a_life(stage: &Stage, verb: &str) -> Vec<Step> {
-    let john = stage.desk("john");
+    let john = stage.desk("john").await;
     let mut from = stage.events.count();
     john.carry_out("create", json!({})).await;
     if verb == "delete" {
@@ -101,9 +102,7 @@ async fn struck(
     step: &Step,
     calls: usize,
 ) -> Accepted {
-    for vendor in ["vault", "proxmox", "truenas", "coder"] {
-        stage.lab.break_call(vendor, "", CallFault::Delay(CALL)).expect("a vendor");
-    }
+    stage.slow_down(CALL);
     let from = stage.events.count();
     // Given in the background: the answer may die with the engine, and is asked for again.
     let order = tokio::spawn({
@@ -113,9 +112,7 @@ async fn struck(
     let what = format!("{} {} is scheduled", step.0, step.1);
     let is_it = |owner: &str| owner == john.owner.as_str() || owner == "stead";
     let fits = |event: &crate::stage::Seen| {
-        event.kind() == step.0
-            && event.scheduled() == Some(&step.1)
-            && is_it(event.owner())
+        event.kind() == step.0 && event.scheduled() == Some(&step.1) && is_it(event.owner())
     };
     stage.events.first(&what, from, fits).await;
     calls_made(stage, calls).await;

@@ -7,7 +7,7 @@ use crate::stage::{Stage, check_gone, check_whole};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workspace_lives_and_leaves_nothing_behind() {
     let stage = Stage::start().await;
-    let john = stage.desk("john");
+    let john = stage.desk("john").await;
     john.carry_out("create", json!({ "cpu_cores": 4, "memory_gb": 8 })).await;
     check_whole(&stage.lab, "john");
     john.carry_out("resize", json!({ "cpu_cores": 8, "storage_quota_gb": 80 })).await;

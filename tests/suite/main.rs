@@ -6,6 +6,10 @@
 
 mod stage;
 
+mod cancel;
 mod crash;
+mod economy;
+mod engines;
+mod faults;
 mod life;
-
+mod lost;

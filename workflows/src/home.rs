@@ -58,6 +58,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         let Some(command) = next(&cx, home.as_ref()).await else {
             if let Some(abandoned) = home.take() {
                 destroy(&cx, &abandoned).await?;
+                show(&cx, None);
             }
             if cx.has_command() {
                 continue;
@@ -73,6 +74,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         if let Some(abandoned) = home.take_if(|home| release && home.users.is_empty()) {
             show(&cx, Some(&abandoned));
             destroy(&cx, &abandoned).await?;
+            show(&cx, None);
         }
         cx.complete(&command, outcome.clone());
         if let (None, false) = (&home, cx.has_command()) {
@@ -241,7 +243,7 @@ fn dataset_name(parent: &str, owner: &Owner) -> String {
 
 fn show(cx: &Context, home: Option<&Home>) {
     let phase = match home {
-        None => "making",
+        None => "not there",
         Some(home) if home.users.is_empty() => "unused",
         Some(_) => "in use",
     };

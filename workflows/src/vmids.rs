@@ -54,10 +54,9 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
 
 async fn reserve(cx: &Context, ledger: &mut Ledger, command: &Command) -> Result<Value, Failure> {
     let ask: Reserve = command.read()?;
-    if let Some(vmid) = ledger.by_workspace.get(&ask.workspace).copied() {
-        if !ask.not.contains(&vmid) {
-            return Ok(as_value(&Reserved { vmid }));
-        }
+    let held = ledger.by_workspace.get(&ask.workspace).copied();
+    if let Some(vmid) = held.filter(|vmid| !ask.not.contains(vmid)) {
+        return Ok(as_value(&Reserved { vmid }));
     }
     let vmid = find_free(cx, ledger, &ask).await?;
     ledger.by_workspace.insert(ask.workspace, vmid);

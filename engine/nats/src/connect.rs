@@ -73,11 +73,12 @@ impl ConnectSettings {
 
     /// The addresses without the secrets they may hold.
     fn shown_url(&self) -> String {
-        let shown = self.url.split(',').map(|url| match (url.split_once("://"), url.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-            (None, Some((_, host))) => host.to_string(),
-            _ => url.to_string(),
-        });
+        let shown =
+            self.url.split(',').map(|url| match (url.split_once("://"), url.rsplit_once('@')) {
+                (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+                (None, Some((_, host))) => host.to_string(),
+                _ => url.to_string(),
+            });
         shown.collect::<Vec<_>>().join(",")
     }
 }
@@ -124,7 +125,10 @@ pub enum ConnectError {
         source: async_nats::ConnectError,
     },
     /// The server may lose what it has acknowledged.
-    #[error("the NATS server at {url} is version {found}; stead needs 2.15.1 or newer, because older ones can lose acknowledged events")]
+    #[error(
+        "the NATS server at {url} is version {found}; stead needs 2.15.1 or newer, because older \
+         ones can lose acknowledged events"
+    )]
     TooOld {
         /// The address without secrets.
         url: String,
@@ -274,7 +278,10 @@ fn tell(event: &Event) {
         Event::Draining | Event::Closed => tracing::debug!("a NATS connection is closed"),
         Event::SlowConsumer(subscription) => {
             metrics::counter!("stead_nats_slow_consumer_total").increment(1);
-            tracing::warn!(subscription, "messages come faster than we read them; some are dropped");
+            tracing::warn!(
+                subscription,
+                "messages come faster than we read them; some are dropped"
+            );
         }
         Event::ServerError(error) => tracing::warn!(%error, "the NATS server complains"),
         Event::ClientError(error) => tracing::warn!(%error, "the NATS connection has trouble"),

@@ -146,10 +146,8 @@ async fn read(
     from: Option<u64>,
     subject: &str,
 ) -> Result<Option<StreamMessage>, Unread> {
-    let handle = js
-        .get_stream_no_info(stream)
-        .await
-        .map_err(|error| Unread::Other(error.to_string()))?;
+    let handle =
+        js.get_stream_no_info(stream).await.map_err(|error| Unread::Other(error.to_string()))?;
     let request = match from {
         Some(seq) => handle.raw_message_builder().sequence(seq).next_by_subject(subject),
         None => handle.raw_message_builder().last_by_subject(subject),

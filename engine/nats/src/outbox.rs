@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 /// Messages that may wait while the server is away. Beyond that they are dropped, as everything
 /// that goes out here is sent again by whoever needs it answered.
-const WAITING_MAX: usize = 64 * 1024;
+const WAITING_MAX: usize = 256 * 1024;
 /// Messages taken off the queue at once.
 const AT_ONCE: usize = 256;
 

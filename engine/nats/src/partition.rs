@@ -75,8 +75,7 @@ fn read(message: &Message) -> Result<Inbound, Unreadable> {
 }
 
 fn read_answer(message: &Message) -> Result<Inbound, Unreadable> {
-    let (address, attempt) =
-        subjects::parse_answer(&message.subject).ok_or(Unreadable::Subject)?;
+    let (address, attempt) = subjects::parse_answer(&message.subject).ok_or(Unreadable::Subject)?;
     if message.status == Some(StatusCode::NO_RESPONDERS) {
         return Ok(Inbound::NoListener { address, attempt });
     }

@@ -91,7 +91,8 @@ fn turn_away(message: &Message, error: &serde_json::Error, outbox: &Outbox) {
     metrics::counter!("stead_inbound_unreadable_total").increment(1);
     tracing::warn!(subject = %message.subject, %error, "cannot read a message");
     if let Some(reply) = &message.reply {
-        let words = format!("this worker cannot read the request: {error}; are all builds the same?");
+        let words =
+            format!("this worker cannot read the request: {error}; are all builds the same?");
         let payload = json(&StepReply::Failed(Failure::new(Class::Permanent, words)));
         outbox.send(Letter { subject: reply.to_string(), reply: None, payload });
     }
@@ -134,6 +135,7 @@ fn fitting(payload: Bytes, bytes_max: usize) -> Bytes {
     if payload.len() <= bytes_max {
         return payload;
     }
-    let words = format!("the answer has {} bytes, more than the {bytes_max} a message may have", payload.len());
+    let bytes = payload.len();
+    let words = format!("the answer has {bytes} bytes; a message may have {bytes_max}");
     json(&StepReply::Failed(Failure::new(Class::Permanent, words)))
 }

@@ -32,14 +32,13 @@ struct Share {
     owned: BTreeMap<Partition, Owned>,
     ended: mpsc::UnboundedSender<(Partition, Stopped)>,
     news: mpsc::UnboundedReceiver<(Partition, Stopped)>,
-    count: watch::Sender<usize>,
 }
 
-/// Runs an engine until `stop` turns true; then hands everything over in good order. `count`
-/// shows how many partitions it owns. To be run on a [`tokio::task::LocalSet`].
-pub async fn run(env: Rc<Env>, count: watch::Sender<usize>, mut stop: watch::Receiver<bool>) {
+/// Runs an engine until `stop` turns true; then hands everything over in good order. To be run
+/// on a [`tokio::task::LocalSet`].
+pub async fn run(env: Rc<Env>, mut stop: watch::Receiver<bool>) {
     let (ended, news) = mpsc::unbounded_channel();
-    let mut share = Share { env, owned: BTreeMap::new(), ended, news, count };
+    let mut share = Share { env, owned: BTreeMap::new(), ended, news };
     loop {
         let hungry = share.tend().await;
         let pause = if hungry { HUNGRY } else { share.env.tuning.renew };
@@ -75,7 +74,6 @@ impl Share {
                 free -= usize::from(self.take(partition).await);
             }
         }
-        self.count.send_replace(self.owned.len());
         metrics::gauge!("stead_partitions_owned").set(self.owned.len() as f64);
         self.owned.len() < fair && free > 0
     }
@@ -151,7 +149,6 @@ impl Share {
         if self.owned.remove(&partition).is_some() {
             self.release(partition).await;
         }
-        self.count.send_replace(self.owned.len());
     }
 
     async fn give_one_back(&mut self) {

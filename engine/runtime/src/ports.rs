@@ -183,7 +183,7 @@ pub trait Leases: Send + Sync {
     /// If the leases cannot be reached.
     async fn renew(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError>;
 
-    /// Gives a partition back, and with it the engine's presence if it is the last.
+    /// Gives a partition back.
     ///
     /// # Errors
     /// If the leases cannot be reached.

@@ -9,8 +9,11 @@ pub const CONTROL_PORT: u16 = 7780;
 
 /// Runs a lab, or speaks to a running one.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  stead lab --latency realistic --write-site lab.toml\n  \
-    stead lab break proxmox storage-full --times 2", args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Example:\n  stead lab --latency realistic --write-site lab.toml\n  \
+    stead lab break proxmox storage-full --times 2",
+    args_conflicts_with_subcommands = true
+)]
 pub struct Lab {
     #[command(subcommand)]
     pub verb: Option<Verb>,

@@ -25,7 +25,9 @@ pub enum Run {
     #[command(after_help = "Example:\n  stead run timeline john/dev")]
     Timeline(Which),
     /// Stop what a run is doing and take it back. First says what that will be.
-    #[command(after_help = "Example:\n  stead run cancel john/dev --why 'wrong template' --dry-run")]
+    #[command(
+        after_help = "Example:\n  stead run cancel john/dev --why 'wrong template' --dry-run"
+    )]
     Cancel {
         #[command(flatten)]
         which: Which,

@@ -131,3 +131,23 @@ impl Fields {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::{Fields, Verb};
+    use crate::cli::{Cli, Verb as Top};
+
+    #[test]
+    fn what_is_typed_is_handed_on_as_it_is() {
+        let line = "stead workspace create Dev --cpu-cores 99 --memory-gb many --id a";
+        let parsed = Cli::try_parse_from(line.split(' ')).map(|cli| cli.verb);
+        let Ok(Top::Workspace(workspace)) = parsed else { panic!("{parsed:?}") };
+        let Verb::Create { command, size, .. } = workspace.verb else { panic!("{workspace:?}") };
+        let fields = Fields::of(&command).size(&size).0;
+        let sent = json!({ "name": "Dev", "id": "a", "cpu_cores": 99, "memory_gb": "many" });
+        assert_eq!(serde_json::Value::Object(fields), sent);
+    }
+}

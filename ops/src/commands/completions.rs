@@ -30,7 +30,8 @@ mod tests {
     fn every_verb_says_what_it_does_and_shows_an_example() {
         let root = Cli::command();
         let verbs = root.get_subcommands().filter(|verb| {
-            ["workspace", "run", "replay", "lab", "config", "completions"].contains(&verb.get_name())
+            ["workspace", "run", "replay", "lab", "config", "completions"]
+                .contains(&verb.get_name())
         });
         for verb in verbs {
             assert!(verb.get_about().is_some(), "{}", verb.get_name());

@@ -54,7 +54,8 @@ fn summary(config: &Config) -> String {
     let (engine, site) = (&config.engine, &config.site);
     let (proxmox, truenas) = (&site.proxmox, &site.truenas);
     let templates: Vec<&str> = site.templates.iter().map(|known| known.name.as_str()).collect();
-    let metrics = engine.metrics.map_or("not served".to_owned(), |at| format!("http://{at}/metrics"));
+    let metrics =
+        engine.metrics.map_or("not served".to_owned(), |at| format!("http://{at}/metrics"));
     sheet(&[
         ("nats", format!("{}, {}", shown_url(&config.nats.url), login(config))),
         ("engine", format!("{} partitions, {} replicas", engine.partitions, engine.replicas)),
@@ -130,7 +131,8 @@ mod tests {
             _ => line,
         });
         let text: Vec<&str> = uncommented.collect();
-        let choices = EXAMPLE.lines().filter(|line| line.starts_with('#') && !line.starts_with("# "));
+        let choices =
+            EXAMPLE.lines().filter(|line| line.starts_with('#') && !line.starts_with("# "));
         assert!(choices.filter(|line| line.len() > 1).count() >= 5);
         check(&text.join("\n"));
     }

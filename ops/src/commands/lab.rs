@@ -21,9 +21,7 @@ pub async fn carry_out(global: &Global, options: &Options) -> Result<(), Ended> 
         None => run(global, options).await,
         Some(Verb::Inventory(at)) => inventory(global, at).await,
         Some(Verb::Faults(at)) => faults(global, at).await,
-        Some(Verb::Break { vendor, fault, times, at }) => {
-            break_(at, vendor, fault, *times).await
-        }
+        Some(Verb::Break { vendor, fault, times, at }) => break_(at, vendor, fault, *times).await,
         Some(Verb::Mend { vendor, fault, at }) => {
             mend(at, vendor.as_deref(), fault.as_deref()).await
         }
@@ -139,7 +137,9 @@ fn introduce(global: &Global, options: &Options, lab: &Lab) {
             "STEAD_VAULT_SECRET_ID": login.vault_secret_id,
         });
         let site = &options.write_site;
-        return output::json_line(&json!({ "addresses": at, "environment": environment, "site": site }));
+        return output::json_line(
+            &json!({ "addresses": at, "environment": environment, "site": site }),
+        );
     }
     output::line("the lab is open, until Ctrl-C");
     output::line(&sheet(&[
@@ -150,7 +150,9 @@ fn introduce(global: &Global, options: &Options, lab: &Lab) {
         ("  coder", at.coder_url.clone()),
     ]));
     match &options.write_site {
-        Some(file) => output::line(&format!("its site file is {}; to work with it:", file.display())),
+        Some(file) => {
+            output::line(&format!("its site file is {}; to work with it:", file.display()))
+        }
         None => output::line("--write-site FILE writes a site file; to work with it:"),
     }
     output::line(&format!("  export STEAD_VAULT_ROLE_ID={}", login.vault_role_id));
@@ -178,10 +180,17 @@ async fn inventory(global: &Global, at: &At) -> Result<(), Ended> {
 fn things(inventory: &Inventory, width: usize) -> String {
     let mut rows: Vec<[String; 4]> = Vec::new();
     for vm in &inventory.vms {
-        let size = format!("{} cores, {} GiB, disk {} GiB", vm.cores, vm.memory_mib / 1024, vm.disk_gib);
+        let size =
+            format!("{} cores, {} GiB, disk {} GiB", vm.cores, vm.memory_mib / 1024, vm.disk_gib);
         let stage = Some(vm.guest_stage.as_str()).filter(|stage| !stage.is_empty());
-        let words = [Some(size.as_str()), stage].into_iter().flatten().collect::<Vec<_>>().join(", ");
-        rows.push(["machine".to_owned(), format!("{} {}", vm.vmid, vm.name), vm.status.clone(), words]);
+        let words =
+            [Some(size.as_str()), stage].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        rows.push([
+            "machine".to_owned(),
+            format!("{} {}", vm.vmid, vm.name),
+            vm.status.clone(),
+            words,
+        ]);
     }
     for dataset in &inventory.datasets {
         let quota = format!("limit {} GiB", dataset.refquota_bytes >> 30);
@@ -189,7 +198,12 @@ fn things(inventory: &Inventory, width: usize) -> String {
         rows.push(["dataset".to_owned(), dataset.id.clone(), state.to_owned(), quota]);
     }
     for share in &inventory.shares {
-        rows.push(["share".to_owned(), share.path.clone(), "exported".to_owned(), share.comment.clone()]);
+        rows.push([
+            "share".to_owned(),
+            share.path.clone(),
+            "exported".to_owned(),
+            share.comment.clone(),
+        ]);
     }
     for entry in &inventory.coder_workspaces {
         let agent = entry.agent.as_ref();

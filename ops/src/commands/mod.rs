@@ -6,8 +6,11 @@ use crate::cli::{Cli, Verb};
 use crate::exit::Ended;
 use crate::output;
 
+mod bench;
 mod completions;
 mod config;
+mod demo;
+mod keep;
 mod lab;
 mod replay;
 mod run;
@@ -36,6 +39,9 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Replay(options) => replay::carry_out(global, &options).await,
         Verb::Lab(options) => lab::carry_out(global, &options).await,
         Verb::Config(verb) => config::carry_out(global, &verb),
+        Verb::Demo(options) => demo::carry_out(global, &options).await,
+        Verb::Bench(options) => bench::carry_out(global, &options).await,
+        Verb::Keep(options) => keep::carry_out(&options).await,
         Verb::Completions(options) => completions::carry_out(&options),
     }
 }

@@ -48,6 +48,18 @@ pub async fn carry_out(global: &Global, options: &Replay) -> Result<(), Ended> {
     conclude(global, history.len(), &verdict)
 }
 
+/// Replays a run and says in a line what that proved.
+pub async fn prove(global: &Global, which: &str) -> Result<String, Ended> {
+    let lines = recorded(global, which).await?;
+    let history = decoded(&lines)?;
+    let Some(run) = history.first().map(|first| first.run.clone()) else {
+        return Err(Ended::Failed("there is no transition in it".to_owned()));
+    };
+    let verdict = judge(&run, &lines, &history)?;
+    wrong(&verdict)?;
+    Ok(proven(history.len()))
+}
+
 async fn recorded(global: &Global, text: &str) -> Result<Vec<Vec<u8>>, Ended> {
     let client = client(global).await?;
     let run = find::run(&client, text).await?;
@@ -111,6 +123,14 @@ fn check_chain(run: &RunId, lines: &[Vec<u8>], history: &[Transition]) -> Result
 }
 
 fn conclude(global: &Global, transitions: usize, verdict: &Verdict) -> Result<(), Ended> {
+    wrong(verdict)?;
+    if !global.json {
+        output::line(&format!("\n{}", proven(transitions)));
+    }
+    Ok(())
+}
+
+fn wrong(verdict: &Verdict) -> Result<(), Ended> {
     let mut wrong = Vec::new();
     if let Err(words) = &verdict.chain {
         wrong.push(format!("the history is not whole: {words}"));
@@ -118,16 +138,12 @@ fn conclude(global: &Global, transitions: usize, verdict: &Verdict) -> Result<()
     if let Err(divergence) = &verdict.decisions {
         wrong.push(differ::told(divergence));
     }
-    if !wrong.is_empty() {
-        return Err(Ended::Failed(wrong.join("\n")));
-    }
-    if !global.json {
-        let transitions = counted(u64::try_from(transitions).unwrap_or(u64::MAX), "transition");
-        output::line(&format!(
-            "\nthe chain of {transitions} is whole, and {BUILD} decides the same at each of them"
-        ));
-    }
-    Ok(())
+    if wrong.is_empty() { Ok(()) } else { Err(Ended::Failed(wrong.join("\n"))) }
+}
+
+fn proven(transitions: usize) -> String {
+    let transitions = counted(u64::try_from(transitions).unwrap_or(u64::MAX), "transition");
+    format!("the chain of {transitions} is whole, and {BUILD} decides the same at each of them")
 }
 
 fn as_json(run: &RunId, transitions: usize, verdict: &Verdict) -> serde_json::Value {

@@ -23,7 +23,7 @@ pub mod find;
 pub mod follow;
 mod history;
 pub mod screen;
-mod timeline;
+pub mod timeline;
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
@@ -69,7 +69,7 @@ async fn list(global: &Global, client: &SteadClient, which: &List) -> Result<(),
     output::line(&listed(&lines, SystemClock.now(), output::width()));
     if state.is_none() && lines.len() < found {
         let over = u64::try_from(found - lines.len()).unwrap_or(u64::MAX);
-        output::note(&format!("{} more that are over; --all shows them", counted(over, "run")));
+        output::note(&format!("{} that are over; --all shows them, too", counted(over, "run")));
     }
     Ok(())
 }

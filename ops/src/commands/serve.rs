@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use stead_lab::{Lab, LabOptions, Latency};
+use stead_lab::{Lab, LabOptions, LabPorts, Latency};
 use stead_runtime::env::Tuning;
 use stead_runtime::harness::HarnessTuning;
 use stead_workers::Workers;
 
 use crate::assemble::{start_engine, start_workers};
+use crate::cli::lab::CONTROL_PORT;
 use crate::cli::{Global, Up, Worker};
 use crate::config::{Config, EngineConfig, read, read_file};
 use crate::exit::{Ended, with_causes};
@@ -34,6 +35,9 @@ pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
     let running =
         start_workers(&config.nats, &workers, &options.systems, harness_tuning(), stop()?).await?;
     output::note(&format!("the workers are up, on {}", config.nats.url));
+    if let Some(seeds) = running.seed_url() {
+        output::note(&format!("guests fetch their seed from {seeds}"));
+    }
     running.ended().await;
     Ok(())
 }
@@ -68,19 +72,25 @@ fn workers(config: &Config) -> Result<Workers, Ended> {
     Workers::new(config.workers.clone()).map_err(|error| Ended::Failed(with_causes(&error)))
 }
 
+/// A lab where `stead lab inventory` looks for one, or if that place is taken, anywhere.
 async fn start_lab() -> Result<Lab, Ended> {
-    let options = LabOptions { latency: Latency::Realistic, ..LabOptions::default() };
-    Lab::start(options).await.map_err(|error| Ended::Failed(with_causes(&error)))
+    let at = |control| {
+        let bind = LabPorts { control, ..LabPorts::default() };
+        LabOptions { latency: Latency::Realistic, bind, ..LabOptions::default() }
+    };
+    let lab = match Lab::start(at(CONTROL_PORT)).await {
+        Ok(lab) => Ok(lab),
+        Err(_) => Lab::start(at(0)).await,
+    };
+    lab.map_err(|error| Ended::Failed(with_causes(&error)))
 }
 
 /// The configuration of a site that is the lab.
 pub fn lab_config(lab: &Lab) -> Result<Config, Ended> {
     let credentials = lab.credentials();
     let env = |name: &str| match name {
-        "STEAD_VAULT_ROLE_ID" => Some(format!("env:{name}_VALUE")),
-        "STEAD_VAULT_SECRET_ID" => Some(format!("env:{name}_VALUE")),
-        "STEAD_VAULT_ROLE_ID_VALUE" => Some(credentials.vault_role_id.clone()),
-        "STEAD_VAULT_SECRET_ID_VALUE" => Some(credentials.vault_secret_id.clone()),
+        "STEAD_VAULT_ROLE_ID" => Some(credentials.vault_role_id.clone()),
+        "STEAD_VAULT_SECRET_ID" => Some(credentials.vault_secret_id.clone()),
         "STEAD_TRUENAS_GRACE_SECONDS" => std::env::var(name).ok().or(Some("0".to_owned())),
         "STEAD_ENGINE_PARTITIONS" => std::env::var(name).ok().or(Some("2".to_owned())),
         _ => std::env::var(name).ok(),

@@ -69,6 +69,9 @@ async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
         false => None,
     };
     let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
+    if global.json && !(order.command.wait && matches!(reply, CommandReply::Accepted(_))) {
+        output::json(&reply);
+    }
     let accepted = match reply {
         CommandReply::Accepted(accepted) => accepted,
         CommandReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
@@ -80,21 +83,21 @@ async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
     };
     match published {
         Some(published) => wait(global, &client, order, &accepted, published).await,
+        None if global.json => Ok(()),
         None => {
-            tell_accepted(global, order, &accepted);
+            tell_accepted(order, &accepted);
             Ok(())
         }
     }
 }
 
-fn tell_accepted(global: &Global, order: &Order<'_>, accepted: &Accepted) {
-    if global.json {
-        return output::json(accepted);
-    }
+fn tell_accepted(order: &Order<'_>, accepted: &Accepted) {
     let Accepted { run, command, repeated } = accepted;
     let before = if *repeated { "had been accepted before" } else { "is accepted" };
     output::line(&format!("{} {before}: run {run}, command {command}", order.verb));
-    output::note(&format!("follow it with `stead run watch {run}`, see it with `stead run show {run}`"));
+    output::note(&format!(
+        "follow it with `stead run watch {run}`, see it with `stead run show {run}`"
+    ));
 }
 
 async fn wait(
@@ -149,7 +152,8 @@ async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
     }
     if lines.len() < found {
         let gone = u64::try_from(found - lines.len()).unwrap_or(u64::MAX);
-        output::note(&format!("{} gone or failed; --all shows them", counted(gone, "more")));
+        let gone = counted(gone, "workspace");
+        output::note(&format!("{gone} that are gone or failed; --all shows them, too"));
     }
     Ok(())
 }

@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_sheet_leaves_out_what_is_empty() {
-        let pairs = [("run", "a".to_owned()), ("waits", String::new()), ("state", "b\nc".to_owned())];
+        let pairs =
+            [("run", "a".to_owned()), ("waits", String::new()), ("state", "b\nc".to_owned())];
         assert_eq!(sheet(&pairs), "run    a\nstate  b\n       c");
     }
 }

@@ -77,9 +77,10 @@ impl Teller {
 
     fn say(&mut self, event: &Event, at: Timestamp) -> Said {
         match event {
-            Event::RunStarted(run) => {
-                said("begun", format!("{} {}/{}, by {}", run.workflow, run.owner, run.name, run.build))
-            }
+            Event::RunStarted(run) => said(
+                "begun",
+                format!("{} {}/{}, by {}", run.workflow, run.owner, run.name, run.build),
+            ),
             Event::CommandAccepted(command) => self.accepted(command, at),
             Event::CommandCompleted(command) => self.completed(command, at),
             Event::StepScheduled(step) => self.scheduled(step, at),

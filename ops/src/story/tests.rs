@@ -44,7 +44,14 @@ fn asked(id: &str, verb: &str, by: Caller) -> Event {
         _ => None,
     };
     let (id, verb) = (id.into(), verb.into());
-    Event::CommandAccepted(CommandAccepted { id, verb, payload: Value::Null, digest: String::new(), by, reply })
+    Event::CommandAccepted(CommandAccepted {
+        id,
+        verb,
+        payload: Value::Null,
+        digest: String::new(),
+        by,
+        reply,
+    })
 }
 
 fn step(seq: u32, name: &str, undo: bool) -> Event {
@@ -55,7 +62,14 @@ fn step(seq: u32, name: &str, undo: bool) -> Event {
         _ => Route::Worker,
     };
     let request = Value::Null;
-    Event::StepScheduled(StepScheduled { seq, step: name.into(), route, request, within_ms: 0, undo })
+    Event::StepScheduled(StepScheduled {
+        seq,
+        step: name.into(),
+        route,
+        request,
+        within_ms: 0,
+        undo,
+    })
 }
 
 fn done(seq: u32, attempts: u32) -> Event {
@@ -122,7 +136,9 @@ fn check_timeline(width: usize, expected: &str) {
 
 #[test]
 fn a_story_reads_well_on_a_wide_terminal() {
-    check_story(120, r"
+    check_story(
+        120,
+        r"
        +0 ms  begun    workspace john/dev, by stead 0.1.0
        +0 ms  asked    create, through the API [c1]
        +0 ms  step     1 vault.pin-secrets
@@ -137,12 +153,15 @@ fn a_story_reads_well_on_a_wide_terminal() {
       +4.3 s  answered create failed, after 4.3 s: proxmox.clone-vm: no room on any node (the vendor said: storage
                        'nvme-pool' is full)
       +4.3 s  over     the run failed, by that
-");
+",
+    );
 }
 
 #[test]
 fn a_story_reads_well_on_a_narrow_terminal() {
-    check_story(60, r"
+    check_story(
+        60,
+        r"
        +0 ms  begun    workspace john/dev, by stead 0.1.0
        +0 ms  asked    create, through the API [c1]
        +0 ms  step     1 vault.pin-secrets
@@ -161,12 +180,15 @@ fn a_story_reads_well_on_a_narrow_terminal() {
                        (the vendor said: storage 'nvme-pool'
                        is full)
       +4.3 s  over     the run failed, by that
-");
+",
+    );
 }
 
 #[test]
 fn a_timeline_reads_well_on_a_wide_terminal() {
-    check_timeline(120, r"
+    check_timeline(
+        120,
+        r"
 create: failed after 4.3 s: proxmox.clone-vm: no room on any node (the vendor said: storage 'nvme-pool' is full)
                           0                                                                    4.3 s
 vault.pin-secrets         █·········································································   12 ms
@@ -176,12 +198,15 @@ home.attach               ████████████·········
 proxmox.clone-vm          ············█████████████████████████████████████████████████████████x····   3.4 s  3 attempts
 home.detach               ······································································▒▒▒▒  200 ms  2 attempts
 ▒ takes back   x failed or stopped
-");
+",
+    );
 }
 
 #[test]
 fn a_timeline_reads_well_on_a_narrow_terminal() {
-    check_timeline(60, r"
+    check_timeline(
+        60,
+        r"
 create: failed after 4.3 s: proxmox.clone-vm: no room on any
   node (the vendor said: storage 'nvme-pool' is full)
                         0          4.3 s
@@ -192,7 +217,8 @@ home.attach             ██··············  688 ms
 proxmox.clone-vm        ··████████████x·   3.4 s  3 attempts
 home.detach             ···············▒  200 ms  2 attempts
 ▒ takes back   x failed or stopped
-");
+",
+    );
 }
 
 #[test]
@@ -209,7 +235,8 @@ fn a_command_that_waits_its_turn_has_its_own_steps() {
         moment(5, 90, step(3, "three.step", true)),
     ];
     let found = operations(&history);
-    let names = |o: &Operation| o.steps.iter().map(|s| s.name.clone()).collect::<Vec<_>>().join(" ");
+    let names =
+        |o: &Operation| o.steps.iter().map(|s| s.name.clone()).collect::<Vec<_>>().join(" ");
     let told: Vec<String> = found.iter().map(|o| format!("{}: {}", o.verb, names(o))).collect();
     assert_eq!(told, ["start: one.step", "stop: two.step", "by itself: three.step"]);
 }

@@ -136,7 +136,10 @@ mod tests {
         assert_eq!(hung("one two three four five six"), "+1  one two three four\n    five six");
         assert_eq!(hung("abcdefghijklmnopqrstuvwxyz"), "+1  abcdefghijklmnopqrst\n    uvwxyz");
         assert_eq!(hung(&format!("two three four {}", glued("3 s"))), "+1  two three four 3 s");
-        assert_eq!(hung(&format!("two three fourteen {}", glued("3 s"))), "+1  two three fourteen\n    3 s");
+        assert_eq!(
+            hung(&format!("two three fourteen {}", glued("3 s"))),
+            "+1  two three fourteen\n    3 s"
+        );
         assert_eq!(hung("short"), "+1  short");
     }
 

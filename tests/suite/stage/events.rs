@@ -1,5 +1,6 @@
 //! Everything that is published for the world to watch, as it comes.
 
+use std::fmt;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub struct Seen {
     pub subject: String,
     pub body: Value,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}", self.subject, self.body)
+    }
 }
 
 impl Seen {
@@ -103,8 +110,12 @@ impl Events {
                 return found;
             }
             if Instant::now() >= deadline {
-                let last: Vec<_> = self.book().iter().rev().take(8).cloned().collect();
-                panic!("waited {DEADLINE:?} in vain: {what}; the last events were {last:#?}");
+                let last =
+                    self.book().iter().rev().take(8).map(Seen::to_string).collect::<Vec<_>>();
+                panic!(
+                    "waited {DEADLINE:?} in vain: {what}; the last events:\n{}",
+                    last.join("\n")
+                );
             }
             // An event that is not seen shows in the log at the next look.
             tokio::time::timeout(LOOK_AGAIN, count.changed()).await.ok();

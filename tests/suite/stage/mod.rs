@@ -7,6 +7,7 @@ mod desk;
 pub mod effects;
 mod events;
 pub mod histories;
+mod people;
 mod process;
 mod streams;
 mod wait;
@@ -15,8 +16,9 @@ mod wire;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::time::Duration;
 
-use stead_lab::{Lab, LabOptions};
+use stead_lab::{CallFault, Lab, LabOptions};
 use stead_nats::testing::NatsServer;
 use stead_nats::{PlatformSettings, SteadClient, open_platform};
 use tempfile::TempDir;
@@ -25,11 +27,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub use belongings::{Belongings, belongings, check_gone, check_whole};
 pub use desk::Desk;
 pub use events::{Events, Seen};
+use people::People;
 pub use process::Process;
 pub use streams::{Kept, Streams};
 pub use wait::{until, within};
 pub use wire::Wire;
 
+/// How long a vendor's call takes where a test wants to find steps half done.
+pub const CALL: Duration = Duration::from_millis(12);
 /// Stages that may stand at once: each is four processes and a lab.
 const STAGES_MAX: usize = 2;
 
@@ -59,6 +64,7 @@ pub struct Stage {
     pub client: SteadClient,
     pub events: Events,
     setting: Setting,
+    people: People,
     seed_port: u16,
     dir: TempDir,
     _place: SemaphorePermit<'static>,
@@ -79,6 +85,7 @@ impl Stage {
         let first = Process::start(&["engine"], &environment, &dir.path().join("engine-0.log"));
         let client = client(&nats, &first).await;
         let events = Events::watch(&client).await;
+        let people = People::meet(&lab).await;
         let (engines, worker) = (vec![Some(first)], None);
         let seed_port = free_port();
         let mut stage = Self {
@@ -89,6 +96,7 @@ impl Stage {
             client,
             events,
             setting,
+            people,
             seed_port,
             dir,
             _place: place,
@@ -144,8 +152,16 @@ impl Stage {
     }
 
     /// An owner at this stage.
-    pub fn desk(&self, owner: &str) -> Desk {
+    pub async fn desk(&self, owner: &str) -> Desk {
+        self.people.welcome(owner).await;
         Desk::new(owner, &self.client, &self.events)
+    }
+
+    /// Makes every vendor call take this long, until the lab is mended.
+    pub fn slow_down(&self, call: Duration) {
+        for vendor in ["vault", "proxmox", "truenas", "coder"] {
+            self.lab.break_call(vendor, "", CallFault::Delay(call)).expect("a vendor");
+        }
     }
 
     /// A look at the streams.

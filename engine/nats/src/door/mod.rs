@@ -47,9 +47,8 @@ async fn cancel(
     id: String,
     by: Caller,
 ) -> CommandReply {
-    let unavailable = |error: crate::client::ClientError| CommandReply::Unavailable {
-        words: error.to_string(),
-    };
+    let unavailable =
+        |error: crate::client::ClientError| CommandReply::Unavailable { words: error.to_string() };
     match client.view(&order.run).await {
         Ok(Some(view)) if view.summary.owner == *owner => {}
         // Whether another owner has such a run is nobody's business.

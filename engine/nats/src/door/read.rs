@@ -99,11 +99,7 @@ pub struct CancelOrder {
 ///
 /// # Errors
 /// With the first rule that it breaks.
-pub fn read_command(
-    catalogue: &Catalogue,
-    subject: &str,
-    body: &[u8],
-) -> Result<Order, Refusal> {
+pub fn read_command(catalogue: &Catalogue, subject: &str, body: &[u8]) -> Result<Order, Refusal> {
     let (owner, said) = read_subject(subject)?;
     check_verb(catalogue, &said)?;
     let fields = read_object(body)?;
@@ -119,7 +115,7 @@ pub fn read_command(
 /// Takes a subject apart and reads its owner.
 pub(super) fn read_subject(subject: &str) -> Result<(Owner, CommandSubject<'_>), Refusal> {
     let said = parse_command(subject).ok_or_else(|| {
-        let words = "a command goes to stead.cmd.<owner>.<kind>.<verb>, three tokens after stead.cmd";
+        let words = "a command goes to stead.cmd.<owner>.<kind>.<verb>, no token more or less";
         Refusal::new("command.subject", words)
     })?;
     let owner = Owner::from_token(said.owner)
@@ -224,9 +220,10 @@ mod tests {
 
     #[test]
     fn a_subject_of_another_shape_is_refused() {
-        for subject in ["stead.cmd.john.workspace", "stead.cmd.john.workspace.create.now", "stead.cmd"] {
-            check(subject, br#"{"name":"dev"}"#, "command.subject");
-        }
+        let body = br#"{"name":"dev"}"#;
+        check("stead.cmd.john.workspace", body, "command.subject");
+        check("stead.cmd.john.workspace.create.now", body, "command.subject");
+        check("stead.cmd", body, "command.subject");
         check("stead.cmd.jo%6An.workspace.create", b"{}", "command.owner");
         check("stead.cmd.john.dragon.create", b"{}", "kind.unknown");
         check("stead.cmd.john.workspace.explode", b"{}", "verb.unknown");

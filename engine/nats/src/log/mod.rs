@@ -11,17 +11,13 @@ use std::time::Instant;
 
 use async_nats::HeaderMap;
 use async_nats::connection::State;
-use async_nats::header::{
-    NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM,
-};
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
 use async_nats::jetstream::message::StreamMessage;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use serde::Serialize;
-use stead_runtime::ports::{
-    Append, AppendError, Clock, EventLog, LogError, Recorded, SystemClock,
-};
+use stead_runtime::ports::{Append, AppendError, Clock, EventLog, LogError, Recorded, SystemClock};
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::subjects;
 use stead_schemas::time::Timestamp;
@@ -128,7 +124,8 @@ impl NatsLog {
                     return found;
                 }
                 Err(error) => {
-                    tracing::warn!(subject = append.subject, %error, "cannot read the log back yet");
+                    let subject = &append.subject;
+                    tracing::warn!(subject, %error, "cannot read the log back yet");
                     pause.wait().await;
                 }
             }

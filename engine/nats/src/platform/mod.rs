@@ -62,10 +62,13 @@ impl Platform {
 #[derive(Debug, thiserror::Error)]
 pub enum PlatformError {
     /// Nobody has set it up.
-    #[error("no engine has set this platform up yet; start one with `stead serve`")]
+    #[error("no engine has set this platform up yet; start one with `stead engine`")]
     NotSetUp,
     /// The number of partitions cannot change.
-    #[error("this platform was set up with {found} partitions, not {wanted}; the number is fixed for ever")]
+    #[error(
+        "this platform was set up with {found} partitions, not {wanted}; the number is fixed for \
+         ever"
+    )]
     OtherPartitions {
         /// How many it has.
         found: u16,

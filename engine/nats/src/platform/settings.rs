@@ -55,7 +55,10 @@ pub(super) async fn agree(
     Err(PlatformError::OtherPartitions { found: record.partitions, wanted: partitions })
 }
 
-async fn read_or_write(js: &Context, ours: SettingsRecord) -> Result<SettingsRecord, PlatformError> {
+async fn read_or_write(
+    js: &Context,
+    ours: SettingsRecord,
+) -> Result<SettingsRecord, PlatformError> {
     let mut pause = Pause::new();
     for _ in 0..ATTEMPTS_MAX {
         if let Some(record) = read(js).await? {

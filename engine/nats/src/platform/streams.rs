@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{Error, ErrorCode};
 use async_nats::jetstream::context::{Context, CreateStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::{Error, ErrorCode};
 use stead_schemas::ids::Partition;
 use stead_schemas::subjects;
 
@@ -155,6 +155,11 @@ async fn create_or_read(js: &Context, wanted: &Config) -> Result<Config, Platfor
     let mut pause = Pause::new();
     let mut last = String::new();
     for _ in 0..ATTEMPTS_MAX {
+        // Reading comes first: a server that has no room for one more stream of this size would
+        // refuse to create the one that is there.
+        if let Ok(stream) = js.get_stream(&wanted.name).await {
+            return Ok(stream.cached_info().config.clone());
+        }
         let error = match js.create_stream(wanted).await {
             Ok(stream) => return Ok(stream.cached_info().config.clone()),
             Err(error) => error,

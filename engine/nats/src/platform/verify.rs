@@ -12,7 +12,10 @@ pub(super) fn deviations(wanted: &Config, found: &Config) -> Vec<String> {
         all.push(format!("it captures {:?} instead of {:?}", found.subjects, wanted.subjects));
     }
     if found.num_replicas < wanted.num_replicas {
-        all.push(format!("it has {} replicas instead of {}", found.num_replicas, wanted.num_replicas));
+        all.push(format!(
+            "it has {} replicas instead of {}",
+            found.num_replicas, wanted.num_replicas
+        ));
     }
     if wanted.allow_direct && !found.allow_direct {
         all.push("direct reads are off".to_string());
@@ -35,12 +38,18 @@ fn lossy_settings(found: &Config) -> Vec<String> {
         (!found.deny_purge, "it may be purged"),
         (found.allow_rollup, "a message may replace others"),
         (found.allow_message_ttl, "messages may carry an end"),
-        (found.subject_delete_marker_ttl.is_some_and(|ttl| !ttl.is_zero()), "it writes delete markers"),
+        (
+            found.subject_delete_marker_ttl.is_some_and(|ttl| !ttl.is_zero()),
+            "it writes delete markers",
+        ),
         (found.allow_message_schedules, "it takes scheduled messages"),
         (found.allow_message_counter, "it counts instead of keeping"),
         (found.sealed, "it is sealed"),
         (found.mirror.is_some(), "it mirrors another stream"),
-        (found.sources.as_ref().is_some_and(|sources| !sources.is_empty()), "it copies other streams"),
+        (
+            found.sources.as_ref().is_some_and(|sources| !sources.is_empty()),
+            "it copies other streams",
+        ),
         (found.subject_transform.is_some(), "it renames subjects"),
     ];
     rules.into_iter().filter(|(broken, _)| *broken).map(|(_, words)| words.to_string()).collect()

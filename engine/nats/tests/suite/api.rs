@@ -23,7 +23,9 @@ impl Service {
         let (shutdown, shut) = watch::channel(false);
         let (connection, platform) = (world.server.connect().await, world.platform.clone());
         tokio::spawn(async move {
-            run_api(&connection, &platform, catalogue(), "0.1.0", shut).await.expect("it ends well");
+            run_api(&connection, &platform, catalogue(), "0.1.0", shut)
+                .await
+                .expect("it ends well");
         });
         let service = Self { world, _shutdown: shutdown };
         let is_there = || async {
@@ -43,7 +45,8 @@ impl Service {
         let reply = self.ask(what, body).await;
         let found: Value = serde_json::from_slice(&reply.payload).expect("JSON");
         assert_eq!(found.pointer(pointer), Some(&expected), "{what} {body}: {found}");
-        let code = reply.headers.as_ref().and_then(|headers| headers.get("Nats-Service-Error-Code"));
+        let code =
+            reply.headers.as_ref().and_then(|headers| headers.get("Nats-Service-Error-Code"));
         let wanted = found.get("refused").map(|_| "400");
         assert_eq!(code.map(|code| code.as_str()), wanted, "{what} {body}");
     }

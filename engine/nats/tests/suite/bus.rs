@@ -62,12 +62,21 @@ async fn a_step_that_nobody_takes_comes_back_at_once() {
     let bus = NatsBus::start(&world.connection);
     bus.send(Outgoing::Step(step(3, "vault.pin-secrets")));
     let inbound = soon("a notice", inbox.next()).await.expect("a notice");
-    assert!(matches!(inbound, Inbound::NoListener { address: ref of, attempt: 1 } if *of == address(3)), "{inbound:?}");
+    assert_eq!(not_taken(inbound), (address(3), 1));
     // The same for a command to a partition without an owner.
     let command = command("start");
-    bus.send(Outgoing::Command { to: Partition(2), command, from: address(4), home: HOME, attempt: 9 });
+    let (to, from) = (Partition(2), address(4));
+    bus.send(Outgoing::Command { to, command, from, home: HOME, attempt: 9 });
     let inbound = soon("a notice", inbox.next()).await.expect("a notice");
-    assert!(matches!(inbound, Inbound::NoListener { address: ref of, attempt: 9 } if *of == address(4)), "{inbound:?}");
+    assert_eq!(not_taken(inbound), (address(4), 9));
+}
+
+/// Which attempt nobody took.
+fn not_taken(inbound: Inbound) -> (StepAddress, u32) {
+    match inbound {
+        Inbound::NoListener { address, attempt } => (address, attempt),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn command(verb: &str) -> EntityCommand {
@@ -154,8 +163,7 @@ async fn garbage_stops_nobody() {
 async fn an_unreadable_step_and_an_answer_too_large_fail_for_good() {
     let world = World::new().await;
     let mut inbox = subscribe_partition(&world.connection, HOME).await.expect("an inbox");
-    let (_asked, replies) =
-        WorkerLink::start(&world.connection, &["probe"]).await.expect("a link");
+    let (_asked, replies) = WorkerLink::start(&world.connection, &["probe"]).await.expect("a link");
     let large = StepReply::Done(json!("x".repeat(2 << 20)));
     replies.reply(HOME, &address(6), 1, &large);
     let reply = format!("stead.part.1.answer.{}.7.1", run_of("dev"));

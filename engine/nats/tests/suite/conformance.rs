@@ -1,7 +1,7 @@
 //! The conformance suite on a real server.
 
-use stead_nats::{ConnectSettings, NatsLeases, NatsLog, connect};
 use stead_nats::testing::NatsServer;
+use stead_nats::{ConnectSettings, NatsLeases, NatsLog, connect};
 use stead_runtime::conformance::{check_leases, check_log};
 use stead_schemas::ids::Partition;
 

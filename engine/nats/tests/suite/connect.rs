@@ -44,8 +44,9 @@ async fn an_old_server_is_refused() {
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             tokio::spawn(async move {
-                let info = b"INFO {\"server_id\":\"a\",\"version\":\"2.14.5\",\"max_payload\":1048576,\"proto\":1,\"headers\":true}\r\nPONG\r\n";
-                let _gone = client.write_all(info).await;
+                let info = r#"{"server_id":"a","version":"2.14.5","max_payload":1048576}"#;
+                let hello = format!("INFO {info}\r\nPONG\r\n");
+                let _gone = client.write_all(hello.as_bytes()).await;
                 std::future::pending::<()>().await;
             });
         }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use stead_nats::NatsLog;
 use stead_runtime::conformance::log::{append_of, fresh_run, read_partition, texts};
@@ -51,9 +52,8 @@ async fn what_was_acknowledged_survives_a_killed_server() {
     let mut world = World::new().await;
     let log = NatsLog::new(&world.platform);
     let done = Arc::new(AtomicU32::new(0));
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|_| tokio::spawn(write(log.clone(), 120, Arc::clone(&done))))
-        .collect();
+    let writers: Vec<_> =
+        (0..WRITERS).map(|_| tokio::spawn(write(log.clone(), 120, Arc::clone(&done)))).collect();
     for round in 1..=3 {
         let so_far = || done.load(Ordering::SeqCst) >= round * 600;
         until("appends are under way", || std::future::ready(so_far())).await;
@@ -74,13 +74,13 @@ async fn an_append_waits_for_a_server_that_hangs() {
     let run = fresh_run();
     world.server.pause();
     let append = append_of(&run, PARTITIONS, 0, "a");
-    let waiting = tokio::spawn({
+    let mut waiting = tokio::spawn({
         let log = log.clone();
         async move { log.append(append).await }
     });
     // Longer than an acknowledgement is waited for, so that the outcome is unknown at first.
-    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
-    assert!(!waiting.is_finished(), "nobody can know yet");
+    let too_early = tokio::time::timeout(Duration::from_secs(5), &mut waiting).await;
+    assert!(too_early.is_err(), "nobody can know yet");
     world.server.resume();
     let seq = soon("the append ends", waiting).await.expect("no panic").expect("it is kept");
     let second = log.append(append_of(&run, PARTITIONS, seq, "b")).await.expect("it goes on");

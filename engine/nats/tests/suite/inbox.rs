@@ -41,7 +41,8 @@ async fn give(client: &SteadClient, verb: &str, body: Value) -> u64 {
 }
 
 async fn until_empty(world: &World) {
-    until("the inbox is empty", || async { world.messages_in(INBOX_STREAM).await == Some(0) }).await;
+    until("the inbox is empty", || async { world.messages_in(INBOX_STREAM).await == Some(0) })
+        .await;
 }
 
 /// The kept refusals, oldest first: subject, code and name.

@@ -1,7 +1,7 @@
 //! Reading in bulk, and what the log does not take.
 
-use futures_util::{StreamExt, TryStreamExt};
 use futures_util::stream;
+use futures_util::{StreamExt, TryStreamExt};
 use stead_nats::testing::NatsServer;
 use stead_nats::{ConnectSettings, NatsLog, connect};
 use stead_runtime::conformance::log::{append_of, fresh_run, read_partition};

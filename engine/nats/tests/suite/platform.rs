@@ -2,8 +2,8 @@
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use futures_util::future::join_all;
-use stead_nats::{NatsLog, PlatformError, PlatformSettings, open_platform};
 use stead_nats::testing::NatsServer;
+use stead_nats::{NatsLog, PlatformError, PlatformSettings, open_platform};
 use stead_runtime::conformance::log::{append_of, fresh_run, texts};
 use stead_runtime::ports::EventLog;
 
@@ -47,7 +47,8 @@ async fn engines_that_differ_at_once_do_not_both_start() {
     let connections = join_all((0..4).map(|_| server.connect())).await;
     let wanted = [4, 8, 4, 8];
     let opened =
-        join_all(connections.iter().zip(wanted).map(|(one, n)| open_platform(one, engine(n)))).await;
+        join_all(connections.iter().zip(wanted).map(|(one, n)| open_platform(one, engine(n))))
+            .await;
     let first = opened.iter().find_map(|one| one.as_ref().ok()).expect("one wins").partitions;
     for (outcome, wanted) in opened.iter().zip(wanted) {
         assert_eq!(outcome.is_ok(), wanted == first);
@@ -58,7 +59,7 @@ async fn engines_that_differ_at_once_do_not_both_start() {
 async fn a_platform_that_nobody_set_up_is_not_opened() {
     let server = NatsServer::start().await;
     let words = refused(&server, AS_CLIENT).await;
-    assert_eq!(words, "no engine has set this platform up yet; start one with `stead serve`");
+    assert_eq!(words, "no engine has set this platform up yet; start one with `stead engine`");
     let words = refused(&server, engine(0)).await;
     assert_eq!(words, "0 partitions cannot be; choose 1 to 1024");
 }

@@ -185,8 +185,7 @@ impl Owned {
         }
         let mut taken = self.taken.lock().expect("no panic");
         let repeated = taken.iter().any(|before| before.id == command.id);
-        let reply =
-            Accepted { run: command.key().run(1), command: command.id.clone(), repeated };
+        let reply = Accepted { run: command.key().run(1), command: command.id.clone(), repeated };
         if !repeated {
             taken.push(command);
         }

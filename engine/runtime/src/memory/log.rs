@@ -234,13 +234,13 @@ mod tests {
     use crate::conformance::log::{append_of, fresh_run, texts};
     use crate::ports::EventLog;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn it_keeps_the_promises_of_an_event_log() {
         let log = MemoryLog::new(4);
         check_log(&log, 4, &log).await;
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_lost_request_is_sent_again() {
         let log = MemoryLog::new(4);
         let run = fresh_run();

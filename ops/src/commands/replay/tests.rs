@@ -54,7 +54,10 @@ fn check(lines: &[Vec<u8>], chain: &str, decisions: &str) {
     let history = decoded(lines).expect("transitions");
     let verdict = judge(&id(), lines, &history).expect("a known workflow");
     assert_eq!(verdict.chain.err().unwrap_or_default(), chain);
-    assert_eq!(verdict.decisions.map_err(|d| differ::told(&d)).err().unwrap_or_default(), decisions);
+    assert_eq!(
+        verdict.decisions.map_err(|d| differ::told(&d)).err().unwrap_or_default(),
+        decisions
+    );
 }
 
 fn altered(n: usize, from: &str, to: &str) -> Vec<Vec<u8>> {

@@ -54,9 +54,10 @@ pub async fn carry_out(
     let history = find::history(client, &run).await?;
     let plan = rehearse(&history, SystemClock.now());
     match &plan {
-        Some(Ok(plan)) => output::note(&told(plan)),
+        Some(Ok(_)) if global.json => {}
+        Some(Ok(plan)) => output::line(&told(plan)),
         Some(Err(refusal)) => return Err(Ended::Refused(refusal.clone())),
-        None => output::warn("this build cannot rehearse the run, so what will be taken back is not known here"),
+        None => output::warn("this build cannot rehearse it; what will be taken back is not known"),
     }
     if !order.dry_run {
         let fields = json!({ "run": run, "why": order.why });
@@ -66,12 +67,13 @@ pub async fn carry_out(
             CommandReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
             CommandReply::Unavailable { words } => return Err(Ended::Unavailable(words)),
         }
-        output::note(&format!("it is being taken back; `stead run watch {run}` shows how far it is"));
+        let watch = format!("`stead run watch {run}` shows how far it is");
+        output::note(&format!("it is being taken back; {watch}"));
     }
     if global.json {
-        let plan = plan.and_then(Result::ok).map(|plan| {
-            json!({ "stops": plan.stops, "takes_back": plan.takes_back })
-        });
+        let plan = plan
+            .and_then(Result::ok)
+            .map(|plan| json!({ "stops": plan.stops, "takes_back": plan.takes_back }));
         output::json(&json!({ "run": run, "cancelled": !order.dry_run, "plan": plan }));
     }
     Ok(())
@@ -142,9 +144,12 @@ fn nothing_to_cancel(run: &Run) -> Refusal {
     let words = match &run.folded().ended {
         Some(_) => "the run is over".to_owned(),
         None if run.folded().steps.values().any(|open| open.step.undo) => {
-            "it is being taken back already, or it is being deleted, which is not stopped".to_owned()
+            "it is being taken back already, or deleted, which is not stopped".to_owned()
         }
         None => format!("it is in the middle of nothing: it is {}", run.phase()),
     };
     Refusal::new("run.nothing-to-cancel", format!("there is nothing to cancel: {words}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,14 +1,18 @@
 //! Which run is meant, and what is known of it.
 
 use stead_nats::SteadClient;
-use stead_schemas::command::workspace;
+use stead_schemas::command::workspace::KIND;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::RunView;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::transition::Transition;
+use stead_workflows::WORKFLOWS;
 
 use crate::exit::Ended;
+
+/// What to do if there is none.
+const SEE_ALL: &str = "`stead run list --all` shows what there is";
 
 /// The owner that is meant: the one that was named, or the person who asks.
 pub fn owner(named: Option<&str>) -> Result<Owner, Ended> {
@@ -22,14 +26,24 @@ pub fn owner(named: Option<&str>) -> Result<Owner, Ended> {
 }
 
 /// The run that a text means: an id, `owner/name`, or the name of the asking person's workspace.
+/// A workspace comes before whatever else its owner has of that name.
 pub async fn run(client: &SteadClient, text: &str) -> Result<RunId, Ended> {
     if let Ok(run) = text.parse::<RunId>() {
         return Ok(run);
     }
-    match text.rsplit_once('/') {
-        Some((of, name)) => latest(client, workspace::KIND, &owner(Some(of))?, name).await,
-        None => latest(client, workspace::KIND, &owner(None)?, text).await,
+    let (owner, name) = match text.rsplit_once('/') {
+        Some((of, name)) => (owner(Some(of))?, name),
+        None => (owner(None)?, text),
+    };
+    let others = WORKFLOWS.iter().map(|known| known.kind).filter(|kind| *kind != KIND);
+    for kind in std::iter::once(KIND).chain(others) {
+        if let Some(run) = newest(client, kind, &owner, name).await? {
+            return Ok(run);
+        }
     }
+    let words =
+        format!("{owner} has nothing of the name `{name}`, and it is no run's id; {SEE_ALL}");
+    Err(Ended::Refused(Refusal::new("run.unknown", words)))
 }
 
 /// The latest life of an entity.
@@ -39,14 +53,19 @@ pub async fn latest(
     owner: &Owner,
     name: &str,
 ) -> Result<RunId, Ended> {
-    let lives = lives(client, &EntityKey::of(kind, owner, name)).await?;
-    lives.into_iter().max_by_key(RunId::life).ok_or_else(|| {
-        let words = format!(
-            "{owner} has no {kind} `{name}`, and it is no run's id; `stead run list --all` shows \
-             what there is"
-        );
-        Ended::Refused(Refusal::new("run.unknown", words))
+    newest(client, kind, owner, name).await?.ok_or_else(|| {
+        let words = format!("{owner} has no {kind} `{name}`; {SEE_ALL}");
+        Ended::Refused(Refusal::new(&format!("{kind}.unknown"), words).field("name"))
     })
+}
+
+async fn newest(
+    client: &SteadClient,
+    kind: &str,
+    owner: &Owner,
+    name: &str,
+) -> Result<Option<RunId>, Ended> {
+    Ok(lives(client, &EntityKey::of(kind, owner, name)).await?.pop())
 }
 
 /// All lives of an entity that are known, oldest first.
@@ -75,6 +94,6 @@ pub async fn history(client: &SteadClient, run: &RunId) -> Result<Vec<Transition
 
 /// There is none of this id.
 pub fn unknown(run: &RunId) -> Ended {
-    let words = format!("there is no run {run}; `stead run list --all` shows what there is");
+    let words = format!("there is no run {run}; {SEE_ALL}");
     Ended::Refused(Refusal::new("run.unknown", words))
 }

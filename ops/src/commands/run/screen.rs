@@ -59,24 +59,18 @@ impl Screen {
         }
     }
 
-    /// Shows what a run waits for, where that is more than the step itself.
+    /// Shows what a run waits for, where no event says so.
     pub fn look(&mut self, view: &RunView, now: Timestamp) {
         for waiting in &view.waiting {
-            let ordinary = matches!(waiting.reason.as_str(), "running" | "entity" | "timer");
-            let known = self.waits.get(&waiting.seq) == Some(&waiting.reason);
-            if ordinary || known {
-                continue;
-            }
-            self.waits.insert(waiting.seq, waiting.reason.clone());
-            let since = words::span(now.since(waiting.since));
-            let reason = match waiting.reason.as_str() {
-                "no-worker" => "no worker for it is running",
-                "human" => "it waits for a person",
-                "outside" => continue,
-                other => other,
+            let words = match (waiting.reason.as_str(), waiting.words.as_str()) {
+                ("no-worker", "") => "no worker for it is running",
+                ("human", "") => "it waits for a person",
+                ("no-worker" | "human", words) => words,
+                _ => continue,
             };
-            let words = if waiting.words.is_empty() { String::new() } else { format!(": {}", waiting.words) };
-            self.remark(waiting.seq, now, "waits", &format!("{reason}, for {since}{words}"));
+            if self.waits.insert(waiting.seq, words.to_owned()).as_deref() != Some(words) {
+                self.remark(waiting.seq, now, "waits", words);
+            }
         }
     }
 

@@ -35,11 +35,7 @@ pub async fn print(global: &Global, client: &SteadClient, text: &str) -> Result<
 }
 
 /// What other entities carried out for steps of this run.
-async fn beneath(
-    client: &SteadClient,
-    run: &RunId,
-    history: &[Moment],
-) -> Result<Beneath, Ended> {
+async fn beneath(client: &SteadClient, run: &RunId, history: &[Moment]) -> Result<Beneath, Ended> {
     let mut beneath = Beneath::new();
     let entities: BTreeSet<EntityKey> = history.iter().filter_map(asked_entity).collect();
     for entity in entities {

@@ -31,11 +31,14 @@ impl Ending<'_> {
     pub fn done(&self) -> String {
         let name = self.name();
         let took = self.took().map_or(String::new(), |took| format!(", after {took}"));
-        let Some(shown) = self.shown() else { return format!("{name}: {} is done{took}", self.verb) };
+        let Some(shown) = self.shown() else {
+            return format!("{name}: {} is done{took}", self.verb);
+        };
         let size = shown.size;
         let mut facts = vec![format!("{} cores, {} GiB", size.cpu_cores, size.memory_gb)];
         facts.extend(shown.vmid.map(|vmid| format!("VMID {vmid} on {}", shown.node)));
-        facts.extend(shown.home_source.map(|home| format!("home {home} ({} GiB)", size.storage_quota_gb)));
+        let home = |home| format!("home {home} ({} GiB)", size.storage_quota_gb);
+        facts.extend(shown.home_source.map(home));
         match shown.phase.word() {
             "deleted" => format!("{name} is deleted{took}"),
             phase => format!("{name} is {phase}{took}\n  {}", facts.join("\n  ")),
@@ -49,7 +52,7 @@ impl Ending<'_> {
         lines.extend(operation.as_ref().map(taken_back));
         lines.push(self.left(operation.as_ref()));
         lines.push(format!("next: {}", next(failure.class, self.verb)));
-        lines.push(format!("`stead replay {0}` tells the whole story, `stead run timeline {0}` draws it", self.run));
+        lines.push(format!("`stead replay {}` tells the whole story", self.run));
         lines.join("\n  ")
     }
 
@@ -101,6 +104,9 @@ fn taken_back(operation: &Operation) -> String {
     let undone: Vec<&str> =
         operation.steps.iter().filter(is_undone).map(|step| step.name.as_str()).collect();
     match undone.as_slice() {
+        [] if operation.steps.iter().any(|step| step.is_undo) => {
+            "nothing is taken back yet".to_owned()
+        }
         [] => "there was nothing to take back".to_owned(),
         undone => format!("taken back: {}", undone.join(", ")),
     }
@@ -123,5 +129,89 @@ fn next(class: Class, verb: &str) -> String {
         }
         Class::Cancelled => format!("nothing; {verb} it again if it is wanted after all"),
         Class::Refused => "see what the words above name".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use stead_schemas::dispatch::Caller;
+    use stead_schemas::event::{
+        CommandAccepted, CommandCompleted, Event, Outcome, StepCompleted, StepFailed, StepScheduled,
+    };
+    use stead_schemas::failure::{Class, Failure};
+    use stead_schemas::time::Timestamp;
+
+    use super::Ending;
+    use crate::story::Moment;
+
+    fn step(seq: u32, name: &str, undo: bool) -> Event {
+        let (step, route, request) = (name.to_owned(), Default::default(), Value::Null);
+        Event::StepScheduled(StepScheduled { seq, step, route, request, within_ms: 0, undo })
+    }
+
+    fn asked() -> Event {
+        Event::CommandAccepted(CommandAccepted {
+            id: "c".to_owned(),
+            verb: "create".to_owned(),
+            payload: Value::Null,
+            digest: String::new(),
+            by: Caller::Api,
+            reply: None,
+        })
+    }
+
+    fn failure() -> Failure {
+        Failure::new(Class::Permanent, "the storage is full").at("proxmox.clone-vm")
+    }
+
+    fn check(more: Vec<Event>, expected: &[&str]) {
+        let failed = StepFailed { seq: 1, failure: failure(), attempts: 1 };
+        let mut events =
+            vec![asked(), step(1, "proxmox.clone-vm", false), Event::StepFailed(failed)];
+        events.extend(more);
+        let at = Timestamp::from_millis(0);
+        let moments = events.into_iter().map(|event| Moment { n: 1, at, event });
+        let run = "workspace-k3j5x7q2m4n6p8r9-1".parse().expect("a run id");
+        let seen = moments.collect();
+        let ending = Ending { run: &run, verb: "create", command: "c", seen, view: None };
+        let told = ending.failed(&failure());
+        assert_eq!(told.lines().map(str::trim).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_failure_says_what_was_taken_back_and_what_to_do_next() {
+        let undone = StepCompleted { seq: 2, answer: json!({}), attempts: 1 };
+        let outcome = Outcome::Failed(failure());
+        let answered = CommandCompleted { id: "c".to_owned(), outcome };
+        let more = vec![
+            step(2, "home.detach", true),
+            Event::StepCompleted(undone),
+            Event::CommandCompleted(answered),
+        ];
+        check(
+            more,
+            &[
+                "create of workspace-k3j5x7q2m4n6p8r9-1 failed: proxmox.clone-vm: the storage is full",
+                "taken back: home.detach",
+                "nothing of it is left, and its name is free again",
+                "next: change what the words above name, then create it again",
+                "`stead replay workspace-k3j5x7q2m4n6p8r9-1` tells the whole story",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_not_taken_back_yet_is_named() {
+        check(
+            vec![step(2, "home.detach", true)],
+            &[
+                "create of workspace-k3j5x7q2m4n6p8r9-1 failed: proxmox.clone-vm: the storage is full",
+                "nothing is taken back yet",
+                "still to be taken back: home.detach",
+                "next: change what the words above name, then create it again",
+                "`stead replay workspace-k3j5x7q2m4n6p8r9-1` tells the whole story",
+            ],
+        );
     }
 }

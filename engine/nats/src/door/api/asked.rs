@@ -43,7 +43,8 @@ const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
 const NAME: &str =
     r#"{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}"#;
 const RUN: &str = r#"{"type":"object","properties":{"run":{"type":"string"}},"required":["run"]}"#;
-const RUN_AND_WHY: &str = r#"{"type":"object","properties":{"id":{"type":"string"},"run":{"type":"string"},"why":{"type":"string"}},"required":["run","why"]}"#;
+const RUN_AND_WHY: &str = r#"{"type":"object","properties":{"id":{"type":"string"},
+"run":{"type":"string"},"why":{"type":"string"}},"required":["run","why"]}"#;
 
 fn built_in(kind: &str, verb: &str, about: &str, schema: &str) -> PublicVerb {
     PublicVerb { kind: kind.into(), verb: verb.into(), about: about.into(), schema: schema.into() }
@@ -79,15 +80,11 @@ pub(super) fn stray(
 ///
 /// # Errors
 /// With the first rule that it breaks.
-pub(super) fn read(
-    catalogue: &Catalogue,
-    subject: &str,
-    body: &[u8],
-) -> Result<Asked, Refusal> {
+pub(super) fn read(catalogue: &Catalogue, subject: &str, body: &[u8]) -> Result<Asked, Refusal> {
     let (owner, said) = read_subject(subject)?;
     let is_run = said.kind == RUN_KIND;
-    let is_question = READ_VERBS.contains(&said.verb)
-        && (is_run || !catalogue.has(said.kind, said.verb));
+    let is_question =
+        READ_VERBS.contains(&said.verb) && (is_run || !catalogue.has(said.kind, said.verb));
     if !is_question {
         return read_command(catalogue, subject, body).map(Asked::Order);
     }

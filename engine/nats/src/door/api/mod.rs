@@ -161,9 +161,7 @@ impl Counter {
         match asked {
             Asked::Order(order) => Reply::command(&self.order(order).await),
             Asked::List { owner, kind } => self.list(&owner, &kind).await,
-            Asked::ShowEntity { owner, kind, name } => {
-                self.show_entity(&owner, &kind, &name).await
-            }
+            Asked::ShowEntity { owner, kind, name } => self.show_entity(&owner, &kind, &name).await,
             Asked::ShowRun { owner, run } => self.show_run(&owner, &run).await,
         }
     }

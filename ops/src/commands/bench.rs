@@ -1,0 +1,39 @@
+//! `stead bench`: how fast, and at what cost, on this machine. Each measurement has a platform of
+//! its own: nats-server, engine, worker and lab, each a process, as they would run.
+
+use std::path::Path;
+
+use stead_nats::SteadClient;
+
+use crate::cli::Global;
+use crate::cli::demo::{Bench, BenchVerb};
+use crate::exit::Ended;
+use crate::output;
+use crate::processes::sandbox::{Sandbox, Wanted};
+
+mod report;
+mod six_steps;
+mod workspaces;
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, options: &Bench) -> Result<(), Ended> {
+    if cfg!(debug_assertions) {
+        output::warn("this build is not optimised; `ops/bench` builds one that is");
+    }
+    let mut sandbox = Sandbox::new("stead-bench-")?;
+    let measured = match &options.verb {
+        BenchVerb::SixSteps(load) => six_steps::carry_out(&mut sandbox, global, load).await,
+        BenchVerb::Create(load) => workspaces::carry_out(&mut sandbox, global, load).await,
+    };
+    sandbox.close().await;
+    measured
+}
+
+async fn start(
+    sandbox: &mut Sandbox,
+    nats_server: &Path,
+    partitions: u16,
+) -> Result<SteadClient, Ended> {
+    let wanted = Wanted { nats_server, partitions, realistic: false, log: "warn" };
+    sandbox.start(&wanted).await
+}
