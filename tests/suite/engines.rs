@@ -19,24 +19,22 @@ const CROWD: usize = 8;
 async fn a_frozen_engine_is_replaced_and_does_no_harm_when_it_wakes_up() {
     let setting = Setting { engines: 2, partitions: 4, ..Setting::default() };
     let mut stage = Stage::with(setting).await;
-    until("both engines own partitions", || async {
-        (owners(&stage).await.len() == 2).then_some(())
-    })
-    .await;
     stage.slow_down(CALL);
-    let mut all = crowd(&stage, "a").await;
-    middle(&stage, 60).await;
+    let mut all = Vec::new();
     for victim in [0, 1] {
+        both_own(&stage).await;
+        all.extend(crowd(&stage, &format!("before-{victim}-")).await);
+        middle(&stage, 60).await;
         let frozen_at = now_ms();
         stage.engine(victim).freeze();
         let taken = taken_over(&stage, frozen_at).await;
         assert!(taken <= TAKEN_OVER_WITHIN, "taken over after {taken:?}");
         // The other one is in the middle of it when the frozen one wakes up.
-        all.extend(crowd(&stage, if victim == 0 { "b" } else { "c" }).await);
+        all.extend(crowd(&stage, &format!("after-{victim}-")).await);
         middle(&stage, 40).await;
         stage.engine(victim).thaw();
-        middle(&stage, 40).await;
     }
+    both_own(&stage).await;
     finish(&stage, &all, "create").await;
     kill_one_of_two(&mut stage, all).await;
     stage.finish().await;
@@ -53,6 +51,11 @@ async fn kill_one_of_two(stage: &mut Stage, all: Vec<(Desk, Accepted)>) {
     stage.kill_engine(1);
     finish(stage, &deletes, "delete").await;
     assert!(stage.lab.inventory().is_empty(), "{:#?}", stage.lab.inventory());
+}
+
+async fn both_own(stage: &Stage) {
+    let both = || async { (owners(stage).await.len() == 2).then_some(()) };
+    until("both engines own partitions", both).await;
 }
 
 /// Orders many workspaces at once.

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::stage::{Stage, check_gone, check_whole};
+use crate::stage::{
+    Belongings, Stage, Wire, belongings, check_gone, check_whole, effects, until, within,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workspace_lives_and_leaves_nothing_behind() {
@@ -23,5 +25,61 @@ async fn a_workspace_lives_and_leaves_nothing_behind() {
     john.carry_out("delete", json!({})).await;
     check_gone(&stage.lab, "john");
     assert!(stage.lab.inventory().is_empty(), "{:#?}", stage.lab.inventory());
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_while_no_engine_runs_is_carried_out_later() {
+    let mut stage = Stage::start().await;
+    let _john = stage.desk("john").await;
+    stage.stop_engine(0).await;
+    let mut wire = Wire::connect(stage.nats.port()).await;
+    for (verb, body) in [
+        ("create", json!({ "name": "dev", "cpu_cores": 2 })),
+        ("stop", json!({ "name": "dev" })),
+        ("resize", json!({ "name": "dev", "cpu_cores": 6 })),
+        ("start", json!({ "name": "dev" })),
+    ] {
+        let subject = format!("stead.cmd.john.workspace.{verb}");
+        wire.publish(&subject, body.to_string().as_bytes()).await;
+    }
+    wire.flush().await;
+    assert_eq!(stage.streams().await.count("STEAD_INBOX").await, 4);
+    stage.start_engine(0);
+    let six = |inventory: &stead_lab::Inventory| {
+        inventory.vms.iter().any(|vm| vm.cores == 6 && vm.guest_stage == "agent-ready")
+    };
+    within("the commands are carried out in order", stage.lab.until(six)).await;
+    check_whole(&stage.lab, "john");
+    wire.publish("stead.cmd.john.workspace.delete", br#"{"name":"dev"}"#).await;
+    within("it is deleted", stage.lab.until(stead_lab::Inventory::is_empty)).await;
+    until("the inbox is empty", || async {
+        (stage.streams().await.count("STEAD_INBOX").await == 0).then_some(())
+    })
+    .await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_workspaces_of_one_owner_share_a_home() {
+    let stage = Stage::start().await;
+    let john = stage.desk("john").await;
+    john.carry_out("create", json!({ "name": "one" })).await;
+    john.carry_out("create", json!({ "name": "two" })).await;
+    let have = |vms, homes| Belongings {
+        vms,
+        datasets: homes,
+        shares: homes,
+        coder_workspaces: vms,
+    };
+    assert_eq!(belongings(&stage.lab.inventory(), "john"), have(2, 1));
+    john.carry_out("delete", json!({ "name": "one" })).await;
+    assert_eq!(belongings(&stage.lab.inventory(), "john"), have(1, 1));
+    let inventory = stage.lab.inventory();
+    assert_eq!(inventory.vms[0].guest_stage, "agent-ready", "{inventory:#?}");
+    assert_eq!(effects::count(&stage.lab.effects(), "dataset-created"), 1);
+    assert_eq!(effects::count(&stage.lab.effects(), "snapshot-created"), 0);
+    john.carry_out("delete", json!({ "name": "two" })).await;
+    check_gone(&stage.lab, "john");
     stage.finish().await;
 }

@@ -76,6 +76,10 @@ async fn check_inbox(stage: &Stage) {
     let published = stage.client.publish_command(&desk.owner, "workspace", "create", &bad).await;
     published.expect("it is taken");
     let mut streams = stage.streams().await;
-    let kept = async { while streams.count("STEAD_REFUSALS").await == 0 {} };
+    let kept = async {
+        while !streams.names().await.contains(&"STEAD_REFUSALS".to_owned())
+            || streams.count("STEAD_REFUSALS").await == 0
+        {}
+    };
     crate::stage::within("the refusal is kept", kept).await;
 }

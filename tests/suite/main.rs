@@ -7,9 +7,11 @@
 mod stage;
 
 mod cancel;
+mod commands;
 mod crash;
 mod economy;
 mod engines;
 mod faults;
 mod life;
 mod lost;
+mod refusals;

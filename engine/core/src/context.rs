@@ -198,7 +198,12 @@ impl Context {
         body: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         self.shared.borrow_mut().scopes.push(Vec::new());
-        let result = body.await;
+        let mut result = body.await;
+        // The last step may have been done before it could be stopped: a cancel that was let in
+        // takes it back all the same.
+        if let Some(cancelled) = self.cancelled() {
+            result = result.and_then(|_| Err(cancelled));
+        }
         if result.is_err() {
             self.undo_innermost().await;
         }

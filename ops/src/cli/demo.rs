@@ -51,6 +51,9 @@ pub struct SixSteps {
     /// How many runs are measured; chosen for some ten seconds if nothing is said.
     #[arg(long)]
     pub runs: Option<u32>,
+    /// How many runs come first and are not measured.
+    #[arg(long, value_name = "NUMBER")]
+    pub warm_up: Option<u32>,
     /// How many partitions the log has.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub partitions: u16,

@@ -10,7 +10,9 @@ use crate::cli::demo::{Bench, BenchVerb};
 use crate::exit::Ended;
 use crate::output;
 use crate::processes::sandbox::{Sandbox, Wanted};
+use crate::signals;
 
+mod load;
 mod report;
 mod six_steps;
 mod workspaces;
@@ -20,20 +22,30 @@ pub async fn carry_out(global: &Global, options: &Bench) -> Result<(), Ended> {
     if cfg!(debug_assertions) {
         output::warn("this build is not optimised; `ops/bench` builds one that is");
     }
+    let mut stop = signals::stop()
+        .map_err(|error| Ended::Failed(format!("cannot listen for signals: {error}")))?;
     let mut sandbox = Sandbox::new("stead-bench-")?;
-    let measured = match &options.verb {
-        BenchVerb::SixSteps(load) => six_steps::carry_out(&mut sandbox, global, load).await,
-        BenchVerb::Create(load) => workspaces::carry_out(&mut sandbox, global, load).await,
+    let measured = tokio::select! {
+        measured = measure(&mut sandbox, global, options) => measured,
+        () = signals::stopped(&mut stop) => Err(Ended::Interrupted),
     };
     sandbox.close().await;
     measured
+}
+
+async fn measure(sandbox: &mut Sandbox, global: &Global, options: &Bench) -> Result<(), Ended> {
+    match &options.verb {
+        BenchVerb::SixSteps(load) => six_steps::carry_out(sandbox, global, load).await,
+        BenchVerb::Create(load) => workspaces::carry_out(sandbox, global, load).await,
+    }
 }
 
 async fn start(
     sandbox: &mut Sandbox,
     nats_server: &Path,
     partitions: u16,
+    systems: &'static [&'static str],
 ) -> Result<SteadClient, Ended> {
-    let wanted = Wanted { nats_server, partitions, realistic: false, log: "warn" };
+    let wanted = Wanted { nats_server, partitions, realistic: false, systems, log: "warn" };
     sandbox.start(&wanted).await
 }

@@ -177,7 +177,7 @@ async fn inventory(global: &Global, at: &At) -> Result<(), Ended> {
 }
 
 /// Everything that was made, a line each.
-fn things(inventory: &Inventory, width: usize) -> String {
+pub fn things(inventory: &Inventory, width: usize) -> String {
     let mut rows: Vec<[String; 4]> = Vec::new();
     for vm in &inventory.vms {
         let size =

@@ -15,6 +15,8 @@ use crate::exit::Ended;
 pub struct Broker {
     /// What keeps it.
     pub keeper: Process,
+    /// Its own number.
+    pub pid: u32,
     /// Where it listens.
     pub url: String,
 }
@@ -38,11 +40,11 @@ impl Broker {
         let keeper =
             Process::start(&Order { name: "nats-server", arguments, environment, logs: folder })?;
         let listening = soon("nats-server listens", async || port_in(folder));
-        let url = tokio::select! {
+        let (pid, url) = tokio::select! {
             listening = listening => listening?,
             broken = keeper.broken() => return Err(broken),
         };
-        Ok(Self { keeper, url })
+        Ok(Self { keeper, pid, url })
     }
 }
 
@@ -64,13 +66,14 @@ pub async fn version(program: &Path) -> Result<String, Ended> {
     }
 }
 
-/// The server's address, once it has written down which port it took.
-fn port_in(folder: &Path) -> Option<String> {
+/// The server's number and address, once it has written down which port it took.
+fn port_in(folder: &Path) -> Option<(u32, String)> {
     let files = std::fs::read_dir(folder).ok()?;
     let mut paths = files.filter_map(|file| Some(file.ok()?.path()));
     let file: PathBuf = paths.find(|path| path.extension().is_some_and(|end| end == "ports"))?;
+    let pid = file.file_stem()?.to_str()?.rsplit_once('_')?.1.parse().ok()?;
     let ports: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(&file).ok()?).ok()?;
     let url = ports.get("nats")?.get(0)?.as_str()?;
-    Some(url.to_owned())
+    Some((pid, url.to_owned()))
 }

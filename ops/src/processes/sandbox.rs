@@ -25,6 +25,8 @@ use crate::assemble;
 use crate::config::NatsConfig;
 use crate::exit::{Ended, with_causes};
 
+/// Ours that carries out steps.
+const WORKER: &str = "worker";
 /// How long each part of a platform may take to be up.
 const UP_WITHIN: Duration = Duration::from_secs(30);
 /// How often we look whether it is.
@@ -38,6 +40,8 @@ pub struct Wanted<'a> {
     pub partitions: u16,
     /// Whether the lab's vendors take as long as real ones.
     pub realistic: bool,
+    /// The systems whose steps the worker carries out; all of them if none is named.
+    pub systems: &'static [&'static str],
     /// What the processes log: `info`.
     pub log: &'static str,
 }
@@ -54,6 +58,8 @@ pub struct Sandbox {
 pub struct Place {
     /// The broker.
     pub url: String,
+    /// The broker's process.
+    pub broker: u32,
     /// The lab's control address.
     pub lab: String,
     /// The site's configuration.
@@ -93,13 +99,13 @@ impl Sandbox {
     /// Sets the platform up and waits until a probe has gone all the way through it.
     pub async fn start(&mut self, wanted: &Wanted<'_>) -> Result<SteadClient, Ended> {
         let broker = Broker::start(wanted.nats_server, self.folder()).await?;
-        let url = broker.url;
+        let (url, pid) = (broker.url, broker.pid);
         self.processes.push(broker.keeper);
         let (lab, login) = self.start_lab(wanted).await?;
         let site = self.write_site(wanted, &url, &lab).await?;
-        self.place = Some(Place { url, lab, site });
+        self.place = Some(Place { url, broker: pid, lab, site });
         self.start_ours("engine", wanted, &login)?;
-        self.start_ours("worker", wanted, &login)?;
+        self.start_ours(WORKER, wanted, &login)?;
         let client = self.or_broken(self.until_up()).await?;
         self.or_broken(probe(&client)).await?;
         Ok(client)
@@ -213,6 +219,9 @@ impl Sandbox {
     ) -> Result<(), Ended> {
         let mut arguments = logging(wanted, &[name, "--config"]);
         arguments.push(self.place()?.site.clone().into());
+        if name == WORKER && !wanted.systems.is_empty() {
+            arguments.extend(["--systems".into(), wanted.systems.join(",").into()]);
+        }
         let environment = vec![
             ("STEAD_VAULT_ROLE_ID", login.vault_role_id.clone()),
             ("STEAD_VAULT_SECRET_ID", login.vault_secret_id.clone()),

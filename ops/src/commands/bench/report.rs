@@ -1,28 +1,32 @@
 //! The figures of a measurement, and what they were measured under.
 
+use std::fmt;
 use std::fs;
+use std::path::Path;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::assemble::BUILD;
+use crate::processes::sandbox::Sandbox;
 
 /// What a figure was measured under.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
-    pub build: String,
-    pub profile: &'static str,
-    pub cores: usize,
-    pub partitions: u16,
-    pub replicas: usize,
-    pub fsync: &'static str,
-    pub nats_server: String,
+    build: String,
+    profile: &'static str,
+    cores: usize,
+    partitions: u16,
+    replicas: usize,
+    fsync: &'static str,
+    file_system: String,
+    nats_server: String,
 }
 
 impl Settings {
-    /// The settings that all measurements share.
-    pub fn new(partitions: u16, nats_server: String) -> Self {
+    /// The settings that all measurements share; the log lies beneath `folder`.
+    pub fn new(partitions: u16, nats_server: String, folder: &Path) -> Self {
         Self {
             build: BUILD.to_owned(),
             profile: if cfg!(debug_assertions) { "debug" } else { "release" },
@@ -30,22 +34,96 @@ impl Settings {
             partitions,
             replicas: 1,
             fsync: "every append",
+            file_system: file_system(folder),
             nats_server,
         }
     }
 }
 
-/// The value below which `share` of the sorted spans lie, in milliseconds.
-pub fn percentile(sorted: &[Duration], share: f64) -> f64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "an index into a list that fits into memory"
-    )]
-    let index = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));
-    let millis = sorted.get(index).map_or(0.0, |span| span.as_secs_f64() * 1_000.0);
-    (millis * 100.0).round() / 100.0
+impl fmt::Display for Settings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { build, profile, cores, partitions, replicas, .. } = self;
+        let Self { fsync, file_system, nats_server, .. } = self;
+        write!(
+            out,
+            "{build}, {profile}, on {cores} cores that all share, {partitions} partitions, \
+             R{replicas}, fsync on {fsync} ({file_system}), nats-server {nats_server}"
+        )
+    }
+}
+
+/// The kind of file system that a folder is on: on one in memory, fsync costs nothing.
+fn file_system(folder: &Path) -> String {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mounts = mounts.lines().filter_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        Some((words.next()?, words.next()?))
+    });
+    let above = mounts.filter(|(place, _)| folder.starts_with(place));
+    // Of two mounts at one place, the later hides the earlier.
+    let nearest = above.max_by_key(|(place, _)| place.len());
+    nearest.map_or("an unknown file system".to_owned(), |(_, kind)| kind.to_owned())
+}
+
+/// How many cores each process kept busy.
+#[derive(Clone, Debug, Serialize)]
+pub struct Processors {
+    engine: f64,
+    nats_server: f64,
+    worker: f64,
+    load: f64,
+    #[serde(skip)]
+    at: Duration,
+}
+
+impl Processors {
+    /// The processor time that each has taken so far, in seconds.
+    pub fn so_far(sandbox: &Sandbox) -> Self {
+        let of = |name| sandbox.pid(name).map_or(0.0, processor_seconds);
+        let nats_server = sandbox.place().map_or(0.0, |place| processor_seconds(place.broker));
+        let up = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let up = up.split_whitespace().next().and_then(|word| word.parse().ok());
+        Self {
+            engine: of("engine"),
+            nats_server,
+            worker: of("worker"),
+            load: processor_seconds(std::process::id()),
+            at: Duration::from_secs_f64(up.unwrap_or_default()),
+        }
+    }
+
+    /// The share of a core that each has taken since `before`.
+    pub fn since(&self, before: &Self) -> Self {
+        let span = self.at.saturating_sub(before.at).as_secs_f64().max(0.01);
+        let share = |now: f64, then: f64| number((now - then) / span, 2);
+        Self {
+            engine: share(self.engine, before.engine),
+            nats_server: share(self.nats_server, before.nats_server),
+            worker: share(self.worker, before.worker),
+            load: share(self.load, before.load),
+            at: self.at,
+        }
+    }
+}
+
+impl fmt::Display for Processors {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { engine, nats_server, worker, load, .. } = self;
+        write!(
+            out,
+            "engine {engine} of a core, nats-server {nats_server}, worker {worker}, load {load}"
+        )
+    }
+}
+
+/// The processor time of a process, user and system. The kernel counts it in hundredths.
+fn processor_seconds(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name, which may hold anything, ends with the last bracket; two counts of ticks are the
+    // twelfth and thirteenth word behind it.
+    let words = stat.rsplit_once(')').map_or("", |(_, words)| words);
+    let ticks = words.split_whitespace().skip(11).take(2);
+    ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 /// How much memory a process holds, in MiB.
@@ -53,5 +131,37 @@ pub fn resident_mib(process: Option<u32>) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", process?)).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some((kib / 102.4).round() / 10.0)
+    Some(number(kib / 1024.0, 1))
+}
+
+/// The span below which so many of a hundred lie, in milliseconds; the spans are sorted.
+pub fn percentile(sorted: &[Duration], of_hundred: usize) -> f64 {
+    let rank = (sorted.len() * of_hundred).div_ceil(100).max(1);
+    sorted.get(rank - 1).map_or(0.0, |span| number(span.as_secs_f64() * 1_000.0, 2))
+}
+
+/// How many that is in a second.
+pub fn per_second(count: usize, span: Duration) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / span.as_secs_f64().max(0.001)
+}
+
+/// A number, rounded to so many decimals.
+pub fn number(value: f64, decimals: i32) -> f64 {
+    let scale = 10_f64.powi(decimals);
+    (value * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::percentile;
+
+    #[test]
+    fn a_percentile_is_one_of_the_spans() {
+        let spans: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
+        assert_eq!((percentile(&spans, 50), percentile(&spans, 99)), (100.0, 198.0));
+        assert_eq!(percentile(&spans[..1], 99), 1.0);
+        assert_eq!(percentile(&[], 50), 0.0);
+    }
 }
