@@ -15,7 +15,8 @@ async fn a_command_of_the_same_id_acts_once() {
     let john = stage.desk("john").await;
     let at_once = (0..5).map(|_| john.ask("workspace", "create", create()));
     let replies = futures_util::future::join_all(at_once).await;
-    let replies: Vec<Accepted> = replies.into_iter().map(|reply| reply.expect("it is let in")).collect();
+    let replies: Vec<Accepted> =
+        replies.into_iter().map(|reply| reply.expect("it is let in")).collect();
     let first = replies[0].clone();
     assert!(replies.iter().all(|reply| reply.run == first.run), "{replies:?}");
     john.outcome(&first).await;

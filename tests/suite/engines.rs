@@ -6,9 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::json;
 use stead_schemas::dispatch::Accepted;
 use stead_schemas::event::Outcome;
+use tokio::task::JoinHandle;
 
 use crate::stage::effects::check_once;
 use crate::stage::{CALL, Desk, Setting, Stage, check_gone, check_whole, until};
+
+/// An order on its way.
+type Ordered = JoinHandle<(Desk, Accepted)>;
 
 /// How long a partition may be without an owner: a lease, and the time to notice.
 const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(6);
@@ -35,6 +39,7 @@ async fn a_frozen_engine_is_replaced_and_does_no_harm_when_it_wakes_up() {
         stage.engine(victim).thaw();
     }
     both_own(&stage).await;
+    let all = taken_in(all).await;
     finish(&stage, &all, "create").await;
     kill_one_of_two(&mut stage, all).await;
     stage.finish().await;
@@ -58,8 +63,8 @@ async fn both_own(stage: &Stage) {
     until("both engines own partitions", both).await;
 }
 
-/// Orders many workspaces at once.
-async fn crowd(stage: &Stage, group: &str) -> Vec<(Desk, Accepted)> {
+/// Orders many workspaces at once, in the background: a frozen engine does not answer.
+async fn crowd(stage: &Stage, group: &str) -> Vec<Ordered> {
     let mut orders = Vec::new();
     for number in 0..CROWD {
         let desk = stage.desk(&format!("{group}{number}")).await;
@@ -68,11 +73,12 @@ async fn crowd(stage: &Stage, group: &str) -> Vec<(Desk, Accepted)> {
             (desk, accepted)
         }));
     }
-    let mut all = Vec::new();
-    for order in orders {
-        all.push(order.await.expect("it is taken in"));
-    }
-    all
+    orders
+}
+
+async fn taken_in(orders: Vec<Ordered>) -> Vec<(Desk, Accepted)> {
+    let all = futures_util::future::join_all(orders).await;
+    all.into_iter().map(|order| order.expect("it is taken in")).collect()
 }
 
 /// Waits until this much more has happened.

@@ -66,12 +66,8 @@ async fn two_workspaces_of_one_owner_share_a_home() {
     let john = stage.desk("john").await;
     john.carry_out("create", json!({ "name": "one" })).await;
     john.carry_out("create", json!({ "name": "two" })).await;
-    let have = |vms, homes| Belongings {
-        vms,
-        datasets: homes,
-        shares: homes,
-        coder_workspaces: vms,
-    };
+    let have =
+        |vms, homes| Belongings { vms, datasets: homes, shares: homes, coder_workspaces: vms };
     assert_eq!(belongings(&stage.lab.inventory(), "john"), have(2, 1));
     john.carry_out("delete", json!({ "name": "one" })).await;
     assert_eq!(belongings(&stage.lab.inventory(), "john"), have(1, 1));

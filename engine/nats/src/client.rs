@@ -19,6 +19,7 @@ use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunSummary, RunView};
 use stead_schemas::subjects;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::bus::json;
 use crate::connect::until_heard;
@@ -31,8 +32,8 @@ use crate::platform::Platform;
 /// How long to look for an engine that owns a partition: longer than a lease lasts, so that one
 /// engine's end goes by unnoticed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
-/// How long an API request may take: an engine's own patience, and the way there and back.
-const API_PATIENCE: Duration = Duration::from_secs(12);
+/// How long a command is given again while engines are there and do not answer.
+const API_PATIENCE: Duration = Duration::from_secs(16);
 /// How long to look for an engine that serves the API.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long one request may take before it is sent again.
@@ -88,11 +89,13 @@ impl SteadClient {
         &self.platform
     }
 
-    /// Gives a command and waits until it is in the log or refused. After an error it may be in
-    /// the log or not; given again with the same id, it acts once.
+    /// Gives a command and waits until it is in the log or refused. An engine that took the
+    /// request and stays silent, because it is frozen or was killed, is not waited for long: the
+    /// command is given again, to whichever engine is there, and its id sees to it that it acts
+    /// once. One without an id is given one.
     ///
     /// # Errors
-    /// If no engine answers.
+    /// If no engine answers. The command may be in the log or not.
     pub async fn command(
         &self,
         owner: &Owner,
@@ -100,19 +103,23 @@ impl SteadClient {
         verb: &str,
         fields: &Map<String, Value>,
     ) -> Result<CommandReply, ClientError> {
-        let (subject, payload) = (subjects::api(owner, kind, verb), json(fields));
-        let deadline = Instant::now() + ENGINE_PATIENCE;
-        let mut pause = Pause::new();
+        let mut fields = fields.clone();
+        let id = || Value::from(Uuid::now_v7().to_string());
+        fields.entry("id").or_insert_with(id);
+        let (subject, payload) = (subjects::api(owner, kind, verb), json(&fields));
+        let (started, mut pause) = (Instant::now(), Pause::new());
         loop {
-            let request = Request::new().payload(payload.clone()).timeout(Some(API_PATIENCE));
+            let request = Request::new().payload(payload.clone()).timeout(Some(ANSWER_WITHIN));
             let sent = self.platform.connection.api.send_request(subject.clone(), request).await;
             let error = match sent {
                 Ok(message) => return decode(&message.payload),
                 Err(error) => error,
             };
-            // Only where nobody listened is it certain that nothing was done.
-            let again = error.kind() == RequestErrorKind::NoResponders;
-            if !again || Instant::now() >= deadline {
+            let patience = match error.kind() {
+                RequestErrorKind::NoResponders => ENGINE_PATIENCE,
+                _ => API_PATIENCE,
+            };
+            if started.elapsed() >= patience {
                 return Err(ClientError::NoEngine { words: error.to_string() });
             }
             pause.wait().await;

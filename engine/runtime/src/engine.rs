@@ -22,16 +22,24 @@ const LEASE_MARGIN: Duration = Duration::from_millis(400);
 
 /// A partition that this engine owns.
 struct Owned {
+    epoch: u64,
     lease: Rc<LeaseClock>,
     stop: watch::Sender<bool>,
+}
+
+/// An owner has stopped. Its partition may have been taken again since, under a later epoch.
+struct Ended {
+    partition: Partition,
+    epoch: u64,
+    why: Stopped,
 }
 
 /// The engine's share, and news of owners that have stopped.
 struct Share {
     env: Rc<Env>,
     owned: BTreeMap<Partition, Owned>,
-    ended: mpsc::UnboundedSender<(Partition, Stopped)>,
-    news: mpsc::UnboundedReceiver<(Partition, Stopped)>,
+    ended: mpsc::UnboundedSender<Ended>,
+    news: mpsc::UnboundedReceiver<Ended>,
 }
 
 /// Runs an engine until `stop` turns true; then hands everything over in good order. To be run
@@ -44,7 +52,7 @@ pub async fn run(env: Rc<Env>, mut stop: watch::Receiver<bool>) {
         let pause = if hungry { HUNGRY } else { share.env.tuning.renew };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            Some((partition, why)) = share.news.recv() => share.lost(partition, why).await,
+            Some(ended) = share.news.recv() => share.lost(ended).await,
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
@@ -125,9 +133,9 @@ impl Share {
         spawn_local(async move {
             let why = Owner::run(env, partition, epoch, clock, inbox, stopped).await;
             // Nobody listens only when the engine itself has ended.
-            ended.send((partition, why)).ok();
+            ended.send(Ended { partition, epoch, why }).ok();
         });
-        self.owned.insert(partition, Owned { lease, stop });
+        self.owned.insert(partition, Owned { epoch, lease, stop });
         true
     }
 
@@ -144,9 +152,11 @@ impl Share {
     }
 
     /// An owner has stopped by itself: the lease is given back, to be taken again by anyone.
-    async fn lost(&mut self, partition: Partition, why: Stopped) {
-        tracing::warn!(%partition, ?why, "no longer owns the partition");
-        if self.owned.remove(&partition).is_some() {
+    async fn lost(&mut self, ended: Ended) {
+        let Ended { partition, epoch, why } = ended;
+        tracing::warn!(%partition, epoch, ?why, "no longer owns the partition");
+        if self.owned.get(&partition).is_some_and(|owned| owned.epoch == epoch) {
+            self.owned.remove(&partition);
             self.release(partition).await;
         }
     }
@@ -160,12 +170,11 @@ impl Share {
 
     async fn stop_owner(&mut self, partition: Partition, owned: &Owned) {
         owned.stop.send_replace(true);
-        while let Some((ended, _)) = self.news.recv().await {
-            if ended == partition {
+        while let Some(ended) = self.news.recv().await {
+            if (ended.partition, ended.epoch) == (partition, owned.epoch) {
                 break;
             }
-            self.owned.remove(&ended);
-            self.release(ended).await;
+            self.lost(ended).await;
         }
     }
 

@@ -74,10 +74,11 @@ pub(super) async fn publish(
     let payload = json(&Notice { refusal, command: said, at: SystemClock.now() });
     let (client, subject) = (&platform.connection.api, said.subject());
     let sent = jetstream::publish(client, &subject, headers.clone(), payload.clone()).await;
-    if !matches!(sent, Err(NotAcked::NoStream)) {
+    // Whoever watches the events hears a refusal, too: then a missing stream looks like silence.
+    if !matches!(sent, Err(NotAcked::NoStream | NotAcked::Unknown(_))) {
         return sent.map(|_| ());
     }
-    tracing::warn!("the stream of refusals is missing; making it anew");
+    tracing::warn!("the stream of refusals may be missing; making sure of it");
     let made = ensure_refusals(platform).await;
     made.map_err(|error| NotAcked::Passing(error.to_string()))?;
     jetstream::publish(client, &subject, headers, payload).await.map(|_| ())
