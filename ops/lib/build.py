@@ -52,7 +52,7 @@ def find_cargo() -> str:
     if not found:
         die(
             "cargo is not here, and Stead is built from its source",
-            f"Install Rust {wanted_rust()} or newer: https://rustup.rs",
+            f"Install Rust {wanted_rust()} or newer, for example with rustup",
         )
     # Cargo finds its compiler on PATH.
     os.environ["PATH"] += os.pathsep + str(home)
