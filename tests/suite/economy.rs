@@ -9,13 +9,13 @@ use crate::stage::{Stage, histories};
 async fn a_run_costs_one_append_to_start_and_one_for_each_step() {
     let stage = Stage::start().await;
     let john = stage.desk("john").await;
-    let before = appended(&stage).await;
+    let before = stage.streams().await.transitions().await;
     let probe = john.ask("probe", "start", json!({ "name": "p" })).await.expect("it is let in");
     assert!(matches!(john.outcome(&probe).await, Outcome::Done(_)));
     // The start schedules the first step, each answer the next one, the last one ends the run.
-    assert_eq!(appended(&stage).await - before, 1 + 6);
+    assert_eq!(stage.streams().await.transitions().await - before, 1 + 6);
 
-    let before = appended(&stage).await;
+    let before = stage.streams().await.transitions().await;
     let created = john.carry_out("create", json!({})).await;
     let all = histories::histories(&mut stage.streams().await).await;
     let of = |kind: &str| {
@@ -25,24 +25,12 @@ async fn a_run_costs_one_append_to_start_and_one_for_each_step() {
     assert_eq!(all[&created.run].len(), 1 + 10, "start and ten steps");
     assert_eq!(of("home"), 1 + 4, "start and four steps");
     assert_eq!(of("vmids"), 1 + 1, "start and one look at the vendor's");
-    assert_eq!(appended(&stage).await - before, 11 + 5 + 2);
+    assert_eq!(stage.streams().await.transitions().await - before, 11 + 5 + 2);
 
-    let before = appended(&stage).await;
+    let before = stage.streams().await.transitions().await;
     john.carry_out("delete", json!({})).await;
     // The workspace: the command and six steps. The home: the command and four steps. The
     // ledger: the release, which needs no step.
-    assert_eq!(appended(&stage).await - before, (1 + 6) + (1 + 4) + 1);
+    assert_eq!(stage.streams().await.transitions().await - before, (1 + 6) + (1 + 4) + 1);
     stage.finish().await;
-}
-
-/// How many transitions are in the log, by the streams' own count.
-async fn appended(stage: &Stage) -> usize {
-    let mut streams = stage.streams().await;
-    let (mut messages, mut claims) = (0, 0);
-    for stream in streams.logs().await {
-        messages += usize::try_from(streams.last_seq(&stream).await).expect("a number");
-        let kept = streams.messages(&stream).await;
-        claims += kept.iter().filter(|message| message.subject.ends_with(".owner")).count();
-    }
-    messages - claims
 }

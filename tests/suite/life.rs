@@ -43,8 +43,10 @@ async fn what_is_published_while_no_engine_runs_is_carried_out_later() {
         let subject = format!("stead.cmd.john.workspace.{verb}");
         wire.publish(&subject, body.to_string().as_bytes()).await;
     }
-    wire.flush().await;
-    assert_eq!(stage.streams().await.count("STEAD_INBOX").await, 4);
+    until("the inbox keeps them", || async {
+        (stage.streams().await.count("STEAD_INBOX").await == 4).then_some(())
+    })
+    .await;
     stage.start_engine(0);
     let six = |inventory: &stead_lab::Inventory| {
         inventory.vms.iter().any(|vm| vm.cores == 6 && vm.guest_stage == "agent-ready")

@@ -9,7 +9,10 @@ use stead_schemas::public::RunState;
 use crate::stage::effects::check_once;
 use crate::stage::{CALL, Stage, check_whole, histories, until};
 
+/// Workspaces made at once.
 const CROWD: usize = 6;
+/// How often everything is lost.
+const LOSSES: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_and_index_are_lost_while_runs_are_in_the_middle() {
@@ -22,12 +25,12 @@ async fn streams_and_index_are_lost_while_runs_are_in_the_middle() {
         all.push((desk, accepted));
     }
     let mut streams = stage.streams().await;
-    for share in 1..=4 {
+    for loss in 1..=LOSSES {
         let enough = stage.events.count() + 20;
         let more = || async { (stage.events.count() >= enough).then_some(()) };
         stage.events.until("the middle", more).await;
         for stream in ["STEAD_LEASES", "STEAD_REFUSALS", "STEAD_INBOX"] {
-            assert!(streams.delete(stream).await || share > 1, "{stream} is there");
+            assert!(streams.delete(stream).await || loss > 1, "{stream} is there");
         }
         std::fs::remove_dir_all(stage.index(0)).or_else(gone_already).expect("it can be deleted");
     }
@@ -37,6 +40,7 @@ async fn streams_and_index_are_lost_while_runs_are_in_the_middle() {
     }
     stage.lab.mend();
     check_once(&stage.lab.effects(), "everything was lost");
+    check_claims(&stage).await;
     check_list(&stage).await;
     check_inbox(&stage).await;
     stage.finish().await;
@@ -44,6 +48,16 @@ async fn streams_and_index_are_lost_while_runs_are_in_the_middle() {
 
 fn gone_already(error: std::io::Error) -> std::io::Result<()> {
     if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// An engine that loses its leases takes its partitions again, and then has them.
+async fn check_claims(stage: &Stage) {
+    let mut streams = stage.streams().await;
+    for stream in streams.logs().await {
+        let kept = streams.messages(&stream).await;
+        let claims = kept.iter().filter(|message| message.subject.ends_with(".owner")).count();
+        assert!(claims <= 1 + 2 * LOSSES, "{stream} was taken over {claims} times");
+    }
 }
 
 /// The list shows every run that has a history, as it stands there.

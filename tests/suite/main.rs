@@ -8,6 +8,7 @@ mod stage;
 
 mod cancel;
 mod commands;
+mod contract;
 mod crash;
 mod economy;
 mod engines;
@@ -15,3 +16,4 @@ mod faults;
 mod life;
 mod lost;
 mod refusals;
+mod secrets;

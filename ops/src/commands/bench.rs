@@ -29,7 +29,13 @@ pub async fn carry_out(global: &Global, options: &Bench) -> Result<(), Ended> {
         measured = measure(&mut sandbox, global, options) => measured,
         () = signals::stopped(&mut stop) => Err(Ended::Interrupted),
     };
-    sandbox.close().await;
+    match &measured {
+        Ok(()) | Err(Ended::Interrupted | Ended::Usage(_)) => sandbox.close().await,
+        Err(_) => {
+            let kept = sandbox.close_and_keep().await;
+            output::note(&format!("the logs are kept in {}", kept.display()));
+        }
+    }
     measured
 }
 

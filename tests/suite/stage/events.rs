@@ -43,10 +43,6 @@ impl Seen {
         self.token(3)
     }
 
-    pub fn id(&self) -> &str {
-        self.token(4)
-    }
-
     pub fn name(&self) -> &str {
         self.token(5)
     }

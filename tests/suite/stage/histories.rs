@@ -46,9 +46,3 @@ pub fn check(run: &RunId, history: &[Kept]) -> Run {
     }
     replayed
 }
-
-/// The transitions of a history.
-pub fn transitions(history: &[Kept]) -> Vec<Transition> {
-    let decoded = history.iter().map(|message| Transition::decode(&message.body));
-    decoded.map(|transition| transition.expect("a transition")).collect()
-}

@@ -29,7 +29,7 @@ pub use desk::Desk;
 pub use events::{Events, Seen};
 use people::People;
 pub use process::Process;
-pub use streams::{Kept, Streams};
+pub use streams::Streams;
 pub use wait::{until, within};
 pub use wire::Wire;
 

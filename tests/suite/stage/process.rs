@@ -53,11 +53,6 @@ impl Process {
         self.signal("-CONT");
     }
 
-    /// Whether it has ended by itself.
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("a child").is_some()
-    }
-
     /// What it has said, and those that wrote to the same file before it.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

@@ -54,17 +54,19 @@ impl Streams {
         names
     }
 
-    /// The last sequence of every stream of the log.
-    pub async fn log_ends(&mut self) -> Vec<(String, u64)> {
-        let mut ends = Vec::new();
-        for name in self.logs().await {
-            let end = self.last_seq(&name).await;
-            ends.push((name, end));
+    /// How many transitions are in the log, by the streams' own count. Beside them, it holds who
+    /// took a partition over.
+    pub async fn transitions(&mut self) -> u64 {
+        let mut count = 0;
+        for stream in self.logs().await {
+            let kept = self.messages(&stream).await;
+            let claims = kept.iter().filter(|message| message.subject.ends_with(".owner")).count();
+            count += self.last_seq(&stream).await - u64::try_from(claims).unwrap_or(0);
         }
-        ends
+        count
     }
 
-    pub async fn last_seq(&mut self, stream: &str) -> u64 {
+    async fn last_seq(&mut self, stream: &str) -> u64 {
         self.state(stream).await["last_seq"].as_u64().expect("a sequence")
     }
 

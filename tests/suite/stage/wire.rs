@@ -26,6 +26,8 @@ pub struct Wire {
 impl Wire {
     pub async fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("nats-server listens");
+        // Short lines one after the other would each wait for the one before.
+        stream.set_nodelay(true).expect("a socket option");
         let mut wire =
             Self { stream: BufReader::new(stream), subscriptions: 0, waiting: VecDeque::new() };
         let info = wire.line().await;

@@ -147,7 +147,7 @@ fn a_step_has_so_much_time_and_a_little_grace() {
         }
         assert!(desk.cancels().is_empty());
         desk.pass(Duration::from_secs(5)).await;
-        assert_eq!(desk.cancels(), [second.address.clone()]);
+        assert_eq!(desk.cancels(), std::slice::from_ref(&second.address));
         assert!(desk.steps().is_empty(), "the worker has ten seconds to come to an end");
         desk.pass(Duration::from_secs(11)).await;
         desk.done(&desk.step("test.undo-first")).await;
@@ -163,7 +163,7 @@ fn a_cancel_reaches_the_worker_and_then_everything_is_taken_back() {
         let run = desk.start("pair").await;
         let first = desk.step("test.first");
         desk.cancel(&run).await;
-        assert_eq!(desk.cancels(), [first.address.clone()]);
+        assert_eq!(desk.cancels(), std::slice::from_ref(&first.address));
         assert_eq!(desk.replies("canceller"), [b"{\"Ok\":null}".to_vec()]);
         desk.failed(&first, Class::Cancelled).await;
         desk.done(&desk.step("test.undo-first")).await;

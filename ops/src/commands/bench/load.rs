@@ -123,7 +123,9 @@ impl Load<'_> {
             tokio::select! {
                 Some(asked) = asking.next(), if !asking.is_empty() => asked?,
                 end = timeout(STILL, ends.next()) => {
-                    let Ok(Some((subject, _))) = end else { return Err(still(&spans, begun)) };
+                    let Ok(Some((subject, _))) = end else {
+                        return Err(self.still(&spans, begun, under_way.keys()).await);
+                    };
                     let span = run_of(&subject).and_then(|run| under_way.remove(&run));
                     spans.extend(span.map(|began| began.elapsed()));
                 }
@@ -135,6 +137,32 @@ impl Load<'_> {
         };
         let sample = self.id(&format!("{}-0", self.plan.prefix));
         Ok(Measured { spans, counted, took, sample })
+    }
+
+    /// The load does not go on: says what became of a run that is missed.
+    async fn still(
+        &self,
+        spans: &[Duration],
+        begun: usize,
+        mut missed: impl Iterator<Item = &RunId>,
+    ) -> Ended {
+        let told = match missed.next() {
+            None => String::new(),
+            Some(run) => match self.clients[0].view(run).await {
+                Ok(Some(view)) => format!(
+                    "; {run} is {} after {} transitions and waits for `{}`",
+                    view.summary.state.word(),
+                    view.summary.transitions,
+                    view.summary.waiting
+                ),
+                Ok(None) => format!("; no engine knows of {run}"),
+                Err(error) => format!("; {run} cannot be asked for: {error}"),
+            },
+        };
+        let (done, seconds) = (spans.len(), STILL.as_secs());
+        Ended::Failed(format!(
+            "the load stands still for {seconds} s: {done} of {begun} runs came through{told}"
+        ))
     }
 
     fn is_enough(&self, begun: usize, since: Instant) -> bool {
@@ -160,9 +188,4 @@ async fn ask(client: &SteadClient, owner: &Owner, name: String) -> Result<(), En
         CommandReply::Refused(refusal) => Err(Ended::Refused(refusal)),
         CommandReply::Unavailable { words } => Err(Ended::Unavailable(words)),
     }
-}
-
-fn still(spans: &[Duration], begun: usize) -> Ended {
-    let done = spans.len();
-    Ended::Failed(format!("the load stands still: {done} of {begun} runs came through"))
 }

@@ -72,6 +72,9 @@ pub struct Processors {
     nats_server: f64,
     worker: f64,
     load: f64,
+    /// Everybody else, the kernel's own threads among them: if it is much, the machine was not
+    /// quiet.
+    others: f64,
     #[serde(skip)]
     at: Duration,
 }
@@ -81,13 +84,16 @@ impl Processors {
     pub fn so_far(sandbox: &Sandbox) -> Self {
         let of = |name| sandbox.pid(name).map_or(0.0, processor_seconds);
         let nats_server = sandbox.place().map_or(0.0, |place| processor_seconds(place.broker));
+        let (engine, worker) = (of("engine"), of("worker"));
+        let load = processor_seconds(std::process::id());
         let up = fs::read_to_string("/proc/uptime").unwrap_or_default();
         let up = up.split_whitespace().next().and_then(|word| word.parse().ok());
         Self {
-            engine: of("engine"),
+            engine,
             nats_server,
-            worker: of("worker"),
-            load: processor_seconds(std::process::id()),
+            worker,
+            load,
+            others: busy_seconds() - engine - nats_server - worker - load,
             at: Duration::from_secs_f64(up.unwrap_or_default()),
         }
     }
@@ -101,6 +107,7 @@ impl Processors {
             nats_server: share(self.nats_server, before.nats_server),
             worker: share(self.worker, before.worker),
             load: share(self.load, before.load),
+            others: share(self.others, before.others),
             at: self.at,
         }
     }
@@ -108,10 +115,11 @@ impl Processors {
 
 impl fmt::Display for Processors {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { engine, nats_server, worker, load, .. } = self;
+        let Self { engine, nats_server, worker, load, others, .. } = self;
         write!(
             out,
-            "engine {engine} of a core, nats-server {nats_server}, worker {worker}, load {load}"
+            "engine {engine} of a core, nats-server {nats_server}, worker {worker}, load {load}, \
+             everybody else {others}"
         )
     }
 }
@@ -124,6 +132,16 @@ fn processor_seconds(process: u32) -> f64 {
     let words = stat.rsplit_once(')').map_or("", |(_, words)| words);
     let ticks = words.split_whitespace().skip(11).take(2);
     ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+/// The processor time that anybody has taken, on all cores.
+fn busy_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks = stat.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    // Idle and waiting for the disk are the fourth and the fifth; what guests take is counted
+    // among the first, too.
+    let busy = ticks.enumerate().filter(|(place, _)| !matches!(place, 3 | 4 | 8..));
+    busy.filter_map(|(_, ticks)| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 /// How much memory a process holds, in MiB.

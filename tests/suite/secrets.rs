@@ -1,0 +1,116 @@
+//! Secrets never travel: after a whole life with faults, none is found in any stream, event,
+//! answer, log or index.
+
+use std::path::Path;
+
+use serde_json::json;
+use stead_lab::CallFault;
+
+use crate::stage::{Setting, Stage};
+
+/// A place that was searched, and what is there.
+type Place = (String, Vec<u8>);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_secret_is_found_anywhere() {
+    let setting = Setting { log: "trace", ..Setting::default() };
+    let mut stage = Stage::with(setting).await;
+    troubled_life(&mut stage).await;
+    let mut places = places(&stage).await;
+    // What an engine keeps in memory, it writes down when it ends.
+    stage.stop_engine(0).await;
+    files(&stage.index(0), &mut places);
+    // What must be found shows that the search would find a secret, too.
+    for kind in ["STEAD_LOG_", "STEAD_REFUSALS", "stead.evt.", "engine-0.log", "answer", "index"] {
+        let found =
+            places.iter().any(|(place, bytes)| place.contains(kind) && holds(bytes, "john"));
+        assert!(found, "{kind}: not even the owner's name is found");
+    }
+    let secrets = stage.lab.secrets();
+    assert!(secrets.len() > 5, "the lab knows its secrets");
+    for secret in &secrets {
+        for (place, bytes) in &places {
+            assert!(
+                !holds(bytes, secret),
+                "a secret that begins with {:.12} is in {place}",
+                secret
+            );
+        }
+    }
+    stage.finish().await;
+}
+
+/// Everything that a workspace can go through, with vendors that fail in the middle of it.
+async fn troubled_life(stage: &mut Stage) {
+    let john = stage.desk("john").await;
+    let lab = stage.lab.clone();
+    let vendors = ["vault", "proxmox", "truenas", "coder"];
+    let trouble = |fault, times| {
+        for vendor in vendors {
+            lab.break_call_times(vendor, "", fault, times).expect("a vendor");
+        }
+    };
+    lab.break_call_times("coder", "POST /workspaces", CallFault::FailLasting, 1).expect("a vendor");
+    john.fail("create", json!({ "name": "dev" })).await;
+    trouble(CallFault::FailPassing, 2);
+    let created = john.carry_out("create", json!({ "name": "dev" })).await;
+    trouble(CallFault::LoseResponse, 1);
+    john.carry_out("resize", json!({ "cpu_cores": 8, "storage_quota_gb": 99 })).await;
+    stage.kill_worker();
+    stage.start_worker();
+    john.carry_out("restart", json!({})).await;
+    for fault in ["unauthorized", "rate-limited"] {
+        lab.break_times("coder", fault, 1).expect("a fault");
+    }
+    lab.break_times("truenas", "key-revoked", 1).expect("a fault");
+    lab.break_times("vault", "token-expired", 1).expect("a fault");
+    let outcome = john.order("stop", json!({})).await;
+    john.outcome(&outcome).await;
+    lab.mend();
+    stage.stop_engine(0).await;
+    stage.start_engine(0);
+    john.view(&created.run).await;
+    let bad = serde_json::from_value(json!({ "name": "dev", "colour": "red" })).expect("fields");
+    let published = stage.client.publish_command(&john.owner, "workspace", "create", &bad).await;
+    published.expect("the inbox takes it");
+    let is_refused = |event: &crate::stage::Seen| event.name() == "refused";
+    stage.events.first("a refusal", 0, is_refused).await;
+    john.carry_out("delete", json!({})).await;
+}
+
+async fn places(stage: &Stage) -> Vec<Place> {
+    let mut all = Vec::new();
+    let mut streams = stage.streams().await;
+    for stream in streams.names().await {
+        for kept in streams.messages(&stream).await {
+            let bytes = [kept.headers.as_bytes(), kept.subject.as_bytes(), &kept.body].concat();
+            all.push((format!("{stream} {}", kept.seq), bytes));
+        }
+    }
+    for seen in stage.events.since(0) {
+        all.push((seen.subject.clone(), seen.to_string().into_bytes()));
+    }
+    for (path, text) in stage.said() {
+        all.push((path.display().to_string(), text.into_bytes()));
+    }
+    for line in stage.client.list_all().await.expect("a list") {
+        let view = stage.client.view(&line.run).await.expect("an answer").expect("a run");
+        let text = json!({ "line": line, "view": view }).to_string();
+        all.push((format!("answer about {}", line.run), text.into_bytes()));
+    }
+    all
+}
+
+fn files(folder: &Path, all: &mut Vec<Place>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => files(&path, all),
+            false => all.push((path.display().to_string(), std::fs::read(&path).expect("a file"))),
+        }
+    }
+}
+
+fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
