@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::{Outcome, Seq};
+use crate::failure::Failure;
 use crate::ids::RunId;
 use crate::owner::Owner;
 use crate::time::Timestamp;
@@ -90,6 +91,56 @@ pub struct CommandView {
     pub verb: String,
     /// How it ended; nothing while it has not.
     pub outcome: Option<Outcome>,
+}
+
+/// Published while a step goes on, written nowhere: `step-progress`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepProgress {
+    /// The run.
+    pub run: RunId,
+    /// When.
+    pub at: Timestamp,
+    /// The step's number.
+    pub seq: Seq,
+    /// The step.
+    pub step: String,
+    /// How far it is.
+    pub words: String,
+}
+
+/// Published when an attempt at a step has failed and another will follow, written nowhere:
+/// `step-retrying`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepRetrying {
+    /// The run.
+    pub run: RunId,
+    /// When.
+    pub at: Timestamp,
+    /// The step's number.
+    pub seq: Seq,
+    /// The step.
+    pub step: String,
+    /// Which attempt has failed, counted from 1.
+    pub attempt: u32,
+    /// Why.
+    pub failure: Failure,
+    /// How long until the next attempt, in milliseconds.
+    pub pause_ms: u64,
+}
+
+/// `run.cancel`: stops what a run is doing and takes it back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CancelCommand {
+    /// Sent twice, a command of the same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub id: Option<String>,
+    /// The run.
+    pub run: RunId,
+    /// Why, for whoever reads the history.
+    #[schemars(length(min = 1, max = 1000))]
+    pub why: String,
 }
 
 /// Everything about a run but its history.

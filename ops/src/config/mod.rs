@@ -3,6 +3,7 @@
 //!
 //! `reader.rs` reads single values; this page says which ones there are.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -119,7 +120,11 @@ pub fn read(
 pub fn read_nats(path: &Path) -> Result<NatsConfig, ConfigError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        // Only where nobody named a file may there be none: whoever mistypes a name must not end
+        // up on another platform.
+        Err(error) if error.kind() == ErrorKind::NotFound && path == Path::new(DEFAULT_FILE) => {
+            String::new()
+        }
         Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
     };
     let env = |name: &str| std::env::var(name).ok();

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use stead_schemas::command::COMMANDS;
 use stead_schemas::dispatch::CommandReply;
 use stead_schemas::event;
-use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::public::{CancelCommand, RunSummary, RunView, StepProgress, StepRetrying};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::transition::{Transition, link};
 
@@ -34,8 +34,9 @@ fn every_command_has_its_schema() {
         let name = format!("commands/{}.{}.json", command.kind, command.verb);
         keep(&root().join(name), &(command.schema)());
     }
+    keep(&root().join("commands/run.cancel.json"), &schema_for!(CancelCommand));
     let files = fs::read_dir(root().join("commands")).expect("the folder is there").count();
-    assert_eq!(files, COMMANDS.len(), "a file without a command");
+    assert_eq!(files, COMMANDS.len() + 1, "a file without a command");
 }
 
 #[test]
@@ -58,6 +59,8 @@ fn every_event_has_its_schema() {
     event::<event::RunFailed>("run-failed");
     event::<event::ContinuedAsNew>("continued-as-new");
     event::<Refusal>("refused");
+    event::<StepProgress>("step-progress");
+    event::<StepRetrying>("step-retrying");
     keep(&root().join("transition.json"), &schema_for!(Transition));
     keep(&root().join("replies/command.json"), &schema_for!(CommandReply));
     keep(&root().join("replies/show.json"), &schema_for!(RunView));

@@ -6,7 +6,6 @@ use stead_schemas::dispatch::{StepAddress, StepReply};
 use stead_schemas::event::{CommandCompleted, Event, Outcome, StepCancelled, TimerStarted};
 use stead_schemas::ids::RunId;
 use stead_schemas::subjects;
-use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 use tokio::time::Instant;
 
@@ -115,15 +114,8 @@ impl Owner {
         }
     }
 
-    /// Shows something that happens now and is written nowhere.
-    pub(super) fn publish_live(&self, run: &RunId, name: &str, mut body: serde_json::Value) {
-        body["run"] = json!(run);
-        let now: Timestamp = self.env.ports.clock.now();
-        body["at"] = json!(now);
-        self.publish_event(run, name, &body);
-    }
-
-    fn publish_event(&self, run: &RunId, name: &str, body: &serde_json::Value) {
+    /// Shows something to the world under the run's name for it.
+    pub(super) fn publish_event(&self, run: &RunId, name: &str, body: &impl serde::Serialize) {
         let Some(live) = self.runs.get(run) else { return };
         let Some(started) = &live.run.folded().started else { return };
         let subject = subjects::event(&started.owner, &started.workflow, run.as_str(), name);

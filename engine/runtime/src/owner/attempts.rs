@@ -2,7 +2,6 @@
 //!
 //! How often a step was tried is counted here and nowhere else: failure does not grow history.
 
-use serde_json::json;
 use std::time::Duration;
 use stead_core::fold::OpenStep;
 use stead_core::retry::{STUCK_PAUSE, pause};
@@ -12,6 +11,7 @@ use stead_schemas::dispatch::{
 use stead_schemas::event::{Event, Seq, StepCompleted, StepFailed, TimerFired};
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
+use stead_schemas::public::{StepProgress, StepRetrying};
 use stead_schemas::step::system;
 use stead_schemas::time::spoken;
 use tokio::time::Instant;
@@ -143,11 +143,14 @@ impl Owner {
         if let Phase::Sent { .. } = attempt.phase {
             attempt.phase = Phase::Sent { heard: Instant::now() };
         }
-        if progress.is_some() && progress != attempt.progress {
-            let body = json!({ "seq": seq, "step": open.step.step, "words": progress });
-            attempt.progress = progress;
-            self.publish_live(run, "step-progress", body);
-        }
+        let Some(words) = progress.filter(|words| attempt.progress.as_ref() != Some(words)) else {
+            return;
+        };
+        attempt.progress = Some(words.clone());
+        let (run, step) = (run.clone(), open.step.step.clone());
+        let at = self.env.ports.clock.now();
+        let body = StepProgress { run: run.clone(), at, seq, step, words };
+        self.publish_event(&run, "step-progress", &body);
     }
 
     fn attempt_failed(&mut self, run: &RunId, seq: Seq, failure: Failure) {
@@ -170,12 +173,17 @@ impl Owner {
         }
         let rest = if lasting { STUCK_PAUSE } else { pause(failure.class, number, chance) };
         attempt.phase = if lasting { Phase::Stuck } else { Phase::Pausing };
-        let body = json!({
-            "seq": seq, "step": step, "attempt": number, "failure": failure,
-            "pause_ms": rest.as_millis() as u64,
-        });
         self.dirty.insert(run.clone());
-        self.publish_live(run, "step-retrying", body);
+        let body = StepRetrying {
+            run: run.clone(),
+            at: self.env.ports.clock.now(),
+            seq,
+            step,
+            attempt: number,
+            failure,
+            pause_ms: u64::try_from(rest.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.publish_event(run, "step-retrying", &body);
         self.wake_in(run, seq, rest);
     }
 

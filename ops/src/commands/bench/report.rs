@@ -72,8 +72,8 @@ pub struct Processors {
     nats_server: f64,
     worker: f64,
     load: f64,
-    /// Everybody else, the kernel's own threads among them: if it is much, the machine was not
-    /// quiet.
+    /// Everybody else, the kernel's own threads and a virtual machine's host among them: if it is
+    /// much, the machine was not quiet.
     others: f64,
     #[serde(skip)]
     at: Duration,
@@ -107,7 +107,8 @@ impl Processors {
             nats_server: share(self.nats_server, before.nats_server),
             worker: share(self.worker, before.worker),
             load: share(self.load, before.load),
-            others: share(self.others, before.others),
+            // The kernel counts in ticks, and a little late.
+            others: share(self.others, before.others).max(0.0),
             at: self.at,
         }
     }
