@@ -21,10 +21,23 @@ pub async fn carry_out(global: &Global, options: &Options) -> Result<(), Ended> 
         None => run(global, options).await,
         Some(Verb::Inventory(at)) => inventory(global, at).await,
         Some(Verb::Faults(at)) => faults(global, at).await,
-        Some(Verb::Break { vendor, fault, times, at }) => break_(at, vendor, fault, *times).await,
-        Some(Verb::Mend { vendor, fault, at }) => {
-            mend(at, vendor.as_deref(), fault.as_deref()).await
+        Some(Verb::Break { vendor, fault, times, at }) => {
+            break_(at, vendor, fault, *times).await?;
+            tell(global, &json!({ "vendor": vendor, "fault": fault, "times": times }));
+            Ok(())
         }
+        Some(Verb::Mend { vendor, fault, at }) => {
+            mend(at, vendor.as_deref(), fault.as_deref()).await?;
+            tell(global, &json!({ "mended": { "vendor": vendor, "fault": fault } }));
+            Ok(())
+        }
+    }
+}
+
+/// What was done, for machines; people have been told.
+fn tell(global: &Global, done: &serde_json::Value) {
+    if global.json {
+        output::json(done);
     }
 }
 
