@@ -22,6 +22,7 @@ use super::run::timeline;
 use crate::cli::Global;
 use crate::cli::demo::Demo;
 use crate::exit::{Ended, with_causes};
+use crate::processes::broker::version;
 use crate::processes::sandbox::{Sandbox, Wanted};
 use crate::story::words::{glued, hanging, span};
 use crate::{output, signals};
@@ -42,6 +43,8 @@ const PARTITIONS: u16 = 2;
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Demo) -> Result<(), Ended> {
+    // Said before anything is started: a wrong path is the likeliest mistake.
+    version(&options.nats_server).await?;
     let mut sandbox = Sandbox::new("stead-demo-")?;
     let told = tokio::select! {
         told = tell(&mut sandbox, global, options) => told,
@@ -93,7 +96,7 @@ async fn tell(sandbox: &mut Sandbox, global: &Global, options: &Demo) -> Result<
          Proxmox VE, Coder and the guests.",
         glued(&span(SystemClock.now().since(began)))
     ));
-    let global = Global { config: sandbox.place()?.site.clone(), json: false, ..global.clone() };
+    let global = Global { json: false, ..global.clone() };
     sandbox.or_broken(a_life(sandbox, &client, &global)).await?;
     if options.once {
         return Ok(());
@@ -121,7 +124,7 @@ async fn a_life(sandbox: &Sandbox, client: &SteadClient, global: &Global) -> Res
         life.give(verb, fields).await?;
     }
     output::line(&format!("\n$ stead replay {which}"));
-    say(&super::replay::prove(global, &which).await?);
+    say(&super::replay::prove(client, &which).await?);
     life.until_over().await?;
     nothing_is_left(&sandbox.place()?.lab).await
 }
@@ -230,13 +233,14 @@ fn what_next(sandbox: &Sandbox) -> Result<String, Ended> {
     let this = std::env::current_exe().map(|path| path.display().to_string());
     let this = this.unwrap_or_else(|_| "stead".to_owned());
     let place = sandbox.place()?;
-    let (site, lab) = (place.site.display(), &place.lab);
+    let (site, url, lab) = (place.site.display(), &place.url, &place.lab);
     Ok(format!(
         "
 The platform stays up until Ctrl-C.
 To work with it, in another terminal:
 
 export STEAD_CONFIG={site}
+export STEAD_NATS_URL={url}
 export STEAD_LAB={lab}
 export STEAD_OWNER={OWNER}
 alias stead={this}

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 use stead_core::run::{Divergence, Run};
+use stead_nats::SteadClient;
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::{Transition, link};
 use stead_workflows::WORKFLOWS;
@@ -32,7 +33,7 @@ struct Verdict {
 pub async fn carry_out(global: &Global, options: &Replay) -> Result<(), Ended> {
     let lines = match (&options.file, &options.run) {
         (Some(file), _) => read(file)?,
-        (None, Some(run)) => recorded(global, run).await?,
+        (None, Some(run)) => recorded(&client(global).await?, run).await?,
         (None, None) => return Err(Ended::Usage("which run? Name one, or a --file".to_owned())),
     };
     let history = decoded(&lines)?;
@@ -49,8 +50,8 @@ pub async fn carry_out(global: &Global, options: &Replay) -> Result<(), Ended> {
 }
 
 /// Replays a run and says in a line what that proved.
-pub async fn prove(global: &Global, which: &str) -> Result<String, Ended> {
-    let lines = recorded(global, which).await?;
+pub async fn prove(client: &SteadClient, which: &str) -> Result<String, Ended> {
+    let lines = recorded(client, which).await?;
     let history = decoded(&lines)?;
     let Some(run) = history.first().map(|first| first.run.clone()) else {
         return Err(Ended::Failed("there is no transition in it".to_owned()));
@@ -60,9 +61,8 @@ pub async fn prove(global: &Global, which: &str) -> Result<String, Ended> {
     Ok(proven(history.len()))
 }
 
-async fn recorded(global: &Global, text: &str) -> Result<Vec<Vec<u8>>, Ended> {
-    let client = client(global).await?;
-    let run = find::run(&client, text).await?;
+async fn recorded(client: &SteadClient, text: &str) -> Result<Vec<Vec<u8>>, Ended> {
+    let run = find::run(client, text).await?;
     let recorded = client.history(&run).await?;
     if recorded.is_empty() {
         return Err(find::unknown(&run));

@@ -62,7 +62,7 @@ pub async fn version(program: &Path) -> Result<String, Ended> {
     let said = String::from_utf8_lossy(&said.stdout).trim().to_owned();
     match said.strip_prefix("nats-server: v") {
         Some(version) => Ok(version.to_owned()),
-        None => Err(failed(format!("it says `{said}`"))),
+        None => Err(failed(format!("it says `{}`", said.lines().next().unwrap_or_default()))),
     }
 }
 

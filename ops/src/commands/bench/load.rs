@@ -65,12 +65,19 @@ pub struct Measured {
 
 /// Carries the load on a thread of its own.
 pub async fn carry(plan: Plan) -> Result<Measured, Ended> {
-    let (tell, told) = oneshot::channel();
+    let (mut tell, told) = oneshot::channel();
     let work = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let measured = runtime
-            .map_err(|error| Ended::Failed(format!("cannot start a load: {error}")))
-            .and_then(|runtime| runtime.block_on(drive(&plan)));
+        let measured = match runtime {
+            // Nobody waits for it any more once the measurement is interrupted.
+            Ok(runtime) => runtime.block_on(async {
+                tokio::select! {
+                    measured = drive(&plan) => measured,
+                    () = tell.closed() => Err(Ended::Interrupted),
+                }
+            }),
+            Err(error) => Err(Ended::Failed(format!("cannot start a load: {error}"))),
+        };
         tell.send(measured).ok();
     };
     let started = std::thread::Builder::new().name("load".to_owned()).spawn(work);
