@@ -1,18 +1,15 @@
 //! What follows from an acknowledged transition.
 
-use serde_json::json;
 use stead_core::run::Run;
 use stead_schemas::dispatch::{StepAddress, StepReply};
 use stead_schemas::event::{CommandCompleted, Event, Outcome, StepCancelled, TimerStarted};
 use stead_schemas::ids::RunId;
-use stead_schemas::subjects;
 use stead_schemas::transition::Transition;
 use tokio::time::Instant;
 
 use super::attempts::GiveUp;
 use super::live::Live;
 use super::{Owner, queries};
-use crate::inbound::encoded;
 use crate::ports::Outgoing;
 
 impl Owner {
@@ -102,23 +99,5 @@ impl Owner {
         if entity.living.as_ref() == Some(run) {
             entity.living = None;
         }
-    }
-
-    /// Shows each event to the world.
-    fn publish(&self, transition: &Transition) {
-        for event in &transition.events {
-            let body = json!({
-                "run": transition.run, "n": transition.n, "at": transition.at, "event": event,
-            });
-            self.publish_event(&transition.run, event.name(), &body);
-        }
-    }
-
-    /// Shows something to the world under the run's name for it.
-    pub(super) fn publish_event(&self, run: &RunId, name: &str, body: &impl serde::Serialize) {
-        let Some(live) = self.runs.get(run) else { return };
-        let Some(started) = &live.run.folded().started else { return };
-        let subject = subjects::event(&started.owner, &started.workflow, run.as_str(), name);
-        self.send(Outgoing::Event { subject, bytes: encoded(body) });
     }
 }

@@ -150,7 +150,7 @@ impl Owner {
         let (run, step) = (run.clone(), open.step.step.clone());
         let at = self.env.ports.clock.now();
         let body = StepProgress { run: run.clone(), at, seq, step, words };
-        self.publish_event(&run, "step-progress", &body);
+        self.publish_live(&run, "step-progress", &body);
     }
 
     fn attempt_failed(&mut self, run: &RunId, seq: Seq, failure: Failure) {
@@ -183,7 +183,7 @@ impl Owner {
             failure,
             pause_ms: u64::try_from(rest.as_millis()).unwrap_or(u64::MAX),
         };
-        self.publish_event(run, "step-retrying", &body);
+        self.publish_live(run, "step-retrying", &body);
         self.wake_in(run, seq, rest);
     }
 

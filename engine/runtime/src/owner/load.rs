@@ -11,6 +11,7 @@ use stead_schemas::public::RunSummary;
 use stead_schemas::transition::{Transition, link};
 
 use super::live::{Entity, Known, Live};
+use super::publish::Recent;
 use super::{Owner, queries};
 use crate::env::Env;
 use crate::ports::{LogError, Recorded};
@@ -24,6 +25,7 @@ impl Owner {
         let index = self.env.ports.index.clone();
         index.clear(self.partition);
         let mut messages = self.env.ports.log.read_partition(self.partition).await?;
+        let mut recent = Recent::default();
         while let Some(message) = messages.next().await {
             let message = message?;
             let run = message.run.clone();
@@ -31,8 +33,13 @@ impl Owner {
                 continue;
             }
             let Some(live) = self.runs.get_mut(&run) else { continue };
-            for event in take(live, &message) {
-                self.note(&run, &event);
+            let transition = take(live, &message);
+            let started = live.run.folded().started.clone();
+            if let (Some(started), Some(transition)) = (started, transition) {
+                for event in &transition.events {
+                    self.note(&run, event);
+                }
+                recent.push(&started, transition);
             }
             if self.runs.get(&run).is_some_and(|live| live.run.folded().ended.is_some()) {
                 self.end(&run);
@@ -41,6 +48,7 @@ impl Owner {
                 self.flush_index();
             }
         }
+        self.publish_untold(recent);
         self.take_up();
         Ok(())
     }
@@ -104,13 +112,13 @@ impl Owner {
     }
 }
 
-/// Takes one message of a history into a run and returns its events. A run whose history this
+/// Takes one message of a history into a run and returns the transition. A run whose history this
 /// build cannot follow is parked, and says why; the others go on.
-pub(super) fn take(live: &mut Live, message: &Recorded) -> Vec<Event> {
+pub(super) fn take(live: &mut Live, message: &Recorded) -> Option<Transition> {
     let prev = std::mem::replace(&mut live.prev, link(&message.bytes));
     live.last_seq = message.seq;
     if live.parked.is_some() {
-        return Vec::new();
+        return None;
     }
     let transition = match Transition::decode(&message.bytes) {
         Ok(transition) => transition,
@@ -122,16 +130,16 @@ pub(super) fn take(live: &mut Live, message: &Recorded) -> Vec<Event> {
     }
     live.updated = transition.at;
     match live.run.replay(&transition) {
-        Ok(()) => transition.events,
+        Ok(()) => Some(transition),
         Err(divergence) => park(live, divergence.to_string()),
     }
 }
 
-fn park(live: &mut Live, words: String) -> Vec<Event> {
+fn park(live: &mut Live, words: String) -> Option<Transition> {
     tracing::error!(run = %live.run.id(), %words, "the run is parked");
     metrics::counter!("stead_runs_parked_total").increment(1);
     live.parked = Some(words);
-    Vec::new()
+    None
 }
 
 /// The line of every run in a partition, from the log alone.

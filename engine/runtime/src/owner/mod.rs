@@ -6,6 +6,7 @@
 //!
 //! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
 //! append said, `attempts.rs` sees steps through, `load.rs` reads the partition back,
+//! `publish.rs` shows what happens,
 //! `queries.rs` answers questions, `live.rs` is a run in memory.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -30,6 +31,7 @@ mod attempts;
 mod commands;
 mod live;
 mod load;
+mod publish;
 mod queries;
 
 use live::{Entity, Live};

@@ -202,6 +202,14 @@ impl Desk {
         step
     }
 
+    /// The subjects of the events that were published since the last look.
+    pub fn published(&self) -> Vec<String> {
+        self.take(|message| match message {
+            Outgoing::Event { subject, .. } => Some(subject.clone()),
+            _ => None,
+        })
+    }
+
     pub fn cancels(&self) -> Vec<StepAddress> {
         self.take(|message| match message {
             Outgoing::CancelStep(address) => Some(address.clone()),

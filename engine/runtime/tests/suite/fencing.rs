@@ -5,6 +5,7 @@ use std::time::Duration;
 use stead_runtime::owner::Stopped;
 use stead_runtime::ports::{Append, EventLog};
 use stead_schemas::event::{Event, StepCompleted};
+use stead_schemas::ids::RunId;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION};
 
@@ -63,6 +64,28 @@ fn whoever_comes_after_goes_on_where_the_log_ends() {
         after.command("pair", "id-1").await;
         let reply = String::from_utf8(after.replies("caller").remove(0)).unwrap();
         assert!(reply.contains("\"repeated\":true"), "{reply}");
+    });
+}
+
+#[test]
+fn what_an_owner_may_not_have_told_is_told_by_the_next_and_no_more() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let nap = desk.start("nap").await;
+        desk.pass(Duration::from_secs(60)).await;
+        let pair = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        desk.done(&desk.step("test.second")).await;
+        // As if it had been appended, and the owner frozen before it could say so.
+        desk.published();
+        desk.owner.abort();
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        let told = after.published();
+        let of = |run: &RunId| told.iter().filter(|subject| subject.contains(run.as_str())).count();
+        assert!(told.contains(&format!("stead.evt.john.pair.{pair}.run-completed")), "{told:?}");
+        assert!(!told.contains(&format!("stead.evt.john.pair.{pair}.run-started")), "{told:?}");
+        assert_eq!(of(&nap), 0, "{told:?}");
     });
 }
 

@@ -69,7 +69,12 @@ impl Seen {
         Some(match serde_json::from_value(body).ok()? {
             Notice::Event { run, n, at, event } => {
                 let moment = Moment { n, at, event };
-                self.runs.entry(run.clone()).or_default().push(moment.clone());
+                let known = self.runs.entry(run.clone()).or_default();
+                // Whoever takes a partition over tells again what may not have been told.
+                if known.contains(&moment) {
+                    return None;
+                }
+                known.push(moment.clone());
                 News::Event(run, moment)
             }
             Notice::Progress { run, seq, words } => News::Remark(StepAddress { run, seq }, words),

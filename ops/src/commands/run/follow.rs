@@ -176,8 +176,11 @@ impl<'a> Follower<'a> {
         if last.is_some_and(|last| notice.n > last + 1) {
             self.fill_gap().await;
         }
-        if notice.n > self.whole_to {
-            self.show(Moment { n: notice.n, at: notice.at, event });
+        let moment = Moment { n: notice.n, at: notice.at, event };
+        // Whoever takes a partition over tells again what may not have been told.
+        let is_known = self.seen.get(&moment.n).is_some_and(|known| known.contains(&moment));
+        if moment.n > self.whole_to && !is_known {
+            self.show(moment);
         }
     }
 
