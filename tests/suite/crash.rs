@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use stead_schemas::dispatch::Accepted;
+use stead_schemas::public::RunState;
 
 use crate::stage::chance::Chance;
 use crate::stage::effects::check_once;
-use crate::stage::{CALL, Desk, Stage, check_gone, check_whole, until};
+use crate::stage::{CALL, Desk, Seen, Stage, Wire, check_gone, check_whole, until};
 
 /// Calls of a step that may be over when the kill strikes, at most.
 const CALLS_MAX: usize = 4;
@@ -79,6 +80,30 @@ async fn every_step(victim: Victim, verb: &str) {
     stage.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_survive_the_engine_that_has_read_them_from_the_inbox() {
+    const PROBES: usize = 150;
+    let mut stage = Stage::start().await;
+    let mut wire = Wire::connect(stage.nats.port()).await;
+    for number in 0..PROBES {
+        let body = json!({ "name": format!("probe-{number}") }).to_string();
+        wire.publish("stead.cmd.john.probe.start", body.as_bytes()).await;
+    }
+    wire.flush().await;
+    // Some are in the log by now, some are read, the rest lies in the inbox.
+    let started = |event: &Seen| event.name() == "run-started";
+    stage.events.first("the first probe starts", 0, started).await;
+    stage.kill_engine(0);
+    stage.start_engine(0);
+    let done = || async {
+        let lines = stage.client.list_all().await.ok()?;
+        let over = lines.iter().filter(|line| line.state == RunState::Completed).count();
+        (over >= PROBES).then_some(lines.len())
+    };
+    assert_eq!(stage.events.until("every probe ends", done).await, PROBES, "each once");
+    stage.finish().await;
+}
+
 /// The steps of an undisturbed life, in the order in which they are scheduled.
 async fn steps_of_a_life(stage: &Stage, verb: &str) -> Vec<Step> {
     let john = stage.desk("john").await;
@@ -111,7 +136,7 @@ async fn struck(
     });
     let what = format!("{} {} is scheduled", step.0, step.1);
     let is_it = |owner: &str| owner == john.owner.as_str() || owner == "stead";
-    let fits = |event: &crate::stage::Seen| {
+    let fits = |event: &Seen| {
         event.kind() == step.0 && event.scheduled() == Some(&step.1) && is_it(event.owner())
     };
     stage.events.first(&what, from, fits).await;

@@ -111,16 +111,16 @@ impl SteadClient {
         loop {
             let request = Request::new().payload(payload.clone()).timeout(Some(ANSWER_WITHIN));
             let sent = self.platform.connection.api.send_request(subject.clone(), request).await;
-            let error = match sent {
-                Ok(message) => return decode(&message.payload),
-                Err(error) => error,
-            };
-            let patience = match error.kind() {
-                RequestErrorKind::NoResponders => ENGINE_PATIENCE,
-                _ => API_PATIENCE,
-            };
-            if started.elapsed() >= patience {
-                return Err(ClientError::NoEngine { words: error.to_string() });
+            let waited = started.elapsed();
+            match sent {
+                Ok(message) => match decode(&message.payload)? {
+                    CommandReply::Unavailable { .. } if waited < ENGINE_PATIENCE => {}
+                    reply => return Ok(reply),
+                },
+                Err(error) if waited >= patience_with(error.kind()) => {
+                    return Err(ClientError::NoEngine { words: error.to_string() });
+                }
+                Err(_) => {}
             }
             pause.wait().await;
         }
@@ -280,6 +280,14 @@ impl Engines for SteadClient {
     async fn answer(&self, answer: OutsideAnswer) -> Result<OutsideReply, String> {
         let partition = self.home(&answer.run);
         self.ask(partition, "outside", json(&answer)).await.map_err(|error| error.to_string())
+    }
+}
+
+/// Where nobody listens nobody will answer; where somebody does, it may be a frozen engine.
+const fn patience_with(error: RequestErrorKind) -> Duration {
+    match error {
+        RequestErrorKind::NoResponders => ENGINE_PATIENCE,
+        _ => API_PATIENCE,
     }
 }
 

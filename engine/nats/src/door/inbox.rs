@@ -30,10 +30,11 @@ use crate::platform::{Platform, ensure_inbox};
 const ENGINES: &str = "engines";
 /// Commands that one engine works on at a time.
 const IN_FLIGHT_MAX: usize = 256;
-/// How long the server waits for a word before it gives a command to somebody else.
-const ACK_WAIT: Duration = Duration::from_secs(30);
+/// How long the server waits for a word before it gives a command to somebody else: the time that
+/// the commands of a dead engine are late.
+const ACK_WAIT: Duration = Duration::from_secs(6);
 /// How often a command that waits gives that word.
-const STILL_HERE: Duration = Duration::from_secs(10);
+const STILL_HERE: Duration = Duration::from_secs(2);
 /// One pull. Well below the pin's end, so that an engine that lives keeps it.
 const PULL: Duration = Duration::from_secs(2);
 /// How long the engine that pulls may be silent before another does.

@@ -141,6 +141,19 @@ async fn commands_to_one_entity_keep_their_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_is_put_off_is_given_again() {
+    let world = World::new().await;
+    let owned = Owned::all(&world.connection).await;
+    let client = SteadClient::new(&world.platform);
+    let door = Door::open(&world, &world.connection);
+    give(&client, "create", json!({ "name": "later", "id": "order-17" })).await;
+    until_empty(&world).await;
+    let taken = owned.taken.lock().expect("no panic").clone();
+    assert_eq!(taken.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["order-17"]);
+    door.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_engine_takes_over() {
     let world = World::new().await;
     let owned = Owned::all(&world.connection).await;

@@ -119,13 +119,15 @@ pub fn summary(owner: &Owner, name: &str, life: u32) -> RunSummary {
 }
 
 /// An engine that owns partitions and has no workflows: it accepts every command but those whose
-/// name begins with `bad`, remembers what it took in, and shows the runs it is given.
+/// name begins with `bad`, and those that begin with `later` only when asked for the third time;
+/// it remembers what it took in, and shows the runs it is given.
 #[derive(Clone)]
 pub struct Owned {
     bus: NatsBus,
     pub runs: Arc<Mutex<Vec<RunSummary>>>,
     pub taken: Arc<Mutex<Vec<EntityCommand>>>,
     pub cancelled: Arc<Mutex<Vec<RunId>>>,
+    put_off: Arc<Mutex<u32>>,
 }
 
 impl Owned {
@@ -136,6 +138,7 @@ impl Owned {
             runs: Arc::default(),
             taken: Arc::default(),
             cancelled: Arc::default(),
+            put_off: Arc::default(),
         };
         for partition in (0..PARTITIONS).map(Partition) {
             let mut inbox = subscribe_partition(connection, partition).await.expect("an inbox");
@@ -179,9 +182,18 @@ impl Owned {
         self.bus.send(Outgoing::Reply { to, bytes });
     }
 
+    fn puts_off(&self) -> bool {
+        let mut put_off = self.put_off.lock().expect("no panic");
+        *put_off += 1;
+        *put_off <= 2
+    }
+
     fn take_in(&self, command: EntityCommand) -> CommandReply {
         if command.name.starts_with("bad") {
             return CommandReply::Refused(Refusal::new("test.bad", "bad names are refused"));
+        }
+        if command.name.starts_with("later") && self.puts_off() {
+            return CommandReply::Unavailable { words: "not now".into() };
         }
         let mut taken = self.taken.lock().expect("no panic");
         let repeated = taken.iter().any(|before| before.id == command.id);
