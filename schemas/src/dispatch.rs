@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::Seq;
+use crate::event::{ByHand, Seq, Signal};
 use crate::failure::Failure;
 use crate::ids::{EntityKey, Partition, RunId};
 use crate::owner::Owner;
@@ -67,12 +67,17 @@ pub struct StepRequest {
     pub step: String,
     /// The step's own request.
     pub request: Value,
+    /// Whether the owner wants to hear when the work begins.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub tell_start: bool,
 }
 
 /// Worker to engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepReply {
+    /// Taken in, not begun: the worker has as much to do as it does at once.
+    Queued,
     /// Still at it.
     Heartbeat {
         /// How far it is, in words.
@@ -102,6 +107,8 @@ pub enum Caller {
         /// The id of that command.
         id: String,
     },
+    /// The engine itself: a step's attempts were used up.
+    Engine,
 }
 
 /// A command on its way to the owner of the entity's partition.
@@ -185,13 +192,53 @@ pub struct RunQuery {
     pub run: RunId,
 }
 
-/// A request to stop what a run does now and to take it back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CancelRun {
+/// A request to do something to a run by hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OrderRun {
     /// Which run.
     pub run: RunId,
-    /// Who asks.
-    pub by: Caller,
-    /// Why.
-    pub why: String,
+    /// Who asks, and why.
+    pub by: ByHand,
+    /// What is to be done.
+    pub order: RunOrder,
+}
+
+/// What can be done to a run by hand. Everything but a question; each is an event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunOrder {
+    /// Stop what the run does now and take it back.
+    Cancel,
+    /// Begin no attempt and fire no timer until it is resumed.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Try now what waits for its next attempt: one step, or all that wait.
+    Retry {
+        /// The step; all if there is none.
+        step: Option<Seq>,
+    },
+    /// Take this as the step's answer.
+    Skip {
+        /// The step.
+        step: Seq,
+        /// Its answer.
+        answer: Value,
+    },
+    /// Ask this of the step from now on, and try it now.
+    Edit {
+        /// The step.
+        step: Seq,
+        /// The fields of its request that change.
+        fields: serde_json::Map<String, Value>,
+    },
+    /// Give this undo up: what it would have taken back stays.
+    Abandon {
+        /// The undo.
+        step: Seq,
+    },
+    /// End the run as it is.
+    Terminate,
+    /// A message for the workflow.
+    Signal(Signal),
 }

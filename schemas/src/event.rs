@@ -5,6 +5,7 @@
 //! that followed from it, in that order.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::dispatch::{Caller, Route, StepAddress};
 use crate::failure::Failure;
 use crate::owner::Owner;
+use crate::policy::StepPolicy;
 use crate::time::Timestamp;
 
 /// The number of a step or timer within its run, in the order in which the workflow asked.
@@ -35,6 +37,17 @@ pub enum Event {
     StepFailed(StepFailed),
     /// Nobody waits for this step any more; late answers change nothing.
     StepCancelled(StepCancelled),
+    /// The workflow went on without waiting for this step's end, as the loser of a race.
+    StepDropped(StepDropped),
+    /// Somebody wants a step that waits for its next attempt to be tried now, as if for the
+    /// first time.
+    StepRetried(StepRetried),
+    /// Somebody gave the answer of a step by hand; nobody carries it out.
+    StepSkipped(StepSkipped),
+    /// Somebody changed what is asked of a step; later attempts ask for this.
+    StepEdited(StepEdited),
+    /// Somebody gave up an undo: what it would have taken back stays.
+    UndoAbandoned(UndoAbandoned),
     /// The workflow wants to be woken.
     TimerStarted(TimerStarted),
     /// The time has come.
@@ -43,6 +56,18 @@ pub enum Event {
     TimerDropped(TimerDropped),
     /// Somebody wants the current operation to stop and be taken back.
     CancelRequested(CancelRequested),
+    /// No attempt is begun and no timer fires until the run is resumed.
+    RunPaused(RunPaused),
+    /// The run goes on; what waited is tried as if for the first time.
+    RunResumed(RunResumed),
+    /// A message for the workflow, which may wait for one of this name.
+    SignalReceived(SignalReceived),
+    /// From here on the workflow decides as builds with this change do.
+    ChangeMarked(ChangeMarked),
+    /// Somebody wants the run to end as it is, with nothing taken back.
+    TerminateRequested(TerminateRequested),
+    /// The run was ended by hand, and this is what it leaves behind.
+    RunTerminated(RunTerminated),
     /// The run is over, all well.
     RunCompleted(RunCompleted),
     /// The run is over, and this is why.
@@ -118,6 +143,12 @@ pub struct StepScheduled {
     /// Whether this step takes back an earlier one. Such a step is tried until it succeeds.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub undo: bool,
+    /// Whether the step, a command to another entity, is done as soon as it is accepted.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub detached: bool,
+    /// How patient to be with it, where that is not as usual.
+    #[serde(default, skip_serializing_if = "StepPolicy::is_usual")]
+    pub policy: StepPolicy,
 }
 
 /// See [`Event::StepCompleted`].
@@ -147,6 +178,65 @@ pub struct StepFailed {
 pub struct StepCancelled {
     /// Which step.
     pub seq: Seq,
+}
+
+/// See [`Event::StepDropped`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepDropped {
+    /// Which step.
+    pub seq: Seq,
+}
+
+/// Who did something to a run by hand, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ByHand {
+    /// Who asked, and how.
+    pub by: Caller,
+    /// Why, in their words.
+    pub why: String,
+    /// The order's id: a second order of this id acts no second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// See [`Event::StepRetried`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepRetried {
+    /// Which step.
+    pub seq: Seq,
+    /// Who wanted it.
+    pub order: ByHand,
+}
+
+/// See [`Event::StepSkipped`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepSkipped {
+    /// Which step.
+    pub seq: Seq,
+    /// What the workflow gets as the step's answer.
+    pub answer: Value,
+    /// Who wanted it.
+    pub order: ByHand,
+}
+
+/// See [`Event::StepEdited`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepEdited {
+    /// Which step.
+    pub seq: Seq,
+    /// The whole request, as the worker gets it from now on.
+    pub request: Value,
+    /// Who wanted it.
+    pub order: ByHand,
+}
+
+/// See [`Event::UndoAbandoned`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UndoAbandoned {
+    /// Which undo.
+    pub seq: Seq,
+    /// Who wanted it.
+    pub order: ByHand,
 }
 
 /// See [`Event::TimerStarted`].
@@ -183,6 +273,80 @@ pub struct CancelRequested {
     pub by: Caller,
     /// Why, in their words.
     pub why: String,
+    /// The order's id: a second order of this id acts no second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+/// See [`Event::RunPaused`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunPaused {
+    /// The step that could not go on, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<Seq>,
+    /// Who wanted it, and why; the engine itself, when a step's attempts are used up.
+    pub order: ByHand,
+}
+
+/// See [`Event::RunResumed`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunResumed {
+    /// Who wanted it.
+    pub order: ByHand,
+}
+
+/// A message for a workflow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Signal {
+    /// What it is called.
+    pub name: String,
+    /// What it says.
+    pub payload: Value,
+}
+
+/// See [`Event::SignalReceived`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SignalReceived {
+    /// The message.
+    pub signal: Signal,
+    /// Who sent it.
+    pub order: ByHand,
+}
+
+/// See [`Event::ChangeMarked`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeMarked {
+    /// The change.
+    pub name: String,
+}
+
+/// See [`Event::TerminateRequested`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TerminateRequested {
+    /// Who wanted it.
+    pub order: ByHand,
+}
+
+/// Something that a run made, or may have made, and did not take back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftBehind {
+    /// The step that would have taken it back, or was under way.
+    pub step: String,
+    /// What that step was asked, or would have been.
+    pub request: Value,
+    /// Why it stays: `undo abandoned`, `undo not begun`, `undo under way`, `step under way`.
+    pub why: String,
+}
+
+/// See [`Event::RunTerminated`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunTerminated {
+    /// Why, in the words of whoever wanted it.
+    pub why: String,
+    /// What stays behind, as far as operations were open.
+    pub left: Vec<LeftBehind>,
+    /// What the workflow showed of itself last: what it held when it was at rest.
+    pub view: Value,
 }
 
 /// See [`Event::RunCompleted`].
@@ -206,6 +370,9 @@ pub struct ContinuedAsNew {
     pub carried: Value,
     /// The number of the next step or timer; numbers are never used twice in a run.
     pub next_seq: Seq,
+    /// Signals that nobody has taken yet, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<Signal>,
 }
 
 impl Event {
@@ -220,10 +387,21 @@ impl Event {
             Self::StepCompleted(_) => "step-completed",
             Self::StepFailed(_) => "step-failed",
             Self::StepCancelled(_) => "step-cancelled",
+            Self::StepDropped(_) => "step-dropped",
+            Self::StepRetried(_) => "step-retried",
+            Self::StepSkipped(_) => "step-skipped",
+            Self::StepEdited(_) => "step-edited",
+            Self::UndoAbandoned(_) => "undo-abandoned",
             Self::TimerStarted(_) => "timer-started",
             Self::TimerFired(_) => "timer-fired",
             Self::TimerDropped(_) => "timer-dropped",
             Self::CancelRequested(_) => "cancel-requested",
+            Self::RunPaused(_) => "run-paused",
+            Self::RunResumed(_) => "run-resumed",
+            Self::SignalReceived(_) => "signal-received",
+            Self::ChangeMarked(_) => "change-marked",
+            Self::TerminateRequested(_) => "terminate-requested",
+            Self::RunTerminated(_) => "run-terminated",
             Self::RunCompleted(_) => "run-completed",
             Self::RunFailed(_) => "run-failed",
             Self::ContinuedAsNew(_) => "continued-as-new",
@@ -233,6 +411,6 @@ impl Event {
     /// Whether nothing may follow this event in its history.
     #[must_use]
     pub const fn is_last(&self) -> bool {
-        matches!(self, Self::RunCompleted(_) | Self::RunFailed(_))
+        matches!(self, Self::RunCompleted(_) | Self::RunFailed(_) | Self::RunTerminated(_))
     }
 }

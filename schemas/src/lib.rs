@@ -15,6 +15,7 @@ pub mod event;
 pub mod failure;
 pub mod ids;
 pub mod owner;
+pub mod policy;
 pub mod public;
 pub mod refusal;
 pub mod site;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{Outcome, Seq};
+use crate::event::{LeftBehind, Outcome, Seq};
 use crate::failure::Failure;
 use crate::ids::RunId;
 use crate::owner::Owner;
@@ -25,6 +25,12 @@ pub enum RunState {
     /// It is over, and went wrong.
     #[serde(rename = "failed")]
     Failed,
+    /// It lives, and waits to be resumed.
+    #[serde(rename = "paused")]
+    Paused,
+    /// It was ended by hand.
+    #[serde(rename = "terminated")]
+    Terminated,
 }
 
 impl RunState {
@@ -35,6 +41,8 @@ impl RunState {
             Self::Running => "running",
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::Paused => "paused",
+            Self::Terminated => "terminated",
         }
     }
 }
@@ -71,8 +79,8 @@ pub struct Waiting {
     pub seq: Seq,
     /// The step, or `timer`.
     pub what: String,
-    /// Why it is not done yet: `running`, `no-worker`, `retrying`, `outside`, `timer`, `entity`,
-    /// `human`.
+    /// Why it is not done yet: `running`, `queued`, `no-worker`, `retrying`, `outside`, `timer`,
+    /// `entity`, `paused`, `human`.
     pub reason: String,
     /// In words, with the last trouble where there was one.
     pub words: String,
@@ -128,21 +136,6 @@ pub struct StepRetrying {
     pub pause_ms: u64,
 }
 
-/// `run.cancel`: stops what a run is doing and takes it back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CancelCommand {
-    /// Sent twice, a command of the same id acts once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
-    pub id: Option<String>,
-    /// The run.
-    pub run: RunId,
-    /// Why, for whoever reads the history.
-    #[schemars(length(min = 1, max = 1000))]
-    pub why: String,
-}
-
 /// Everything about a run but its history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunView {
@@ -156,4 +149,10 @@ pub struct RunView {
     pub commands: Vec<CommandView>,
     /// How the run ended, once it has.
     pub outcome: Option<Outcome>,
+    /// What it was ended or given up with: what may stand outside and belongs to nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<LeftBehind>,
+    /// What somebody should know before it becomes trouble: a history that grows long.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

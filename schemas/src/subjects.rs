@@ -110,7 +110,7 @@ pub fn partition_inbox(partition: Partition) -> String {
     format!("stead.part.{partition}.>")
 }
 
-/// One kind of request to the owner of a partition: `command`, `query`, `list`, `cancel`,
+/// One kind of request to the owner of a partition: `command`, `query`, `list`, `order`,
 /// `outside`.
 #[must_use]
 pub fn partition_request(partition: Partition, what: &str) -> String {

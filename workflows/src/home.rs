@@ -36,6 +36,7 @@ pub const DEFINITION: Definition = Definition {
     kind: KIND,
     public: false,
     verbs: &["attach", "detach", "resize"],
+    signals: &[],
     execute: |cx| execution(run(cx)),
     admit,
 };

@@ -18,6 +18,7 @@ pub const DEFINITION: Definition = Definition {
     kind: "probe",
     public: true,
     verbs: &["start"],
+    signals: &[],
     execute: |cx| execution(run(cx)),
     admit,
 };

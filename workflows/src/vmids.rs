@@ -26,6 +26,7 @@ pub const DEFINITION: Definition = Definition {
     kind: KIND,
     public: false,
     verbs: &["reserve", "release"],
+    signals: &[],
     execute: |cx| execution(run(cx)),
     admit,
 };

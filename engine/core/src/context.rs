@@ -6,10 +6,8 @@
 
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::future::{Future, IntoFuture, poll_fn};
-use core::marker::PhantomData;
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{self, Poll};
 use core::time::Duration;
@@ -17,17 +15,15 @@ use core::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use stead_schemas::event::{CommandCompleted, Event, Outcome, Seq};
+use stead_schemas::event::{ChangeMarked, CommandCompleted, Event, Outcome, Seq};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
 use stead_schemas::step::Step;
 use stead_schemas::time::Timestamp;
 
-use crate::shared::{Settled, Shared, Undo, Wanted};
-
-/// The time a step is allowed, all attempts together, where the workflow says nothing.
-pub const STEP_WITHIN: Duration = Duration::from_secs(60 * 60);
+use crate::shared::Shared;
+use crate::step_call::{StepCall, as_json};
 
 /// A workflow's one door to the world. Cheap to clone.
 #[derive(Clone)]
@@ -63,6 +59,14 @@ impl Command {
 impl Context {
     pub(crate) fn new(shared: Rc<RefCell<Shared>>) -> Self {
         Self { shared }
+    }
+
+    pub(crate) fn shared(&self) -> &RefCell<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn cancelled(&self) -> Option<Failure> {
+        self.shared.borrow().cancel.clone()
     }
 
     /// The run itself; also the marker on everything it makes.
@@ -130,17 +134,48 @@ impl Context {
     /// Asks for a step. Nothing happens until the returned call is awaited.
     #[must_use = "a step is asked for when it is awaited"]
     pub fn step<S: Step>(&self, request: S) -> StepCall<S> {
-        StepCall { cx: self.clone(), request, undo: Vec::new(), within: STEP_WITHIN }
+        StepCall::new(self.clone(), request)
     }
 
-    /// Takes something back, as the undo of a step does: tried until it succeeds, not stopped by
-    /// a cancel.
+    /// Whether this run decides as builds with the change `name` do. A run that came past this
+    /// point with an older build goes on without the change until it begins anew; every other
+    /// one has it. Ask before each thing that is decided otherwise, and keep both ways for as
+    /// long as such runs live.
+    #[must_use]
+    pub fn changed(&self, name: &str) -> bool {
+        let mut shared = self.shared.borrow_mut();
+        if let Some(known) = shared.changes.get(name) {
+            return *known;
+        }
+        let recorded = shared.recorded_changes.as_ref();
+        let changed = recorded.is_none_or(|marked| marked.iter().any(|mark| mark == name));
+        shared.changes.insert(name.to_string(), changed);
+        if changed {
+            let name = name.to_string();
+            shared.decisions.push(Event::ChangeMarked(ChangeMarked { name }));
+        }
+        changed
+    }
+
+    /// Waits for the next signal of this name and reads what it says. Signals of other names
+    /// stay where they are.
     ///
     /// # Errors
-    /// If this build cannot read the answer.
-    pub async fn take_back<S: Step>(&self, request: S) -> Result<S::Answer, Failure> {
-        let undo = Undo { step: S::NAME, route: request.route(), request: as_json(&request) };
-        read_answer::<S>(self.carry_out(undo).await, None)
+    /// If the signal is not of this shape.
+    pub async fn signal<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {
+        let payload = poll_fn(|_| {
+            let mut shared = self.shared.borrow_mut();
+            let place = shared.signals.iter().position(|signal| signal.name == name);
+            match place.and_then(|place| shared.signals.remove(place)) {
+                Some(signal) => Poll::Ready(signal.payload),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        serde_json::from_value(payload).map_err(|error| {
+            let words = alloc::format!("the signal `{name}` cannot be read: {error}");
+            Failure::new(Class::Permanent, words)
+        })
     }
 
     /// Waits for the next command.
@@ -155,15 +190,16 @@ impl Context {
     /// Waits for the next command, but no longer than `span`; then there is none. `reason` says
     /// what the wait is for.
     pub async fn next_command_within(&self, span: Duration, reason: &str) -> Option<Command> {
-        let timer = self.shared.borrow_mut().start_timer(span, reason);
-        poll_fn(|_| {
-            let mut shared = self.shared.borrow_mut();
-            if shared.settled.remove(&timer).is_some() {
+        let mut timer = self.timer(span, reason);
+        poll_fn(|waker| {
+            if Pin::new(&mut timer).poll(waker).is_ready() {
                 return Poll::Ready(None);
             }
-            let Some(command) = shared.inbox.pop_front() else { return Poll::Pending };
-            shared.drop_timer(timer);
-            Poll::Ready(Some(command))
+            self.shared
+                .borrow_mut()
+                .inbox
+                .pop_front()
+                .map_or(Poll::Pending, |command| Poll::Ready(Some(command)))
         })
         .await
     }
@@ -180,170 +216,56 @@ impl Context {
 
     /// Sleeps, durably. `reason` says what for.
     pub async fn sleep(&self, span: Duration, reason: &str) {
-        let timer = self.shared.borrow_mut().start_timer(span, reason);
-        poll_fn(|_| match self.shared.borrow_mut().settled.remove(&timer) {
-            Some(_) => Poll::Ready(()),
-            None => Poll::Pending,
-        })
-        .await;
+        self.timer(span, reason).await;
     }
 
-    /// Runs `body` as one operation: if it fails or is cancelled, every step in it that has an
-    /// undo is taken back, last one first, before the failure is returned.
-    ///
-    /// # Errors
-    /// The failure of `body`.
-    pub async fn operation<T>(
-        &self,
-        body: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        self.shared.borrow_mut().scopes.push(Vec::new());
-        let mut result = body.await;
-        // The last step may have been done before it could be stopped: a cancel that was let in
-        // takes it back all the same.
-        if let Some(cancelled) = self.cancelled() {
-            result = result.and_then(|_| Err(cancelled));
+    /// Sleeps, durably, until then; not at all if that has passed. `reason` says what for.
+    pub async fn sleep_until(&self, then: Timestamp, reason: &str) {
+        let span = then.since(self.now());
+        if !span.is_zero() {
+            self.sleep(span, reason).await;
         }
-        if result.is_err() {
-            self.undo_innermost().await;
-        }
-        let mut shared = self.shared.borrow_mut();
-        shared.scopes.pop();
-        if shared.scopes.is_empty() {
-            shared.cancel = None;
-        }
-        result
     }
 
-    async fn undo_innermost(&self) {
-        self.shared.borrow_mut().undoing = true;
-        loop {
-            let undo = self.shared.borrow_mut().scopes.last_mut().and_then(Vec::pop);
-            let Some(undo) = undo else { break };
-            self.carry_out(undo).await;
-        }
-        self.shared.borrow_mut().undoing = false;
-    }
-
-    async fn carry_out(&self, undo: Undo) -> Settled {
-        let seq = self.shared.borrow_mut().schedule(Wanted {
-            step: undo.step,
-            route: undo.route,
-            request: undo.request,
-            within_ms: 0,
-            undo: true,
-        });
-        poll_fn(|_| self.poll_settled(seq)).await
-    }
-
-    fn cancelled(&self) -> Option<Failure> {
-        self.shared.borrow().cancel.clone()
-    }
-
-    fn poll_settled(&self, seq: Seq) -> Poll<Settled> {
-        match self.shared.borrow_mut().settled.remove(&seq) {
-            Some(settled) => Poll::Ready(settled),
-            None => Poll::Pending,
-        }
+    fn timer<'a>(&self, span: Duration, reason: &'a str) -> Timer<'a> {
+        Timer { cx: self.clone(), span, reason, seq: None }
     }
 }
 
-/// A step that is asked for when it is awaited.
-#[must_use = "a step is asked for when it is awaited"]
-pub struct StepCall<S> {
+/// A timer, started when it is first polled and dropped with its future.
+struct Timer<'a> {
     cx: Context,
-    request: S,
-    undo: Vec<Undo>,
-    within: Duration,
+    span: Duration,
+    reason: &'a str,
+    /// While it runs.
+    seq: Option<Seq>,
 }
 
-impl<S: Step> StepCall<S> {
-    /// What takes this step back. It is known before the step is asked for, so that it covers
-    /// the step that fails half-way or whose answer is lost, too. Said more than once, the last
-    /// one is carried out first.
-    pub fn undo<U: Step>(mut self, request: U) -> Self {
-        let undo = Undo { step: U::NAME, route: request.route(), request: as_json(&request) };
-        self.undo.push(undo);
-        self
-    }
+impl Future for Timer<'_> {
+    type Output = ();
 
-    /// The time allowed for all attempts together.
-    pub const fn within(mut self, span: Duration) -> Self {
-        self.within = span;
-        self
-    }
-}
-
-impl<S: Step> IntoFuture for StepCall<S> {
-    type Output = Result<S::Answer, Failure>;
-    type IntoFuture = StepFuture<S>;
-
-    fn into_future(self) -> StepFuture<S> {
-        StepFuture { cx: self.cx.clone(), call: Some(self), seq: 0, answer: PhantomData }
-    }
-}
-
-/// A step on its way.
-pub struct StepFuture<S> {
-    cx: Context,
-    call: Option<StepCall<S>>,
-    seq: Seq,
-    answer: PhantomData<fn() -> S>,
-}
-
-// Nothing in it is pinned: the call is moved out on the first poll.
-impl<S> Unpin for StepFuture<S> {}
-
-impl<S: Step> Future for StepFuture<S> {
-    type Output = Result<S::Answer, Failure>;
-
-    fn poll(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Self::Output> {
-        if let Some(call) = self.call.take() {
-            match schedule(call) {
-                Ok(seq) => self.seq = seq,
-                Err(failure) => return Poll::Ready(Err(failure)),
+    fn poll(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<()> {
+        let cx = self.cx.clone();
+        let mut shared = cx.shared.borrow_mut();
+        let (span, reason) = (self.span, self.reason);
+        let seq = *self.seq.get_or_insert_with(|| shared.start_timer(span, reason));
+        match shared.take_settled(seq) {
+            Some(_) => {
+                self.seq = None;
+                Poll::Ready(())
             }
+            None => Poll::Pending,
         }
-        let settled = self.cx.poll_settled(self.seq);
-        settled.map(|settled| read_answer::<S>(settled, self.cx.cancelled()))
     }
 }
 
-/// Puts the step on the list of decisions, unless the operation has been cancelled.
-fn schedule<S: Step>(call: StepCall<S>) -> Result<Seq, Failure> {
-    let mut shared = call.cx.shared.borrow_mut();
-    if let Some(cancelled) = &shared.cancel {
-        return Err(cancelled.clone());
+impl Drop for Timer<'_> {
+    fn drop(&mut self) {
+        let Some(seq) = self.seq else { return };
+        let Ok(mut shared) = self.cx.shared.try_borrow_mut() else { return };
+        // It may have fired in the same moment, with nobody looking any more.
+        if !shared.over && shared.take_settled(seq).is_none() {
+            shared.drop_timer(seq);
+        }
     }
-    if let Some(scope) = shared.scopes.last_mut() {
-        scope.extend(call.undo);
-    }
-    Ok(shared.schedule(Wanted {
-        step: S::NAME,
-        route: call.request.route(),
-        request: as_json(&call.request),
-        within_ms: u64::try_from(call.within.as_millis()).unwrap_or(u64::MAX),
-        undo: false,
-    }))
-}
-
-fn read_answer<S: Step>(
-    settled: Settled,
-    cancelled: Option<Failure>,
-) -> Result<S::Answer, Failure> {
-    match settled {
-        Settled::Done(answer) => serde_json::from_value(answer).map_err(|error| {
-            let words = alloc::format!("this build cannot read the answer: {error}");
-            Failure::new(Class::Permanent, words).at(S::NAME)
-        }),
-        Settled::Failed(failure) => Err(failure.at(S::NAME)),
-        Settled::Cancelled | Settled::Fired => Err(cancelled
-            .unwrap_or_else(|| Failure::new(Class::Cancelled, "it was cancelled"))
-            .at(S::NAME)),
-    }
-}
-
-/// Requests and views are plain data; what JSON cannot hold shows as null and is caught by tests.
-fn as_json(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or(Value::Null)
 }

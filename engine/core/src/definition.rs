@@ -68,6 +68,8 @@ pub struct Definition {
     pub public: bool,
     /// The verbs it knows.
     pub verbs: &'static [&'static str],
+    /// The signals it waits for; no other one is let in.
+    pub signals: &'static [&'static str],
     /// Begins an execution.
     pub execute: fn(Context) -> Execution,
     /// Decides at the door, before anything is written.

@@ -3,20 +3,37 @@
 //! Every event passes through here, on replay and before it is written: an event that is not
 //! legal where it stands is a bug of ours (or a damaged log) and is named.
 
-use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use stead_schemas::event::{
-    CommandAccepted, CommandCompleted, Event, Outcome, RunStarted, Seq, StepScheduled, TimerStarted,
+    ByHand, CommandAccepted, CommandCompleted, Event, LeftBehind, Outcome, RunPaused, RunStarted,
+    Seq, StepEdited, StepScheduled, TimerStarted, UndoAbandoned,
 };
 use stead_schemas::time::Timestamp;
 
 /// A step that is scheduled and not settled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenStep {
-    /// What is asked.
+    /// What is asked, with what was edited since.
     pub step: StepScheduled,
+    /// Since when.
+    pub since: Timestamp,
+    /// Since when it has been tried: later than `since` if somebody resumed or retried it.
+    pub tried_since: Timestamp,
+    /// How much of the time since then the run was paused; no deadline counts that.
+    pub paused: Duration,
+}
+
+/// Why a run does not go on until it is resumed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paused {
+    /// The step that could not go on, where it was one.
+    pub seq: Option<Seq>,
+    /// Who wanted it, and why.
+    pub order: ByHand,
     /// Since when.
     pub since: Timestamp,
 }
@@ -41,6 +58,8 @@ pub struct KnownCommand {
 
 /// How many completed commands are remembered when a run begins anew.
 const COMMANDS_KEPT: usize = 16;
+/// How many orders are remembered, to know one that comes twice.
+const ORDERS_KEPT: usize = 32;
 
 /// What follows from a history.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,8 +74,13 @@ pub struct Folded {
     pub timers: BTreeMap<Seq, OpenTimer>,
     /// The commands, oldest first.
     pub commands: Vec<KnownCommand>,
+    /// Why the run does not go on, while it is paused.
+    pub paused: Option<Paused>,
+    /// What was given up and stays outside.
+    pub left: Vec<LeftBehind>,
     /// The event that ended the run, once one has.
     pub ended: Option<Event>,
+    orders: VecDeque<String>,
     highest_seq: Seq,
 }
 
@@ -77,22 +101,44 @@ impl Folded {
     /// If the event may not stand there; then nothing has changed.
     pub fn apply(&mut self, event: &Event, at: Timestamp) -> Result<(), Illegal> {
         self.check_life(event)?;
+        self.check_order(event)?;
         match event {
             Event::RunStarted(started) => self.start(started, at),
-            Event::CommandAccepted(command) => return self.accept(command),
-            Event::CommandCompleted(completed) => return self.complete(completed),
-            Event::StepScheduled(step) => return self.schedule(step, at),
-            Event::TimerStarted(timer) => return self.start_timer(timer, at),
-            Event::StepCompleted(done) => return self.settle_step(done.seq, event),
-            Event::StepFailed(failed) => return self.settle_step(failed.seq, event),
-            Event::StepCancelled(cancelled) => return self.settle_step(cancelled.seq, event),
-            Event::TimerFired(fired) => return self.settle_timer(fired.seq, event),
-            Event::TimerDropped(dropped) => return self.settle_timer(dropped.seq, event),
-            Event::CancelRequested(_) => {}
-            Event::ContinuedAsNew(next) => return self.begin_anew(next.next_seq),
+            Event::CommandAccepted(command) => self.accept(command)?,
+            Event::CommandCompleted(completed) => self.complete(completed)?,
+            Event::StepScheduled(step) => self.schedule(step, at)?,
+            Event::TimerStarted(timer) => self.start_timer(timer, at)?,
+            Event::StepCompleted(done) => self.settle_step(done.seq, event)?,
+            Event::StepFailed(failed) => self.settle_step(failed.seq, event)?,
+            Event::StepCancelled(cancelled) => self.settle_step(cancelled.seq, event)?,
+            Event::StepDropped(dropped) => self.settle_step(dropped.seq, event)?,
+            Event::StepSkipped(skipped) => self.skip(skipped.seq, event)?,
+            Event::StepRetried(retried) => self.open_step(retried.seq, event)?.tried_since = at,
+            Event::StepEdited(edited) => self.edit(edited, event, at)?,
+            Event::UndoAbandoned(abandoned) => self.abandon(abandoned, event)?,
+            Event::TimerFired(fired) => self.settle_timer(fired.seq, event)?,
+            Event::TimerDropped(dropped) => self.settle_timer(dropped.seq, event)?,
+            Event::RunPaused(paused) => self.pause(paused, event, at)?,
+            Event::RunResumed(_) => self.resume(event, at)?,
+            Event::CancelRequested(_)
+            | Event::SignalReceived(_)
+            | Event::ChangeMarked(_)
+            | Event::TerminateRequested(_) => {}
+            Event::ContinuedAsNew(next) => self.begin_anew(next.next_seq)?,
+            Event::RunTerminated(terminated) => {
+                self.left.clone_from(&terminated.left);
+                self.ended = Some(event.clone());
+            }
             Event::RunCompleted(_) | Event::RunFailed(_) => self.ended = Some(event.clone()),
         }
+        self.note_order(event);
         Ok(())
+    }
+
+    /// Whether an order of this id was carried out, as far as they are remembered.
+    #[must_use]
+    pub fn knows_order(&self, id: &str) -> bool {
+        self.orders.iter().any(|known| known == id)
     }
 
     /// The command of this id, if it was accepted.
@@ -116,6 +162,21 @@ impl Folded {
             (Some(_), None) if is_start => illegal(event, "the run has started already"),
             _ => Ok(()),
         }
+    }
+
+    fn check_order(&self, event: &Event) -> Result<(), Illegal> {
+        match order_id(event) {
+            Some(id) if self.knows_order(id) => illegal(event, "an order of this id is known"),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_order(&mut self, event: &Event) {
+        let Some(id) = order_id(event) else { return };
+        if self.orders.len() == ORDERS_KEPT {
+            self.orders.pop_front();
+        }
+        self.orders.push_back(id.to_string());
     }
 
     fn start(&mut self, started: &RunStarted, at: Timestamp) {
@@ -160,7 +221,9 @@ impl Folded {
 
     fn schedule(&mut self, step: &StepScheduled, at: Timestamp) -> Result<(), Illegal> {
         self.take_seq(step.seq, "step-scheduled")?;
-        self.steps.insert(step.seq, OpenStep { step: step.clone(), since: at });
+        let paused = Duration::ZERO;
+        let open = OpenStep { step: step.clone(), since: at, tried_since: at, paused };
+        self.steps.insert(step.seq, open);
         Ok(())
     }
 
@@ -178,11 +241,60 @@ impl Folded {
         Ok(())
     }
 
+    fn open_step(&mut self, seq: Seq, event: &Event) -> Result<&mut OpenStep, Illegal> {
+        let why = "no such step is open";
+        self.steps.get_mut(&seq).ok_or(Illegal { event: event.name(), why })
+    }
+
     fn settle_step(&mut self, seq: Seq, event: &Event) -> Result<(), Illegal> {
-        match self.steps.remove(&seq) {
-            Some(_) => Ok(()),
-            None => illegal(event, "no such step is open"),
+        self.open_step(seq, event)?;
+        self.steps.remove(&seq);
+        Ok(())
+    }
+
+    fn skip(&mut self, seq: Seq, event: &Event) -> Result<(), Illegal> {
+        if self.open_step(seq, event)?.step.undo {
+            return illegal(event, "an undo cannot be skipped, only abandoned");
         }
+        self.settle_step(seq, event)
+    }
+
+    fn edit(&mut self, edited: &StepEdited, event: &Event, at: Timestamp) -> Result<(), Illegal> {
+        let open = self.open_step(edited.seq, event)?;
+        open.step.request = edited.request.clone();
+        open.tried_since = at;
+        Ok(())
+    }
+
+    fn abandon(&mut self, abandoned: &UndoAbandoned, event: &Event) -> Result<(), Illegal> {
+        let open = self.open_step(abandoned.seq, event)?;
+        if !open.step.undo {
+            return illegal(event, "only an undo can be abandoned");
+        }
+        let (step, request) = (open.step.step.clone(), open.step.request.clone());
+        self.left.push(LeftBehind { step, request, why: "undo abandoned".to_string() });
+        self.settle_step(abandoned.seq, event)
+    }
+
+    fn pause(&mut self, paused: &RunPaused, event: &Event, at: Timestamp) -> Result<(), Illegal> {
+        if self.paused.is_some() {
+            return illegal(event, "the run is paused already");
+        }
+        let (seq, order) = (paused.seq, paused.order.clone());
+        self.paused = Some(Paused { seq, order, since: at });
+        Ok(())
+    }
+
+    /// Whatever waited is tried as if for the first time, and no deadline counts the pause.
+    fn resume(&mut self, event: &Event, at: Timestamp) -> Result<(), Illegal> {
+        let Some(paused) = self.paused.take() else {
+            return illegal(event, "the run is not paused");
+        };
+        for open in self.steps.values_mut() {
+            open.paused += at.since(paused.since.max(open.since));
+            open.tried_since = at;
+        }
+        Ok(())
     }
 
     fn settle_timer(&mut self, seq: Seq, event: &Event) -> Result<(), Illegal> {
@@ -191,6 +303,23 @@ impl Folded {
             None => illegal(event, "no such timer is open"),
         }
     }
+}
+
+/// The id of the order that an event follows, where it had one.
+fn order_id(event: &Event) -> Option<&str> {
+    let order = match event {
+        Event::CancelRequested(cancel) => return cancel.id.as_deref(),
+        Event::StepRetried(event) => &event.order,
+        Event::StepSkipped(event) => &event.order,
+        Event::StepEdited(event) => &event.order,
+        Event::UndoAbandoned(event) => &event.order,
+        Event::RunPaused(event) => &event.order,
+        Event::RunResumed(event) => &event.order,
+        Event::SignalReceived(event) => &event.order,
+        Event::TerminateRequested(event) => &event.order,
+        _ => return None,
+    };
+    order.id.as_deref()
 }
 
 fn illegal(event: &Event, why: &'static str) -> Result<(), Illegal> {

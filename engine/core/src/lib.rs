@@ -3,16 +3,22 @@
 //! This room knows no clock, no randomness, no network, no runtime: it is `no_std` with `alloc`,
 //! so that it cannot. Time and chance come in as values; what to do comes out as events.
 //!
-//! Read in this order: `context.rs` (what a workflow may ask for), `run.rs` (one run: facts in,
-//! decisions out, and the same again on replay), `fold.rs` (what follows from a history without
-//! its workflow), `definition.rs` (what a workflow is made known by), `retry.rs`.
+//! Read in this order: `context.rs` (what a workflow may ask for), `step_call.rs` (a step),
+//! `operation.rs` (what is taken back together), `combine.rs` (several things at once), `run.rs`
+//! (one run: facts in, decisions out, and the same again on replay), `fold.rs` (what follows from
+//! a history without its workflow), `definition.rs` (what a workflow is made known by),
+//! `retry.rs`.
 #![no_std]
 
 extern crate alloc;
 
+pub mod combine;
 pub mod context;
 pub mod definition;
 pub mod fold;
+mod operation;
 pub mod retry;
 pub mod run;
 mod shared;
+mod size;
+mod step_call;

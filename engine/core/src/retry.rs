@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use stead_schemas::failure::Class;
+use stead_schemas::policy::{StepPolicy, limit};
 
 /// The longest pause between two attempts at a step.
 pub const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -10,14 +11,23 @@ pub const PAUSE_MAX: Duration = Duration::from_secs(30);
 pub const STUCK_PAUSE: Duration = Duration::from_secs(60);
 
 /// The pause after attempt number `attempt` (counted from 1): doubled each time up to
-/// [`PAUSE_MAX`], then spread over its upper half by `chance`, so that many that failed together
-/// do not come back together.
+/// [`PAUSE_MAX`] or what the policy says, then spread over its upper half by `chance`, so that
+/// many that failed together do not come back together.
 #[must_use]
-pub fn pause(class: Class, attempt: u32, chance: u64) -> Duration {
+pub fn pause(policy: &StepPolicy, class: Class, attempt: u32, chance: u64) -> Duration {
     let doublings = attempt.saturating_sub(1).min(16);
-    let full = first_pause(class).saturating_mul(1 << doublings).min(PAUSE_MAX);
+    let first = limit(policy.first_pause_ms).unwrap_or(first_pause(class));
+    let longest = limit(policy.pause_max_ms).unwrap_or(PAUSE_MAX);
+    let full = first.saturating_mul(1 << doublings).min(longest);
     let half = u64::try_from(full.as_micros() / 2).unwrap_or(u64::MAX).max(1);
     Duration::from_micros(half + chance % half)
+}
+
+/// Whether the attempts at a step are used up: so many were made, for so long, and the next one
+/// would come after `rest`.
+#[must_use]
+pub fn is_used_up(policy: &StepPolicy, attempts: u32, tried_for: Duration, rest: Duration) -> bool {
+    (policy.attempts > 0 && attempts >= policy.attempts) || tried_for + rest > policy.retry_for()
 }
 
 const fn first_pause(class: Class) -> Duration {
@@ -41,7 +51,13 @@ mod tests {
 
     use stead_schemas::failure::Class;
 
-    use super::{PAUSE_MAX, pause};
+    use stead_schemas::policy::StepPolicy;
+
+    use super::{PAUSE_MAX, is_used_up};
+
+    fn pause(class: Class, attempt: u32, chance: u64) -> Duration {
+        super::pause(&StepPolicy::default(), class, attempt, chance)
+    }
 
     #[test]
     fn pauses_double_up_to_a_limit() {
@@ -56,5 +72,22 @@ mod tests {
             let span = pause(Class::VendorDown, 4, chance);
             assert!((Duration::from_millis(800)..Duration::from_millis(1600)).contains(&span));
         }
+    }
+
+    #[test]
+    fn a_policy_says_how_long_pauses_are_and_when_attempts_are_used_up() {
+        let policy = StepPolicy {
+            first_pause_ms: 1000,
+            pause_max_ms: 3000,
+            attempts: 3,
+            retry_for_ms: 60_000,
+            ..StepPolicy::default()
+        };
+        let span = |attempt| super::pause(&policy, Class::Retry, attempt, 0).as_millis();
+        assert_eq!((span(1), span(2), span(9)), (500, 1000, 1500));
+        let second = Duration::from_secs(1);
+        assert!(!is_used_up(&policy, 2, second, second));
+        assert!(is_used_up(&policy, 3, second, second));
+        assert!(is_used_up(&policy, 1, 59 * second, 2 * second));
     }
 }

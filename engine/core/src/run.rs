@@ -13,7 +13,8 @@ use core::task::{self, Poll, Waker};
 
 use serde_json::Value;
 use stead_schemas::event::{
-    CommandCompleted, ContinuedAsNew, Event, Outcome, RunCompleted, RunFailed, RunStarted,
+    CommandCompleted, ContinuedAsNew, Event, LeftBehind, Outcome, RunCompleted, RunFailed,
+    RunStarted, RunTerminated, Seq,
 };
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
@@ -23,7 +24,7 @@ use stead_schemas::transition::Transition;
 use crate::context::{Command, Context};
 use crate::definition::{Definition, Ending, Execution};
 use crate::fold::{Folded, Illegal};
-use crate::shared::{Settled, Shared};
+use crate::shared::{Aside, Settled, Shared};
 
 /// A run in memory. It is thrown away and replayed whenever an append was not ours.
 pub struct Run {
@@ -33,6 +34,10 @@ pub struct Run {
     transitions: u64,
     shared: Option<Rc<RefCell<Shared>>>,
     execution: Option<Execution>,
+    /// What is being taken back beside the workflow.
+    aside: Vec<Aside>,
+    /// How the execution ended, until what goes on beside it is done.
+    ending: Option<Result<Ending, Failure>>,
 }
 
 /// What [`Run::decide`] made of some facts.
@@ -85,6 +90,8 @@ impl Run {
             transitions: 0,
             shared: None,
             execution: None,
+            aside: Vec::new(),
+            ending: None,
         }
     }
 
@@ -106,6 +113,18 @@ impl Run {
         self.transitions
     }
 
+    /// How many of them since it last began anew: as many as a replay has to take in.
+    #[must_use]
+    pub fn transitions_to_replay(&self) -> u64 {
+        self.shared.as_ref().map_or(0, |shared| shared.borrow().transitions)
+    }
+
+    /// The signals that its workflow waits for.
+    #[must_use]
+    pub const fn signals(&self) -> &'static [&'static str] {
+        self.definition.signals
+    }
+
     /// The workflow's word for where it stands.
     #[must_use]
     pub fn phase(&self) -> String {
@@ -123,6 +142,24 @@ impl Run {
     pub fn can_cancel(&self) -> bool {
         self.folded.ended.is_none()
             && self.shared.as_ref().is_some_and(|shared| shared.borrow().can_cancel())
+    }
+
+    /// Whether `answer` is what the open step `seq` could have answered.
+    ///
+    /// # Errors
+    /// In words, if it is not.
+    pub fn check_answer(&self, seq: Seq, answer: &Value) -> Result<(), String> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        shared.borrow().shapes.get(&seq).map_or(Ok(()), |shape| (shape.answer)(answer))
+    }
+
+    /// Whether `request` is what the open step `seq` could have been asked.
+    ///
+    /// # Errors
+    /// In words, if it is not.
+    pub fn check_request(&self, seq: Seq, request: &Value) -> Result<(), String> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        shared.borrow().shapes.get(&seq).map_or(Ok(()), |shape| (shape.request)(request))
     }
 
     /// Takes facts in and returns them with the decisions that follow, in order: the events of
@@ -147,7 +184,7 @@ impl Run {
             }
             self.feed(&fact, at);
             decided.events.push(fact);
-            for decision in self.poll() {
+            for decision in self.follow(decided.events.last()) {
                 self.folded.apply(&decision, at)?;
                 decided.events.push(decision);
             }
@@ -166,18 +203,21 @@ impl Run {
         }
         self.begin_transition(transition.at);
         let mut decided = Vec::new().into_iter();
-        for event in &transition.events {
+        for (place, event) in transition.events.iter().enumerate() {
             if is_fact(event) {
+                let marked = changes_marked(&transition.events[place + 1..]);
                 let early = decided.next();
                 if let Some(early) = early {
                     return Err(other(n, Some(event), Some(&early)));
                 }
                 self.apply(n, event, transition.at)?;
                 self.feed(event, transition.at);
-                decided = self.poll().into_iter();
+                self.recall_changes(Some(marked));
+                decided = self.follow(Some(event)).into_iter();
+                self.recall_changes(None);
             } else {
                 let decision = decided.next();
-                if decision.as_ref() != Some(event) {
+                if !decision.as_ref().is_some_and(|decision| is_same(event, decision)) {
                     return Err(other(n, Some(event), decision.as_ref()));
                 }
                 self.apply(n, event, transition.at)?;
@@ -186,6 +226,13 @@ impl Run {
         match decided.next() {
             Some(more) => Err(other(n, None, Some(&more))),
             None => Ok(()),
+        }
+    }
+
+    /// On replay: which changes the history has marked before the next fact.
+    fn recall_changes(&self, marked: Option<Vec<String>>) {
+        if let Some(shared) = &self.shared {
+            shared.borrow_mut().recorded_changes = marked;
         }
     }
 
@@ -217,6 +264,15 @@ impl Run {
             Event::StepCompleted(done) => {
                 shared.settled.insert(done.seq, Settled::Done(done.answer.clone()));
             }
+            Event::StepSkipped(skipped) => {
+                shared.settled.insert(skipped.seq, Settled::Done(skipped.answer.clone()));
+            }
+            Event::UndoAbandoned(abandoned) => {
+                let words = format!("it was abandoned: {}", abandoned.order.why);
+                let failure = Failure::new(Class::Cancelled, words);
+                shared.settled.insert(abandoned.seq, Settled::Failed(failure));
+            }
+            Event::SignalReceived(received) => shared.signals.push_back(received.signal.clone()),
             Event::StepFailed(failed) => {
                 shared.settled.insert(failed.seq, Settled::Failed(failed.failure.clone()));
             }
@@ -242,43 +298,84 @@ impl Run {
         self.shared = Some(shared);
     }
 
+    /// What follows from a fact that has been taken in.
+    fn follow(&mut self, fact: Option<&Event>) -> Vec<Event> {
+        match fact {
+            Some(Event::TerminateRequested(request)) => self.terminate(&request.order.why),
+            _ => self.poll(),
+        }
+    }
+
     /// Lets the workflow go on as far as it can and returns what it decided.
     fn poll(&mut self) -> Vec<Event> {
         let mut decisions = Vec::new();
-        while let Some(result) = self.poll_once(&mut decisions) {
-            match result {
-                Ok(Ending::ContinueAsNew(carried)) => decisions.extend(self.begin_anew(carried)),
-                Ok(Ending::Completed(result)) => {
-                    let last = Event::RunCompleted(RunCompleted { result });
-                    self.end(&mut decisions, last);
+        loop {
+            self.poll_execution(&mut decisions);
+            self.poll_aside(&mut decisions);
+            if !self.aside.is_empty() {
+                break;
+            }
+            match self.ending.take() {
+                None => break,
+                Some(Ok(Ending::ContinueAsNew(carried))) => {
+                    decisions.extend(self.begin_anew(carried));
                 }
-                Err(failure) => self.end(&mut decisions, Event::RunFailed(RunFailed { failure })),
+                Some(Ok(Ending::Completed(result))) => {
+                    self.end(&mut decisions, Event::RunCompleted(RunCompleted { result }));
+                }
+                Some(Err(failure)) => {
+                    self.end(&mut decisions, Event::RunFailed(RunFailed { failure }));
+                }
             }
         }
         decisions
     }
 
-    /// Polls the execution; nothing if it waits or there is none.
-    fn poll_once(&mut self, decisions: &mut Vec<Event>) -> Option<Result<Ending, Failure>> {
-        let (shared, execution) = (self.shared.as_ref()?, self.execution.as_mut()?);
+    fn poll_execution(&mut self, decisions: &mut Vec<Event>) {
+        let (Some(shared), Some(execution)) = (&self.shared, &mut self.execution) else { return };
         let polled = execution.as_mut().poll(&mut task::Context::from_waker(Waker::noop()));
         decisions.append(&mut shared.borrow_mut().decisions);
-        match polled {
-            Poll::Ready(result) => {
-                self.execution = None;
-                Some(result)
-            }
-            Poll::Pending => None,
+        if let Poll::Ready(result) = polled {
+            self.execution = None;
+            self.ending = Some(result);
         }
+    }
+
+    fn poll_aside(&mut self, decisions: &mut Vec<Event>) {
+        let Some(shared) = &self.shared else { return };
+        self.aside.append(&mut shared.borrow_mut().aside);
+        let mut waker = task::Context::from_waker(Waker::noop());
+        self.aside.retain_mut(|aside| aside.as_mut().poll(&mut waker).is_pending());
+        decisions.append(&mut shared.borrow_mut().decisions);
     }
 
     fn begin_anew(&mut self, carried: Value) -> Option<Event> {
         let shared = self.shared.as_ref()?;
-        let anew = shared.borrow().anew(carried.clone());
-        let next_seq = anew.next_seq;
+        let anew = shared.borrow_mut().anew(carried.clone());
+        let (next_seq, signals) = (anew.next_seq, anew.signals.iter().cloned().collect());
         *shared.borrow_mut() = anew;
         self.execution = Some((self.definition.execute)(Context::new(shared.clone())));
-        Some(Event::ContinuedAsNew(ContinuedAsNew { carried, next_seq }))
+        Some(Event::ContinuedAsNew(ContinuedAsNew { carried, next_seq, signals }))
+    }
+
+    /// Ends the run as it is: the workflow is thrown away, and what it would have taken back is
+    /// listed.
+    fn terminate(&mut self, why: &str) -> Vec<Event> {
+        let Some(shared) = self.shared.clone() else { return Vec::new() };
+        let mut left = self.folded.left.clone();
+        left.extend(self.folded.steps.values().map(|open| LeftBehind {
+            step: open.step.step.clone(),
+            request: open.step.request.clone(),
+            why: if open.step.undo { "undo under way" } else { "step under way" }.to_string(),
+        }));
+        left.extend(shared.borrow().not_undone());
+        shared.borrow_mut().over = true;
+        self.execution = None;
+        self.aside.clear();
+        let (why, view) = (why.to_string(), shared.borrow().view.clone());
+        let mut decisions = Vec::new();
+        self.end(&mut decisions, Event::RunTerminated(RunTerminated { why, left, view }));
+        decisions
     }
 
     /// The last events of a run: nobody who gave a command is left without an answer.
@@ -288,7 +385,10 @@ impl Run {
         };
         let open: Vec<String> =
             self.folded.open_commands().into_iter().filter(|id| !answered(id)).collect();
-        let words = "it was over before this command's turn came";
+        let words = match last {
+            Event::RunTerminated(_) => "the run was terminated",
+            _ => "it was over before this command's turn came",
+        };
         decisions.extend(open.into_iter().map(|id| {
             let outcome = Outcome::Failed(Failure::new(Class::Refused, words));
             Event::CommandCompleted(CommandCompleted { id, outcome })
@@ -309,7 +409,49 @@ pub const fn is_fact(event: &Event) -> bool {
             | Event::StepCancelled(_)
             | Event::TimerFired(_)
             | Event::CancelRequested(_)
+            | Event::StepRetried(_)
+            | Event::StepSkipped(_)
+            | Event::StepEdited(_)
+            | Event::UndoAbandoned(_)
+            | Event::RunPaused(_)
+            | Event::RunResumed(_)
+            | Event::SignalReceived(_)
+            | Event::TerminateRequested(_)
     )
+}
+
+impl Drop for Run {
+    /// What is dropped with the run is no decision of its workflow.
+    fn drop(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.borrow_mut().over = true;
+        }
+    }
+}
+
+/// Whether a build decides as the history says. How patient one is with a step, and how long a
+/// timer runs, may change from build to build: what is recorded holds for the run.
+fn is_same(recorded: &Event, decided: &Event) -> bool {
+    match (recorded, decided) {
+        (Event::StepScheduled(old), Event::StepScheduled(new)) => {
+            (old.seq, &old.step, &old.route, old.undo, old.detached)
+                == (new.seq, &new.step, &new.route, new.undo, new.detached)
+                && old.request == new.request
+        }
+        (Event::TimerStarted(old), Event::TimerStarted(new)) => old.seq == new.seq,
+        (recorded, decided) => recorded == decided,
+    }
+}
+
+/// The changes that are marked before the next fact.
+fn changes_marked(events: &[Event]) -> Vec<String> {
+    let decisions = events.iter().take_while(|event| !is_fact(event));
+    decisions
+        .filter_map(|event| match event {
+            Event::ChangeMarked(mark) => Some(mark.name.clone()),
+            _ => None,
+        })
+        .collect()
 }
 
 fn other(n: u64, recorded: Option<&Event>, decided: Option<&Event>) -> Divergence {

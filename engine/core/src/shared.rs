@@ -1,14 +1,21 @@
 //! What a run and its workflow share: facts go in on one side, decisions come out on the other.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::Pin;
 
 use serde_json::Value;
 use stead_schemas::dispatch::Route;
-use stead_schemas::event::{Event, RunStarted, Seq, StepScheduled, TimerDropped, TimerStarted};
+use stead_schemas::event::{
+    Event, LeftBehind, RunStarted, Seq, Signal, StepDropped, StepScheduled, TimerDropped,
+    TimerStarted,
+};
 use stead_schemas::failure::Failure;
 use stead_schemas::ids::RunId;
+use stead_schemas::policy::StepPolicy;
 use stead_schemas::time::Timestamp;
 
 use crate::context::Command;
@@ -22,6 +29,7 @@ pub(crate) enum Settled {
 }
 
 /// How to take a step back.
+#[derive(Clone)]
 pub(crate) struct Undo {
     pub step: &'static str,
     pub route: Route,
@@ -35,7 +43,33 @@ pub(crate) struct Wanted {
     pub request: Value,
     pub within_ms: u64,
     pub undo: bool,
+    pub detached: bool,
+    pub policy: StepPolicy,
+    pub shape: Shape,
 }
+
+/// What a step's request and answer must look like; asked before somebody writes one by hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub request: fn(&Value) -> Result<(), String>,
+    pub answer: fn(&Value) -> Result<(), String>,
+}
+
+/// The number of an operation within its run.
+pub(crate) type ScopeId = u32;
+
+/// An operation that is open.
+#[derive(Default)]
+pub(crate) struct Scope {
+    pub parent: Option<ScopeId>,
+    /// What would take it back, in the order in which it was asked for.
+    pub undos: Vec<Undo>,
+    /// Whether it is being taken back: a cancel does not stop that.
+    pub undoing: bool,
+}
+
+/// Something that goes on beside the workflow until it is done: taking back what was dropped.
+pub(crate) type Aside = Pin<Box<dyn Future<Output = ()>>>;
 
 pub(crate) struct Shared {
     pub run: RunId,
@@ -46,16 +80,26 @@ pub(crate) struct Shared {
     /// Transitions since the run last began anew.
     pub transitions: u64,
     pub inbox: VecDeque<Command>,
+    pub signals: VecDeque<Signal>,
     pub settled: BTreeMap<Seq, Settled>,
+    pub shapes: BTreeMap<Seq, Shape>,
     pub decisions: Vec<Event>,
-    /// The operations that are open, innermost last, each with what would take it back.
-    pub scopes: Vec<Vec<Undo>>,
-    /// Set while steps are being taken back: a cancel does not stop that.
-    pub undoing: bool,
+    /// The operations that are open.
+    pub scopes: BTreeMap<ScopeId, Scope>,
+    /// The operation whose body is being polled.
+    pub current: Option<ScopeId>,
+    next_scope: ScopeId,
+    pub aside: Vec<Aside>,
     pub cancel: Option<Failure>,
     pub phase: String,
     pub view: Value,
     pub next_seq: Seq,
+    /// Which changes this run has, as far as it was asked.
+    pub changes: BTreeMap<String, bool>,
+    /// On replay: the changes that the history has marked at this point.
+    pub recorded_changes: Option<Vec<String>>,
+    /// Nothing that is dropped from now on is a decision: the run itself is thrown away.
+    pub over: bool,
 }
 
 impl Shared {
@@ -67,19 +111,27 @@ impl Shared {
             now,
             transitions: 0,
             inbox: VecDeque::new(),
+            signals: VecDeque::new(),
             settled: BTreeMap::new(),
+            shapes: BTreeMap::new(),
             decisions: Vec::new(),
-            scopes: Vec::new(),
-            undoing: false,
+            scopes: BTreeMap::new(),
+            current: None,
+            next_scope: 1,
+            aside: Vec::new(),
             cancel: None,
             phase: String::new(),
             view: Value::Null,
             next_seq: 1,
+            changes: BTreeMap::new(),
+            recorded_changes: None,
+            over: false,
         }
     }
 
     pub fn schedule(&mut self, wanted: Wanted) -> Seq {
         let seq = self.take_seq();
+        self.shapes.insert(seq, wanted.shape);
         self.decisions.push(Event::StepScheduled(StepScheduled {
             seq,
             step: wanted.step.to_string(),
@@ -87,8 +139,22 @@ impl Shared {
             request: wanted.request,
             within_ms: wanted.within_ms,
             undo: wanted.undo,
+            detached: wanted.detached,
+            policy: wanted.policy,
         }));
         seq
+    }
+
+    /// What became of a step or timer, once it is settled.
+    pub fn take_settled(&mut self, seq: Seq) -> Option<Settled> {
+        let settled = self.settled.remove(&seq)?;
+        self.shapes.remove(&seq);
+        Some(settled)
+    }
+
+    pub fn drop_step(&mut self, seq: Seq) {
+        self.shapes.remove(&seq);
+        self.decisions.push(Event::StepDropped(StepDropped { seq }));
     }
 
     pub fn start_timer(&mut self, after: core::time::Duration, reason: &str) -> Seq {
@@ -107,18 +173,53 @@ impl Shared {
         self.decisions.push(Event::TimerDropped(TimerDropped { seq }));
     }
 
+    /// Opens an operation inside the one that is being polled.
+    pub fn open_scope(&mut self) -> ScopeId {
+        let id = self.next_scope;
+        self.next_scope += 1;
+        self.scopes.insert(id, Scope { parent: self.current, ..Scope::default() });
+        id
+    }
+
+    /// Closes an operation. What it has done is its parent's to take back from now on, if it was
+    /// done at all.
+    pub fn close_scope(&mut self, id: ScopeId) {
+        let Some(scope) = self.scopes.remove(&id) else { return };
+        let parent = scope.parent.and_then(|parent| self.scopes.get_mut(&parent));
+        if let Some(parent) = parent {
+            parent.undos.extend(scope.undos);
+        }
+        if self.scopes.is_empty() {
+            self.cancel = None;
+        }
+    }
+
     /// Whether there is something that a cancel would stop.
     pub fn can_cancel(&self) -> bool {
-        !self.scopes.is_empty() && !self.undoing && self.cancel.is_none()
+        self.cancel.is_none() && self.scopes.values().any(|scope| !scope.undoing)
+    }
+
+    /// What the open operations would have taken back, latest first.
+    pub fn not_undone(&self) -> Vec<LeftBehind> {
+        let undos = self.scopes.values().rev().flat_map(|scope| scope.undos.iter().rev());
+        undos
+            .map(|undo| LeftBehind {
+                step: undo.step.to_string(),
+                request: undo.request.clone(),
+                why: "undo not begun".to_string(),
+            })
+            .collect()
     }
 
     /// The same run, begun anew.
-    pub fn anew(&self, carried: Value) -> Self {
+    pub fn anew(&mut self, carried: Value) -> Self {
         let mut anew = Self::new(self.run.clone(), self.started.clone(), self.now);
         anew.carried = Some(carried);
         anew.next_seq = self.next_seq;
         anew.phase.clone_from(&self.phase);
         anew.view = self.view.clone();
+        anew.signals = core::mem::take(&mut self.signals);
+        anew.recorded_changes = self.recorded_changes.take();
         anew
     }
 

@@ -8,12 +8,10 @@ use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use stead_runtime::inbound::{CancelReply, ListReply, QueryReply};
+use stead_runtime::inbound::{ListReply, OrderReply, QueryReply};
 use stead_runtime::ports::{EventLog, LogError, Recorded};
 use stead_runtime::worker::Engines;
-use stead_schemas::dispatch::{
-    Caller, CancelRun, CommandReply, OutsideAnswer, OutsideReply, RunQuery,
-};
+use stead_schemas::dispatch::{CommandReply, OrderRun, OutsideAnswer, OutsideReply, RunQuery};
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunSummary, RunView};
@@ -174,18 +172,12 @@ impl SteadClient {
         self.ask(self.home(run), "query", json(&RunQuery { run: run.clone() })).await
     }
 
-    /// Asks a run to take back what it is doing.
+    /// Does something to a run by hand.
     ///
     /// # Errors
     /// If its partition has no owner.
-    pub async fn cancel(
-        &self,
-        run: &RunId,
-        why: &str,
-        by: Caller,
-    ) -> Result<CancelReply, ClientError> {
-        let request = CancelRun { run: run.clone(), by, why: why.to_string() };
-        self.ask(self.home(run), "cancel", json(&request)).await
+    pub async fn order(&self, order: &OrderRun) -> Result<OrderReply, ClientError> {
+        self.ask(self.home(&order.run), "order", json(order)).await
     }
 
     /// A run's history, read from the log itself.

@@ -68,7 +68,7 @@ fn read(message: &Message) -> Result<Inbound, Unreadable> {
         "command" => Ok(Inbound::Command(body(message)?, reply_to(message)?)),
         "query" => Ok(Inbound::Query(body(message)?, reply_to(message)?)),
         "list" => Ok(Inbound::List(reply_to(message)?)),
-        "cancel" => Ok(Inbound::Cancel(body(message)?, reply_to(message)?)),
+        "order" => Ok(Inbound::Order(body(message)?, reply_to(message)?)),
         "outside" => Ok(Inbound::Outside(body(message)?, reply_to(message)?)),
         _ => Err(Unreadable::Subject),
     }

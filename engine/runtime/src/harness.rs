@@ -6,15 +6,17 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde_json::Value;
 use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::Partition;
-use stead_schemas::step::system;
-use tokio::sync::{Semaphore, mpsc, watch};
+use stead_schemas::step::{ANSWER_BYTES_MAX, system};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::harness_ports::{WorkerInbound, WorkerReplies};
@@ -128,6 +130,11 @@ impl Shared {
     fn begin(&self, request: &StepRequest) -> Option<Watch> {
         let mut at_work = self.at_work();
         if let Some(running) = at_work.get_mut(&request.address) {
+            // One that was told to stop answers to the attempt that was stopped. The new attempt
+            // is taken up by whoever hears of it once the old one has ended.
+            if *running.cancelled.borrow() {
+                return None;
+            }
             running.attempt = request.attempt;
             drop(at_work);
             self.reply(request, &StepReply::Heartbeat { progress: None });
@@ -147,7 +154,7 @@ impl Shared {
     }
 
     async fn carry_out(self: Arc<Self>, request: StepRequest, watch: Watch) {
-        let reply = match self.work(&request, watch).await {
+        let reply = match self.work(&request, watch).await.and_then(small_enough) {
             Ok(answer) => StepReply::Done(answer),
             Err(failure) => {
                 tracing::debug!(run = %request.address.run, step = request.step, %failure, "not done");
@@ -163,12 +170,13 @@ impl Shared {
             let words = "this process has no worker of that system";
             return Err(Failure::new(Class::Permanent, words));
         };
+        let begun = AtomicBool::new(false);
         let work = async {
-            let _permit = permits.acquire().await;
+            let _permit = self.place(request, permits, &begun).await;
             worker.begin(&request.step, watch.context, request.request.clone()).await
         };
         let work = AssertUnwindSafe(work).catch_unwind();
-        let beats = self.heartbeats(request, watch.progress);
+        let beats = self.heartbeats(request, watch.progress, &begun);
         tokio::select! {
             biased;
             result = work => result.unwrap_or_else(|_| Err(bug())),
@@ -176,10 +184,35 @@ impl Shared {
         }
     }
 
+    /// A place among the steps that are carried out at once. While there is none the owner is
+    /// told, and again when there is one.
+    async fn place<'a>(
+        &self,
+        request: &StepRequest,
+        places: &'a Semaphore,
+        begun: &AtomicBool,
+    ) -> Option<SemaphorePermit<'a>> {
+        let free = places.try_acquire().ok();
+        let waited = free.is_none();
+        let place = match free {
+            Some(place) => Some(place),
+            None => {
+                self.reply(request, &StepReply::Queued);
+                places.acquire().await.ok()
+            }
+        };
+        begun.store(true, Ordering::Relaxed);
+        if waited || request.tell_start {
+            self.reply(request, &StepReply::Heartbeat { progress: None });
+        }
+        place
+    }
+
     async fn heartbeats(
         &self,
         request: &StepRequest,
         mut progress: watch::Receiver<Option<String>>,
+        begun: &AtomicBool,
     ) {
         let mut watched = true;
         loop {
@@ -188,7 +221,11 @@ impl Shared {
                 changed = progress.changed(), if watched => watched = changed.is_ok(),
             }
             let progress = progress.borrow_and_update().clone();
-            self.reply(request, &StepReply::Heartbeat { progress });
+            let alive = match begun.load(Ordering::Relaxed) {
+                true => StepReply::Heartbeat { progress },
+                false => StepReply::Queued,
+            };
+            self.reply(request, &alive);
         }
     }
 
@@ -200,6 +237,19 @@ impl Shared {
     fn at_work(&self) -> MutexGuard<'_, HashMap<StepAddress, AtWork>> {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An answer has to fit into the history of its run.
+fn small_enough(answer: Value) -> StepResult {
+    let size = serde_json::to_vec(&answer).map_or(usize::MAX, |bytes| bytes.len());
+    if size <= ANSWER_BYTES_MAX {
+        return Ok(answer);
+    }
+    let words = format!(
+        "the answer has {size} bytes, the limit for a step is {ANSWER_BYTES_MAX}; the step should \
+         answer with a reference to what is large"
+    );
+    Err(Failure::new(Class::Permanent, words))
 }
 
 fn bug() -> Failure {

@@ -1,7 +1,7 @@
 //! What reaches the owner of a partition.
 
 use stead_schemas::dispatch::{
-    CancelRun, EntityCommand, OutsideAnswer, RunQuery, StepAddress, StepReply,
+    EntityCommand, OrderRun, OutsideAnswer, RunQuery, StepAddress, StepReply,
 };
 use stead_schemas::public::{RunSummary, RunView};
 use stead_schemas::refusal::Refusal;
@@ -34,8 +34,8 @@ pub enum Inbound {
     Query(RunQuery, ReplyTo),
     /// Answered with a [`ListReply`].
     List(ReplyTo),
-    /// Answered with a [`CancelReply`].
-    Cancel(CancelRun, ReplyTo),
+    /// Answered with an [`OrderReply`].
+    Order(OrderRun, ReplyTo),
     /// Answered with an [`stead_schemas::dispatch::OutsideReply`].
     Outside(OutsideAnswer, ReplyTo),
 }
@@ -44,8 +44,8 @@ pub enum Inbound {
 pub type QueryReply = Option<RunView>;
 /// All runs of a partition.
 pub type ListReply = Vec<RunSummary>;
-/// Whether the run takes back now what it was doing.
-pub type CancelReply = Result<(), Refusal>;
+/// Whether the order is in the run's history.
+pub type OrderReply = Result<(), Refusal>;
 
 /// The encoded form of a reply. Replies are plain data, which JSON can always hold.
 pub(crate) fn encoded(reply: &impl serde::Serialize) -> Vec<u8> {

@@ -38,6 +38,165 @@ pub enum Run {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Say what a run waits for, since when, and who must act.
+    #[command(after_help = "Example:\n  stead run why john/dev")]
+    Why(Which),
+    /// Let a run begin no attempt and fire no timer until it is resumed. What is being carried
+    /// out goes on to its end.
+    #[command(after_help = "Example:\n  stead run pause john/dev --why 'pve1 is being rebuilt'")]
+    Pause(Reasoned),
+    /// Let a paused run go on. What waited is tried as if for the first time.
+    #[command(after_help = "Example:\n  stead run resume john/dev --why 'pve1 is back'")]
+    Resume(Reasoned),
+    /// Try now what waits for its next attempt; a paused run is resumed.
+    #[command(after_help = "Example:\n  stead run retry john/dev --why 'Vault is unsealed'")]
+    Retry(Stepped),
+    /// Give a step's answer by hand; nobody carries the step out.
+    #[command(after_help = "Example:\n  stead run skip john/dev --step 4 --answer '{}' \
+        --why 'done by hand'")]
+    Skip(Skipped),
+    /// Change what is asked of a step that is not done, and try it now.
+    #[command(after_help = "Example:\n  stead run edit john/dev --step 4 --set node=pve2 \
+        --why 'pve1 is full'")]
+    Edit(Edited),
+    /// Give up an undo that cannot succeed; what it would have taken back is listed.
+    #[command(after_help = "Example:\n  stead run abandon john/dev --step 9 \
+        --why 'pve1 burnt down'")]
+    Abandon(Stepped),
+    /// Send a workflow a message that it waits for.
+    #[command(after_help = "Example:\n  stead run signal john/dev approved --payload true \
+        --why 'asked in the office'")]
+    Signal(Signal),
+    /// End a run as it is, with nothing taken back. First says what it leaves behind.
+    #[command(
+        after_help = "Example:\n  stead run terminate john/dev --why 'the lab is gone' --dry-run"
+    )]
+    Terminate(Terminated),
+}
+
+/// An order to a run, that needs nothing but a reason and perhaps a step.
+#[derive(Debug)]
+pub enum Order<'a> {
+    /// Begin nothing more.
+    Pause(&'a str),
+    /// Go on.
+    Resume(&'a str),
+    /// Try now.
+    Retry(&'a Stepped),
+    /// Give an undo up.
+    Abandon(&'a Stepped),
+    /// Give a step's answer.
+    Skip(&'a Skipped),
+    /// Change a step's request.
+    Edit(&'a Edited),
+    /// Send a message.
+    Signal(&'a Signal),
+}
+
+impl Run {
+    /// The order to a run that this verb is, if it is one.
+    pub fn order(&self) -> Option<(&Which, Order<'_>)> {
+        Some(match self {
+            Self::Pause(asked) => (&asked.which, Order::Pause(&asked.why)),
+            Self::Resume(asked) => (&asked.which, Order::Resume(&asked.why)),
+            Self::Retry(asked) => (&asked.which, Order::Retry(asked)),
+            Self::Abandon(asked) => (&asked.which, Order::Abandon(asked)),
+            Self::Skip(asked) => (&asked.which, Order::Skip(asked)),
+            Self::Edit(asked) => (&asked.which, Order::Edit(asked)),
+            Self::Signal(asked) => (&asked.which, Order::Signal(asked)),
+            Self::List(_)
+            | Self::Show(_)
+            | Self::Why(_)
+            | Self::Watch(_)
+            | Self::History(_)
+            | Self::Timeline(_)
+            | Self::Cancel { .. }
+            | Self::Terminate(_) => return None,
+        })
+    }
+}
+
+/// An order with no more than a reason.
+#[derive(Debug, Args)]
+pub struct Reasoned {
+    #[command(flatten)]
+    pub which: Which,
+    /// Why; it is written into the history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+}
+
+/// An order about a step.
+#[derive(Debug, Args)]
+pub struct Stepped {
+    #[command(flatten)]
+    pub which: Which,
+    /// The step's number, as `stead run why` and the history have it.
+    #[arg(long, value_name = "NUMBER")]
+    pub step: Option<u32>,
+    /// Why; it is written into the history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+}
+
+/// `stead run skip`.
+#[derive(Debug, Args)]
+pub struct Skipped {
+    #[command(flatten)]
+    pub which: Which,
+    /// The step's number, as `stead run why` and the history have it.
+    #[arg(long, value_name = "NUMBER")]
+    pub step: u32,
+    /// What the workflow is to take for the step's answer.
+    #[arg(long, value_name = "JSON")]
+    pub answer: String,
+    /// Why; it is written into the history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+}
+
+/// `stead run edit`.
+#[derive(Debug, Args)]
+pub struct Edited {
+    #[command(flatten)]
+    pub which: Which,
+    /// The step's number, as `stead run why` and the history have it.
+    #[arg(long, value_name = "NUMBER")]
+    pub step: u32,
+    /// A field of the step's request that changes; the value is JSON, or a text.
+    #[arg(long, value_name = "FIELD=VALUE", required = true)]
+    pub set: Vec<String>,
+    /// Why; it is written into the history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+}
+
+/// `stead run signal`.
+#[derive(Debug, Args)]
+pub struct Signal {
+    #[command(flatten)]
+    pub which: Which,
+    /// What the message is called.
+    pub signal: String,
+    /// What it says.
+    #[arg(long, value_name = "JSON", default_value = "null")]
+    pub payload: String,
+    /// Why; it is written into the history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+}
+
+/// `stead run terminate`.
+#[derive(Debug, Args)]
+pub struct Terminated {
+    #[command(flatten)]
+    pub which: Which,
+    /// Why; it is written into the history.
+    #[arg(long, value_name = "TEXT")]
+    pub why: String,
+    /// Only say what would stay behind.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Which runs.
@@ -66,6 +225,10 @@ pub enum State {
     Completed,
     /// It is over, and went wrong.
     Failed,
+    /// It lives, and waits to be resumed.
+    Paused,
+    /// It was ended by hand.
+    Terminated,
 }
 
 impl State {
@@ -75,6 +238,8 @@ impl State {
             Self::Running => RunState::Running,
             Self::Completed => RunState::Completed,
             Self::Failed => RunState::Failed,
+            Self::Paused => RunState::Paused,
+            Self::Terminated => RunState::Terminated,
         }
     }
 }

@@ -22,8 +22,10 @@ mod cancel;
 pub mod find;
 pub mod follow;
 mod history;
+mod order;
 pub mod screen;
 pub mod timeline;
+mod why;
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
@@ -41,6 +43,12 @@ pub async fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
             let order = cancel::Order { run: &which.run, why, dry_run: *dry_run };
             cancel::carry_out(global, &client, &order).await
         }
+        Verb::Why(which) => why::carry_out(global, &client, &which.run).await,
+        Verb::Terminate(terminated) => order::terminate(global, &client, terminated).await,
+        verb => match verb.order() {
+            Some((which, order)) => order::carry_out(global, &client, &which.run, &order).await,
+            None => unreachable!("every other verb is an order"),
+        },
     }
 }
 
@@ -57,7 +65,11 @@ async fn list(global: &Global, client: &SteadClient, which: &List) -> Result<(),
     });
     let found = lines.len();
     let state = which.state.map(State::of_run);
-    lines.retain(|line| which.all || line.state == state.unwrap_or(RunState::Running));
+    let wanted = |line: &RunSummary| match state {
+        Some(state) => line.state == state,
+        None => matches!(line.state, RunState::Running | RunState::Paused),
+    };
+    lines.retain(|line| which.all || wanted(line));
     lines.sort_by(|one, other| {
         let order = |line: &RunSummary| (line.kind.clone(), line.owner.clone(), line.started);
         order(one).cmp(&order(other))

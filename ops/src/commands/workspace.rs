@@ -139,7 +139,7 @@ async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
     let mut lines = client(global).await?.list_all().await?;
     lines.retain(|line| line.kind == KIND && line.owner == *owner);
     let found = lines.len();
-    lines.retain(|line| all || line.state == RunState::Running);
+    lines.retain(|line| all || matches!(line.state, RunState::Running | RunState::Paused));
     lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
     if global.json {
         output::json(&lines);

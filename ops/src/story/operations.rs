@@ -124,11 +124,22 @@ impl Sorter {
                 self.settle(step.seq, at, End::Failed(step.failure.clone()), step.attempts);
             }
             Event::StepCancelled(step) => self.settle(step.seq, at, End::Cancelled, 0),
+            Event::StepDropped(step) => self.settle(step.seq, at, End::Cancelled, 0),
+            Event::UndoAbandoned(step) => self.settle(step.seq, at, End::Cancelled, 0),
+            Event::StepSkipped(step) => self.settle(step.seq, at, End::Done, 0),
             Event::RunStarted(_)
             | Event::TimerStarted(_)
             | Event::TimerFired(_)
             | Event::TimerDropped(_)
             | Event::CancelRequested(_)
+            | Event::StepRetried(_)
+            | Event::StepEdited(_)
+            | Event::RunPaused(_)
+            | Event::RunResumed(_)
+            | Event::SignalReceived(_)
+            | Event::ChangeMarked(_)
+            | Event::TerminateRequested(_)
+            | Event::RunTerminated(_)
             | Event::RunCompleted(_)
             | Event::RunFailed(_)
             | Event::ContinuedAsNew(_) => {}

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use stead_schemas::dispatch::Route;
 use stead_schemas::event::{
-    CommandAccepted, CommandCompleted, Event, Outcome, Seq, StepCompleted, StepFailed,
-    StepScheduled, TimerStarted,
+    ByHand, CommandAccepted, CommandCompleted, Event, Outcome, RunTerminated, Seq, StepCompleted,
+    StepFailed, StepScheduled, TimerStarted,
 };
 use stead_schemas::failure::Failure;
 use stead_schemas::time::Timestamp;
@@ -50,6 +50,20 @@ fn said(word: &'static str, text: impl Into<String>) -> Said {
     Said { word, text: text.into() }
 }
 
+/// Something that somebody did to the run.
+fn by_hand(word: &'static str, what: &str, order: &ByHand) -> Said {
+    let what = if what.is_empty() { String::new() } else { format!("{what}, ") };
+    said(word, format!("{what}{}: {}", words::caller(&order.by), order.why))
+}
+
+fn left_behind(run: &RunTerminated) -> String {
+    let left: Vec<&str> = run.left.iter().map(|left| left.step.as_str()).collect();
+    match left.is_empty() {
+        true => "the run was terminated".to_owned(),
+        false => format!("the run was terminated and leaves to be undone: {}", left.join(", ")),
+    }
+}
+
 impl Teller {
     /// A teller whose lines have at most `width` characters.
     pub fn new(width: usize) -> Self {
@@ -90,12 +104,39 @@ impl Teller {
                 let (what, _, took) = self.close(step.seq, at);
                 said("stopped", format!("{what}, after {took}"))
             }
+            Event::StepDropped(step) => {
+                let (what, _, took) = self.close(step.seq, at);
+                said("dropped", format!("{what}, after {took}"))
+            }
+            Event::StepRetried(step) => by_hand("tried now", self.step(step.seq), &step.order),
+            Event::StepEdited(step) => {
+                by_hand("edited", &format!("{} {}", self.step(step.seq), step.request), &step.order)
+            }
+            Event::StepSkipped(step) => {
+                let (what, ..) = self.close(step.seq, at);
+                by_hand("skipped", &format!("{what}, taken for {}", step.answer), &step.order)
+            }
+            Event::UndoAbandoned(step) => {
+                let (what, ..) = self.close(step.seq, at);
+                by_hand("abandoned", &what, &step.order)
+            }
             Event::TimerStarted(timer) => self.timer(timer, at),
             Event::TimerFired(timer) => said("woken", self.close(timer.seq, at).0),
             Event::TimerDropped(timer) => said("no timer", self.close(timer.seq, at).0),
             Event::CancelRequested(cancel) => {
                 said("cancel", format!("{}: {}", words::caller(&cancel.by), cancel.why))
             }
+            Event::RunPaused(paused) => by_hand("paused", "", &paused.order),
+            Event::RunResumed(resumed) => by_hand("resumed", "", &resumed.order),
+            Event::SignalReceived(received) => {
+                let signal = &received.signal;
+                by_hand("signal", &format!("{} {}", signal.name, signal.payload), &received.order)
+            }
+            Event::ChangeMarked(mark) => {
+                said("changed", format!("from here on with {}", mark.name))
+            }
+            Event::TerminateRequested(request) => by_hand("terminate", "", &request.order),
+            Event::RunTerminated(run) => said("over", left_behind(run)),
             Event::RunCompleted(_) => said("over", "the run is over, all well"),
             Event::RunFailed(run) if self.told.as_ref() == Some(&run.failure) => {
                 said("over", "the run failed, by that")

@@ -69,6 +69,8 @@ fn step(seq: u32, name: &str, undo: bool) -> Event {
         request,
         within_ms: 0,
         undo,
+        detached: false,
+        policy: Default::default(),
     })
 }
 

@@ -35,6 +35,7 @@ pub fn caller(by: &Caller) -> String {
         Caller::Api => "through the API".to_owned(),
         Caller::Run(address) => format!("by step {} of {}", address.seq, address.run),
         Caller::Command { id } => format!("implied by command {id}"),
+        Caller::Engine => "by the engine itself".to_owned(),
     }
 }
 

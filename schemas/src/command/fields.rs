@@ -107,6 +107,22 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A value of any type that must be there; null is a value.
+    ///
+    /// # Errors
+    /// If it is missing.
+    pub fn value(&mut self, field: &'static str) -> Result<&'a Value, Refusal> {
+        self.known.push(field);
+        self.given
+            .get(field)
+            .ok_or_else(|| Refusal::new("parameter.missing", "this field is needed").field(field))
+    }
+
+    /// A value of any type that may be there.
+    pub fn optional_value(&mut self, field: &'static str) -> Option<&'a Value> {
+        self.take(field)
+    }
+
     /// Ends reading.
     ///
     /// # Errors

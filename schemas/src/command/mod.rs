@@ -4,6 +4,7 @@ use schemars::{Schema, schema_for};
 
 pub mod fields;
 pub mod probe;
+pub mod run;
 pub mod workspace;
 
 use probe::StartProbe;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::dispatch::Route;
 
 pub mod coder;
+pub mod entity;
 pub mod guest;
 pub mod home;
 pub mod probe;
@@ -17,6 +18,12 @@ pub mod proxmox;
 pub mod truenas;
 pub mod vault;
 pub mod vmids;
+
+/// The largest request of a step, in bytes of JSON. A transition may hold several of them and has
+/// to fit into one message, which the server limits to a mebibyte.
+pub const REQUEST_BYTES_MAX: usize = 128 * 1024;
+/// The largest answer of a step, in bytes of JSON.
+pub const ANSWER_BYTES_MAX: usize = 128 * 1024;
 
 /// A request to a worker (or an entity) and its answer.
 pub trait Step: Serialize + DeserializeOwned {

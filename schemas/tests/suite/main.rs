@@ -7,10 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, schema_for};
-use stead_schemas::command::COMMANDS;
+use stead_schemas::command::{COMMANDS, run};
 use stead_schemas::dispatch::CommandReply;
 use stead_schemas::event;
-use stead_schemas::public::{CancelCommand, RunSummary, RunView, StepProgress, StepRetrying};
+use stead_schemas::public::{RunSummary, RunView, StepProgress, StepRetrying};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::transition::{Transition, link};
 
@@ -30,13 +30,13 @@ fn keep(file: &Path, schema: &Schema) {
 
 #[test]
 fn every_command_has_its_schema() {
-    for command in COMMANDS {
+    let all = || COMMANDS.iter().chain(run::ORDERS);
+    for command in all() {
         let name = format!("commands/{}.{}.json", command.kind, command.verb);
         keep(&root().join(name), &(command.schema)());
     }
-    keep(&root().join("commands/run.cancel.json"), &schema_for!(CancelCommand));
     let files = fs::read_dir(root().join("commands")).expect("the folder is there").count();
-    assert_eq!(files, COMMANDS.len() + 1, "a file without a command");
+    assert_eq!(files, all().count(), "a file without a command");
 }
 
 #[test]
@@ -51,10 +51,21 @@ fn every_event_has_its_schema() {
     event::<event::StepCompleted>("step-completed");
     event::<event::StepFailed>("step-failed");
     event::<event::StepCancelled>("step-cancelled");
+    event::<event::StepDropped>("step-dropped");
+    event::<event::StepRetried>("step-retried");
+    event::<event::StepSkipped>("step-skipped");
+    event::<event::StepEdited>("step-edited");
+    event::<event::UndoAbandoned>("undo-abandoned");
     event::<event::TimerStarted>("timer-started");
     event::<event::TimerFired>("timer-fired");
     event::<event::TimerDropped>("timer-dropped");
     event::<event::CancelRequested>("cancel-requested");
+    event::<event::RunPaused>("run-paused");
+    event::<event::RunResumed>("run-resumed");
+    event::<event::SignalReceived>("signal-received");
+    event::<event::ChangeMarked>("change-marked");
+    event::<event::TerminateRequested>("terminate-requested");
+    event::<event::RunTerminated>("run-terminated");
     event::<event::RunCompleted>("run-completed");
     event::<event::RunFailed>("run-failed");
     event::<event::ContinuedAsNew>("continued-as-new");

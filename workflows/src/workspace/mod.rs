@@ -22,6 +22,7 @@ pub const DEFINITION: Definition = Definition {
     kind: KIND,
     public: true,
     verbs: &["create", "start", "stop", "restart", "resize", "delete"],
+    signals: &[],
     execute: |cx| execution(run(cx)),
     admit: admit::admit,
 };

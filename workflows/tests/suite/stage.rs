@@ -98,7 +98,10 @@ impl Stage {
     /// Cancels what a run does.
     pub fn cancel(&mut self, run: &RunId) {
         let by = Caller::Api;
-        self.take(run, vec![Event::CancelRequested(CancelRequested { by, why: "test".into() })]);
+        self.take(
+            run,
+            vec![Event::CancelRequested(CancelRequested { by, why: "test".into(), id: None })],
+        );
         self.cancel_open_steps(run);
     }
 
@@ -234,7 +237,7 @@ impl Stage {
         let interrupts = admitted.interrupts && self.runs[&run].run.can_cancel();
         if interrupts {
             let by = Caller::Command { id: id.clone() };
-            facts.push(Event::CancelRequested(CancelRequested { by, why: verb.into() }));
+            facts.push(Event::CancelRequested(CancelRequested { by, why: verb.into(), id: None }));
         }
         let by = reply.clone().map_or(Caller::Api, Caller::Run);
         let accepted = CommandAccepted {
@@ -357,7 +360,10 @@ fn line(names: &mut BTreeMap<u32, String>, event: &Event) -> Option<String> {
         | Event::TimerStarted(_)
         | Event::TimerFired(_)
         | Event::TimerDropped(_)
+        | Event::StepDropped(_)
+        | Event::ChangeMarked(_)
         | Event::ContinuedAsNew(_) => return None,
+        by_hand => by_hand.name().to_owned(),
     })
 }
 

@@ -1,5 +1,9 @@
 //! Properties of folding and deciding that hold for any events in any order.
 
+mod by_hand;
+mod combining;
+mod desk;
+
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use proptest::{prop_assert, prop_assert_eq};
@@ -16,6 +20,7 @@ use stead_schemas::event::{
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::EntityKey;
 use stead_schemas::owner::{Owner, decode_token, encode_token};
+use stead_schemas::policy::StepPolicy;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::probe::Noop;
 use stead_schemas::time::Timestamp;
@@ -58,6 +63,8 @@ fn event() -> impl Strategy<Value = Event> {
             request: Value::Null,
             within_ms: 0,
             undo: false,
+            detached: false,
+            policy: StepPolicy::default(),
         })),
         seq.clone().prop_map(|seq| {
             Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1 })
@@ -74,7 +81,11 @@ fn event() -> impl Strategy<Value = Event> {
             reason: "a test".into(),
         })),
         seq.prop_map(|seq| Event::TimerFired(TimerFired { seq })),
-        Just(Event::CancelRequested(CancelRequested { by: Caller::Api, why: "no".into() })),
+        Just(Event::CancelRequested(CancelRequested {
+            by: Caller::Api,
+            why: "no".into(),
+            id: None
+        })),
         Just(Event::RunCompleted(RunCompleted { result: Value::Null })),
     ]
 }
@@ -84,6 +95,7 @@ static PAGES: Definition = Definition {
     kind: "pages",
     public: true,
     verbs: &["go"],
+    signals: &[],
     execute: |cx| execution(pages(cx)),
     admit: |_: &Admission<'_>| -> Result<Admitted, Refusal> {
         Ok(Admitted { payload: Value::Null, begins: true, interrupts: false })

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::lanes::{Lanes, Place};
 use super::read::{Catalogue, Order, read_command};
 use super::refusals::{self, Said};
-use super::{Shutdown, cancel, forward, shut};
+use super::{Shutdown, forward, order_run, shut};
 use crate::client::SteadClient;
 use crate::connect::Connection;
 use crate::pause::Pause;
@@ -193,7 +193,7 @@ fn letter(message: Message) -> Option<Letter> {
 fn lane(read: &Result<Order, Refusal>, seq: u64) -> String {
     match read {
         Ok(Order::Entity(order)) => format!("{}/{}/{}", order.kind, order.owner, order.name),
-        Ok(Order::Cancel(_, order)) => format!("cancel/{}", order.run),
+        Ok(Order::Run(_, order)) => format!("run/{}", order.run),
         Err(_) => format!("refused/{seq}"),
     }
 }
@@ -232,9 +232,9 @@ async fn hand_over(desk: &Desk, letter: &Letter, order: &Order) -> CommandReply 
             let id = order.id.clone().unwrap_or_else(|| letter.id.clone());
             forward(&desk.client, order, id, by).await
         }
-        Order::Cancel(owner, order) => {
+        Order::Run(owner, order) => {
             let id = order.id.clone().unwrap_or_else(|| letter.id.clone());
-            cancel(&desk.client, &owner, order, id, by).await
+            order_run(&desk.client, &owner, order, id, by).await
         }
     }
 }

@@ -10,7 +10,9 @@ mod lanes;
 pub mod read;
 mod refusals;
 
-use stead_schemas::dispatch::{Caller, CommandReply, EntityCommand};
+use stead_schemas::command::run::RunCommand;
+use stead_schemas::dispatch::{Accepted, Caller, CommandReply, EntityCommand, OrderRun};
+use stead_schemas::event::ByHand;
 use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
 
@@ -20,7 +22,7 @@ pub use api::{ApiError, run_api};
 pub use inbox::run_inbox;
 pub use read::{Catalogue, PublicVerb};
 
-use read::{CancelOrder, EntityOrder};
+use read::EntityOrder;
 
 /// Says `true` when the door is to be shut.
 pub type Shutdown = tokio::sync::watch::Receiver<bool>;
@@ -39,28 +41,28 @@ async fn forward(client: &SteadClient, order: EntityOrder, id: String, by: Calle
     client.forward(partition, &command).await
 }
 
-/// Stops what a run does, if it is a run of this owner.
-async fn cancel(
+/// Does something to a run by hand, if it is a run of this owner.
+async fn order_run(
     client: &SteadClient,
     owner: &Owner,
-    order: CancelOrder,
+    asked: RunCommand,
     id: String,
     by: Caller,
 ) -> CommandReply {
     let unavailable =
         |error: crate::client::ClientError| CommandReply::Unavailable { words: error.to_string() };
-    match client.view(&order.run).await {
+    match client.view(&asked.run).await {
         Ok(Some(view)) if view.summary.owner == *owner => {}
         // Whether another owner has such a run is nobody's business.
         Ok(_) => return CommandReply::Refused(no_such_run(owner)),
         Err(error) => return unavailable(error),
     }
-    match client.cancel(&order.run, &order.why, by).await {
-        Ok(Ok(())) => CommandReply::Accepted(stead_schemas::dispatch::Accepted {
-            run: order.run,
-            command: id,
-            repeated: false,
-        }),
+    let RunCommand { run, why, order, .. } = asked;
+    let order = OrderRun { run, by: ByHand { by, why, id: Some(id.clone()) }, order };
+    match client.order(&order).await {
+        Ok(Ok(())) => {
+            CommandReply::Accepted(Accepted { run: order.run, command: id, repeated: false })
+        }
         Ok(Err(refusal)) => CommandReply::Refused(refusal),
         Err(error) => unavailable(error),
     }

@@ -2,17 +2,13 @@
 
 use serde_json::{Map, Value};
 use stead_schemas::command::fields::{Fields, read_id, read_object};
-use stead_schemas::ids::RunId;
+use stead_schemas::command::run::{self, KIND as RUN_KIND, RunCommand};
 use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::subjects::{CommandSubject, parse_command};
 
 /// The longest name that is handed on, in characters. Each kind of entity allows less.
 pub const NAME_MAX: usize = 300;
-/// The longest reason for a cancel, in characters.
-const WHY_MAX: usize = 1000;
-/// The kind under which all runs, of whatever workflow, can be asked about.
-pub const RUN_KIND: &str = "run";
 
 /// One verb that the public may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +23,7 @@ pub struct PublicVerb {
     pub schema: String,
 }
 
-/// Everything the public may ask for. `run.cancel` always belongs to it.
+/// Everything the public may ask for. The orders to runs always belong to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
     /// The verbs.
@@ -64,7 +60,7 @@ pub enum Order {
     /// To an entity.
     Entity(EntityOrder),
     /// To a run, whatever it is.
-    Cancel(Owner, CancelOrder),
+    Run(Owner, RunCommand),
 }
 
 /// A command to an entity, as it was sent.
@@ -84,17 +80,6 @@ pub struct EntityOrder {
     pub id: Option<String>,
 }
 
-/// `run.cancel`: which run is to take back what it does, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CancelOrder {
-    /// The run.
-    pub run: RunId,
-    /// Why.
-    pub why: String,
-    /// The command's id, if it was given one.
-    pub id: Option<String>,
-}
-
 /// Reads a command.
 ///
 /// # Errors
@@ -103,10 +88,10 @@ pub fn read_command(catalogue: &Catalogue, subject: &str, body: &[u8]) -> Result
     let (owner, said) = read_subject(subject)?;
     check_verb(catalogue, &said)?;
     let fields = read_object(body)?;
-    let id = read_id(&fields)?;
     if said.kind == RUN_KIND {
-        return read_cancel(&fields, id).map(|order| Order::Cancel(owner, order));
+        return run::read(said.verb, &fields).map(|order| Order::Run(owner, order));
     }
+    let id = read_id(&fields)?;
     let name = read_name(&fields)?;
     let (kind, verb) = (said.kind.to_string(), said.verb.to_string());
     Ok(Order::Entity(EntityOrder { kind, owner, name, verb, fields, id }))
@@ -125,9 +110,10 @@ pub(super) fn read_subject(subject: &str) -> Result<(Owner, CommandSubject<'_>),
 
 fn check_verb(catalogue: &Catalogue, said: &CommandSubject<'_>) -> Result<(), Refusal> {
     if said.kind == RUN_KIND {
-        return match said.verb {
-            "cancel" => Ok(()),
-            other => Err(unknown_verb(RUN_KIND, other, &["cancel"])),
+        let verbs: Vec<&str> = run::ORDERS.iter().map(|order| order.verb).collect();
+        return match verbs.contains(&said.verb) {
+            true => Ok(()),
+            false => Err(unknown_verb(RUN_KIND, said.verb, &verbs)),
         };
     }
     let verbs: Vec<&str> = catalogue.verbs_of(said.kind).collect();
@@ -162,24 +148,6 @@ pub(super) fn read_name(fields: &Map<String, Value>) -> Result<String, Refusal> 
         return Err(Refusal::new("command.name-invalid", words).field("name"));
     }
     Ok(name.to_string())
-}
-
-/// Takes the run's id out of a command's fields.
-pub(super) fn read_run(text: &str) -> Result<RunId, Refusal> {
-    text.parse::<RunId>()
-        .map_err(|error| Refusal::new("run.id-invalid", error.to_string()).field("run"))
-}
-
-fn read_cancel(fields: &Map<String, Value>, id: Option<String>) -> Result<CancelOrder, Refusal> {
-    let mut reader = Fields::of(fields);
-    let run = read_run(reader.text("run")?)?;
-    let why = reader.text("why")?.trim().to_string();
-    reader.finish()?;
-    if why.is_empty() || why.chars().count() > WHY_MAX {
-        let words = format!("say why, in 1 to {WHY_MAX} characters");
-        return Err(Refusal::new("run.why-invalid", words).field("why"));
-    }
-    Ok(CancelOrder { run, why, id })
 }
 
 fn shortened(token: &str) -> String {

@@ -114,7 +114,7 @@ async fn runs_are_listed_and_shown_to_their_owner_only() {
     service.check("run.cancel", &theirs, "/refused/code", json!("run.unknown")).await;
     let ours = json!({ "run": run_of("dev"), "why": "wrong size" }).to_string();
     service.check("run.cancel", &ours, "/accepted/run", json!(run_of("dev"))).await;
-    assert_eq!(*owned.cancelled.lock().expect("no panic"), [run_of("dev")]);
+    assert_eq!(*owned.ordered.lock().expect("no panic"), [run_of("dev")]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

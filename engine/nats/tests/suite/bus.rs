@@ -27,6 +27,7 @@ fn step(seq: u32, name: &str) -> StepRequest {
         epoch: 7,
         step: name.into(),
         request: json!({ "n": seq }),
+        tell_start: false,
     }
 }
 

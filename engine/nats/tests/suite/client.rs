@@ -7,7 +7,8 @@ use stead_nats::{NatsBus, NatsLog, SteadClient};
 use stead_runtime::conformance::log::append_of;
 use stead_runtime::ports::{Bus, EventLog, Outgoing};
 use stead_runtime::worker::Engines;
-use stead_schemas::dispatch::{Caller, OutsideAnswer, OutsideReply, StepReply};
+use stead_schemas::dispatch::{Caller, OrderRun, OutsideAnswer, OutsideReply, RunOrder, StepReply};
+use stead_schemas::event::ByHand;
 
 use super::support::{Owned, PARTITIONS, World, john, run_of, soon, summary};
 
@@ -27,9 +28,10 @@ async fn runs_are_listed_shown_and_cancelled() {
     let view = client.view(&run_of("w7")).await.expect("an answer").expect("a run");
     assert_eq!(view.summary.name, "w7");
     assert_eq!(client.view(&run_of("none")).await, Ok(None));
-    let cancelled = client.cancel(&run_of("w7"), "wrong size", Caller::Api).await;
-    assert_eq!(cancelled, Ok(Ok(())));
-    assert_eq!(*owned.cancelled.lock().expect("no panic"), [run_of("w7")]);
+    let by = ByHand { by: Caller::Api, why: "wrong size".into(), id: None };
+    let order = OrderRun { run: run_of("w7"), by, order: RunOrder::Cancel };
+    assert_eq!(client.order(&order).await, Ok(Ok(())));
+    assert_eq!(*owned.ordered.lock().expect("no panic"), [run_of("w7")]);
     let answer = OutsideAnswer {
         run: run_of("w7"),
         step: "guest.await-home".into(),

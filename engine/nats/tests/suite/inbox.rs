@@ -246,7 +246,7 @@ async fn a_run_is_cancelled_by_its_owner_only() {
         sent.await.expect("kept");
     }
     until_empty(&world).await;
-    assert_eq!(*owned.cancelled.lock().expect("no panic"), [run_of("dev")]);
+    assert_eq!(*owned.ordered.lock().expect("no panic"), [run_of("dev")]);
     let kept = refusals(&world).await;
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].0, format!("stead.evt.mallory.run.{}.refused", run_of("dev")));

@@ -126,7 +126,7 @@ pub struct Owned {
     bus: NatsBus,
     pub runs: Arc<Mutex<Vec<RunSummary>>>,
     pub taken: Arc<Mutex<Vec<EntityCommand>>>,
-    pub cancelled: Arc<Mutex<Vec<RunId>>>,
+    pub ordered: Arc<Mutex<Vec<RunId>>>,
     put_off: Arc<Mutex<u32>>,
 }
 
@@ -137,7 +137,7 @@ impl Owned {
             bus: NatsBus::start(connection),
             runs: Arc::default(),
             taken: Arc::default(),
-            cancelled: Arc::default(),
+            ordered: Arc::default(),
             put_off: Arc::default(),
         };
         for partition in (0..PARTITIONS).map(Partition) {
@@ -171,8 +171,8 @@ impl Owned {
                 let here = |line: &&RunSummary| line.run.partition(PARTITIONS) == partition;
                 (to, json!(runs.iter().filter(here).collect::<Vec<_>>()))
             }
-            Inbound::Cancel(cancel, to) => {
-                self.cancelled.lock().expect("no panic").push(cancel.run);
+            Inbound::Order(order, to) => {
+                self.ordered.lock().expect("no panic").push(order.run);
                 (to, json!(Ok::<(), Refusal>(())))
             }
             Inbound::Outside(_, to) => (to, json!("accepted")),
@@ -206,5 +206,13 @@ impl Owned {
 }
 
 fn view(summary: RunSummary) -> RunView {
-    RunView { summary, view: json!({}), waiting: vec![], commands: vec![], outcome: None }
+    RunView {
+        summary,
+        view: json!({}),
+        waiting: vec![],
+        commands: vec![],
+        outcome: None,
+        left: vec![],
+        warnings: vec![],
+    }
 }

@@ -23,14 +23,28 @@ impl Owner {
                 Event::StepCompleted(step) => self.settled(run, step.seq),
                 Event::StepFailed(step) => self.settled(run, step.seq),
                 Event::StepCancelled(step) => self.settled(run, step.seq),
+                Event::StepDropped(step) => self.stop_and_forget(run, step.seq),
+                Event::StepSkipped(step) => self.stop_and_forget(run, step.seq),
+                Event::UndoAbandoned(step) => self.stop_and_forget(run, step.seq),
+                Event::StepRetried(step) => self.try_now(run, step.seq),
+                Event::StepEdited(step) => self.try_now(run, step.seq),
+                Event::RunPaused(_) => self.hold(run),
+                Event::RunResumed(_) => self.go_on(run),
                 Event::TimerStarted(timer) => self.watch_timer(run, timer),
                 Event::CommandCompleted(completed) => self.command_completed(run, completed),
                 Event::CancelRequested(_) => self.cancel_open_steps(run),
                 Event::RunCompleted(_) | Event::RunFailed(_) => self.end(run),
+                Event::RunTerminated(_) => {
+                    self.stop_all(run);
+                    self.end(run);
+                }
                 Event::RunStarted(_)
                 | Event::CommandAccepted(_)
                 | Event::TimerFired(_)
                 | Event::TimerDropped(_)
+                | Event::SignalReceived(_)
+                | Event::ChangeMarked(_)
+                | Event::TerminateRequested(_)
                 | Event::ContinuedAsNew(_) => {}
             }
         }
@@ -46,6 +60,7 @@ impl Owner {
         metrics::counter!("stead_commands_completed_total",
             "outcome" => match completed.outcome { Outcome::Done(_) => "done", Outcome::Failed(_) => "failed" })
         .increment(1);
+        self.cancel_pressed(run, &completed.id);
         let Some(live) = self.runs.get(run) else { return };
         let Some(known) = live.run.folded().command(&completed.id) else { return };
         let Some(address) = known.command.reply.clone() else { return };

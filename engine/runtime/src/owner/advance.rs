@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::live::{Fact, Live, Tell, Writing};
 use super::{Finished, Owner, Stopped};
-use crate::inbound::{CancelReply, encoded};
+use crate::inbound::{OrderReply, encoded};
 use crate::ports::{Append, AppendError, Outgoing};
 
 impl Owner {
@@ -120,7 +120,7 @@ impl Owner {
 
     fn tell(&self, tell: Tell) {
         let (to, bytes) = match tell {
-            Tell::Cancel(to) => (to, encoded(&CancelReply::Ok(()))),
+            Tell::Order(to) => (to, encoded(&OrderReply::Ok(()))),
             Tell::Outside(to) => (to, encoded(&OutsideReply::Accepted)),
         };
         self.send(Outgoing::Reply { to, bytes });
@@ -128,7 +128,7 @@ impl Owner {
 
     fn tell_missed(&self, tell: Tell) {
         match tell {
-            Tell::Cancel(to) => self.refuse_cancel(to),
+            Tell::Order(to) => self.order_came_late(to),
             Tell::Outside(to) => {
                 self.send(Outgoing::Reply { to, bytes: encoded(&OutsideReply::NotWaiting) });
             }

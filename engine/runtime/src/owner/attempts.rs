@@ -3,8 +3,9 @@
 //! How often a step was tried is counted here and nowhere else: failure does not grow history.
 
 use std::time::Duration;
+
 use stead_core::fold::OpenStep;
-use stead_core::retry::{STUCK_PAUSE, pause};
+use stead_core::retry::{STUCK_PAUSE, is_used_up, pause};
 use stead_schemas::dispatch::{
     Caller, EntityCommand, OutsideAnswer, OutsideReply, Route, StepAddress, StepReply, StepRequest,
 };
@@ -16,8 +17,8 @@ use stead_schemas::step::system;
 use stead_schemas::time::spoken;
 use tokio::time::Instant;
 
-use super::Owner;
 use super::live::{Fact, Tell};
+use super::{Owner, patience};
 use crate::inbound::encoded;
 use crate::ports::{Outgoing, ReplyTo};
 
@@ -34,7 +35,13 @@ pub(super) struct Attempt {
     /// How far the worker says it is.
     pub progress: Option<String>,
     pub give_up: Option<GiveUp>,
-    wake: Option<Instant>,
+    /// Whether a worker has begun with it, in this or an earlier attempt.
+    pub begun: bool,
+    /// When the attempt was sent.
+    pub sent: Option<Instant>,
+    /// It took too long and was told to stop.
+    overdue: bool,
+    pub wake: Option<Instant>,
 }
 
 /// Where an attempt stands.
@@ -42,6 +49,8 @@ pub(super) struct Attempt {
 pub(super) enum Phase {
     /// Sent; last heard of then.
     Sent { heard: Instant },
+    /// A worker has it and does others first; last heard of then.
+    Queued { heard: Instant },
     /// Waits before the next attempt.
     Pausing,
     /// Nobody listens where it is sent.
@@ -50,6 +59,8 @@ pub(super) enum Phase {
     Outside,
     /// An undo that a person has to look at.
     Stuck,
+    /// The run is paused.
+    Held,
 }
 
 /// Why nobody will wait for a step any more.
@@ -64,10 +75,13 @@ impl Owner {
     pub(super) fn first_attempt(&mut self, run: &RunId, seq: Seq) {
         let attempt = Attempt {
             number: 0,
-            phase: Phase::Pausing,
+            phase: Phase::Held,
             last: None,
             progress: None,
             give_up: None,
+            begun: false,
+            sent: None,
+            overdue: false,
             wake: None,
         };
         if let Some(live) = self.runs.get_mut(run) {
@@ -84,14 +98,21 @@ impl Owner {
         }
     }
 
-    /// Makes the next attempt.
-    fn attempt(&mut self, run: &RunId, seq: Seq) {
+    /// Makes the next attempt, unless the run is paused.
+    pub(super) fn attempt(&mut self, run: &RunId, seq: Seq) {
+        let held = self.runs.get(run).is_some_and(|live| live.is_paused());
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        let outside = open.step.route == Route::Outside;
+        if held {
+            attempt.phase = Phase::Held;
+            return;
+        }
+        let (outside, now) = (open.step.route == Route::Outside, Instant::now());
         attempt.number += u32::from(!outside);
         attempt.progress = None;
-        attempt.phase =
-            if outside { Phase::Outside } else { Phase::Sent { heard: Instant::now() } };
+        attempt.overdue = false;
+        attempt.sent = Some(now);
+        attempt.phase = if outside { Phase::Outside } else { Phase::Sent { heard: now } };
+        let tell_start = open.step.policy.schedule_to_start_ms > 0 && !attempt.begun;
         let (number, step) = (attempt.number, open.step.clone());
         let address = StepAddress { run: run.clone(), seq };
         match step.route {
@@ -103,6 +124,7 @@ impl Owner {
                 epoch: self.epoch,
                 step: step.step,
                 request: step.request,
+                tell_start,
             })),
             Route::Entity { kind, owner, name } => {
                 let to = EntityKey::of(&kind, &owner, &name).partition(self.env.partitions);
@@ -115,7 +137,10 @@ impl Owner {
                 self.send(Outgoing::Command { to, command, from: address, home, attempt: number });
             }
         }
-        self.wake_in(run, seq, self.env.tuning.silence);
+        let usual = self.env.tuning.silence;
+        let Some((_, open)) = self.open_step(run, seq) else { return };
+        let silence = patience::silence(open, usual);
+        self.wake_in(run, seq, silence);
     }
 
     /// A worker (or an entity) says something about an attempt.
@@ -128,7 +153,9 @@ impl Owner {
             return;
         }
         let attempts = attempt.number;
+        attempt.begun |= !matches!(reply, StepReply::Queued);
         match reply {
+            StepReply::Queued => self.queued(run, seq),
             StepReply::Heartbeat { progress } => self.heartbeat(run, seq, progress),
             StepReply::Done(answer) => {
                 step_metrics(open, "done", now);
@@ -138,10 +165,28 @@ impl Owner {
         }
     }
 
+    fn queued(&mut self, run: &RunId, seq: Seq) {
+        let Some((attempt, _)) = self.open_step(run, seq) else { return };
+        if let Phase::Sent { .. } | Phase::Queued { .. } = attempt.phase {
+            attempt.phase = Phase::Queued { heard: Instant::now() };
+        }
+    }
+
     fn heartbeat(&mut self, run: &RunId, seq: Seq, progress: Option<String>) {
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        if let Phase::Sent { .. } = attempt.phase {
-            attempt.phase = Phase::Sent { heard: Instant::now() };
+        match attempt.phase {
+            Phase::Sent { .. } => attempt.phase = Phase::Sent { heard: Instant::now() },
+            // It has begun only now.
+            Phase::Queued { .. } => {
+                attempt.sent = Some(Instant::now());
+                attempt.phase = Phase::Sent { heard: Instant::now() };
+            }
+            Phase::Pausing | Phase::NoListener | Phase::Outside | Phase::Stuck | Phase::Held => {}
+        }
+        if open.step.detached {
+            // An entity says this when it has accepted the command.
+            let (answer, attempts) = (serde_json::json!({}), attempt.number);
+            return self.take(run, Event::StepCompleted(StepCompleted { seq, answer, attempts }));
         }
         let Some(words) = progress.filter(|words| attempt.progress.as_ref() != Some(words)) else {
             return;
@@ -154,10 +199,14 @@ impl Owner {
     }
 
     fn attempt_failed(&mut self, run: &RunId, seq: Seq, failure: Failure) {
-        let chance = self.chance();
+        let (chance, now) = (self.chance(), self.env.ports.clock.now());
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        let (step, undo) = (open.step.step.clone(), open.step.undo);
-        let failure = failure.at(&step);
+        let (step, undo, policy) = (open.step.step.clone(), open.step.undo, open.step.policy);
+        // It failed because it was told to stop.
+        let failure = match (attempt.overdue, &attempt.last) {
+            (true, Some(overdue)) => overdue.clone(),
+            _ => failure.at(&step),
+        };
         metrics::counter!("stead_step_attempts_failed_total",
             "system" => system(&step).to_owned(), "class" => class_word(failure.class))
         .increment(1);
@@ -168,10 +217,17 @@ impl Owner {
             return self.settle(run, seq, why);
         }
         if lasting && !undo {
+            if policy.pause_on_lasting {
+                return self.pause_for(run, seq);
+            }
             let failed = StepFailed { seq, failure, attempts: number };
             return self.take(run, Event::StepFailed(failed));
         }
-        let rest = if lasting { STUCK_PAUSE } else { pause(failure.class, number, chance) };
+        let rest =
+            if lasting { STUCK_PAUSE } else { pause(&policy, failure.class, number, chance) };
+        if !undo && is_used_up(&policy, number, now.since(open.tried_since), rest) {
+            return self.pause_for(run, seq);
+        }
         attempt.phase = if lasting { Phase::Stuck } else { Phase::Pausing };
         self.dirty.insert(run.clone());
         let body = StepRetrying {
@@ -222,7 +278,7 @@ impl Owner {
                 let failure = failure.at(&answer.step);
                 Some(Event::StepFailed(StepFailed { seq, failure, attempts: 1 }))
             }
-            StepReply::Heartbeat { .. } => None,
+            StepReply::Heartbeat { .. } | StepReply::Queued => None,
         });
         match event {
             Some(event) => {
@@ -239,39 +295,68 @@ impl Owner {
     pub(super) fn woken(&mut self, run: &RunId, seq: Seq) {
         let now = self.env.ports.clock.now();
         let Some(live) = self.runs.get_mut(run) else { return };
+        let paused = live.is_paused();
         if let Some(timer) = live.run.folded().timers.get(&seq) {
-            if now >= timer.timer.due {
-                self.take(run, Event::TimerFired(TimerFired { seq }));
-            } else {
+            // A paused run watches its timers again when it is resumed.
+            if now < timer.timer.due {
                 let timer = timer.timer.clone();
                 self.watch_timer(run, &timer);
+            } else if !paused {
+                self.take(run, Event::TimerFired(TimerFired { seq }));
             }
             return;
         }
-        let silence = self.env.tuning.silence;
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         attempt.wake = None;
         if let Some(why) = attempt.give_up {
             return self.settle(run, seq, why);
         }
-        if is_over(open, now) {
+        let left = patience::time_left(open, attempt.begun, now);
+        if !paused && left.is_some_and(|left| left.is_zero()) {
             return self.give_up(run, seq, GiveUp::TimedOut);
         }
         match attempt.phase {
-            Phase::Sent { heard } if heard.elapsed() < silence => {
-                self.wake_in(run, seq, silence - heard.elapsed());
-            }
-            Phase::Sent { .. } => {
-                // An entity says nothing until it is done; asking again is how one looks.
-                if open.step.route.is_worker() {
-                    let words = format!("the worker fell silent for {}", spoken(silence));
-                    attempt.last = Some(Failure::new(Class::Ambiguous, words));
-                }
-                self.attempt(run, seq);
-            }
+            Phase::Sent { heard } | Phase::Queued { heard } => self.look_after(run, seq, heard),
             Phase::Pausing | Phase::NoListener | Phase::Stuck => self.attempt(run, seq),
             Phase::Outside => self.wake_in(run, seq, Duration::from_secs(3600)),
+            Phase::Held => {}
         }
+    }
+
+    /// An attempt is under way: waits on, stops it if it takes too long, or takes its worker for
+    /// dead.
+    fn look_after(&mut self, run: &RunId, seq: Seq, heard: Instant) {
+        let (usual, grace) = (self.env.tuning.silence, self.env.tuning.grace);
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        if attempt.overdue {
+            // The grace is over, too: what its worker still says is of no interest.
+            let overdue = patience::attempt_took_too_long(open);
+            return self.attempt_failed(run, seq, overdue);
+        }
+        if patience::attempt_left(open, attempt).is_some_and(|left| left.is_zero()) {
+            attempt.overdue = true;
+            attempt.last = Some(patience::attempt_took_too_long(open));
+            self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq }));
+            return self.wake_in(run, seq, grace);
+        }
+        let silence = patience::silence(open, usual);
+        if heard.elapsed() < silence {
+            return self.wake_in(run, seq, silence - heard.elapsed());
+        }
+        // An entity says nothing until it is done; asking again is how one looks.
+        if !open.step.route.is_worker() {
+            return self.attempt(run, seq);
+        }
+        let words = format!("the worker fell silent for {}", spoken(silence));
+        let failure = Failure::new(Class::Ambiguous, words).at(&open.step.step);
+        let (policy, number, now) = (open.step.policy, attempt.number, self.env.ports.clock.now());
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        attempt.last = Some(failure);
+        let tried = now.since(open.tried_since);
+        if !open.step.undo && is_used_up(&policy, number, tried, Duration::ZERO) {
+            return self.pause_for(run, seq);
+        }
+        self.attempt(run, seq);
     }
 
     /// Nobody will wait for this step any more. A worker that is at it is told, and given a
@@ -279,7 +364,8 @@ impl Owner {
     pub(super) fn give_up(&mut self, run: &RunId, seq: Seq, why: GiveUp) {
         let grace = self.env.tuning.grace;
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        let at_work = matches!(attempt.phase, Phase::Sent { .. }) && open.step.route.is_worker();
+        let at_work = matches!(attempt.phase, Phase::Sent { .. } | Phase::Queued { .. })
+            && open.step.route.is_worker();
         if !at_work {
             return self.settle(run, seq, why);
         }
@@ -296,14 +382,9 @@ impl Owner {
     }
 
     fn settle_timed_out(&mut self, run: &RunId, seq: Seq) {
+        let now = self.env.ports.clock.now();
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        let within = spoken(Duration::from_millis(open.step.within_ms));
-        let words = match &attempt.last {
-            Some(last) => format!("not done within {within}; the last trouble was: {}", last.words),
-            None => format!("not done within {within}"),
-        };
-        let mut failure = Failure::new(Class::TimedOut, words).at(&open.step.step);
-        failure.vendor = attempt.last.as_ref().and_then(|last| last.vendor.clone());
+        let failure = patience::timed_out(open, attempt, now);
         let failed = StepFailed { seq, failure, attempts: attempt.number };
         self.take(run, Event::StepFailed(failed));
     }
@@ -312,8 +393,12 @@ impl Owner {
     fn wake_in(&mut self, run: &RunId, seq: Seq, span: Duration) {
         let now = self.env.ports.clock.now();
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        let left = time_left(open, now).filter(|_| attempt.give_up.is_none());
-        let when = Instant::now() + left.map_or(span, |left| left.min(span));
+        let ends = [
+            Some(span),
+            patience::time_left(open, attempt.begun, now).filter(|_| attempt.give_up.is_none()),
+            patience::attempt_left(open, attempt).filter(|_| !attempt.overdue),
+        ];
+        let when = Instant::now() + ends.into_iter().flatten().min().unwrap_or(span);
         let before = attempt.wake.replace(when);
         if let Some(before) = before {
             self.wakes.remove(&(before, run.clone(), seq));
@@ -321,21 +406,12 @@ impl Owner {
         self.wakes.insert((when, run.clone(), seq));
     }
 
-    fn open_step(&mut self, run: &RunId, seq: Seq) -> Option<(&mut Attempt, &OpenStep)> {
+    pub(super) fn open_step(&mut self, run: &RunId, seq: Seq) -> Option<(&mut Attempt, &OpenStep)> {
         let live = self.runs.get_mut(run)?;
         let open = live.run.folded().steps.get(&seq)?;
         let attempt = live.attempts.get_mut(&seq)?;
         Some((attempt, open))
     }
-}
-
-fn time_left(open: &OpenStep, now: stead_schemas::time::Timestamp) -> Option<Duration> {
-    let within = Duration::from_millis(open.step.within_ms);
-    (open.step.within_ms > 0).then(|| open.since.after(within).since(now))
-}
-
-fn is_over(open: &OpenStep, now: stead_schemas::time::Timestamp) -> bool {
-    time_left(open, now).is_some_and(|left| left.is_zero())
 }
 
 fn step_metrics(open: &OpenStep, outcome: &'static str, now: stead_schemas::time::Timestamp) {

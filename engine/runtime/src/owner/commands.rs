@@ -1,18 +1,17 @@
 //! The door: what becomes of a command for an entity of this partition.
 
 use stead_core::definition::{Admission, Admitted, Living};
-use stead_schemas::dispatch::{
-    Accepted, Caller, CancelRun, CommandReply, EntityCommand, StepReply,
-};
+use stead_schemas::dispatch::{Accepted, Caller, CommandReply, EntityCommand, StepReply};
 use stead_schemas::event::{CancelRequested, CommandAccepted, Event, RunStarted};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::refusal::Refusal;
+use stead_schemas::step::entity::CancelCommand;
 use stead_schemas::transition::command_digest;
 
 use super::Owner;
-use super::live::{Asker, Fact, Known, Tell};
-use crate::inbound::{CancelReply, encoded};
+use super::live::{Asker, Fact, Known};
+use crate::inbound::encoded;
 use crate::ports::{Outgoing, ReplyTo};
 
 impl Owner {
@@ -21,8 +20,13 @@ impl Owner {
     pub(super) fn command(&mut self, command: EntityCommand, to: ReplyTo) {
         let asker = match &command.by {
             Caller::Run(address) => Asker::Step(address.clone()),
-            Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } => Asker::Caller(to),
+            Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } | Caller::Engine => {
+                Asker::Caller(to)
+            }
         };
+        if let (CancelCommand::VERB, Asker::Step(address)) = (&*command.verb, &asker) {
+            return self.cancel_command(&command, address.clone());
+        }
         let digest = command_digest(&command.verb, &command.fields);
         if self.is_repeated(&command, &digest) {
             return self.repeat(&command, &digest, asker);
@@ -186,11 +190,11 @@ impl Owner {
         if admitted.interrupts && living.is_some_and(can_cancel) {
             let by = Caller::Command { id: command.id.clone() };
             let why = format!("`{}` was asked for", command.verb);
-            facts.push(Event::CancelRequested(CancelRequested { by, why }));
+            facts.push(Event::CancelRequested(CancelRequested { by, why, id: None }));
         }
         let reply = match &command.by {
             Caller::Run(address) => Some(address.clone()),
-            Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } => None,
+            Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } | Caller::Engine => None,
         };
         facts.push(Event::CommandAccepted(CommandAccepted {
             id: command.id.clone(),
@@ -242,23 +246,6 @@ impl Owner {
                 self.send(Outgoing::Answer { to, address, reply });
             }
         }
-    }
-
-    /// Somebody wants a run to stop what it is doing and to take it back.
-    pub(super) fn cancel(&mut self, cancel: CancelRun, to: ReplyTo) {
-        let can_cancel = self.runs.get(&cancel.run).is_some_and(|live| live.run.can_cancel());
-        if !can_cancel {
-            return self.refuse_cancel(to);
-        }
-        let event = Event::CancelRequested(CancelRequested { by: cancel.by, why: cancel.why });
-        self.take(&cancel.run, Fact { event, tell: Some(Tell::Cancel(to)) });
-    }
-
-    pub(super) fn refuse_cancel(&self, to: ReplyTo) {
-        let words = "there is nothing to cancel: no such run lives here, or it is not in the \
-                     middle of an operation, or it is being taken back already";
-        let reply: CancelReply = Err(Refusal::new("run.nothing-to-cancel", words));
-        self.send(Outgoing::Reply { to, bytes: encoded(&reply) });
     }
 }
 

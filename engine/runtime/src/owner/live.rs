@@ -48,6 +48,8 @@ pub(super) struct Live {
     pub attempts: BTreeMap<Seq, Attempt>,
     /// Who asked for a command that is not in the log yet.
     pub askers: HashMap<String, Vec<Asker>>,
+    /// The steps of other runs that want a command of theirs cancelled, by that command.
+    pub cancels: BTreeMap<String, Vec<StepAddress>>,
     /// Why the run is not continued by this build.
     pub parked: Option<String>,
     /// When the history last grew.
@@ -69,8 +71,8 @@ pub(super) struct Fact {
 
 /// Whom to tell once a fact is in the log.
 pub(super) enum Tell {
-    /// Somebody who asked for a cancel.
-    Cancel(ReplyTo),
+    /// Somebody who gave an order.
+    Order(ReplyTo),
     /// Somebody outside who handed an answer in.
     Outside(ReplyTo),
 }
@@ -93,9 +95,15 @@ impl Live {
             queue: VecDeque::new(),
             attempts: BTreeMap::new(),
             askers: HashMap::new(),
+            cancels: BTreeMap::new(),
             parked: None,
             updated: at,
         }
+    }
+
+    /// Whether the run waits to be resumed.
+    pub fn is_paused(&self) -> bool {
+        self.run.folded().paused.is_some()
     }
 }
 

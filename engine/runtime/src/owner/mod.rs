@@ -5,9 +5,11 @@
 //! acknowledged. Everything in memory here follows from the log; losing it costs time only.
 //!
 //! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
-//! append said, `attempts.rs` sees steps through, `load.rs` reads the partition back,
-//! `publish.rs` shows what happens,
-//! `queries.rs` answers questions, `live.rs` is a run in memory.
+//! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
+//! `pausing.rs` lets them rest,
+//! `orders.rs` is what people do to a run by hand, `cancels.rs` what its parent wants cancelled,
+//! `load.rs` reads the partition back, `publish.rs` shows what happens, `queries.rs` answers
+//! questions, `waiting.rs` says what a run waits for, `live.rs` is a run in memory.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -28,11 +30,16 @@ use crate::ports::{AppendError, Outgoing, ReplyTo};
 mod act;
 mod advance;
 mod attempts;
+mod cancels;
 mod commands;
 mod live;
 mod load;
+mod orders;
+mod patience;
+mod pausing;
 mod publish;
 mod queries;
+mod waiting;
 
 use live::{Entity, Live};
 
@@ -164,7 +171,7 @@ impl Owner {
             Inbound::Command(command, to) => self.command(command, to),
             Inbound::Query(query, to) => self.query(&query.run, to),
             Inbound::List(to) => self.list(to),
-            Inbound::Cancel(cancel, to) => self.cancel(cancel, to),
+            Inbound::Order(order, to) => self.order(order, to),
             Inbound::Outside(answer, to) => self.outside(answer, to),
         }
     }

@@ -3,16 +3,15 @@
 use std::rc::Rc;
 
 use futures_util::FutureExt;
-use stead_core::fold::{Folded, OpenStep};
+use stead_core::fold::Folded;
 use stead_core::run::Run;
-use stead_schemas::dispatch::Route;
 use stead_schemas::event::{Event, Outcome};
+use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
-use stead_schemas::public::{CommandView, RunState, RunSummary, RunView, Waiting};
-use stead_schemas::time::spoken;
+use stead_schemas::public::{CommandView, RunState, RunSummary, RunView};
 
-use super::attempts::{Attempt, Phase};
 use super::live::Live;
+use super::waiting::{self, waiting};
 use super::{Finished, Owner, load};
 use crate::env::Env;
 use crate::inbound::{QueryReply, encoded};
@@ -104,7 +103,7 @@ pub(super) fn summary(live: &Live) -> RunSummary {
         name,
         state: state(folded),
         phase: live.run.phase(),
-        waiting: waiting(live).first().map(waiting_line).unwrap_or_default(),
+        waiting: waiting(live).first().map(waiting::line).unwrap_or_default(),
         started: folded.started_at,
         updated: live.updated,
         transitions: live.run.transitions(),
@@ -134,13 +133,37 @@ fn view(live: &Live) -> RunView {
             })
             .collect(),
         outcome: outcome(folded),
+        left: folded.left.clone(),
+        warnings: warnings(live),
     }
+}
+
+/// A history this long should have begun anew: replaying it begins to be felt.
+const LONG_HISTORY: u64 = 4_096;
+/// A history this long is somebody's mistake. Nothing happens to the run for it.
+const TOO_LONG_HISTORY: u64 = 16_384;
+
+fn warnings(live: &Live) -> Vec<String> {
+    let transitions = live.run.transitions_to_replay();
+    let advice = "the workflow should begin anew at a quiet point";
+    let words = match transitions {
+        0..LONG_HISTORY => return Vec::new(),
+        LONG_HISTORY..TOO_LONG_HISTORY => {
+            format!("{transitions} transitions have to be replayed, which is many; {advice}")
+        }
+        _ => format!(
+            "{transitions} transitions have to be replayed, which is far too many; {advice}"
+        ),
+    };
+    vec![words]
 }
 
 const fn state(folded: &Folded) -> RunState {
     match &folded.ended {
+        None if folded.paused.is_some() => RunState::Paused,
         None => RunState::Running,
         Some(Event::RunFailed(_)) => RunState::Failed,
+        Some(Event::RunTerminated(_)) => RunState::Terminated,
         Some(_) => RunState::Completed,
     }
 }
@@ -149,72 +172,10 @@ fn outcome(folded: &Folded) -> Option<Outcome> {
     match folded.ended.as_ref()? {
         Event::RunCompleted(completed) => Some(Outcome::Done(completed.result.clone())),
         Event::RunFailed(failed) => Some(Outcome::Failed(failed.failure.clone())),
+        Event::RunTerminated(terminated) => {
+            let words = format!("it was terminated: {}", terminated.why);
+            Some(Outcome::Failed(Failure::new(Class::Cancelled, words)))
+        }
         _ => None,
-    }
-}
-
-fn waiting(live: &Live) -> Vec<Waiting> {
-    let folded = live.run.folded();
-    let mut all: Vec<Waiting> = live.parked.iter().map(|words| parked(live, words)).collect();
-    all.extend(folded.steps.values().map(|open| {
-        let seq = open.step.seq;
-        waiting_step(open, live.attempts.get(&seq))
-    }));
-    all.extend(folded.timers.values().map(|open| Waiting {
-        seq: open.timer.seq,
-        what: "timer".to_owned(),
-        reason: "timer".to_owned(),
-        words: format!("{}, due {}", open.timer.reason, open.timer.due),
-        since: open.since,
-        attempts: 0,
-    }));
-    all
-}
-
-fn parked(live: &Live, words: &str) -> Waiting {
-    Waiting {
-        seq: 0,
-        what: "the run".to_owned(),
-        reason: "human".to_owned(),
-        words: format!("it is parked: {words}"),
-        since: live.updated,
-        attempts: 0,
-    }
-}
-
-fn waiting_step(open: &OpenStep, attempt: Option<&Attempt>) -> Waiting {
-    let (reason, words) = why(open, attempt);
-    Waiting {
-        seq: open.step.seq,
-        what: open.step.step.clone(),
-        reason: reason.to_owned(),
-        words,
-        since: open.since,
-        attempts: attempt.map_or(0, |attempt| attempt.number),
-    }
-}
-
-fn why(open: &OpenStep, attempt: Option<&Attempt>) -> (&'static str, String) {
-    let Some(attempt) = attempt else { return ("running", String::new()) };
-    let trouble = attempt.last.as_ref().map(ToString::to_string).unwrap_or_default();
-    match attempt.phase {
-        Phase::Stuck => ("human", trouble),
-        Phase::NoListener => ("no-worker", trouble),
-        Phase::Pausing => ("retrying", trouble),
-        Phase::Outside => {
-            let within = spoken(std::time::Duration::from_millis(open.step.within_ms));
-            ("outside", format!("a report from outside, for at most {within}"))
-        }
-        Phase::Sent { .. } if matches!(open.step.route, Route::Entity { .. }) => {
-            ("entity", trouble)
-        }
-        Phase::Sent { .. } => ("running", attempt.progress.clone().unwrap_or(trouble)),
-    }
-}
-
-fn waiting_line(waiting: &Waiting) -> String {
-    match waiting.words.as_str() {
-        "" => format!("{} ({})", waiting.what, waiting.reason),
-        words => format!("{} ({}): {words}", waiting.what, waiting.reason),
     }
 }

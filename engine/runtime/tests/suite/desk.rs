@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 use stead_runtime::env::{Env, Tuning};
-use stead_runtime::inbound::Inbound;
+use stead_runtime::inbound::{Inbound, OrderReply};
 use stead_runtime::lease::LeaseClock;
 use stead_runtime::memory::{MemoryLeases, MemoryLog};
 use stead_runtime::owner::{Owner, Stopped};
@@ -15,9 +15,9 @@ use stead_runtime::ports::{
     Bus, Clock, EventLog, InboxError, Inboxes, Index, Outgoing, Ports, ReplyTo,
 };
 use stead_schemas::dispatch::{
-    Caller, CancelRun, EntityCommand, RunQuery, StepAddress, StepReply, StepRequest,
+    Caller, EntityCommand, OrderRun, RunOrder, RunQuery, StepAddress, StepReply, StepRequest,
 };
-use stead_schemas::event::Event;
+use stead_schemas::event::{ByHand, Event};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::owner;
@@ -173,8 +173,23 @@ impl Desk {
     }
 
     pub async fn cancel(&self, run: &RunId) {
-        let cancel = CancelRun { run: run.clone(), by: Caller::Api, why: "test".into() };
-        self.say(Inbound::Cancel(cancel, ReplyTo("canceller".into()))).await;
+        assert_eq!(self.order(run, RunOrder::Cancel).await, "done");
+    }
+
+    /// Does something to the run by hand; the reply is `done`, or the refusal's code.
+    pub async fn order(&self, run: &RunId, order: RunOrder) -> String {
+        self.order_as(run, order, None).await
+    }
+
+    /// The same, under an id of its own.
+    pub async fn order_as(&self, run: &RunId, order: RunOrder, id: Option<&str>) -> String {
+        let by = ByHand { by: Caller::Api, why: "a test".into(), id: id.map(str::to_owned) };
+        let order = OrderRun { run: run.clone(), by, order };
+        self.say(Inbound::Order(order, ReplyTo("operator".into()))).await;
+        let replies = self.replies("operator");
+        let reply: OrderReply =
+            serde_json::from_slice(replies.last().expect("a reply")).expect("a reply's JSON");
+        reply.map_or_else(|refusal| refusal.code, |()| "done".into())
     }
 
     /// What the run shows of itself.
@@ -200,6 +215,39 @@ impl Desk {
         let step = steps.remove(0);
         assert_eq!(step.step, name);
         step
+    }
+
+    /// The commands to entities that were sent since the last look, as verb and sender.
+    pub fn commands(&self) -> Vec<(EntityCommand, StepAddress, u32)> {
+        self.take(|message| match message {
+            Outgoing::Command { command, from, attempt, .. } => {
+                Some((command.clone(), from.clone(), *attempt))
+            }
+            _ => None,
+        })
+    }
+
+    /// Brings what was sent from run to run where it is to go, until nothing more is.
+    pub async fn carry_over(&self) {
+        loop {
+            let (commands, answers) = (self.commands(), self.answers());
+            if commands.is_empty() && answers.is_empty() {
+                return;
+            }
+            for (command, _, _) in commands {
+                self.say(Inbound::Command(command, ReplyTo("step".into()))).await;
+            }
+            for (address, reply) in answers {
+                self.say(Inbound::Answer { address, attempt: 0, reply }).await;
+            }
+        }
+    }
+
+    fn answers(&self) -> Vec<(StepAddress, StepReply)> {
+        self.take(|message| match message {
+            Outgoing::Answer { address, reply, .. } => Some((address.clone(), reply.clone())),
+            _ => None,
+        })
     }
 
     /// The subjects of the events that were published since the last look.

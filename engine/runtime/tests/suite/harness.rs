@@ -70,6 +70,7 @@ impl Bench {
             epoch,
             step: step.into(),
             request: json!({}),
+            tell_start: false,
         };
         self.to.send(WorkerInbound::Step(request)).unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -2,8 +2,11 @@
 //!
 //! `desk.rs` sets an owner up on ports in memory; `pages.rs` are the workflows it runs here.
 
+mod children;
 mod desk;
 mod fencing;
 mod harness;
+mod orders;
 mod pages;
+mod patience;
 mod steps;

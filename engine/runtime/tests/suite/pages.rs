@@ -7,18 +7,25 @@ use serde_json::{Value, json};
 use stead_core::context::Context;
 use stead_core::definition::{Admission, Admitted, Definition, Ending};
 use stead_core::run::execution;
+use stead_schemas::dispatch::Route;
 use stead_schemas::failure::Failure;
+use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::{Done, Step};
 
-pub static PAGES: &[Definition] =
-    &[page("pair", |cx| execution(pair(cx))), page("nap", |cx| execution(nap(cx)))];
+pub static PAGES: &[Definition] = &[
+    page("pair", |cx| execution(pair(cx))),
+    page("nap", |cx| execution(nap(cx))),
+    page("patient", |cx| execution(patient(cx))),
+    page("parent", |cx| execution(parent(cx))),
+    page("listener", |cx| execution(listener(cx))),
+];
 
 const fn page(
     kind: &'static str,
     execute: fn(Context) -> stead_core::definition::Execution,
 ) -> Definition {
-    Definition { kind, public: true, verbs: &["start"], execute, admit }
+    Definition { kind, public: true, verbs: &["start"], signals: &["go"], execute, admit }
 }
 
 macro_rules! step {
@@ -55,6 +62,49 @@ async fn nap(cx: Context) -> Result<Ending, Failure> {
     cx.sleep(Duration::from_secs(3600), "a nap").await;
     cx.complete(&start, Ok(json!("rested")));
     Ok(Ending::Completed(json!("rested")))
+}
+
+/// One step with every limit that there is.
+async fn patient(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    cx.step(First {})
+        .schedule_to_start(Duration::from_secs(60))
+        .start_to_close(Duration::from_secs(30))
+        .heartbeat(Duration::from_secs(8))
+        .attempts(3)
+        .pauses(Duration::from_secs(4), Duration::from_secs(8))
+        .pause_on_lasting()
+        .await?;
+    Ok(Ending::Completed(Value::Null))
+}
+
+/// Asks a `pair` of another name for the whole of its work, and cancels it with itself.
+async fn parent(cx: Context) -> Result<Ending, Failure> {
+    let start = cx.next_command().await;
+    let work = cx.operation(async { cx.step(StartPair {}).cancel_with_parent().await });
+    let outcome = work.await.map(|_| Value::Null);
+    cx.complete(&start, outcome.clone());
+    outcome.map(Ending::Completed)
+}
+
+/// Waits for one signal.
+async fn listener(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    cx.signal::<u32>("go").await.map(|said| Ending::Completed(json!(said)))
+}
+
+/// A command to a `pair`.
+#[derive(Serialize, Deserialize)]
+pub struct StartPair {}
+
+impl Step for StartPair {
+    const NAME: &'static str = "pair.start";
+    type Answer = Value;
+
+    fn route(&self) -> Route {
+        let owner = Owner::new("john").expect("a name");
+        Route::Entity { kind: "pair".into(), owner, name: "child".into() }
+    }
 }
 
 fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {

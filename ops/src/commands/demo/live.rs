@@ -62,6 +62,9 @@ impl Live {
             Event::StepCompleted(step) => self.close(seen, &at(step.seq)),
             Event::StepFailed(step) => self.close(seen, &at(step.seq)),
             Event::StepCancelled(step) => self.close(seen, &at(step.seq)),
+            Event::StepDropped(step) => self.close(seen, &at(step.seq)),
+            Event::StepSkipped(step) => self.close(seen, &at(step.seq)),
+            Event::UndoAbandoned(step) => self.close(seen, &at(step.seq)),
             Event::RunStarted(_)
             | Event::CommandAccepted(_)
             | Event::CommandCompleted(_)
@@ -69,6 +72,14 @@ impl Live {
             | Event::TimerFired(_)
             | Event::TimerDropped(_)
             | Event::CancelRequested(_)
+            | Event::StepRetried(_)
+            | Event::StepEdited(_)
+            | Event::RunPaused(_)
+            | Event::RunResumed(_)
+            | Event::SignalReceived(_)
+            | Event::ChangeMarked(_)
+            | Event::TerminateRequested(_)
+            | Event::RunTerminated(_)
             | Event::RunCompleted(_)
             | Event::RunFailed(_)
             | Event::ContinuedAsNew(_) => {}

@@ -110,6 +110,7 @@ fn rehearse(history: &[Transition], now: Timestamp) -> Option<Result<Plan, Refus
     let mut facts = vec![Event::CancelRequested(CancelRequested {
         by: Caller::Api,
         why: "a rehearsal".to_owned(),
+        id: None,
     })];
     facts.extend(open.iter().map(|(seq, _)| Event::StepCancelled(StepCancelled { seq: *seq })));
     let stops = open.into_iter().map(|(_, step)| step.step).collect();
@@ -142,7 +143,10 @@ fn taken_back(run: &mut Run, mut facts: Vec<Event>, now: Timestamp) -> Option<Ve
 
 fn nothing_to_cancel(run: &Run) -> Refusal {
     let words = match &run.folded().ended {
-        Some(_) => "the run is over".to_owned(),
+        Some(_) => {
+            let words = "the run is over; nothing can be done to it any more";
+            return Refusal::new("run.over", words);
+        }
         None if run.folded().steps.values().any(|open| open.step.undo) => {
             "it is being taken back already, or deleted, which is not stopped".to_owned()
         }

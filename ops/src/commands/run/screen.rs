@@ -40,6 +40,9 @@ impl Screen {
             Event::StepCompleted(step) => self.close(step.seq, &line),
             Event::StepFailed(step) => self.close(step.seq, &line),
             Event::StepCancelled(step) => self.close(step.seq, &line),
+            Event::StepDropped(step) => self.close(step.seq, &line),
+            Event::StepSkipped(step) => self.close(step.seq, &line),
+            Event::UndoAbandoned(step) => self.close(step.seq, &line),
             _ => self.print(&line),
         }
     }

@@ -147,7 +147,17 @@ mod tests {
 
     fn step(seq: u32, name: &str, undo: bool) -> Event {
         let (step, route, request) = (name.to_owned(), Default::default(), Value::Null);
-        Event::StepScheduled(StepScheduled { seq, step, route, request, within_ms: 0, undo })
+        let (within_ms, detached, policy) = (0, false, Default::default());
+        Event::StepScheduled(StepScheduled {
+            seq,
+            step,
+            route,
+            request,
+            within_ms,
+            undo,
+            detached,
+            policy,
+        })
     }
 
     fn asked() -> Event {

@@ -106,7 +106,15 @@ fn view() -> RunView {
         updated: Timestamp::default(),
         transitions: 1,
     };
-    RunView { summary, view: json!({}), waiting: Vec::new(), commands: Vec::new(), outcome: None }
+    RunView {
+        summary,
+        view: json!({}),
+        waiting: Vec::new(),
+        commands: Vec::new(),
+        outcome: None,
+        left: Vec::new(),
+        warnings: Vec::new(),
+    }
 }
 
 #[async_trait::async_trait]

@@ -1,14 +1,14 @@
 //! What is asked through the service interface: commands, and questions that only read.
 
 use stead_schemas::command::fields::{Fields, read_object};
+use stead_schemas::command::run::{KIND as RUN_KIND, ORDERS, read_run};
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::subjects::parse_command;
 
 use crate::door::read::{
-    Catalogue, Order, PublicVerb, RUN_KIND, read_command, read_name, read_run, read_subject,
-    unknown_kind, unknown_verb,
+    Catalogue, Order, PublicVerb, read_command, read_name, read_subject, unknown_kind, unknown_verb,
 };
 
 /// The verbs of every kind that only read.
@@ -35,7 +35,9 @@ pub(super) fn endpoints(catalogue: &Catalogue) -> Vec<PublicVerb> {
         all.push(built_in(kind, "show", &format!("one {kind}, its latest life"), NAME));
     }
     all.push(built_in(RUN_KIND, "show", "one run", RUN));
-    all.push(built_in(RUN_KIND, "cancel", "takes back what a run is doing", RUN_AND_WHY));
+    all.extend(ORDERS.iter().map(|order| {
+        built_in(RUN_KIND, order.verb, order.about, &(order.schema)().to_value().to_string())
+    }));
     all
 }
 
@@ -43,8 +45,6 @@ const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
 const NAME: &str =
     r#"{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}"#;
 const RUN: &str = r#"{"type":"object","properties":{"run":{"type":"string"}},"required":["run"]}"#;
-const RUN_AND_WHY: &str = r#"{"type":"object","properties":{"id":{"type":"string"},
-"run":{"type":"string"},"why":{"type":"string"}},"required":["run","why"]}"#;
 
 fn built_in(kind: &str, verb: &str, about: &str, schema: &str) -> PublicVerb {
     PublicVerb { kind: kind.into(), verb: verb.into(), about: about.into(), schema: schema.into() }

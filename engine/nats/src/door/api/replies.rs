@@ -16,7 +16,7 @@ use super::Counter;
 use crate::bus::json;
 use crate::client::ClientError;
 use crate::door::read::Order;
-use crate::door::{cancel, forward, no_such_run};
+use crate::door::{forward, no_such_run, order_run};
 
 /// The code of a refusal: asking the same again is of no use.
 const REFUSED: &str = "400";
@@ -83,9 +83,9 @@ impl Counter {
                 let id = order.id.clone().unwrap_or_else(new_id);
                 forward(&self.client, order, id, Caller::Api).await
             }
-            Order::Cancel(owner, order) => {
+            Order::Run(owner, order) => {
                 let id = order.id.clone().unwrap_or_else(new_id);
-                cancel(&self.client, &owner, order, id, Caller::Api).await
+                order_run(&self.client, &owner, order, id, Caller::Api).await
             }
         }
     }

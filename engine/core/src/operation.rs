@@ -1,0 +1,100 @@
+//! An operation: steps that are taken back together if it fails, is cancelled, or is dropped.
+
+use alloc::boxed::Box;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{self, Poll};
+
+use stead_schemas::failure::Failure;
+
+use crate::context::Context;
+use crate::shared::ScopeId;
+
+impl Context {
+    /// Runs `body` as one operation: if it fails or is cancelled, every step in it that has an
+    /// undo is taken back, last one first, before the failure is returned. An operation inside
+    /// another one that is done becomes part of that one: it is taken back with it. One that is
+    /// dropped, as the loser of a race, is taken back beside the workflow; the run does not end
+    /// before that is done.
+    ///
+    /// # Errors
+    /// The failure of `body`.
+    pub async fn operation<T>(
+        &self,
+        body: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let open = Open { id: self.shared().borrow_mut().open_scope(), cx: self.clone() };
+        let mut result = Inside { open: &open, body: Box::pin(body) }.await;
+        // The last step may have been done before it could be stopped: a cancel that was let in
+        // takes it back all the same.
+        if let Some(cancelled) = self.cancelled() {
+            result = result.and_then(|_| Err(cancelled));
+        }
+        if result.is_err() {
+            self.undo(open.id).await;
+        }
+        open.close();
+        result
+    }
+
+    async fn undo(&self, scope: ScopeId) {
+        loop {
+            let undo = {
+                let mut shared = self.shared().borrow_mut();
+                let Some(scope) = shared.scopes.get_mut(&scope) else { break };
+                scope.undoing = true;
+                scope.undos.pop()
+            };
+            let Some(undo) = undo else { break };
+            self.carry_out(undo).await;
+        }
+    }
+}
+
+/// An operation that is open; dropping it takes it back.
+struct Open {
+    id: ScopeId,
+    cx: Context,
+}
+
+impl Open {
+    fn close(self) {
+        self.cx.shared().borrow_mut().close_scope(self.id);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let (cx, id) = (self.cx.clone(), self.id);
+        let Ok(mut shared) = self.cx.shared().try_borrow_mut() else { return };
+        let Some(scope) = shared.scopes.get_mut(&id) else { return };
+        scope.undoing = true;
+        // It is nobody's part any more.
+        scope.parent = None;
+        if shared.over {
+            return;
+        }
+        shared.aside.push(Box::pin(async move {
+            cx.undo(id).await;
+            cx.shared().borrow_mut().close_scope(id);
+        }));
+    }
+}
+
+/// Polls the body of an operation so that its steps know that they belong to it.
+struct Inside<'a, F> {
+    open: &'a Open,
+    body: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Inside<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, waker: &mut task::Context<'_>) -> Poll<F::Output> {
+        let shared = self.open.cx.shared();
+        let outer = shared.borrow_mut().current.replace(self.open.id);
+        let polled = self.body.as_mut().poll(waker);
+        self.open.cx.shared().borrow_mut().current = outer;
+        polled
+    }
+}

@@ -1,0 +1,295 @@
+//! One step, from the asking to the answer.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::future::{Future, IntoFuture, poll_fn};
+use core::marker::PhantomData;
+use core::pin::Pin;
+use core::task::{self, Poll};
+use core::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use stead_schemas::dispatch::Route;
+use stead_schemas::event::Seq;
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::policy::StepPolicy;
+use stead_schemas::step::entity::CancelCommand;
+use stead_schemas::step::{REQUEST_BYTES_MAX, Step};
+
+use crate::context::Context;
+use crate::shared::{Settled, Shape, Undo, Wanted};
+use crate::size::json_bytes;
+
+/// A step that is asked for when it is awaited.
+#[must_use = "a step is asked for when it is awaited"]
+pub struct StepCall<S> {
+    cx: Context,
+    request: S,
+    undo: Vec<Undo>,
+    within: Duration,
+    detached: bool,
+    cancel_with_parent: bool,
+    policy: StepPolicy,
+}
+
+impl<S: Step> StepCall<S> {
+    pub(crate) fn new(cx: Context, request: S) -> Self {
+        Self {
+            cx,
+            request,
+            undo: Vec::new(),
+            within: Duration::ZERO,
+            detached: false,
+            cancel_with_parent: false,
+            policy: StepPolicy::default(),
+        }
+    }
+
+    /// What takes this step back. It is known before the step is asked for, so that it covers
+    /// the step that fails half-way or whose answer is lost, too. Said more than once, the last
+    /// one is carried out first.
+    pub fn undo<U: Step>(mut self, request: U) -> Self {
+        self.undo.push(undo_of(&request));
+        self
+    }
+
+    /// Schedule-to-close: the time allowed for everything, waiting and all attempts together.
+    /// After that the step fails as [`Class::TimedOut`].
+    pub const fn within(mut self, span: Duration) -> Self {
+        self.within = span;
+        self
+    }
+
+    /// Schedule-to-start: the step fails if no worker has begun with it by then.
+    pub fn schedule_to_start(mut self, span: Duration) -> Self {
+        self.policy.schedule_to_start_ms = millis(span);
+        self
+    }
+
+    /// Start-to-close: one attempt may take this long; then it is stopped and tried again.
+    pub fn start_to_close(mut self, span: Duration) -> Self {
+        self.policy.start_to_close_ms = millis(span);
+        self
+    }
+
+    /// A worker that has said nothing for this long is taken for dead.
+    pub fn heartbeat(mut self, span: Duration) -> Self {
+        self.policy.heartbeat_ms = millis(span);
+        self
+    }
+
+    /// The run is paused after so many failed attempts.
+    pub const fn attempts(mut self, attempts: u32) -> Self {
+        self.policy.attempts = attempts;
+        self
+    }
+
+    /// The run is paused when the step has been tried in vain for this long; an hour if nothing
+    /// is said.
+    pub fn retry_for(mut self, span: Duration) -> Self {
+        self.policy.retry_for_ms = millis(span);
+        self
+    }
+
+    /// The pauses between attempts: doubled from the first one up to the longest.
+    pub fn pauses(mut self, first: Duration, longest: Duration) -> Self {
+        self.policy.first_pause_ms = millis(first);
+        self.policy.pause_max_ms = millis(longest);
+        self
+    }
+
+    /// Trouble that lasts pauses the run for a person to mend, instead of failing the step.
+    pub const fn pause_on_lasting(mut self) -> Self {
+        self.policy.pause_on_lasting = true;
+        self
+    }
+
+    /// For a command to another entity: done as soon as it is accepted. What becomes of it is
+    /// no longer this run's business.
+    pub const fn detached(mut self) -> Self {
+        self.detached = true;
+        self
+    }
+
+    /// For a command to another entity: if this operation fails, is cancelled or dropped, the
+    /// command is cancelled as well, and what it did is taken back first. Otherwise the other
+    /// entity goes on with it.
+    pub const fn cancel_with_parent(mut self) -> Self {
+        self.cancel_with_parent = true;
+        self
+    }
+}
+
+impl<S: Step> IntoFuture for StepCall<S> {
+    type Output = Result<S::Answer, Failure>;
+    type IntoFuture = StepFuture<S>;
+
+    fn into_future(self) -> StepFuture<S> {
+        StepFuture { cx: self.cx.clone(), call: Some(self), open: None, answer: PhantomData }
+    }
+}
+
+/// A step on its way. Dropped before it is settled, the step is no longer waited for.
+pub struct StepFuture<S> {
+    cx: Context,
+    call: Option<StepCall<S>>,
+    open: Option<Open>,
+    answer: PhantomData<fn() -> S>,
+}
+
+/// A step that is asked for and not settled.
+struct Open {
+    seq: Seq,
+    /// What cancels the command, where it ends with its parent.
+    cancel: Option<Undo>,
+}
+
+// Nothing in it is pinned: the call is moved out on the first poll.
+impl<S> Unpin for StepFuture<S> {}
+
+impl<S: Step> Future for StepFuture<S> {
+    type Output = Result<S::Answer, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Self::Output> {
+        if let Some(call) = self.call.take() {
+            match schedule(call) {
+                Ok(open) => self.open = Some(open),
+                Err(failure) => return Poll::Ready(Err(failure)),
+            }
+        }
+        let Some(open) = &self.open else { return Poll::Pending };
+        let settled = self.cx.shared().borrow_mut().take_settled(open.seq);
+        let Some(settled) = settled else { return Poll::Pending };
+        self.open = None;
+        Poll::Ready(read_answer::<S>(settled, self.cx.cancelled()))
+    }
+}
+
+impl<S> Drop for StepFuture<S> {
+    fn drop(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let cx = self.cx.clone();
+        let Ok(mut shared) = self.cx.shared().try_borrow_mut() else { return };
+        if shared.over {
+            return;
+        }
+        // It may have been settled in the same moment, with nobody looking any more.
+        if shared.take_settled(open.seq).is_none() {
+            shared.drop_step(open.seq);
+        }
+        if let Some(cancel) = open.cancel {
+            shared.aside.push(Box::pin(async move {
+                cx.carry_out(cancel).await;
+            }));
+        }
+    }
+}
+
+impl Context {
+    /// Takes something back, as the undo of a step does: tried until it succeeds, not stopped by
+    /// a cancel.
+    ///
+    /// # Errors
+    /// If this build cannot read the answer, or somebody gave the undo up by hand.
+    pub async fn take_back<S: Step>(&self, request: S) -> Result<S::Answer, Failure> {
+        read_answer::<S>(self.carry_out(undo_of(&request)).await, None)
+    }
+
+    pub(crate) async fn carry_out(&self, undo: Undo) -> Settled {
+        let seq = self.shared().borrow_mut().schedule(Wanted {
+            step: undo.step,
+            route: undo.route,
+            request: undo.request,
+            within_ms: 0,
+            undo: true,
+            detached: false,
+            policy: StepPolicy::default(),
+            shape: Shape { request: any_value, answer: any_value },
+        });
+        poll_fn(|_| match self.shared().borrow_mut().take_settled(seq) {
+            Some(settled) => Poll::Ready(settled),
+            None => Poll::Pending,
+        })
+        .await
+    }
+}
+
+/// Puts the step on the list of decisions, unless the operation has been cancelled or the
+/// request is too large to travel.
+fn schedule<S: Step>(call: StepCall<S>) -> Result<Open, Failure> {
+    let mut shared = call.cx.shared().borrow_mut();
+    if let Some(cancelled) = &shared.cancel {
+        return Err(cancelled.clone());
+    }
+    let (route, request) = (call.request.route(), as_json(&call.request));
+    let size = json_bytes(&request);
+    if size > REQUEST_BYTES_MAX {
+        let words = format!(
+            "the request has {size} bytes, the limit for a step is {REQUEST_BYTES_MAX}; pass what is \
+             large by reference"
+        );
+        return Err(Failure::new(Class::Permanent, words).at(S::NAME));
+    }
+    let command = format!("{}:{}", shared.run, shared.next_seq);
+    let cancel = call.cancel_with_parent.then(|| cancel_of(&route, command)).flatten();
+    if let Some(scope) = shared.current.and_then(|scope| shared.scopes.get_mut(&scope)) {
+        scope.undos.extend(call.undo);
+        scope.undos.extend(cancel.clone());
+    }
+    let seq = shared.schedule(Wanted {
+        step: S::NAME,
+        route,
+        request,
+        within_ms: millis(call.within),
+        undo: false,
+        detached: call.detached,
+        policy: call.policy,
+        shape: Shape { request: check::<S>, answer: check::<S::Answer> },
+    });
+    Ok(Open { seq, cancel })
+}
+
+fn cancel_of(route: &Route, command: String) -> Option<Undo> {
+    let Route::Entity { kind, owner, name } = route.clone() else { return None };
+    Some(undo_of(&CancelCommand { kind, owner, name, command }))
+}
+
+fn undo_of<U: Step>(request: &U) -> Undo {
+    Undo { step: U::NAME, route: request.route(), request: as_json(request) }
+}
+
+fn read_answer<S: Step>(
+    settled: Settled,
+    cancelled: Option<Failure>,
+) -> Result<S::Answer, Failure> {
+    match settled {
+        Settled::Done(answer) => serde_json::from_value(answer).map_err(|error| {
+            let words = format!("this build cannot read the answer: {error}");
+            Failure::new(Class::Permanent, words).at(S::NAME)
+        }),
+        Settled::Failed(failure) => Err(failure.at(S::NAME)),
+        Settled::Cancelled | Settled::Fired => Err(cancelled
+            .unwrap_or_else(|| Failure::new(Class::Cancelled, "it was cancelled"))
+            .at(S::NAME)),
+    }
+}
+
+fn check<T: serde::de::DeserializeOwned>(value: &Value) -> Result<(), String> {
+    serde_json::from_value::<T>(value.clone()).map(|_| ()).map_err(|error| error.to_string())
+}
+
+fn any_value(_: &Value) -> Result<(), String> {
+    Ok(())
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Requests and views are plain data; what JSON cannot hold shows as null and is caught by tests.
+pub(crate) fn as_json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}

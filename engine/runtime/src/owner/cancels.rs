@@ -1,0 +1,76 @@
+//! A run wants a command cancelled that it gave to an entity of this partition before. It asks
+//! until it hears that the command is over, so nothing here needs to be kept.
+
+use stead_schemas::dispatch::{Caller, EntityCommand, StepAddress, StepReply};
+use stead_schemas::event::{CancelRequested, Event, Outcome};
+use stead_schemas::ids::RunId;
+use stead_schemas::step::Done;
+
+use super::Owner;
+use crate::ports::Outgoing;
+
+impl Owner {
+    /// Cancels the command, or says that it is over already.
+    pub(super) fn cancel_command(&mut self, command: &EntityCommand, asker: StepAddress) {
+        let id = command.fields.get("command").and_then(|id| id.as_str()).unwrap_or_default();
+        let entity = self.entities.get(&command.key());
+        let known = entity.and_then(|entity| entity.commands.get(id));
+        let Some(run) = known.map(|known| known.run.clone()).filter(|run| self.is_open(run, id))
+        else {
+            return self.cancelled(asker);
+        };
+        // Alive, and at it.
+        let (to, reply) = (asker.run.partition(self.env.partitions), StepReply::Queued);
+        self.send(Outgoing::Answer { to, address: asker.clone(), reply });
+        if let Some(live) = self.runs.get_mut(&run) {
+            let askers = live.cancels.entry(id.to_owned()).or_default();
+            if !askers.contains(&asker) {
+                askers.push(asker);
+            }
+        }
+        self.press_cancel(&run);
+    }
+
+    /// Whether the command is not over: in the log without an outcome, or on its way there.
+    fn is_open(&self, run: &RunId, id: &str) -> bool {
+        self.runs.get(run).is_some_and(|live| match live.run.folded().command(id) {
+            Some(known) => known.outcome.is_none(),
+            None => live.askers.contains_key(id),
+        })
+    }
+
+    /// Stops what the run does if it is the command that is to be cancelled. Commands are carried
+    /// out in the order in which they came, so it is the oldest open one; another one's turn has
+    /// not come.
+    fn press_cancel(&mut self, run: &RunId) {
+        let Some(live) = self.runs.get(run) else { return };
+        let open = live.run.folded().open_commands();
+        let Some((id, asker)) = open.first().and_then(|id| {
+            live.cancels.get(id).and_then(|askers| Some((id.clone(), askers.first()?.clone())))
+        }) else {
+            return;
+        };
+        if !live.run.can_cancel() {
+            return;
+        }
+        let why = "the run that had asked for this no longer wants it".to_owned();
+        let by = Caller::Run(asker);
+        let event = Event::CancelRequested(CancelRequested { by, why, id: None });
+        tracing::debug!(%run, id, "cancels a command for its parent");
+        self.take(run, event);
+    }
+
+    /// A command is over: those who wanted it cancelled hear so, and the next one's turn comes.
+    pub(super) fn cancel_pressed(&mut self, run: &RunId, id: &str) {
+        let askers = self.runs.get_mut(run).and_then(|live| live.cancels.remove(id));
+        for asker in askers.into_iter().flatten() {
+            self.cancelled(asker);
+        }
+        self.press_cancel(run);
+    }
+
+    fn cancelled(&self, asker: StepAddress) {
+        let done = serde_json::to_value(Done {}).unwrap_or_default();
+        self.answer_step(asker, &Outcome::Done(done));
+    }
+}

@@ -1,0 +1,93 @@
+//! Lets steps rest and go on: a run that is paused, resumed, or over as it is.
+
+use stead_schemas::dispatch::{Caller, StepAddress};
+use stead_schemas::event::{ByHand, Event, RunPaused, Seq};
+use stead_schemas::ids::RunId;
+use stead_schemas::step::system;
+use stead_schemas::time::spoken;
+
+use super::Owner;
+use super::attempts::{Attempt, Phase};
+use crate::ports::Outgoing;
+
+impl Owner {
+    /// The attempts at a step are used up: the run is paused, for a person to look at.
+    pub(super) fn pause_for(&mut self, run: &RunId, seq: Seq) {
+        let now = self.env.ports.clock.now();
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        attempt.phase = Phase::Held;
+        let tried = spoken(now.since(open.tried_since));
+        let (number, trouble) = (attempt.number, attempt.last.as_ref().map(ToString::to_string));
+        let why = format!(
+            "step {seq} was tried {number} {} in {tried} without success: {}",
+            if number == 1 { "time" } else { "times" },
+            trouble.unwrap_or_else(|| open.step.step.clone()),
+        );
+        metrics::counter!("stead_runs_paused_total", "system" => system(&open.step.step).to_owned())
+            .increment(1);
+        let order = ByHand { by: Caller::Engine, why, id: None };
+        self.take(run, Event::RunPaused(RunPaused { seq: Some(seq), order }));
+    }
+
+    /// The run has been paused: what waits for its next attempt waits for more than time now.
+    /// What is being carried out goes on to its end.
+    pub(super) fn hold(&mut self, run: &RunId) {
+        let Some(live) = self.runs.get_mut(run) else { return };
+        for (seq, attempt) in &mut live.attempts {
+            let idle = matches!(attempt.phase, Phase::Pausing | Phase::NoListener | Phase::Stuck);
+            if idle && attempt.give_up.is_none() {
+                attempt.phase = Phase::Held;
+                if let Some(when) = attempt.wake.take() {
+                    self.wakes.remove(&(when, run.clone(), *seq));
+                }
+            }
+        }
+    }
+
+    /// The run has been resumed: what waited is tried as if for the first time, and timers that
+    /// have come due meanwhile fire.
+    pub(super) fn go_on(&mut self, run: &RunId) {
+        let Some(live) = self.runs.get(run) else { return };
+        let steps: Vec<Seq> = live.attempts.keys().copied().collect();
+        let timers: Vec<_> =
+            live.run.folded().timers.values().map(|open| open.timer.clone()).collect();
+        for seq in steps {
+            self.try_now(run, seq);
+        }
+        for timer in timers {
+            self.watch_timer(run, &timer);
+        }
+    }
+
+    /// Tries a step now, as if for the first time, if nobody is at work on it.
+    pub(super) fn try_now(&mut self, run: &RunId, seq: Seq) {
+        let Some((attempt, _)) = self.open_step(run, seq) else { return };
+        match attempt.phase {
+            Phase::Sent { .. } | Phase::Queued { .. } | Phase::Outside => {}
+            Phase::Pausing | Phase::NoListener | Phase::Stuck | Phase::Held => {
+                attempt.last = None;
+                self.attempt(run, seq);
+            }
+        }
+    }
+
+    /// Nobody waits for this step any more: whoever is at work on it is told to stop.
+    pub(super) fn stop_and_forget(&mut self, run: &RunId, seq: Seq) {
+        let at_work =
+            |attempt: &Attempt| matches!(attempt.phase, Phase::Sent { .. } | Phase::Queued { .. });
+        let live = self.runs.get(run);
+        if live.and_then(|live| live.attempts.get(&seq)).is_some_and(at_work) {
+            self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq }));
+        }
+        self.settled(run, seq);
+    }
+
+    /// The run is over as it is.
+    pub(super) fn stop_all(&mut self, run: &RunId) {
+        let steps = self.runs.get(run).map(|live| live.attempts.keys().copied().collect());
+        let steps: Vec<Seq> = steps.unwrap_or_default();
+        for seq in steps {
+            self.stop_and_forget(run, seq);
+        }
+    }
+}

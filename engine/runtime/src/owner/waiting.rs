@@ -1,0 +1,104 @@
+//! What a run waits for: every wait has a reason that says who must act, words, and an age.
+
+use stead_core::fold::{OpenStep, Paused};
+use stead_schemas::dispatch::Route;
+use stead_schemas::policy::limit;
+use stead_schemas::public::Waiting;
+use stead_schemas::time::spoken;
+
+use super::attempts::{Attempt, Phase};
+use super::live::Live;
+
+/// Everything that a run waits for, most important first: a person, then steps, then timers.
+pub(super) fn waiting(live: &Live) -> Vec<Waiting> {
+    let folded = live.run.folded();
+    let mut all: Vec<Waiting> = live.parked.iter().map(|words| parked(live, words)).collect();
+    all.extend(folded.paused.as_ref().map(paused));
+    all.extend(folded.steps.values().map(|open| {
+        let seq = open.step.seq;
+        waiting_step(open, live.attempts.get(&seq))
+    }));
+    all.extend(folded.timers.values().map(|open| Waiting {
+        seq: open.timer.seq,
+        what: "timer".to_owned(),
+        reason: "timer".to_owned(),
+        words: format!("{}, due {}", open.timer.reason, open.timer.due),
+        since: open.since,
+        attempts: 0,
+    }));
+    all
+}
+
+fn parked(live: &Live, words: &str) -> Waiting {
+    Waiting {
+        seq: 0,
+        what: "the run".to_owned(),
+        reason: "human".to_owned(),
+        words: format!("it is parked: {words}"),
+        since: live.updated,
+        attempts: 0,
+    }
+}
+
+fn paused(paused: &Paused) -> Waiting {
+    Waiting {
+        seq: paused.seq.unwrap_or(0),
+        what: "the run".to_owned(),
+        reason: "paused".to_owned(),
+        words: format!("it is paused: {}", paused.order.why),
+        since: paused.since,
+        attempts: 0,
+    }
+}
+
+fn waiting_step(open: &OpenStep, attempt: Option<&Attempt>) -> Waiting {
+    let (reason, words) = why(open, attempt);
+    Waiting {
+        seq: open.step.seq,
+        what: open.step.step.clone(),
+        reason: reason.to_owned(),
+        words,
+        since: open.since,
+        attempts: attempt.map_or(0, |attempt| attempt.number),
+    }
+}
+
+fn why(open: &OpenStep, attempt: Option<&Attempt>) -> (&'static str, String) {
+    let Some(attempt) = attempt else { return ("running", String::new()) };
+    let trouble = attempt.last.as_ref().map(ToString::to_string).unwrap_or_default();
+    match attempt.phase {
+        Phase::Stuck => ("human", trouble),
+        Phase::Held => ("paused", trouble),
+        Phase::Queued { .. } if open.step.route.is_worker() => {
+            ("queued", "a worker has it and does others first".to_owned())
+        }
+        Phase::NoListener => ("no-worker", trouble),
+        Phase::Pausing => ("retrying", trouble),
+        Phase::Outside => {
+            ("outside", format!("a report from outside{}", limited(open.step.within_ms)))
+        }
+        Phase::Sent { .. } | Phase::Queued { .. }
+            if matches!(open.step.route, Route::Entity { .. }) =>
+        {
+            ("entity", trouble)
+        }
+        Phase::Sent { .. } | Phase::Queued { .. } => {
+            ("running", attempt.progress.clone().unwrap_or(trouble))
+        }
+    }
+}
+
+/// One line for a list.
+pub(super) fn line(waiting: &Waiting) -> String {
+    match waiting.words.as_str() {
+        "" => format!("{} ({})", waiting.what, waiting.reason),
+        words => format!("{} ({}): {words}", waiting.what, waiting.reason),
+    }
+}
+
+fn limited(within_ms: u64) -> String {
+    match limit(within_ms) {
+        Some(within) => format!(", for at most {}", spoken(within)),
+        None => String::new(),
+    }
+}

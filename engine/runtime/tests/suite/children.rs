@@ -1,0 +1,61 @@
+//! A run that asks another one for its whole work, and what becomes of that one.
+
+use stead_schemas::dispatch::RunOrder;
+use stead_schemas::failure::Class;
+use stead_schemas::ids::EntityKey;
+use stead_schemas::owner::Owner;
+
+use crate::desk::{Desk, on_simulated_time};
+
+#[test]
+fn a_parent_goes_on_when_its_child_is_done() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let parent = desk.start("parent").await;
+        desk.carry_over().await;
+        desk.done(&desk.step("test.first")).await;
+        desk.done(&desk.step("test.second")).await;
+        desk.carry_over().await;
+        assert_eq!(desk.view(&parent).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn a_parent_that_is_cancelled_waits_until_its_child_is_taken_back() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let parent = desk.start("parent").await;
+        desk.carry_over().await;
+        desk.done(&desk.step("test.first")).await;
+        let second = desk.step("test.second");
+        desk.cancel(&parent).await;
+        desk.carry_over().await;
+        assert_eq!(
+            desk.cancels(),
+            std::slice::from_ref(&second.address),
+            "the child's step is stopped"
+        );
+        desk.failed(&second, Class::Cancelled).await;
+        let undo = desk.step("test.undo-first");
+        assert_eq!(desk.view(&parent).await.summary.state.word(), "running");
+        desk.done(&undo).await;
+        desk.carry_over().await;
+        assert_eq!(desk.view(&parent).await.summary.state.word(), "failed");
+        let key = EntityKey::of("pair", &Owner::new("john").expect("a name"), "child");
+        assert_eq!(desk.view(&key.run(1)).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
+fn a_child_that_is_over_needs_no_cancel() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let parent = desk.start("parent").await;
+        desk.carry_over().await;
+        let key = EntityKey::of("pair", &Owner::new("john").expect("a name"), "child");
+        assert_eq!(desk.order(&key.run(1), RunOrder::Terminate).await, "done");
+        desk.cancel(&parent).await;
+        desk.carry_over().await;
+        assert_eq!(desk.view(&parent).await.summary.state.word(), "failed");
+    });
+}

@@ -1,0 +1,184 @@
+//! What people do to a run by hand: each order is an event or is refused in words.
+
+use std::time::Duration;
+
+use serde_json::{Map, json};
+use stead_schemas::dispatch::{RunOrder, StepReply};
+use stead_schemas::event::Signal;
+use stead_schemas::failure::Class;
+
+use crate::desk::{Desk, on_simulated_time};
+
+#[test]
+fn a_paused_run_begins_no_attempt_until_it_is_resumed() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        assert_eq!(desk.order(&run, RunOrder::Pause).await, "done");
+        assert_eq!(desk.order(&run, RunOrder::Pause).await, "run.paused-already");
+        // What is under way goes on to its end; what follows from it waits.
+        desk.done(&first).await;
+        desk.pass(Duration::from_secs(3600)).await;
+        assert!(desk.steps().is_empty());
+        let view = desk.view(&run).await;
+        assert_eq!((view.summary.state.word(), &*view.waiting[0].reason), ("paused", "paused"));
+        assert_eq!(view.waiting[0].words, "it is paused: a test");
+        assert_eq!(desk.order(&run, RunOrder::Resume).await, "done");
+        assert_eq!(desk.order(&run, RunOrder::Resume).await, "run.not-paused");
+        // The second step may take a minute, and the hour of the pause does not count.
+        desk.done(&desk.step("test.second")).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn a_paused_run_stays_paused_under_another_owner() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.failed(&desk.step("test.first"), Class::VendorDown).await;
+        desk.order(&run, RunOrder::Pause).await;
+        let again = Desk::on(desk.log.clone()).await;
+        again.pass(Duration::from_secs(60)).await;
+        assert!(again.steps().is_empty());
+        assert_eq!(again.order(&run, RunOrder::Resume).await, "done");
+        again.step("test.first");
+    });
+}
+
+#[test]
+fn a_timer_of_a_paused_run_fires_when_it_is_resumed() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("nap").await;
+        desk.order(&run, RunOrder::Pause).await;
+        desk.pass(Duration::from_secs(7200)).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "paused");
+        desk.order(&run, RunOrder::Resume).await;
+        desk.settle().await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn a_step_that_waits_is_tried_at_once() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let step = desk.step("test.first");
+        let retry = |step| RunOrder::Retry { step };
+        assert_eq!(desk.order(&run, retry(None)).await, "run.nothing-to-retry");
+        assert_eq!(desk.order(&run, retry(Some(7))).await, "step.not-open");
+        desk.failed(&step, Class::VendorDown).await;
+        assert_eq!(desk.order(&run, retry(None)).await, "done");
+        assert_eq!(desk.step("test.first").attempt, 2);
+    });
+}
+
+#[test]
+fn a_skipped_step_is_done_and_its_worker_told_to_stop() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        let skip = |step, answer| RunOrder::Skip { step, answer };
+        assert_eq!(desk.order(&run, skip(1, json!([7]))).await, "step.answer-invalid");
+        assert_eq!(desk.order(&run, skip(2, json!({}))).await, "step.not-open");
+        assert_eq!(desk.order(&run, skip(1, json!({}))).await, "done");
+        assert_eq!(desk.cancels(), std::slice::from_ref(&first.address));
+        desk.step("test.second");
+        desk.failed(&first, Class::Permanent).await;
+        assert_eq!(desk.view(&run).await.waiting[0].what, "test.second");
+    });
+}
+
+#[test]
+fn an_edit_is_checked_and_made_only_while_nobody_is_at_work() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let edit = |field: &str| RunOrder::Edit {
+            step: 1,
+            fields: Map::from_iter([(field.to_owned(), json!(1))]),
+        };
+        assert_eq!(desk.order(&run, edit("node")).await, "step.under-way");
+        desk.failed(&desk.step("test.first"), Class::VendorDown).await;
+        assert_eq!(desk.order(&run, edit("node")).await, "step.field-unknown");
+    });
+}
+
+#[test]
+fn an_undo_that_cannot_succeed_is_abandoned_and_listed() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        let abandon = |step| RunOrder::Abandon { step };
+        assert_eq!(desk.order(&run, abandon(2)).await, "step.no-undo");
+        desk.failed(&desk.step("test.second"), Class::Permanent).await;
+        desk.failed(&desk.step("test.undo-first"), Class::Permanent).await;
+        assert_eq!(desk.view(&run).await.waiting[0].reason, "human");
+        assert_eq!(
+            desk.order(&run, RunOrder::Skip { step: 3, answer: json!({}) }).await,
+            "step.is-undo"
+        );
+        assert_eq!(desk.order(&run, abandon(3)).await, "done");
+        let view = desk.view(&run).await;
+        assert_eq!(view.summary.state.word(), "failed");
+        assert_eq!(view.left[0].step, "test.undo-first");
+    });
+}
+
+#[test]
+fn a_terminated_run_stops_its_steps_and_says_what_it_leaves() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        let second = desk.step("test.second");
+        assert_eq!(desk.order(&run, RunOrder::Terminate).await, "done");
+        assert_eq!(desk.cancels(), [second.address]);
+        let view = desk.view(&run).await;
+        assert_eq!(view.summary.state.word(), "terminated");
+        let left: Vec<_> = view.left.iter().map(|left| (&*left.step, &*left.why)).collect();
+        assert_eq!(
+            left,
+            [("test.second", "step under way"), ("test.undo-first", "undo not begun")]
+        );
+        assert!(view.commands[0].outcome.is_some(), "whoever gave the command is told");
+        assert_eq!(desk.order(&run, RunOrder::Terminate).await, "run.over");
+        // The name is free again.
+        desk.command("pair", "id-2").await;
+        desk.step("test.first");
+    });
+}
+
+#[test]
+fn a_signal_reaches_the_workflow_and_an_unknown_one_is_refused() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("listener").await;
+        let signal = |name: &str| RunOrder::Signal(Signal { name: name.into(), payload: json!(7) });
+        assert_eq!(desk.order(&run, signal("stop")).await, "run.signal-unknown");
+        assert_eq!(desk.order(&run, signal("go")).await, "done");
+        let view = desk.view(&run).await;
+        assert_eq!(view.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn an_order_that_is_repeated_acts_once() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        assert_eq!(desk.order_as(&run, RunOrder::Pause, Some("a")).await, "done");
+        assert_eq!(desk.order_as(&run, RunOrder::Pause, Some("a")).await, "done");
+        assert_eq!(desk.order_as(&run, RunOrder::Resume, Some("b")).await, "done");
+        assert_eq!(desk.order_as(&run, RunOrder::Resume, Some("b")).await, "done");
+        let events = desk.events(&run).await;
+        let of = |name| events.iter().filter(|event| **event == name).count();
+        assert_eq!((of("run-paused"), of("run-resumed")), (1, 1));
+        desk.answer(&desk.step("test.first"), StepReply::Done(json!({}))).await;
+    });
+}

@@ -1,0 +1,167 @@
+//! The four timeouts, and attempts that are used up.
+
+use std::time::Duration;
+
+use serde_json::json;
+use stead_runtime::inbound::Inbound;
+use stead_schemas::dispatch::{RunOrder, StepReply};
+use stead_schemas::failure::Class;
+
+use crate::desk::{Desk, on_simulated_time};
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn attempts_that_are_used_up_pause_the_run_with_the_reason() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("patient").await;
+        for _ in 0..3 {
+            desk.failed(&desk.step("test.first"), Class::VendorDown).await;
+            desk.pass(seconds(9)).await;
+        }
+        assert!(desk.steps().is_empty());
+        let view = desk.view(&run).await;
+        assert_eq!(view.summary.state.word(), "paused");
+        let words = &view.waiting[0].words;
+        assert!(words.contains("step 1 was tried 3 times"), "{words}");
+        assert!(words.contains("made to fail"), "{words}");
+        assert_eq!(desk.order(&run, RunOrder::Retry { step: None }).await, "done");
+        desk.done(&desk.step("test.first")).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn a_step_that_was_tried_for_an_hour_pauses_the_run() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        for _ in 0..400 {
+            if let Some(step) = desk.steps().pop() {
+                desk.failed(&step, Class::VendorDown).await;
+            }
+            desk.pass(seconds(20)).await;
+        }
+        let view = desk.view(&run).await;
+        assert_eq!(view.summary.state.word(), "paused");
+        assert_eq!(desk.events(&run).await.last(), Some(&"run-paused"));
+        let since = view.waiting[0].since.since(view.summary.started);
+        assert!((seconds(3500)..=seconds(3600)).contains(&since), "{since:?}");
+    });
+}
+
+#[test]
+fn lasting_trouble_pauses_the_run_where_the_workflow_wants_that() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("patient").await;
+        desk.failed(&desk.step("test.first"), Class::Permanent).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "paused");
+        let skip = RunOrder::Skip { step: 1, answer: json!({}) };
+        assert_eq!(desk.order(&run, skip).await, "done");
+        assert_eq!(desk.view(&run).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn a_step_that_no_worker_begins_with_fails() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("patient").await;
+        let step = desk.step("test.first");
+        assert!(step.tell_start);
+        for _ in 0..12 {
+            desk.answer(&step, StepReply::Queued).await;
+            assert_eq!(desk.view(&run).await.waiting[0].reason, "queued");
+            desk.pass(seconds(5)).await;
+        }
+        desk.failed(&step, Class::Cancelled).await;
+        let view = desk.view(&run).await;
+        assert_eq!(view.summary.state.word(), "failed");
+        let words = format!("{:?}", view.outcome);
+        assert!(words.contains("began with it within 1 min"), "{words}");
+    });
+}
+
+#[test]
+fn waiting_for_a_worker_is_no_attempt() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        for _ in 0..5000 {
+            desk.pass(seconds(1)).await;
+            let step = desk.steps().pop().expect("it is offered again and again");
+            let (address, attempt) = (step.address, step.attempt);
+            desk.say(Inbound::NoListener { address, attempt }).await;
+        }
+        let view = desk.view(&run).await;
+        assert_eq!((view.summary.state.word(), &*view.waiting[0].reason), ("running", "no-worker"));
+    });
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_stopped_and_another_one_made() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.start("patient").await;
+        let first = desk.step("test.first");
+        for _ in 0..6 {
+            desk.answer(&first, StepReply::Heartbeat { progress: None }).await;
+            desk.pass(seconds(5)).await;
+        }
+        assert_eq!(desk.cancels(), std::slice::from_ref(&first.address));
+        assert!(desk.steps().is_empty(), "its worker is given time to stop");
+        desk.failed(&first, Class::Cancelled).await;
+        desk.pass(seconds(9)).await;
+        let second = desk.step("test.first");
+        assert_eq!(second.attempt, 2);
+    });
+}
+
+#[test]
+fn an_attempt_that_does_not_stop_is_not_waited_for() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("patient").await;
+        let first = desk.step("test.first");
+        for _ in 0..9 {
+            desk.answer(&first, StepReply::Heartbeat { progress: None }).await;
+            desk.pass(seconds(5)).await;
+        }
+        let second = desk.step("test.first");
+        desk.done(&first).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "running");
+        desk.done(&second).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn a_step_may_be_silent_for_as_long_as_it_says() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.start("patient").await;
+        desk.step("test.first");
+        desk.pass(seconds(7)).await;
+        assert!(desk.steps().is_empty());
+        desk.pass(seconds(2)).await;
+        desk.step("test.first");
+    });
+}
+
+#[test]
+fn workers_that_die_again_and_again_pause_the_run() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("patient").await;
+        for _ in 0..3 {
+            desk.step("test.first");
+            desk.pass(seconds(9)).await;
+        }
+        assert!(desk.steps().is_empty());
+        assert_eq!(desk.view(&run).await.summary.state.word(), "paused");
+    });
+}

@@ -1,0 +1,164 @@
+//! What can be done to a run by hand: `stead run pause`, `skip`, `terminate` and so on. The
+//! engine decides whether it makes sense; here it is only said.
+
+use serde_json::{Map, Value, json};
+use stead_core::run::Run;
+use stead_nats::SteadClient;
+use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::dispatch::{Caller, CommandReply};
+use stead_schemas::event::{ByHand, Event, LeftBehind, TerminateRequested};
+use stead_schemas::ids::RunId;
+use stead_schemas::transition::Transition;
+use stead_workflows::WORKFLOWS;
+
+use super::find;
+use crate::cli::Global;
+use crate::cli::run::{Edited, Order, Signal, Skipped, Stepped, Terminated};
+use crate::exit::Ended;
+use crate::output;
+
+/// Carries an order out.
+pub async fn carry_out(
+    global: &Global,
+    client: &SteadClient,
+    which: &str,
+    order: &Order<'_>,
+) -> Result<(), Ended> {
+    let run = find::run(client, which).await?;
+    let fields = order.fields()?;
+    give(global, client, &run, order.verb(), order.why(), fields).await
+}
+
+/// Says what a run would leave behind, then ends it.
+pub async fn terminate(
+    global: &Global,
+    client: &SteadClient,
+    terminated: &Terminated,
+) -> Result<(), Ended> {
+    let run = find::run(client, &terminated.which.run).await?;
+    let left = left_behind(&find::history(client, &run).await?);
+    match &left {
+        Some(left) if !global.json => output::line(&told(left)),
+        Some(_) => {}
+        None => output::warn("this build cannot rehearse it; what will stay is not known"),
+    }
+    if terminated.dry_run {
+        if global.json {
+            output::json(&json!({ "run": run, "terminated": false, "left": left }));
+        }
+        return Ok(());
+    }
+    give(global, client, &run, "terminate", &terminated.why, Map::new()).await
+}
+
+async fn give(
+    global: &Global,
+    client: &SteadClient,
+    run: &RunId,
+    verb: &str,
+    why: &str,
+    mut fields: Map<String, Value>,
+) -> Result<(), Ended> {
+    let owner = find::view(client, run).await?.summary.owner;
+    fields.insert("run".to_owned(), json!(run));
+    fields.insert("why".to_owned(), json!(why));
+    match client.command(&owner, "run", verb, &fields).await? {
+        CommandReply::Accepted(accepted) if global.json => output::json(&accepted),
+        CommandReply::Accepted(_) => {
+            output::line(&format!("{run}: {verb} is in its history"));
+            output::note(&format!("`stead run why {run}` says what it waits for now"));
+        }
+        CommandReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
+        CommandReply::Unavailable { words } => return Err(Ended::Unavailable(words)),
+    }
+    Ok(())
+}
+
+/// What the run would leave behind if it were ended now; nothing if this build decides otherwise
+/// than its history says.
+fn left_behind(history: &[Transition]) -> Option<Vec<LeftBehind>> {
+    let id = history.first()?.run.clone();
+    let definition = WORKFLOWS.iter().find(|known| known.kind == id.key().kind())?;
+    let mut run = Run::new(*definition, id);
+    for transition in history {
+        run.replay(transition).ok()?;
+    }
+    let order = ByHand { by: Caller::Api, why: "a rehearsal".to_owned(), id: None };
+    let request = Event::TerminateRequested(TerminateRequested { order });
+    let decided = run.decide(SystemClock.now(), vec![request]).ok()?;
+    decided.events.into_iter().find_map(|event| match event {
+        Event::RunTerminated(terminated) => Some(terminated.left),
+        _ => None,
+    })
+}
+
+fn told(left: &[LeftBehind]) -> String {
+    if left.is_empty() {
+        return "leaves behind   nothing that an open operation would take back; what the run \
+                shows of itself stays as it is"
+            .to_owned();
+    }
+    let lines = left.iter().map(|left| format!("{} ({}) {}", left.step, left.why, left.request));
+    format!("leaves behind   {}", lines.collect::<Vec<_>>().join("\n                "))
+}
+
+impl Order<'_> {
+    const fn verb(&self) -> &'static str {
+        match self {
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::Retry(_) => "retry",
+            Self::Abandon(_) => "abandon",
+            Self::Skip(_) => "skip",
+            Self::Edit(_) => "edit",
+            Self::Signal(_) => "signal",
+        }
+    }
+
+    fn why(&self) -> &str {
+        match self {
+            Self::Pause(why) | Self::Resume(why) => why,
+            Self::Retry(Stepped { why, .. }) | Self::Abandon(Stepped { why, .. }) => why,
+            Self::Skip(Skipped { why, .. }) => why,
+            Self::Edit(Edited { why, .. }) => why,
+            Self::Signal(Signal { why, .. }) => why,
+        }
+    }
+
+    fn fields(&self) -> Result<Map<String, Value>, Ended> {
+        let fields = match self {
+            Self::Pause(_) | Self::Resume(_) => json!({}),
+            Self::Retry(Stepped { step, .. }) | Self::Abandon(Stepped { step, .. }) => {
+                json!({ "step": step })
+            }
+            Self::Skip(Skipped { step, answer, .. }) => {
+                json!({ "step": step, "answer": read_json("--answer", answer)? })
+            }
+            Self::Edit(Edited { step, set, .. }) => {
+                json!({ "step": step, "fields": read_fields(set)? })
+            }
+            Self::Signal(Signal { signal, payload, .. }) => {
+                json!({ "signal": signal, "payload": read_json("--payload", payload)? })
+            }
+        };
+        Ok(fields.as_object().cloned().unwrap_or_default())
+    }
+}
+
+fn read_json(option: &str, text: &str) -> Result<Value, Ended> {
+    serde_json::from_str(text)
+        .map_err(|error| Ended::Usage(format!("{option} wants JSON, such as '{{}}': {error}")))
+}
+
+/// `cores=4` sets a number, `node=pve2` a text.
+fn read_fields(set: &[String]) -> Result<Map<String, Value>, Ended> {
+    set.iter()
+        .map(|pair| {
+            let (field, text) = pair
+                .split_once('=')
+                .ok_or_else(|| Ended::Usage(format!("--set wants FIELD=VALUE, not `{pair}`")))?;
+            let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+            Ok((field.to_owned(), value))
+        })
+        .collect()
+}

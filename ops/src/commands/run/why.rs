@@ -1,0 +1,93 @@
+//! `stead run why`: what a run waits for, since when, and who must act.
+
+use serde_json::json;
+use stead_nats::SteadClient;
+use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::public::{RunState, RunView, Waiting};
+use stead_schemas::time::Timestamp;
+
+use super::find;
+use crate::cli::Global;
+use crate::exit::Ended;
+use crate::output;
+use crate::story::words::{self, counted, span};
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, client: &SteadClient, which: &str) -> Result<(), Ended> {
+    let run = find::run(client, which).await?;
+    let view = find::view(client, &run).await?;
+    if global.json {
+        let waiting: Vec<_> = view
+            .waiting
+            .iter()
+            .map(|waiting| json!({ "waiting": waiting, "who": who(&view, waiting) }))
+            .collect();
+        output::json(&json!({ "run": run, "state": view.summary.state, "why": waiting }));
+    } else {
+        output::line(&told(&view, SystemClock.now(), output::width()));
+    }
+    Ok(())
+}
+
+fn told(view: &RunView, now: Timestamp, width: usize) -> String {
+    let line = &view.summary;
+    let mut lines: Vec<String> = Vec::new();
+    if view.waiting.is_empty() {
+        lines.push(match line.state {
+            RunState::Running | RunState::Paused => {
+                format!("{} waits for nothing but its next command; it is {}", line.run, line.phase)
+            }
+            over => format!("{} is over: {}", line.run, over.word()),
+        });
+    }
+    for waiting in &view.waiting {
+        let mut said = format!("{}, for {}", waiting.what, span(now.since(waiting.since)));
+        if waiting.attempts > 1 {
+            said += &format!(", {}", counted(u64::from(waiting.attempts), "attempt"));
+        }
+        lines.push(words::hanging("waits for    ", &said, width, 13));
+        lines.push(words::hanging("  because    ", &because(waiting), width, 13));
+        lines.push(words::hanging("  who acts   ", &who(view, waiting), width, 13));
+    }
+    for left in &view.left {
+        let said = format!("{} ({}) {}", left.step, left.why, left.request);
+        lines.push(words::hanging("left behind  ", &said, width, 13));
+    }
+    for warning in &view.warnings {
+        lines.push(words::hanging("warning      ", warning, width, 13));
+    }
+    lines.join("\n")
+}
+
+fn because(waiting: &Waiting) -> String {
+    match waiting.words.as_str() {
+        "" => waiting.reason.clone(),
+        words => format!("{}: {words}", waiting.reason),
+    }
+}
+
+/// Who has to do something so that it goes on.
+fn who(view: &RunView, waiting: &Waiting) -> String {
+    let (run, step) = (&view.summary.run, waiting.seq);
+    match waiting.reason.as_str() {
+        "running" | "entity" => "nobody: it is being carried out".to_owned(),
+        "queued" => "nobody: it comes when its turn does; more workers make it sooner".to_owned(),
+        "timer" => "nobody: it goes on by itself when the time comes".to_owned(),
+        "outside" => "whoever is to report: a machine that boots, for instance".to_owned(),
+        "no-worker" => "whoever runs the workers: start one for this system".to_owned(),
+        "retrying" => format!(
+            "whoever runs that system, if it does not pass; `stead run retry {run} --step {step}` \
+             tries now"
+        ),
+        "limit" => "nobody: a place becomes free when another run's step is done".to_owned(),
+        "paused" => format!(
+            "an operator: mend what is wrong, then `stead run resume {run}`, or `stead run edit`, \
+             `skip` or `cancel`"
+        ),
+        _ if view.summary.state == RunState::Running && step > 0 => format!(
+            "an operator: mend what is wrong, then `stead run retry {run} --step {step}`; what can \
+             never succeed is given up with `stead run abandon`"
+        ),
+        _ => "an operator: use a build that decides as the history says".to_owned(),
+    }
+}
