@@ -51,9 +51,10 @@ pub async fn run(env: Rc<Env>, mut stop: watch::Receiver<bool>) {
         let hungry = share.tend().await;
         let pause = if hungry { HUNGRY } else { share.env.tuning.renew };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            Some(ended) = share.news.recv() => share.lost(ended).await,
+            biased;
             _ = stop.wait_for(|stop| *stop) => break,
+            Some(ended) = share.news.recv() => share.lost(ended).await,
+            () = tokio::time::sleep(pause) => {}
         }
     }
     share.hand_over().await;

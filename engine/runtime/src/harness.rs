@@ -81,13 +81,16 @@ impl Harness {
         mut stop: watch::Receiver<bool>,
     ) {
         loop {
+            // In this order, so that a simulation sees the same again: each step ends once only, so
+            // that none of these can keep the others waiting.
             tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(_) = self.steps.join_next() => {}
                 message = inbound.recv() => match message {
                     Some(message) => self.take(message),
                     None => break,
                 },
-                Some(_) = self.steps.join_next() => {}
-                _ = stop.wait_for(|stop| *stop) => break,
             }
         }
     }
@@ -217,8 +220,9 @@ impl Shared {
         let mut watched = true;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(self.tuning.heartbeat) => {}
+                biased;
                 changed = progress.changed(), if watched => watched = changed.is_ok(),
+                () = tokio::time::sleep(self.tuning.heartbeat) => {}
             }
             let progress = progress.borrow_and_update().clone();
             let alive = match begun.load(Ordering::Relaxed) {

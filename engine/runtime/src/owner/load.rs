@@ -87,7 +87,8 @@ impl Owner {
 
     /// Goes on where the log ends: open steps are sent again, timers watched.
     fn take_up(&mut self) {
-        let living: Vec<RunId> = self.runs.keys().cloned().collect();
+        let mut living: Vec<RunId> = self.runs.keys().cloned().collect();
+        living.sort_unstable();
         for run in living {
             let Some(live) = self.runs.get(&run) else { continue };
             if live.parked.is_some() {

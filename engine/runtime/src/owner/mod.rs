@@ -94,7 +94,7 @@ impl Owner {
         inbox: mpsc::UnboundedReceiver<Inbound>,
         stop: watch::Receiver<bool>,
     ) -> Stopped {
-        let chance = epoch ^ u64::from(std::process::id()) << 32 | 1;
+        let chance = seed(&env.engine, epoch);
         let mut owner = Self {
             env,
             partition,
@@ -223,4 +223,13 @@ impl Owner {
         self.chance ^= self.chance << 17;
         self.chance
     }
+}
+
+/// Where an owner's chance begins: every engine and every epoch has its own, and the same again
+/// where the same happens again.
+fn seed(engine: &str, epoch: u64) -> u64 {
+    let mixed = engine.bytes().fold(epoch, |mixed, byte| {
+        (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    mixed | 1
 }
