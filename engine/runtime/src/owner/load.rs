@@ -48,8 +48,11 @@ impl Owner {
                 self.flush_index();
             }
         }
-        self.publish_untold(recent);
-        self.take_up();
+        // Reading takes time, and a process may be frozen in the middle of it.
+        if self.may_act() {
+            self.publish_untold(recent);
+            self.take_up();
+        }
         Ok(())
     }
 

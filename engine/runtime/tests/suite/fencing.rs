@@ -48,6 +48,22 @@ fn an_owner_whose_lease_is_over_says_nothing_more() {
 }
 
 #[test]
+fn an_owner_whose_lease_ends_while_it_reads_the_log_says_nothing() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.start("pair").await;
+        desk.step("test.first");
+        desk.owner.abort();
+        let frozen = Desk::on(desk.log.clone()).await;
+        frozen.lease.end();
+        frozen.settle().await;
+        assert!(frozen.steps().is_empty());
+        assert!(frozen.published().is_empty());
+        assert_eq!(frozen.owner.await.unwrap(), Stopped::LeaseOver);
+    });
+}
+
+#[test]
 fn whoever_comes_after_goes_on_where_the_log_ends() {
     on_simulated_time(async {
         let desk = Desk::new().await;
