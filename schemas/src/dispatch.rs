@@ -57,7 +57,8 @@ pub struct StepAddress {
 pub struct StepRequest {
     /// Which step of which run. The run's id is also the marker on what the step makes.
     pub address: StepAddress,
-    /// Counted from 1 by the owner; an answer to an older attempt is ignored.
+    /// The answer shows it again, and is ignored if the owner has made another attempt since, or
+    /// is another one. No two attempts at a step share it.
     pub attempt: u32,
     /// The partition that the run lives in: where the answer goes.
     pub partition: Partition,

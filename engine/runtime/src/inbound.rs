@@ -15,7 +15,7 @@ pub enum Inbound {
     Answer {
         /// The step.
         address: StepAddress,
-        /// Which attempt; 0 is whichever is under way.
+        /// Which attempt, as the request said; 0 is whichever is under way.
         attempt: u32,
         /// What it says.
         reply: StepReply,

@@ -27,8 +27,10 @@ const NO_LISTENER_PAUSE: Duration = Duration::from_millis(250);
 
 /// What is being done about one open step.
 pub(super) struct Attempt {
-    /// How many attempts have been made.
+    /// How many attempts have been made by this owner.
     pub number: u32,
+    /// How many of them since somebody last wanted it tried as if for the first time.
+    pub tried: u32,
     pub phase: Phase,
     /// The trouble of the last attempt that failed.
     pub last: Option<Failure>,
@@ -75,6 +77,7 @@ impl Owner {
     pub(super) fn first_attempt(&mut self, run: &RunId, seq: Seq) {
         let attempt = Attempt {
             number: 0,
+            tried: 0,
             phase: Phase::Held,
             last: None,
             progress: None,
@@ -100,6 +103,7 @@ impl Owner {
 
     /// Makes the next attempt, unless the run is paused.
     pub(super) fn attempt(&mut self, run: &RunId, seq: Seq) {
+        let epoch = self.epoch;
         let held = self.runs.get(run).is_some_and(|live| live.is_paused());
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         if held {
@@ -108,18 +112,19 @@ impl Owner {
         }
         let (outside, now) = (open.step.route == Route::Outside, Instant::now());
         attempt.number += u32::from(!outside);
+        attempt.tried += u32::from(!outside);
         attempt.progress = None;
         attempt.overdue = false;
         attempt.sent = Some(now);
         attempt.phase = if outside { Phase::Outside } else { Phase::Sent { heard: now } };
         let tell_start = open.step.policy.schedule_to_start_ms > 0 && !attempt.begun;
-        let (number, step) = (attempt.number, open.step.clone());
+        let (attempt, step) = (ticket(epoch, attempt.number), open.step.clone());
         let address = StepAddress { run: run.clone(), seq };
         match step.route {
             Route::Outside => {}
             Route::Worker => self.send(Outgoing::Step(StepRequest {
                 address,
-                attempt: number,
+                attempt,
                 partition: self.partition,
                 epoch: self.epoch,
                 step: step.step,
@@ -134,7 +139,7 @@ impl Owner {
                 let by = Caller::Run(address.clone());
                 let command = EntityCommand { kind, owner, name, verb, fields, id, by };
                 let home = self.partition;
-                self.send(Outgoing::Command { to, command, from: address, home, attempt: number });
+                self.send(Outgoing::Command { to, command, from: address, home, attempt });
             }
         }
         let usual = self.env.tuning.silence;
@@ -144,11 +149,11 @@ impl Owner {
     }
 
     /// A worker (or an entity) says something about an attempt.
-    pub(super) fn answered(&mut self, address: &StepAddress, number: u32, reply: StepReply) {
+    pub(super) fn answered(&mut self, address: &StepAddress, asked: u32, reply: StepReply) {
         let (run, seq) = (&address.run, address.seq);
-        let now = self.env.ports.clock.now();
+        let (now, epoch) = (self.env.ports.clock.now(), self.epoch);
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        if number != 0 && number != attempt.number {
+        if asked != 0 && asked != ticket(epoch, attempt.number) {
             metrics::counter!("stead_late_answers_total").increment(1);
             return;
         }
@@ -211,7 +216,7 @@ impl Owner {
             "system" => system(&step).to_owned(), "class" => class_word(failure.class))
         .increment(1);
         let lasting = failure.class.kind() == Kind::Lasting;
-        let (number, give_up) = (attempt.number, attempt.give_up);
+        let (number, tried, give_up) = (attempt.number, attempt.tried, attempt.give_up);
         attempt.last = Some(failure.clone());
         if let Some(why) = give_up {
             return self.settle(run, seq, why);
@@ -223,9 +228,8 @@ impl Owner {
             let failed = StepFailed { seq, failure, attempts: number };
             return self.take(run, Event::StepFailed(failed));
         }
-        let rest =
-            if lasting { STUCK_PAUSE } else { pause(&policy, failure.class, number, chance) };
-        if !undo && is_used_up(&policy, number, now.since(open.tried_since), rest) {
+        let rest = if lasting { STUCK_PAUSE } else { pause(&policy, failure.class, tried, chance) };
+        if !undo && is_used_up(&policy, tried, now.since(open.tried_since), rest) {
             return self.pause_for(run, seq);
         }
         attempt.phase = if lasting { Phase::Stuck } else { Phase::Pausing };
@@ -244,10 +248,10 @@ impl Owner {
     }
 
     /// Nobody listens where the attempt was sent.
-    pub(super) fn unheard(&mut self, address: &StepAddress, number: u32) {
-        let (run, seq) = (&address.run, address.seq);
+    pub(super) fn unheard(&mut self, address: &StepAddress, asked: u32) {
+        let (run, seq, epoch) = (&address.run, address.seq, self.epoch);
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        if number != attempt.number {
+        if asked != ticket(epoch, attempt.number) {
             return;
         }
         let words = match &open.step.route {
@@ -258,6 +262,7 @@ impl Owner {
         };
         // It was not an attempt: nobody has seen it.
         attempt.number -= 1;
+        attempt.tried -= 1;
         attempt.phase = Phase::NoListener;
         attempt.last = Some(Failure::new(Class::VendorDown, words));
         self.dirty.insert(run.clone());
@@ -349,11 +354,11 @@ impl Owner {
         }
         let words = format!("the worker fell silent for {}", spoken(silence));
         let failure = Failure::new(Class::Ambiguous, words).at(&open.step.step);
-        let (policy, number, now) = (open.step.policy, attempt.number, self.env.ports.clock.now());
+        let (policy, tried, now) = (open.step.policy, attempt.tried, self.env.ports.clock.now());
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         attempt.last = Some(failure);
-        let tried = now.since(open.tried_since);
-        if !open.step.undo && is_used_up(&policy, number, tried, Duration::ZERO) {
+        let span = now.since(open.tried_since);
+        if !open.step.undo && is_used_up(&policy, tried, span, Duration::ZERO) {
             return self.pause_for(run, seq);
         }
         self.attempt(run, seq);
@@ -412,6 +417,15 @@ impl Owner {
         let attempt = live.attempts.get_mut(&seq)?;
         Some((attempt, open))
     }
+}
+
+/// What an answer has to show: no two attempts at a step share it, by whichever owner they were
+/// made. A failure that was meant for the owner before must not end an attempt of ours: a worker
+/// may still be at it while what it makes is taken back. Never 0, which is any attempt.
+fn ticket(epoch: u64, number: u32) -> u32 {
+    // So that people can read it: epoch 12, attempt 3 is 12003. Large epochs wrap around.
+    let epoch = u32::try_from(epoch % u64::from(u32::MAX)).unwrap_or(0);
+    epoch.wrapping_mul(1_000).wrapping_add(number).max(1)
 }
 
 fn step_metrics(open: &OpenStep, outcome: &'static str, now: stead_schemas::time::Timestamp) {

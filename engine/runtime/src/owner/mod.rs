@@ -228,8 +228,8 @@ impl Owner {
 /// Where an owner's chance begins: every engine and every epoch has its own, and the same again
 /// where the same happens again.
 fn seed(engine: &str, epoch: u64) -> u64 {
-    let mixed = engine.bytes().fold(epoch, |mixed, byte| {
-        (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mixed = engine
+        .bytes()
+        .fold(epoch, |mixed, byte| (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     mixed | 1
 }

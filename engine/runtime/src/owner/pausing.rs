@@ -17,7 +17,7 @@ impl Owner {
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         attempt.phase = Phase::Held;
         let tried = spoken(now.since(open.tried_since));
-        let (number, trouble) = (attempt.number, attempt.last.as_ref().map(ToString::to_string));
+        let (number, trouble) = (attempt.tried, attempt.last.as_ref().map(ToString::to_string));
         let why = format!(
             "step {seq} was tried {number} {} in {tried} without success: {}",
             if number == 1 { "time" } else { "times" },
@@ -66,6 +66,7 @@ impl Owner {
             Phase::Sent { .. } | Phase::Queued { .. } | Phase::Outside => {}
             Phase::Pausing | Phase::NoListener | Phase::Stuck | Phase::Held => {
                 attempt.last = None;
+                attempt.tried = 0;
                 self.attempt(run, seq);
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use stead_runtime::owner::Stopped;
 use stead_runtime::ports::{Append, EventLog};
 use stead_schemas::event::{Event, StepCompleted};
+use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION};
@@ -80,6 +81,24 @@ fn whoever_comes_after_goes_on_where_the_log_ends() {
         after.command("pair", "id-1").await;
         let reply = String::from_utf8(after.replies("caller").remove(0)).unwrap();
         assert!(reply.contains("\"repeated\":true"), "{reply}");
+    });
+}
+
+#[test]
+fn an_answer_that_was_meant_for_the_owner_before_changes_nothing() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let before = desk.step("test.first");
+        desk.owner.abort();
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        let step = after.step("test.first");
+        // Both are first attempts. This one's worker may be at it while a failure is undone.
+        after.failed(&before, Class::Permanent).await;
+        assert_eq!(after.view(&run).await.summary.state.word(), "running");
+        after.done(&step).await;
+        after.step("test.second");
     });
 }
 

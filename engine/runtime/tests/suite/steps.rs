@@ -69,7 +69,7 @@ fn a_silent_worker_is_taken_for_dead_and_its_late_answer_changes_nothing() {
         assert!(desk.steps().is_empty(), "it was heard of five seconds ago");
         desk.pass(Duration::from_secs(2)).await;
         let second = desk.step("test.first");
-        assert_eq!(second.attempt, 2);
+        assert_ne!(second.attempt, first.attempt);
         desk.failed(&first, Class::Permanent).await;
         assert_eq!(desk.view(&run).await.summary.state.word(), "running");
         desk.done(&second).await;
