@@ -2,21 +2,24 @@
 //!
 //! All engines share one consumer, and the server lets one of them pull at a time, so that the
 //! commands to one entity keep their order; when that engine is gone, the next takes over within
-//! seconds. A command that no owner takes in stays where it is and is tried again, with the same
-//! id, so that it acts once.
+//! seconds, and what the one before had in its hands comes before everything else
+//! (`in_order.rs`). A command that no owner takes in stays where it is and is tried again, with
+//! the same id, so that it acts once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::pull::{Config, Stream};
+use async_nats::jetstream::consumer::pull::{Config, MessagesError, MessagesErrorKind, Stream};
 use async_nats::jetstream::consumer::{AckPolicy, PriorityPolicy, PullConsumer};
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt;
 use stead_schemas::dispatch::{Caller, CommandReply};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::subjects::INBOX_STREAM;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::in_order::InOrder;
 use super::lanes::{Lanes, Place};
 use super::read::{Catalogue, Order, read_command};
 use super::refusals::{self, Said};
@@ -28,21 +31,28 @@ use crate::platform::{Platform, ensure_inbox};
 
 /// The consumer of all engines, and their group in it.
 const ENGINES: &str = "engines";
-/// Commands that one engine works on at a time.
-const IN_FLIGHT_MAX: usize = 256;
-/// How long the server waits for a word before it gives a command to somebody else: the time that
-/// the commands of a dead engine are late.
-const ACK_WAIT: Duration = Duration::from_secs(6);
+/// Commands that engines have in their hands at a time. The server counts them.
+const IN_HAND_MAX: usize = 512;
+/// Commands that one pull asks for.
+const BATCH: usize = 256;
+/// How long the server waits for a word before a command is given out again.
+const ACK_WAIT: Duration = Duration::from_secs(3);
 /// How often a command that waits gives that word.
-const STILL_HERE: Duration = Duration::from_secs(2);
-/// One pull. Well below the pin's end, so that an engine that lives keeps it.
-const PULL: Duration = Duration::from_secs(2);
-/// How long the engine that pulls may be silent before another does.
-const PIN: Duration = Duration::from_secs(6);
-
-/// When a command that was given back is given out again: not before the server knows that we
-/// no longer pull, or it would come back to us.
-const GIVEN_OUT_AFTER: Duration = Duration::from_millis(500);
+const STILL_HERE: Duration = Duration::from_secs(1);
+/// One pull. An engine that lives pulls again when it ends.
+const PULL: Duration = Duration::from_millis(1_500);
+/// How long the engine that pulls may be silent before another does: the time that the commands
+/// of a dead engine are late. By then all that it had in its hands is due again, even if its last
+/// pull was one pull old when it died, and so the next engine is given that first.
+const PIN: Duration = Duration::from_secs(5);
+const _: () = assert!(PIN.as_millis() > PULL.as_millis() + ACK_WAIT.as_millis());
+/// When a command that was given back is due again: not before the server knows that we no longer
+/// pull, or it would come back to us.
+const DUE_AGAIN: Duration = Duration::from_millis(500);
+/// When everything that was given back is due again.
+const ALL_DUE: Duration = Duration::from_millis(700);
+/// How long giving back may take.
+const GIVEN_BACK: Duration = Duration::from_secs(2);
 
 /// What each command needs.
 struct Desk {
@@ -55,6 +65,8 @@ struct Desk {
 struct Letter {
     message: Message,
     seq: u64,
+    /// An engine was given it before, and did not finish it.
+    again: bool,
     /// Unique even when the inbox is lost and its numbers begin again.
     id: String,
 }
@@ -70,14 +82,14 @@ pub async fn run_inbox(
     let platform = Platform { connection: connection.clone(), ..platform.clone() };
     let client = SteadClient::new(&platform);
     let desk = Arc::new(Desk { client, platform, catalogue });
+    let mut reader = Reader::new(desk, shutdown.clone());
     let mut pause = Pause::new();
-    let handed_on = shutdown.clone();
     loop {
-        let pulled = tokio::select! {
-            pulled = pull(&desk, &handed_on) => pulled,
+        let read = tokio::select! {
+            read = reader.read() => read,
             () = shut(&mut shutdown) => break,
         };
-        match pulled {
+        match read {
             Ok(()) => pause = Pause::new(),
             Err(words) => tracing::warn!(%words, "the inbox cannot be read; trying again"),
         }
@@ -86,32 +98,89 @@ pub async fn run_inbox(
             () = shut(&mut shutdown) => break,
         }
     }
-    release_pin(&desk.platform).await;
+    reader.hand_over().await;
 }
 
-/// Reads the inbox until the stream of messages ends.
-async fn pull(desk: &Arc<Desk>, shutdown: &Shutdown) -> Result<(), String> {
-    let mut messages = open(&desk.platform).await?;
-    let places = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
-    let mut lanes = Lanes::default();
-    while let Some(message) = messages.next().await {
-        let message = match message {
-            Ok(message) => message,
-            Err(error) if is_passing(&error) => {
-                tracing::debug!(%error, "the inbox is silent");
-                continue;
-            }
-            Err(error) => return Err(error.to_string()),
-        };
-        let Ok(permit) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
-        begin(desk, &mut lanes, message, permit, shutdown.clone());
+/// Reads the inbox and has each command carried out. What it has in its hands outlives a stream
+/// of messages that ends.
+struct Reader {
+    desk: Arc<Desk>,
+    lanes: Lanes,
+    arrived: InOrder<Letter>,
+    in_hand: JoinSet<()>,
+    shutdown: Shutdown,
+}
+
+impl Reader {
+    fn new(desk: Arc<Desk>, shutdown: Shutdown) -> Self {
+        let (lanes, arrived, in_hand) = Default::default();
+        Self { desk, lanes, arrived, in_hand, shutdown }
     }
-    Ok(())
+
+    /// Reads until the stream of messages ends. It never waits for what it has read, or the
+    /// server would think it gone; how much that is, the server bounds.
+    async fn read(&mut self) -> Result<(), String> {
+        let mut messages = open(&self.desk.platform).await?;
+        loop {
+            let waiting = self.arrived.until().unwrap_or_else(|| Instant::now() + PIN);
+            match timeout_at(waiting, messages.next()).await {
+                Ok(Some(Ok(message))) => self.arrive(message),
+                Ok(Some(Err(error))) if is_passing(&error) => {
+                    tracing::debug!(%error, "the inbox is silent");
+                }
+                Ok(Some(Err(error))) => return Err(error.to_string()),
+                Ok(None) => return Ok(()),
+                Err(_) => {}
+            }
+            for letter in self.arrived.ready(Instant::now()) {
+                self.begin(letter);
+            }
+        }
+    }
+
+    fn arrive(&mut self, message: Message) {
+        if let Some(letter) = letter(message) {
+            self.arrived.put(letter.seq, letter.again, letter, Instant::now());
+        }
+    }
+
+    fn begin(&mut self, letter: Letter) {
+        while self.in_hand.try_join_next().is_some() {}
+        let catalogue = &self.desk.catalogue;
+        let read = read_command(catalogue, &letter.message.subject, &letter.message.payload);
+        let place = self.lanes.enter(lane(&read, letter.seq));
+        let (desk, mut shutdown) = (Arc::clone(&self.desk), self.shutdown.clone());
+        self.in_hand.spawn(async move {
+            tokio::select! {
+                // First, or a command would go on when the one before it is given back.
+                biased;
+                () = shut(&mut shutdown) => give_back(&letter).await,
+                () = carry(&desk, &letter, read, place) => {}
+            }
+        });
+    }
+
+    /// Leaves everything to other engines: first what was begun, then the right to pull.
+    async fn hand_over(mut self) {
+        let gives_back = !self.in_hand.is_empty() || !self.arrived.is_empty();
+        for letter in self.arrived.all() {
+            self.begin(letter);
+        }
+        let given_back = async { while self.in_hand.join_next().await.is_some() {} };
+        if timeout(GIVEN_BACK, given_back).await.is_err() {
+            tracing::debug!(
+                "some commands are not given back; they will be due again by themselves"
+            );
+        }
+        if gives_back {
+            sleep(ALL_DUE).await;
+        }
+        release_pin(&self.desk.platform).await;
+    }
 }
 
 /// A silence is no end: the stream goes on when the server is back.
-fn is_passing(error: &async_nats::jetstream::consumer::pull::MessagesError) -> bool {
-    use async_nats::jetstream::consumer::pull::MessagesErrorKind;
+fn is_passing(error: &MessagesError) -> bool {
     matches!(error.kind(), MessagesErrorKind::MissingHeartbeat)
 }
 
@@ -126,7 +195,7 @@ async fn open(platform: &Platform) -> Result<Stream, String> {
     consumer
         .stream()
         .group(ENGINES)
-        .max_messages_per_batch(IN_FLIGHT_MAX)
+        .max_messages_per_batch(BATCH)
         .expires(PULL)
         .heartbeat(PULL / 2)
         .messages()
@@ -140,7 +209,7 @@ async fn consumer(platform: &Platform) -> Result<PullConsumer, String> {
         description: Some("Engines take commands in".into()),
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
-        max_ack_pending: 4 * i64::try_from(IN_FLIGHT_MAX).unwrap_or(i64::MAX),
+        max_ack_pending: IN_HAND_MAX as i64,
         priority_policy: PriorityPolicy::PinnedClient,
         priority_groups: vec![ENGINES.into()],
         priority_timeout: PIN,
@@ -158,35 +227,16 @@ async fn release_pin(platform: &Platform) {
     }
 }
 
-fn begin(
-    desk: &Arc<Desk>,
-    lanes: &mut Lanes,
-    message: Message,
-    permit: OwnedSemaphorePermit,
-    mut shutdown: Shutdown,
-) {
-    let Some(letter) = letter(message) else { return };
-    let read = read_command(&desk.catalogue, &letter.message.subject, &letter.message.payload);
-    let place = lanes.enter(lane(&read, letter.seq));
-    let desk = Arc::clone(desk);
-    tokio::spawn(async move {
-        tokio::select! {
-            () = carry(&desk, &letter, read, place) => {}
-            () = shut(&mut shutdown) => give_back(&letter).await,
-        }
-        drop(permit);
-    });
-}
-
 fn letter(message: Message) -> Option<Letter> {
-    let (seq, published) = match message.info() {
-        Ok(info) => (info.stream_sequence, info.published.timestamp_millis()),
+    let (seq, published, delivered) = match message.info() {
+        Ok(info) => (info.stream_sequence, info.published.timestamp_millis(), info.delivered),
         Err(error) => {
             tracing::warn!(%error, "the inbox delivered something that is no message of a stream");
             return None;
         }
     };
-    Some(Letter { message, seq, id: format!("inbox-{seq}-{published}") })
+    let id = format!("inbox-{seq}-{published}");
+    Some(Letter { message, seq, again: delivered > 1, id })
 }
 
 /// Commands of one lane keep their order.
@@ -259,7 +309,7 @@ async fn while_saying_so<T>(letter: &Letter, work: impl Future<Output = T>) -> T
     loop {
         tokio::select! {
             done = &mut work => return done,
-            () = tokio::time::sleep(STILL_HERE) => {
+            () = sleep(STILL_HERE) => {
                 if let Err(error) = letter.message.ack_with(AckKind::Progress).await {
                     tracing::debug!(%error, "cannot say that a command is still here");
                 }
@@ -270,7 +320,7 @@ async fn while_saying_so<T>(letter: &Letter, work: impl Future<Output = T>) -> T
 
 /// Leaves the command to another engine.
 async fn give_back(letter: &Letter) {
-    let given_back = letter.message.ack_with(AckKind::Nak(Some(GIVEN_OUT_AFTER))).await;
+    let given_back = letter.message.ack_with(AckKind::Nak(Some(DUE_AGAIN))).await;
     if let Err(error) = given_back {
         tracing::debug!(%error, "could not give a command back");
     }

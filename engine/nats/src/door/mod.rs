@@ -5,6 +5,7 @@
 //! A door keeps nothing and decides only what needs no history: whether the command can be read.
 
 pub mod api;
+mod in_order;
 mod inbox;
 mod lanes;
 pub mod read;

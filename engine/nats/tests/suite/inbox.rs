@@ -5,9 +5,10 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use stead_nats::door::run_inbox;
-use stead_nats::{Connection, SteadClient};
+use stead_nats::{ConnectSettings, Connection, SteadClient, connect};
 use stead_schemas::dispatch::Caller;
 use stead_schemas::subjects::{INBOX_STREAM, REFUSALS_STREAM};
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -181,18 +182,101 @@ async fn what_was_begun_is_left_to_others_when_the_door_shuts() {
     let door = Door::open(&world, &world.connection);
     give(&client, "create", json!({ "name": "a" })).await;
     // Nobody owns the partition, so the command is under way until the door is shut.
-    let delivered = || async {
-        let stream = world.js().get_stream(INBOX_STREAM).await.expect("the inbox");
-        let consumer = stream.consumer_info("engines").await;
-        consumer.is_ok_and(|info| info.num_ack_pending == 1)
-    };
-    until("the command is under way", delivered).await;
+    until("the command is under way", || async { under_way(&world).await == 1 }).await;
     door.shut().await;
     let owned = Owned::all(&world.connection).await;
     let next = Door::open(&world, &world.connection);
     until_empty(&world).await;
     assert_eq!(owned.taken.lock().expect("no panic").len(), 1);
     next.shut().await;
+}
+
+/// A door that ends as its process would when killed: no task of it lives on, nothing is said.
+struct DoomedDoor(Runtime);
+
+impl DoomedDoor {
+    fn open(world: &World) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let (url, platform) = (world.server.url(), world.platform.clone());
+        runtime.spawn(async move {
+            let connection =
+                connect(&ConnectSettings::new(url, "doomed")).await.expect("a connection");
+            let (_open, shut) = watch::channel(false);
+            run_inbox(&connection, &platform, catalogue(), shut).await;
+        });
+        Self(runtime)
+    }
+
+    fn kill(self) {
+        self.0.shutdown_background();
+    }
+}
+
+async fn under_way(world: &World) -> usize {
+    let stream = world.js().get_stream(INBOX_STREAM).await.expect("the inbox");
+    stream.consumer_info("engines").await.map_or(0, |info| info.num_ack_pending)
+}
+
+async fn pulls(world: &World) -> usize {
+    let stream = world.js().get_stream(INBOX_STREAM).await.expect("the inbox");
+    stream.consumer_info("engines").await.map_or(0, |info| info.num_waiting)
+}
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// Gives numbered commands to each of three entities.
+async fn give_numbers(client: &SteadClient, numbers: std::ops::Range<usize>) {
+    for number in numbers {
+        for name in NAMES {
+            give(client, "start", json!({ "name": name, "id": number.to_string() })).await;
+        }
+    }
+}
+
+fn check_order(owned: &Owned, count: usize) {
+    let taken = owned.taken.lock().expect("no panic");
+    let wanted: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+    for name in NAMES {
+        let mine = taken.iter().filter(|command| command.name == name);
+        assert_eq!(mine.map(|one| one.id.clone()).collect::<Vec<_>>(), wanted, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_a_killed_engine_had_read_come_before_those_it_had_not() {
+    let world = World::new().await;
+    let client = SteadClient::new(&world.platform);
+    let killed = DoomedDoor::open(&world);
+    // Nobody owns a partition, so the engine has in its hands whatever it reads.
+    for numbers in [0..30, 30..60] {
+        let all = numbers.end * NAMES.len();
+        give_numbers(&client, numbers).await;
+        until("the commands are read", || async { under_way(&world).await == all }).await;
+    }
+    killed.kill();
+    give_numbers(&client, 60..90).await;
+    let owned = Owned::all(&world.connection).await;
+    let door = Door::open(&world, &world.connection);
+    until_empty(&world).await;
+    check_order(&owned, 90);
+    door.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_an_engine_gives_back_come_before_those_it_had_not_read() {
+    let world = World::new().await;
+    let client = SteadClient::new(&world.platform);
+    let (one, two) = (world.server.connect().await, world.server.connect().await);
+    let first = Door::open(&world, &one);
+    give_numbers(&client, 0..30).await;
+    until("the commands are read", || async { under_way(&world).await == 90 }).await;
+    let second = Door::open(&world, &two);
+    until("the second waits for its turn", || async { pulls(&world).await == 2 }).await;
+    tokio::join!(first.shut(), give_numbers(&client, 30..60));
+    let owned = Owned::all(&world.connection).await;
+    until_empty(&world).await;
+    check_order(&owned, 60);
+    second.shut().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

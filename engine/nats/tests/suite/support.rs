@@ -196,7 +196,8 @@ impl Owned {
             return CommandReply::Unavailable { words: "not now".into() };
         }
         let mut taken = self.taken.lock().expect("no panic");
-        let repeated = taken.iter().any(|before| before.id == command.id);
+        let is_it = |one: &EntityCommand| (&one.name, &one.id) == (&command.name, &command.id);
+        let repeated = taken.iter().any(is_it);
         let reply = Accepted { run: command.key().run(1), command: command.id.clone(), repeated };
         if !repeated {
             taken.push(command);
