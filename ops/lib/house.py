@@ -27,6 +27,7 @@ FUNCTION_LINES_MAX = 70
 MAY_USE = {
     "stead-schemas": set(),
     "stead-core": {"stead-schemas"},
+    "stead-testkit": {"stead-core", "stead-schemas"},
     "stead-workflows": {"stead-core", "stead-schemas"},
     "stead-runtime": {"stead-core", "stead-schemas"},
     "stead-nats": {"stead-core", "stead-runtime", "stead-schemas"},
@@ -46,7 +47,7 @@ KNOWN_ONLY_TO = {"async-nats": "stead-nats", "sled": "stead-index", "bincode": "
 
 # Rooms that can do no I/O, since there is nothing in them to do it with: no standard library,
 # and of other people's crates only these, without features that bring it back.
-PURE = {"stead-schemas", "stead-core", "stead-workflows"}
+PURE = {"stead-schemas", "stead-core", "stead-testkit", "stead-workflows"}
 PURE_MAY_USE = {"chrono", "schemars", "serde", "serde_json", "sha2", "thiserror"}
 IMPURE_FEATURES = {"default", "std", "clock", "now"}
 

@@ -1,11 +1,10 @@
-//! Every workflow, by machine: all goes well; a failure at every step; a crash at every
-//! transition; every step carried out twice. Afterwards the world must be empty or complete:
-//! that is the whole assertion.
+//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`).
 //!
-//! `stage.rs` carries runs out without a broker, `world.rs` is what the steps change.
+//! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
+//! `stead-testkit` does the rest.
 
 mod golden;
-mod stage;
+mod kits;
 mod stories;
 mod survival;
 mod world;

@@ -1,130 +1,227 @@
 //! What happens, told as text.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use stead_schemas::dispatch::{Caller, EntityCommand};
 use stead_schemas::event::Outcome;
+use stead_schemas::ids::RunId;
+use stead_schemas::refusal::Refusal;
+use stead_testkit::{Stage, Trouble, tells, tells_of};
 
-use crate::stage::{Stage, Trouble};
+use crate::kits::{self, john};
+use crate::world::World;
 
-fn done(outcome: Outcome) {
-    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+/// A stage, and the workspaces of john on it.
+struct Tale {
+    stage: Stage<World>,
+    commands: u32,
+}
+
+impl Tale {
+    fn new(trouble: Trouble) -> Self {
+        Self { stage: kits::create().stage(&trouble), commands: 0 }
+    }
+
+    /// Gives a command to a workspace and carries everything out that follows.
+    fn workspace(&mut self, verb: &str, name: &str, fields: Value) -> Result<Outcome, Refusal> {
+        let command = self.command(verb, name, fields);
+        self.stage.ask(&command).map(|outcome| outcome.expect("the command has an outcome"))
+    }
+
+    /// Gives a command to a workspace and leaves it at that.
+    fn give(&mut self, verb: &str, name: &str, fields: Value) -> RunId {
+        let command = self.command(verb, name, fields);
+        self.stage.give(&command).expect("it is let in")
+    }
+
+    fn command(&mut self, verb: &str, name: &str, fields: Value) -> EntityCommand {
+        self.commands += 1;
+        EntityCommand {
+            kind: "workspace".into(),
+            owner: john(),
+            name: name.into(),
+            verb: verb.into(),
+            fields: fields.as_object().cloned().unwrap_or_default(),
+            id: format!("command-{}", self.commands),
+            by: Caller::Api,
+        }
+    }
+
+    fn things(&self) -> Vec<&str> {
+        self.stage.world.names()
+    }
+}
+
+fn done(outcome: Result<Outcome, Refusal>) {
+    assert!(matches!(outcome, Ok(Outcome::Done(_))), "{outcome:?}");
 }
 
 #[test]
 fn a_workspace_lives_and_dies() {
-    let mut stage = Stage::new(Trouble::default());
-    done(stage.workspace("create", "dev", json!({ "cpu_cores": 8 })).unwrap());
+    let mut tale = Tale::new(Trouble::default());
+    done(tale.workspace("create", "dev", json!({ "cpu_cores": 8 })));
     let things = ["coder dev", "dataset tank/home/john", "share /mnt/tank/home/john", "vm 10000"];
-    assert_eq!(stage.world.names(), things);
+    assert_eq!(tale.things(), things);
     for verb in ["stop", "stop", "start", "restart"] {
-        done(stage.workspace(verb, "dev", json!({})).unwrap());
+        done(tale.workspace(verb, "dev", json!({})));
     }
-    done(stage.workspace("resize", "dev", json!({ "storage_quota_gb": 100 })).unwrap());
-    done(stage.workspace("delete", "dev", json!({})).unwrap());
-    assert!(stage.world.names().is_empty(), "{:?}", stage.world);
-    stage.everything_replays();
+    done(tale.workspace("resize", "dev", json!({ "storage_quota_gb": 100 })));
+    done(tale.workspace("delete", "dev", json!({})));
+    assert!(tale.things().is_empty(), "{:?}", tale.stage.world);
+    tale.stage.everything_replays();
 }
 
 #[test]
 fn a_create_reads_like_this() {
-    let mut stage = Stage::new(Trouble::default());
-    stage.workspace("create", "dev", json!({})).unwrap();
-    let story = stage.story(&stage.latest("dev"));
-    assert_eq!(
-        story,
-        [
-            "command create",
-            "step vault.pin-secrets",
-            "step home.attach",
-            "step vmids.reserve",
-            "step proxmox.clone-vm",
-            "step proxmox.configure-vm",
-            "step proxmox.resize-disk",
-            "step coder.start-workspace",
-            "step proxmox.start-vm",
-            "step guest.await-home",
-            "step coder.await-agent",
-            "done",
-        ]
+    tells(
+        &kits::create(),
+        "
+        command  workspace.create
+        step     vault.pin-secrets      done
+        step     home.attach            done
+        step     vmids.reserve          done
+        step     proxmox.clone-vm       done
+        step     proxmox.configure-vm   done
+        step     proxmox.resize-disk    done
+        step     coder.start-workspace  done
+        step     proxmox.start-vm       done
+        step     guest.await-home       done
+        step     coder.await-agent      done
+        done     workspace.create
+        ",
     );
 }
 
 #[test]
 fn what_cannot_be_made_is_taken_back() {
-    // The step that fails: coder.await-agent, the last one.
-    let mut stage = Stage::new(Trouble::default());
-    stage.workspace("create", "dev", json!({})).unwrap();
-    let last = stage.asked - 1;
-    let mut stage = Stage::new(Trouble { fail_at: Some(last), ..Trouble::default() });
-    stage.workspace("create", "dev", json!({})).unwrap();
-    let story = stage.story(&stage.latest("dev"));
-    assert_eq!(
-        story[10..],
-        [
-            "step coder.await-agent failed: it was made to fail",
-            "undo coder.delete-workspace",
-            "undo proxmox.destroy-vm",
-            "undo vmids.release",
-            "undo home.detach",
-            "failed: coder.await-agent: it was made to fail",
-            "run failed",
-        ]
+    tells_of(
+        &kits::create(),
+        &Trouble::failing("proxmox.clone-vm"),
+        "
+        command  workspace.create
+        step     vault.pin-secrets   done
+        step     home.attach         done
+        step     vmids.reserve       done
+        step     proxmox.clone-vm    failed lasting: it was made to fail
+        undo     proxmox.destroy-vm  done
+        undo     vmids.release       done
+        undo     home.detach         done
+        failed   proxmox.clone-vm: it was made to fail
+        over     failed
+        ",
+    );
+}
+
+#[test]
+fn a_home_reads_like_this() {
+    tells(
+        &kits::home(),
+        "
+        command  home.attach
+        step     vault.pin-secrets         done
+        step     truenas.ensure-dataset    done
+        step     truenas.set-permissions   done
+        step     truenas.ensure-share      done
+        done     home.attach
+        command  home.attach
+        step     vault.pin-secrets         done
+        step     truenas.update-quota      done
+        done     home.attach
+        command  home.resize
+        step     vault.pin-secrets         done
+        step     truenas.update-quota      done
+        done     home.resize
+        command  home.detach
+        done     home.detach
+        command  home.detach
+        done     home.detach
+        timer    the grace period of a home that no workspace uses
+        undo     vault.pin-secrets         done
+        undo     truenas.remove-share      done
+        undo     truenas.snapshot-dataset  done
+        undo     truenas.destroy-dataset   done
+        over     completed
+        ",
+    );
+}
+
+#[test]
+fn a_ledger_and_a_probe_read_like_this() {
+    tells(
+        &kits::vmids(),
+        "
+        command  vmids.reserve
+        step     proxmox.check-vmid  done
+        done     vmids.reserve
+        command  vmids.reserve
+        step     proxmox.check-vmid  done
+        done     vmids.reserve
+        command  vmids.release
+        done     vmids.release
+        command  vmids.reserve
+        step     proxmox.check-vmid  done
+        done     vmids.reserve
+        ",
+    );
+    let steps = "step     probe.noop  done\n".repeat(6);
+    tells(
+        &kits::probe(),
+        &format!("command  probe.start\n{steps}done     probe.start\nover     completed"),
     );
 }
 
 #[test]
 fn two_workspaces_share_a_home() {
-    let mut stage = Stage::new(Trouble::default());
-    done(stage.workspace("create", "one", json!({})).unwrap());
-    done(stage.workspace("create", "two", json!({})).unwrap());
-    done(stage.workspace("delete", "one", json!({})).unwrap());
+    let mut tale = Tale::new(Trouble::default());
+    done(tale.workspace("create", "one", json!({})));
+    done(tale.workspace("create", "two", json!({})));
+    done(tale.workspace("delete", "one", json!({})));
     let things = ["coder two", "dataset tank/home/john", "share /mnt/tank/home/john", "vm 10001"];
-    assert_eq!(stage.world.names(), things);
-    done(stage.workspace("delete", "two", json!({})).unwrap());
-    assert!(stage.world.names().is_empty());
+    assert_eq!(tale.things(), things);
+    done(tale.workspace("delete", "two", json!({})));
+    assert!(tale.things().is_empty());
 }
 
 #[test]
 fn a_home_outlives_its_last_workspace_by_the_grace_period() {
-    let mut stage = Stage::new(Trouble::default());
-    stage.site.truenas.grace_seconds = 3_600;
-    done(stage.workspace("create", "one", json!({})).unwrap());
-    stage.give("workspace", "john", "one", "delete", json!({})).unwrap();
-    while stage.one_step() {}
-    assert_eq!(stage.world.names(), ["dataset tank/home/john", "share /mnt/tank/home/john"]);
-    done(stage.workspace("create", "two", json!({})).unwrap());
-    assert!(!stage.world.log.contains(&"truenas.destroy-dataset".to_owned()));
-    done(stage.workspace("delete", "two", json!({})).unwrap());
-    assert!(stage.world.names().is_empty(), "the timer has fired");
+    let mut tale = Tale::new(Trouble::default());
+    tale.stage.site.truenas.grace_seconds = 3_600;
+    done(tale.workspace("create", "one", json!({})));
+    tale.give("delete", "one", json!({}));
+    tale.stage.work();
+    assert_eq!(tale.things(), ["dataset tank/home/john", "share /mnt/tank/home/john"]);
+    done(tale.workspace("create", "two", json!({})));
+    assert!(!tale.stage.world.log.contains(&"truenas.destroy-dataset".to_owned()));
+    done(tale.workspace("delete", "two", json!({})));
+    assert!(tale.things().is_empty(), "the timer has fired");
 }
 
 #[test]
 fn a_stranger_on_our_vmid_is_stepped_around() {
-    let mut stage = Stage::new(Trouble::default());
-    stage.world.things.insert("vm 10000".into(), "a stranger".into());
-    done(stage.workspace("create", "dev", json!({})).unwrap());
-    assert_eq!(stage.world.things["vm 10000"], "a stranger");
-    assert!(stage.world.things.contains_key("vm 10001"));
-    done(stage.workspace("delete", "dev", json!({})).unwrap());
-    assert_eq!(stage.world.names(), ["vm 10000"]);
+    let mut tale = Tale::new(Trouble::default());
+    tale.stage.world.things.insert("vm 10000".into(), "a stranger".into());
+    done(tale.workspace("create", "dev", json!({})));
+    assert_eq!(tale.stage.world.things["vm 10000"], "a stranger");
+    assert!(tale.stage.world.things.contains_key("vm 10001"));
+    done(tale.workspace("delete", "dev", json!({})));
+    assert_eq!(tale.things(), ["vm 10000"]);
 }
 
 #[test]
 fn a_cancel_takes_everything_back_wherever_it_comes() {
     for steps in 0..40 {
-        let mut stage = Stage::new(Trouble { crash: true, ..Trouble::default() });
-        stage.give("workspace", "john", "dev", "create", json!({})).unwrap();
+        let mut tale = Tale::new(Trouble::default().crash());
+        let run = tale.give("create", "dev", json!({}));
         for _ in 0..steps {
-            stage.one_step();
+            tale.stage.one_step();
         }
-        let run = stage.latest("dev");
-        if stage.phase(&run) == "ready" {
+        if tale.stage.phase(&run) == "ready" {
             assert!(steps > 10);
             return;
         }
-        stage.cancel(&run);
-        stage.settle();
-        assert!(stage.world.names().is_empty(), "after {steps} steps: {:?}", stage.world);
-        stage.everything_replays();
+        tale.stage.cancel(&run, "a test");
+        tale.stage.settle();
+        assert!(tale.things().is_empty(), "after {steps} steps: {:?}", tale.stage.world);
+        tale.stage.everything_replays();
     }
     panic!("the workspace was never ready");
 }
@@ -132,37 +229,36 @@ fn a_cancel_takes_everything_back_wherever_it_comes() {
 #[test]
 fn a_delete_does_not_wait_for_a_create() {
     for steps in 0..14 {
-        let mut stage = Stage::new(Trouble::default());
-        stage.give("workspace", "john", "dev", "create", json!({})).unwrap();
+        let mut tale = Tale::new(Trouble::default());
+        tale.give("create", "dev", json!({}));
         for _ in 0..steps {
-            stage.one_step();
+            tale.stage.one_step();
         }
-        done(stage.workspace("delete", "dev", json!({})).unwrap());
-        assert!(stage.world.names().is_empty(), "after {steps} steps: {:?}", stage.world);
+        done(tale.workspace("delete", "dev", json!({})));
+        assert!(tale.things().is_empty(), "after {steps} steps: {:?}", tale.stage.world);
     }
 }
 
 #[test]
 fn a_name_is_free_again_after_a_delete() {
-    let mut stage = Stage::new(Trouble::default());
-    done(stage.workspace("create", "dev", json!({})).unwrap());
-    let refusal = stage.workspace("create", "dev", json!({})).unwrap_err();
+    let mut tale = Tale::new(Trouble::default());
+    done(tale.workspace("create", "dev", json!({})));
+    let refusal = tale.workspace("create", "dev", json!({})).unwrap_err();
     assert_eq!(refusal.code, "workspace.exists");
-    done(stage.workspace("delete", "dev", json!({})).unwrap());
-    done(stage.workspace("create", "dev", json!({})).unwrap());
-    assert_eq!(stage.latest("dev").life(), 2);
+    done(tale.workspace("delete", "dev", json!({})));
+    assert_eq!(tale.give("create", "dev", json!({})).life(), 2);
 }
 
 #[test]
 fn a_long_life_begins_anew_and_goes_on() {
-    let mut stage = Stage::new(Trouble { crash: true, ..Trouble::default() });
-    done(stage.workspace("create", "dev", json!({})).unwrap());
+    let mut tale = Tale::new(Trouble::default().crash());
+    done(tale.workspace("create", "dev", json!({})));
     for _ in 0..40 {
-        done(stage.workspace("restart", "dev", json!({})).unwrap());
+        done(tale.workspace("restart", "dev", json!({})));
     }
-    done(stage.workspace("delete", "dev", json!({})).unwrap());
-    assert!(stage.world.names().is_empty());
-    stage.everything_replays();
+    done(tale.workspace("delete", "dev", json!({})));
+    assert!(tale.things().is_empty());
+    tale.stage.everything_replays();
 }
 
 #[test]
@@ -177,15 +273,15 @@ fn bad_orders_are_refused_by_field() {
         (json!({ "colour": "red" }), "command.unknown-field", "colour"),
     ];
     for (fields, code, field) in cases {
-        let mut stage = Stage::new(Trouble::default());
-        let refusal = stage.workspace("create", "dev", fields).unwrap_err();
+        let mut tale = Tale::new(Trouble::default());
+        let refusal = tale.workspace("create", "dev", fields).unwrap_err();
         assert_eq!((refusal.code.as_str(), refusal.field.as_deref()), (code, Some(field)));
     }
     for name in ["", "Dev", "a.b", "a b", "*", ">", "-a", "a-", "🦀", &"x".repeat(300)] {
-        let mut stage = Stage::new(Trouble::default());
-        let refusal = stage.workspace("create", name, json!({})).unwrap_err();
+        let mut tale = Tale::new(Trouble::default());
+        let refusal = tale.workspace("create", name, json!({})).unwrap_err();
         assert_eq!(refusal.code, "workspace.name-invalid", "{name}");
     }
-    let mut stage = Stage::new(Trouble::default());
-    assert_eq!(stage.workspace("start", "no", json!({})).unwrap_err().code, "workspace.unknown");
+    let mut tale = Tale::new(Trouble::default());
+    assert_eq!(tale.workspace("start", "no", json!({})).unwrap_err().code, "workspace.unknown");
 }

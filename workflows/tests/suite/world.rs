@@ -1,9 +1,10 @@
 //! The world that steps change: sets of things, each with the marker of who made it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use stead_schemas::failure::{Class, Failure};
+use stead_testkit::Asked;
 
 /// What there is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,9 +17,9 @@ pub struct World {
     pub log: Vec<String>,
 }
 
-impl World {
-    /// Carries one step out, as a worker would: looks, acts, marks.
-    pub fn carry_out(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
+impl stead_testkit::World for World {
+    fn carry_out(&mut self, asked: &Asked<'_>) -> Result<Value, Failure> {
+        let (step, ask) = (asked.step, asked.request);
         self.log.push(step.to_owned());
         let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
         let vmid = ask["machine"]["vmid"].as_u64().unwrap_or_default() as u32;
@@ -75,6 +76,12 @@ impl World {
         }
     }
 
+    fn things(&self) -> BTreeSet<String> {
+        self.things.keys().cloned().collect()
+    }
+}
+
+impl World {
     /// The things, without markers.
     pub fn names(&self) -> Vec<&str> {
         self.things.keys().map(String::as_str).collect()
