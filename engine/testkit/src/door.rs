@@ -45,7 +45,7 @@ impl<W: World> Stage<W> {
         }
         if admitted.interrupts && self.runs.get(&run).is_some_and(|a| a.run.can_cancel()) {
             let by = Caller::Command { id: command.id.clone() };
-            let cancel = CancelRequested { by, why: command.verb.clone() };
+            let cancel = CancelRequested { by, why: command.verb.clone(), id: None };
             facts.push(Event::CancelRequested(cancel));
         }
         facts.push(accepted(command, admitted));
@@ -142,7 +142,7 @@ fn started(command: &EntityCommand) -> Event {
 fn accepted(command: &EntityCommand, admitted: Admitted) -> Event {
     let reply = match &command.by {
         Caller::Run(address) => Some(address.clone()),
-        Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } => None,
+        Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } | Caller::Engine => None,
     };
     Event::CommandAccepted(CommandAccepted {
         id: command.id.clone(),

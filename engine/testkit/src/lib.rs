@@ -38,6 +38,7 @@
 //!     kind: "visit",
 //!     public: true,
 //!     verbs: &["arrive"],
+//!     signals: &[],
 //!     execute: |cx| execution(visit(cx)),
 //!     admit,
 //! };

@@ -142,7 +142,7 @@ impl<W: World> Stage<W> {
         if !self.runs.get(run).is_some_and(|actor| actor.run.can_cancel()) {
             return false;
         }
-        let cancel = CancelRequested { by: Caller::Api, why: why.to_string() };
+        let cancel = CancelRequested { by: Caller::Api, why: why.to_string(), id: None };
         self.take(run, vec![Event::CancelRequested(cancel)])
     }
 
@@ -301,7 +301,7 @@ impl<W: World> Stage<W> {
             }
             Event::CommandCompleted(completed) => self.command_completed(id, completed),
             Event::CancelRequested(_) => self.cancel_open_steps(id),
-            Event::RunCompleted(_) | Event::RunFailed(_) => {
+            Event::RunCompleted(_) | Event::RunFailed(_) | Event::RunTerminated(_) => {
                 self.entities.entry(id.key()).or_default().living = None;
             }
             Event::RunStarted(_)
@@ -312,6 +312,16 @@ impl<W: World> Stage<W> {
             | Event::TimerStarted(_)
             | Event::TimerFired(_)
             | Event::TimerDropped(_)
+            | Event::StepDropped(_)
+            | Event::StepRetried(_)
+            | Event::StepSkipped(_)
+            | Event::StepEdited(_)
+            | Event::UndoAbandoned(_)
+            | Event::RunPaused(_)
+            | Event::RunResumed(_)
+            | Event::SignalReceived(_)
+            | Event::ChangeMarked(_)
+            | Event::TerminateRequested(_)
             | Event::ContinuedAsNew(_) => {}
         }
     }

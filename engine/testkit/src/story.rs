@@ -81,6 +81,17 @@ impl<'a> Teller<'a> {
             Event::StepCompleted(done) => self.step(done.seq, "done".to_string()),
             Event::StepFailed(failed) => self.step(failed.seq, failed_how(&failed.failure)),
             Event::StepCancelled(step) => self.step(step.seq, "cancelled".to_string()),
+            Event::StepDropped(step) => self.step(step.seq, "dropped".to_string()),
+            Event::StepSkipped(step) => self.step(step.seq, "skipped".to_string()),
+            Event::UndoAbandoned(step) => self.step(step.seq, "abandoned".to_string()),
+            Event::StepRetried(step) => self.step(step.seq, "tried now".to_string()),
+            Event::StepEdited(step) => self.step(step.seq, "edited".to_string()),
+            Event::RunPaused(paused) => Line::new("paused", paused.order.why.clone()),
+            Event::RunResumed(resumed) => Line::new("resumed", resumed.order.why.clone()),
+            Event::SignalReceived(received) => Line::new("signal", received.signal.name.clone()),
+            Event::ChangeMarked(mark) => Line::new("changed", mark.name.clone()),
+            Event::TerminateRequested(request) => Line::new("terminate", request.order.why.clone()),
+            Event::RunTerminated(_) => Line::new("over", "terminated"),
             Event::TimerStarted(timer) => {
                 self.timers.insert(timer.seq, &timer.reason);
                 None

@@ -1,8 +1,12 @@
 //! Properties of folding and deciding that hold for any events in any order.
+//!
+//! `legality.rs` is the table of what may stand where, `facts.rs` what a run makes of facts.
 
 mod by_hand;
 mod combining;
 mod desk;
+mod facts;
+mod legality;
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
@@ -15,7 +19,7 @@ use stead_core::run::{Run, execution, is_fact};
 use stead_schemas::dispatch::{Caller, Route};
 use stead_schemas::event::{
     CancelRequested, CommandAccepted, CommandCompleted, Event, Outcome, RunCompleted, RunStarted,
-    StepCancelled, StepCompleted, StepFailed, StepScheduled, TimerFired, TimerStarted,
+    Seq, StepCancelled, StepCompleted, StepFailed, StepScheduled, TimerFired, TimerStarted,
 };
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::EntityKey;
@@ -46,26 +50,41 @@ fn accepted(id: u8) -> Event {
     })
 }
 
+fn command_completed(id: u8) -> Event {
+    let outcome = Outcome::Done(Value::Null);
+    Event::CommandCompleted(CommandCompleted { id: id.to_string(), outcome })
+}
+
+fn step_scheduled(seq: Seq) -> Event {
+    Event::StepScheduled(StepScheduled {
+        seq,
+        step: "probe.noop".into(),
+        route: Route::Worker,
+        request: Value::Null,
+        within_ms: 0,
+        undo: false,
+        detached: false,
+        policy: StepPolicy::default(),
+    })
+}
+
+fn timer_started(seq: Seq) -> Event {
+    Event::TimerStarted(TimerStarted {
+        seq,
+        due: Timestamp::from_millis(9),
+        after_ms: 9,
+        reason: "a test".into(),
+    })
+}
+
 /// Any event, with small numbers so that events often fit together.
 fn event() -> impl Strategy<Value = Event> {
     let seq = 1..6u32;
     prop_oneof![
         Just(started()),
         (0..4u8).prop_map(accepted),
-        (0..4u8).prop_map(|id| {
-            let outcome = Outcome::Done(Value::Null);
-            Event::CommandCompleted(CommandCompleted { id: id.to_string(), outcome })
-        }),
-        seq.clone().prop_map(|seq| Event::StepScheduled(StepScheduled {
-            seq,
-            step: "probe.noop".into(),
-            route: Route::Worker,
-            request: Value::Null,
-            within_ms: 0,
-            undo: false,
-            detached: false,
-            policy: StepPolicy::default(),
-        })),
+        (0..4u8).prop_map(command_completed),
+        seq.clone().prop_map(step_scheduled),
         seq.clone().prop_map(|seq| {
             Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1 })
         }),
@@ -74,12 +93,7 @@ fn event() -> impl Strategy<Value = Event> {
             Event::StepFailed(StepFailed { seq, failure, attempts: 1 })
         }),
         seq.clone().prop_map(|seq| Event::StepCancelled(StepCancelled { seq })),
-        seq.clone().prop_map(|seq| Event::TimerStarted(TimerStarted {
-            seq,
-            due: Timestamp::from_millis(9),
-            after_ms: 9,
-            reason: "a test".into(),
-        })),
+        seq.clone().prop_map(timer_started),
         seq.prop_map(|seq| Event::TimerFired(TimerFired { seq })),
         Just(Event::CancelRequested(CancelRequested {
             by: Caller::Api,

@@ -80,7 +80,7 @@ fn admit(_: &Admission<'_>) -> Result<Admitted, Refusal> {
 }
 
 const fn definition(execute: fn(Context) -> stead_core::definition::Execution) -> Definition {
-    Definition { kind: "shop", public: true, verbs: &["open"], execute, admit }
+    Definition { kind: "shop", public: true, verbs: &["open"], signals: &[], execute, admit }
 }
 
 fn make(thing: &str) -> Make {
