@@ -74,6 +74,8 @@ pub enum Event {
     RunFailed(RunFailed),
     /// The run goes on from here with nothing but what is carried: a replay may begin here.
     ContinuedAsNew(ContinuedAsNew),
+    /// The workflow says something for whoever reads the history; nothing follows from it.
+    Noted(Noted),
 }
 
 /// See [`Event::RunStarted`].
@@ -375,6 +377,17 @@ pub struct ContinuedAsNew {
     pub signals: Vec<Signal>,
 }
 
+/// See [`Event::Noted`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Noted {
+    /// What it is about, for machines: `firing-skipped`. One of few words for each workflow.
+    pub what: String,
+    /// What happened, for people.
+    pub words: String,
+    /// The particulars.
+    pub about: Value,
+}
+
 impl Event {
     /// The event's name as it stands in subjects and metrics: `step-completed`.
     #[must_use]
@@ -405,6 +418,7 @@ impl Event {
             Self::RunCompleted(_) => "run-completed",
             Self::RunFailed(_) => "run-failed",
             Self::ContinuedAsNew(_) => "continued-as-new",
+            Self::Noted(_) => "noted",
         }
     }
 

@@ -15,7 +15,7 @@ use core::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use stead_schemas::event::{ChangeMarked, CommandCompleted, Event, Outcome, Seq};
+use stead_schemas::event::{ChangeMarked, CommandCompleted, Event, Noted, Outcome, Seq};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
@@ -212,6 +212,12 @@ impl Context {
         };
         let completed = CommandCompleted { id: command.id.clone(), outcome };
         self.shared.borrow_mut().decisions.push(Event::CommandCompleted(completed));
+    }
+
+    /// Says something for whoever reads the history. `what` is for machines, `words` for people.
+    pub fn note(&self, what: &str, words: impl Into<String>, about: &impl Serialize) {
+        let noted = Noted { what: what.to_string(), words: words.into(), about: as_json(about) };
+        self.shared.borrow_mut().decisions.push(Event::Noted(noted));
     }
 
     /// Sleeps, durably. `reason` says what for.

@@ -123,6 +123,7 @@ impl Folded {
             Event::CancelRequested(_)
             | Event::SignalReceived(_)
             | Event::ChangeMarked(_)
+            | Event::Noted(_)
             | Event::TerminateRequested(_) => {}
             Event::ContinuedAsNew(next) => self.begin_anew(next.next_seq)?,
             Event::RunTerminated(terminated) => {

@@ -31,14 +31,14 @@ pub(crate) enum Settled {
 /// How to take a step back.
 #[derive(Clone)]
 pub(crate) struct Undo {
-    pub step: &'static str,
+    pub step: String,
     pub route: Route,
     pub request: Value,
 }
 
 /// A step that the workflow wants.
 pub(crate) struct Wanted {
-    pub step: &'static str,
+    pub step: String,
     pub route: Route,
     pub request: Value,
     pub within_ms: u64,
@@ -134,7 +134,7 @@ impl Shared {
         self.shapes.insert(seq, wanted.shape);
         self.decisions.push(Event::StepScheduled(StepScheduled {
             seq,
-            step: wanted.step.to_string(),
+            step: wanted.step,
             route: wanted.route,
             request: wanted.request,
             within_ms: wanted.within_ms,
@@ -204,7 +204,7 @@ impl Shared {
         let undos = self.scopes.values().rev().flat_map(|scope| scope.undos.iter().rev());
         undos
             .map(|undo| LeftBehind {
-                step: undo.step.to_string(),
+                step: undo.step.clone(),
                 request: undo.request.clone(),
                 why: "undo not begun".to_string(),
             })

@@ -147,6 +147,14 @@ struct Open {
     cancel: Option<Undo>,
 }
 
+impl<S> StepFuture<S> {
+    /// The step's number in its run, while it is asked for and not settled; 0 otherwise.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.open.as_ref().map_or(0, |open| open.seq)
+    }
+}
+
 // Nothing in it is pinned: the call is moved out on the first poll.
 impl<S> Unpin for StepFuture<S> {}
 
@@ -224,7 +232,8 @@ fn schedule<S: Step>(call: StepCall<S>) -> Result<Open, Failure> {
     if let Some(cancelled) = &shared.cancel {
         return Err(cancelled.clone());
     }
-    let (route, request) = (call.request.route(), as_json(&call.request));
+    let (name, route) = (call.request.name(), call.request.route());
+    let request = as_json(&call.request);
     let size = json_bytes(&request);
     if size > REQUEST_BYTES_MAX {
         let words = format!(
@@ -240,7 +249,7 @@ fn schedule<S: Step>(call: StepCall<S>) -> Result<Open, Failure> {
         scope.undos.extend(cancel.clone());
     }
     let seq = shared.schedule(Wanted {
-        step: S::NAME,
+        step: name,
         route,
         request,
         within_ms: millis(call.within),
@@ -258,7 +267,7 @@ fn cancel_of(route: &Route, command: String) -> Option<Undo> {
 }
 
 fn undo_of<U: Step>(request: &U) -> Undo {
-    Undo { step: U::NAME, route: request.route(), request: as_json(request) }
+    Undo { step: request.name(), route: request.route(), request: as_json(request) }
 }
 
 fn read_answer<S: Step>(

@@ -321,6 +321,7 @@ impl<W: World> Stage<W> {
             | Event::RunResumed(_)
             | Event::SignalReceived(_)
             | Event::ChangeMarked(_)
+            | Event::Noted(_)
             | Event::TerminateRequested(_)
             | Event::ContinuedAsNew(_) => {}
         }

@@ -89,6 +89,7 @@ impl<'a> Teller<'a> {
             Event::RunPaused(paused) => Line::new("paused", paused.order.why.clone()),
             Event::RunResumed(resumed) => Line::new("resumed", resumed.order.why.clone()),
             Event::SignalReceived(received) => Line::new("signal", received.signal.name.clone()),
+            Event::Noted(noted) => Line::new("note", noted.words.clone()),
             Event::ChangeMarked(mark) => Line::new("changed", mark.name.clone()),
             Event::TerminateRequested(request) => Line::new("terminate", request.order.why.clone()),
             Event::RunTerminated(_) => Line::new("over", "terminated"),

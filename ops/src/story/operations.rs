@@ -142,7 +142,8 @@ impl Sorter {
             | Event::RunTerminated(_)
             | Event::RunCompleted(_)
             | Event::RunFailed(_)
-            | Event::ContinuedAsNew(_) => {}
+            | Event::ContinuedAsNew(_)
+            | Event::Noted(_) => {}
         }
     }
 

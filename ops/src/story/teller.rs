@@ -142,6 +142,7 @@ impl Teller {
                 said("over", "the run failed, by that")
             }
             Event::RunFailed(run) => said("over", format!("the run failed: {}", run.failure)),
+            Event::Noted(noted) => said("note", &noted.words),
             Event::ContinuedAsNew(_) => said("anew", "the run goes on with what it carries"),
         }
     }

@@ -123,6 +123,21 @@ impl<'a> Fields<'a> {
         self.take(field)
     }
 
+    /// An object that may be there.
+    ///
+    /// # Errors
+    /// If it is there and no object.
+    pub fn optional_object(
+        &mut self,
+        field: &'static str,
+    ) -> Result<Option<&'a Map<String, Value>>, Refusal> {
+        match self.take(field) {
+            None => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(object)),
+            Some(other) => Err(wrong_type(field, "an object", other)),
+        }
+    }
+
     /// Ends reading.
     ///
     /// # Errors

@@ -5,9 +5,11 @@ use schemars::{Schema, schema_for};
 pub mod fields;
 pub mod probe;
 pub mod run;
+pub mod schedule;
 pub mod workspace;
 
 use probe::StartProbe;
+use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
 use workspace::{CreateWorkspace, NameWorkspace, ResizeWorkspace};
 
 /// One thing that may be asked for from outside.
@@ -30,6 +32,42 @@ pub const COMMANDS: &[Described] = &[
         verb: "start",
         about: "Runs six steps that do nothing through the whole path",
         schema: || schema_for!(StartProbe),
+    },
+    Described {
+        kind: schedule::KIND,
+        verb: "create",
+        about: "Gives a command at the times that a cron expression says",
+        schema: || schema_for!(CreateSchedule),
+    },
+    Described {
+        kind: schedule::KIND,
+        verb: "delete",
+        about: "Takes a schedule away; the command it gave last goes on",
+        schema: || schema_for!(NameSchedule),
+    },
+    Described {
+        kind: schedule::KIND,
+        verb: "pause",
+        about: "Lets a schedule fire no more until it is resumed",
+        schema: || schema_for!(NameSchedule),
+    },
+    Described {
+        kind: schedule::KIND,
+        verb: "resume",
+        about: "Lets a paused schedule fire again, from now on",
+        schema: || schema_for!(NameSchedule),
+    },
+    Described {
+        kind: schedule::KIND,
+        verb: "trigger",
+        about: "Fires now, whatever the time",
+        schema: || schema_for!(NameSchedule),
+    },
+    Described {
+        kind: schedule::KIND,
+        verb: "update",
+        about: "Changes what is named about a schedule, keeps the rest",
+        schema: || schema_for!(UpdateSchedule),
     },
     Described {
         kind: workspace::KIND,

@@ -4,6 +4,8 @@
 //! find what it made before: it looks, acts, marks, and reads back when it is not sure. The
 //! marker is the id of the run that the resource belongs to.
 
+use alloc::string::{String, ToString};
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,6 +17,7 @@ pub mod guest;
 pub mod home;
 pub mod probe;
 pub mod proxmox;
+pub mod schedule;
 pub mod truenas;
 pub mod vault;
 pub mod vmids;
@@ -31,6 +34,11 @@ pub trait Step: Serialize + DeserializeOwned {
     const NAME: &'static str;
     /// What comes back when it is done.
     type Answer: Serialize + DeserializeOwned;
+
+    /// The step's name where only the request itself knows it.
+    fn name(&self) -> String {
+        Self::NAME.to_string()
+    }
 
     /// Who carries it out; a worker of the step's system unless said otherwise.
     fn route(&self) -> Route {

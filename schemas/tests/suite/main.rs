@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, schema_for};
+use stead_schemas::command::schedule::ScheduleView;
 use stead_schemas::command::{COMMANDS, run};
 use stead_schemas::dispatch::CommandReply;
 use stead_schemas::event;
@@ -69,12 +70,14 @@ fn every_event_has_its_schema() {
     event::<event::RunCompleted>("run-completed");
     event::<event::RunFailed>("run-failed");
     event::<event::ContinuedAsNew>("continued-as-new");
+    event::<event::Noted>("noted");
     event::<Refusal>("refused");
     event::<StepProgress>("step-progress");
     event::<StepRetrying>("step-retrying");
     keep(&root().join("transition.json"), &schema_for!(Transition));
     keep(&root().join("replies/command.json"), &schema_for!(CommandReply));
     keep(&root().join("replies/show.json"), &schema_for!(RunView));
+    keep(&root().join("replies/schedule.json"), &schema_for!(ScheduleView));
     keep(&root().join("replies/list.json"), &schema_for!(Vec<RunSummary>));
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 use stead_core::fold::Folded;
 use stead_schemas::dispatch::Caller;
 use stead_schemas::event::{
-    ByHand, CancelRequested, ChangeMarked, ContinuedAsNew, Event, RunCompleted, RunFailed,
+    ByHand, CancelRequested, ChangeMarked, ContinuedAsNew, Event, Noted, RunCompleted, RunFailed,
     RunPaused, RunResumed, RunTerminated, Seq, Signal, SignalReceived, StepCancelled,
     StepCompleted, StepDropped, StepEdited, StepFailed, StepRetried, StepScheduled, StepSkipped,
     TerminateRequested, TimerDropped, TimerFired, UndoAbandoned,
@@ -37,6 +37,7 @@ run-paused           no       yes    no      yes      yes   yes   yes    no
 run-resumed          no       no     yes     no       no    no    no     no
 signal-received      no       yes    yes     yes      yes   yes   yes    no
 change-marked        no       yes    yes     yes      yes   yes   yes    no
+noted                no       yes    yes     yes      yes   yes   yes    no
 terminate-requested  no       yes    yes     yes      yes   yes   yes    no
 run-completed        no       yes    yes     yes      yes   yes   yes    no
 run-failed           no       yes    yes     yes      yes   yes   yes    no
@@ -106,6 +107,7 @@ fn every_event(next: Seq) -> Vec<Event> {
         Event::RunResumed(RunResumed { order: by_hand() }),
         Event::SignalReceived(SignalReceived { signal, order: by_hand() }),
         Event::ChangeMarked(ChangeMarked { name: "a".into() }),
+        Event::Noted(Noted { what: "a".into(), words: "a".into(), about: Value::Null }),
         Event::TerminateRequested(TerminateRequested { order: by_hand() }),
         completed(),
         Event::RunFailed(RunFailed { failure }),

@@ -2,7 +2,7 @@
 
 use stead_core::run::Run;
 use stead_schemas::dispatch::{StepAddress, StepReply};
-use stead_schemas::event::{CommandCompleted, Event, Outcome, StepCancelled, TimerStarted};
+use stead_schemas::event::{CommandCompleted, Event, Noted, Outcome, StepCancelled, TimerStarted};
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::Transition;
 use tokio::time::Instant;
@@ -38,6 +38,7 @@ impl Owner {
                     self.stop_all(run);
                     self.end(run);
                 }
+                Event::Noted(noted) => count_note(run, noted),
                 Event::RunStarted(_)
                 | Event::CommandAccepted(_)
                 | Event::TimerFired(_)
@@ -115,4 +116,9 @@ impl Owner {
             entity.living = None;
         }
     }
+}
+
+fn count_note(run: &RunId, noted: &Noted) {
+    let (kind, what) = (run.key().kind().to_owned(), noted.what.clone());
+    metrics::counter!("stead_notes_total", "kind" => kind, "what" => what).increment(1);
 }

@@ -82,7 +82,8 @@ impl Live {
             | Event::RunTerminated(_)
             | Event::RunCompleted(_)
             | Event::RunFailed(_)
-            | Event::ContinuedAsNew(_) => {}
+            | Event::ContinuedAsNew(_)
+            | Event::Noted(_) => {}
         }
     }
 
