@@ -11,12 +11,18 @@ use stead_core::definition::Definition;
 
 pub mod home;
 pub mod probe;
+pub mod schedule;
 pub mod vmids;
 pub mod workspace;
 
 /// Every workflow of this build.
-pub static WORKFLOWS: &[Definition] =
-    &[home::DEFINITION, probe::DEFINITION, vmids::DEFINITION, workspace::DEFINITION];
+pub static WORKFLOWS: &[Definition] = &[
+    home::DEFINITION,
+    probe::DEFINITION,
+    schedule::DEFINITION,
+    vmids::DEFINITION,
+    workspace::DEFINITION,
+];
 
 /// How long a history may grow before its run begins anew at the next quiet point.
 const ANEW_AFTER: u64 = 200;

@@ -21,4 +21,4 @@ pub mod retry;
 pub mod run;
 mod shared;
 mod size;
-mod step_call;
+pub mod step_call;
