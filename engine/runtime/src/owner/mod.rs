@@ -134,7 +134,14 @@ impl Owner {
                 }
                 message = inbox.recv() => self.messages(message, &mut inbox),
                 () = sleep_until(wake.min(self.lease.until())) => self.wake(),
-                _ = stop.wait_for(|stop| *stop) => return self.hand_over().await,
+                asked = stop.wait_for(|stop| *stop) => {
+                    if asked.is_ok() {
+                        drop(asked);
+                        return self.hand_over().await;
+                    }
+                    // The engine has let go of the partition: the lease is somebody else's.
+                    self.stopped = Some(Stopped::LeaseOver);
+                }
             }
         }
         self.stopped.unwrap_or(Stopped::Asked)
@@ -201,9 +208,14 @@ impl Owner {
         }
     }
 
-    /// Ends in good order: what is being appended is waited for, nothing new is begun.
+    /// Ends in good order: what is being appended is waited for, nothing new is begun. Whoever
+    /// is told that something is in the log asks no more; so nobody is told after the lease is
+    /// over, when the next owner may have read the log already, without it.
     async fn hand_over(mut self) -> Stopped {
         while let Some(finished) = self.jobs.next().await {
+            if self.lease.is_over() {
+                return Stopped::LeaseOver;
+            }
             if let Finished::Append { run, result: Ok(seq) } = finished {
                 self.acknowledge(&run, seq);
             }

@@ -80,7 +80,7 @@ pub struct Desk {
     pub lease: Rc<LeaseClock>,
     pub owner: JoinHandle<Stopped>,
     inbox: mpsc::UnboundedSender<Inbound>,
-    _stop: watch::Sender<bool>,
+    pub stop: watch::Sender<bool>,
 }
 
 impl Desk {
@@ -115,7 +115,7 @@ impl Desk {
         let epoch = log.claim(PARTITION, "engine").await.unwrap();
         let owner = Owner::run(env, PARTITION, epoch, lease.clone(), messages, stopped);
         let owner = tokio::task::spawn_local(owner);
-        Self { log, sent, lease, owner, inbox, _stop: stop }
+        Self { log, sent, lease, owner, inbox, stop }
     }
 
     /// Lets everything happen that can happen now.
@@ -156,6 +156,20 @@ impl Desk {
             by: Caller::Api,
         };
         self.say(Inbound::Command(command, ReplyTo("caller".into()))).await;
+    }
+
+    /// A step of another run gives a command.
+    pub async fn command_of(&self, kind: &str, step: &StepAddress) {
+        let command = EntityCommand {
+            kind: kind.into(),
+            owner: owner::Owner::new("john").unwrap(),
+            name: "x".into(),
+            verb: "start".into(),
+            fields: Map::new(),
+            id: format!("{}:{}", step.run, step.seq),
+            by: Caller::Run(step.clone()),
+        };
+        self.say(Inbound::Command(command, ReplyTo("nobody".into()))).await;
     }
 
     pub async fn answer(&self, request: &StepRequest, reply: StepReply) {
@@ -261,6 +275,14 @@ impl Desk {
     pub fn cancels(&self) -> Vec<StepAddress> {
         self.take(|message| match message {
             Outgoing::CancelStep(address) => Some(address.clone()),
+            _ => None,
+        })
+    }
+
+    /// What was said to the steps of other runs since the last look.
+    pub fn answers(&self) -> Vec<(StepAddress, StepReply)> {
+        self.take(|message| match message {
+            Outgoing::Answer { address, reply, .. } => Some((address.clone(), reply.clone())),
             _ => None,
         })
     }

@@ -10,6 +10,8 @@ use stead_schemas::ids::RunId;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION};
 
+use tokio::sync::watch;
+
 use crate::desk::{Desk, PARTITION, on_simulated_time};
 
 #[test]
@@ -61,6 +63,33 @@ fn an_owner_whose_lease_ends_while_it_reads_the_log_says_nothing() {
         assert!(frozen.steps().is_empty());
         assert!(frozen.published().is_empty());
         assert_eq!(frozen.owner.await.unwrap(), Stopped::LeaseOver);
+    });
+}
+
+#[test]
+fn an_owner_whose_lease_ends_while_it_hands_over_tells_nobody() {
+    on_simulated_time(async {
+        for asked in [true, false] {
+            let mut desk = Desk::new().await;
+            desk.settle().await;
+            desk.log.set_away(true);
+            desk.start("pair").await;
+            if asked {
+                desk.stop.send_replace(true);
+                desk.settle().await;
+                desk.lease.end();
+            } else {
+                // The engine has lost the lease, and has let go of the owner.
+                desk.lease.end();
+                desk.stop = watch::channel(false).0;
+                desk.settle().await;
+            }
+            desk.log.set_away(false);
+            desk.settle().await;
+            // Who comes after may have read the log before this append was in it.
+            assert!(desk.replies("caller").is_empty());
+            assert!(desk.steps().is_empty());
+        }
     });
 }
 
