@@ -2,7 +2,7 @@
 
 use stead_core::run::Run;
 use stead_schemas::dispatch::{StepAddress, StepReply};
-use stead_schemas::event::{CommandCompleted, Event, Noted, Outcome, StepCancelled, TimerStarted};
+use stead_schemas::event::{CommandCompleted, Event, Noted, Outcome, TimerStarted};
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::Transition;
 use tokio::time::Instant;
@@ -88,10 +88,6 @@ impl Owner {
         for seq in open {
             self.give_up(run, seq, GiveUp::Cancelled);
         }
-    }
-
-    pub(super) fn settle_cancelled(&mut self, run: &RunId, seq: u32) {
-        self.take(run, Event::StepCancelled(StepCancelled { seq }));
     }
 
     /// Begins a run with these facts.

@@ -9,7 +9,7 @@ use stead_core::retry::{STUCK_PAUSE, is_used_up, pause};
 use stead_schemas::dispatch::{
     Caller, EntityCommand, OutsideAnswer, OutsideReply, Route, StepAddress, StepReply, StepRequest,
 };
-use stead_schemas::event::{Event, Seq, StepCompleted, StepFailed, TimerFired};
+use stead_schemas::event::{Event, Seq, StepCancelled, StepCompleted, StepFailed, TimerFired};
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::public::{StepProgress, StepRetrying};
@@ -63,6 +63,8 @@ pub(super) enum Phase {
     Stuck,
     /// The run is paused.
     Held,
+    /// How it ended is known and on its way into the log. Nothing more is done or heard.
+    Over,
 }
 
 /// Why nobody will wait for a step any more.
@@ -164,7 +166,8 @@ impl Owner {
             StepReply::Heartbeat { progress } => self.heartbeat(run, seq, progress),
             StepReply::Done(answer) => {
                 step_metrics(open, "done", now);
-                self.take(run, Event::StepCompleted(StepCompleted { seq, answer, attempts }));
+                let done = StepCompleted { seq, answer, attempts };
+                self.conclude(run, seq, Event::StepCompleted(done));
             }
             StepReply::Failed(failure) => self.attempt_failed(run, seq, failure),
         }
@@ -186,12 +189,18 @@ impl Owner {
                 attempt.sent = Some(Instant::now());
                 attempt.phase = Phase::Sent { heard: Instant::now() };
             }
-            Phase::Pausing | Phase::NoListener | Phase::Outside | Phase::Stuck | Phase::Held => {}
+            Phase::Pausing
+            | Phase::NoListener
+            | Phase::Outside
+            | Phase::Stuck
+            | Phase::Held
+            | Phase::Over => {}
         }
         if open.step.detached {
             // An entity says this when it has accepted the command.
             let (answer, attempts) = (serde_json::json!({}), attempt.number);
-            return self.take(run, Event::StepCompleted(StepCompleted { seq, answer, attempts }));
+            let done = StepCompleted { seq, answer, attempts };
+            return self.conclude(run, seq, Event::StepCompleted(done));
         }
         let Some(words) = progress.filter(|words| attempt.progress.as_ref() != Some(words)) else {
             return;
@@ -226,7 +235,7 @@ impl Owner {
                 return self.pause_for(run, seq);
             }
             let failed = StepFailed { seq, failure, attempts: number };
-            return self.take(run, Event::StepFailed(failed));
+            return self.conclude(run, seq, Event::StepFailed(failed));
         }
         let rest = if lasting { STUCK_PAUSE } else { pause(&policy, failure.class, tried, chance) };
         if !undo && is_used_up(&policy, tried, now.since(open.tried_since), rest) {
@@ -325,6 +334,7 @@ impl Owner {
             Phase::Pausing | Phase::NoListener | Phase::Stuck => self.attempt(run, seq),
             Phase::Outside => self.wake_in(run, seq, Duration::from_secs(3600)),
             Phase::Held => {}
+            Phase::Over => {}
         }
     }
 
@@ -381,7 +391,9 @@ impl Owner {
 
     fn settle(&mut self, run: &RunId, seq: Seq, why: GiveUp) {
         match why {
-            GiveUp::Cancelled => self.settle_cancelled(run, seq),
+            GiveUp::Cancelled => {
+                self.conclude(run, seq, Event::StepCancelled(StepCancelled { seq }));
+            }
             GiveUp::TimedOut => self.settle_timed_out(run, seq),
         }
     }
@@ -391,7 +403,16 @@ impl Owner {
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         let failure = patience::timed_out(open, attempt, now);
         let failed = StepFailed { seq, failure, attempts: attempt.number };
-        self.take(run, Event::StepFailed(failed));
+        self.conclude(run, seq, Event::StepFailed(failed));
+    }
+
+    /// The step is over. An append that is under way may keep the fact waiting; another attempt
+    /// meanwhile would be one that nobody knows of.
+    fn conclude(&mut self, run: &RunId, seq: Seq, fact: Event) {
+        if let Some((attempt, _)) = self.open_step(run, seq) {
+            attempt.phase = Phase::Over;
+            self.take(run, fact);
+        }
     }
 
     /// Looks at the step again in `span`, or when its time is over, whichever is first.
@@ -415,7 +436,7 @@ impl Owner {
         let live = self.runs.get_mut(run)?;
         let open = live.run.folded().steps.get(&seq)?;
         let attempt = live.attempts.get_mut(&seq)?;
-        Some((attempt, open))
+        (attempt.phase != Phase::Over).then_some((attempt, open))
     }
 }
 

@@ -205,7 +205,7 @@ impl Phase {
     const fn is_idle(self) -> bool {
         match self {
             Self::Pausing | Self::NoListener | Self::Stuck | Self::Held => true,
-            Self::Sent { .. } | Self::Queued { .. } | Self::Outside => false,
+            Self::Sent { .. } | Self::Queued { .. } | Self::Outside | Self::Over => false,
         }
     }
 }

@@ -63,7 +63,7 @@ impl Owner {
     pub(super) fn try_now(&mut self, run: &RunId, seq: Seq) {
         let Some((attempt, _)) = self.open_step(run, seq) else { return };
         match attempt.phase {
-            Phase::Sent { .. } | Phase::Queued { .. } | Phase::Outside => {}
+            Phase::Sent { .. } | Phase::Queued { .. } | Phase::Outside | Phase::Over => {}
             Phase::Pausing | Phase::NoListener | Phase::Stuck | Phase::Held => {
                 attempt.last = None;
                 attempt.tried = 0;

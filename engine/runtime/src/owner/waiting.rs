@@ -69,6 +69,7 @@ fn why(open: &OpenStep, attempt: Option<&Attempt>) -> (&'static str, String) {
     match attempt.phase {
         Phase::Stuck => ("human", trouble),
         Phase::Held => ("paused", trouble),
+        Phase::Over => ("running", "its end is on its way into the log".to_owned()),
         Phase::Queued { .. } if open.step.route.is_worker() => {
             ("queued", "a worker has it and does others first".to_owned())
         }

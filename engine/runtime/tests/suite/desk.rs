@@ -257,13 +257,6 @@ impl Desk {
         }
     }
 
-    fn answers(&self) -> Vec<(StepAddress, StepReply)> {
-        self.take(|message| match message {
-            Outgoing::Answer { address, reply, .. } => Some((address.clone(), reply.clone())),
-            _ => None,
-        })
-    }
-
     /// The subjects of the events that were published since the last look.
     pub fn published(&self) -> Vec<String> {
         self.take(|message| match message {
