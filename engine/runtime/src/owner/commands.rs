@@ -34,10 +34,23 @@ impl Owner {
         if self.is_ending(&command) {
             return self.ask_again(asker);
         }
+        if self.is_late(&command) {
+            let words = "the run that asks has given a later command meanwhile";
+            return self.refuse(&command, asker, Refusal::new("command.late", words));
+        }
         match self.admit(&command) {
             Err(refusal) => self.refuse(&command, asker, refusal),
             Ok(admitted) => self.accept(command, digest, admitted, asker),
         }
+    }
+
+    /// Whether the run that asks has given a later command to this entity. Then nobody waits for
+    /// this one any more, and what takes it back may have been carried out already.
+    fn is_late(&self, command: &EntityCommand) -> bool {
+        let Caller::Run(address) = &command.by else { return false };
+        let entity = self.entities.get(&command.key());
+        let latest = entity.and_then(|entity| entity.latest.get(&address.run));
+        latest.is_some_and(|latest| address.seq < *latest)
     }
 
     /// Whether the entity's run has decided to end and only the log does not know yet.
@@ -147,6 +160,9 @@ impl Owner {
         };
         let known = Known { digest: digest.clone(), run: run.clone(), outcome: None };
         entity.commands.insert(command.id.clone(), known);
+        if let Caller::Run(address) = &command.by {
+            entity.asked_by(address);
+        }
         let facts = self.facts_of(&command, digest, &admitted, living.as_ref());
         match living {
             None => {

@@ -21,6 +21,17 @@ pub(super) struct Entity {
     pub living: Option<RunId>,
     /// Every command that was ever accepted, in any life that the log still holds.
     pub commands: HashMap<String, Known>,
+    /// The latest step of each run that gave a command. A run asks an entity one thing after the
+    /// other, so that whatever comes later and is older was given up long ago.
+    pub latest: HashMap<RunId, Seq>,
+}
+
+impl Entity {
+    /// A run's step has given a command.
+    pub fn asked_by(&mut self, step: &StepAddress) {
+        let latest = self.latest.entry(step.run.clone()).or_default();
+        *latest = step.seq.max(*latest);
+    }
 }
 
 /// A command that was accepted.

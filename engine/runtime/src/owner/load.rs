@@ -73,7 +73,10 @@ impl Owner {
     fn note(&mut self, run: &RunId, event: &Event) {
         let entity = self.entities.entry(run.key()).or_default();
         match event {
-            Event::CommandAccepted(CommandAccepted { id, digest, .. }) => {
+            Event::CommandAccepted(CommandAccepted { id, digest, reply, .. }) => {
+                if let Some(step) = reply {
+                    entity.asked_by(step);
+                }
                 let known = Known { digest: digest.clone(), run: run.clone(), outcome: None };
                 entity.commands.insert(id.clone(), known);
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::EventLog;
-use stead_schemas::dispatch::{RunOrder, StepReply};
+use stead_schemas::dispatch::{RunOrder, StepAddress, StepReply};
 use stead_schemas::failure::Class;
 
 use crate::desk::{Desk, PARTITION, on_simulated_time};
@@ -206,5 +206,42 @@ fn a_command_of_the_same_id_acts_once() {
         desk.command("pair", "another").await;
         let refused = String::from_utf8(desk.replies("caller").remove(0)).unwrap();
         assert!(refused.contains("pair.exists"), "{refused}");
+    });
+}
+
+#[test]
+fn a_step_whose_answer_waits_for_an_append_is_not_sent_again() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        desk.log.set_away(true);
+        desk.cancel(&run).await;
+        desk.failed(&first, Class::Permanent).await;
+        desk.pass(Duration::from_secs(60)).await;
+        assert!(desk.steps().is_empty(), "that attempt would outlive the undo");
+        desk.log.set_away(false);
+        desk.pass(Duration::from_secs(1)).await;
+        desk.step("test.undo-first");
+    });
+}
+
+#[test]
+fn a_command_that_a_later_one_of_the_same_run_has_overtaken_is_refused() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let asking = desk.run("nap");
+        let step = |seq| StepAddress { run: asking.clone(), seq };
+        desk.command_of("pair", &step(7)).await;
+        desk.answers();
+        // It was given up, and what takes it back has come first.
+        desk.command_of("pair", &step(3)).await;
+        let words = format!("{:?}", desk.answers());
+        assert!(words.contains("has given a later command"), "{words}");
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        after.command_of("pair", &step(3)).await;
+        let words = format!("{:?}", after.answers());
+        assert!(words.contains("has given a later command"), "{words}");
     });
 }
