@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::env::Env;
 use crate::lease::LeaseClock;
 use crate::owner::{Owner, Stopped};
-use crate::ports::Outgoing;
+use crate::ports::{LeaseError, Outgoing};
 
 /// How often an engine looks for partitions while it has fewer than its share.
 const HUNGRY: Duration = Duration::from_millis(150);
@@ -109,7 +109,7 @@ impl Share {
     /// Takes a partition over if it is free: lease, ears, claim in the log, then the owner.
     async fn take(&mut self, partition: Partition) -> bool {
         let env = Rc::clone(&self.env);
-        let until = lease_until(&env);
+        let lease = Rc::new(LeaseClock::new(lease_until(&env)));
         match env.ports.leases.acquire(partition, &env.engine).await {
             Ok(true) => {}
             Ok(false) => return false,
@@ -126,9 +126,13 @@ impl Share {
             Ok(epoch) => epoch,
             Err(error) => return self.not_taken(partition, &error).await,
         };
+        // If that took longer than the lease, another engine may own the partition by now, under
+        // an epoch that workers must not be told is over.
+        if lease.is_over() {
+            return self.not_taken(partition, &LeaseError("it took too long".to_owned())).await;
+        }
         env.ports.bus.send(Outgoing::Lease { partition, epoch });
         metrics::counter!("stead_owner_changes_total").increment(1);
-        let lease = Rc::new(LeaseClock::new(until));
         let (stop, stopped) = watch::channel(false);
         let (clock, ended) = (Rc::clone(&lease), self.ended.clone());
         spawn_local(async move {
