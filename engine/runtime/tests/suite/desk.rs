@@ -190,6 +190,13 @@ impl Desk {
         assert_eq!(self.order(run, RunOrder::Cancel).await, "done");
     }
 
+    /// The same, where nobody can answer yet.
+    pub async fn cancel_unanswered(&self, run: &RunId) {
+        let by = ByHand { by: Caller::Api, why: "a test".into(), id: None };
+        let order = OrderRun { run: run.clone(), by, order: RunOrder::Cancel };
+        self.say(Inbound::Order(order, ReplyTo("operator".into()))).await;
+    }
+
     /// Does something to the run by hand; the reply is `done`, or the refusal's code.
     pub async fn order(&self, run: &RunId, order: RunOrder) -> String {
         self.order_as(run, order, None).await

@@ -216,7 +216,7 @@ fn a_step_whose_answer_waits_for_an_append_is_not_sent_again() {
         let run = desk.start("pair").await;
         let first = desk.step("test.first");
         desk.log.set_away(true);
-        desk.cancel(&run).await;
+        desk.cancel_unanswered(&run).await;
         desk.failed(&first, Class::Permanent).await;
         desk.pass(Duration::from_secs(60)).await;
         assert!(desk.steps().is_empty(), "that attempt would outlive the undo");
