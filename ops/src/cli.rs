@@ -10,6 +10,7 @@ pub mod config;
 pub mod demo;
 pub mod lab;
 pub mod run;
+pub mod schedule;
 pub mod workspace;
 
 /// Durable workflows for development workspaces, on NATS JetStream.
@@ -50,6 +51,8 @@ pub enum Verb {
     Worker(Worker),
     /// Make workspaces, change them, take them away.
     Workspace(workspace::Workspace),
+    /// Give commands again and again, at the times of a cron expression.
+    Schedule(schedule::Schedule),
     /// Look at runs, follow them, cancel what they do.
     #[command(subcommand)]
     Run(run::Run),

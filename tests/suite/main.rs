@@ -16,4 +16,5 @@ mod faults;
 mod life;
 mod lost;
 mod refusals;
+mod schedules;
 mod secrets;

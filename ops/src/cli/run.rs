@@ -205,7 +205,7 @@ pub struct List {
     /// Only this owner's.
     #[arg(long, value_name = "OWNER")]
     pub owner: Option<String>,
-    /// Only of this kind: workspace, home, vmids, probe.
+    /// Only of this kind: workspace, schedule, home, vmids, probe.
     #[arg(long, value_name = "KIND")]
     pub kind: Option<String>,
     /// Only those in this state.

@@ -14,6 +14,7 @@ mod keep;
 mod lab;
 mod replay;
 mod run;
+mod schedule;
 mod serve;
 mod workspace;
 
@@ -35,6 +36,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Engine => serve::engine(global).await,
         Verb::Worker(worker) => serve::worker(global, &worker).await,
         Verb::Workspace(options) => workspace::carry_out(global, &options).await,
+        Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Run(verb) => run::carry_out(global, &verb).await,
         Verb::Replay(options) => replay::carry_out(global, &options).await,
         Verb::Lab(options) => lab::carry_out(global, &options).await,

@@ -1,0 +1,170 @@
+//! `stead schedule`: gives commands to schedules, and shows them.
+//!
+//! `shown.rs` is a schedule in words.
+
+use serde_json::json;
+use stead_nats::SteadClient;
+use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::command::schedule::{KIND, ScheduleView};
+use stead_schemas::dispatch::{Accepted, CommandReply};
+use stead_schemas::event::Outcome;
+use stead_schemas::owner::Owner;
+use stead_schemas::public::{RunState, RunSummary, RunView};
+
+use super::run::{client, find};
+use crate::cli::Global;
+use crate::cli::schedule::{Command, Fields, Schedule, Verb};
+use crate::exit::Ended;
+use crate::output;
+
+mod shown;
+
+/// A command as it is given.
+struct Order<'a> {
+    owner: &'a Owner,
+    verb: &'a str,
+    command: &'a Command,
+    fields: Fields,
+}
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, options: &Schedule) -> Result<(), Ended> {
+    let owner = find::owner(options.owner.as_deref())?;
+    let order = |verb, command| Order { owner: &owner, verb, command, fields: Fields::of(command) };
+    let order = match &options.verb {
+        Verb::List { all } => return list(global, &owner, *all).await,
+        Verb::Show { name } => return show(global, &owner, name).await,
+        Verb::Create { command, cron, give, to, choices } => Order {
+            fields: Fields::of(command)
+                .text("cron", Some(cron))
+                .give(Some(give), Some(to), choices.with.as_ref())
+                .choices(choices),
+            ..order("create", command)
+        },
+        Verb::Update { command, cron, give, to, choices } => Order {
+            fields: Fields::of(command)
+                .text("cron", cron.as_ref())
+                .give(give.as_ref(), to.as_ref(), choices.with.as_ref())
+                .choices(choices),
+            ..order("update", command)
+        },
+        Verb::Pause(command) => order("pause", command),
+        Verb::Resume(command) => order("resume", command),
+        Verb::Trigger(command) => order("trigger", command),
+        Verb::Delete(command) => order("delete", command),
+    };
+    give(global, &order).await
+}
+
+/// Gives a command. A schedule carries it out in the moment in which it takes it in, so its
+/// outcome is there with the answer.
+async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
+    let client = client(global).await?;
+    let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
+    let accepted = match &reply {
+        CommandReply::Accepted(accepted) => accepted,
+        CommandReply::Refused(refusal) => {
+            if global.json {
+                output::json(&reply);
+            }
+            return Err(Ended::Refused(refusal.clone()));
+        }
+        CommandReply::Unavailable { words } => {
+            let id = order.command.id.as_deref();
+            let again = id.map_or(String::new(), |id| format!(", with the same --id {id}"));
+            return Err(Ended::Unavailable(format!("{words}; give the command again{again}")));
+        }
+    };
+    let view = find::view(&client, &accepted.run).await?;
+    let outcome = outcome_of(&view, &accepted.command);
+    if global.json {
+        output::json(&json!({
+            "run": accepted.run, "command": accepted.command, "repeated": accepted.repeated,
+            "outcome": outcome,
+        }));
+    }
+    match outcome {
+        Some(Outcome::Failed(failure)) => Err(failure.into()),
+        Some(Outcome::Done(_)) | None if global.json => Ok(()),
+        Some(Outcome::Done(result)) => {
+            output::line(&told(order, accepted, &result, &view));
+            Ok(())
+        }
+        None => {
+            output::line(&format!("{} is accepted: run {}", order.verb, accepted.run));
+            Ok(())
+        }
+    }
+}
+
+fn outcome_of(view: &RunView, id: &str) -> Option<Outcome> {
+    view.commands.iter().find(|command| command.id == id)?.outcome.clone()
+}
+
+fn told(
+    order: &Order<'_>,
+    accepted: &Accepted,
+    result: &serde_json::Value,
+    view: &RunView,
+) -> String {
+    let name = &order.command.name;
+    let next = || {
+        let view: Option<ScheduleView> = serde_json::from_value(view.view.clone()).ok();
+        view.and_then(|view| shown::next(&view))
+            .map_or(String::new(), |next| format!("; it fires next at {next}"))
+    };
+    match (order.verb, result["command"].as_str()) {
+        ("trigger", Some(command)) => format!("{name} has fired: command {command}"),
+        ("trigger", None) => format!("{name} fires as soon as the command before is done"),
+        ("delete", _) => format!("{name} is deleted; what it has given goes on"),
+        ("pause", _) => format!("{name} is paused; `stead schedule resume {name}` goes on"),
+        _ => format!("{name} is {}, run {}{}", view.summary.phase, accepted.run, next()),
+    }
+}
+
+async fn show(global: &Global, owner: &Owner, name: &str) -> Result<(), Ended> {
+    let client = client(global).await?;
+    let run = find::latest(&client, KIND, owner, name).await?;
+    let view = find::view(&client, &run).await?;
+    if global.json {
+        output::json(&view);
+        return Ok(());
+    }
+    match serde_json::from_value(view.view.clone()) {
+        Ok(schedule) => {
+            let now = SystemClock.now();
+            output::line(&shown::schedule(&view, &schedule, now, output::width()));
+            Ok(())
+        }
+        // One that is deleted, or another build's.
+        Err(_) => super::run::show(global, &client, &run).await,
+    }
+}
+
+async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
+    let client = client(global).await?;
+    let mut lines = client.list_all().await?;
+    lines.retain(|line| line.kind == KIND && line.owner == *owner);
+    lines.retain(|line| all || line.state == RunState::Running);
+    lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
+    if global.json {
+        output::json(&lines);
+        return Ok(());
+    }
+    if lines.is_empty() {
+        output::line(&format!("{owner} has no schedule; `stead schedule create NAME` makes one"));
+        return Ok(());
+    }
+    let mut rows = Vec::new();
+    for line in &lines {
+        rows.push(shown::row(line, view_of(&client, line).await.as_ref()));
+    }
+    output::line(&shown::list(&rows, output::width()));
+    Ok(())
+}
+
+/// What a schedule that lives shows of itself.
+async fn view_of(client: &SteadClient, line: &RunSummary) -> Option<ScheduleView> {
+    let view = client.view(&line.run).await.ok().flatten()?;
+    serde_json::from_value(view.view).ok()
+}
