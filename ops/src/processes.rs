@@ -111,6 +111,12 @@ impl Process {
         Ended::Failed(format!("{} has ended ({how}); {tail}", self.name))
     }
 
+    /// Kills it, and waits until it is gone.
+    pub async fn kill(mut self) {
+        self.kill.send(()).ok();
+        self.over.wait_for(Option::is_some).await.ok();
+    }
+
     /// Lets it end, and waits until it has.
     pub async fn stop(mut self) {
         drop(self.leash);

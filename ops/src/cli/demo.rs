@@ -37,6 +37,81 @@ pub enum BenchVerb {
     /// Workspaces made one after the other on the lab, without vendor latency.
     #[command(after_help = "Example:\n  ops/bench create --runs 20")]
     Create(CreateLoad),
+    /// Runs that wait: what they take of memory, and how soon they go on after the engine is killed.
+    #[command(after_help = "Example:\n  ops/bench live --runs 100000")]
+    Live(LiveLoad),
+    /// The rate of six-step runs with many finished runs in the log, and with none.
+    #[command(after_help = "Example:\n  ops/bench finished --runs 1000000")]
+    Finished(FinishedLoad),
+    /// The replay of one long history.
+    #[command(after_help = "Example:\n  ops/bench replay --events 10000")]
+    Replay(LongHistory),
+    /// All of these but workspaces, one after the other, beside their targets.
+    #[command(after_help = "Example:\n  ops/bench report --finished 1000000")]
+    Report(ReportSizes),
+}
+
+/// The load of runs that wait.
+#[derive(Clone, Debug, Args)]
+pub struct LiveLoad {
+    /// The nats-server to run, 2.15.1 or later.
+    #[arg(long, value_name = "PATH", env = "STEAD_NATS_SERVER")]
+    pub nats_server: PathBuf,
+    /// How many runs wait.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub runs: u32,
+    /// How many steps each has made before it waits.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub steps: u32,
+    /// How many partitions the log has.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub partitions: u16,
+}
+
+/// The load of runs that are over.
+#[derive(Clone, Debug, Args)]
+pub struct FinishedLoad {
+    /// The nats-server to run, 2.15.1 or later.
+    #[arg(long, value_name = "PATH", env = "STEAD_NATS_SERVER")]
+    pub nats_server: PathBuf,
+    /// How many finished runs the log is filled with.
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub runs: u32,
+    /// How many runs are under way at once.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub in_flight: u32,
+    /// How many partitions the log has.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub partitions: u16,
+}
+
+/// A long history.
+#[derive(Clone, Debug, Args)]
+pub struct LongHistory {
+    /// How many events it has.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=20_000))]
+    pub events: u32,
+    /// Not needed: no server is started.
+    #[arg(long, hide = true)]
+    pub nats_server: Option<PathBuf>,
+}
+
+/// How much of everything is reported.
+#[derive(Debug, Args)]
+pub struct ReportSizes {
+    /// The nats-server to run, 2.15.1 or later.
+    #[arg(long, value_name = "PATH", env = "STEAD_NATS_SERVER")]
+    pub nats_server: PathBuf,
+    /// How many runs live while the engine's memory is read.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub live: u32,
+    /// How many runs live when the engine is killed.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub killed: u32,
+    /// How many finished runs are put into the log; the target is for a million, which takes
+    /// ten minutes.
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub finished: u32,
 }
 
 /// The load of six-step runs.

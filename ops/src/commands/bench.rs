@@ -12,7 +12,11 @@ use crate::output;
 use crate::processes::sandbox::{Sandbox, Wanted};
 use crate::signals;
 
+mod all;
+mod finished;
+mod live;
 mod load;
+mod replay;
 mod report;
 mod six_steps;
 mod workspaces;
@@ -43,6 +47,10 @@ async fn measure(sandbox: &mut Sandbox, global: &Global, options: &Bench) -> Res
     match &options.verb {
         BenchVerb::SixSteps(load) => six_steps::carry_out(sandbox, global, load).await,
         BenchVerb::Create(load) => workspaces::carry_out(sandbox, global, load).await,
+        BenchVerb::Live(load) => live::carry_out(sandbox, global, load).await,
+        BenchVerb::Finished(load) => finished::carry_out(sandbox, global, load).await,
+        BenchVerb::Replay(history) => replay::carry_out(global, history).await,
+        BenchVerb::Report(sizes) => all::carry_out(global, sizes).await,
     }
 }
 
@@ -52,6 +60,13 @@ async fn start(
     partitions: u16,
     systems: &'static [&'static str],
 ) -> Result<SteadClient, Ended> {
-    let wanted = Wanted { nats_server, partitions, realistic: false, systems, log: "warn" };
-    sandbox.start(&wanted).await
+    sandbox.start(&wanted(nats_server, partitions, systems)).await
+}
+
+const fn wanted<'a>(
+    nats_server: &'a Path,
+    partitions: u16,
+    systems: &'static [&'static str],
+) -> Wanted<'a> {
+    Wanted { nats_server, partitions, realistic: false, systems, log: "warn" }
 }

@@ -25,6 +25,8 @@ use crate::assemble;
 use crate::config::NatsConfig;
 use crate::exit::{Ended, with_causes};
 
+/// Ours that decides.
+const ENGINE: &str = "engine";
 /// Ours that carries out steps.
 const WORKER: &str = "worker";
 /// How long each part of a platform may take to be up.
@@ -51,6 +53,7 @@ pub struct Sandbox {
     folder: TempDir,
     processes: Vec<Process>,
     place: Option<Place>,
+    login: Option<Credentials>,
 }
 
 /// Where everything is, once it is up.
@@ -88,7 +91,7 @@ impl Sandbox {
         let folder = folder.map_err(|error| {
             Ended::Failed(format!("cannot make a temporary folder: {error}; is TMPDIR right?"))
         })?;
-        Ok(Self { folder, processes: Vec::new(), place: None })
+        Ok(Self { folder, processes: Vec::new(), place: None, login: None })
     }
 
     /// The folder.
@@ -104,8 +107,9 @@ impl Sandbox {
         let (lab, login) = self.start_lab(wanted).await?;
         let site = self.write_site(wanted, &url, &lab).await?;
         self.place = Some(Place { url, broker: pid, lab, site });
-        self.start_ours("engine", wanted, &login)?;
-        self.start_ours(WORKER, wanted, &login)?;
+        self.login = Some(login);
+        self.start_ours(ENGINE, wanted)?;
+        self.start_ours(WORKER, wanted)?;
         let client = self.or_broken(self.until_up()).await?;
         self.or_broken(probe(&client)).await?;
         Ok(client)
@@ -114,6 +118,15 @@ impl Sandbox {
     /// Where everything is.
     pub fn place(&self) -> Result<&Place, Ended> {
         self.place.as_ref().ok_or_else(|| Ended::Failed("the platform is not up".to_owned()))
+    }
+
+    /// Kills the engine without a warning and starts another one in its place.
+    pub async fn kill_engine(&mut self, wanted: &Wanted<'_>) -> Result<(), Ended> {
+        let running = self.processes.iter().position(|process| process.name == ENGINE);
+        if let Some(running) = running {
+            self.processes.remove(running).kill().await;
+        }
+        self.start_ours(ENGINE, wanted)
     }
 
     /// A new connection.
@@ -211,21 +224,19 @@ impl Sandbox {
         Ok(file)
     }
 
-    fn start_ours(
-        &mut self,
-        name: &'static str,
-        wanted: &Wanted<'_>,
-        login: &Credentials,
-    ) -> Result<(), Ended> {
+    fn start_ours(&mut self, name: &'static str, wanted: &Wanted<'_>) -> Result<(), Ended> {
         let mut arguments = logging(wanted, &[name, "--config"]);
         arguments.push(self.place()?.site.clone().into());
         if name == WORKER && !wanted.systems.is_empty() {
             arguments.extend(["--systems".into(), wanted.systems.join(",").into()]);
         }
-        let environment = vec![
-            ("STEAD_VAULT_ROLE_ID", login.vault_role_id.clone()),
-            ("STEAD_VAULT_SECRET_ID", login.vault_secret_id.clone()),
-        ];
+        let login = self.login.iter().flat_map(|login| {
+            [
+                ("STEAD_VAULT_ROLE_ID", login.vault_role_id.clone()),
+                ("STEAD_VAULT_SECRET_ID", login.vault_secret_id.clone()),
+            ]
+        });
+        let environment = login.collect();
         let process = Process::start(&Order { name, arguments, environment, logs: self.folder() })?;
         self.processes.push(process);
         Ok(())

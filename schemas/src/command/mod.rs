@@ -8,7 +8,7 @@ pub mod run;
 pub mod schedule;
 pub mod workspace;
 
-use probe::StartProbe;
+use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
 use workspace::{CreateWorkspace, NameWorkspace, ResizeWorkspace};
 
@@ -29,8 +29,14 @@ pub struct Described {
 pub const COMMANDS: &[Described] = &[
     Described {
         kind: probe::KIND,
+        verb: "finish",
+        about: "Ends a probe that waits",
+        schema: || schema_for!(FinishProbe),
+    },
+    Described {
+        kind: probe::KIND,
         verb: "start",
-        about: "Runs six steps that do nothing through the whole path",
+        about: "Runs steps that do nothing through the whole path, six by default",
         schema: || schema_for!(StartProbe),
     },
     Described {

@@ -21,7 +21,7 @@ use crate::assemble;
 use crate::config::NatsConfig;
 use crate::exit::{Ended, with_causes};
 
-/// Whose runs these are.
+/// The name of their owner.
 const OWNER: &str = "bench";
 /// The connections that ask, beside the one that listens.
 const ASKING: usize = 2;
@@ -35,10 +35,45 @@ pub struct Plan {
     pub url: String,
     /// What the runs' names begin with.
     pub prefix: &'static str,
+    /// What each run is to do.
+    pub order: Order,
     /// How many are under way at once.
     pub in_flight: usize,
     /// When no more are begun.
     pub until: Until,
+}
+
+/// What a run is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// How many steps it makes.
+    pub steps: u32,
+    /// Whether it then waits for longer than any measurement takes. It is through when it waits.
+    pub waits: bool,
+}
+
+/// Six steps that do nothing.
+pub const SIX_STEPS: Order = Order { steps: 6, waits: false };
+
+/// A day.
+const WAIT_SECONDS: u32 = 24 * 60 * 60;
+
+impl Order {
+    fn fields(self, name: &str) -> Map<String, Value> {
+        let mut fields = Map::from_iter([("name".to_owned(), json!(name))]);
+        if self.steps != SIX_STEPS.steps {
+            fields.insert("steps".to_owned(), json!(self.steps));
+        }
+        if self.waits {
+            fields.insert("wait_seconds".to_owned(), json!(WAIT_SECONDS));
+        }
+        fields
+    }
+
+    /// The event that says that a run is through.
+    const fn end(self) -> &'static str {
+        if self.waits { "timer-started" } else { "run-completed" }
+    }
 }
 
 /// When no more runs are begun.
@@ -87,13 +122,13 @@ pub async fn carry(plan: Plan) -> Result<Measured, Ended> {
 }
 
 async fn drive(plan: &Plan) -> Result<Measured, Ended> {
-    let owner = Owner::new(OWNER).map_err(|error| Ended::Usage(error.to_string()))?;
+    let owner = owner()?;
     let mut clients = Vec::new();
     for _ in 0..=ASKING {
         let nats = NatsConfig { url: plan.url.clone(), ..NatsConfig::default() };
         clients.push(assemble::client(&nats).await?);
     }
-    let filter = format!("stead.evt.{}.{KIND}.*.run-completed", owner.token());
+    let filter = format!("stead.evt.{}.{KIND}.*.{}", owner.token(), plan.order.end());
     let ends = clients[ASKING].watch(&filter).await;
     let ends = ends.map_err(|error| Ended::Unavailable(with_causes(&error)))?;
     Load { plan, owner: &owner, clients: &clients[..ASKING] }.run(ends).await
@@ -118,7 +153,8 @@ impl Load<'_> {
             while under_way.len() < self.plan.in_flight && !self.is_enough(begun, began) {
                 let name = format!("{}-{begun}", self.plan.prefix);
                 under_way.insert(self.id(&name), Instant::now());
-                asking.push(ask(&self.clients[begun % ASKING], self.owner, name));
+                let fields = self.plan.order.fields(&name);
+                asking.push(ask(&self.clients[begun % ASKING], self.owner, "start", fields));
                 begun += 1;
             }
             if counted.is_none() && self.is_enough(begun, began) {
@@ -185,17 +221,32 @@ impl Load<'_> {
     }
 
     fn id(&self, name: &str) -> RunId {
-        EntityKey::of(KIND, self.owner, name).run(1)
+        id(self.owner, name)
     }
+}
+
+/// Whose runs these are.
+pub fn owner() -> Result<Owner, Ended> {
+    Owner::new(OWNER).map_err(|error| Ended::Usage(error.to_string()))
+}
+
+/// The run of this name.
+pub fn id(owner: &Owner, name: &str) -> RunId {
+    EntityKey::of(KIND, owner, name).run(1)
 }
 
 fn run_of(subject: &str) -> Option<RunId> {
     subject.split('.').nth(4)?.parse().ok()
 }
 
-async fn ask(client: &SteadClient, owner: &Owner, name: String) -> Result<(), Ended> {
-    let fields = Map::from_iter([("name".to_owned(), json!(name))]);
-    match client.command(owner, KIND, "start", &fields).await? {
+/// Gives a command to a probe.
+pub async fn ask(
+    client: &SteadClient,
+    owner: &Owner,
+    verb: &str,
+    fields: Map<String, Value>,
+) -> Result<(), Ended> {
+    match client.command(owner, KIND, verb, &fields).await? {
         CommandReply::Accepted(_) => Ok(()),
         CommandReply::Refused(refusal) => Err(Ended::Refused(refusal)),
         CommandReply::Unavailable { words } => Err(Ended::Unavailable(words)),

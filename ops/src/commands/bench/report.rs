@@ -147,8 +147,17 @@ fn busy_seconds() -> f64 {
 
 /// How much memory a process holds, in MiB.
 pub fn resident_mib(process: Option<u32>) -> Option<f64> {
+    status_mib(process, "VmRSS:")
+}
+
+/// The most memory that a process has held so far, in MiB.
+pub fn peak_mib(process: Option<u32>) -> Option<f64> {
+    status_mib(process, "VmHWM:")
+}
+
+fn status_mib(process: Option<u32>, field: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", process?)).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(number(kib / 1024.0, 1))
 }
@@ -162,6 +171,11 @@ pub fn percentile(sorted: &[Duration], of_hundred: usize) -> f64 {
 /// How many that is in a second.
 pub fn per_second(count: usize, span: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / span.as_secs_f64().max(0.001)
+}
+
+/// A size in words.
+pub fn mib(size: Option<f64>) -> String {
+    size.map_or("?".to_owned(), |mib| format!("{mib} MiB"))
 }
 
 /// A number, rounded to so many decimals.

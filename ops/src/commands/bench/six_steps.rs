@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use stead_nats::SteadClient;
 
-use super::load::{Measured, Plan, Until, carry};
-use super::report::{Processors, Settings, number, per_second, percentile, resident_mib};
+use super::load::{Measured, Plan, SIX_STEPS, Until, carry};
+use super::report::{Processors, Settings, mib, number, per_second, percentile, resident_mib};
 use super::start;
 use crate::cli::Global;
 use crate::cli::demo::SixSteps;
@@ -20,17 +20,20 @@ use crate::story::table::sheet;
 /// How long is measured if no number of runs is given.
 const MEASURED_FOR: Duration = Duration::from_secs(10);
 
+/// What came of it.
 #[derive(Serialize)]
-struct Report {
+pub struct Report {
     what: &'static str,
     runs: usize,
     in_flight: usize,
     warm_up: usize,
     seconds: f64,
-    runs_per_second: f64,
+    /// The rate.
+    pub runs_per_second: f64,
     appends_per_run: usize,
     appends_per_second: f64,
-    p50_ms: f64,
+    /// The client's latency in the median.
+    pub p50_ms: f64,
     p99_ms: f64,
     engine_resident_mib_idle: Option<f64>,
     engine_resident_mib: Option<f64>,
@@ -44,12 +47,17 @@ pub async fn carry_out(
     global: &Global,
     load: &SixSteps,
 ) -> Result<(), Ended> {
+    let report = measured(sandbox, load).await?;
+    show(global, &report);
+    Ok(())
+}
+
+/// Measures on a platform that is not up yet.
+pub async fn measured(sandbox: &mut Sandbox, load: &SixSteps) -> Result<Report, Ended> {
     let nats_server = version(&load.nats_server).await?;
     let client = start(sandbox, &load.nats_server, load.partitions, &["probe"]).await?;
     let settings = Settings::new(load.partitions, nats_server, sandbox.folder());
-    let report = sandbox.or_broken(measure(sandbox, &client, load, settings)).await?;
-    show(global, &report);
-    Ok(())
+    sandbox.or_broken(measure(sandbox, &client, load, settings)).await
 }
 
 async fn measure(
@@ -64,7 +72,8 @@ async fn measure(
     let engine = sandbox.pid("engine");
     let idle = resident_mib(engine);
     let url = sandbox.place()?.url.clone();
-    let plan = Plan { url, prefix: "warm", in_flight, until: Until::Runs(warm_up) };
+    let plan =
+        Plan { url, prefix: "warm", order: SIX_STEPS, in_flight, until: Until::Runs(warm_up) };
     carry(plan.clone()).await?;
     let before = Processors::so_far(sandbox);
     let mut measured = carry(Plan { prefix: "run", until, ..plan }).await?;
@@ -96,7 +105,6 @@ fn show(global: &Global, report: &Report) {
     if global.json {
         return output::json(report);
     }
-    let mib = |resident: Option<f64>| resident.map_or("?".to_owned(), |mib| format!("{mib} MiB"));
     let Report { runs, in_flight, seconds, warm_up, .. } = report;
     output::line(&format!(
         "{runs} runs of six steps that do nothing, {in_flight} in flight, {seconds} s after \
