@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod command;
+pub mod depth;
 pub mod dispatch;
 pub mod event;
 pub mod failure;

@@ -35,7 +35,7 @@ pub(crate) enum EncodeError {
 
 /// Why a value was not read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DecodeError {
+pub enum DecodeError {
     /// There is not even a head.
     #[error("a value of {bytes} bytes is too short")]
     Short {
@@ -114,6 +114,10 @@ fn checksum(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::any;
+    use stead_schemas::public::RunSummary;
+
     use super::{DecodeError, EncodeError, LINE_BYTES_MAX, VERSION, checksum, decode, encode};
 
     #[test]
@@ -165,6 +169,20 @@ mod tests {
     fn the_longest_line_is_read_back() {
         let longest = "x".repeat(LINE_BYTES_MAX - size_of::<u64>());
         assert_eq!(decode::<String>(&encode(&longest).unwrap()).unwrap(), longest);
+    }
+
+    proptest::proptest! {
+        /// A small dose of what `ops/fuzz` does at length.
+        #[test]
+        fn no_payload_makes_a_reader_panic(payload in vec(any::<u8>(), 0..300)) {
+            let mut bytes = vec![VERSION];
+            bytes.extend(checksum(&payload).to_le_bytes());
+            bytes.extend(&payload);
+            if let Ok(line) = decode::<RunSummary>(&bytes) {
+                assert_eq!(decode::<RunSummary>(&encode(&line).unwrap()).unwrap(), line);
+            }
+            assert!(decode::<RunSummary>(&payload).is_err());
+        }
     }
 
     #[test]

@@ -23,7 +23,16 @@ use stead_runtime::ports::Index;
 use stead_schemas::ids::Partition;
 use stead_schemas::public::RunSummary;
 
+pub use crate::codec::DecodeError;
 use crate::state::State;
+
+/// Reads one value of the index, as it lies in its files.
+///
+/// # Errors
+/// If it is not exactly what this version writes.
+pub fn read_line(bytes: &[u8]) -> Result<RunSummary, DecodeError> {
+    codec::decode(bytes)
+}
 
 /// The index of one engine, in a directory of its own. All partitions of the engine share it.
 ///

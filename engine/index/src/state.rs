@@ -10,7 +10,7 @@ use stead_schemas::public::RunSummary;
 
 use crate::place::Place;
 use crate::store::{Entry, Store};
-use crate::{codec, key};
+use crate::{codec, key, read_line};
 
 /// How often files may fail before there are none any more. Deleting them is no failure.
 const BREAKS_MAX: u32 = 3;
@@ -80,7 +80,7 @@ impl State {
 
     fn read(&self, partition: Partition) -> Result<Vec<RunSummary>, Box<dyn Error>> {
         let values = self.store.values(&key::prefix(partition))?;
-        Ok(values.iter().map(|value| codec::decode(value)).collect::<Result<_, _>>()?)
+        Ok(values.iter().map(|value| read_line(value)).collect::<Result<_, _>>()?)
     }
 
     /// Notices that the files have been deleted or exchanged.

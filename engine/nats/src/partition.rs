@@ -5,6 +5,9 @@ use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::ReplyTo;
+use stead_schemas::depth::{DEPTH_MAX, is_too_deep};
+use stead_schemas::dispatch::{OutsideAnswer, StepReply};
+use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::Partition;
 use stead_schemas::subjects;
 
@@ -22,13 +25,29 @@ pub struct SubscribeError {
 
 /// Why a message was dropped.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum Unreadable {
+pub enum Unreadable {
+    /// It came on a subject that we do not know.
     #[error("its subject says not what it is")]
     Subject,
+    /// It asks and waits for no answer.
     #[error("nobody waits for a reply")]
     NoReply,
+    /// Its bytes are not what its subject says.
     #[error("{0}")]
     Body(String),
+}
+
+/// A message as it came, as far as it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// Where.
+    pub subject: &'a str,
+    /// Who waits for an answer.
+    pub reply: Option<&'a str>,
+    /// What it says.
+    pub body: &'a [u8],
+    /// What the server says in the place of a body, where it does.
+    pub status: Option<u16>,
 }
 
 /// Listens to everything addressed to the owner of `partition`. When this returns, the server
@@ -51,7 +70,13 @@ pub async fn subscribe_partition(
 }
 
 fn readable(message: Message) -> Option<Inbound> {
-    match read(&message) {
+    let heard = Heard {
+        subject: &message.subject,
+        reply: message.reply.as_deref(),
+        body: &message.payload,
+        status: message.status.map(|status| status.as_u16()),
+    };
+    match read_inbound(&heard) {
         Ok(inbound) => Some(inbound),
         Err(error) => {
             metrics::counter!("stead_inbound_unreadable_total").increment(1);
@@ -61,31 +86,52 @@ fn readable(message: Message) -> Option<Inbound> {
     }
 }
 
-fn read(message: &Message) -> Result<Inbound, Unreadable> {
-    let what = message.subject.split('.').nth(3).unwrap_or_default();
+/// Reads what the owner of a partition is told. Pure.
+///
+/// # Errors
+/// If it cannot be read; then it is dropped, and whoever sent it sends it again or gives up.
+pub fn read_inbound(heard: &Heard<'_>) -> Result<Inbound, Unreadable> {
+    let what = heard.subject.split('.').nth(3).unwrap_or_default();
     match what {
-        "answer" => read_answer(message),
-        "command" => Ok(Inbound::Command(body(message)?, reply_to(message)?)),
-        "query" => Ok(Inbound::Query(body(message)?, reply_to(message)?)),
-        "list" => Ok(Inbound::List(reply_to(message)?)),
-        "order" => Ok(Inbound::Order(body(message)?, reply_to(message)?)),
-        "outside" => Ok(Inbound::Outside(body(message)?, reply_to(message)?)),
+        "answer" => read_answer(heard),
+        "command" => Ok(Inbound::Command(body(heard)?, reply_to(heard)?)),
+        "query" => Ok(Inbound::Query(body(heard)?, reply_to(heard)?)),
+        "list" => Ok(Inbound::List(reply_to(heard)?)),
+        "order" => Ok(Inbound::Order(body(heard)?, reply_to(heard)?)),
+        "outside" => read_outside(heard),
         _ => Err(Unreadable::Subject),
     }
 }
 
-fn read_answer(message: &Message) -> Result<Inbound, Unreadable> {
-    let (address, attempt) = subjects::parse_answer(&message.subject).ok_or(Unreadable::Subject)?;
-    if message.status == Some(StatusCode::NO_RESPONDERS) {
+fn read_answer(heard: &Heard<'_>) -> Result<Inbound, Unreadable> {
+    let (address, attempt) = subjects::parse_answer(heard.subject).ok_or(Unreadable::Subject)?;
+    if heard.status == Some(StatusCode::NO_RESPONDERS.as_u16()) {
         return Ok(Inbound::NoListener { address, attempt });
     }
-    Ok(Inbound::Answer { address, attempt, reply: body(message)? })
+    Ok(Inbound::Answer { address, attempt, reply: fit_for_the_log(body(heard)?) })
 }
 
-fn body<T: DeserializeOwned>(message: &Message) -> Result<T, Unreadable> {
-    serde_json::from_slice(&message.payload).map_err(|error| Unreadable::Body(error.to_string()))
+fn read_outside(heard: &Heard<'_>) -> Result<Inbound, Unreadable> {
+    let mut answer: OutsideAnswer = body(heard)?;
+    answer.reply = fit_for_the_log(answer.reply);
+    Ok(Inbound::Outside(answer, reply_to(heard)?))
 }
 
-fn reply_to(message: &Message) -> Result<ReplyTo, Unreadable> {
-    message.reply.as_ref().map(|reply| ReplyTo(reply.to_string())).ok_or(Unreadable::NoReply)
+/// An answer that could be read now and never again would make the whole history unreadable.
+fn fit_for_the_log(reply: StepReply) -> StepReply {
+    match reply {
+        StepReply::Done(answer) if is_too_deep(&answer) => {
+            let words = format!("the answer has more than {DEPTH_MAX} levels of lists and objects");
+            StepReply::Failed(Failure::new(Class::Permanent, words))
+        }
+        reply => reply,
+    }
+}
+
+fn body<T: DeserializeOwned>(heard: &Heard<'_>) -> Result<T, Unreadable> {
+    serde_json::from_slice(heard.body).map_err(|error| Unreadable::Body(error.to_string()))
+}
+
+fn reply_to(heard: &Heard<'_>) -> Result<ReplyTo, Unreadable> {
+    heard.reply.map(|reply| ReplyTo(reply.to_string())).ok_or(Unreadable::NoReply)
 }

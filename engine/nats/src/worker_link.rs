@@ -75,7 +75,7 @@ async fn forward(
             () = to.closed() => return,
         };
         let Some(message) = message else { return };
-        match read(&message) {
+        match read_inbound(&message.subject, &message.payload) {
             Ok(inbound) => {
                 if to.send(inbound).is_err() {
                     return;
@@ -98,16 +98,19 @@ fn turn_away(message: &Message, error: &serde_json::Error, outbox: &Outbox) {
     }
 }
 
-fn read(message: &Message) -> Result<WorkerInbound, serde_json::Error> {
-    let subject = message.subject.as_str();
+/// Reads what workers are told. Pure.
+///
+/// # Errors
+/// If the body is not what the subject says.
+pub fn read_inbound(subject: &str, body: &[u8]) -> Result<WorkerInbound, serde_json::Error> {
     if subject == subjects::LEASE_SUBJECT {
-        let notice: LeaseNotice = serde_json::from_slice(&message.payload)?;
+        let notice: LeaseNotice = serde_json::from_slice(body)?;
         return Ok(WorkerInbound::Lease { partition: notice.partition, epoch: notice.epoch });
     }
     if subject == subjects::step_cancel() {
-        return serde_json::from_slice(&message.payload).map(WorkerInbound::Cancel);
+        return serde_json::from_slice(body).map(WorkerInbound::Cancel);
     }
-    serde_json::from_slice(&message.payload).map(WorkerInbound::Step)
+    serde_json::from_slice(body).map(WorkerInbound::Step)
 }
 
 struct Replies {

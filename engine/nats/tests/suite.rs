@@ -9,6 +9,7 @@ mod suite {
     mod conformance;
     mod connect;
     mod crash;
+    mod decoders;
     mod inbox;
     mod leases;
     mod log;

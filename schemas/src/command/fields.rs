@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde_json::{Map, Value};
 
+use crate::depth::{DEPTH_MAX, is_too_deep};
 use crate::refusal::Refusal;
 
 /// The largest command that is read, in bytes.
@@ -16,7 +17,7 @@ pub const COMMAND_ID_MAX: usize = 128;
 /// Takes the bytes of a command apart.
 ///
 /// # Errors
-/// If they are too many, or not one JSON object.
+/// If they are too many, too deeply nested, or not one JSON object.
 pub fn read_object(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
     if bytes.len() > COMMAND_BYTES_MAX {
         let words = format!(
@@ -26,6 +27,10 @@ pub fn read_object(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
         return Err(Refusal::new("command.too-large", words));
     }
     match serde_json::from_slice(bytes) {
+        Ok(value) if is_too_deep(&value) => {
+            let words = format!("a command has at most {DEPTH_MAX} levels of lists and objects");
+            Err(Refusal::new("command.too-deep", words))
+        }
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(malformed("a command is one JSON object, such as {\"name\":\"dev\"}")),
         Err(error) => {

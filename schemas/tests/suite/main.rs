@@ -3,6 +3,8 @@
 //! `STEAD_UPDATE=1 cargo test -p stead-schemas` writes the schemas anew. Golden shapes are added
 //! by hand and never changed.
 
+mod decoders;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -206,6 +206,8 @@ mod tests {
         }
         let large = format!("{{\"name\":\"{}\"}}", "x".repeat(70_000));
         check(subject, large.as_bytes(), "command.too-large");
+        let deep = format!("{{\"name\":{}{}}}", "[".repeat(100), "]".repeat(100));
+        check(subject, deep.as_bytes(), "command.too-deep");
         check(subject, br#"{"name":"dev","id":7}"#, "command.id-invalid");
     }
 

@@ -1,0 +1,33 @@
+//! Subjects, owners, ids: whatever is read is the one spelling of what it means.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::owner::{Owner, decode_token, encode_token};
+use stead_schemas::subjects;
+
+fuzz_target!(|text: &str| {
+    let token = encode_token(text);
+    assert_eq!(decode_token(&token).as_deref(), Some(text));
+    if let Some(plain) = decode_token(text) {
+        assert_eq!(encode_token(&plain), text);
+    }
+    if let Ok(owner) = Owner::new(text) {
+        assert_eq!(Owner::from_token(&owner.token()), Ok(owner));
+    }
+    if let Ok(owner) = Owner::from_token(text) {
+        assert_eq!(owner.token(), text);
+    }
+    if let Ok(run) = text.parse::<RunId>() {
+        assert_eq!((run.as_str(), run.key().run(run.life())), (text, run.clone()));
+        assert!(run.partition(7).0 < 7);
+    }
+    if let Some((address, attempt)) = subjects::parse_answer(text) {
+        let subject = subjects::answer(Partition(0), &address, attempt);
+        assert_eq!(subjects::parse_answer(&subject), Some((address, attempt)));
+    }
+    if let Some(said) = subjects::parse_command(text) {
+        let rest = format!("{}.{}.{}", said.owner, said.kind, said.verb);
+        assert!(text.ends_with(&rest));
+    }
+});
