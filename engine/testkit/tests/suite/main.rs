@@ -1,5 +1,7 @@
 //! The kit itself: that a workflow that keeps no promise is found out, and by what.
 
+mod guide;
+
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
