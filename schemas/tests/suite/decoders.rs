@@ -11,7 +11,7 @@ use proptest::sample::{Index, select};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stead_schemas::dispatch::{
-    CancelRun, CommandReply, EntityCommand, OutsideAnswer, OutsideReply, RunQuery, StepAddress,
+    CommandReply, EntityCommand, OrderRun, OutsideAnswer, OutsideReply, RunQuery, StepAddress,
     StepReply, StepRequest,
 };
 use stead_schemas::ids::{Partition, RunId};
@@ -65,7 +65,7 @@ proptest! {
         is_stable::<StepAddress>(&bytes);
         is_stable::<OutsideAnswer>(&bytes);
         is_stable::<OutsideReply>(&bytes);
-        is_stable::<CancelRun>(&bytes);
+        is_stable::<OrderRun>(&bytes);
         is_stable::<RunQuery>(&bytes);
         is_stable::<EntityCommand>(&bytes);
         is_stable::<CommandReply>(&bytes);

@@ -39,7 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
             };
             passes_on(&command);
         }
-        Ok(Order::Cancel(_, order)) => assert!(!order.why.is_empty()),
+        Ok(Order::Run(_, order)) => assert!(!order.why.is_empty()),
         Err(refusal) => assert!(!refusal.code.is_empty() && !refusal.words.is_empty()),
     }
 });

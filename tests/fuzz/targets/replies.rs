@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stead_schemas::dispatch::{
-    CancelRun, CommandReply, OutsideAnswer, OutsideReply, RunQuery, StepReply, StepRequest,
+    OrderRun, CommandReply, OutsideAnswer, OutsideReply, RunQuery, StepReply, StepRequest,
 };
 use stead_schemas::public::{RunSummary, RunView};
 use stead_schemas::refusal::Refusal;
@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
     check::<StepReply>(bytes);
     check::<OutsideAnswer>(bytes);
     check::<OutsideReply>(bytes);
-    check::<CancelRun>(bytes);
+    check::<OrderRun>(bytes);
     check::<RunQuery>(bytes);
     check::<CommandReply>(bytes);
     check::<Result<(), Refusal>>(bytes);

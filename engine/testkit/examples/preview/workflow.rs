@@ -19,6 +19,7 @@ pub const PREVIEW: Definition = Definition {
     kind: "preview",
     public: true,
     verbs: &["open", "extend", "close"],
+    signals: &[],
     execute: |cx| execution(run(cx)),
     admit,
 };
