@@ -19,6 +19,7 @@ use crate::inbound::Inbound;
 /// * `an_append_with_a_stale_expectation_is_refused`
 /// * `an_append_whose_acknowledgement_is_lost_is_settled_by_reading_back`
 /// * `a_history_is_read_in_the_order_it_was_appended`
+/// * `the_last_message_of_a_partition_is_known`
 #[async_trait]
 pub trait EventLog: Send + Sync {
     /// Appends one transition. Returns its sequence, or that somebody else wrote first; never an
@@ -43,6 +44,12 @@ pub trait EventLog: Send + Sync {
         &self,
         partition: Partition,
     ) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError>;
+
+    /// The sequence of the partition's last message, claims included; 0 if there is none.
+    ///
+    /// # Errors
+    /// If the log cannot be read now.
+    async fn last(&self, partition: Partition) -> Result<u64, LogError>;
 
     /// Reads one run's history, oldest first; empty if there is none.
     ///

@@ -202,6 +202,12 @@ impl EventLog for NatsLog {
         read::partition(&self.platform, partition).await
     }
 
+    async fn last(&self, partition: Partition) -> Result<u64, LogError> {
+        let stream = self.platform.log_stream(partition);
+        let (_, last) = read::bounds(&self.platform.connection.js, &stream).await?;
+        Ok(last)
+    }
+
     async fn read_run(&self, run: &RunId) -> Result<Vec<Recorded>, LogError> {
         read::run(&self.platform, run).await
     }

@@ -27,6 +27,7 @@ pub async fn check_log(log: &dyn EventLog, partitions: u16, loses: &dyn LosesAck
     a_run_without_history_is_empty(log, partitions).await;
     of_many_writers_one_wins(log, partitions).await;
     a_claim_is_larger_than_every_one_before(log).await;
+    the_last_message_of_a_partition_is_known(log, partitions).await;
 }
 
 /// A run that nobody else uses.
@@ -169,6 +170,18 @@ pub async fn a_claim_is_larger_than_every_one_before(log: &dyn EventLog) {
         assert!(claim > last);
         last = claim;
     }
+}
+
+/// Who counts messages learns of those that others have written.
+pub async fn the_last_message_of_a_partition_is_known(log: &dyn EventLog, partitions: u16) {
+    let run = fresh_run();
+    let partition = run.partition(partitions);
+    let claim = log.claim(partition, "engine-a").await.expect("a claim");
+    let last = log.last(partition).await.expect("the log can be read");
+    assert!(last >= claim);
+    let seq = log.append(append_of(&run, partitions, 0, "a")).await.expect("a new history");
+    let last = log.last(partition).await.expect("the log can be read");
+    assert!(last >= seq);
 }
 
 /// All of a partition.

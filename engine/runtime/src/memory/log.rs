@@ -212,6 +212,11 @@ impl EventLog for MemoryLog {
         Ok(stream::iter(all.into_iter().map(Ok)).boxed())
     }
 
+    async fn last(&self, partition: Partition) -> Result<u64, LogError> {
+        self.check_there()?;
+        Ok(self.len(partition) as u64)
+    }
+
     async fn read_run(&self, run: &RunId) -> Result<Vec<Recorded>, LogError> {
         self.check_there()?;
         let mut all = recorded(self.lock().log(run.partition(self.partitions)));

@@ -66,6 +66,7 @@ impl Owner {
                 let result = log.ports.log.append(append).await;
                 Finished::Append { run, result }
             };
+            self.tail.begins();
             self.jobs.push(job.boxed_local());
         }
         for command in missed_commands {
@@ -81,6 +82,7 @@ impl Owner {
         if let Some(transition) = self.acknowledge(run, seq) {
             self.act(&transition);
         }
+        self.compare_tail(seq);
         self.advance(run);
     }
 

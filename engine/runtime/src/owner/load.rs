@@ -28,6 +28,7 @@ impl Owner {
         let mut recent = Recent::default();
         while let Some(message) = messages.next().await {
             let message = message?;
+            self.tail.reads(message.seq);
             let run = message.run.clone();
             if !self.runs.contains_key(&run) && !self.make_room(&run) {
                 continue;
@@ -52,6 +53,7 @@ impl Owner {
         if self.may_act() {
             self.publish_untold(recent);
             self.take_up();
+            self.look_at_tail();
         }
         Ok(())
     }

@@ -6,10 +6,10 @@
 //!
 //! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
-//! `pausing.rs` lets them rest,
-//! `orders.rs` is what people do to a run by hand, `cancels.rs` what its parent wants cancelled,
-//! `load.rs` reads the partition back, `publish.rs` shows what happens, `queries.rs` answers
-//! questions, `waiting.rs` says what a run waits for, `live.rs` is a run in memory.
+//! `pausing.rs` lets them rest, `orders.rs` is what people do to a run by hand, `cancels.rs` what
+//! its parent wants cancelled, `load.rs` reads the partition back, `tail.rs` looks for strangers,
+//! `publish.rs` shows what happens, `queries.rs` answers questions, `waiting.rs` says what a run
+//! waits for, `live.rs` is a run in memory.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -39,9 +39,11 @@ mod patience;
 mod pausing;
 mod publish;
 mod queries;
+mod tail;
 mod waiting;
 
 use live::{Entity, Live};
+use tail::Tail;
 
 /// The most messages taken in before appends and timers get their turn.
 const MESSAGES_IN_A_ROW: usize = 64;
@@ -51,7 +53,7 @@ const MESSAGES_IN_A_ROW: usize = 64;
 pub enum Stopped {
     /// The lease is over.
     LeaseOver,
-    /// Somebody else wrote to a history of this partition.
+    /// Somebody else wrote to this partition.
     Fenced,
     /// It was asked to.
     Asked,
@@ -73,6 +75,7 @@ pub struct Owner {
     ended: Vec<RunSummary>,
     /// Who waits for a list while the lost index is filled again.
     refilling: Vec<ReplyTo>,
+    tail: Tail,
     chance: u64,
     stopped: Option<Stopped>,
 }
@@ -82,6 +85,7 @@ enum Finished {
     Append { run: RunId, result: Result<u64, AppendError> },
     Reply { to: ReplyTo, bytes: Vec<u8> },
     Refill { lines: Option<Vec<RunSummary>> },
+    Look { last: Option<u64> },
 }
 
 impl Owner {
@@ -107,6 +111,7 @@ impl Owner {
             dirty: HashSet::new(),
             ended: Vec::new(),
             refilling: Vec::new(),
+            tail: Tail::new(epoch),
             chance,
             stopped: None,
         };
@@ -185,8 +190,17 @@ impl Owner {
 
     fn finished(&mut self, finished: Finished) {
         match finished {
-            Finished::Append { run, result: Ok(seq) } => self.appended(&run, seq),
-            Finished::Append { run, result: Err(error) } => self.not_appended(&run, &error),
+            Finished::Append { run, result } => {
+                self.tail.ends(result.is_ok());
+                match result {
+                    Ok(seq) => self.appended(&run, seq),
+                    Err(error) => self.not_appended(&run, &error),
+                }
+            }
+            Finished::Look { last } => {
+                self.compare_tail(last.unwrap_or(0));
+                self.look_at_tail();
+            }
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
             Finished::Refill { lines } => self.refilled(lines),
         }
@@ -212,12 +226,16 @@ impl Owner {
     /// is told that something is in the log asks no more; so nobody is told after the lease is
     /// over, when the next owner may have read the log already, without it.
     async fn hand_over(mut self) -> Stopped {
-        while let Some(finished) = self.jobs.next().await {
+        while self.tail.is_busy() {
+            let Some(finished) = self.jobs.next().await else { break };
             if self.lease.is_over() {
                 return Stopped::LeaseOver;
             }
-            if let Finished::Append { run, result: Ok(seq) } = finished {
-                self.acknowledge(&run, seq);
+            if let Finished::Append { run, result } = finished {
+                self.tail.ends(result.is_ok());
+                if let Ok(seq) = result {
+                    self.acknowledge(&run, seq);
+                }
             }
         }
         self.flush_index();

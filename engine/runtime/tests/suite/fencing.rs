@@ -36,6 +36,22 @@ fn an_owner_that_loses_an_append_stops_and_says_nothing_more() {
 }
 
 #[test]
+fn an_owner_finds_out_that_somebody_else_writes_to_its_partition() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.start("pair").await;
+        desk.pass(Duration::from_secs(60)).await;
+        // A run that this owner knows nothing of, begun by one who believes to be the owner, too.
+        let before = Desk::on(desk.log.clone()).await;
+        before.settle().await;
+        before.start("nap").await;
+        desk.pass(Duration::from_secs(6)).await;
+        assert_eq!(desk.owner.await.unwrap(), Stopped::Fenced);
+        assert!(!before.owner.is_finished());
+    });
+}
+
+#[test]
 fn an_owner_whose_lease_is_over_says_nothing_more() {
     on_simulated_time(async {
         let desk = Desk::new().await;
