@@ -1,0 +1,124 @@
+//! Leases and the index as an engine reaches them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use stead_runtime::memory::leases::LEASE;
+use stead_runtime::ports::{Index, LeaseError, Leases};
+use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::public::RunSummary;
+use tokio::time::Instant;
+
+use crate::plan::Fault;
+use crate::world::World;
+
+/// The leases in memory, as one engine reaches them.
+pub struct EngineLeases {
+    /// The world.
+    pub world: Arc<World>,
+    /// The engine's number.
+    pub engine: usize,
+}
+
+impl EngineLeases {
+    async fn reach(&self) -> Result<(), LeaseError> {
+        let (span, away) = {
+            let mut state = self.world.lock();
+            let (slow, away) = (state.strikes(Fault::SlowLease), state.strikes(Fault::Away));
+            (state.span(1, if slow { 2_500 } else { 3 }), away)
+        };
+        tokio::time::sleep(span).await;
+        if away {
+            return Err(LeaseError("not now".into()));
+        }
+        Ok(())
+    }
+
+    /// Notes until when the engine may act on the partition: counted from when it asked.
+    fn note(&self, partition: Partition, asked: Instant, held: bool) {
+        let mut state = self.world.lock();
+        if held {
+            state.leased.insert((self.engine, partition), asked + LEASE);
+        }
+    }
+}
+
+#[async_trait]
+impl Leases for EngineLeases {
+    async fn present(&self, engine: &str) -> Result<usize, LeaseError> {
+        self.reach().await?;
+        self.world.leases.present(engine).await
+    }
+
+    async fn acquire(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
+        let asked = Instant::now();
+        self.reach().await?;
+        let held = self.world.leases.acquire(partition, engine).await?;
+        self.note(partition, asked, held);
+        Ok(held)
+    }
+
+    async fn renew(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
+        let asked = Instant::now();
+        self.reach().await?;
+        let held = self.world.leases.renew(partition, engine).await?;
+        self.note(partition, asked, held);
+        Ok(held)
+    }
+
+    async fn release(&self, partition: Partition, engine: &str) -> Result<(), LeaseError> {
+        self.reach().await?;
+        self.world.leases.release(partition, engine).await
+    }
+
+    async fn leave(&self, engine: &str) -> Result<(), LeaseError> {
+        self.reach().await?;
+        self.world.leases.leave(engine).await
+    }
+}
+
+/// An index in memory that can be lost.
+pub struct MemoryIndex {
+    lines: Mutex<BTreeMap<(Partition, RunId), RunSummary>>,
+    lost: Arc<AtomicBool>,
+}
+
+impl MemoryIndex {
+    /// An empty index. It is lost whenever `lost` turns true.
+    #[must_use]
+    pub fn new(lost: Arc<AtomicBool>) -> Self {
+        Self { lines: Mutex::default(), lost }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Partition, RunId), RunSummary>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index for MemoryIndex {
+    fn put(&self, partition: Partition, lines: Vec<RunSummary>) -> bool {
+        let lost = self.lost.swap(false, Ordering::Relaxed);
+        let mut kept = self.lock();
+        if lost {
+            kept.clear();
+        }
+        kept.extend(lines.into_iter().map(|line| ((partition, line.run.clone()), line)));
+        !lost
+    }
+
+    fn list(&self, partition: Partition) -> Option<Vec<RunSummary>> {
+        if self.lost.swap(false, Ordering::Relaxed) {
+            self.lock().clear();
+            return None;
+        }
+        let kept = self.lock();
+        let lines = kept.iter().filter(|((of, _), _)| *of == partition);
+        Some(lines.map(|(_, line)| line.clone()).collect())
+    }
+
+    fn clear(&self, partition: Partition) {
+        self.lock().retain(|(of, _), _| *of != partition);
+    }
+}

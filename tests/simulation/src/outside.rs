@@ -1,0 +1,200 @@
+//! The vendor and the steps that act on it. It keeps things by name, each with a marker; whoever
+//! changes one says which state of it he has seen, and is turned away if it has changed since.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+
+use stead_runtime::worker::StepContext;
+use stead_schemas::dispatch::StepAddress;
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::ids::Partition;
+use stead_schemas::step::Done;
+
+use crate::pages::{Make, Unmake, cursed};
+use crate::plan::Fault;
+use crate::world::{State, World};
+
+/// What is there.
+#[derive(Default)]
+pub struct Outside {
+    things: BTreeMap<String, Thing>,
+    /// Steps whose effect was there once.
+    made: BTreeMap<StepAddress, u32>,
+    /// Steps that only former owners have asked for, and those that an owner has asked for.
+    stale: BTreeSet<StepAddress>,
+    fresh: BTreeSet<StepAddress>,
+    /// The latest owner of each partition.
+    pub epochs: BTreeMap<Partition, u64>,
+}
+
+#[derive(Default)]
+struct Thing {
+    version: u64,
+    marker: Option<String>,
+}
+
+impl Outside {
+    /// Everything that is there: its name and its marker.
+    #[must_use]
+    pub fn all(&self) -> BTreeSet<(String, String)> {
+        let there = |(name, thing): (&String, &Thing)| Some((name.clone(), thing.marker.clone()?));
+        self.things.iter().filter_map(there).collect()
+    }
+
+    /// A request for a step has reached a worker.
+    pub fn asked(&mut self, address: &StepAddress, stale: bool) {
+        let set = if stale { &mut self.stale } else { &mut self.fresh };
+        set.insert(address.clone());
+    }
+
+    fn look(&self, name: &str) -> (u64, Option<String>) {
+        self.things.get(name).map_or((0, None), |thing| (thing.version, thing.marker.clone()))
+    }
+
+    /// Changes a thing, if it is still as it was seen.
+    fn change(&mut self, name: &str, seen: u64, marker: Option<String>) -> Result<(), Failure> {
+        let thing = self.things.entry(name.to_owned()).or_default();
+        if thing.version != seen {
+            return Err(Failure::new(Class::Ambiguous, "it has changed meanwhile"));
+        }
+        thing.version += 1;
+        thing.marker = marker;
+        Ok(())
+    }
+}
+
+/// The vendor as a worker reaches it.
+#[derive(Clone)]
+pub struct Vendor(Weak<World>);
+
+impl Vendor {
+    /// The vendor of this world.
+    #[must_use]
+    pub fn new(world: &Arc<World>) -> Self {
+        Self(Arc::downgrade(world))
+    }
+
+    fn world(&self) -> Result<Arc<World>, Failure> {
+        self.0.upgrade().ok_or_else(|| Failure::new(Class::VendorDown, "the world has ended"))
+    }
+}
+
+/// Looks, acts, marks.
+pub(crate) async fn make(vendor: Vendor, cx: StepContext, ask: Make) -> Result<Done, Failure> {
+    let world = vendor.world()?;
+    let (version, marker) = begin(&world, &cx, &ask.thing);
+    match marker {
+        Some(marker) if marker == ask.marker => return Ok(Done {}),
+        Some(_) => return Err(Failure::new(Class::Wait, "another's thing is in the way")),
+        None => {}
+    }
+    reach(&world, &cx).await?;
+    let curse = is_cursed(&ask);
+    if curse == Some(Half::Before) {
+        return Err(cursed(&ask.thing));
+    }
+    {
+        let mut state = world.lock();
+        state.outside.change(&ask.thing, version, Some(ask.marker.clone()))?;
+        state.made(&cx, &ask);
+    }
+    after(&world).await?;
+    match curse {
+        Some(_) => Err(cursed(&ask.thing)),
+        None => Ok(Done {}),
+    }
+}
+
+/// Looks, and takes away what is ours.
+pub(crate) async fn unmake(vendor: Vendor, cx: StepContext, ask: Unmake) -> Result<Done, Failure> {
+    let world = vendor.world()?;
+    let (version, marker) = begin(&world, &cx, &ask.thing);
+    if marker.as_ref() != Some(&ask.marker) {
+        return Ok(Done {});
+    }
+    if world.lock().strikes(Fault::ShutOut) {
+        return Err(Failure::new(Class::Auth, "the vendor does not let us in"));
+    }
+    reach(&world, &cx).await?;
+    {
+        let mut state = world.lock();
+        state.outside.change(&ask.thing, version, None)?;
+        state.tell(format_args!("outside  {} of {} is taken away", ask.thing, ask.marker));
+    }
+    after(&world).await?;
+    Ok(Done {})
+}
+
+/// Where a step that can never be done fails.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Before,
+    After,
+}
+
+/// Some things can never be made: which, their names and markers say, so that all workers agree.
+fn is_cursed(ask: &Make) -> Option<Half> {
+    let sum: u32 = ask.thing.bytes().chain(ask.marker.bytes()).map(u32::from).sum();
+    match sum % 17 {
+        0 => Some(Half::Before),
+        1 => Some(Half::After),
+        _ => None,
+    }
+}
+
+fn begin(world: &World, cx: &StepContext, thing: &str) -> (u64, Option<String>) {
+    let mut state = world.lock();
+    let address = cx.address();
+    if state.outside.stale.contains(address) && !state.outside.fresh.contains(address) {
+        let words = format!("{}:{}", address.run, address.seq);
+        state.broken("a worker does nothing for a former owner", words);
+    }
+    state.outside.look(thing)
+}
+
+/// The vendor takes its time before it acts, and may fail.
+async fn reach(world: &World, cx: &StepContext) -> Result<(), Failure> {
+    cx.still_wanted()?;
+    let (span, fails) = {
+        let mut state = world.lock();
+        let slow = state.strikes(Fault::SlowVendor);
+        let fails = state.strikes(Fault::PassingFailure);
+        (if slow { state.span(500, 4_000) } else { state.span(3, 20) }, fails)
+    };
+    tokio::time::sleep(span).await;
+    cx.still_wanted()?;
+    if fails {
+        let class = world.lock().chance.one_of(&[Class::Retry, Class::Wait, Class::VendorDown]);
+        return Err(Failure::new(class, "the vendor fails in passing"));
+    }
+    Ok(())
+}
+
+/// What may happen between the effect and the answer.
+async fn after(world: &World) -> Result<(), Failure> {
+    let (span, lost) = {
+        let mut state = world.lock();
+        let slow = state.strikes(Fault::SlowVendor);
+        let lost = state.strikes(Fault::LostEffect);
+        (if slow { state.span(500, 12_000) } else { state.span(1, 10) }, lost)
+    };
+    tokio::time::sleep(span).await;
+    if lost {
+        return Err(Failure::new(Class::Ambiguous, "the vendor's answer was lost"));
+    }
+    Ok(())
+}
+
+impl State {
+    fn made(&mut self, cx: &StepContext, ask: &Make) {
+        self.tell(format_args!("outside  {} of {} is made", ask.thing, ask.marker));
+        self.counts.add("effects");
+        let address = cx.address();
+        let times = self.outside.made.entry(address.clone()).or_default();
+        *times += 1;
+        if *times > 1 {
+            let words = format!("{}:{} ({})", address.run, address.seq, ask.thing);
+            self.broken("a step has its effect once", words);
+        }
+    }
+}
