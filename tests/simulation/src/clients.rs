@@ -195,10 +195,17 @@ impl Clients {
                 let words = format!("{run} says nothing");
                 self.world.lock().broken("every run that waits says what for", words);
             }
-            let parked = view.waiting.iter().find(|waiting| waiting.what == "the run");
-            if let Some(parked) = parked {
-                let words = format!("{run}: {}", parked.words);
-                self.world.lock().broken("no run is parked", words);
+            match view.waiting.iter().find(|waiting| waiting.what == "the run") {
+                // Whoever paused it may not have been heard when he wanted it resumed.
+                Some(paused) if paused.reason == "paused" => {
+                    let why = format!("why-{}", self.next());
+                    self.by_hand(&run, &why, RunOrder::Resume).await;
+                }
+                Some(parked) => {
+                    let words = format!("{run}: {}", parked.words);
+                    self.world.lock().broken("no run is parked", words);
+                }
+                None => {}
             }
         }
     }

@@ -256,6 +256,7 @@ fn shown(message: &Inbound) -> String {
     match message {
         Inbound::Answer { address, attempt, reply } => {
             let reply = match reply {
+                StepReply::Queued => "queued".to_owned(),
                 StepReply::Heartbeat { .. } => "heartbeat".to_owned(),
                 StepReply::Done(_) => "done".to_owned(),
                 StepReply::Failed(failure) => format!("failed: {failure}"),

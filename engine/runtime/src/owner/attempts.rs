@@ -43,6 +43,9 @@ pub(super) struct Attempt {
     pub sent: Option<Instant>,
     /// It took too long and was told to stop.
     overdue: bool,
+    /// Whether a worker may still be at an attempt that nobody waits for: one that fell silent,
+    /// or one of the owner before.
+    loose: bool,
     pub wake: Option<Instant>,
 }
 
@@ -72,6 +75,7 @@ pub(super) enum Phase {
 pub(super) enum GiveUp {
     TimedOut,
     Cancelled,
+    Failed,
 }
 
 impl Owner {
@@ -87,11 +91,20 @@ impl Owner {
             begun: false,
             sent: None,
             overdue: false,
+            loose: false,
             wake: None,
         };
         if let Some(live) = self.runs.get_mut(run) {
             live.attempts.insert(seq, attempt);
             self.attempt(run, seq);
+        }
+    }
+
+    /// Works on a step that was read back; a worker may be at it for the owner before.
+    pub(super) fn another_attempt(&mut self, run: &RunId, seq: Seq) {
+        self.first_attempt(run, seq);
+        if let Some((attempt, open)) = self.open_step(run, seq) {
+            attempt.loose = open.step.route.is_worker();
         }
     }
 
@@ -227,15 +240,11 @@ impl Owner {
         let lasting = failure.class.kind() == Kind::Lasting;
         let (number, tried, give_up) = (attempt.number, attempt.tried, attempt.give_up);
         attempt.last = Some(failure.clone());
-        if let Some(why) = give_up {
-            return self.settle(run, seq, why);
+        if lasting && !undo && policy.pause_on_lasting && give_up.is_none() {
+            return self.pause_for(run, seq);
         }
-        if lasting && !undo {
-            if policy.pause_on_lasting {
-                return self.pause_for(run, seq);
-            }
-            let failed = StepFailed { seq, failure, attempts: number };
-            return self.conclude(run, seq, Event::StepFailed(failed));
+        if let Some(why) = give_up.or((lasting && !undo).then_some(GiveUp::Failed)) {
+            return self.answered_no(run, seq, why);
         }
         let rest = if lasting { STUCK_PAUSE } else { pause(&policy, failure.class, tried, chance) };
         if !undo && is_used_up(&policy, tried, now.since(open.tried_since), rest) {
@@ -345,6 +354,7 @@ impl Owner {
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         if attempt.overdue {
             // The grace is over, too: what its worker still says is of no interest.
+            attempt.loose = true;
             let overdue = patience::attempt_took_too_long(open);
             return self.attempt_failed(run, seq, overdue);
         }
@@ -367,6 +377,7 @@ impl Owner {
         let (policy, tried, now) = (open.step.policy, attempt.tried, self.env.ports.clock.now());
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         attempt.last = Some(failure);
+        attempt.loose = true;
         let span = now.since(open.tried_since);
         if !open.step.undo && is_used_up(&policy, tried, span, Duration::ZERO) {
             return self.pause_for(run, seq);
@@ -377,13 +388,30 @@ impl Owner {
     /// Nobody will wait for this step any more. A worker that is at it is told, and given a
     /// little time to say how far it came.
     pub(super) fn give_up(&mut self, run: &RunId, seq: Seq, why: GiveUp) {
-        let grace = self.env.tuning.grace;
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         let at_work = matches!(attempt.phase, Phase::Sent { .. } | Phase::Queued { .. })
             && open.step.route.is_worker();
-        if !at_work {
+        if !at_work && !attempt.loose {
             return self.settle(run, seq, why);
         }
+        self.stop_work(run, seq, why);
+    }
+
+    /// The attempt has come to nothing and there will be no other. What is undone next must not
+    /// be done afterwards, by a worker that is at an attempt which nobody waits for.
+    fn answered_no(&mut self, run: &RunId, seq: Seq, why: GiveUp) {
+        let Some((attempt, _)) = self.open_step(run, seq) else { return };
+        match (attempt.loose, attempt.give_up) {
+            (false, _) => self.settle(run, seq, why),
+            (true, None) => self.stop_work(run, seq, why),
+            // They have been told, and are given their time.
+            (true, Some(_)) => {}
+        }
+    }
+
+    fn stop_work(&mut self, run: &RunId, seq: Seq, why: GiveUp) {
+        let grace = self.env.tuning.grace;
+        let Some((attempt, _)) = self.open_step(run, seq) else { return };
         attempt.give_up = Some(why);
         self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq }));
         self.wake_in(run, seq, grace);
@@ -395,6 +423,15 @@ impl Owner {
                 self.conclude(run, seq, Event::StepCancelled(StepCancelled { seq }));
             }
             GiveUp::TimedOut => self.settle_timed_out(run, seq),
+            GiveUp::Failed => self.settle_failed(run, seq),
+        }
+    }
+
+    fn settle_failed(&mut self, run: &RunId, seq: Seq) {
+        let Some((attempt, _)) = self.open_step(run, seq) else { return };
+        if let Some(failure) = attempt.last.clone() {
+            let failed = StepFailed { seq, failure, attempts: attempt.number };
+            self.conclude(run, seq, Event::StepFailed(failed));
         }
     }
 

@@ -106,7 +106,7 @@ impl Owner {
             let timers: Vec<_> =
                 live.run.folded().timers.values().map(|open| open.timer.clone()).collect();
             for seq in steps {
-                self.first_attempt(&run, seq);
+                self.another_attempt(&run, seq);
             }
             for timer in timers {
                 self.watch_timer(&run, &timer);

@@ -148,6 +148,24 @@ fn an_answer_that_was_meant_for_the_owner_before_changes_nothing() {
 }
 
 #[test]
+fn nothing_is_undone_while_a_worker_may_be_at_it_for_the_owner_before() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.start("pair").await;
+        desk.step("test.first");
+        desk.owner.abort();
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        let step = after.step("test.first");
+        after.failed(&step, Class::Permanent).await;
+        assert_eq!(after.cancels().len(), 1, "whoever is at it is told to stop");
+        assert!(after.steps().is_empty());
+        after.pass(Duration::from_secs(11)).await;
+        after.step("test.undo-first");
+    });
+}
+
+#[test]
 fn what_an_owner_may_not_have_told_is_told_by_the_next_and_no_more() {
     on_simulated_time(async {
         let desk = Desk::new().await;
