@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
 use stead_nats::client::ClientError;
 use stead_nats::{ConnectError, PlatformError};
 use stead_runtime::ports::LogError;
@@ -51,14 +52,38 @@ impl Ended {
     /// The exit code; see [`EXIT_CODES`].
     #[must_use]
     pub fn code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Failed(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Refused(_) => 3,
-            Self::Unavailable(_) => 4,
-            Self::Config(_) => 5,
-            Self::Interrupted => 130,
-        })
+        ExitCode::from(self.kind().0)
+    }
+
+    /// The exit code, and the word for it.
+    const fn kind(&self) -> (u8, &'static str) {
+        match self {
+            Self::Failed(_) => (1, "failed"),
+            Self::Usage(_) => (2, "usage"),
+            Self::Refused(_) => (3, "refused"),
+            Self::Unavailable(_) => (4, "unavailable"),
+            Self::Config(_) => (5, "invalid"),
+            Self::Interrupted => (130, "interrupted"),
+        }
+    }
+
+    /// The same for machines. Every verb that is given `--json` ends with this on standard error.
+    #[must_use]
+    pub fn as_json(&self) -> Value {
+        let (exit, kind) = self.kind();
+        let mut error = json!({ "kind": kind, "exit": exit, "words": self.to_string() });
+        match self {
+            Self::Refused(Refusal { code, field, words }) => {
+                error["code"] = json!(code);
+                error["words"] = json!(words);
+                if let Some(field) = field {
+                    error["field"] = json!(field);
+                }
+            }
+            Self::Config(ConfigError::Faulty { faults, .. }) => error["faults"] = json!(faults),
+            _ => {}
+        }
+        json!({ "error": error })
     }
 }
 
@@ -127,4 +152,44 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use stead_schemas::refusal::Refusal;
+
+    use super::Ended;
+    use crate::config::read;
+
+    fn check(ended: &Ended, expected: &Value) {
+        assert_eq!(ended.as_json()["error"], *expected);
+    }
+
+    #[test]
+    fn a_machine_is_told_what_a_person_is_told() {
+        let refusal = Refusal::new("workspace.exists", "there is one").field("name");
+        check(
+            &Ended::Refused(refusal),
+            &json!({
+                "kind": "refused", "exit": 3, "code": "workspace.exists", "field": "name",
+                "words": "there is one",
+            }),
+        );
+        check(
+            &Ended::Unavailable("nobody".to_owned()),
+            &json!({ "kind": "unavailable", "exit": 4, "words": "nobody" }),
+        );
+    }
+
+    #[test]
+    fn each_fault_of_a_configuration_has_its_place() {
+        let read = read("[nats]\nurl = 7\n", "site.toml", &|_| None).map(drop);
+        let error = Ended::from(read.expect_err("it has faults")).as_json();
+        assert_eq!(error["error"]["kind"], "invalid");
+        let faults = error["error"]["faults"].as_array().expect("faults");
+        let fault = faults.iter().find(|fault| fault["place"] == "nats.url").expect("this one");
+        assert_eq!(fault["line"], 2);
+        assert!(faults.iter().all(|fault| fault["words"].is_string()), "{faults:?}");
+    }
 }

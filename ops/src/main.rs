@@ -18,7 +18,10 @@ mod signals;
 mod story;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
     // reqwest and async-nats are built without a choice of their own; this is it, for both.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         output::warn("another cryptography provider was installed before ours");
@@ -36,4 +39,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what is wrong with the command line, or shows the help that was asked for.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let is_for_machines = std::env::args_os().any(|word| word == "--json");
+    if !(error.use_stderr() && is_for_machines) {
+        error.exit();
+    }
+    let words = error.render().to_string();
+    let words = words.strip_prefix("error: ").unwrap_or(&words).trim_end().to_owned();
+    let ended = exit::Ended::Usage(words);
+    output::complain_json(&ended.as_json());
+    ended.code()
 }

@@ -43,6 +43,11 @@ pub fn complain(text: &str) {
     note(&format!("stead: {text}"));
 }
 
+/// Says why it did not work, to a machine: one line of JSON.
+pub fn complain_json(error: &serde_json::Value) {
+    note(&error.to_string());
+}
+
 /// Whether a person is watching standard error.
 pub fn is_watched() -> bool {
     std::io::stderr().is_terminal()

@@ -5,6 +5,7 @@
 //! `stage/` puts all that together; each other module tells the stories of one promise.
 
 mod stage;
+mod verbs;
 
 mod cancel;
 mod commands;

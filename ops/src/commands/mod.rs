@@ -20,10 +20,14 @@ mod workspace;
 
 /// Carries a verb out and says how it ended.
 pub async fn run(cli: Cli) -> ExitCode {
+    let is_for_machines = cli.global.json;
     match carry_out(cli).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => {
-            output::complain(&ended.to_string());
+            match is_for_machines {
+                true => output::complain_json(&ended.as_json()),
+                false => output::complain(&ended.to_string()),
+            }
             ended.code()
         }
     }

@@ -69,9 +69,6 @@ async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
         false => None,
     };
     let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
-    if global.json && !(order.command.wait && matches!(reply, CommandReply::Accepted(_))) {
-        output::json(&reply);
-    }
     let accepted = match reply {
         CommandReply::Accepted(accepted) => accepted,
         CommandReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
@@ -83,15 +80,17 @@ async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
     };
     match published {
         Some(published) => wait(global, &client, order, &accepted, published).await,
-        None if global.json => Ok(()),
         None => {
-            tell_accepted(order, &accepted);
+            tell_accepted(global, order, &accepted);
             Ok(())
         }
     }
 }
 
-fn tell_accepted(order: &Order<'_>, accepted: &Accepted) {
+fn tell_accepted(global: &Global, order: &Order<'_>, accepted: &Accepted) {
+    if global.json {
+        return output::json(&CommandReply::Accepted(accepted.clone()));
+    }
     let Accepted { run, command, repeated } = accepted;
     let before = if *repeated { "had been accepted before" } else { "is accepted" };
     output::line(&format!("{} {before}: run {run}, command {command}", order.verb));

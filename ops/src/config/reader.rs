@@ -5,11 +5,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
+use serde::Serialize;
 use stead_workers::SecretText;
 use toml::de::{DeTable, DeValue};
 
 /// What is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// The line in the file, where it is one.
     pub line: Option<usize>,

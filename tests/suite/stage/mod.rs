@@ -15,6 +15,7 @@ mod wire;
 
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::process::Output;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -114,6 +115,13 @@ impl Stage {
         let log = self.dir.path().join(format!("engine-{number}.log"));
         let environment = self.environment(number);
         self.engines[number] = Some(Process::start(&["engine"], &environment, &log));
+    }
+
+    /// What a person gets who gives `stead` these words.
+    pub async fn verb(&self, words: &[&str]) -> Output {
+        let mut environment = self.environment(0);
+        environment.push(("STEAD_LOG".to_owned(), "error".to_owned()));
+        Process::carry_out(words, &environment).await
     }
 
     pub fn start_worker(&mut self) {

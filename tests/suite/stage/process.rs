@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::future::ready;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use super::binary::binary;
 use super::wait::until;
@@ -28,6 +28,18 @@ impl Process {
             .spawn()
             .expect("stead starts");
         Self { child, log: log.to_owned() }
+    }
+
+    /// Has `stead` carry out a verb, and returns how it ended and what it said.
+    pub async fn carry_out(words: &[&str], environment: &[(String, String)]) -> Output {
+        tokio::process::Command::new(binary())
+            .args(words)
+            .env_clear()
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("stead starts")
     }
 
     /// Ends it as a power cut would.
