@@ -159,6 +159,16 @@ fn facts(view: &serde_json::Value) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// That nothing happens now is no end: whoever watches something that is ready is told so.
+fn goes_on(view: &RunView) -> Option<String> {
+    let is_done = view.commands.iter().all(|command| command.outcome.is_some());
+    let rests = view.outcome.is_none() && view.waiting.iter().all(|one| one.what == "timer");
+    (is_done && rests).then(|| {
+        let (run, phase) = (&view.summary.run, &view.summary.phase);
+        format!("{run} is {phase}; watching what comes until it is over, or until Ctrl-C")
+    })
+}
+
 async fn watch(global: &Global, client: &SteadClient, text: &str) -> Result<(), Ended> {
     let run = find::run(client, text).await?;
     let line = find::view(client, &run).await?.summary;
@@ -169,6 +179,9 @@ async fn watch(global: &Global, client: &SteadClient, text: &str) -> Result<(), 
         follower = follower.printing_json();
     }
     follower.catch_up().await?;
+    if let Some(words) = goes_on(&find::view(client, &run).await?).filter(|_| !global.json) {
+        output::note(&words);
+    }
     match follower.follow(&follow::Until::Over).await? {
         Outcome::Done(_) => Ok(()),
         Outcome::Failed(failure) => Err(Ended::Failed(format!("{run} failed: {failure}"))),
