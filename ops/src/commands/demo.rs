@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use stead_lab::LabClient;
+use stead_lab::{Credentials, LabClient};
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::workspace::KIND;
@@ -234,6 +234,7 @@ fn what_next(sandbox: &Sandbox) -> Result<String, Ended> {
     let this = this.unwrap_or_else(|_| "stead".to_owned());
     let place = sandbox.place()?;
     let (site, url, lab) = (place.site.display(), &place.url, &place.lab);
+    let Credentials { vault_role_id, vault_secret_id } = &place.login;
     Ok(format!(
         "
 The platform stays up until Ctrl-C.
@@ -242,6 +243,8 @@ To work with it, in another terminal:
 export STEAD_CONFIG={site}
 export STEAD_NATS_URL={url}
 export STEAD_LAB={lab}
+export STEAD_VAULT_ROLE_ID={vault_role_id}
+export STEAD_VAULT_SECRET_ID={vault_secret_id}
 export STEAD_OWNER={OWNER}
 alias stead={this}
 

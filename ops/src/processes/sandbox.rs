@@ -53,7 +53,6 @@ pub struct Sandbox {
     folder: TempDir,
     processes: Vec<Process>,
     place: Option<Place>,
-    login: Option<Credentials>,
 }
 
 /// Where everything is, once it is up.
@@ -67,6 +66,8 @@ pub struct Place {
     pub lab: String,
     /// The site's configuration.
     pub site: PathBuf,
+    /// How workers log in to the lab's Vault.
+    pub login: Credentials,
 }
 
 /// What the lab says of itself when it opens.
@@ -91,7 +92,7 @@ impl Sandbox {
         let folder = folder.map_err(|error| {
             Ended::Failed(format!("cannot make a temporary folder: {error}; is TMPDIR right?"))
         })?;
-        Ok(Self { folder, processes: Vec::new(), place: None, login: None })
+        Ok(Self { folder, processes: Vec::new(), place: None })
     }
 
     /// The folder.
@@ -106,8 +107,7 @@ impl Sandbox {
         self.processes.push(broker.keeper);
         let (lab, login) = self.start_lab(wanted).await?;
         let site = self.write_site(wanted, &url, &lab).await?;
-        self.place = Some(Place { url, broker: pid, lab, site });
-        self.login = Some(login);
+        self.place = Some(Place { url, broker: pid, lab, site, login });
         self.start_ours(ENGINE, wanted)?;
         self.start_ours(WORKER, wanted)?;
         let client = self.or_broken(self.until_up()).await?;
@@ -230,7 +230,7 @@ impl Sandbox {
         if name == WORKER && !wanted.systems.is_empty() {
             arguments.extend(["--systems".into(), wanted.systems.join(",").into()]);
         }
-        let login = self.login.iter().flat_map(|login| {
+        let login = self.place.iter().map(|place| &place.login).flat_map(|login| {
             [
                 ("STEAD_VAULT_ROLE_ID", login.vault_role_id.clone()),
                 ("STEAD_VAULT_SECRET_ID", login.vault_secret_id.clone()),
