@@ -103,9 +103,28 @@ impl fmt::Display for Failure {
             write!(out, "{step}: ")?;
         }
         out.write_str(&self.words)?;
-        match &self.vendor {
+        // Where our words are the vendor's own, they are not said twice.
+        match self.vendor.as_ref().filter(|vendor| !self.words.contains(vendor.as_str())) {
             Some(vendor) => write!(out, " (the vendor said: {vendor})"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::{Class, Failure};
+
+    fn check(vendor: &str, told: &str) {
+        let failure = Failure::new(Class::Wait, "Vault is sealed; unseal it").vendor(vendor);
+        assert_eq!(failure.at("vault.pin-secrets").to_string(), told);
+    }
+
+    #[test]
+    fn the_vendor_s_words_are_not_said_twice() {
+        check("Vault is sealed", "vault.pin-secrets: Vault is sealed; unseal it");
+        check("503", "vault.pin-secrets: Vault is sealed; unseal it (the vendor said: 503)");
     }
 }
