@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /ci/<run>/<token>/{meta-data,user-data,vendor-data,network-config}` | the seed |
-//! | `POST /ci/<run>/<token>/events` | cloud-init's own events, logged |
+//! | `POST /ci/<run>/<token>/events` | cloud-init's own events, logged; its stages shown live |
 //! | `POST /ci/<run>/<token>/report` | what the guest found, handed to the engines |
 
 use std::net::SocketAddr;
@@ -40,6 +40,8 @@ use crate::http::{segment, shortened};
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a guest's request may take; cloud-init gives up on an event after 5 seconds.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long telling how far a guest is may hold it up.
+const TELLING_MAX: Duration = Duration::from_secs(1);
 /// Where a Coder template writes the token of each build's agent.
 const AGENT_SECRETS: &str = "vault:secret/data/stead/agents";
 
@@ -197,7 +199,25 @@ async fn event(
     let field = |name: &str| shortened(event[name].as_str().unwrap_or_default());
     let (name, kind, result) = (field("name"), field("event_type"), field("result"));
     tracing::info!(%run, name, kind, result, "cloud-init");
+    if let Some(words) = progress(&name, &kind, &result) {
+        let told = tokio::time::timeout(TELLING_MAX, desk.door.is_at(&run, words)).await;
+        if told.is_err() {
+            tracing::debug!(%run, "no engine hears how far the guest is");
+        }
+    }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What of an event is worth showing: each stage that begins, and whatever fails. The parts of a
+/// stage are many and short.
+fn progress(name: &str, kind: &str, result: &str) -> Option<String> {
+    match (kind, result) {
+        ("finish", "FAIL") => Some(format!("cloud-init: {name} failed")),
+        ("start", _) if !name.is_empty() && !name.contains('/') => {
+            Some(format!("cloud-init: {name}"))
+        }
+        _ => None,
+    }
 }
 
 /// What a guest says of itself.
@@ -227,6 +247,15 @@ async fn report(
 }
 
 impl Door {
+    /// Says how far a guest is. It is shown while somebody waits for the guest, and lost otherwise.
+    async fn is_at(&self, run: &RunId, words: String) {
+        let reply = StepReply::Heartbeat { progress: Some(words) };
+        let answer = OutsideAnswer { run: run.clone(), step: AwaitHome::NAME.to_owned(), reply };
+        if let Err(words) = self.engines.answer(answer).await {
+            tracing::debug!(%run, words, "no engine hears how far the guest is");
+        }
+    }
+
     /// Hands the report in. The guest is asked to come again until it is in the log.
     async fn home_verified(&self, run: &RunId, boot_id: String) -> Result<(), Closed> {
         let boot_id = boot_id.chars().filter(char::is_ascii_graphic).take(64).collect();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use stead_schemas::dispatch::StepReply;
 use stead_schemas::failure::Class;
 use stead_schemas::site::StorageBackend;
 use stead_schemas::step::coder::{AwaitAgent, CoderWorkspace, StartWorkspace, StopWorkspace};
@@ -193,6 +194,30 @@ async fn a_report_is_taken_when_it_is_in_the_log() {
 }
 
 #[tokio::test]
+async fn how_far_a_guest_is_shows_stage_by_stage() {
+    let scene = Scene::ready().await;
+    for (name, kind, result) in [
+        ("init-network", "start", ""),
+        ("init-network/config-mounts", "start", ""),
+        ("init-network/config-mounts", "finish", "FAIL"),
+        ("init-network", "finish", "SUCCESS"),
+    ] {
+        let event = json!({ "name": name, "event_type": kind, "result": result });
+        assert_eq!(scene.post("events", event.to_string()).await, StatusCode::NO_CONTENT);
+    }
+    let said = scene.office.answers().into_iter().map(|answer| match answer.reply {
+        StepReply::Heartbeat { progress } => progress.unwrap(),
+        reply => panic!("{reply:?}"),
+    });
+    let shown = ["cloud-init: init-network", "cloud-init: init-network/config-mounts failed"];
+    assert_eq!(said.collect::<Vec<_>>(), shown);
+    // Nobody who hears it is no reason to hold a guest up.
+    scene.office.leave();
+    let event = json!({ "name": "modules-final", "event_type": "start" });
+    assert_eq!(scene.post("events", event.to_string()).await, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn a_report_that_nobody_will_wait_for_is_over() {
     let scene = Scene::ready().await;
     for what in ["coder.await-agent", "timer"] {
@@ -308,12 +333,12 @@ async fn a_machine_boots_reports_and_its_agent_connects_at_every_boot() {
     for boot in 1..=2 {
         stage.ask(StartVm { machine: machine.clone() }).await.unwrap();
         stage.ask(AwaitAgent { login: login.clone(), id: id.clone() }).await.unwrap();
-        assert_eq!(scene.office.answers().len(), boot);
+        assert_eq!(scene.office.reports().len(), boot);
         stage.ask(ShutdownVm { machine: machine.clone(), timeout_seconds: 60 }).await.unwrap();
         stage.ask(StopWorkspace { login: login.clone(), id: id.clone() }).await.unwrap();
         scene.start_coder().await;
     }
-    let boots: Vec<_> = scene.office.answers().into_iter().map(|answer| answer.reply).collect();
+    let boots = scene.office.reports();
     assert_ne!(boots[0], boots[1], "each boot has an id of its own");
 }
 

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use stead_core::fold::OpenStep;
 use stead_core::retry::{STUCK_PAUSE, is_used_up, pause};
-use stead_schemas::dispatch::{
-    Caller, EntityCommand, OutsideAnswer, OutsideReply, Route, StepAddress, StepReply, StepRequest,
-};
+use stead_schemas::dispatch::{Caller, EntityCommand, Route, StepAddress, StepReply, StepRequest};
 use stead_schemas::event::{Event, Seq, StepCancelled, StepCompleted, StepFailed, TimerFired};
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
@@ -17,10 +15,8 @@ use stead_schemas::step::system;
 use stead_schemas::time::spoken;
 use tokio::time::Instant;
 
-use super::live::{Fact, Tell};
 use super::{Owner, patience};
-use crate::inbound::encoded;
-use crate::ports::{Outgoing, ReplyTo};
+use crate::ports::Outgoing;
 
 /// How long to wait before looking again whether a worker listens.
 const NO_LISTENER_PAUSE: Duration = Duration::from_millis(250);
@@ -193,7 +189,7 @@ impl Owner {
         }
     }
 
-    fn heartbeat(&mut self, run: &RunId, seq: Seq, progress: Option<String>) {
+    pub(super) fn heartbeat(&mut self, run: &RunId, seq: Seq, progress: Option<String>) {
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         match attempt.phase {
             Phase::Sent { .. } => attempt.phase = Phase::Sent { heard: Instant::now() },
@@ -285,33 +281,6 @@ impl Owner {
         attempt.last = Some(Failure::new(Class::VendorDown, words));
         self.dirty.insert(run.clone());
         self.wake_in(run, seq, NO_LISTENER_PAUSE);
-    }
-
-    /// An answer that nobody was sent for.
-    pub(super) fn outside(&mut self, answer: OutsideAnswer, to: ReplyTo) {
-        let waiting = self.runs.get(&answer.run).and_then(|live| {
-            let mut open = live.run.folded().steps.values();
-            open.find(|open| open.step.route == Route::Outside && open.step.step == answer.step)
-        });
-        let event = waiting.map(|open| open.step.seq).and_then(|seq| match answer.reply {
-            StepReply::Done(answer) => {
-                Some(Event::StepCompleted(StepCompleted { seq, answer, attempts: 1 }))
-            }
-            StepReply::Failed(failure) => {
-                let failure = failure.at(&answer.step);
-                Some(Event::StepFailed(StepFailed { seq, failure, attempts: 1 }))
-            }
-            StepReply::Heartbeat { .. } | StepReply::Queued => None,
-        });
-        match event {
-            Some(event) => {
-                self.take(&answer.run, Fact { event, tell: Some(Tell::Outside(to)) });
-            }
-            None => {
-                let bytes = encoded(&OutsideReply::NotWaiting);
-                self.send(Outgoing::Reply { to, bytes });
-            }
-        }
     }
 
     /// The time has come to look at a step or a timer again.

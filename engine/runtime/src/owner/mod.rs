@@ -6,7 +6,7 @@
 //!
 //! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
-//! `pausing.rs` lets them rest, `orders.rs` is what people do to a run by hand, `cancels.rs` what
+//! `pausing.rs` lets them rest, `outside.rs` hears what nobody was sent for, `orders.rs` is what people do to a run by hand, `cancels.rs` what
 //! its parent wants cancelled, `load.rs` reads the partition back, `tail.rs` looks for strangers,
 //! `publish.rs` shows what happens, `queries.rs` answers questions, `waiting.rs` says what a run
 //! waits for, `live.rs` is a run in memory.
@@ -35,6 +35,7 @@ mod commands;
 mod live;
 mod load;
 mod orders;
+mod outside;
 mod patience;
 mod pausing;
 mod publish;

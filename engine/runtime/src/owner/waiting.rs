@@ -2,6 +2,7 @@
 
 use stead_core::fold::{OpenStep, Paused};
 use stead_schemas::dispatch::Route;
+use stead_schemas::failure::Failure;
 use stead_schemas::policy::limit;
 use stead_schemas::public::Waiting;
 use stead_schemas::time::spoken;
@@ -65,7 +66,9 @@ fn waiting_step(open: &OpenStep, attempt: Option<&Attempt>) -> Waiting {
 
 fn why(open: &OpenStep, attempt: Option<&Attempt>) -> (&'static str, String) {
     let Some(attempt) = attempt else { return ("running", String::new()) };
-    let trouble = attempt.last.as_ref().map(ToString::to_string).unwrap_or_default();
+    // Whoever reads it sees beside it which step it is.
+    let trouble = attempt.last.clone().map(|failure| Failure { step: None, ..failure }.to_string());
+    let trouble = trouble.unwrap_or_default();
     match attempt.phase {
         Phase::Stuck => ("human", trouble),
         Phase::Held => ("paused", trouble),
@@ -76,7 +79,9 @@ fn why(open: &OpenStep, attempt: Option<&Attempt>) -> (&'static str, String) {
         Phase::NoListener => ("no-worker", trouble),
         Phase::Pausing => ("retrying", trouble),
         Phase::Outside => {
-            ("outside", format!("a report from outside{}", limited(open.step.within_ms)))
+            let so_far = attempt.progress.as_ref().map(|words| format!("; so far: {words}"));
+            let (within, so_far) = (limited(open.step.within_ms), so_far.unwrap_or_default());
+            ("outside", format!("a report from outside{within}{so_far}"))
         }
         Phase::Sent { .. } | Phase::Queued { .. }
             if matches!(open.step.route, Route::Entity { .. }) =>

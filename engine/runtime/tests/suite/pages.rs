@@ -19,6 +19,7 @@ pub static PAGES: &[Definition] = &[
     page("patient", |cx| execution(patient(cx))),
     page("parent", |cx| execution(parent(cx))),
     page("listener", |cx| execution(listener(cx))),
+    page("guest", |cx| execution(guest(cx))),
 ];
 
 const fn page(
@@ -52,6 +53,26 @@ async fn pair(cx: Context) -> Result<Ending, Failure> {
         cx.step(Second {}).within(Duration::from_secs(60)).await
     });
     let outcome = both.await.map(|_| json!("both"));
+    cx.complete(&start, outcome.clone());
+    outcome.map(Ending::Completed)
+}
+
+/// Waits for somebody outside.
+#[derive(Serialize, Deserialize)]
+pub struct Await {}
+
+impl Step for Await {
+    const NAME: &'static str = "test.await";
+    type Answer = Done;
+    fn route(&self) -> Route {
+        Route::Outside
+    }
+}
+
+/// Waits a minute for a report from outside.
+async fn guest(cx: Context) -> Result<Ending, Failure> {
+    let start = cx.next_command().await;
+    let outcome = cx.step(Await {}).within(Duration::from_secs(60)).await.map(|_| json!("there"));
     cx.complete(&start, outcome.clone());
     outcome.map(Ending::Completed)
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stead_runtime::inbound::Inbound;
-use stead_runtime::ports::EventLog;
-use stead_schemas::dispatch::{RunOrder, StepAddress, StepReply};
+use stead_runtime::ports::{EventLog, ReplyTo};
+use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, RunOrder, StepAddress, StepReply};
 use stead_schemas::failure::Class;
 
 use crate::desk::{Desk, PARTITION, on_simulated_time};
@@ -49,7 +49,8 @@ fn failure_does_not_grow_history() {
         for _ in 0..40 {
             let step = desk.steps().pop().expect("it is tried again");
             desk.failed(&step, Class::VendorDown).await;
-            assert_eq!(desk.view(&run).await.waiting[0].reason, "retrying");
+            let waiting = desk.view(&run).await.waiting.remove(0);
+            assert_eq!((&*waiting.reason, &*waiting.words), ("retrying", "made to fail"));
             desk.pass(Duration::from_secs(31)).await;
         }
         assert_eq!(desk.log.len(PARTITION), before);
@@ -243,5 +244,32 @@ fn a_command_that_a_later_one_of_the_same_run_has_overtaken_is_refused() {
         after.command_of("pair", &step(3)).await;
         let words = format!("{:?}", after.answers());
         assert!(words.contains("has given a later command"), "{words}");
+    });
+}
+
+#[test]
+fn how_far_it_is_outside_is_told_and_not_written() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("guest").await;
+        let say = async |step: &str, reply: StepReply| {
+            let answer = OutsideAnswer { run: run.clone(), step: step.to_owned(), reply };
+            desk.say(Inbound::Outside(answer, ReplyTo("guest".into()))).await;
+            serde_json::from_slice::<OutsideReply>(&desk.replies("guest")[0]).unwrap()
+        };
+        let at = |words: &str| StepReply::Heartbeat { progress: Some(words.to_owned()) };
+        desk.published();
+        let before = desk.log.len(PARTITION);
+        assert_eq!(say("test.await", at("mounting")).await, OutsideReply::Accepted);
+        assert_eq!(say("test.other", at("mounting")).await, OutsideReply::NotWaiting);
+        let told = desk.published();
+        assert!(told.len() == 1 && told[0].ends_with(".step-progress"), "{told:?}");
+        let waiting = desk.view(&run).await.waiting.remove(0);
+        assert_eq!(waiting.reason, "outside");
+        assert!(waiting.words.ends_with("; so far: mounting"), "{}", waiting.words);
+        assert_eq!(desk.log.len(PARTITION), before);
+        assert_eq!(say("test.await", StepReply::Done(json!({}))).await, OutsideReply::Accepted);
+        assert_eq!(desk.view(&run).await.summary.state.word(), "completed");
+        assert_eq!(say("test.await", at("late")).await, OutsideReply::NotWaiting);
     });
 }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use serde_json::json;
 use stead_runtime::worker::Engines;
-use stead_schemas::dispatch::{OutsideAnswer, OutsideReply};
+use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, StepReply};
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary, RunView, Waiting};
@@ -75,6 +75,12 @@ impl Office {
     /// What was handed in and taken.
     pub(super) fn answers(&self) -> Vec<OutsideAnswer> {
         self.change(|inside| inside.answers.clone())
+    }
+
+    /// What was handed in and taken as an end, not as a sign of life.
+    pub(super) fn reports(&self) -> Vec<StepReply> {
+        let replies = self.answers().into_iter().map(|answer| answer.reply);
+        replies.filter(|reply| !matches!(reply, StepReply::Heartbeat { .. })).collect()
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Inside) -> T) -> T {
