@@ -116,6 +116,7 @@ mod kit;
 mod stage;
 mod story;
 mod survive;
+mod time;
 mod trouble;
 mod world;
 

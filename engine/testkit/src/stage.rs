@@ -1,9 +1,9 @@
 //! Carries runs out in memory: no broker, no clock, one thing after the other, always in the
 //! same order. What goes wrong is chosen before.
 //!
-//! `door.rs` is how commands come in.
+//! `door.rs` is how commands come in, and `time.rs` how time passes.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -17,7 +17,6 @@ use stead_core::run::Run;
 use stead_schemas::dispatch::{Caller, EntityCommand, Route, StepAddress};
 use stead_schemas::event::{
     CancelRequested, CommandCompleted, Event, Outcome, StepCancelled, StepCompleted, StepFailed,
-    TimerFired,
 };
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
@@ -49,9 +48,11 @@ pub struct Stage<W> {
     struck: bool,
     to_do: VecDeque<StepAddress>,
     attempts: BTreeMap<StepAddress, u32>,
-    now: Timestamp,
+    /// Nothing is done about the steps of runs of these kinds.
+    held: BTreeSet<String>,
+    pub(crate) now: Timestamp,
     asked: usize,
-    transitions: usize,
+    pub(crate) transitions: usize,
 }
 
 /// A run, and what is in its log.
@@ -91,6 +92,7 @@ impl<W: World> Stage<W> {
             struck: false,
             to_do: VecDeque::new(),
             attempts: BTreeMap::new(),
+            held: BTreeSet::new(),
             now: Timestamp::from_millis(1_000),
             asked: 0,
             transitions: 0,
@@ -137,6 +139,23 @@ impl<W: World> Stage<W> {
         runs.map(|actor| story::tell(&actor.history)).collect()
     }
 
+    /// What is in a run's log.
+    #[must_use]
+    pub fn history(&self, run: &RunId) -> &[Transition] {
+        self.runs.get(run).map_or(&[], |actor| &actor.history)
+    }
+
+    /// How many transitions a run has made from each of its beginnings to the next one: what a
+    /// replay has to go through.
+    #[must_use]
+    pub fn stretches(&self, run: &RunId) -> Vec<usize> {
+        let begins_anew = |event: &Event| matches!(event, Event::ContinuedAsNew(_));
+        let stretches = self
+            .history(run)
+            .split_inclusive(|transition| transition.events.iter().any(begins_anew));
+        stretches.map(<[Transition]>::len).collect()
+    }
+
     /// Stops what a run does and lets it take that back. False if there is nothing to stop.
     pub fn cancel(&mut self, run: &RunId, why: &str) -> bool {
         if !self.runs.get(run).is_some_and(|actor| actor.run.can_cancel()) {
@@ -146,10 +165,28 @@ impl<W: World> Stage<W> {
         self.take(run, vec![Event::CancelRequested(cancel)])
     }
 
-    /// Carries out one open step. False if there is none.
+    /// Does nothing about the steps of runs of this kind, until they are let go.
+    pub fn hold(&mut self, kind: &str) {
+        self.held.insert(kind.to_string());
+    }
+
+    /// Goes on with the steps of runs of every kind, and carries all of them out.
+    pub fn let_go(&mut self) {
+        self.held.clear();
+        self.work();
+    }
+
+    /// Carries out one open step. False if there is none, or all are held.
     pub fn one_step(&mut self) -> bool {
-        let Some(address) = self.to_do.pop_front() else { return false };
-        let Some(open) = self.open_step(&address) else { return true };
+        let is_held = |address: &StepAddress| self.held.contains(address.run.key().kind());
+        let next = self.to_do.iter().position(|address| !is_held(address));
+        let Some(address) = next.and_then(|at| self.to_do.remove(at)) else { return false };
+        self.do_step(address);
+        true
+    }
+
+    fn do_step(&mut self, address: StepAddress) {
+        let Some(open) = self.open_step(&address) else { return };
         if let Route::Entity { kind, owner, name } = &open.step.route {
             let verb = open.step.step.split_once('.').map_or("", |(_, verb)| verb).to_string();
             let fields = open.step.request.as_object().cloned().unwrap_or_default();
@@ -160,43 +197,11 @@ impl<W: World> Stage<W> {
         } else {
             self.ask_world(&address, &open);
         }
-        true
     }
 
     /// Carries out all open steps; no time passes.
     pub fn work(&mut self) {
         while self.one_step() {}
-    }
-
-    /// Carries out whatever is open, and lets as much time pass as anybody waits for.
-    pub fn settle(&mut self) {
-        self.work();
-        while self.fire_next(Timestamp::from_millis(i64::MAX)) {
-            self.work();
-        }
-    }
-
-    /// Carries out whatever is open, and lets this much time pass.
-    pub fn pass(&mut self, span: Duration) {
-        let until = self.now.after(span);
-        self.work();
-        while self.fire_next(until) {
-            self.work();
-        }
-        self.now = self.now.max(until);
-    }
-
-    /// Fires the timer that is due first, if that is not after `until`. False if there is none.
-    pub fn fire_next(&mut self, until: Timestamp) -> bool {
-        let timers = self.runs.iter().flat_map(|(id, actor)| {
-            let open = actor.run.folded().timers.values();
-            open.map(move |open| (open.timer.due, id.clone(), open.timer.seq))
-        });
-        let Some((due, run, seq)) = timers.min().filter(|(due, ..)| *due <= until) else {
-            return false;
-        };
-        self.now = self.now.max(due);
-        self.take(&run, vec![Event::TimerFired(TimerFired { seq })])
     }
 
     /// Replays every history from nothing.
