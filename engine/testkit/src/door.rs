@@ -10,6 +10,7 @@ use stead_schemas::event::{CancelRequested, CommandAccepted, Event, Outcome, Run
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::refusal::Refusal;
+use stead_schemas::step::entity::CancelCommand;
 use stead_schemas::transition::command_digest;
 
 use crate::stage::{Actor, Known, Stage};
@@ -75,6 +76,11 @@ impl<W: World> Stage<W> {
         let undo = self.open_step(address).is_some_and(|open| open.step.undo);
         let times = if self.is_twice(undo) { 2 } else { 1 };
         for _ in 0..times {
+            // Every entity knows it, whatever its kind.
+            if command.verb == CancelCommand::VERB {
+                self.cancel_command(&command, address);
+                continue;
+            }
             match self.give(&command) {
                 Ok(_) => {
                     // Asked again after it was answered, the entity says the same again.

@@ -111,6 +111,7 @@
 
 extern crate alloc;
 
+mod cancels;
 mod door;
 mod kit;
 mod stage;

@@ -1,7 +1,8 @@
 //! Carries runs out in memory: no broker, no clock, one thing after the other, always in the
 //! same order. What goes wrong is chosen before.
 //!
-//! `door.rs` is how commands come in, and `time.rs` how time passes.
+//! `door.rs` is how commands come in, `cancels.rs` how a run has one of its own cancelled, and
+//! `time.rs` how time passes.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
@@ -10,13 +11,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stead_core::definition::Definition;
 use stead_core::fold::OpenStep;
 use stead_core::run::Run;
 use stead_schemas::dispatch::{Caller, EntityCommand, Route, StepAddress};
 use stead_schemas::event::{
-    CancelRequested, CommandCompleted, Event, Outcome, StepCancelled, StepCompleted, StepFailed,
+    CancelRequested, CommandAccepted, CommandCompleted, Event, Outcome, StepCancelled,
+    StepCompleted, StepFailed,
 };
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
@@ -50,6 +52,8 @@ pub struct Stage<W> {
     attempts: BTreeMap<StepAddress, u32>,
     /// Nothing is done about the steps of runs of these kinds.
     held: BTreeSet<String>,
+    /// Commands that are to be cancelled, and the steps that wait for it.
+    pub(crate) cancels: BTreeMap<(RunId, String), Vec<StepAddress>>,
     pub(crate) now: Timestamp,
     asked: usize,
     pub(crate) transitions: usize,
@@ -93,6 +97,7 @@ impl<W: World> Stage<W> {
             to_do: VecDeque::new(),
             attempts: BTreeMap::new(),
             held: BTreeSet::new(),
+            cancels: BTreeMap::new(),
             now: Timestamp::from_millis(1_000),
             asked: 0,
             transitions: 0,
@@ -182,6 +187,7 @@ impl<W: World> Stage<W> {
         let next = self.to_do.iter().position(|address| !is_held(address));
         let Some(address) = next.and_then(|at| self.to_do.remove(at)) else { return false };
         self.do_step(address);
+        self.press_cancels();
         true
     }
 
@@ -304,13 +310,13 @@ impl<W: World> Stage<W> {
             Event::StepScheduled(step) => {
                 self.to_do.push_back(StepAddress { run: id.clone(), seq: step.seq });
             }
+            Event::CommandAccepted(accepted) => self.command_accepted(accepted),
             Event::CommandCompleted(completed) => self.command_completed(id, completed),
             Event::CancelRequested(_) => self.cancel_open_steps(id),
             Event::RunCompleted(_) | Event::RunFailed(_) | Event::RunTerminated(_) => {
                 self.entities.entry(id.key()).or_default().living = None;
             }
             Event::RunStarted(_)
-            | Event::CommandAccepted(_)
             | Event::StepCompleted(_)
             | Event::StepFailed(_)
             | Event::StepCancelled(_)
@@ -332,11 +338,20 @@ impl<W: World> Stage<W> {
         }
     }
 
+    /// Whoever gave a command detached has heard enough.
+    fn command_accepted(&mut self, accepted: &CommandAccepted) {
+        let Some(address) = &accepted.reply else { return };
+        if self.open_step(address).is_some_and(|open| open.step.detached) {
+            self.answer_step(address, Outcome::Done(json!({})));
+        }
+    }
+
     fn command_completed(&mut self, id: &RunId, completed: &CommandCompleted) {
         let entity = self.entities.entry(id.key()).or_default();
         if let Some(known) = entity.commands.get_mut(&completed.id) {
             known.outcome = Some(completed.outcome.clone());
         }
+        self.cancelled(id, &completed.id);
         let known = self.runs.get(id).and_then(|actor| actor.run.folded().command(&completed.id));
         if let Some(address) = known.and_then(|known| known.command.reply.clone()) {
             self.answer_step(&address, completed.outcome.clone());

@@ -65,6 +65,8 @@ impl<W: World> Stage<W> {
             return false;
         };
         self.now = self.now.max(due);
-        self.take(&run, vec![Event::TimerFired(TimerFired { seq })])
+        let fired = self.take(&run, vec![Event::TimerFired(TimerFired { seq })]);
+        self.press_cancels();
+        fired
     }
 }
