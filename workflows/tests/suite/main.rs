@@ -1,10 +1,11 @@
-//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`).
+//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `schedules.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
 
 mod golden;
 mod kits;
+mod schedules;
 mod stories;
 mod survival;
 mod world;
