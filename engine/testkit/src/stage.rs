@@ -175,9 +175,9 @@ impl<W: World> Stage<W> {
         self.held.insert(kind.to_string());
     }
 
-    /// Goes on with the steps of runs of every kind, and carries all of them out.
-    pub fn let_go(&mut self) {
-        self.held.clear();
+    /// Goes on with the steps of runs of this kind, and carries out whatever is open.
+    pub fn let_go(&mut self, kind: &str) {
+        self.held.remove(kind);
         self.work();
     }
 
