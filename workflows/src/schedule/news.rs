@@ -45,7 +45,7 @@ pub(super) struct Alarm {
 pub(super) struct Open {
     running: Vec<Running>,
     planning: Option<Planning>,
-    interrupting: Option<StepFuture<CancelCommand>>,
+    interrupting: Option<Interrupting>,
     wait: Option<Wait>,
 }
 
@@ -58,6 +58,12 @@ struct Planning {
     step: StepFuture<PlanFirings>,
     /// Whether something has changed meanwhile that makes the plan worthless.
     void: bool,
+}
+
+struct Interrupting {
+    /// The command that is to be over.
+    command: String,
+    step: StepFuture<CancelCommand>,
 }
 
 /// For the next command, with an alarm or without.
@@ -103,10 +109,12 @@ impl Open {
         }
     }
 
-    /// Stops a command, unless one is being stopped already.
+    /// Stops a command, unless it is being stopped already. Another one that was to be stopped is
+    /// over by now, even if that has not been heard: it is no longer waited for.
     pub fn interrupt(&mut self, cx: &Context, request: CancelCommand) {
-        if self.interrupting.is_none() {
-            self.interrupting = Some(asked(cx, request));
+        let command = request.command.clone();
+        if self.interrupting.as_ref().is_none_or(|before| before.command != command) {
+            self.interrupting = Some(Interrupting { command, step: asked(cx, request) });
         }
     }
 
@@ -132,7 +140,7 @@ impl Open {
             return Poll::Ready(News::Planned((!void).then_some(result)));
         }
         if let Some(Poll::Ready(Ok(Done {}) | Err(_))) =
-            self.interrupting.as_mut().map(|step| Pin::new(step).poll(task))
+            self.interrupting.as_mut().map(|under_way| Pin::new(&mut under_way.step).poll(task))
         {
             self.interrupting = None;
             return Poll::Ready(News::Interrupted);

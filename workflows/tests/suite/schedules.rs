@@ -117,6 +117,9 @@ impl Tale {
     }
 }
 
+/// What the schedule's story says once a command that it wanted cancelled is over.
+const CANCELLED: &str = "step entity.cancel-command done";
+
 fn schedule() -> EntityKey {
     EntityKey::of("schedule", &john(), "s")
 }
@@ -225,7 +228,7 @@ fn overlapping_firings_do_as_the_policy_says() {
         tale.stage.hold("workspace");
         tale.stage.pass_until(at("03:30:00.000"));
         assert_eq!(tale.last(), held, "{overlap}");
-        tale.stage.let_go();
+        tale.stage.let_go("workspace");
         for line in then {
             assert!(tale.last().contains(&line.to_owned()), "{overlap}: {:?}", tale.last());
         }
@@ -243,11 +246,46 @@ fn a_running_command_is_cancelled_for_the_next_firing() {
     tale.stage.hold("workspace");
     tale.stage.pass_until(at("01:30:00.000"));
     tale.stage.pass_until(at("02:30:00.000"));
-    tale.stage.let_go();
+    assert_eq!(tale.last(), ["01:00 failed", "02:00 running"], "nothing is to be taken back");
+    assert!(tale.story(&schedule()).contains(&CANCELLED.to_owned()));
+    tale.stage.let_go("workspace");
     assert_eq!(tale.last(), ["01:00 failed", "02:00 done"]);
     let words = tale.view().last[1].words.clone().unwrap_or_default();
     assert!(words.contains("the run that had asked for this no longer wants it"), "{words}");
     assert!(tale.story(&dev()).iter().any(|line| line.starts_with("cancel ")));
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn a_command_whose_turn_has_not_come_is_cancelled_when_it_comes() {
+    let mut tale = Tale::with_dev();
+    tale.create(json!({ "overlap": "cancel-running" }));
+    tale.stage.hold("workspace");
+    let restart = tale.command("workspace", "dev", "restart", json!({}));
+    tale.stage.give(&restart).expect("it is let in");
+    tale.stage.pass_until(at("02:30:00.000"));
+    assert_eq!(tale.last(), ["01:00 running"], "it waits for john's own");
+    assert!(!tale.story(&schedule()).contains(&CANCELLED.to_owned()), "it is not over");
+    tale.stage.let_go("workspace");
+    assert!(matches!(tale.stage.outcome(&dev(), &restart.id), Some(Outcome::Done(_))));
+    assert_eq!(tale.last(), ["01:00 failed", "02:00 done"]);
+    assert!(tale.story(&schedule()).contains(&CANCELLED.to_owned()));
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn a_cancel_that_is_not_answered_does_not_save_the_next_command() {
+    let mut tale = Tale::with_dev();
+    tale.create(json!({ "overlap": "cancel-running" }));
+    tale.stage.hold("workspace");
+    tale.stage.pass_until(at("01:30:00.000"));
+    tale.stage.hold("schedule");
+    tale.stage.pass_until(at("02:30:00.000"));
+    tale.stage.let_go("workspace");
+    assert_eq!(tale.last(), ["01:00 done", "02:00 running"], "the cancel has not been heard");
+    tale.stage.pass_until(at("03:30:00.000"));
+    tale.stage.let_go("schedule");
+    assert_eq!(tale.last(), ["01:00 done", "02:00 failed", "03:00 done"]);
     tale.stage.everything_replays();
 }
 
@@ -262,7 +300,7 @@ fn a_command_that_never_ends_does_not_grow_the_history() {
     tale.stage.pass_until(at("12:00:30.000"));
     assert_eq!(tale.stage.stretches(&run), before, "it sleeps until the command is done");
     assert_eq!(tale.last(), ["00:01 running", "10 firings to 00:11 skipped"]);
-    tale.stage.let_go();
+    tale.stage.let_go("workspace");
     assert_eq!(tale.last(), ["00:01 done", "719 firings to 12:00 skipped"]);
     tale.stage.pass_until(at("12:01:30.000"));
     assert_eq!(tale.last().last().map(String::as_str), Some("12:01 done"));
@@ -308,7 +346,7 @@ fn a_trigger_that_overlaps_is_told_so() {
     assert_eq!(tale.give("update", json!({ "overlap": "queue-one" })).map(|r| r.is_ok()), Ok(true));
     let waits = tale.give("trigger", json!({})).expect("it is let in").expect("it waits");
     assert_eq!(waits["outcome"], "waiting");
-    tale.stage.let_go();
+    tale.stage.let_go("workspace");
     assert_eq!(tale.last().last().map(String::as_str), Some("01:30 trigger done"));
 }
 
