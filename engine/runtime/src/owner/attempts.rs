@@ -27,6 +27,8 @@ pub(super) struct Attempt {
     pub number: u32,
     /// How many of them since somebody last wanted it tried as if for the first time.
     pub tried: u32,
+    /// How often the step was sent, also where nobody listened.
+    sendings: u32,
     pub phase: Phase,
     /// The trouble of the last attempt that failed.
     pub last: Option<Failure>,
@@ -79,6 +81,7 @@ impl Owner {
     pub(super) fn first_attempt(&mut self, run: &RunId, seq: Seq) {
         let attempt = Attempt {
             number: 0,
+            sendings: 0,
             tried: 0,
             phase: Phase::Held,
             last: None,
@@ -124,12 +127,13 @@ impl Owner {
         let (outside, now) = (open.step.route == Route::Outside, Instant::now());
         attempt.number += u32::from(!outside);
         attempt.tried += u32::from(!outside);
+        attempt.sendings += 1;
         attempt.progress = None;
         attempt.overdue = false;
         attempt.sent = Some(now);
         attempt.phase = if outside { Phase::Outside } else { Phase::Sent { heard: now } };
         let tell_start = open.step.policy.schedule_to_start_ms > 0 && !attempt.begun;
-        let (attempt, step) = (ticket(epoch, attempt.number), open.step.clone());
+        let (attempt, step) = (ticket(epoch, attempt.sendings), open.step.clone());
         let address = StepAddress { run: run.clone(), seq };
         match step.route {
             Route::Outside => {}
@@ -164,7 +168,7 @@ impl Owner {
         let (run, seq) = (&address.run, address.seq);
         let (now, epoch) = (self.env.ports.clock.now(), self.epoch);
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        if asked != 0 && asked != ticket(epoch, attempt.number) {
+        if asked != 0 && asked != ticket(epoch, attempt.sendings) {
             metrics::counter!("stead_late_answers_total").increment(1);
             return;
         }
@@ -265,7 +269,7 @@ impl Owner {
     pub(super) fn unheard(&mut self, address: &StepAddress, asked: u32) {
         let (run, seq, epoch) = (&address.run, address.seq, self.epoch);
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        if asked != ticket(epoch, attempt.number) {
+        if asked != ticket(epoch, attempt.sendings) {
             return;
         }
         let words = match &open.step.route {
