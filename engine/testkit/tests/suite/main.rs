@@ -1,5 +1,6 @@
 //! The kit itself: that a workflow that keeps no promise is found out, and by what.
 
+mod entities;
 mod guide;
 
 use std::collections::BTreeSet;
