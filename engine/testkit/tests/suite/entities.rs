@@ -119,7 +119,7 @@ fn a_command_is_cancelled_with_its_parent_and_taken_back_first() {
 }
 
 #[test]
-fn another_ones_command_is_not_cancelled_and_its_own_is_when_its_turn_comes() {
+fn a_cancel_does_not_stop_the_command_of_another() {
     let mut stage = stage(STREET, &Trouble::default().crash());
     let (shop, street) = (command("shop", "corner"), command("street", "main"));
     stage.give(&shop).expect("it is let in");
