@@ -16,6 +16,7 @@ mod engines;
 mod faults;
 mod life;
 mod lost;
+mod orders;
 mod refusals;
 mod schedules;
 mod secrets;

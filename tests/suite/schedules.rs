@@ -135,7 +135,7 @@ async fn the_command_before_is_taken_back_for_the_next_firing() {
         Event::CancelRequested(cancel) => Some(cancel.why.clone()),
         _ => None,
     });
-    assert_eq!(why.as_deref(), Some("the next firing of the schedule `s` has come"));
+    assert_eq!(why.as_deref(), Some("the run that had asked for this no longer wants it"));
     stage.finish().await;
 }
 
