@@ -3,7 +3,7 @@
 //!
 //! What is not simulated, since nothing here is promised to stand it: a request to a worker is
 //! at most a fifth of a second late unless its sender is frozen, it comes twice to one worker
-//! only, and the news that a partition has a new owner reach every worker that lives.
+//! only and at once, and the news that a partition has a new owner reach every worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -138,7 +138,7 @@ impl State {
         if self.strikes(Fault::TwinMessage) {
             self.counts.add("messages twice");
             let second = match kind {
-                Kind::Request => first + Duration::from_millis(1),
+                Kind::Request => first,
                 _ => self.span(1, 12_000),
             };
             self.network.post(from, second, make());
@@ -233,15 +233,6 @@ fn to_partition(state: &mut State, partition: Partition, message: &Inbound) {
                 let asked = state.network.asked.get(&(engine, address.clone()));
                 if *attempt == 0 || asked == Some(attempt) {
                     state.network.heard.insert((engine, address.clone(), said));
-                }
-            }
-        }
-        Inbound::NoListener { address, attempt } => {
-            // It was no attempt: the one before is still the latest.
-            for engine in listening {
-                let asked = state.network.asked.get_mut(&(engine, address.clone()));
-                if let Some(asked) = asked.filter(|asked| **asked == *attempt) {
-                    *asked -= 1;
                 }
             }
         }

@@ -269,7 +269,9 @@ impl Owner {
     pub(super) fn unheard(&mut self, address: &StepAddress, asked: u32) {
         let (run, seq, epoch) = (&address.run, address.seq, self.epoch);
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        if asked != ticket(epoch, attempt.sendings) {
+        // Said twice, it is still one attempt that was none.
+        let waits = matches!(attempt.phase, Phase::Sent { .. });
+        if !waits || asked != ticket(epoch, attempt.sendings) {
             return;
         }
         let words = match &open.step.route {

@@ -273,3 +273,22 @@ fn how_far_it_is_outside_is_told_and_not_written() {
         assert_eq!(say("test.await", at("late")).await, OutsideReply::NotWaiting);
     });
 }
+
+#[test]
+fn that_nobody_listened_says_nothing_of_the_next_attempt() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let step = desk.step("test.first");
+        let unheard = Inbound::NoListener { address: step.address, attempt: step.attempt };
+        desk.say(unheard.clone()).await;
+        desk.say(unheard.clone()).await;
+        assert_eq!(desk.view(&run).await.waiting[0].attempts, 0);
+        desk.pass(Duration::from_secs(1)).await;
+        let next = desk.step("test.first");
+        desk.say(unheard).await;
+        assert_eq!(desk.view(&run).await.waiting[0].reason, "running", "a worker is at it");
+        desk.done(&next).await;
+        desk.step("test.second");
+    });
+}
