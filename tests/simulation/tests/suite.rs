@@ -1,10 +1,10 @@
-//! Some hundreds of worlds, as a part of the ordinary tests; `ops/simulate` lets more live.
+//! Five hundred worlds, as a part of the ordinary tests; `ops/simulate` lets more live.
 
 use stead_simulation::simulate;
 
 #[test]
 fn no_rule_is_broken_in_any_of_these_worlds() {
-    for seed in 1..=300 {
+    for seed in 1..=500 {
         let outcome = simulate(seed);
         let tail = outcome.trace.len().saturating_sub(40);
         assert_eq!(
