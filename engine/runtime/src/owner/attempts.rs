@@ -430,10 +430,13 @@ impl Owner {
     /// Looks at the step again in `span`, or when its time is over, whichever is first.
     fn wake_in(&mut self, run: &RunId, seq: Seq, span: Duration) {
         let now = self.env.ports.clock.now();
+        // The time of a paused run stands still: what is over would wake us again and again.
+        let paused = self.runs.get(run).is_some_and(|live| live.is_paused());
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        let ends_by_itself = attempt.give_up.is_none() && !paused;
         let ends = [
             Some(span),
-            patience::time_left(open, attempt.begun, now).filter(|_| attempt.give_up.is_none()),
+            patience::time_left(open, attempt.begun, now).filter(|_| ends_by_itself),
             patience::attempt_left(open, attempt).filter(|_| !attempt.overdue),
         ];
         let when = Instant::now() + ends.into_iter().flatten().min().unwrap_or(span);

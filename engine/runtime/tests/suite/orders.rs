@@ -33,6 +33,25 @@ fn a_paused_run_begins_no_attempt_until_it_is_resumed() {
 }
 
 #[test]
+fn a_paused_run_waits_for_a_worker_that_takes_longer_than_the_step_may() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        let second = desk.step("test.second");
+        assert_eq!(desk.order(&run, RunOrder::Pause).await, "done");
+        // It may take a minute. An owner that looked at it all the time would not get through this.
+        for _ in 0..20 {
+            desk.answer(&second, StepReply::Heartbeat { progress: None }).await;
+            desk.pass(Duration::from_secs(4)).await;
+        }
+        assert_eq!(desk.view(&run).await.summary.state.word(), "paused");
+        desk.done(&second).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
 fn a_paused_run_stays_paused_under_another_owner() {
     on_simulated_time(async {
         let desk = Desk::new().await;
