@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -23,6 +23,11 @@ use crate::log::EngineLog;
 use crate::pages::PAGES;
 use crate::plan::Fault;
 use crate::world::{State, World};
+
+/// The rule that an engine breaks which spins.
+const RESTS: &str = "an engine lets time pass";
+/// How often an engine may look at its clock in one moment; much more than any has to.
+const LOOKS_MAX: u32 = 100_000;
 
 /// What has become of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,9 @@ pub struct Machine {
 pub struct MachineClock {
     wrong_ms: AtomicI64,
     latest_ms: AtomicI64,
+    /// The moment of the last look by an honest clock, and how often it was looked at then.
+    moment_ms: AtomicI64,
+    looks: AtomicU32,
     jumped: AtomicBool,
 }
 
@@ -65,6 +73,8 @@ impl MachineClock {
         Self {
             wrong_ms: AtomicI64::new(wrong_ms),
             latest_ms: AtomicI64::new(i64::MIN),
+            moment_ms: AtomicI64::new(i64::MIN),
+            looks: AtomicU32::new(0),
             jumped: AtomicBool::new(false),
         }
     }
@@ -103,9 +113,24 @@ struct Watch {
 impl Clock for Watch {
     fn now(&self) -> Timestamp {
         let honest = self.world.honest_now().as_millis();
+        self.lets_time_pass(honest);
         let shown = honest + self.clock.wrong_ms.load(Ordering::Relaxed);
         self.clock.latest_ms.fetch_max(shown, Ordering::Relaxed);
         Timestamp::from_millis(shown)
+    }
+}
+
+impl Watch {
+    /// An engine that never comes to rest in one moment would keep the world from going on.
+    fn lets_time_pass(&self, moment_ms: i64) {
+        if self.clock.moment_ms.swap(moment_ms, Ordering::Relaxed) != moment_ms {
+            self.clock.looks.store(0, Ordering::Relaxed);
+        }
+        if self.clock.looks.fetch_add(1, Ordering::Relaxed) > LOOKS_MAX {
+            let words = format!("it looked at its clock {LOOKS_MAX} times at one moment");
+            self.world.lock().broken(RESTS, words.as_str());
+            panic!("{RESTS}: {words}");
+        }
     }
 }
 
