@@ -218,7 +218,7 @@ async fn make(cx: &Context, thing: &str) -> Result<Done, Failure> {
 
 async fn extend(cx: &Context, house: &mut House, command: &Command) {
     cx.show("extending", &house);
-    let thing = named(cx, &format!("wing-{}", house.extended % 2));
+    let thing = named(cx, &format!("wing-{}", house.extended));
     let made = cx.operation(make(cx, &thing)).await;
     if made.is_ok() {
         house.things.insert(thing);
