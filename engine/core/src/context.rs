@@ -220,7 +220,8 @@ impl Context {
         self.shared.borrow_mut().decisions.push(Event::Noted(noted));
     }
 
-    /// Sleeps, durably. `reason` says what for.
+    /// Sleeps, durably. `reason` says what for. Inside an operation that is cancelled it ends at
+    /// once, and the next step says why.
     pub async fn sleep(&self, span: Duration, reason: &str) {
         self.timer(span, reason).await;
     }
@@ -255,13 +256,16 @@ impl Future for Timer<'_> {
         let mut shared = cx.shared.borrow_mut();
         let (span, reason) = (self.span, self.reason);
         let seq = *self.seq.get_or_insert_with(|| shared.start_timer(span, reason));
-        match shared.take_settled(seq) {
-            Some(_) => {
-                self.seq = None;
-                Poll::Ready(())
-            }
-            None => Poll::Pending,
+        if shared.take_settled(seq).is_some() {
+            self.seq = None;
+            return Poll::Ready(());
         }
+        if shared.is_cancelled_here() {
+            self.seq = None;
+            shared.drop_timer(seq);
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 }
 

@@ -199,6 +199,11 @@ impl Shared {
         self.cancel.is_none() && self.scopes.values().any(|scope| !scope.undoing)
     }
 
+    /// Whether the operation that is being polled has been cancelled.
+    pub fn is_cancelled_here(&self) -> bool {
+        self.cancel.is_some() && self.current.is_some()
+    }
+
     /// What the open operations would have taken back, latest first.
     pub fn not_undone(&self) -> Vec<LeftBehind> {
         let undos = self.scopes.values().rev().flat_map(|scope| scope.undos.iter().rev());

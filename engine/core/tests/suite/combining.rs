@@ -154,6 +154,23 @@ fn an_operation_that_loses_a_race_is_taken_back_before_the_run_ends() {
 }
 
 #[test]
+fn a_cancel_wakes_what_sleeps_inside_an_operation() {
+    let (mut desk, _) = Desk::start(|cx| {
+        execution(async move {
+            let slow = cx.operation(async {
+                cx.step(noop(1)).undo(noop(11)).await?;
+                cx.sleep(MINUTE, "patience").await;
+                cx.step(noop(2)).await
+            });
+            slow.await.map(|_| Ending::Completed(Value::Null))
+        })
+    });
+    assert_eq!(desk.done(1), "timer 2: patience");
+    assert_eq!(desk.cancel(), "timer 2 dropped, undo 3: probe.noop 11");
+    assert_eq!(desk.done(3), "failed it was cancelled: no");
+}
+
+#[test]
 fn parallel_operations_know_their_own_steps() {
     let (mut desk, told) = Desk::start(|cx| {
         execution(async move {

@@ -5,7 +5,9 @@ use stead_core::context::Context;
 use stead_core::definition::{Admission, Admitted, Definition, Execution};
 use stead_core::run::Run;
 use stead_schemas::dispatch::Caller;
-use stead_schemas::event::{ByHand, Event, RunStarted, Seq, StepCompleted, StepFailed, TimerFired};
+use stead_schemas::event::{
+    ByHand, CancelRequested, Event, RunStarted, Seq, StepCompleted, StepFailed, TimerFired,
+};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::EntityKey;
 use stead_schemas::owner::Owner;
@@ -86,6 +88,11 @@ impl Desk {
     pub fn failed(&mut self, seq: Seq) -> String {
         let failure = Failure::new(Class::Permanent, "no");
         self.fact(Event::StepFailed(StepFailed { seq, failure, attempts: 1 }))
+    }
+
+    pub fn cancel(&mut self) -> String {
+        let (by, why) = (Caller::Api, "no".into());
+        self.fact(Event::CancelRequested(CancelRequested { by, why, id: None }))
     }
 
     pub fn fired(&mut self, seq: Seq) -> String {

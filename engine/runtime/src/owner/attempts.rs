@@ -157,6 +157,12 @@ impl Owner {
                 self.send(Outgoing::Command { to, command, from: address, home, attempt });
             }
         }
+        self.look_again(run, seq);
+    }
+
+    /// Looks at a step that is under way again when its worker may have fallen silent, or when
+    /// its time is over.
+    pub(super) fn look_again(&mut self, run: &RunId, seq: Seq) {
         let usual = self.env.tuning.silence;
         let Some((_, open)) = self.open_step(run, seq) else { return };
         let silence = patience::silence(open, usual);
@@ -317,8 +323,7 @@ impl Owner {
             Phase::Sent { heard } | Phase::Queued { heard } => self.look_after(run, seq, heard),
             Phase::Pausing | Phase::NoListener | Phase::Stuck => self.attempt(run, seq),
             Phase::Outside => self.wake_in(run, seq, Duration::from_secs(3600)),
-            Phase::Held => {}
-            Phase::Over => {}
+            Phase::Held | Phase::Over => {}
         }
     }
 
@@ -459,9 +464,10 @@ impl Owner {
 /// made. A failure that was meant for the owner before must not end an attempt of ours: a worker
 /// may still be at it while what it makes is taken back. Never 0, which is any attempt.
 fn ticket(epoch: u64, number: u32) -> u32 {
-    // So that people can read it: epoch 12, attempt 3 is 12003. Large epochs wrap around.
+    // Spread, so that however often a step is sent, its numbers do not run into those of the
+    // epochs that follow: the golden ratio of 2^32.
     let epoch = u32::try_from(epoch % u64::from(u32::MAX)).unwrap_or(0);
-    epoch.wrapping_mul(1_000).wrapping_add(number).max(1)
+    epoch.wrapping_mul(0x9E37_79B1).wrapping_add(number).max(1)
 }
 
 fn step_metrics(open: &OpenStep, outcome: &'static str, now: stead_schemas::time::Timestamp) {

@@ -2,7 +2,9 @@
 
 use stead_core::definition::{Admission, Admitted, Living};
 use stead_schemas::dispatch::{Accepted, Caller, CommandReply, EntityCommand, StepReply};
-use stead_schemas::event::{CancelRequested, CommandAccepted, Event, RunStarted};
+use stead_schemas::event::{
+    ByHand, CancelRequested, CommandAccepted, Event, RunResumed, RunStarted,
+};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::refusal::Refusal;
@@ -177,6 +179,11 @@ impl Owner {
         }
     }
 
+    fn is_paused_by_engine(&self, run: &RunId) -> bool {
+        let paused = self.runs.get(run).and_then(|live| live.run.folded().paused.as_ref());
+        paused.is_some_and(|paused| paused.order.by == Caller::Engine)
+    }
+
     fn begin_with_asker(&mut self, run: &RunId, facts: Vec<Event>, id: &str, asker: Asker) {
         // The run must know who asks before its first append can be acknowledged; acknowledgement
         // comes through the loop, so this order is enough.
@@ -206,7 +213,12 @@ impl Owner {
         if admitted.interrupts && living.is_some_and(can_cancel) {
             let by = Caller::Command { id: command.id.clone() };
             let why = format!("`{}` was asked for", command.verb);
+            let order = ByHand { by: by.clone(), why: why.clone(), id: None };
             facts.push(Event::CancelRequested(CancelRequested { by, why, id: None }));
+            // What the engine paused goes on to be taken back; what a person paused waits for him.
+            if living.is_some_and(|run| self.is_paused_by_engine(run)) {
+                facts.push(Event::RunResumed(RunResumed { order }));
+            }
         }
         let reply = match &command.by {
             Caller::Run(address) => Some(address.clone()),

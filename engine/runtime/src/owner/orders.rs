@@ -79,8 +79,14 @@ fn cancel(live: &Live, by: ByHand) -> Result<Vec<Event>, Refusal> {
                      it is being taken back already";
         return Err(Refusal::new("run.nothing-to-cancel", words));
     }
+    let order = ByHand { id: None, ..by.clone() };
     let ByHand { by, why, id } = by;
-    Ok(vec![Event::CancelRequested(CancelRequested { by, why, id })])
+    let mut events = vec![Event::CancelRequested(CancelRequested { by, why, id })];
+    // What is to be taken back must not wait for somebody to resume it.
+    if live.is_paused() {
+        events.push(Event::RunResumed(RunResumed { order }));
+    }
+    Ok(events)
 }
 
 fn pause(live: &Live, order: ByHand) -> Result<Vec<Event>, Refusal> {

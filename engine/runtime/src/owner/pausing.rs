@@ -63,7 +63,11 @@ impl Owner {
     pub(super) fn try_now(&mut self, run: &RunId, seq: Seq) {
         let Some((attempt, _)) = self.open_step(run, seq) else { return };
         match attempt.phase {
-            Phase::Sent { .. } | Phase::Queued { .. } | Phase::Outside | Phase::Over => {}
+            Phase::Over => {}
+            // Its deadlines may have stood still and run on now.
+            Phase::Sent { .. } | Phase::Queued { .. } | Phase::Outside => {
+                self.look_again(run, seq);
+            }
             Phase::Pausing | Phase::NoListener | Phase::Stuck | Phase::Held => {
                 attempt.last = None;
                 attempt.tried = 0;

@@ -81,6 +81,40 @@ fn a_timer_of_a_paused_run_fires_when_it_is_resumed() {
 }
 
 #[test]
+fn a_cancel_lets_a_paused_run_go_on_to_be_taken_back() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        let second = desk.step("test.second");
+        desk.order(&run, RunOrder::Pause).await;
+        desk.failed(&second, Class::VendorDown).await;
+        desk.pass(Duration::from_secs(60)).await;
+        assert_eq!(desk.order(&run, RunOrder::Cancel).await, "done");
+        desk.done(&desk.step("test.undo-first")).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "failed");
+        let events = desk.events(&run).await;
+        assert!(events.contains(&"run-resumed"), "{events:?}");
+    });
+}
+
+#[test]
+fn the_deadline_of_a_report_from_outside_stands_still_and_then_runs_on() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("guest").await;
+        desk.pass(Duration::from_secs(20)).await;
+        desk.order(&run, RunOrder::Pause).await;
+        desk.pass(Duration::from_secs(600)).await;
+        desk.order(&run, RunOrder::Resume).await;
+        desk.pass(Duration::from_secs(35)).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "running");
+        desk.pass(Duration::from_secs(10)).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
 fn a_step_that_waits_is_tried_at_once() {
     on_simulated_time(async {
         let desk = Desk::new().await;
