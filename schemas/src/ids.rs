@@ -144,6 +144,26 @@ impl fmt::Display for RunId {
     }
 }
 
+/// A digest of some texts, short enough to be kept by the million: 96 bits of SHA-256. Never
+/// written anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tag([u8; 12]);
+
+impl Tag {
+    /// The tag of these texts, in this order.
+    #[must_use]
+    pub fn of(texts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for text in texts {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+        let mut tag = [0; 12];
+        tag.copy_from_slice(&hash.finalize()[..12]);
+        Self(tag)
+    }
+}
+
 /// A share of all runs: one log stream, one owner engine at a time. Counted from 0.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,

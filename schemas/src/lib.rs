@@ -14,6 +14,7 @@ pub mod depth;
 pub mod dispatch;
 pub mod event;
 pub mod failure;
+pub mod glance;
 pub mod ids;
 pub mod owner;
 pub mod policy;

@@ -60,7 +60,7 @@ pub struct RunSummary {
     pub name: String,
     /// Where it stands.
     pub state: RunState,
-    /// The workflow's own word for where it stands: `ready`.
+    /// The workflow's own word for where it stands: `ready`. Empty in lists once the run is over.
     pub phase: String,
     /// What it waits for, in words; empty if for nothing.
     pub waiting: String,

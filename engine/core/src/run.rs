@@ -334,7 +334,8 @@ impl Run {
     fn poll_execution(&mut self, decisions: &mut Vec<Event>) {
         let (Some(shared), Some(execution)) = (&self.shared, &mut self.execution) else { return };
         let polled = execution.as_mut().poll(&mut task::Context::from_waker(Waker::noop()));
-        decisions.append(&mut shared.borrow_mut().decisions);
+        // Taken with its room: a run that waits for long decides nothing.
+        decisions.extend(core::mem::take(&mut shared.borrow_mut().decisions));
         if let Poll::Ready(result) = polled {
             self.execution = None;
             self.ending = Some(result);

@@ -19,6 +19,7 @@ use stead_schemas::policy::StepPolicy;
 use stead_schemas::time::Timestamp;
 
 use crate::context::Command;
+use crate::fold::take;
 
 /// How a step or a timer ended.
 pub(crate) enum Settled {
@@ -147,13 +148,13 @@ impl Shared {
 
     /// What became of a step or timer, once it is settled.
     pub fn take_settled(&mut self, seq: Seq) -> Option<Settled> {
-        let settled = self.settled.remove(&seq)?;
-        self.shapes.remove(&seq);
+        let settled = take(&mut self.settled, seq)?;
+        take(&mut self.shapes, seq);
         Some(settled)
     }
 
     pub fn drop_step(&mut self, seq: Seq) {
-        self.shapes.remove(&seq);
+        take(&mut self.shapes, seq);
         self.decisions.push(Event::StepDropped(StepDropped { seq }));
     }
 
@@ -184,7 +185,7 @@ impl Shared {
     /// Closes an operation. What it has done is its parent's to take back from now on, if it was
     /// done at all.
     pub fn close_scope(&mut self, id: ScopeId) {
-        let Some(scope) = self.scopes.remove(&id) else { return };
+        let Some(scope) = take(&mut self.scopes, id) else { return };
         let parent = scope.parent.and_then(|parent| self.scopes.get_mut(&parent));
         if let Some(parent) = parent {
             parent.undos.extend(scope.undos);

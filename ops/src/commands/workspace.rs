@@ -157,13 +157,22 @@ async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
     Ok(())
 }
 
+/// The word for where a workspace stands; a line of one that is over has none of its own.
+fn phase(line: &RunSummary) -> &str {
+    match line.state {
+        RunState::Running => &line.phase,
+        RunState::Completed => "deleted",
+        RunState::Failed => "failed",
+    }
+}
+
 fn listed(lines: &[RunSummary], now: Timestamp, width: usize) -> String {
     let rows: Vec<[String; 5]> = lines
         .iter()
         .map(|line| {
             [
                 line.name.clone(),
-                line.phase.clone(),
+                phase(line).to_owned(),
                 span(now.since(line.updated)),
                 line.run.to_string(),
                 line.waiting.clone(),

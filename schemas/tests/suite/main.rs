@@ -12,7 +12,8 @@ use schemars::{JsonSchema, Schema, schema_for};
 use stead_schemas::command::schedule::ScheduleView;
 use stead_schemas::command::{COMMANDS, run};
 use stead_schemas::dispatch::CommandReply;
-use stead_schemas::event;
+use stead_schemas::event::{self, Event};
+use stead_schemas::glance::Glance;
 use stead_schemas::public::{RunSummary, RunView, StepProgress, StepRetrying};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::transition::{Transition, link};
@@ -105,8 +106,37 @@ fn every_shape_ever_written_can_be_read() {
 }
 
 #[test]
+fn a_glance_sees_what_is_there() {
+    let folder = root().join("tests/golden");
+    let mut ends = 0;
+    for file in fs::read_dir(&folder).expect("the folder is there").flatten() {
+        let text = fs::read_to_string(file.path()).expect("it can be read");
+        for line in text.lines() {
+            let whole = Transition::decode(line.as_bytes()).expect("it can be read");
+            let glance = Glance::at(line.as_bytes()).expect("it can be glanced at");
+            assert_eq!((glance.n, glance.at), (whole.n, whole.at));
+            assert_eq!(glance.ended.is_some(), whole.events.iter().any(Event::is_last));
+            ends += u32::from(glance.ended.is_some());
+            let accepted = whole.events.iter().filter_map(|event| match event {
+                Event::CommandAccepted(command) => Some((&*command.id, &*command.digest)),
+                _ => None,
+            });
+            let seen = glance.accepted.iter().map(|seen| (&*seen.id, &*seen.digest));
+            assert!(accepted.eq(seen), "{line}");
+            let started = whole.events.iter().find_map(|event| match event {
+                Event::RunStarted(started) => Some(started),
+                _ => None,
+            });
+            assert_eq!(glance.started.as_ref(), started);
+        }
+    }
+    assert!(ends > 0);
+}
+
+#[test]
 fn a_newer_shape_is_refused_in_words() {
     let text = r#"{"v":2,"run":"probe-27ytv97dprxd6njw-1","n":1,"at":"2026-01-01T00:00:00.000Z","engine":"e","prev":"","events":[]}"#;
     let error = Transition::decode(text.as_bytes()).unwrap_err().to_string();
+    assert!(Glance::at(text.as_bytes()).is_none());
     assert_eq!(error, "written in shape 2, this build reads up to 1; use a newer Stead");
 }

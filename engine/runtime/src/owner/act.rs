@@ -56,7 +56,7 @@ impl Owner {
         self.wakes.insert((when, run.clone(), timer.seq));
     }
 
-    /// Tells the step of another run that asked for this command; kept for when it asks again.
+    /// Tells the step of another run that asked for this command.
     fn command_completed(&mut self, run: &RunId, completed: &CommandCompleted) {
         metrics::counter!("stead_commands_completed_total",
             "outcome" => match completed.outcome { Outcome::Done(_) => "done", Outcome::Failed(_) => "failed" })
@@ -65,10 +65,6 @@ impl Owner {
         let Some(live) = self.runs.get(run) else { return };
         let Some(known) = live.run.folded().command(&completed.id) else { return };
         let Some(address) = known.command.reply.clone() else { return };
-        let entity = self.entities.entry(run.key()).or_default();
-        if let Some(known) = entity.commands.get_mut(&completed.id) {
-            known.outcome = Some(completed.outcome.clone());
-        }
         self.answer_step(address, &completed.outcome);
     }
 
@@ -95,22 +91,16 @@ impl Owner {
         let Some(definition) = self.env.definition(id.key().kind()).copied() else { return };
         let mut live = Live::new(Run::new(definition, id.clone()), self.env.ports.clock.now());
         live.queue.extend(facts.into_iter().map(Into::into));
-        let entity = self.entities.entry(id.key()).or_default();
-        entity.life = id.life();
-        entity.living = Some(id.clone());
-        self.runs.insert(id.clone(), live);
+        self.entities.begun(id);
+        self.runs.insert(id.clone(), Box::new(live));
         self.advance(id);
     }
 
     /// Lets go of a run that is over.
     pub(super) fn end(&mut self, run: &RunId) {
         let Some(live) = self.runs.remove(run) else { return };
-        self.ended.push(queries::summary(&live));
+        self.ended.push(queries::line(&live));
         self.dirty.remove(run);
-        let entity = self.entities.entry(run.key()).or_default();
-        if entity.living.as_ref() == Some(run) {
-            entity.living = None;
-        }
     }
 }
 

@@ -33,7 +33,7 @@ impl Owner {
         }
         let at = now.max(live.updated);
         let (events, tells): (Vec<_>, Vec<_>) =
-            live.queue.drain(..).map(|fact| (fact.event, fact.tell)).unzip();
+            std::mem::take(&mut live.queue).into_iter().map(|fact| (fact.event, fact.tell)).unzip();
         let commands: Vec<Option<String>> = events.iter().map(command_id).collect();
         let decided = match live.run.decide(at, events) {
             Ok(decided) => decided,

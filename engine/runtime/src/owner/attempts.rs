@@ -109,7 +109,7 @@ impl Owner {
 
     /// Forgets what was being done about a step that is settled.
     pub(super) fn settled(&mut self, run: &RunId, seq: Seq) {
-        let attempt = self.runs.get_mut(run).and_then(|live| live.attempts.remove(&seq));
+        let attempt = self.runs.get_mut(run).and_then(|live| live.take_attempt(seq));
         if let Some(when) = attempt.and_then(|attempt| attempt.wake) {
             self.wakes.remove(&(when, run.clone(), seq));
         }

@@ -13,10 +13,10 @@ impl Owner {
     /// Cancels the command, or says that it is over already.
     pub(super) fn cancel_command(&mut self, command: &EntityCommand, asker: StepAddress) {
         let id = command.fields.get("command").and_then(|id| id.as_str()).unwrap_or_default();
-        let entity = self.entities.get(&command.key());
-        let known = entity.and_then(|entity| entity.commands.get(id));
-        let Some(run) = known.map(|known| known.run.clone()).filter(|run| self.is_open(run, id))
-        else {
+        let key = command.key();
+        let known = self.entities.command(&key, id);
+        let run = known.map(|known| key.run(known.life)).filter(|run| self.is_open(run, id));
+        let Some(run) = run else {
             return self.cancelled(asker);
         };
         // Alive, and at it.

@@ -1,20 +1,25 @@
 //! The door: what becomes of a command for an entity of this partition.
 
+use std::rc::Rc;
+
+use futures_util::FutureExt;
 use stead_core::definition::{Admission, Admitted, Living};
-use stead_schemas::dispatch::{Accepted, Caller, CommandReply, EntityCommand, StepReply};
+use stead_schemas::dispatch::{
+    Accepted, Caller, CommandReply, EntityCommand, StepAddress, StepReply,
+};
 use stead_schemas::event::{
-    ByHand, CancelRequested, CommandAccepted, Event, RunResumed, RunStarted,
+    ByHand, CancelRequested, CommandAccepted, Event, Outcome, RunResumed, RunStarted,
 };
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::entity::CancelCommand;
-use stead_schemas::transition::command_digest;
+use stead_schemas::transition::{Transition, command_digest};
 
-use super::Owner;
-use super::live::{Asker, Fact, Known};
+use super::live::{Asker, Fact};
+use super::{Finished, Owner};
 use crate::inbound::encoded;
-use crate::ports::{Outgoing, ReplyTo};
+use crate::ports::{Outgoing, Recorded, ReplyTo};
 
 impl Owner {
     /// Takes a command in, or refuses it; in either case says so, but an acceptance only once it
@@ -50,15 +55,12 @@ impl Owner {
     /// this one any more, and what takes it back may have been carried out already.
     fn is_late(&self, command: &EntityCommand) -> bool {
         let Caller::Run(address) = &command.by else { return false };
-        let entity = self.entities.get(&command.key());
-        let latest = entity.and_then(|entity| entity.latest.get(&address.run));
-        latest.is_some_and(|latest| address.seq < *latest)
+        address.seq < self.entities.latest_asked(&command.key(), &address.run)
     }
 
     /// Whether the entity's run has decided to end and only the log does not know yet.
     fn is_ending(&self, command: &EntityCommand) -> bool {
-        let living = self.entities.get(&command.key()).and_then(|entity| entity.living.as_ref());
-        let living = living.and_then(|run| self.runs.get(run));
+        let living = self.living(&command.key());
         living.is_some_and(|live| live.run.folded().ended.is_some())
     }
 
@@ -80,41 +82,69 @@ impl Owner {
 
     /// A command was queued, and then the run ended before its turn came.
     pub(super) fn missed_command(&mut self, run: &RunId, id: &str) {
-        if let Some(entity) = self.entities.get_mut(&run.key()) {
-            entity.commands.remove(id);
-        }
-        let askers = self.runs.get_mut(run).and_then(|live| live.askers.remove(id));
+        self.entities.missed(run, id);
+        let askers = self.runs.get_mut(run).map(|live| live.take_askers(id));
         for asker in askers.into_iter().flatten() {
             self.ask_again(asker);
         }
     }
 
     fn is_repeated(&self, command: &EntityCommand, digest: &str) -> bool {
-        let entity = self.entities.get(&command.key());
-        let known = entity.and_then(|entity| entity.commands.get(&command.id));
+        let known = self.entities.command(&command.key(), &command.id);
         // Another run's step may change its request only together with its number.
-        known.is_some_and(|known| known.digest == digest || !is_step(&command.by))
+        known.is_some_and(|known| known.is(digest) || !is_step(&command.by))
     }
 
     /// The same id was seen before: say the same again, or that the id was used for something
     /// else.
     fn repeat(&mut self, command: &EntityCommand, digest: &str, asker: Asker) {
-        let Some(entity) = self.entities.get(&command.key()) else { return };
-        let Some(known) = entity.commands.get(&command.id) else { return };
-        if known.digest != digest {
+        let key = command.key();
+        let Some(known) = self.entities.command(&key, &command.id) else { return };
+        if !known.is(digest) {
             let words = format!("the id `{}` was used for another command", command.id);
             let refusal = Refusal::new("command.id-reused", words).field("id");
             return self.refuse(command, asker, refusal);
         }
-        let (run, outcome) = (known.run.clone(), known.outcome.clone());
+        let run = key.run(known.life);
         let waiting = self.runs.get_mut(&run).and_then(|live| live.askers.get_mut(&command.id));
         if let Some(askers) = waiting {
             askers.push(asker);
             return;
         }
-        match (outcome, &asker) {
-            (Some(outcome), Asker::Step(address)) => self.answer_step(address.clone(), &outcome),
-            _ => self.tell_asker(asker, &run, &command.id, true),
+        match asker {
+            Asker::Step(address) => self.answer_again(&run, &command.id, address),
+            asker @ Asker::Caller(_) => self.tell_asker(asker, &run, &command.id, true),
+        }
+    }
+
+    /// Another run's step asks again for a command: it is told the outcome as soon as there is
+    /// one in the log. What is no longer in memory is read back.
+    fn answer_again(&mut self, run: &RunId, id: &str, address: StepAddress) {
+        let live = self.runs.get(run);
+        let known = live.and_then(|live| live.run.folded().command(id));
+        let Some(known) = known else { return self.read_outcome(run, id, address) };
+        match known.outcome.clone() {
+            Some(outcome) if live.is_some_and(|live| live.writing.is_none()) => {
+                self.answer_step(address, &outcome);
+            }
+            _ => self.tell_asker(Asker::Step(address), run, id, true),
+        }
+    }
+
+    fn read_outcome(&mut self, run: &RunId, id: &str, address: StepAddress) {
+        let (env, run, id) = (Rc::clone(&self.env), run.clone(), id.to_owned());
+        let job = async move {
+            let recorded = env.ports.log.read_run(&run).await.unwrap_or_default();
+            let outcome = recorded.iter().rev().find_map(|message| outcome_in(message, &id));
+            Finished::Outcome { address, outcome }
+        };
+        self.jobs.push(job.boxed_local());
+    }
+
+    /// If the log could not be read, the step asks once more.
+    pub(super) fn outcome_read(&self, address: StepAddress, outcome: Option<&Outcome>) {
+        if let Some(outcome) = outcome {
+            self.answer_step(address, outcome);
         }
     }
 
@@ -126,8 +156,7 @@ impl Owner {
             let words = format!("a `{}` takes commands from workflows only", command.kind);
             return Err(Refusal::new("kind.unknown", words));
         }
-        let living = self.entities.get(&command.key()).and_then(|entity| entity.living.as_ref());
-        let living = living.and_then(|run| self.runs.get(run));
+        let living = self.living(&command.key());
         if let Some(words) = living.and_then(|live| live.parked.as_deref()) {
             return Err(Refusal::new("run.parked", format!("the run is parked: {words}")));
         }
@@ -149,21 +178,19 @@ impl Owner {
 
     fn accept(&mut self, command: EntityCommand, digest: String, admitted: Admitted, asker: Asker) {
         let key = command.key();
-        let entity = self.entities.entry(key.clone()).or_default();
-        let living = entity.living.clone();
+        let living = self.living(&key).map(|live| live.run.id().clone());
         let run = match &living {
             Some(run) => run.clone(),
-            None if admitted.begins => key.run(entity.life + 1),
+            None if admitted.begins => key.run(self.entities.latest(&key) + 1),
             None => {
                 let words = format!("there is no {} `{}`", command.kind, command.name);
                 let refusal = Refusal::new(&format!("{}.unknown", command.kind), words);
                 return self.refuse(&command, asker, refusal.field("name"));
             }
         };
-        let known = Known { digest: digest.clone(), run: run.clone(), outcome: None };
-        entity.commands.insert(command.id.clone(), known);
+        self.entities.accepted(&run, &command.id, &digest);
         if let Caller::Run(address) = &command.by {
-            entity.asked_by(address);
+            self.entities.asked_by(&key, address);
         }
         let facts = self.facts_of(&command, digest, &admitted, living.as_ref());
         match living {
@@ -238,7 +265,7 @@ impl Owner {
     /// Tells everyone who asked for a command that it is in the log.
     pub(super) fn tell_accepted(&mut self, run: &RunId, id: &str) {
         metrics::counter!("stead_commands_accepted_total").increment(1);
-        let askers = self.runs.get_mut(run).and_then(|live| live.askers.remove(id));
+        let askers = self.runs.get_mut(run).map(|live| live.take_askers(id));
         for asker in askers.into_iter().flatten() {
             self.tell_asker(asker, run, id, false);
         }
@@ -275,6 +302,15 @@ impl Owner {
             }
         }
     }
+}
+
+/// How the command of this id ended, if this message says so.
+fn outcome_in(message: &Recorded, id: &str) -> Option<Outcome> {
+    let events = Transition::decode(&message.bytes).ok()?.events;
+    events.into_iter().find_map(|event| match event {
+        Event::CommandCompleted(completed) if completed.id == id => Some(completed.outcome),
+        _ => None,
+    })
 }
 
 const fn is_step(by: &Caller) -> bool {

@@ -1,48 +1,15 @@
-//! A run in memory, and what is known of its entity.
+//! A run in memory.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use stead_core::run::Run;
 use stead_schemas::dispatch::StepAddress;
-use stead_schemas::event::{Event, Outcome, Seq};
-use stead_schemas::ids::RunId;
+use stead_schemas::event::{Event, Seq};
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
 use super::attempts::Attempt;
 use crate::ports::ReplyTo;
-
-/// All lives of one entity.
-#[derive(Default)]
-pub(super) struct Entity {
-    /// The number of the latest life.
-    pub life: u32,
-    /// The run that lives now.
-    pub living: Option<RunId>,
-    /// Every command that was ever accepted, in any life that the log still holds.
-    pub commands: HashMap<String, Known>,
-    /// The latest step of each run that gave a command. A run asks an entity one thing after the
-    /// other, so that whatever comes later and is older was given up long ago.
-    pub latest: HashMap<RunId, Seq>,
-}
-
-impl Entity {
-    /// A run's step has given a command.
-    pub fn asked_by(&mut self, step: &StepAddress) {
-        let latest = self.latest.entry(step.run.clone()).or_default();
-        *latest = step.seq.max(*latest);
-    }
-}
-
-/// A command that was accepted.
-pub(super) struct Known {
-    /// What it said.
-    pub digest: String,
-    /// Which life took it in.
-    pub run: RunId,
-    /// How it ended, kept only where another run asked and may ask again.
-    pub outcome: Option<Outcome>,
-}
 
 /// A living run.
 pub(super) struct Live {
@@ -115,6 +82,25 @@ impl Live {
     /// Whether the run waits to be resumed.
     pub fn is_paused(&self) -> bool {
         self.run.folded().paused.is_some()
+    }
+
+    /// Takes out what is being done about a step. Most runs wait with none open, and an empty
+    /// map would keep the room of eleven.
+    pub fn take_attempt(&mut self, seq: Seq) -> Option<Attempt> {
+        let attempt = self.attempts.remove(&seq);
+        if self.attempts.is_empty() {
+            self.attempts = BTreeMap::new();
+        }
+        attempt
+    }
+
+    /// Takes out who asked for a command.
+    pub fn take_askers(&mut self, id: &str) -> Vec<Asker> {
+        let askers = self.askers.remove(id).unwrap_or_default();
+        if self.askers.is_empty() {
+            self.askers = HashMap::new();
+        }
+        askers
     }
 }
 

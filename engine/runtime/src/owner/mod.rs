@@ -6,17 +6,20 @@
 //!
 //! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
-//! `pausing.rs` lets them rest, `outside.rs` hears what nobody was sent for, `orders.rs` is what people do to a run by hand, `cancels.rs` what
-//! its parent wants cancelled, `load.rs` reads the partition back, `tail.rs` looks for strangers,
-//! `publish.rs` shows what happens, `queries.rs` answers questions, `waiting.rs` says what a run
-//! waits for, `live.rs` is a run in memory.
+//! `pausing.rs` lets them rest, `outside.rs` hears what nobody was sent for, `orders.rs` is what
+//! people do to a run by hand, `cancels.rs` what its parent wants cancelled, `reading.rs` and
+//! `load.rs` read the partition back, `tail.rs` looks for strangers, `publish.rs` shows what
+//! happens, `queries.rs` answers questions, `waiting.rs` says what a run waits for, `live.rs` is a
+//! run in memory, `entities.rs` what is kept of those that are over.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use stead_schemas::event::Seq;
+use stead_schemas::dispatch::StepAddress;
+use stead_schemas::event::{Outcome, Seq};
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::public::RunSummary;
 use tokio::sync::{mpsc, watch};
@@ -32,6 +35,7 @@ mod advance;
 mod attempts;
 mod cancels;
 mod commands;
+mod entities;
 mod live;
 mod load;
 mod orders;
@@ -40,14 +44,19 @@ mod patience;
 mod pausing;
 mod publish;
 mod queries;
+mod reading;
 mod tail;
 mod waiting;
 
-use live::{Entity, Live};
+use entities::Entities;
+use live::Live;
 use tail::Tail;
 
 /// The most messages taken in before appends and timers get their turn.
 const MESSAGES_IN_A_ROW: usize = 64;
+
+/// How long what has changed may wait to be put into the index.
+const FLUSH_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why an owner stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +77,8 @@ pub struct Owner {
     partition: Partition,
     epoch: u64,
     lease: Rc<LeaseClock>,
-    entities: HashMap<EntityKey, Entity>,
-    runs: HashMap<RunId, Live>,
+    entities: Entities,
+    runs: HashMap<RunId, Box<Live>>,
     wakes: BTreeSet<(Instant, RunId, Seq)>,
     jobs: FuturesUnordered<LocalBoxFuture<'static, Finished>>,
     dirty: HashSet<RunId>,
@@ -87,6 +96,7 @@ enum Finished {
     Reply { to: ReplyTo, bytes: Vec<u8> },
     Refill { lines: Option<Vec<RunSummary>> },
     Look { last: Option<u64> },
+    Outcome { address: StepAddress, outcome: Option<Outcome> },
 }
 
 impl Owner {
@@ -105,7 +115,7 @@ impl Owner {
             partition,
             epoch,
             lease,
-            entities: HashMap::new(),
+            entities: Entities::default(),
             runs: HashMap::new(),
             wakes: BTreeSet::new(),
             jobs: FuturesUnordered::new(),
@@ -129,8 +139,7 @@ impl Owner {
         mut stop: watch::Receiver<bool>,
     ) -> Stopped {
         while self.stopped.is_none() {
-            let wake = self.wakes.first().map(|(when, _, _)| *when);
-            let wake = wake.unwrap_or_else(|| Instant::now() + self.env.tuning.lease);
+            let wake = self.next_wake();
             tokio::select! {
                 biased;
                 Some(finished) = self.jobs.next(), if !self.jobs.is_empty() => {
@@ -151,6 +160,12 @@ impl Owner {
             }
         }
         self.stopped.unwrap_or(Stopped::Asked)
+    }
+
+    fn next_wake(&self) -> Instant {
+        let idle = if self.dirty.is_empty() { self.env.tuning.lease } else { FLUSH_PAUSE };
+        let idle = Instant::now() + idle;
+        self.wakes.first().map_or(idle, |(when, _, _)| idle.min(*when))
     }
 
     /// Whether the lease still holds. A process that was frozen finds out here, before it acts on
@@ -204,6 +219,7 @@ impl Owner {
             }
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
             Finished::Refill { lines } => self.refilled(lines),
+            Finished::Outcome { address, outcome } => self.outcome_read(address, outcome.as_ref()),
         }
     }
 
@@ -211,7 +227,7 @@ impl Owner {
         if !self.may_act() {
             return;
         }
-        self.flush_index();
+        self.flush_some();
         let now = Instant::now();
         while let Some((when, _, _)) = self.wakes.first() {
             if *when > now {
@@ -241,6 +257,11 @@ impl Owner {
         }
         self.flush_index();
         Stopped::Asked
+    }
+
+    /// The run that an entity lives now.
+    fn living(&self, key: &EntityKey) -> Option<&Live> {
+        self.runs.get(&key.run(self.entities.latest(key))).map(|live| &**live)
     }
 
     fn send(&self, message: Outgoing) {

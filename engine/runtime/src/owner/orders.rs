@@ -24,7 +24,7 @@ impl Owner {
             let id = order.by.id.as_deref();
             id.is_some_and(|id| live.run.folded().knows_order(id))
         };
-        if self.runs.get(&order.run).is_some_and(known) {
+        if self.runs.get(&order.run).is_some_and(|live| known(live)) {
             return self.reply_to_order(to, &Ok(()));
         }
         let mut events = match self.events_of(&order) {

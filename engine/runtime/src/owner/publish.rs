@@ -1,7 +1,8 @@
 //! Shows the world what happens. Nothing waits for it and nothing keeps it: the log is the truth,
 //! and whoever hears an event twice knows it by its run, transition and name.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,14 +11,18 @@ use stead_schemas::ids::RunId;
 use stead_schemas::subjects;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
+use tokio::task::yield_now;
 
 use super::Owner;
 use crate::inbound::encoded;
-use crate::ports::Outgoing;
+use crate::ports::{Outgoing, Recorded};
 
 /// How far before the last transition of a partition one may lie that its owner had appended but
 /// not shown any more: longer than an append takes.
 const MAYBE_UNTOLD: Duration = Duration::from_secs(5);
+
+/// How many transitions are shown again before others on this thread get their turn.
+const EVENTS_IN_A_ROW: usize = 256;
 
 /// An event as it is published.
 #[derive(Serialize)]
@@ -28,26 +33,33 @@ struct Notice<'a> {
     event: &'a Event,
 }
 
-/// The latest transitions of a partition that is read back.
+/// The latest messages of a partition that is read back.
 #[derive(Default)]
-pub(super) struct Recent(VecDeque<(RunStarted, Transition)>);
+pub(super) struct Recent(VecDeque<(Arc<RunStarted>, Timestamp, Recorded)>);
+
+/// A transition that the owner before may not have shown, and how its run began.
+pub(super) type Untold = (Arc<RunStarted>, Transition);
 
 impl Recent {
-    /// Takes the next transition of the log, and forgets what is certainly told.
-    pub fn push(&mut self, started: &RunStarted, transition: Transition) {
-        let told = |at: Timestamp| transition.at.since(at) > MAYBE_UNTOLD;
-        while self.0.front().is_some_and(|(_, old)| told(old.at)) {
+    /// Takes the next message of the log, and forgets what is certainly told.
+    pub fn push(&mut self, started: &Arc<RunStarted>, at: Timestamp, message: &Recorded) {
+        while self.0.front().is_some_and(|(_, old, _)| at.since(*old) > MAYBE_UNTOLD) {
             self.0.pop_front();
         }
-        self.0.push_back((started.clone(), transition));
+        self.0.push_back((Arc::clone(started), at, message.clone()));
     }
 
     /// The last transition of each run, oldest first: an owner acts on one before the next, so
     /// only these may be untold.
-    fn last_of_each(self) -> Vec<(RunStarted, Transition)> {
-        let mut seen = BTreeSet::new();
+    pub fn last_of_each(self) -> Vec<Untold> {
+        let mut seen = HashSet::new();
         let latest = self.0.into_iter().rev();
-        let mut last: Vec<_> = latest.filter(|(_, one)| seen.insert(one.run.clone())).collect();
+        let last = latest.filter(|(.., message)| seen.insert(message.run.clone()));
+        let mut last: Vec<Untold> = last
+            .filter_map(|(started, _, message)| {
+                Some((started, Transition::decode(&message.bytes).ok()?))
+            })
+            .collect();
         last.reverse();
         last
     }
@@ -63,9 +75,16 @@ impl Owner {
     }
 
     /// Shows again what the owner before may have appended and not shown.
-    pub(super) fn publish_untold(&self, recent: Recent) {
-        for (started, transition) in recent.last_of_each() {
-            self.publish_for(&started, &transition);
+    pub(super) async fn publish_untold(&self, untold: &[Untold]) {
+        for some in untold.chunks(EVENTS_IN_A_ROW) {
+            // The owner may have been frozen while others had their turn.
+            if self.lease.is_over() {
+                return;
+            }
+            for (started, transition) in some {
+                self.publish_for(started, transition);
+            }
+            yield_now().await;
         }
     }
 

@@ -11,11 +11,15 @@ use stead_schemas::ids::RunId;
 use stead_schemas::public::{CommandView, RunState, RunSummary, RunView};
 
 use super::live::Live;
+use super::reading::{self, Message};
 use super::waiting::{self, waiting};
 use super::{Finished, Owner, load};
 use crate::env::Env;
 use crate::inbound::{QueryReply, encoded};
 use crate::ports::{LogError, Outgoing, ReplyTo};
+
+/// The most lines of living runs that are put into the index in one go.
+const LINES_IN_A_ROW: usize = 500;
 
 impl Owner {
     /// Shows one run; one that is over is read back from the log for it.
@@ -44,7 +48,7 @@ impl Owner {
         }
         let (env, partition) = (Rc::clone(&self.env), self.partition);
         let job = async move {
-            let lines = load::summaries(&env, partition).await.ok();
+            let lines = reading::lines(&env, partition).await.ok();
             Finished::Refill { lines }
         };
         self.refilling.push(to);
@@ -65,14 +69,31 @@ impl Owner {
         }
     }
 
-    /// Puts what has changed into the index. If that had been lost, the next list refills it.
+    /// Puts some of what has changed into the index. After a start that is every run that lives,
+    /// and others on this thread have leases to renew.
+    pub(super) fn flush_some(&mut self) {
+        if !self.refilling.is_empty() {
+            return;
+        }
+        let some: Vec<RunId> = self.dirty.iter().take(LINES_IN_A_ROW).cloned().collect();
+        let mut lines = std::mem::take(&mut self.ended);
+        for run in some {
+            self.dirty.remove(&run);
+            lines.extend(self.runs.get(&run).map(|live| line(live)));
+        }
+        if !lines.is_empty() {
+            self.env.ports.index.put(self.partition, lines);
+        }
+    }
+
+    /// Puts all that has changed into the index. If that had been lost, the next list refills it.
     pub(super) fn flush_index(&mut self) {
         if !self.refilling.is_empty() {
             return;
         }
         let mut lines = std::mem::take(&mut self.ended);
         let dirty = std::mem::take(&mut self.dirty);
-        lines.extend(dirty.iter().filter_map(|run| self.runs.get(run)).map(summary));
+        lines.extend(dirty.iter().filter_map(|run| self.runs.get(run)).map(|live| line(live)));
         if !lines.is_empty() {
             self.env.ports.index.put(self.partition, lines);
         }
@@ -84,13 +105,22 @@ async fn read_back(env: &Env, run: &RunId) -> Result<Option<RunView>, LogError> 
     let Some(definition) = env.definition(run.key().kind()) else { return Ok(None) };
     let mut live = Live::new(Run::new(*definition, run.clone()), env.ports.clock.now());
     for message in &recorded {
-        load::take(&mut live, message);
+        load::take(&mut live, Message::read(message));
     }
     Ok((!recorded.is_empty()).then(|| view(&live)))
 }
 
-/// The line of one run.
-pub(super) fn summary(live: &Live) -> RunSummary {
+/// The line of one run in lists. A run that is over has no phase there: it would have to be
+/// replayed for it.
+pub(super) fn line(live: &Live) -> RunSummary {
+    let mut line = summary(live);
+    if live.run.folded().ended.is_some() {
+        line.phase.clear();
+    }
+    line
+}
+
+fn summary(live: &Live) -> RunSummary {
     let folded = live.run.folded();
     let (kind, owner, name) = match &folded.started {
         Some(started) => (started.workflow.clone(), started.owner.clone(), started.name.clone()),

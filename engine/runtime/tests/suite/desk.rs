@@ -146,6 +146,10 @@ impl Desk {
     }
 
     pub async fn command(&self, kind: &str, id: &str) {
+        self.command_by(Caller::Api, kind, id).await;
+    }
+
+    pub async fn command_by(&self, by: Caller, kind: &str, id: &str) {
         let command = EntityCommand {
             kind: kind.into(),
             owner: owner::Owner::new("john").unwrap(),
@@ -153,7 +157,7 @@ impl Desk {
             verb: "start".into(),
             fields: Map::new(),
             id: id.into(),
-            by: Caller::Api,
+            by,
         };
         self.say(Inbound::Command(command, ReplyTo("caller".into()))).await;
     }

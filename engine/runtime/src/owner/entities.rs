@@ -1,0 +1,77 @@
+//! What is known of a partition's entities beside the runs that live: how many lives each has
+//! had, and which commands it has ever taken in.
+//!
+//! This is the one thing in an owner's memory that grows with the log, so it is kept as digests,
+//! some 50 bytes for each run and command. What came of a command is read from the log again.
+
+use std::collections::HashMap;
+
+use stead_schemas::dispatch::StepAddress;
+use stead_schemas::event::Seq;
+use stead_schemas::ids::{EntityKey, RunId, Tag};
+
+/// See the module's head.
+#[derive(Default)]
+pub(super) struct Entities {
+    lives: HashMap<Tag, u32>,
+    commands: HashMap<Tag, Known>,
+    /// The latest step of each run that gave an entity a command.
+    asked: HashMap<Tag, Seq>,
+}
+
+/// A command that was accepted.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    digest: Tag,
+    /// Which life took it in.
+    pub life: u32,
+}
+
+impl Known {
+    /// Whether it said this.
+    pub fn is(&self, digest: &str) -> bool {
+        self.digest == Tag::of(&[digest])
+    }
+}
+
+impl Entities {
+    /// The latest life of an entity; 0 if it never lived.
+    pub fn latest(&self, key: &EntityKey) -> u32 {
+        self.lives.get(&Tag::of(&[key.as_str()])).copied().unwrap_or_default()
+    }
+
+    /// A life has begun.
+    pub fn begun(&mut self, run: &RunId) {
+        let latest = self.lives.entry(Tag::of(&[run.key().as_str()])).or_default();
+        *latest = run.life().max(*latest);
+    }
+
+    /// A run takes a command in.
+    pub fn accepted(&mut self, run: &RunId, id: &str, digest: &str) {
+        let known = Known { digest: Tag::of(&[digest]), life: run.life() };
+        self.commands.insert(Tag::of(&[run.key().as_str(), id]), known);
+    }
+
+    /// A command was taken in and then did not come into the log.
+    pub fn missed(&mut self, run: &RunId, id: &str) {
+        self.commands.remove(&Tag::of(&[run.key().as_str(), id]));
+    }
+
+    /// The command of this id, if the entity ever took it in.
+    pub fn command(&self, key: &EntityKey, id: &str) -> Option<Known> {
+        self.commands.get(&Tag::of(&[key.as_str(), id])).copied()
+    }
+
+    /// A run's step has given an entity a command.
+    pub fn asked_by(&mut self, key: &EntityKey, step: &StepAddress) {
+        let latest = self.asked.entry(Tag::of(&[key.as_str(), step.run.as_str()])).or_default();
+        *latest = step.seq.max(*latest);
+    }
+
+    /// The latest step of a run that gave an entity a command; 0 if none did. A run asks an
+    /// entity one thing after the other, so that whatever comes later and is older was given up
+    /// long ago.
+    pub fn latest_asked(&self, key: &EntityKey, run: &RunId) -> Seq {
+        self.asked.get(&Tag::of(&[key.as_str(), run.as_str()])).copied().unwrap_or_default()
+    }
+}

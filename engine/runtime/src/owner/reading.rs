@@ -1,0 +1,220 @@
+//! Reads a partition's log beside the engine's thread, which goes on renewing its leases.
+//!
+//! Runs that are over are only glanced at: they leave a line in the index and the digests of
+//! their commands. The histories of those that live are decoded here and replayed by the owner.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use stead_core::definition::Definition;
+use stead_schemas::event::RunStarted;
+use stead_schemas::glance::Glance;
+use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::public::{RunState, RunSummary};
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::{Transition, link};
+use tokio::sync::mpsc;
+
+use super::entities::Entities;
+use super::publish::{Recent, Untold};
+use crate::env::Env;
+use crate::ports::{Index, LogError, Recorded};
+
+/// How many lines go into the index at once.
+const LINES_AT_ONCE: usize = 1_000;
+/// How many histories may wait to be replayed.
+const HISTORIES_AHEAD: usize = 256;
+
+/// What was found, in this order: the past, the histories of what lives, the end.
+pub(super) enum Found {
+    Past { entities: Entities, untold: Vec<Untold>, last: u64 },
+    Living { run: RunId, history: Vec<Message> },
+    End(Result<(), LogError>),
+}
+
+/// A message of the log, decoded.
+pub(super) struct Message {
+    pub seq: u64,
+    pub link: String,
+    pub transition: Result<Transition, String>,
+}
+
+impl Message {
+    pub fn read(recorded: &Recorded) -> Self {
+        let transition = Transition::decode(&recorded.bytes).map_err(|error| error.to_string());
+        Self { seq: recorded.seq, link: link(&recorded.bytes), transition }
+    }
+}
+
+/// A history of which the end has not been read.
+#[derive(Default)]
+struct History {
+    started: Option<(Arc<RunStarted>, Timestamp)>,
+    messages: Vec<Recorded>,
+}
+
+struct Reader {
+    partition: Partition,
+    definitions: &'static [Definition],
+    histories: HashMap<RunId, History>,
+    entities: Entities,
+    recent: Recent,
+    lines: Vec<RunSummary>,
+    /// The last message that was read.
+    last: u64,
+    /// Where the lines go; nowhere if somebody waits for them.
+    index: Option<Arc<dyn Index>>,
+}
+
+/// Starts reading everything that is in the log now.
+pub(super) async fn start(
+    env: &Env,
+    partition: Partition,
+) -> Result<mpsc::Receiver<Found>, LogError> {
+    let messages = env.ports.log.read_partition(partition).await?;
+    let reader = Reader::new(env, partition, Some(env.ports.index.clone()));
+    let (tell, found) = mpsc::channel(HISTORIES_AHEAD);
+    tokio::spawn(async move {
+        // Nobody hears only when the owner has stopped.
+        reader.tell_all(messages, &tell).await.ok();
+    });
+    Ok(found)
+}
+
+/// The line of every run that is over.
+pub(super) async fn lines(env: &Env, partition: Partition) -> Result<Vec<RunSummary>, LogError> {
+    let messages = env.ports.log.read_partition(partition).await?;
+    let mut reader = Reader::new(env, partition, None);
+    let read = tokio::spawn(async move {
+        reader.read(messages, || false).await?;
+        Ok(reader.lines)
+    });
+    read.await.unwrap_or_else(|error| Err(LogError(error.to_string())))
+}
+
+impl Reader {
+    fn new(env: &Env, partition: Partition, index: Option<Arc<dyn Index>>) -> Self {
+        Self {
+            partition,
+            definitions: env.definitions,
+            histories: HashMap::new(),
+            entities: Entities::default(),
+            recent: Recent::default(),
+            lines: Vec::new(),
+            last: 0,
+            index,
+        }
+    }
+
+    async fn tell_all(
+        mut self,
+        messages: BoxStream<'static, Result<Recorded, LogError>>,
+        tell: &mpsc::Sender<Found>,
+    ) -> Result<(), mpsc::error::SendError<Found>> {
+        if let Err(error) = self.read(messages, || tell.is_closed()).await {
+            return tell.send(Found::End(Err(error))).await;
+        }
+        self.put_lines();
+        let untold = self.recent.last_of_each();
+        let (entities, last) = (self.entities, self.last);
+        tell.send(Found::Past { entities, untold, last }).await?;
+        // The same order for the same log.
+        let mut living: Vec<_> = self.histories.into_iter().collect();
+        living.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (run, history) in living {
+            let history = history.messages.iter().map(Message::read).collect();
+            tell.send(Found::Living { run, history }).await?;
+        }
+        tell.send(Found::End(Ok(()))).await
+    }
+
+    async fn read(
+        &mut self,
+        mut messages: BoxStream<'static, Result<Recorded, LogError>>,
+        in_vain: impl Fn() -> bool,
+    ) -> Result<(), LogError> {
+        while let Some(message) = messages.next().await {
+            self.take(message?);
+            if in_vain() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: Recorded) {
+        self.last = message.seq;
+        let run = &message.run;
+        if !self.histories.contains_key(run) {
+            if !self.is_known(run) {
+                let words = "this build has no workflow of this kind; the run is left alone";
+                return tracing::warn!(%run, words);
+            }
+            self.entities.begun(run);
+            self.histories.insert(run.clone(), History::default());
+        }
+        let Some(history) = self.histories.get_mut(run) else { return };
+        if let Some(glance) = Glance::at(&message.bytes) {
+            if let Some(started) = &glance.started {
+                history.started = Some((Arc::new(started.clone()), glance.at));
+            }
+            for command in &glance.accepted {
+                self.entities.accepted(run, &command.id, &command.digest);
+                if let Some(step) = &command.reply {
+                    self.entities.asked_by(&run.key(), step);
+                }
+            }
+            if let Some((started, began)) = &history.started {
+                self.recent.push(started, glance.at, &message);
+                if let Some(state) = glance.ended {
+                    let line = line(run, started, *began, state, &glance);
+                    return self.over(run, line);
+                }
+            }
+        }
+        history.messages.push(message);
+    }
+
+    fn is_known(&self, run: &RunId) -> bool {
+        let key = run.key();
+        self.definitions.iter().any(|definition| definition.kind == key.kind())
+    }
+
+    fn over(&mut self, run: &RunId, line: RunSummary) {
+        self.histories.remove(run);
+        self.lines.push(line);
+        if self.lines.len() >= LINES_AT_ONCE {
+            self.put_lines();
+        }
+    }
+
+    fn put_lines(&mut self) {
+        if let Some(index) = &self.index {
+            index.put(self.partition, std::mem::take(&mut self.lines));
+        }
+    }
+}
+
+/// The line of a run that is over.
+fn line(
+    run: &RunId,
+    started: &RunStarted,
+    began: Timestamp,
+    state: RunState,
+    last: &Glance,
+) -> RunSummary {
+    RunSummary {
+        run: run.clone(),
+        kind: started.workflow.clone(),
+        owner: started.owner.clone(),
+        name: started.name.clone(),
+        state,
+        phase: String::new(),
+        waiting: String::new(),
+        started: began,
+        updated: last.at,
+        transitions: last.n,
+    }
+}
