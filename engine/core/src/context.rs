@@ -120,7 +120,7 @@ impl Context {
     /// Takes a command that waits, if one does.
     #[must_use]
     pub fn waiting_command(&self) -> Option<Command> {
-        self.shared.borrow_mut().inbox.pop_front()
+        self.shared.borrow_mut().next_command()
     }
 
     /// Shows where the run stands to those who ask. Written nowhere: replay shows it again.
@@ -180,7 +180,7 @@ impl Context {
 
     /// Waits for the next command.
     pub async fn next_command(&self) -> Command {
-        poll_fn(|_| match self.shared.borrow_mut().inbox.pop_front() {
+        poll_fn(|_| match self.shared.borrow_mut().next_command() {
             Some(command) => Poll::Ready(command),
             None => Poll::Pending,
         })
@@ -195,11 +195,8 @@ impl Context {
             if Pin::new(&mut timer).poll(waker).is_ready() {
                 return Poll::Ready(None);
             }
-            self.shared
-                .borrow_mut()
-                .inbox
-                .pop_front()
-                .map_or(Poll::Pending, |command| Poll::Ready(Some(command)))
+            let command = self.shared.borrow_mut().next_command();
+            command.map_or(Poll::Pending, |command| Poll::Ready(Some(command)))
         })
         .await
     }

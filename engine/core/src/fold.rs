@@ -8,6 +8,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use serde_json::Value;
 use stead_schemas::event::{
     ByHand, CommandAccepted, CommandCompleted, Event, LeftBehind, Outcome, RunPaused, RunStarted,
     Seq, StepEdited, StepScheduled, TimerStarted, UndoAbandoned,
@@ -50,7 +51,7 @@ pub struct OpenTimer {
 /// A command that was accepted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KnownCommand {
-    /// As it was accepted.
+    /// As it was accepted, but for its payload, which the workflow has.
     pub command: CommandAccepted,
     /// How it ended, once it has.
     pub outcome: Option<Outcome>,
@@ -204,7 +205,19 @@ impl Folded {
                 why: "a command of this id is known",
             });
         }
-        self.commands.push(KnownCommand { command: command.clone(), outcome: None });
+        let command = CommandAccepted {
+            id: command.id.clone(),
+            verb: command.verb.clone(),
+            payload: Value::Null,
+            digest: command.digest.clone(),
+            by: command.by.clone(),
+            reply: command.reply.clone(),
+        };
+        if self.commands.is_empty() {
+            // Most runs know one command all their life; a first push would make room for four.
+            self.commands.reserve_exact(1);
+        }
+        self.commands.push(KnownCommand { command, outcome: None });
         Ok(())
     }
 

@@ -130,6 +130,15 @@ impl Shared {
         }
     }
 
+    /// The command whose turn it is. A run that waits for the next one keeps no room for others.
+    pub fn next_command(&mut self) -> Option<Command> {
+        let next = self.inbox.pop_front();
+        if self.inbox.is_empty() {
+            self.inbox = VecDeque::new();
+        }
+        next
+    }
+
     pub fn schedule(&mut self, wanted: Wanted) -> Seq {
         let seq = self.take_seq();
         self.shapes.insert(seq, wanted.shape);

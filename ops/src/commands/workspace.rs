@@ -162,7 +162,7 @@ fn phase(line: &RunSummary) -> &str {
     match line.state {
         RunState::Running => &line.phase,
         RunState::Completed => "deleted",
-        RunState::Failed => "failed",
+        other => other.word(),
     }
 }
 
