@@ -193,6 +193,13 @@ pub struct RunQuery {
     pub run: RunId,
 }
 
+/// A request to the owner of a partition for the runs in it, a page at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListRuns {
+    /// The last run of the page before; nothing for the first page.
+    pub after: Option<RunId>,
+}
+
 /// A request to do something to a run by hand.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrderRun {

@@ -72,6 +72,15 @@ pub struct RunSummary {
     pub transitions: u64,
 }
 
+/// Some runs of a partition, in the order of their ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunPage {
+    /// Their lines.
+    pub lines: Vec<RunSummary>,
+    /// Whether there are more behind the last one.
+    pub more: bool,
+}
+
 /// What a run waits for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {

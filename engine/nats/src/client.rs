@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 use stead_runtime::inbound::{ListReply, OrderReply, QueryReply};
 use stead_runtime::ports::{EventLog, LogError, Recorded};
 use stead_runtime::worker::Engines;
-use stead_schemas::dispatch::{CommandReply, OrderRun, OutsideAnswer, OutsideReply, RunQuery};
+use stead_schemas::dispatch::{
+    CommandReply, ListRuns, OrderRun, OutsideAnswer, OutsideReply, RunQuery,
+};
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunSummary, RunView};
@@ -160,8 +162,16 @@ impl SteadClient {
     ///
     /// # Errors
     /// If it has no owner.
-    pub async fn list(&self, partition: Partition) -> Result<ListReply, ClientError> {
-        self.ask(partition, "list", Bytes::new()).await
+    pub async fn list(&self, partition: Partition) -> Result<Vec<RunSummary>, ClientError> {
+        let (mut query, mut all) = (ListRuns::default(), Vec::new());
+        loop {
+            let page: ListReply = self.ask(partition, "list", json(&query)).await?;
+            query.after = page.lines.last().map(|line| line.run.clone());
+            all.extend(page.lines);
+            if !page.more {
+                return Ok(all);
+            }
+        }
     }
 
     /// What a run shows of itself; nothing if there is none of that id.

@@ -1,9 +1,9 @@
 //! What reaches the owner of a partition.
 
 use stead_schemas::dispatch::{
-    EntityCommand, OrderRun, OutsideAnswer, RunQuery, StepAddress, StepReply,
+    EntityCommand, ListRuns, OrderRun, OutsideAnswer, RunQuery, StepAddress, StepReply,
 };
-use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::public::{RunPage, RunView};
 use stead_schemas::refusal::Refusal;
 
 use crate::ports::ReplyTo;
@@ -33,7 +33,7 @@ pub enum Inbound {
     /// Answered with a [`QueryReply`].
     Query(RunQuery, ReplyTo),
     /// Answered with a [`ListReply`].
-    List(ReplyTo),
+    List(ListRuns, ReplyTo),
     /// Answered with an [`OrderReply`].
     Order(OrderRun, ReplyTo),
     /// Answered with an [`stead_schemas::dispatch::OutsideReply`].
@@ -42,8 +42,8 @@ pub enum Inbound {
 
 /// What a run shows of itself; nothing if there is none of that id.
 pub type QueryReply = Option<RunView>;
-/// All runs of a partition.
-pub type ListReply = Vec<RunSummary>;
+/// Some runs of a partition.
+pub type ListReply = RunPage;
 /// Whether the order is in the run's history.
 pub type OrderReply = Result<(), Refusal>;
 

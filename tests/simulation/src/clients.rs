@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use stead_runtime::inbound::{Inbound, QueryReply};
 use stead_runtime::ports::ReplyTo;
 use stead_schemas::dispatch::{
-    Caller, CommandReply, EntityCommand, OrderRun, OutsideAnswer, Route, RunOrder, RunQuery,
-    StepReply,
+    Caller, CommandReply, EntityCommand, ListRuns, OrderRun, OutsideAnswer, Route, RunOrder,
+    RunQuery, StepReply,
 };
 use stead_schemas::event::ByHand;
 use stead_schemas::ids::{Partition, RunId};
@@ -236,7 +236,7 @@ impl Clients {
             let partition = u16::try_from(state.chance.between(0, last)).unwrap_or(0);
             (Partition(partition), format!("list {partition} - {}", self.next()))
         };
-        self.ask(partition, to, Inbound::List).await;
+        self.ask(partition, to, |to| Inbound::List(ListRuns::default(), to)).await;
     }
 
     fn reports_wanted(&self) -> Vec<(RunId, u64)> {

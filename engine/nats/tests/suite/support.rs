@@ -15,7 +15,7 @@ use stead_runtime::ports::{Bus, Outgoing};
 use stead_schemas::dispatch::{Accepted, CommandReply, EntityCommand};
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::owner::Owner;
-use stead_schemas::public::{RunState, RunSummary, RunView};
+use stead_schemas::public::{RunPage, RunState, RunSummary, RunView};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::time::Timestamp;
 use tokio::time::Instant;
@@ -166,10 +166,18 @@ impl Owned {
                 let found = runs.iter().find(|line| line.run == query.run).cloned();
                 (to, json!(found.map(view)))
             }
-            Inbound::List(to) => {
+            Inbound::List(query, to) => {
                 let runs = self.runs.lock().expect("no panic");
-                let here = |line: &&RunSummary| line.run.partition(PARTITIONS) == partition;
-                (to, json!(runs.iter().filter(here).collect::<Vec<_>>()))
+                let mut here: Vec<RunSummary> = runs
+                    .iter()
+                    .filter(|line| line.run.partition(PARTITIONS) == partition)
+                    .filter(|line| query.after.as_ref().is_none_or(|after| line.run > *after))
+                    .cloned()
+                    .collect();
+                here.sort_by(|one, other| one.run.cmp(&other.run));
+                let more = here.len() > 1;
+                here.truncate(1);
+                (to, json!(RunPage { lines: here, more }))
             }
             Inbound::Order(order, to) => {
                 self.ordered.lock().expect("no panic").push(order.run);

@@ -9,7 +9,7 @@
 //! `pausing.rs` lets them rest, `outside.rs` hears what nobody was sent for, `orders.rs` is what
 //! people do to a run by hand, `cancels.rs` what its parent wants cancelled, `reading.rs` and
 //! `load.rs` read the partition back, `tail.rs` looks for strangers, `publish.rs` shows what
-//! happens, `queries.rs` answers questions, `waiting.rs` says what a run waits for, `live.rs` is a
+//! happens, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
 //! run in memory, `entities.rs` what is kept of those that are over.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use stead_schemas::dispatch::StepAddress;
+use stead_schemas::dispatch::{ListRuns, StepAddress};
 use stead_schemas::event::{Outcome, Seq};
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::public::RunSummary;
@@ -36,6 +36,7 @@ mod attempts;
 mod cancels;
 mod commands;
 mod entities;
+mod listing;
 mod live;
 mod load;
 mod orders;
@@ -84,7 +85,7 @@ pub struct Owner {
     dirty: HashSet<RunId>,
     ended: Vec<RunSummary>,
     /// Who waits for a list while the lost index is filled again.
-    refilling: Vec<ReplyTo>,
+    refilling: Vec<(ListRuns, ReplyTo)>,
     tail: Tail,
     chance: u64,
     stopped: Option<Stopped>,
@@ -198,7 +199,7 @@ impl Owner {
             Inbound::NoListener { address, attempt } => self.unheard(&address, attempt),
             Inbound::Command(command, to) => self.command(command, to),
             Inbound::Query(query, to) => self.query(&query.run, to),
-            Inbound::List(to) => self.list(to),
+            Inbound::List(query, to) => self.list(query, to),
             Inbound::Order(order, to) => self.order(order, to),
             Inbound::Outside(answer, to) => self.outside(answer, to),
         }

@@ -11,7 +11,7 @@ use stead_schemas::ids::RunId;
 use stead_schemas::public::{CommandView, RunState, RunSummary, RunView};
 
 use super::live::Live;
-use super::reading::{self, Message};
+use super::reading::Message;
 use super::waiting::{self, waiting};
 use super::{Finished, Owner, load};
 use crate::env::Env;
@@ -34,39 +34,6 @@ impl Owner {
             Finished::Reply { to, bytes: encoded(&reply) }
         };
         self.jobs.push(job.boxed_local());
-    }
-
-    /// Lists all runs of the partition, from the index. One that has been lost is filled again
-    /// from the log first, once for all who ask meanwhile.
-    pub(super) fn list(&mut self, to: ReplyTo) {
-        if !self.refilling.is_empty() {
-            return self.refilling.push(to);
-        }
-        self.flush_index();
-        if let Some(lines) = self.env.ports.index.list(self.partition) {
-            return self.send(Outgoing::Reply { to, bytes: encoded(&lines) });
-        }
-        let (env, partition) = (Rc::clone(&self.env), self.partition);
-        let job = async move {
-            let lines = reading::lines(&env, partition).await.ok();
-            Finished::Refill { lines }
-        };
-        self.refilling.push(to);
-        self.jobs.push(job.boxed_local());
-    }
-
-    /// The lost index has been read back from the log. What has changed since goes on top.
-    pub(super) fn refilled(&mut self, lines: Option<Vec<RunSummary>>) {
-        let askers = std::mem::take(&mut self.refilling);
-        let Some(lines) = lines else { return };
-        self.env.ports.index.clear(self.partition);
-        self.env.ports.index.put(self.partition, lines);
-        self.dirty.extend(self.runs.keys().cloned());
-        self.flush_index();
-        let lines = self.env.ports.index.list(self.partition).unwrap_or_default();
-        for to in askers {
-            self.send(Outgoing::Reply { to, bytes: encoded(&lines) });
-        }
     }
 
     /// Puts some of what has changed into the index. After a start that is every run that lives,

@@ -1,0 +1,119 @@
+//! Lists the runs of a partition, a page at a time: all of them may be more than one message
+//! holds.
+
+use std::rc::Rc;
+
+use futures_util::FutureExt;
+use stead_schemas::dispatch::ListRuns;
+use stead_schemas::public::{RunPage, RunSummary};
+
+use super::{Finished, Owner, reading};
+use crate::inbound::encoded;
+use crate::ports::{Outgoing, ReplyTo};
+
+/// The most bytes of lines in one page: half of what the server lets a message have.
+const PAGE_BYTES_MAX: usize = 512 * 1024;
+
+impl Owner {
+    /// Lists runs of the partition, from the index. One that has been lost is filled again from
+    /// the log first, once for all who ask meanwhile.
+    pub(super) fn list(&mut self, query: ListRuns, to: ReplyTo) {
+        if !self.refilling.is_empty() {
+            return self.refilling.push((query, to));
+        }
+        self.flush_index();
+        if let Some(lines) = self.env.ports.index.list(self.partition) {
+            let bytes = encoded(&page(lines, &query));
+            return self.send(Outgoing::Reply { to, bytes });
+        }
+        let (env, partition) = (Rc::clone(&self.env), self.partition);
+        let job = async move {
+            let lines = reading::lines(&env, partition).await.ok();
+            Finished::Refill { lines }
+        };
+        self.refilling.push((query, to));
+        self.jobs.push(job.boxed_local());
+    }
+
+    /// The lost index has been read back from the log. What has changed since goes on top.
+    pub(super) fn refilled(&mut self, lines: Option<Vec<RunSummary>>) {
+        let askers = std::mem::take(&mut self.refilling);
+        let Some(lines) = lines else { return };
+        self.env.ports.index.clear(self.partition);
+        self.env.ports.index.put(self.partition, lines);
+        self.dirty.extend(self.runs.keys().cloned());
+        self.flush_index();
+        for (query, to) in askers {
+            self.list(query, to);
+        }
+    }
+}
+
+/// The page behind the one that was seen, at least one line long if there is one.
+fn page(mut lines: Vec<RunSummary>, query: &ListRuns) -> RunPage {
+    lines.retain(|line| query.after.as_ref().is_none_or(|after| line.run > *after));
+    lines.sort_unstable_by(|one, other| one.run.cmp(&other.run));
+    let (mut bytes, all) = (0, lines.len());
+    let fits = lines.iter().take_while(|line| {
+        let first = bytes == 0;
+        bytes += encoded(line).len() + 1;
+        first || bytes <= PAGE_BYTES_MAX
+    });
+    let fits = fits.count();
+    lines.truncate(fits);
+    RunPage { lines, more: fits < all }
+}
+
+#[cfg(test)]
+mod tests {
+    use stead_schemas::dispatch::ListRuns;
+    use stead_schemas::ids::EntityKey;
+    use stead_schemas::owner::Owner;
+    use stead_schemas::public::{RunState, RunSummary};
+    use stead_schemas::time::Timestamp;
+
+    use super::{PAGE_BYTES_MAX, page};
+    use crate::inbound::encoded;
+
+    fn line(number: usize, waiting: usize) -> RunSummary {
+        let owner = Owner::new("john").expect("a name");
+        let name = format!("w{number}");
+        RunSummary {
+            run: EntityKey::of("workspace", &owner, &name).run(1),
+            kind: "workspace".into(),
+            owner,
+            name,
+            state: RunState::Running,
+            phase: "ready".into(),
+            waiting: "x".repeat(waiting),
+            started: Timestamp::from_millis(1),
+            updated: Timestamp::from_millis(2),
+            transitions: 3,
+        }
+    }
+
+    fn check(lines: &[RunSummary]) {
+        let (mut query, mut seen) = (ListRuns::default(), Vec::new());
+        loop {
+            let page = page(lines.to_vec(), &query);
+            assert!(page.lines.len() == 1 || encoded(&page).len() <= PAGE_BYTES_MAX + 100);
+            query.after = page.lines.last().map(|line| line.run.clone());
+            seen.extend(page.lines);
+            if !page.more {
+                break;
+            }
+        }
+        let mut all = lines.to_vec();
+        all.sort_by(|one, other| one.run.cmp(&other.run));
+        assert_eq!(seen, all);
+    }
+
+    #[test]
+    fn the_pages_together_are_the_list_and_each_fits_into_a_message() {
+        check(&[]);
+        check(&[line(1, 0)]);
+        check(&(0..5_000).map(|number| line(number, 10)).collect::<Vec<_>>());
+        // One line alone that is larger than a page is still told.
+        check(&[line(1, PAGE_BYTES_MAX + 1), line(2, PAGE_BYTES_MAX + 1), line(3, 0)]);
+    }
+}
