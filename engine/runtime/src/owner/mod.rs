@@ -216,6 +216,7 @@ impl Owner {
             }
             Finished::Look { last } => {
                 self.compare_tail(last.unwrap_or(0));
+                self.count_waiting();
                 self.look_at_tail();
             }
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),

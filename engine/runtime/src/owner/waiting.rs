@@ -1,12 +1,12 @@
 //! What a run waits for: every wait has a reason that says who must act, words, and an age.
 
 use stead_core::fold::{OpenStep, Paused};
-use stead_schemas::dispatch::Route;
 use stead_schemas::failure::Failure;
 use stead_schemas::policy::limit;
 use stead_schemas::public::Waiting;
 use stead_schemas::time::spoken;
 
+use super::Owner;
 use super::attempts::{Attempt, Phase};
 use super::live::Live;
 
@@ -53,43 +53,91 @@ fn paused(paused: &Paused) -> Waiting {
 }
 
 fn waiting_step(open: &OpenStep, attempt: Option<&Attempt>) -> Waiting {
-    let (reason, words) = why(open, attempt);
     Waiting {
         seq: open.step.seq,
         what: open.step.step.clone(),
-        reason: reason.to_owned(),
-        words,
+        reason: reason(open, attempt).to_owned(),
+        words: words(open, attempt),
         since: open.since,
         attempts: attempt.map_or(0, |attempt| attempt.number),
     }
 }
 
-fn why(open: &OpenStep, attempt: Option<&Attempt>) -> (&'static str, String) {
-    let Some(attempt) = attempt else { return ("running", String::new()) };
+/// Who must act so that a step goes on, in one word.
+const fn reason(open: &OpenStep, attempt: Option<&Attempt>) -> &'static str {
+    let Some(attempt) = attempt else { return "running" };
+    match attempt.phase {
+        Phase::Stuck => "human",
+        Phase::Held => "paused",
+        Phase::NoListener => "no-worker",
+        Phase::Pausing => "retrying",
+        Phase::Outside => "outside",
+        Phase::Over => "running",
+        Phase::Sent { .. } | Phase::Queued { .. } if !open.step.route.is_worker() => "entity",
+        Phase::Queued { .. } => "queued",
+        Phase::Sent { .. } => "running",
+    }
+}
+
+fn words(open: &OpenStep, attempt: Option<&Attempt>) -> String {
+    let Some(attempt) = attempt else { return String::new() };
     // Whoever reads it sees beside it which step it is.
     let trouble = attempt.last.clone().map(|failure| Failure { step: None, ..failure }.to_string());
     let trouble = trouble.unwrap_or_default();
     match attempt.phase {
-        Phase::Stuck => ("human", trouble),
-        Phase::Held => ("paused", trouble),
-        Phase::Over => ("running", "its end is on its way into the log".to_owned()),
+        Phase::Stuck | Phase::Held | Phase::NoListener | Phase::Pausing => trouble,
+        Phase::Over => "its end is on its way into the log".to_owned(),
         Phase::Queued { .. } if open.step.route.is_worker() => {
-            ("queued", "a worker has it and does others first".to_owned())
+            "a worker has it and does others first".to_owned()
         }
-        Phase::NoListener => ("no-worker", trouble),
-        Phase::Pausing => ("retrying", trouble),
         Phase::Outside => {
             let so_far = attempt.progress.as_ref().map(|words| format!("; so far: {words}"));
             let (within, so_far) = (limited(open.step.within_ms), so_far.unwrap_or_default());
-            ("outside", format!("a report from outside{within}{so_far}"))
+            format!("a report from outside{within}{so_far}")
         }
-        Phase::Sent { .. } | Phase::Queued { .. }
-            if matches!(open.step.route, Route::Entity { .. }) =>
-        {
-            ("entity", trouble)
+        Phase::Sent { .. } | Phase::Queued { .. } => attempt.progress.clone().unwrap_or(trouble),
+    }
+}
+
+/// Every reason there is, as metrics have it, in the order in which somebody should care.
+const REASONS: [&str; 10] = [
+    "human",
+    "paused",
+    "no-worker",
+    "retrying",
+    "queued",
+    "outside",
+    "entity",
+    "running",
+    "timer",
+    "command",
+];
+
+/// Why a run does not go on this moment, most important first; `command` if it only waits for
+/// the next one.
+fn main_reason(live: &Live) -> &'static str {
+    let folded = live.run.folded();
+    let steps = folded.steps.iter().map(|(seq, open)| reason(open, live.attempts.get(seq)));
+    let stopped =
+        [live.parked.is_some().then_some("human"), folded.paused.is_some().then_some("paused")];
+    let rest = (!folded.timers.is_empty()).then_some("timer");
+    let all = stopped.into_iter().flatten().chain(steps).chain(rest);
+    all.min_by_key(|reason| REASONS.iter().position(|known| known == reason)).unwrap_or("command")
+}
+
+impl Owner {
+    /// Shows in metrics how many runs wait for what.
+    pub(super) fn count_waiting(&self) {
+        let mut counts = [0_u32; REASONS.len()];
+        for live in self.runs.values() {
+            let reason = main_reason(live);
+            let place = REASONS.iter().position(|known| *known == reason);
+            counts[place.unwrap_or(0)] += 1;
         }
-        Phase::Sent { .. } | Phase::Queued { .. } => {
-            ("running", attempt.progress.clone().unwrap_or(trouble))
+        for (reason, count) in REASONS.into_iter().zip(counts) {
+            let partition = self.partition.to_string();
+            metrics::gauge!("stead_runs_waiting", "partition" => partition, "reason" => reason)
+                .set(f64::from(count));
         }
     }
 }
