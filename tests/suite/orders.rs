@@ -58,7 +58,24 @@ async fn a_paused_create_outlives_its_engine_and_is_carried_out_once_it_is_resum
     });
     assert_eq!(resumed.as_deref(), Some("Vault is back"));
     says(&stage, &["replay", run], "decides the same at each of them").await;
+    rehearse(&stage, run).await;
     stage.finish().await;
+}
+
+/// Every run that lives is decided again, and one that this build would not go on with is named.
+async fn rehearse(stage: &Stage, run: &str) {
+    says(stage, &["replay", "--all"], "decides the same in 3 runs").await;
+    let told = stage.verb(&["run", "history", run, "--json"]).await;
+    let history = String::from_utf8(told.stdout).expect("text");
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = history.replace("vault.pin-secrets", "vault.pin-others");
+    assert_ne!(other, history);
+    std::fs::write(folder.path().join("other.jsonl"), other).expect("it is ours");
+    let golden = folder.path().to_str().expect("a path");
+    let words = ["replay", "--all", "--golden", golden];
+    says(stage, &words, "decides otherwise at transition 1").await;
+    says(stage, &words, "the history has").await;
+    says(stage, &words, "would not go on with 1 run of 4").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

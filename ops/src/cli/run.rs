@@ -254,11 +254,17 @@ pub struct Which {
 /// Which history is replayed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  stead run history john/dev --json > dev.jsonl\n  \
-    stead replay --file dev.jsonl")]
+    stead replay --file dev.jsonl\n  stead replay --all --golden schemas/tests/golden")]
 pub struct Replay {
     /// A run's id, or `owner/name` for the latest workspace of that name.
-    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    #[arg(required_unless_present_any = ["file", "all"], conflicts_with_all = ["file", "all"])]
     pub run: Option<String>,
+    /// Every run that lives: would this build go on with all of them?
+    #[arg(long, conflicts_with = "file")]
+    pub all: bool,
+    /// With --all, the histories in this folder, too: its files that end in .jsonl.
+    #[arg(long, value_name = "FOLDER", requires = "all")]
+    pub golden: Option<PathBuf>,
     /// A history in a file, as `stead run history --json` prints it; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,

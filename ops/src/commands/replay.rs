@@ -20,6 +20,7 @@ use crate::story::words::counted;
 use crate::story::{moments, story};
 
 mod differ;
+mod rehearse;
 
 /// What a replay showed.
 struct Verdict {
@@ -31,6 +32,9 @@ struct Verdict {
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Replay) -> Result<(), Ended> {
+    if options.all {
+        return rehearse::carry_out(global, options.golden.as_deref()).await;
+    }
     let lines = match (&options.file, &options.run) {
         (Some(file), _) => read(file)?,
         (None, Some(run)) => recorded(&client(global).await?, run).await?,
