@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{ByHand, Seq, Signal};
+use crate::event::{ByHand, Outcome, Seq, Signal};
 use crate::failure::Failure;
 use crate::ids::{EntityKey, Partition, RunId};
 use crate::owner::Owner;
@@ -140,7 +140,7 @@ impl EntityCommand {
 }
 
 /// What becomes of a command at the door.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CommandReply {
     /// It is in the log and will be carried out.
@@ -155,7 +155,7 @@ pub enum CommandReply {
 }
 
 /// See [`CommandReply::Accepted`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// The run that carries it out.
     pub run: RunId,
@@ -163,6 +163,20 @@ pub struct Accepted {
     pub command: String,
     /// Whether the same command had been accepted before.
     pub repeated: bool,
+    /// How it ended, told to a caller who waited for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// What it waits for, in words, told to a caller whose time was over before it had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+}
+
+impl Accepted {
+    /// A command that `run` carries out.
+    #[must_use]
+    pub const fn new(run: RunId, command: String, repeated: bool) -> Self {
+        Self { run, command, repeated, outcome: None, waits_for: None }
+    }
 }
 
 /// An answer that nobody was sent for: a guest reports by itself.
@@ -191,6 +205,17 @@ pub enum OutsideReply {
 pub struct RunQuery {
     /// Which run.
     pub run: RunId,
+}
+
+/// A request to the owner of a partition to say how a command ended, as soon as it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeQuery {
+    /// The run that carries the command out.
+    pub run: RunId,
+    /// The command's id.
+    pub command: String,
+    /// For how long somebody waits, in milliseconds.
+    pub within_ms: u64,
 }
 
 /// A request to the owner of a partition for the runs in it, a page at a time.

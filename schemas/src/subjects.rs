@@ -110,8 +110,8 @@ pub fn partition_inbox(partition: Partition) -> String {
     format!("stead.part.{partition}.>")
 }
 
-/// One kind of request to the owner of a partition: `command`, `query`, `list`, `order`,
-/// `outside`.
+/// One kind of request to the owner of a partition: `command`, `query`, `outcome`, `list`,
+/// `order`, `outside`.
 #[must_use]
 pub fn partition_request(partition: Partition, what: &str) -> String {
     format!("stead.part.{partition}.{what}")

@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use async_nats::{Request, RequestErrorKind};
+use async_nats::{Request, RequestErrorKind, StatusCode};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use stead_runtime::inbound::{ListReply, OrderReply, QueryReply};
+use stead_runtime::inbound::{ListReply, OrderReply, OutcomeReply, QueryReply};
 use stead_runtime::ports::{EventLog, LogError, Recorded};
 use stead_runtime::worker::Engines;
 use stead_schemas::dispatch::{
-    CommandReply, ListRuns, OrderRun, OutsideAnswer, OutsideReply, RunQuery,
+    Accepted, CommandReply, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply, RunQuery,
 };
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunSummary, RunView};
 use stead_schemas::subjects;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::bus::json;
@@ -36,6 +36,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 const API_PATIENCE: Duration = Duration::from_secs(16);
 /// How long to look for an engine that serves the API.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(3);
+/// How long an owner that was asked for an outcome is trusted to be there: one that takes over
+/// knows nothing of who waits.
+const ASKED_AGAIN: Duration = Duration::from_secs(2);
 /// How long one request may take before it is sent again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
@@ -180,6 +183,44 @@ impl SteadClient {
     /// If its partition has no owner.
     pub async fn view(&self, run: &RunId) -> Result<QueryReply, ClientError> {
         self.ask(self.home(run), "query", json(&RunQuery { run: run.clone() })).await
+    }
+
+    /// Waits until an accepted command has ended, however often its partition changes hands;
+    /// whoever waits no longer drops this. Nothing if waiting will not tell.
+    ///
+    /// # Errors
+    /// If the connection is closed.
+    pub(crate) async fn outcome(
+        &self,
+        accepted: &Accepted,
+        within: Duration,
+    ) -> Result<OutcomeReply, ClientError> {
+        let partition = self.home(&accepted.run);
+        let subject = subjects::partition_request(partition, "outcome");
+        let no_owner = |words: String| ClientError::NoOwner { partition, words };
+        let body = json(&OutcomeQuery {
+            run: accepted.run.clone(),
+            command: accepted.command.clone(),
+            within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+        });
+        let api = &self.platform.connection.api;
+        let inbox = api.new_inbox();
+        let mut replies =
+            api.subscribe(inbox.clone()).await.map_err(|error| no_owner(error.to_string()))?;
+        let mut pause = Pause::new();
+        loop {
+            api.publish_with_reply(subject.clone(), inbox.clone(), body.clone())
+                .await
+                .map_err(|error| no_owner(error.to_string()))?;
+            match timeout(ASKED_AGAIN, replies.next()).await {
+                Ok(Some(reply)) if reply.status == Some(StatusCode::NO_RESPONDERS) => {
+                    pause.wait().await;
+                }
+                Ok(Some(reply)) => return decode(&reply.payload),
+                Ok(None) => return Err(no_owner("the connection is closed".to_owned())),
+                Err(_) => {}
+            }
+        }
     }
 
     /// Does something to a run by hand.

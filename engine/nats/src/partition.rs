@@ -96,6 +96,7 @@ pub fn read_inbound(heard: &Heard<'_>) -> Result<Inbound, Unreadable> {
         "answer" => read_answer(heard),
         "command" => Ok(Inbound::Command(body(heard)?, reply_to(heard)?)),
         "query" => Ok(Inbound::Query(body(heard)?, reply_to(heard)?)),
+        "outcome" => Ok(Inbound::Outcome(body(heard)?, reply_to(heard)?)),
         "list" => Ok(Inbound::List(body(heard)?, reply_to(heard)?)),
         "order" => Ok(Inbound::Order(body(heard)?, reply_to(heard)?)),
         "outside" => read_outside(heard),

@@ -16,4 +16,5 @@ mod suite {
     mod platform;
     mod proxy;
     mod support;
+    mod waits;
 }

@@ -1,8 +1,10 @@
 //! What reaches the owner of a partition.
 
 use stead_schemas::dispatch::{
-    EntityCommand, ListRuns, OrderRun, OutsideAnswer, RunQuery, StepAddress, StepReply,
+    EntityCommand, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, RunQuery, StepAddress,
+    StepReply,
 };
+use stead_schemas::event::Outcome;
 use stead_schemas::public::{RunPage, RunView};
 use stead_schemas::refusal::Refusal;
 
@@ -32,6 +34,8 @@ pub enum Inbound {
     Command(EntityCommand, ReplyTo),
     /// Answered with a [`QueryReply`].
     Query(RunQuery, ReplyTo),
+    /// Answered with an [`OutcomeReply`], once there is one.
+    Outcome(OutcomeQuery, ReplyTo),
     /// Answered with a [`ListReply`].
     List(ListRuns, ReplyTo),
     /// Answered with an [`OrderReply`].
@@ -42,6 +46,8 @@ pub enum Inbound {
 
 /// What a run shows of itself; nothing if there is none of that id.
 pub type QueryReply = Option<RunView>;
+/// How a command ended; nothing if waiting will not tell, as the run cannot go on with this build.
+pub type OutcomeReply = Option<Outcome>;
 /// Some runs of a partition.
 pub type ListReply = RunPage;
 /// Whether the order is in the run's history.

@@ -91,7 +91,7 @@ fn tell_accepted(global: &Global, order: &Order<'_>, accepted: &Accepted) {
     if global.json {
         return output::json(&CommandReply::Accepted(accepted.clone()));
     }
-    let Accepted { run, command, repeated } = accepted;
+    let Accepted { run, command, repeated, .. } = accepted;
     let before = if *repeated { "had been accepted before" } else { "is accepted" };
     output::line(&format!("{} {before}: run {run}, command {command}", order.verb));
     output::note(&format!(

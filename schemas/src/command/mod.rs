@@ -6,6 +6,7 @@ pub mod fields;
 pub mod probe;
 pub mod run;
 pub mod schedule;
+pub mod wait;
 pub mod workspace;
 
 use probe::{FinishProbe, StartProbe};

@@ -267,6 +267,7 @@ fn shown(message: &Inbound) -> String {
             )
         }
         Inbound::Query(query, _) => format!("query {}", query.run),
+        Inbound::Outcome(query, _) => format!("outcome of {} of {}", query.command, query.run),
         Inbound::List(..) => "list".to_owned(),
         Inbound::Order(order, _) => {
             format!("order {:?} to {}: {}", order.order, order.run, order.by.why)

@@ -61,9 +61,7 @@ async fn order_run(
     let RunCommand { run, why, order, .. } = asked;
     let order = OrderRun { run, by: ByHand { by, why, id: Some(id.clone()) }, order };
     match client.order(&order).await {
-        Ok(Ok(())) => {
-            CommandReply::Accepted(Accepted { run: order.run, command: id, repeated: false })
-        }
+        Ok(Ok(())) => CommandReply::Accepted(Accepted::new(order.run, id, false)),
         Ok(Err(refusal)) => CommandReply::Refused(refusal),
         Err(error) => unavailable(error),
     }

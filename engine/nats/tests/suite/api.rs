@@ -12,13 +12,13 @@ use tokio::sync::watch;
 use super::support::{Owned, World, catalogue, fields, john, run_of, soon, summary, until};
 
 /// A service that ends with the test.
-struct Service {
-    world: World,
-    _shutdown: watch::Sender<bool>,
+pub struct Service {
+    pub world: World,
+    pub shutdown: watch::Sender<bool>,
 }
 
 impl Service {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         let world = World::new().await;
         let (shutdown, shut) = watch::channel(false);
         let (connection, platform) = (world.server.connect().await, world.platform.clone());
@@ -27,7 +27,7 @@ impl Service {
                 .await
                 .expect("it ends well");
         });
-        let service = Self { world, _shutdown: shutdown };
+        let service = Self { world, shutdown };
         let is_there = || async {
             service.world.nats.request("stead.api.john.dragon.x", "".into()).await.is_ok()
         };

@@ -1,5 +1,6 @@
 //! What the tests share: a platform, and an owner of partitions that answers as it is told.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use stead_nats::{
     Connection, NatsBus, Platform, PlatformSettings, open_platform, subscribe_partition,
 };
 use stead_runtime::inbound::Inbound;
-use stead_runtime::ports::{Bus, Outgoing};
+use stead_runtime::ports::{Bus, Outgoing, ReplyTo};
 use stead_schemas::dispatch::{Accepted, CommandReply, EntityCommand};
+use stead_schemas::event::Outcome;
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunPage, RunState, RunSummary, RunView};
@@ -127,6 +129,10 @@ pub struct Owned {
     pub runs: Arc<Mutex<Vec<RunSummary>>>,
     pub taken: Arc<Mutex<Vec<EntityCommand>>>,
     pub ordered: Arc<Mutex<Vec<RunId>>>,
+    /// How commands ended, by their ids.
+    pub ended: Arc<Mutex<HashMap<String, Outcome>>>,
+    /// Who waits for the end of a command.
+    pub waiting: Arc<Mutex<Vec<(String, ReplyTo)>>>,
     put_off: Arc<Mutex<u32>>,
 }
 
@@ -138,6 +144,8 @@ impl Owned {
             runs: Arc::default(),
             taken: Arc::default(),
             ordered: Arc::default(),
+            ended: Arc::default(),
+            waiting: Arc::default(),
             put_off: Arc::default(),
         };
         for partition in (0..PARTITIONS).map(Partition) {
@@ -166,6 +174,14 @@ impl Owned {
                 let found = runs.iter().find(|line| line.run == query.run).cloned();
                 (to, json!(found.map(view)))
             }
+            Inbound::Outcome(query, to) => {
+                let ended = self.ended.lock().expect("no panic").get(&query.command).cloned();
+                let Some(outcome) = ended else {
+                    self.waiting.lock().expect("no panic").push((query.command, to));
+                    return;
+                };
+                (to, json!(outcome))
+            }
             Inbound::List(query, to) => {
                 let runs = self.runs.lock().expect("no panic");
                 let mut here: Vec<RunSummary> = runs
@@ -190,6 +206,17 @@ impl Owned {
         self.bus.send(Outgoing::Reply { to, bytes });
     }
 
+    /// A command has ended; whoever waits for that is told.
+    pub fn end(&self, id: &str, outcome: Outcome) {
+        self.ended.lock().expect("no panic").insert(id.to_owned(), outcome.clone());
+        for (command, to) in &*self.waiting.lock().expect("no panic") {
+            if command == id {
+                let bytes = serde_json::to_vec(&outcome).expect("JSON");
+                self.bus.send(Outgoing::Reply { to: to.clone(), bytes });
+            }
+        }
+    }
+
     fn puts_off(&self) -> bool {
         let mut put_off = self.put_off.lock().expect("no panic");
         *put_off += 1;
@@ -206,7 +233,7 @@ impl Owned {
         let mut taken = self.taken.lock().expect("no panic");
         let is_it = |one: &EntityCommand| (&one.name, &one.id) == (&command.name, &command.id);
         let repeated = taken.iter().any(is_it);
-        let reply = Accepted { run: command.key().run(1), command: command.id.clone(), repeated };
+        let reply = Accepted::new(command.key().run(1), command.id.clone(), repeated);
         if !repeated {
             taken.push(command);
         }

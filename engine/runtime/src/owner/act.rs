@@ -1,8 +1,7 @@
 //! What follows from an acknowledged transition.
 
 use stead_core::run::Run;
-use stead_schemas::dispatch::{StepAddress, StepReply};
-use stead_schemas::event::{CommandCompleted, Event, Noted, Outcome, TimerStarted};
+use stead_schemas::event::{Event, Noted, TimerStarted};
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::Transition;
 use tokio::time::Instant;
@@ -10,7 +9,6 @@ use tokio::time::Instant;
 use super::attempts::GiveUp;
 use super::live::Live;
 use super::{Owner, queries};
-use crate::ports::Outgoing;
 
 impl Owner {
     /// Carries out what a transition says, event by event.
@@ -54,27 +52,6 @@ impl Owner {
     pub(super) fn watch_timer(&mut self, run: &RunId, timer: &TimerStarted) {
         let when = Instant::now() + timer.due.since(self.env.ports.clock.now());
         self.wakes.insert((when, run.clone(), timer.seq));
-    }
-
-    /// Tells the step of another run that asked for this command.
-    fn command_completed(&mut self, run: &RunId, completed: &CommandCompleted) {
-        metrics::counter!("stead_commands_completed_total",
-            "outcome" => match completed.outcome { Outcome::Done(_) => "done", Outcome::Failed(_) => "failed" })
-        .increment(1);
-        self.cancel_pressed(run, &completed.id);
-        let Some(live) = self.runs.get(run) else { return };
-        let Some(known) = live.run.folded().command(&completed.id) else { return };
-        let Some(address) = known.command.reply.clone() else { return };
-        self.answer_step(address, &completed.outcome);
-    }
-
-    pub(super) fn answer_step(&self, address: StepAddress, outcome: &Outcome) {
-        let reply = match outcome {
-            Outcome::Done(answer) => StepReply::Done(answer.clone()),
-            Outcome::Failed(failure) => StepReply::Failed(failure.clone()),
-        };
-        let to = address.run.partition(self.env.partitions);
-        self.send(Outgoing::Answer { to, address, reply });
     }
 
     fn cancel_open_steps(&mut self, run: &RunId) {

@@ -1,25 +1,20 @@
 //! The door: what becomes of a command for an entity of this partition.
 
-use std::rc::Rc;
-
-use futures_util::FutureExt;
 use stead_core::definition::{Admission, Admitted, Living};
-use stead_schemas::dispatch::{
-    Accepted, Caller, CommandReply, EntityCommand, StepAddress, StepReply,
-};
+use stead_schemas::dispatch::{Accepted, Caller, CommandReply, EntityCommand, StepReply};
 use stead_schemas::event::{
-    ByHand, CancelRequested, CommandAccepted, Event, Outcome, RunResumed, RunStarted,
+    ByHand, CancelRequested, CommandAccepted, Event, RunResumed, RunStarted,
 };
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::entity::CancelCommand;
-use stead_schemas::transition::{Transition, command_digest};
+use stead_schemas::transition::command_digest;
 
+use super::Owner;
 use super::live::{Asker, Fact};
-use super::{Finished, Owner};
 use crate::inbound::encoded;
-use crate::ports::{Outgoing, Recorded, ReplyTo};
+use crate::ports::{Outgoing, ReplyTo};
 
 impl Owner {
     /// Takes a command in, or refuses it; in either case says so, but an acceptance only once it
@@ -73,9 +68,7 @@ impl Owner {
                 self.send(Outgoing::Reply { to, bytes });
             }
             Asker::Step(address) => {
-                let to = address.run.partition(self.env.partitions);
-                let reply = StepReply::Failed(Failure::new(Class::Retry, words));
-                self.send(Outgoing::Answer { to, address, reply });
+                self.say_to_step(address, StepReply::Failed(Failure::new(Class::Retry, words)));
             }
         }
     }
@@ -114,37 +107,6 @@ impl Owner {
         match asker {
             Asker::Step(address) => self.answer_again(&run, &command.id, address),
             asker @ Asker::Caller(_) => self.tell_asker(asker, &run, &command.id, true),
-        }
-    }
-
-    /// Another run's step asks again for a command: it is told the outcome as soon as there is
-    /// one in the log. What is no longer in memory is read back.
-    fn answer_again(&mut self, run: &RunId, id: &str, address: StepAddress) {
-        let live = self.runs.get(run);
-        let known = live.and_then(|live| live.run.folded().command(id));
-        let Some(known) = known else { return self.read_outcome(run, id, address) };
-        match known.outcome.clone() {
-            Some(outcome) if live.is_some_and(|live| live.writing.is_none()) => {
-                self.answer_step(address, &outcome);
-            }
-            _ => self.tell_asker(Asker::Step(address), run, id, true),
-        }
-    }
-
-    fn read_outcome(&mut self, run: &RunId, id: &str, address: StepAddress) {
-        let (env, run, id) = (Rc::clone(&self.env), run.clone(), id.to_owned());
-        let job = async move {
-            let recorded = env.ports.log.read_run(&run).await.unwrap_or_default();
-            let outcome = recorded.iter().rev().find_map(|message| outcome_in(message, &id));
-            Finished::Outcome { address, outcome }
-        };
-        self.jobs.push(job.boxed_local());
-    }
-
-    /// If the log could not be read, the step asks once more.
-    pub(super) fn outcome_read(&self, address: StepAddress, outcome: Option<&Outcome>) {
-        if let Some(outcome) = outcome {
-            self.answer_step(address, outcome);
         }
     }
 
@@ -274,15 +236,11 @@ impl Owner {
     fn tell_asker(&self, asker: Asker, run: &RunId, command: &str, repeated: bool) {
         match asker {
             Asker::Caller(to) => {
-                let accepted = Accepted { run: run.clone(), command: command.to_owned(), repeated };
+                let accepted = Accepted::new(run.clone(), command.to_owned(), repeated);
                 let bytes = encoded(&CommandReply::Accepted(accepted));
                 self.send(Outgoing::Reply { to, bytes });
             }
-            Asker::Step(address) => {
-                let to = address.run.partition(self.env.partitions);
-                let reply = StepReply::Heartbeat { progress: None };
-                self.send(Outgoing::Answer { to, address, reply });
-            }
+            Asker::Step(address) => self.step_goes_on(address),
         }
     }
 
@@ -296,21 +254,10 @@ impl Owner {
             Asker::Step(address) => {
                 let words =
                     format!("`{}.{}` was refused: {}", command.kind, command.verb, refusal.words);
-                let reply = StepReply::Failed(Failure::new(Class::Refused, words));
-                let to = address.run.partition(self.env.partitions);
-                self.send(Outgoing::Answer { to, address, reply });
+                self.say_to_step(address, StepReply::Failed(Failure::new(Class::Refused, words)));
             }
         }
     }
-}
-
-/// How the command of this id ended, if this message says so.
-fn outcome_in(message: &Recorded, id: &str) -> Option<Outcome> {
-    let events = Transition::decode(&message.bytes).ok()?.events;
-    events.into_iter().find_map(|event| match event {
-        Event::CommandCompleted(completed) if completed.id == id => Some(completed.outcome),
-        _ => None,
-    })
 }
 
 const fn is_step(by: &Caller) -> bool {

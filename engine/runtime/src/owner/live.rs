@@ -84,6 +84,13 @@ impl Live {
         self.run.folded().paused.is_some()
     }
 
+    /// Whether the end of a command is on its way into the log.
+    pub fn is_writing_end_of(&self, id: &str) -> bool {
+        let is_end =
+            |event: &Event| matches!(event, Event::CommandCompleted(ended) if ended.id == id);
+        self.writing.as_ref().is_some_and(|writing| writing.transition.events.iter().any(is_end))
+    }
+
     /// Takes out what is being done about a step. Most runs wait with none open, and an empty
     /// map would keep the room of eleven.
     pub fn take_attempt(&mut self, seq: Seq) -> Option<Attempt> {

@@ -7,7 +7,7 @@
 //! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
 //! `pausing.rs` lets them rest, `outside.rs` hears what nobody was sent for, `orders.rs` is what
-//! people do to a run by hand, `cancels.rs` what its parent wants cancelled, `reading.rs` and
+//! people do to a run by hand, `outcomes.rs` says how commands ended, `cancels.rs` what its parent wants cancelled, `reading.rs` and
 //! `load.rs` read the partition back, `tail.rs` looks for strangers, `publish.rs` shows what
 //! happens, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
 //! run in memory, `entities.rs` what is kept of those that are over.
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use stead_schemas::dispatch::{ListRuns, StepAddress};
+use stead_schemas::dispatch::ListRuns;
 use stead_schemas::event::{Outcome, Seq};
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::public::RunSummary;
@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::env::Env;
 use crate::inbound::Inbound;
 use crate::lease::LeaseClock;
-use crate::ports::{AppendError, Outgoing, ReplyTo};
+use crate::ports::{AppendError, LogError, Outgoing, ReplyTo};
 
 mod act;
 mod advance;
@@ -40,6 +40,7 @@ mod listing;
 mod live;
 mod load;
 mod orders;
+mod outcomes;
 mod outside;
 mod patience;
 mod pausing;
@@ -50,7 +51,8 @@ mod tail;
 mod waiting;
 
 use entities::Entities;
-use live::Live;
+use live::{Asker, Live};
+use outcomes::Waiters;
 use tail::Tail;
 
 /// The most messages taken in before appends and timers get their turn.
@@ -86,6 +88,7 @@ pub struct Owner {
     ended: Vec<RunSummary>,
     /// Who waits for a list while the lost index is filled again.
     refilling: Vec<(ListRuns, ReplyTo)>,
+    waiters: Waiters,
     tail: Tail,
     chance: u64,
     stopped: Option<Stopped>,
@@ -97,7 +100,7 @@ enum Finished {
     Reply { to: ReplyTo, bytes: Vec<u8> },
     Refill { lines: Option<Vec<RunSummary>> },
     Look { last: Option<u64> },
-    Outcome { address: StepAddress, outcome: Option<Outcome> },
+    Outcome { asker: Asker, outcome: Result<Option<Outcome>, LogError> },
 }
 
 impl Owner {
@@ -123,6 +126,7 @@ impl Owner {
             dirty: HashSet::new(),
             ended: Vec::new(),
             refilling: Vec::new(),
+            waiters: Waiters::default(),
             tail: Tail::new(epoch),
             chance,
             stopped: None,
@@ -199,6 +203,7 @@ impl Owner {
             Inbound::NoListener { address, attempt } => self.unheard(&address, attempt),
             Inbound::Command(command, to) => self.command(command, to),
             Inbound::Query(query, to) => self.query(&query.run, to),
+            Inbound::Outcome(query, to) => self.outcome(query, to),
             Inbound::List(query, to) => self.list(query, to),
             Inbound::Order(order, to) => self.order(order, to),
             Inbound::Outside(answer, to) => self.outside(answer, to),
@@ -221,7 +226,7 @@ impl Owner {
             }
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
             Finished::Refill { lines } => self.refilled(lines),
-            Finished::Outcome { address, outcome } => self.outcome_read(address, outcome.as_ref()),
+            Finished::Outcome { asker, outcome } => self.outcome_read(asker, outcome),
         }
     }
 

@@ -7,6 +7,7 @@ mod desk;
 mod fencing;
 mod harness;
 mod orders;
+mod outcomes;
 mod over;
 mod pages;
 mod patience;

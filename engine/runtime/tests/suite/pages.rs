@@ -20,6 +20,7 @@ pub static PAGES: &[Definition] = &[
     page("parent", |cx| execution(parent(cx))),
     page("listener", |cx| execution(listener(cx))),
     page("guest", |cx| execution(guest(cx))),
+    page("huge", |cx| execution(huge(cx))),
 ];
 
 const fn page(
@@ -75,6 +76,15 @@ async fn guest(cx: Context) -> Result<Ending, Failure> {
     let outcome = cx.step(Await {}).within(Duration::from_secs(60)).await.map(|_| json!("there"));
     cx.complete(&start, outcome.clone());
     outcome.map(Ending::Completed)
+}
+
+/// One step, and a result that no message of the log holds.
+async fn huge(cx: Context) -> Result<Ending, Failure> {
+    let start = cx.next_command().await;
+    cx.step(First {}).await?;
+    let result = json!("x".repeat(2 << 20));
+    cx.complete(&start, Ok(result.clone()));
+    Ok(Ending::Completed(result))
 }
 
 /// Sleeps for an hour.

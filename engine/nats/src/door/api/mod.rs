@@ -2,13 +2,16 @@
 //! `nats micro info stead` shows what can be asked, with the schema of each command.
 //!
 //! Every request is answered: what no endpoint serves is refused by one subscription to all of
-//! `stead.api.>`.
+//! `stead.api.>`. Whoever wants to hear how his command ended is kept waiting (`wait.rs`).
 
 mod asked;
 mod replies;
+mod wait;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::service::endpoint::Endpoint;
 use async_nats::service::{Request, Service, ServiceExt};
@@ -16,9 +19,10 @@ use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
 use stead_schemas::subjects::API_SUBJECTS;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 
-use super::read::{Catalogue, PublicVerb};
+use super::read::{Catalogue, Order, PublicVerb};
 use super::{Shutdown, shut};
 use crate::client::SteadClient;
 use crate::connect::Connection;
@@ -38,6 +42,11 @@ const CATCH_ALL_GROUP: &str = "engines-catch-all";
 /// Requests that one engine works on at a time.
 const IN_FLIGHT_MAX: usize = 1024;
 
+/// Callers that may wait at one engine for the outcome of a command.
+const WAITING_MAX: usize = 1024;
+/// How long answering those who still wait may take when the door is shut.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+
 /// The service cannot be offered.
 #[derive(Debug, thiserror::Error)]
 #[error("the service interface cannot be opened: {0}")]
@@ -49,6 +58,10 @@ pub(super) struct Counter {
     pub(super) catalogue: Arc<Catalogue>,
     served: Vec<PublicVerb>,
     places: Arc<Semaphore>,
+    chairs: Semaphore,
+    shutdown: Shutdown,
+    /// Gone with the last request that is being answered.
+    _open: mpsc::Sender<Infallible>,
 }
 
 /// Serves the public verbs until `shutdown` says so.
@@ -64,25 +77,34 @@ pub async fn run_api(
 ) -> Result<(), ApiError> {
     let platform = Platform { connection: connection.clone(), ..platform.clone() };
     let served = asked::endpoints(&catalogue);
-    let (service, endpoints) = offer(connection, &served, version).await?;
+    let (service, endpoints) = offer(connection, &catalogue, &served, version).await?;
     let strays = connection.api.queue_subscribe(API_SUBJECTS, CATCH_ALL_GROUP.into()).await;
     let strays = strays.map_err(|error| ApiError(error.to_string()))?;
+    let (open, mut all_answered) = mpsc::channel(1);
     let counter = Arc::new(Counter {
         client: SteadClient::new(&platform),
         catalogue,
         served,
         places: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+        chairs: Semaphore::new(WAITING_MAX),
+        shutdown: shutdown.clone(),
+        _open: open,
     });
     tokio::select! {
         () = serve(&counter, endpoints) => {}
         () = refuse_strays(connection, &counter, strays) => {}
         () = shut(&mut shutdown) => {}
     }
+    drop(counter);
+    if timeout(ANSWERED_WITHIN, all_answered.recv()).await.is_err() {
+        tracing::debug!("some requests are not answered; whoever asked will ask again");
+    }
     service.stop().await.map_err(|error| ApiError(error.to_string()))
 }
 
 async fn offer(
     connection: &Connection,
+    catalogue: &Catalogue,
     served: &[PublicVerb],
     version: &str,
 ) -> Result<(Service, Vec<Endpoint>), ApiError> {
@@ -96,10 +118,13 @@ async fn offer(
         .map_err(|error| ApiError(error.to_string()))?;
     let mut endpoints = Vec::new();
     for verb in served {
-        let metadata = HashMap::from([
+        let mut metadata = HashMap::from([
             ("about".to_string(), verb.about.clone()),
             ("schema".to_string(), verb.schema.clone()),
         ]);
+        if catalogue.has(&verb.kind, &verb.verb) {
+            metadata.insert("wait".to_string(), wait::about());
+        }
         let endpoint = service
             .endpoint_builder()
             .name(format!("{}-{}", verb.kind, verb.verb))
@@ -118,9 +143,8 @@ async fn serve(counter: &Arc<Counter>, endpoints: Vec<Endpoint>) {
         let Ok(permit) = Arc::clone(&counter.places).acquire_owned().await else { return };
         let counter = Arc::clone(counter);
         tokio::spawn(async move {
-            let reply = counter.answer(&request.message).await;
+            let reply = counter.answer(&request.message, permit).await;
             respond(&request, reply).await;
-            drop(permit);
         });
     }
 }
@@ -150,9 +174,19 @@ async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: S
 }
 
 impl Counter {
-    async fn answer(&self, message: &Message) -> Reply {
-        match asked::read(&self.catalogue, &message.subject, &message.payload) {
-            Ok(asked) => self.carry_out(asked).await,
+    /// Answers a request. Its place is free again when it is answered, or when the caller waits.
+    async fn answer(&self, message: &Message, place: OwnedSemaphorePermit) -> Reply {
+        let asked = || {
+            let wait = wait::wanted(message)?;
+            let asked = asked::read(&self.catalogue, &message.subject, &message.payload)?;
+            Ok((asked, wait))
+        };
+        match asked() {
+            Ok((Asked::Order(Order::Entity(order)), Some(wait))) => {
+                drop(place);
+                self.order_and_wait(order, wait).await
+            }
+            Ok((asked, _)) => self.carry_out(asked).await,
             Err(refusal) => Reply::refused(&refusal),
         }
     }

@@ -5,7 +5,8 @@ use async_nats::HeaderMap;
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
 use bytes::Bytes;
 use serde::Serialize;
-use stead_schemas::dispatch::{Caller, CommandReply};
+use stead_schemas::dispatch::{Accepted, Caller, CommandReply};
+use stead_schemas::event::Outcome;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunSummary, RunView};
@@ -20,6 +21,10 @@ use crate::door::{forward, no_such_run, order_run};
 
 /// The code of a refusal: asking the same again is of no use.
 const REFUSED: &str = "400";
+/// The code of a command that was carried out, but not to its end: what it had begun is taken back.
+const FAILED: &str = "422";
+/// The code of too many who wait: asking the same again may help.
+const TOO_MANY: &str = "429";
 /// The code of "not now": asking the same again may help.
 const UNAVAILABLE: &str = "503";
 
@@ -54,6 +59,9 @@ impl Reply {
     /// The reply to a command.
     pub(super) fn command(reply: &CommandReply) -> Self {
         match reply {
+            CommandReply::Accepted(Accepted {
+                outcome: Some(Outcome::Failed(failure)), ..
+            }) => Self::bad(reply, FAILED, &failure.to_string()),
             CommandReply::Accepted(_) => Self::good(reply),
             CommandReply::Refused(refusal) => Self::bad(reply, REFUSED, &refusal.to_string()),
             CommandReply::Unavailable { words } => Self::bad(reply, UNAVAILABLE, words),
@@ -63,6 +71,12 @@ impl Reply {
     /// The reply to what is refused.
     pub(super) fn refused(refusal: &Refusal) -> Self {
         Self::command(&CommandReply::Refused(refusal.clone()))
+    }
+
+    /// The reply to a caller for whom there is no room to wait.
+    pub(super) fn too_many(refusal: Refusal) -> Self {
+        let words = refusal.to_string();
+        Self::bad(&CommandReply::Refused(refusal), TOO_MANY, &words)
     }
 
     fn unavailable(error: &ClientError) -> Self {
