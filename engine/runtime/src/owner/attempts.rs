@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use stead_core::fold::OpenStep;
 use stead_core::retry::{STUCK_PAUSE, is_used_up, pause};
 use stead_schemas::dispatch::{Caller, EntityCommand, Route, StepAddress, StepReply, StepRequest};
@@ -18,8 +19,8 @@ use tokio::time::Instant;
 use super::{Owner, patience};
 use crate::ports::Outgoing;
 
-/// How long to wait before looking again whether a worker listens.
-const NO_LISTENER_PAUSE: Duration = Duration::from_millis(250);
+/// How often to look at a step that only somebody else brings on: its deadlines come first.
+const REST: Duration = Duration::from_secs(3600);
 
 /// What is being done about one open step.
 pub(super) struct Attempt {
@@ -28,7 +29,7 @@ pub(super) struct Attempt {
     /// How many of them since somebody last wanted it tried as if for the first time.
     pub tried: u32,
     /// How often the step was sent, also where nobody listened.
-    sendings: u32,
+    pub sendings: u32,
     pub phase: Phase,
     /// The trouble of the last attempt that failed.
     pub last: Option<Failure>,
@@ -44,6 +45,8 @@ pub(super) struct Attempt {
     /// Whether a worker may still be at an attempt that nobody waits for: one that fell silent,
     /// or one of the owner before.
     loose: bool,
+    /// Whether it stands in the list of those that nobody hears.
+    pub is_unheard: bool,
     pub wake: Option<Instant>,
 }
 
@@ -91,6 +94,7 @@ impl Owner {
             sent: None,
             overdue: false,
             loose: false,
+            is_unheard: false,
             wake: None,
         };
         if let Some(live) = self.runs.get_mut(run) {
@@ -171,25 +175,28 @@ impl Owner {
 
     /// A worker (or an entity) says something about an attempt.
     pub(super) fn answered(&mut self, address: &StepAddress, asked: u32, reply: StepReply) {
-        let (run, seq) = (&address.run, address.seq);
-        let (now, epoch) = (self.env.ports.clock.now(), self.epoch);
-        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        let (run, seq, epoch) = (&address.run, address.seq, self.epoch);
+        let Some((attempt, _)) = self.open_step(run, seq) else { return };
         if asked != 0 && asked != ticket(epoch, attempt.sendings) {
             metrics::counter!("stead_late_answers_total").increment(1);
             return;
         }
-        let attempts = attempt.number;
         attempt.begun |= !matches!(reply, StepReply::Queued);
+        self.heard(address);
         match reply {
             StepReply::Queued => self.queued(run, seq),
             StepReply::Heartbeat { progress } => self.heartbeat(run, seq, progress),
-            StepReply::Done(answer) => {
-                step_metrics(open, "done", now);
-                let done = StepCompleted { seq, answer, attempts };
-                self.conclude(run, seq, Event::StepCompleted(done));
-            }
+            StepReply::Done(answer) => self.done(run, seq, answer),
             StepReply::Failed(failure) => self.attempt_failed(run, seq, failure),
         }
+    }
+
+    fn done(&mut self, run: &RunId, seq: Seq, answer: Value) {
+        let now = self.env.ports.clock.now();
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        step_metrics(open, "done", now);
+        let done = StepCompleted { seq, answer, attempts: attempt.number };
+        self.conclude(run, seq, Event::StepCompleted(done));
     }
 
     fn queued(&mut self, run: &RunId, seq: Seq) {
@@ -271,30 +278,6 @@ impl Owner {
         self.wake_in(run, seq, rest);
     }
 
-    /// Nobody listens where the attempt was sent.
-    pub(super) fn unheard(&mut self, address: &StepAddress, asked: u32) {
-        let (run, seq, epoch) = (&address.run, address.seq, self.epoch);
-        let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        // Said twice, it is still one attempt that was none.
-        let waits = matches!(attempt.phase, Phase::Sent { .. });
-        if !waits || asked != ticket(epoch, attempt.sendings) {
-            return;
-        }
-        let words = match &open.step.route {
-            Route::Worker => format!("no worker listens for {} steps", system(&open.step.step)),
-            Route::Entity { .. } | Route::Outside => {
-                "no engine owns the partition it is for".to_owned()
-            }
-        };
-        // It was not an attempt: nobody has seen it.
-        attempt.number -= 1;
-        attempt.tried -= 1;
-        attempt.phase = Phase::NoListener;
-        attempt.last = Some(Failure::new(Class::VendorDown, words));
-        self.dirty.insert(run.clone());
-        self.wake_in(run, seq, NO_LISTENER_PAUSE);
-    }
-
     /// The time has come to look at a step or a timer again.
     pub(super) fn woken(&mut self, run: &RunId, seq: Seq) {
         let now = self.env.ports.clock.now();
@@ -321,8 +304,8 @@ impl Owner {
         }
         match attempt.phase {
             Phase::Sent { heard } | Phase::Queued { heard } => self.look_after(run, seq, heard),
-            Phase::Pausing | Phase::NoListener | Phase::Stuck => self.attempt(run, seq),
-            Phase::Outside => self.wake_in(run, seq, Duration::from_secs(3600)),
+            Phase::Pausing | Phase::Stuck => self.attempt(run, seq),
+            Phase::Outside | Phase::NoListener => self.rest(run, seq),
             Phase::Held | Phase::Over => {}
         }
     }
@@ -432,6 +415,11 @@ impl Owner {
         }
     }
 
+    /// Leaves a step alone until its time is over, or somebody else brings it on.
+    pub(super) fn rest(&mut self, run: &RunId, seq: Seq) {
+        self.wake_in(run, seq, REST);
+    }
+
     /// Looks at the step again in `span`, or when its time is over, whichever is first.
     fn wake_in(&mut self, run: &RunId, seq: Seq, span: Duration) {
         let now = self.env.ports.clock.now();
@@ -463,7 +451,7 @@ impl Owner {
 /// What an answer has to show: no two attempts at a step share it, by whichever owner they were
 /// made. A failure that was meant for the owner before must not end an attempt of ours: a worker
 /// may still be at it while what it makes is taken back. Never 0, which is any attempt.
-fn ticket(epoch: u64, number: u32) -> u32 {
+pub(super) fn ticket(epoch: u64, number: u32) -> u32 {
     // Spread, so that however often a step is sent, its numbers do not run into those of the
     // epochs that follow: the golden ratio of 2^32.
     let epoch = u32::try_from(epoch % u64::from(u32::MAX)).unwrap_or(0);

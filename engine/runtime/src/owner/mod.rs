@@ -6,7 +6,7 @@
 //!
 //! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
-//! `pausing.rs` lets them rest, `outside.rs` hears what nobody was sent for, `orders.rs` is what
+//! `pausing.rs` lets them rest, `unheard.rs` offers those again that nobody heard, `outside.rs` hears what nobody was sent for, `orders.rs` is what
 //! people do to a run by hand, `outcomes.rs` says how commands ended, `cancels.rs` what its parent wants cancelled, `reading.rs` and
 //! `load.rs` read the partition back, `tail.rs` looks for strangers, `publish.rs` shows what
 //! happens, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
@@ -48,12 +48,14 @@ mod publish;
 mod queries;
 mod reading;
 mod tail;
+mod unheard;
 mod waiting;
 
 use entities::Entities;
 use live::{Asker, Live};
 use outcomes::Waiters;
 use tail::Tail;
+use unheard::Unheard;
 
 /// The most messages taken in before appends and timers get their turn.
 const MESSAGES_IN_A_ROW: usize = 64;
@@ -89,6 +91,7 @@ pub struct Owner {
     /// Who waits for a list while the lost index is filled again.
     refilling: Vec<(ListRuns, ReplyTo)>,
     waiters: Waiters,
+    unheard: Unheard,
     tail: Tail,
     chance: u64,
     stopped: Option<Stopped>,
@@ -127,6 +130,7 @@ impl Owner {
             ended: Vec::new(),
             refilling: Vec::new(),
             waiters: Waiters::default(),
+            unheard: Unheard::default(),
             tail: Tail::new(epoch),
             chance,
             stopped: None,
@@ -170,7 +174,8 @@ impl Owner {
     fn next_wake(&self) -> Instant {
         let idle = if self.dirty.is_empty() { self.env.tuning.lease } else { FLUSH_PAUSE };
         let idle = Instant::now() + idle;
-        self.wakes.first().map_or(idle, |(when, _, _)| idle.min(*when))
+        let step = self.wakes.first().map(|(when, _, _)| *when);
+        [step, self.unheard.next()].into_iter().flatten().fold(idle, Instant::min)
     }
 
     /// Whether the lease still holds. A process that was frozen finds out here, before it acts on
@@ -236,6 +241,7 @@ impl Owner {
         }
         self.flush_some();
         let now = Instant::now();
+        self.scout(now);
         while let Some((when, _, _)) = self.wakes.first() {
             if *when > now {
                 break;

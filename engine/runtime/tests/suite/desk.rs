@@ -150,10 +150,15 @@ impl Desk {
     }
 
     pub async fn command_by(&self, by: Caller, kind: &str, id: &str) {
+        self.command_to(by, kind, "x", id).await;
+    }
+
+    /// The same, to an entity of this name.
+    pub async fn command_to(&self, by: Caller, kind: &str, name: &str, id: &str) {
         let command = EntityCommand {
             kind: kind.into(),
             owner: owner::Owner::new("john").unwrap(),
-            name: "x".into(),
+            name: name.into(),
             verb: "start".into(),
             fields: Map::new(),
             id: id.into(),

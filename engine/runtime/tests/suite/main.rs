@@ -12,3 +12,4 @@ mod over;
 mod pages;
 mod patience;
 mod steps;
+mod unheard;

@@ -15,6 +15,7 @@ use stead_schemas::step::{Done, Step};
 
 pub static PAGES: &[Definition] = &[
     page("pair", |cx| execution(pair(cx))),
+    page("stranger", |cx| execution(stranger(cx))),
     page("nap", |cx| execution(nap(cx))),
     page("patient", |cx| execution(patient(cx))),
     page("parent", |cx| execution(parent(cx))),
@@ -56,6 +57,15 @@ async fn pair(cx: Context) -> Result<Ending, Failure> {
     let outcome = both.await.map(|_| json!("both"));
     cx.complete(&start, outcome.clone());
     outcome.map(Ending::Completed)
+}
+
+step!(Strange, "other.strange");
+
+/// One step for workers of another system.
+async fn stranger(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    cx.step(Strange {}).await?;
+    Ok(Ending::Completed(Value::Null))
 }
 
 /// Waits for somebody outside.
