@@ -2,6 +2,7 @@
 //! request again until it is answered, and a lost answer costs time only.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -177,6 +178,34 @@ impl Accepted {
     pub const fn new(run: RunId, command: String, repeated: bool) -> Self {
         Self { run, command, repeated, outcome: None, waits_for: None }
     }
+}
+
+/// What would become of a command that asks with `dry_run`; nothing is written for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RehearsalReply {
+    /// It would be accepted.
+    Rehearsed(Rehearsal),
+    /// It would be refused.
+    Refused(Refusal),
+    /// Nobody could say now; ask again.
+    Unavailable {
+        /// Why.
+        words: String,
+    },
+}
+
+/// See [`RehearsalReply::Rehearsed`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rehearsal {
+    /// The run that would carry it out; nothing if it would begin a new one.
+    pub run: Option<RunId>,
+    /// What the run is doing now would be stopped and taken back first.
+    pub interrupts: bool,
+    /// What would happen, in words, where there is something to say beforehand.
+    pub plan: Vec<String>,
+    /// The order as it would be written down.
+    pub order: Value,
 }
 
 /// An answer that nobody was sent for: a guest reports by itself.

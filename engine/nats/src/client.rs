@@ -12,7 +12,8 @@ use stead_runtime::inbound::{ListReply, OrderReply, OutcomeReply, QueryReply};
 use stead_runtime::ports::{EventLog, LogError, Recorded};
 use stead_runtime::worker::Engines;
 use stead_schemas::dispatch::{
-    Accepted, CommandReply, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply, RunQuery,
+    Accepted, CommandReply, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply,
+    RehearsalReply, RunQuery,
 };
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::owner::Owner;
@@ -127,6 +128,26 @@ impl SteadClient {
             }
             pause.wait().await;
         }
+    }
+
+    /// Asks what would become of a command; nothing is written for it.
+    ///
+    /// # Errors
+    /// If no engine answers.
+    pub async fn rehearse(
+        &self,
+        owner: &Owner,
+        kind: &str,
+        verb: &str,
+        fields: &Map<String, Value>,
+    ) -> Result<RehearsalReply, ClientError> {
+        let mut fields = fields.clone();
+        fields.insert("dry_run".to_string(), Value::Bool(true));
+        let request = Request::new().payload(json(&fields)).timeout(Some(API_PATIENCE));
+        let subject = subjects::api(owner, kind, verb);
+        let sent = self.platform.connection.api.send_request(subject, request).await;
+        let message = sent.map_err(|error| ClientError::NoEngine { words: error.to_string() })?;
+        decode(&message.payload)
     }
 
     /// Leaves a command in the durable inbox; the result is its place there. What becomes of it

@@ -95,6 +95,7 @@ pub fn read_inbound(heard: &Heard<'_>) -> Result<Inbound, Unreadable> {
     match what {
         "answer" => read_answer(heard),
         "command" => Ok(Inbound::Command(body(heard)?, reply_to(heard)?)),
+        "rehearse" => Ok(Inbound::Rehearse(body(heard)?, reply_to(heard)?)),
         "query" => Ok(Inbound::Query(body(heard)?, reply_to(heard)?)),
         "outcome" => Ok(Inbound::Outcome(body(heard)?, reply_to(heard)?)),
         "list" => Ok(Inbound::List(body(heard)?, reply_to(heard)?)),

@@ -32,6 +32,9 @@ pub enum Inbound {
     /// A command for an entity of the partition; answered with a [`stead_schemas::dispatch::CommandReply`], or, if another
     /// run gave it, with answers to its step.
     Command(EntityCommand, ReplyTo),
+    /// The same, but nothing is to happen; answered with a
+    /// [`stead_schemas::dispatch::RehearsalReply`].
+    Rehearse(EntityCommand, ReplyTo),
     /// Answered with a [`QueryReply`].
     Query(RunQuery, ReplyTo),
     /// Answered with an [`OutcomeReply`], once there is one.

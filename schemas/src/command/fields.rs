@@ -112,6 +112,18 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// True or false, if it is said.
+    ///
+    /// # Errors
+    /// If it is there and neither.
+    pub fn optional_flag(&mut self, field: &'static str) -> Result<Option<bool>, Refusal> {
+        match self.take(field) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(*flag)),
+            Some(other) => Err(wrong_type(field, "true or false", other)),
+        }
+    }
+
     /// A value of any type that must be there; null is a value.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use schemars::{JsonSchema, Schema, schema_for};
 use stead_schemas::command::schedule::ScheduleView;
 use stead_schemas::command::{COMMANDS, run};
-use stead_schemas::dispatch::CommandReply;
+use stead_schemas::dispatch::{CommandReply, RehearsalReply};
 use stead_schemas::event::{self, Event};
 use stead_schemas::glance::Glance;
 use stead_schemas::public::{RunSummary, RunView, StepProgress, StepRetrying};
@@ -79,6 +79,7 @@ fn every_event_has_its_schema() {
     event::<StepRetrying>("step-retrying");
     keep(&root().join("transition.json"), &schema_for!(Transition));
     keep(&root().join("replies/command.json"), &schema_for!(CommandReply));
+    keep(&root().join("replies/rehearsal.json"), &schema_for!(RehearsalReply));
     keep(&root().join("replies/show.json"), &schema_for!(RunView));
     keep(&root().join("replies/schedule.json"), &schema_for!(ScheduleView));
     keep(&root().join("replies/list.json"), &schema_for!(Vec<RunSummary>));

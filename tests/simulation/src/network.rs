@@ -266,6 +266,7 @@ fn shown(message: &Inbound) -> String {
                 command.key()
             )
         }
+        Inbound::Rehearse(command, _) => format!("rehearsal of {}.{}", command.kind, command.verb),
         Inbound::Query(query, _) => format!("query {}", query.run),
         Inbound::Outcome(query, _) => format!("outcome of {} of {}", query.command, query.run),
         Inbound::List(..) => "list".to_owned(),

@@ -278,6 +278,8 @@ async fn carry(desk: &Desk, letter: &Letter, read: Result<Order, Refusal>, mut p
 async fn hand_over(desk: &Desk, letter: &Letter, order: &Order) -> CommandReply {
     let by = Caller::Inbox { message: letter.seq };
     match order.clone() {
+        // Nobody would hear what would happen.
+        Order::Entity(order) if order.dry_run => CommandReply::Refused(asked_in_vain()),
         Order::Entity(order) => {
             let id = order.id.clone().unwrap_or_else(|| letter.id.clone());
             forward(&desk.client, order, id, by).await
@@ -287,6 +289,11 @@ async fn hand_over(desk: &Desk, letter: &Letter, order: &Order) -> CommandReply 
             order_run(&desk.client, &owner, order, id, by).await
         }
     }
+}
+
+fn asked_in_vain() -> Refusal {
+    let words = "the inbox answers nobody; ask what would happen on stead.api";
+    Refusal::new("command.dry-run", words).field("dry_run")
 }
 
 async fn finish(desk: &Desk, letter: &Letter, refusal: Option<&Refusal>) -> Result<(), String> {

@@ -12,11 +12,14 @@ pub mod read;
 mod refusals;
 
 use stead_schemas::command::run::RunCommand;
-use stead_schemas::dispatch::{Accepted, Caller, CommandReply, EntityCommand, OrderRun};
+use stead_schemas::dispatch::{
+    Accepted, Caller, CommandReply, EntityCommand, OrderRun, RehearsalReply,
+};
 use stead_schemas::event::ByHand;
 use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
 
+use crate::bus::json;
 use crate::client::SteadClient;
 
 pub use api::{ApiError, run_api};
@@ -40,6 +43,16 @@ async fn forward(client: &SteadClient, order: EntityOrder, id: String, by: Calle
     let command = EntityCommand { kind, owner, name, verb, fields, id, by };
     let partition = command.key().partition(client.platform().partitions);
     client.forward(partition, &command).await
+}
+
+/// Asks the owner of its entity's partition what would become of a command.
+async fn rehearse(client: &SteadClient, order: EntityOrder) -> RehearsalReply {
+    let EntityOrder { kind, owner, name, verb, fields, id, .. } = order;
+    let (id, by) = (id.unwrap_or_default(), Caller::Api);
+    let command = EntityCommand { kind, owner, name, verb, fields, id, by };
+    let partition = command.key().partition(client.platform().partitions);
+    let reply = client.ask(partition, "rehearse", json(&command)).await;
+    reply.unwrap_or_else(|error| RehearsalReply::Unavailable { words: error.to_string() })
 }
 
 /// Does something to a run by hand, if it is a run of this owner.

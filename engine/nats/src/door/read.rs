@@ -78,6 +78,8 @@ pub struct EntityOrder {
     pub fields: Map<String, Value>,
     /// The command's id, if it was given one.
     pub id: Option<String>,
+    /// Whether nothing is to happen: it is only asked what would.
+    pub dry_run: bool,
 }
 
 /// Reads a command.
@@ -87,14 +89,16 @@ pub struct EntityOrder {
 pub fn read_command(catalogue: &Catalogue, subject: &str, body: &[u8]) -> Result<Order, Refusal> {
     let (owner, said) = read_subject(subject)?;
     check_verb(catalogue, &said)?;
-    let fields = read_object(body)?;
+    let mut fields = read_object(body)?;
     if said.kind == RUN_KIND {
         return run::read(said.verb, &fields).map(|order| Order::Run(owner, order));
     }
     let id = read_id(&fields)?;
+    let dry_run = Fields::of(&fields).optional_flag("dry_run")?.unwrap_or(false);
+    fields.remove("dry_run");
     let name = read_name(&fields)?;
     let (kind, verb) = (said.kind.to_string(), said.verb.to_string());
-    Ok(Order::Entity(EntityOrder { kind, owner, name, verb, fields, id }))
+    Ok(Order::Entity(EntityOrder { kind, owner, name, verb, fields, id, dry_run }))
 }
 
 /// Takes a subject apart and reads its owner.
@@ -221,6 +225,15 @@ mod tests {
         check(subject, b"{\"name\":\"a\\nb\"}", "command.name-invalid");
         let long = format!("{{\"name\":\"{}\"}}", "x".repeat(301));
         check(subject, long.as_bytes(), "command.name-invalid");
+    }
+
+    #[test]
+    fn a_dry_run_is_no_field_of_the_command() {
+        let subject = "stead.api.john.workspace.create";
+        let read = read_command(&catalogue(), subject, br#"{"name":"dev","dry_run":true}"#);
+        let Ok(Order::Entity(order)) = read else { panic!("{read:?}") };
+        assert!(order.dry_run && !order.fields.contains_key("dry_run"));
+        check(subject, br#"{"name":"dev","dry_run":"yes"}"#, "parameter.wrong-type");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use stead_nats::{
 };
 use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::{Bus, Outgoing, ReplyTo};
-use stead_schemas::dispatch::{Accepted, CommandReply, EntityCommand};
+use stead_schemas::dispatch::{Accepted, CommandReply, EntityCommand, Rehearsal, RehearsalReply};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::owner::Owner;
@@ -169,6 +169,12 @@ impl Owned {
     fn answer(&self, partition: Partition, inbound: Inbound) {
         let (to, reply) = match inbound {
             Inbound::Command(command, to) => (to, json!(self.take_in(command))),
+            Inbound::Rehearse(command, to) => {
+                let plan = vec![format!("{} of {}", command.verb, command.name)];
+                let order = Value::Object(command.fields);
+                let rehearsal = Rehearsal { run: None, interrupts: false, plan, order };
+                (to, json!(RehearsalReply::Rehearsed(rehearsal)))
+            }
             Inbound::Query(query, to) => {
                 let runs = self.runs.lock().expect("no panic");
                 let found = runs.iter().find(|line| line.run == query.run).cloned();

@@ -1,7 +1,10 @@
 //! The door: what becomes of a command for an entity of this partition.
 
+use serde_json::Value;
 use stead_core::definition::{Admission, Admitted, Living};
-use stead_schemas::dispatch::{Accepted, Caller, CommandReply, EntityCommand, StepReply};
+use stead_schemas::dispatch::{
+    Accepted, Caller, CommandReply, EntityCommand, Rehearsal, RehearsalReply, StepReply,
+};
 use stead_schemas::event::{
     ByHand, CancelRequested, CommandAccepted, Event, RunResumed, RunStarted,
 };
@@ -110,6 +113,24 @@ impl Owner {
         }
     }
 
+    /// Says what would become of a command. Nothing is written, nothing is changed.
+    pub(super) fn rehearse(&self, command: &EntityCommand, to: ReplyTo) {
+        let living = self.living(&command.key()).map(|live| live.run.id().clone());
+        let reply = match self.admit(command) {
+            Err(refusal) => RehearsalReply::Refused(refusal),
+            Ok(admitted) if living.is_none() && !admitted.begins => {
+                RehearsalReply::Refused(nobody(command))
+            }
+            Ok(admitted) => RehearsalReply::Rehearsed(Rehearsal {
+                run: living,
+                interrupts: admitted.interrupts,
+                plan: plan_of(&admitted.payload),
+                order: admitted.payload,
+            }),
+        };
+        self.send(Outgoing::Reply { to, bytes: encoded(&reply) });
+    }
+
     fn admit(&self, command: &EntityCommand) -> Result<Admitted, Refusal> {
         let Some(definition) = self.env.definition(&command.kind) else {
             return Err(Refusal::new("kind.unknown", format!("there is no `{}`", command.kind)));
@@ -145,9 +166,8 @@ impl Owner {
             Some(run) => run.clone(),
             None if admitted.begins => key.run(self.entities.latest(&key) + 1),
             None => {
-                let words = format!("there is no {} `{}`", command.kind, command.name);
-                let refusal = Refusal::new(&format!("{}.unknown", command.kind), words);
-                return self.refuse(&command, asker, refusal.field("name"));
+                let refusal = nobody(&command);
+                return self.refuse(&command, asker, refusal);
             }
         };
         self.entities.accepted(&run, &command.id, &digest);
@@ -258,6 +278,17 @@ impl Owner {
             }
         }
     }
+}
+
+fn nobody(command: &EntityCommand) -> Refusal {
+    let words = format!("there is no {} `{}`", command.kind, command.name);
+    Refusal::new(&format!("{}.unknown", command.kind), words).field("name")
+}
+
+/// What an order says that it will do, if it does.
+fn plan_of(order: &Value) -> Vec<String> {
+    let lines = order["plan"].as_array().map(Vec::as_slice).unwrap_or_default();
+    lines.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 const fn is_step(by: &Caller) -> bool {

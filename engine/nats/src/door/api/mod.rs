@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::read::{Catalogue, Order, PublicVerb};
-use super::{Shutdown, shut};
+use super::{Shutdown, rehearse, shut};
 use crate::client::SteadClient;
 use crate::connect::Connection;
 use crate::platform::Platform;
@@ -193,6 +193,9 @@ impl Counter {
 
     async fn carry_out(&self, asked: Asked) -> Reply {
         match asked {
+            Asked::Order(Order::Entity(order)) if order.dry_run => {
+                Reply::rehearsal(&rehearse(&self.client, order).await)
+            }
             Asked::Order(order) => Reply::command(&self.order(order).await),
             Asked::List { owner, kind } => self.list(&owner, &kind).await,
             Asked::ShowEntity { owner, kind, name } => self.show_entity(&owner, &kind, &name).await,

@@ -5,7 +5,7 @@ use async_nats::HeaderMap;
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
 use bytes::Bytes;
 use serde::Serialize;
-use stead_schemas::dispatch::{Accepted, Caller, CommandReply};
+use stead_schemas::dispatch::{Accepted, Caller, CommandReply, RehearsalReply};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
@@ -49,7 +49,7 @@ impl Reply {
         Self { body: json(body), headers: HeaderMap::new() }
     }
 
-    fn bad(reply: &CommandReply, code: &str, words: &str) -> Self {
+    fn bad(reply: &impl Serialize, code: &str, words: &str) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_SERVICE_ERROR, one_line(words));
         headers.insert(NATS_SERVICE_ERROR_CODE, code);
@@ -65,6 +65,15 @@ impl Reply {
             CommandReply::Accepted(_) => Self::good(reply),
             CommandReply::Refused(refusal) => Self::bad(reply, REFUSED, &refusal.to_string()),
             CommandReply::Unavailable { words } => Self::bad(reply, UNAVAILABLE, words),
+        }
+    }
+
+    /// The reply to a command that is only asked about.
+    pub(super) fn rehearsal(reply: &RehearsalReply) -> Self {
+        match reply {
+            RehearsalReply::Rehearsed(_) => Self::good(reply),
+            RehearsalReply::Refused(refusal) => Self::bad(reply, REFUSED, &refusal.to_string()),
+            RehearsalReply::Unavailable { words } => Self::bad(reply, UNAVAILABLE, words),
         }
     }
 
