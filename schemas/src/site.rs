@@ -21,13 +21,46 @@ pub struct Site {
     pub truenas: TrueNasSite,
     /// Facts about Coder.
     pub coder: CoderSite,
+    /// How much one owner may have.
+    pub limits: Limits,
+}
+
+/// How much one owner may have, all workspaces together, whether they run or not. What is not
+/// said is not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How many workspaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspaces: Option<u32>,
+    /// How many virtual cores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_cores: Option<u32>,
+    /// How much memory, in GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_gb: Option<u32>,
+}
+
+impl Limits {
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where machines are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProxmoxSite {
-    /// The node that new machines are made on.
+    /// The node that new machines are made on, where none is chosen among `nodes`.
     pub node: String,
+    /// The nodes that a new machine may be placed on. Orders of older builds have none: nothing
+    /// was looked at before their machines were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+    /// How many virtual cores a node may give for each that it has; 0 is no limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cpu_overcommit: u32,
     /// Where the API token lies: `vault:secret/data/proxmox/api`.
     pub secret: String,
     /// The first VMID that is ours to give out.
@@ -68,6 +101,9 @@ pub struct Template {
     pub vmid: u32,
     /// The size of the machine's own disk, in GiB.
     pub disk_gb: u32,
+    /// The largest disk that may be chosen, in GiB; [`DISK_GB_MAX`] if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_gb_max: Option<u32>,
     /// The Coder template that shows the machine to its developer.
     pub coder_template: String,
     /// Cores that may be chosen.
@@ -82,6 +118,18 @@ pub struct Template {
     /// Storage backends that may be chosen; the first is the default.
     #[serde(default = "storage_backends")]
     pub storage_backend: Vec<StorageBackend>,
+}
+
+/// The largest disk of a machine that may be chosen where its template says nothing, in GiB.
+pub const DISK_GB_MAX: u32 = 200;
+
+impl Template {
+    /// The disk sizes that may be chosen; the template's own is the least and the default.
+    #[must_use]
+    pub fn disk_gb_range(&self) -> Range {
+        let max = self.disk_gb_max.unwrap_or(DISK_GB_MAX).max(self.disk_gb);
+        Range { min: self.disk_gb, max, default: self.disk_gb }
+    }
 }
 
 /// A number that may be chosen.
@@ -127,6 +175,12 @@ impl StorageBackend {
             Self::Nvme => "nvme-pool".to_string(),
         }
     }
+}
+
+// serde hands these references.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn cpu_cores() -> Range {

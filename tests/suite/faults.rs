@@ -12,6 +12,8 @@ use crate::stage::{Desk, Stage, check_gone, check_whole, until};
 const CALLS: &[(&str, &str, &str)] = &[
     ("vault.pin-secrets", "vault", "GET /secret/data/coder/api"),
     ("vault.pin-secrets", "vault", "GET /secret/data/truenas/api"),
+    ("proxmox.survey", "proxmox", "GET /cluster/resources"),
+    ("truenas.survey-pool", "truenas", "pool.dataset.query"),
     ("truenas.ensure-dataset", "truenas", "pool.dataset.create"),
     ("truenas.set-permissions", "truenas", "filesystem.setperm"),
     ("truenas.ensure-share", "truenas", "sharing.nfs.create"),

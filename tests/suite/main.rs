@@ -8,6 +8,7 @@ mod stage;
 mod verbs;
 
 mod cancel;
+mod changes;
 mod commands;
 mod contract;
 mod crash;

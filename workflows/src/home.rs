@@ -13,11 +13,10 @@ use stead_core::context::{Command, Context};
 use stead_core::definition::{Admission, Admitted, Definition, Ending};
 use stead_core::run::execution;
 use stead_schemas::failure::{Class, Failure};
-use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::TrueNasSite;
 use stead_schemas::step::Done;
-use stead_schemas::step::home::{Attach, AttachedHome, Detach, KIND, Resize};
+use stead_schemas::step::home::{Attach, AttachedHome, Detach, KIND, Resize, dataset_name};
 use stead_schemas::step::truenas::{
     DestroyDataset, EnsureDataset, EnsureShare, RemoveShare, SetPermissions, SnapshotDataset,
     UpdateQuota,
@@ -71,7 +70,8 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
             "resize" => resize(&cx, &mut home, &command).await,
             _ => detach(&mut home, &command),
         };
-        let release = command.verb == "detach" && grace(home.as_ref()).is_zero();
+        let release = command.verb == "detach"
+            && (grace(home.as_ref()).is_zero() || command.payload["now"] == true);
         if let Some(abandoned) = home.take_if(|home| release && home.users.is_empty()) {
             show(&cx, Some(&abandoned));
             destroy(&cx, &abandoned).await?;
@@ -111,6 +111,10 @@ async fn attach(
     command: &Command,
 ) -> Result<Value, Failure> {
     let ask: Attach = command.read()?;
+    if home.is_none() && ask.only_if_there {
+        let words = "the home is gone: its grace period is over, or it was destroyed at once";
+        return Err(Failure::new(Class::Refused, words));
+    }
     if home.is_none() {
         *home = Some(cx.operation(make(cx, &ask)).await?);
     }
@@ -225,21 +229,6 @@ fn destroy_dataset(login: &str, dataset: &str, marker: &str) -> DestroyDataset {
 async fn login(cx: &Context, site: &TrueNasSite) -> Result<String, Failure> {
     let pinned = cx.step(PinSecrets { secrets: [site.secret.clone()].into() }).await?;
     Ok(pinned.of(&site.secret))
-}
-
-/// The dataset of an owner. ZFS takes letters, digits, `-`, `_`, `.` and `:`; every other byte,
-/// and `:` itself, is written as `:` and two hexadecimal digits, so that no two owners meet.
-fn dataset_name(parent: &str, owner: &Owner) -> String {
-    let mut name = format!("{parent}/");
-    for byte in owner.as_str().bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                name.push(char::from(byte));
-            }
-            _ => name.push_str(&format!(":{byte:02x}")),
-        }
-    }
-    name
 }
 
 fn show(cx: &Context, home: Option<&Home>) {

@@ -9,6 +9,7 @@ extern crate alloc;
 
 use stead_core::definition::Definition;
 
+pub mod allowance;
 pub mod home;
 pub mod probe;
 pub mod schedule;
@@ -17,6 +18,7 @@ pub mod workspace;
 
 /// Every workflow of this build.
 pub static WORKFLOWS: &[Definition] = &[
+    allowance::DEFINITION,
     home::DEFINITION,
     probe::DEFINITION,
     schedule::DEFINITION,

@@ -33,6 +33,9 @@ pub enum Verb {
         /// The storage beneath the machine's own disk: iscsi or nvme.
         #[arg(long, value_name = "WORD")]
         storage_backend: Option<String>,
+        /// When a step fails for good: take-back, or wait for a retry that changes something.
+        #[arg(long, value_name = "WORD")]
+        on_failure: Option<String>,
     },
     /// List the owner's workspaces.
     #[command(after_help = "Example:\n  stead workspace list --owner john --all")]
@@ -64,9 +67,61 @@ pub enum Verb {
         #[command(flatten)]
         size: Size,
     },
-    /// Take a workspace away. Its owner's home is kept for the site's grace period.
-    #[command(after_help = "Example:\n  stead workspace delete dev --wait")]
-    Delete(Command),
+    /// Make the machine anew and keep the home. The old machine goes once the new one answers.
+    #[command(after_help = "Example:\n  stead workspace rebuild dev --dry-run")]
+    Rebuild {
+        #[command(flatten)]
+        command: Command,
+        /// Another template of the site; the one it was made from, as it was then, if nothing is
+        /// said.
+        #[arg(long, value_name = "NAME")]
+        template: Option<String>,
+    },
+    /// Take the template as the site has it now, with a new machine where that needs one.
+    #[command(after_help = "Example:\n  stead workspace update dev --dry-run")]
+    Update(Command),
+    /// Let a create that waits after a failure go on from the step that failed.
+    #[command(after_help = "Example:\n  \
+        stead workspace retry dev --storage-backend nvme --wait")]
+    Retry {
+        #[command(flatten)]
+        command: Command,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Take a workspace away. It can be brought back within the site's grace period.
+    #[command(after_help = "Example:\n  stead workspace delete dev --dry-run")]
+    Delete {
+        #[command(flatten)]
+        command: Command,
+        /// Without the grace period: it cannot be brought back, and a home that no other
+        /// workspace uses is destroyed at once.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Bring a deleted workspace back, with its home and a new machine.
+    #[command(after_help = "Example:\n  stead workspace undelete dev --wait")]
+    Undelete(Command),
+}
+
+/// What is different when a create is retried.
+#[derive(Debug, Args)]
+pub struct Change {
+    /// Another template of the site.
+    #[arg(long, value_name = "NAME")]
+    pub template: Option<String>,
+    /// Virtual cores.
+    #[arg(long, value_name = "NUMBER")]
+    pub cpu_cores: Option<String>,
+    /// Memory, in GiB.
+    #[arg(long, value_name = "GIB")]
+    pub memory_gb: Option<String>,
+    /// The storage beneath the machine's own disk: iscsi or nvme.
+    #[arg(long, value_name = "WORD")]
+    pub storage_backend: Option<String>,
+    /// The node that the machine is made on, one of the site's.
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<String>,
 }
 
 /// What every command to a workspace says.
@@ -80,6 +135,9 @@ pub struct Command {
     /// Follow the command until it has an outcome.
     #[arg(long)]
     pub wait: bool,
+    /// Say what would happen, and let nothing happen.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// How large.
@@ -94,6 +152,9 @@ pub struct Size {
     /// How much the home may hold, in GiB.
     #[arg(long, value_name = "GIB")]
     pub storage_quota_gb: Option<String>,
+    /// The machine's own disk, in GiB. A disk only grows.
+    #[arg(long, value_name = "GIB")]
+    pub disk_gb: Option<String>,
 }
 
 /// The fields of an order, as they are sent.
@@ -119,6 +180,24 @@ impl Fields {
         self.number("cpu_cores", size.cpu_cores.as_ref())
             .number("memory_gb", size.memory_gb.as_ref())
             .number("storage_quota_gb", size.storage_quota_gb.as_ref())
+            .number("disk_gb", size.disk_gb.as_ref())
+    }
+
+    /// The fields of a change.
+    pub fn change(self, change: &Change) -> Self {
+        self.text("template", change.template.as_ref())
+            .number("cpu_cores", change.cpu_cores.as_ref())
+            .number("memory_gb", change.memory_gb.as_ref())
+            .text("storage_backend", change.storage_backend.as_ref())
+            .text("node", change.node.as_ref())
+    }
+
+    /// Something that is said only if it is so.
+    pub fn flag(mut self, field: &str, flag: bool) -> Self {
+        if flag {
+            self.0.insert(field.to_owned(), Value::Bool(true));
+        }
+        self
     }
 
     /// A number; what is none is sent as the text it is, for the engine to refuse.

@@ -5,7 +5,7 @@
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::workspace::KIND;
-use stead_schemas::dispatch::{Accepted, CommandReply};
+use stead_schemas::dispatch::{Accepted, CommandReply, Rehearsal, RehearsalReply};
 use stead_schemas::event::Outcome;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary};
@@ -42,11 +42,12 @@ pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended
             let run = find::latest(&client, KIND, &owner, name).await?;
             return show(global, &client, &run).await;
         }
-        Verb::Create { command, template, size, storage_backend } => Order {
+        Verb::Create { command, template, size, storage_backend, on_failure } => Order {
             fields: Fields::of(command)
                 .text("template", template.as_ref())
                 .size(size)
-                .text("storage_backend", storage_backend.as_ref()),
+                .text("storage_backend", storage_backend.as_ref())
+                .text("on_failure", on_failure.as_ref()),
             ..order("create", command)
         },
         Verb::Resize { command, size } => {
@@ -55,9 +56,47 @@ pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended
         Verb::Start(command) => order("start", command),
         Verb::Stop(command) => order("stop", command),
         Verb::Restart(command) => order("restart", command),
-        Verb::Delete(command) => order("delete", command),
+        Verb::Rebuild { command, template } => Order {
+            fields: Fields::of(command).text("template", template.as_ref()),
+            ..order("rebuild", command)
+        },
+        Verb::Update(command) => order("update", command),
+        Verb::Retry { command, change } => {
+            Order { fields: Fields::of(command).change(change), ..order("retry", command) }
+        }
+        Verb::Delete { command, now } => {
+            Order { fields: Fields::of(command).flag("now", *now), ..order("delete", command) }
+        }
+        Verb::Undelete(command) => order("undelete", command),
     };
-    give(global, &order).await
+    match order.command.dry_run {
+        true => rehearse(global, &order).await,
+        false => give(global, &order).await,
+    }
+}
+
+/// Says what a command would do.
+async fn rehearse(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
+    let client = client(global).await?;
+    let rehearsal = match client.rehearse(order.owner, KIND, order.verb, &order.fields.0).await? {
+        RehearsalReply::Rehearsed(rehearsal) => rehearsal,
+        RehearsalReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
+        RehearsalReply::Unavailable { words } => return Err(Ended::Unavailable(words)),
+    };
+    if global.json {
+        output::json(&rehearsal);
+        return Ok(());
+    }
+    let Rehearsal { run, interrupts, plan, .. } = rehearsal;
+    output::line(&format!("{} of {} would be accepted", order.verb, order.command.name));
+    if let (true, Some(run)) = (interrupts, run) {
+        output::line(&format!("  first, what {run} is doing is stopped and taken back"));
+    }
+    for line in plan {
+        output::line(&format!("  {line}"));
+    }
+    output::note("nothing has happened; give it again without --dry-run");
+    Ok(())
 }
 
 /// Gives a command, and follows it if that is wanted.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use stead_schemas::site::{CoderSite, ProxmoxSite, Site, Template, TrueNasSite};
+use stead_schemas::site::{CoderSite, Limits, ProxmoxSite, Site, Template, TrueNasSite};
 use stead_workers::WorkersConfig;
 
 mod reader;
@@ -162,8 +162,14 @@ fn engine(reader: &mut Reader<'_>) -> EngineConfig {
 
 fn site(reader: &mut Reader<'_>) -> Site {
     let mut section = reader.section("proxmox");
+    let nodes = nodes(section.optional_text("nodes"));
     let proxmox = ProxmoxSite {
-        node: section.text("node"),
+        node: match nodes.first() {
+            Some(first) => section.text_or("node", first),
+            None => section.text("node"),
+        },
+        nodes,
+        cpu_overcommit: section.number_or("cpu_overcommit", 4, 0..=1_000),
         secret: section.vault_reference("secret"),
         vmid_first: section.number_or("vmid_first", 10_000, 100..=999_999_999),
         vmid_last: section.number_or("vmid_last", 19_999, 100..=999_999_999),
@@ -183,7 +189,25 @@ fn site(reader: &mut Reader<'_>) -> Site {
         organization: section.text_or("organization", "default"),
         secret: section.vault_reference("secret"),
     };
-    Site { templates: templates(reader), proxmox, truenas, coder }
+    let limits = limits(reader);
+    Site { templates: templates(reader), proxmox, truenas, coder, limits }
+}
+
+/// Several nodes have commas between.
+fn nodes(text: Option<String>) -> Vec<String> {
+    let nodes = text.iter().flat_map(|text| text.split(',')).map(str::trim);
+    nodes.filter(|node| !node.is_empty()).map(str::to_owned).collect()
+}
+
+/// How much one owner may have; 0 is no limit.
+fn limits(reader: &mut Reader<'_>) -> Limits {
+    let mut section = reader.section("limits");
+    let mut limit = |key| Some(section.number_or(key, 0, 0..=u32::MAX)).filter(|most| *most > 0);
+    Limits {
+        workspaces: limit("workspaces"),
+        cpu_cores: limit("cpu_cores"),
+        memory_gb: limit("memory_gb"),
+    }
 }
 
 fn templates(reader: &mut Reader<'_>) -> Vec<Template> {

@@ -49,11 +49,11 @@ fn a_good_one_has_no_faults() {
 #[test]
 fn every_fault_is_named_with_its_place() {
     check(
-        |text| text.replace("node = \"pve1\"", "nodes = \"pve1\"\nvmid_first = \"many\""),
+        |text| text.replace("node = \"pve1\"", "nods = \"pve1\"\nvmid_first = \"many\""),
         &[
             "line 6: proxmox.node: is missing",
-            "line 9: proxmox.nodes: there is no such key; there are address, node, secret, \
-             vmid_first, vmid_last",
+            "line 9: proxmox.nods: there is no such key; there are address, cpu_overcommit, node, \
+             nodes, secret, vmid_first, vmid_last",
             "line 10: proxmox.vmid_first: `many` is not a whole number from 100 to 999999999",
         ],
     );

@@ -11,7 +11,10 @@ pub mod workspace;
 
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
-use workspace::{CreateWorkspace, NameWorkspace, ResizeWorkspace};
+use workspace::{
+    CreateWorkspace, DeleteWorkspace, NameWorkspace, RebuildWorkspace, ResizeWorkspace,
+    RetryWorkspace,
+};
 
 /// One thing that may be asked for from outside.
 pub struct Described {
@@ -85,13 +88,19 @@ pub const COMMANDS: &[Described] = &[
     Described {
         kind: workspace::KIND,
         verb: "delete",
-        about: "Takes a workspace away; its home stays while another workspace uses it",
-        schema: || schema_for!(NameWorkspace),
+        about: "Takes a workspace away; it can be brought back within the grace period",
+        schema: || schema_for!(DeleteWorkspace),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "rebuild",
+        about: "Makes the machine anew and keeps the home",
+        schema: || schema_for!(RebuildWorkspace),
     },
     Described {
         kind: workspace::KIND,
         verb: "resize",
-        about: "Changes the home's quota now, cores and memory at the next start",
+        about: "Changes the home's quota and the disk now, cores and memory at the next start",
         schema: || schema_for!(ResizeWorkspace),
     },
     Described {
@@ -99,6 +108,12 @@ pub const COMMANDS: &[Described] = &[
         verb: "restart",
         about: "Stops the machine and starts it again",
         schema: || schema_for!(NameWorkspace),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "retry",
+        about: "Lets a create that waits go on from the step that failed, with what is changed",
+        schema: || schema_for!(RetryWorkspace),
     },
     Described {
         kind: workspace::KIND,
@@ -110,6 +125,18 @@ pub const COMMANDS: &[Described] = &[
         kind: workspace::KIND,
         verb: "stop",
         about: "Shuts the machine down and keeps everything",
+        schema: || schema_for!(NameWorkspace),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "undelete",
+        about: "Brings a deleted workspace back within its grace period, with a new machine",
+        schema: || schema_for!(NameWorkspace),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "update",
+        about: "Takes the template as the site has it now, with a new machine where that needs one",
         schema: || schema_for!(NameWorkspace),
     },
 ];

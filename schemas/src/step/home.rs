@@ -1,5 +1,6 @@
 //! The home: an entity of its own, because several workspaces of one owner share it.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,22 @@ fn home_of(owner: &Owner) -> Route {
     Route::Entity { kind: KIND.to_string(), owner: owner.clone(), name: NAME.to_string() }
 }
 
+/// The dataset of an owner's home. ZFS takes letters, digits, `-`, `_`, `.` and `:`; every other
+/// byte, and `:` itself, is written as `:` and two hexadecimal digits, so that no two owners meet.
+#[must_use]
+pub fn dataset_name(parent: &str, owner: &Owner) -> String {
+    let mut name = format!("{parent}/");
+    for byte in owner.as_str().bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                name.push(char::from(byte));
+            }
+            _ => name.push_str(&format!(":{byte:02x}")),
+        }
+    }
+    name
+}
+
 /// One more workspace uses the home; the first one makes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attach {
@@ -29,6 +46,9 @@ pub struct Attach {
     pub quota_gb: u32,
     /// Where it is, if it has to be made.
     pub site: TrueNasSite,
+    /// Whether a home that is gone is not to be made again.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub only_if_there: bool,
 }
 
 /// An attached home.
@@ -59,6 +79,9 @@ pub struct Detach {
     pub owner: Owner,
     /// The workspace: its run's id.
     pub workspace: String,
+    /// Without the grace period.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub now: bool,
 }
 
 impl Step for Detach {

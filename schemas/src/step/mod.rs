@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::dispatch::Route;
 
+pub mod allowance;
 pub mod coder;
 pub mod entity;
 pub mod guest;

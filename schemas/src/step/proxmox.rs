@@ -1,6 +1,7 @@
 //! Proxmox VE: machines. The VMID is chosen and recorded before the step that uses it.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,61 @@ pub enum VmidState {
 impl Step for CheckVmid {
     const NAME: &'static str = "proxmox.check-vmid";
     type Answer = VmidState;
+}
+
+/// Looks once at everything that decides where a machine can be made. Changes nothing and
+/// reserves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// Reference to the API token.
+    pub login: String,
+    /// The nodes that are looked at.
+    pub nodes: Vec<String>,
+    /// The template's VMID.
+    pub template: u32,
+    /// The storage beneath the machine's own disk.
+    pub storage: StorageBackend,
+    /// The first VMID that is ours to give out.
+    pub vmid_first: u32,
+    /// The last VMID that is ours to give out.
+    pub vmid_last: u32,
+}
+
+/// The answer to [`Survey`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surveyed {
+    /// One for each node that was asked for, in that order.
+    pub nodes: Vec<NodeSeen>,
+    /// Where the template is; nothing if there is none, or our token may not see it.
+    pub template_node: Option<String>,
+    /// Whether the template's disk lies where every node sees it.
+    pub template_is_shared: bool,
+    /// How many VMIDs of our range somebody has.
+    pub vmids_taken: u32,
+}
+
+/// A node, as the cluster's list shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeSeen {
+    /// Its name.
+    pub node: String,
+    /// Whether it is there and answers.
+    pub is_online: bool,
+    /// Its cores.
+    pub cores: u32,
+    /// The virtual cores of the machines that run on it.
+    pub cores_given: u32,
+    /// Its memory, in MiB.
+    pub memory_mib: u64,
+    /// What of it is neither used now nor promised to a machine that runs, in MiB.
+    pub memory_free_mib: u64,
+    /// What is free on the storage as this node sees it, in GiB; nothing if it does not see it.
+    pub storage_free_gb: Option<u64>,
+}
+
+impl Step for Survey {
+    const NAME: &'static str = "proxmox.survey";
+    type Answer = Surveyed;
 }
 
 /// Clones the template onto the VMID. A machine there that is not ours is a conflict.

@@ -15,6 +15,31 @@ pub struct Dataset {
     pub mountpoint: String,
 }
 
+/// Looks once at the room for homes. Changes nothing and reserves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SurveyPool {
+    /// Reference to the API key.
+    pub login: String,
+    /// The dataset beneath which every home is one.
+    pub parent: String,
+    /// The home's own dataset.
+    pub dataset: String,
+}
+
+/// The answer to [`SurveyPool`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolSeen {
+    /// What is free beneath the parent, in GiB; nothing if there is no such dataset.
+    pub free_gb: Option<u64>,
+    /// Whether the home is there already.
+    pub has_home: bool,
+}
+
+impl Step for SurveyPool {
+    const NAME: &'static str = "truenas.survey-pool";
+    type Answer = PoolSeen;
+}
+
 /// Makes the dataset, or finds the one that carries our marker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnsureDataset {

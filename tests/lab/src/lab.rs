@@ -213,6 +213,16 @@ impl Lab {
         })
     }
 
+    /// Makes the pool of homes so large, or so small.
+    pub fn resize_pool(&self, bytes: u64) {
+        self.world().change(|state| state.truenas.pool_bytes = bytes);
+    }
+
+    /// Gives a node so much memory; its own system uses 8 GiB of it.
+    pub fn resize_node(&self, node: &str, bytes: u64) {
+        self.world().change(|state| state.proxmox.memory.insert(node.to_owned(), bytes));
+    }
+
     /// Back to the pristine state: vendors, faults, journal. Running guests stop.
     pub fn reset(&self) {
         self.world().reset();

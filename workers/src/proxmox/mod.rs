@@ -29,6 +29,7 @@ pub struct Config {
 #[must_use]
 pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("proxmox", client)
+        .on(steps::survey)
         .on(steps::check_vmid)
         .on(steps::clone_vm)
         .on(steps::configure_vm)

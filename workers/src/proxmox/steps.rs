@@ -1,6 +1,8 @@
-//! What is done with machines: made, set up, grown. Their power is in `steps/power.rs`.
+//! What is done with machines: made, set up, grown. Their power is in `steps/power.rs`, and
+//! where they can be made in `steps/survey.rs`.
 
 mod power;
+mod survey;
 
 use reqwest::Method;
 use stead_runtime::worker::StepContext;
@@ -14,6 +16,7 @@ use super::{smbios, task};
 use crate::trouble::Trouble;
 
 pub(super) use power::{destroy_vm, shutdown_vm, start_vm};
+pub(super) use survey::survey;
 
 /// Asks whether a VMID is free. That reserves nothing.
 pub(super) async fn check_vmid(

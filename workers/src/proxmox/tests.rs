@@ -5,7 +5,8 @@ use serde_json::json;
 use stead_schemas::failure::Class;
 use stead_schemas::site::StorageBackend;
 use stead_schemas::step::proxmox::{
-    CheckVmid, CloneVm, ConfigureVm, DestroyVm, Machine, ResizeDisk, ShutdownVm, StartVm, VmidState,
+    CheckVmid, CloneVm, ConfigureVm, DestroyVm, Machine, ResizeDisk, ShutdownVm, StartVm, Survey,
+    VmidState,
 };
 
 use super::client::Pve;
@@ -124,6 +125,42 @@ async fn a_running_machine_is_stopped_before_it_is_destroyed() {
     stage.ask(start()).await.unwrap();
     stage.ask(destroy()).await.unwrap();
     assert_eq!((stage.count("vm-stopped"), stage.count("vm-destroyed")), (1, 1));
+}
+
+fn survey() -> Survey {
+    Survey {
+        login: LOGIN.to_owned(),
+        nodes: ["pve1", "pve2", "pve9"].map(str::to_owned).into(),
+        template: 9000,
+        storage: StorageBackend::Nvme,
+        vmid_first: VMID,
+        vmid_last: VMID + 9,
+    }
+}
+
+#[tokio::test]
+async fn one_look_shows_what_there_is_room_for() {
+    let stage = Stage::open().await;
+    stage.lab.resize_node("pve2", 40 << 30);
+    let before = stage.ask(survey()).await.unwrap();
+    assert_eq!((before.template_node.as_deref(), before.template_is_shared), (Some("pve1"), true));
+    assert_eq!(before.vmids_taken, 0);
+    let free = |seen: &stead_schemas::step::proxmox::Surveyed, at: usize| {
+        (seen.nodes[at].memory_free_mib >> 10, seen.nodes[at].cores_given)
+    };
+    assert_eq!((free(&before, 0), free(&before, 1)), ((248, 0), (32, 0)));
+    assert!(before.nodes[1].is_online && !before.nodes[2].is_online, "{before:?}");
+    assert!(before.nodes[0].storage_free_gb.is_some_and(|free| free > 1_000), "{before:?}");
+    assert_eq!(before.nodes[2].storage_free_gb, None);
+    stage.ask(clone()).await.unwrap();
+    stage.ask(configure()).await.unwrap();
+    stage.ask(start()).await.unwrap();
+    let after = stage.ask(survey()).await.unwrap();
+    assert_eq!((after.vmids_taken, free(&after, 0)), (1, (240, 4)), "what runs has its memory");
+    let nothing = stage.ask(Survey { template: 9999, ..survey() }).await.unwrap();
+    assert_eq!((nothing.template_node, nothing.template_is_shared), (None, false));
+    assert_eq!(stage.count("vm-cloned"), 1, "a look makes nothing");
+    stage.check_contract("proxmox", "proxmox/apidata.json", contract::check_proxmox);
 }
 
 #[tokio::test]

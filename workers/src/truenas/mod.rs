@@ -30,6 +30,7 @@ pub struct Config {
 #[must_use]
 pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("truenas", client)
+        .on(steps::survey_pool)
         .on(steps::ensure_dataset)
         .on(steps::set_permissions)
         .on(steps::ensure_share)

@@ -2,6 +2,7 @@
 //! ours, and followed by another when its outcome is in doubt.
 
 mod destroy;
+mod survey;
 
 use serde_json::json;
 use stead_runtime::worker::StepContext;
@@ -19,6 +20,7 @@ use super::share;
 use crate::trouble::{Trouble, unless_missing};
 
 pub(super) use destroy::destroy_dataset;
+pub(super) use survey::survey_pool;
 
 /// Makes the dataset, or takes the one with our marker and sees to its limit.
 pub(super) async fn ensure_dataset(

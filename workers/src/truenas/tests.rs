@@ -3,8 +3,8 @@
 use serde_json::json;
 use stead_schemas::failure::Class;
 use stead_schemas::step::truenas::{
-    DestroyDataset, EnsureDataset, EnsureShare, RemoveShare, SetPermissions, SnapshotDataset,
-    UpdateQuota,
+    DestroyDataset, EnsureDataset, EnsureShare, PoolSeen, RemoveShare, SetPermissions,
+    SnapshotDataset, SurveyPool, UpdateQuota,
 };
 
 use super::client::Nas;
@@ -23,6 +23,26 @@ fn ensure() -> EnsureDataset {
         refquota_gb: 20,
         marker: marker(),
     }
+}
+
+#[tokio::test]
+async fn one_look_shows_the_room_for_homes() {
+    let stage = Stage::open().await;
+    let survey = |parent: &str| SurveyPool {
+        login: LOGIN.to_owned(),
+        parent: parent.to_owned(),
+        dataset: DATASET.to_owned(),
+    };
+    stage.lab.resize_pool(100 * GIB);
+    let seen = stage.ask(survey("tank/coder-home")).await.unwrap();
+    assert_eq!(seen, PoolSeen { free_gb: Some(99), has_home: false });
+    stage.ask(ensure()).await.unwrap();
+    stage.lab.fill(DATASET, 10 * GIB);
+    let seen = stage.ask(survey("tank/coder-home")).await.unwrap();
+    assert_eq!(seen, PoolSeen { free_gb: Some(89), has_home: true });
+    let seen = stage.ask(survey("tank/nowhere")).await.unwrap();
+    assert_eq!(seen.free_gb, None);
+    stage.check_contract("truenas", "truenas/subset-v25.10.5.json", contract::check_truenas);
 }
 
 fn permissions() -> SetPermissions {

@@ -1,42 +1,47 @@
 //! A workspace, from birth to death: one run that is made, then carries out one command after
-//! the other, until it is deleted.
+//! the other, until it is deleted and can no longer be brought back.
 //!
-//! `create.rs` is its first day, `operations.rs` what may happen to it later, `admit.rs` the door.
+//! Each operation has a page of its own; `create.rs` is the first day. `admit/` is the door,
+//! `state.rs` what a workspace knows of itself, `ask.rs` how its steps are asked for.
 
-use serde::{Deserialize, Serialize};
+use core::time::Duration;
+
+use serde::Serialize;
 use serde_json::{Value, json};
-use stead_core::context::Context;
+use stead_core::context::{Command, Context};
 use stead_core::definition::{Definition, Ending};
 use stead_core::run::execution;
-use stead_schemas::command::workspace::{KIND, Order, Phase, Size, WorkspaceView};
-use stead_schemas::failure::Failure;
+use stead_schemas::command::workspace::{KIND, Phase};
+use stead_schemas::failure::{Class, Failure};
 
 use crate::ANEW_AFTER;
+use state::Workspace;
 
 mod admit;
+mod ask;
 mod create;
-mod operations;
+mod delete;
+mod placement;
+mod power;
+mod preflight;
+mod rebuild;
+mod resize;
+mod stages;
+mod state;
+mod undelete;
 
 /// See the module's head.
 pub const DEFINITION: Definition = Definition {
     kind: KIND,
     public: true,
-    verbs: &["create", "start", "stop", "restart", "resize", "delete"],
+    verbs: &[
+        "create", "start", "stop", "restart", "resize", "delete", "rebuild", "retry", "undelete",
+        "update",
+    ],
     signals: &[],
     execute: |cx| execution(run(cx)),
     admit: admit::admit,
 };
-
-/// What a workspace knows of itself; it grows while the workspace is made.
-#[derive(Clone, Serialize, Deserialize)]
-struct Workspace {
-    order: Order,
-    size: Size,
-    phase: Phase,
-    vmid: Option<u32>,
-    home_source: Option<alloc::string::String>,
-    coder_id: Option<alloc::string::String>,
-}
 
 async fn run(cx: Context) -> Result<Ending, Failure> {
     let mut workspace = match cx.carried()? {
@@ -48,59 +53,72 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         if cx.transitions() > ANEW_AFTER && !cx.has_command() {
             return Ok(Ending::ContinueAsNew(as_value(&workspace)));
         }
-        let command = cx.next_command().await;
-        let outcome = match command.verb.as_str() {
-            "start" => operations::start(&cx, &mut workspace).await,
-            "stop" => operations::stop(&cx, &mut workspace).await,
-            "restart" => operations::restart(&cx, &mut workspace).await,
-            "resize" => operations::resize(&cx, &mut workspace, &command).await,
-            _ => operations::delete(&cx, &mut workspace).await,
+        let Some(command) = next(&cx, &workspace).await else {
+            return Ok(Ending::Completed(json!({ "phase": Phase::Deleted })));
         };
+        if command.verb == "create" && workspace.phase == Phase::Deleted {
+            workspace = create::carry_out(&cx, &command).await?;
+            continue;
+        }
+        let outcome = carry_out(&cx, &mut workspace, &command).await;
         let result = outcome.map(|()| json!({ "phase": workspace.phase }));
         cx.complete(&command, result);
-        if workspace.phase == Phase::Deleted {
-            deleted(&cx);
-            return Ok(Ending::Completed(json!({ "phase": Phase::Deleted })));
+        if workspace.is_over() {
+            match next_life(&cx) {
+                Some(create) => workspace = create::carry_out(&cx, &create).await?,
+                None => return Ok(Ending::Completed(json!({ "phase": Phase::Deleted }))),
+            }
         }
     }
 }
 
-/// Whoever asked for a delete while the workspace was going away has what he wanted.
-fn deleted(cx: &Context) {
-    while let Some(command) = cx.waiting_command() {
-        let gone = json!({ "phase": Phase::Deleted });
-        let outcome = match command.verb.as_str() {
-            "delete" => Ok(gone),
-            _ => Err(operations::gone()),
-        };
-        cx.complete(&command, outcome);
+async fn carry_out(
+    cx: &Context,
+    workspace: &mut Workspace,
+    command: &Command,
+) -> Result<(), Failure> {
+    match (command.verb.as_str(), workspace.phase) {
+        ("delete", _) => delete::delete(cx, workspace, command).await,
+        ("undelete", _) => undelete::undelete(cx, workspace).await,
+        (_, Phase::Deleted) => Err(gone()),
+        ("start", _) => power::start(cx, workspace).await,
+        ("stop", _) => power::stop(cx, workspace).await,
+        ("restart", _) => power::restart(cx, workspace).await,
+        ("resize", _) => resize::resize(cx, workspace, command).await,
+        ("rebuild" | "update", _) => rebuild::rebuild(cx, workspace, command).await,
+        ("create", _) => Err(Failure::new(Class::Refused, "there is one of this name meanwhile")),
+        _ => Err(Failure::new(Class::Refused, "there is no create that waits")),
     }
 }
 
-impl Workspace {
-    fn new(order: Order) -> Self {
-        let size = order.size;
-        Self { order, size, phase: Phase::Creating, vmid: None, home_source: None, coder_id: None }
+/// The next command; nothing once a deleted workspace can no longer be brought back.
+async fn next(cx: &Context, workspace: &Workspace) -> Option<Command> {
+    let Some(until) = workspace.undelete_until else { return Some(cx.next_command().await) };
+    if let Some(command) = cx.waiting_command() {
+        return Some(command);
     }
+    let left: Duration = until.since(cx.now());
+    let reason = "the time in which the deleted workspace can be brought back";
+    cx.next_command_within(left, reason).await
+}
 
-    fn enter(&mut self, cx: &Context, phase: Phase) {
-        self.phase = phase;
-        self.show(cx);
-    }
-
-    fn show(&self, cx: &Context) {
-        let view = WorkspaceView {
-            phase: self.phase,
-            template: self.order.template.name.clone(),
-            size: self.size,
-            storage_backend: self.order.storage_backend,
-            vmid: self.vmid,
-            node: self.order.proxmox.node.clone(),
-            home_source: self.home_source.clone(),
-            coder_id: self.coder_id.clone(),
+/// Whoever asked for a delete while the workspace was going away has what he wanted; whoever
+/// asked for a new one of its name gets it.
+fn next_life(cx: &Context) -> Option<Command> {
+    while let Some(command) = cx.waiting_command() {
+        let outcome = match command.verb.as_str() {
+            "create" => return Some(command),
+            "delete" => Ok(json!({ "phase": Phase::Deleted })),
+            _ => Err(gone()),
         };
-        cx.show(self.phase.word(), &view);
+        cx.complete(&command, outcome);
     }
+    None
+}
+
+/// What a command is told whose workspace has gone meanwhile.
+fn gone() -> Failure {
+    Failure::new(Class::Refused, "the workspace is gone")
 }
 
 fn as_value(value: &impl Serialize) -> Value {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use stead_schemas::owner::Owner;
-use stead_schemas::site::{CoderSite, ProxmoxSite, Site, Template, TrueNasSite};
+use stead_schemas::site::{CoderSite, Limits, ProxmoxSite, Site, Template, TrueNasSite};
 use stead_schemas::step::{home, vmids};
 use stead_testkit::Kit;
 use stead_workflows::WORKFLOWS;
@@ -29,6 +29,48 @@ pub fn workspace() -> Kit<World> {
         .leaves([])
 }
 
+/// A workspace whose home another one uses, too, gets other machines, is deleted, brought back
+/// and deleted for good.
+pub fn changes() -> Kit<World> {
+    let mut site = site();
+    let attach = home::Attach {
+        owner: john(),
+        workspace: "another".into(),
+        quota_gb: 50,
+        site: site.truenas.clone(),
+        only_if_there: false,
+    };
+    // The home has no grace of its own: what fails is gone at once.
+    site.truenas.grace_seconds = GRACE.as_secs();
+    site.limits = Limits { workspaces: Some(3), cpu_cores: Some(20), memory_gb: None };
+    let with = |machine| ["coder dev", HOME[0], HOME[1], machine];
+    Kit::of(WORKFLOWS)
+        .site(site)
+        .entity("workspace", "john", "dev")
+        .asks(attach)
+        .leaves(HOME)
+        .command("create", json!({}))
+        .leaves(with("vm 10000"))
+        .command("resize", json!({ "cpu_cores": 8, "disk_gb": 60 }))
+        .command("rebuild", json!({}))
+        .leaves(with("vm 10001"))
+        .command("stop", json!({}))
+        .command("rebuild", json!({ "template": "debian-13" }))
+        .leaves(with("vm 10000"))
+        .command("delete", json!({}))
+        .leaves(HOME)
+        .command("undelete", json!({}))
+        .leaves(with("vm 10001"))
+        .command("delete", json!({ "now": true }))
+        .leaves(HOME)
+}
+
+/// A workspace is made that waits when something fails.
+pub fn patient() -> Kit<World> {
+    let kit = Kit::of(WORKFLOWS).site(site()).entity("workspace", "john", "dev");
+    kit.command("create", json!({ "on_failure": "wait" })).leaves(WORKSPACE)
+}
+
 /// A workspace is made.
 pub fn create() -> Kit<World> {
     let kit = Kit::of(WORKFLOWS).site(site()).entity("workspace", "john", "dev");
@@ -43,8 +85,10 @@ pub fn home() -> Kit<World> {
         workspace: workspace.into(),
         quota_gb,
         site: site.clone(),
+        only_if_there: false,
     };
-    let detach = |workspace: &str| home::Detach { owner: john(), workspace: workspace.into() };
+    let detach =
+        |workspace: &str| home::Detach { owner: john(), workspace: workspace.into(), now: false };
     Kit::of(WORKFLOWS)
         .asks(attach("one", 50))
         .leaves(HOME)
@@ -85,16 +129,24 @@ pub fn john() -> Owner {
 }
 
 pub fn site() -> Site {
-    let template = json!({
-        "name": "debian-12", "vmid": 9000, "disk_gb": 40, "coder_template": "stead-machine",
-    });
+    let template = |name, vmid, coder_template| {
+        let template = json!({
+            "name": name, "vmid": vmid, "disk_gb": 40, "coder_template": coder_template,
+        });
+        serde_json::from_value::<Template>(template).expect("a good template")
+    };
     Site {
-        templates: vec![serde_json::from_value::<Template>(template).expect("a good template")],
+        templates: vec![
+            template("debian-12", 9000, "stead-machine"),
+            template("debian-13", 9001, "stead-machine-13"),
+        ],
         proxmox: ProxmoxSite {
             node: "pve1".into(),
+            nodes: vec!["pve1".into(), "pve2".into()],
             secret: "vault:secret/data/proxmox/api".into(),
             vmid_first: 10_000,
             vmid_last: 10_009,
+            ..ProxmoxSite::default()
         },
         truenas: TrueNasSite {
             parent: "tank/home".into(),
@@ -106,5 +158,6 @@ pub fn site() -> Site {
             organization: "default".into(),
             secret: "vault:secret/data/coder/api".into(),
         },
+        ..Site::default()
     }
 }

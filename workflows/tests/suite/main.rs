@@ -1,11 +1,14 @@
-//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `schedules.rs`).
+//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `changes.rs`,
+//! `schedules.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
 
+mod changes;
 mod golden;
 mod kits;
 mod schedules;
 mod stories;
 mod survival;
+mod tale;
 mod world;

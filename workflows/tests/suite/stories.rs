@@ -1,59 +1,10 @@
 //! What happens, told as text.
 
-use serde_json::{Value, json};
-use stead_schemas::dispatch::{Caller, EntityCommand};
-use stead_schemas::event::Outcome;
-use stead_schemas::ids::RunId;
-use stead_schemas::refusal::Refusal;
-use stead_testkit::{Stage, Trouble, tells, tells_of};
+use serde_json::json;
+use stead_testkit::{Trouble, tells, tells_of};
 
-use crate::kits::{self, john};
-use crate::world::World;
-
-/// A stage, and the workspaces of john on it.
-struct Tale {
-    stage: Stage<World>,
-    commands: u32,
-}
-
-impl Tale {
-    fn new(trouble: Trouble) -> Self {
-        Self { stage: kits::create().stage(&trouble), commands: 0 }
-    }
-
-    /// Gives a command to a workspace and carries everything out that follows.
-    fn workspace(&mut self, verb: &str, name: &str, fields: Value) -> Result<Outcome, Refusal> {
-        let command = self.command(verb, name, fields);
-        self.stage.ask(&command).map(|outcome| outcome.expect("the command has an outcome"))
-    }
-
-    /// Gives a command to a workspace and leaves it at that.
-    fn give(&mut self, verb: &str, name: &str, fields: Value) -> RunId {
-        let command = self.command(verb, name, fields);
-        self.stage.give(&command).expect("it is let in")
-    }
-
-    fn command(&mut self, verb: &str, name: &str, fields: Value) -> EntityCommand {
-        self.commands += 1;
-        EntityCommand {
-            kind: "workspace".into(),
-            owner: john(),
-            name: name.into(),
-            verb: verb.into(),
-            fields: fields.as_object().cloned().unwrap_or_default(),
-            id: format!("command-{}", self.commands),
-            by: Caller::Api,
-        }
-    }
-
-    fn things(&self) -> Vec<&str> {
-        self.stage.world.names()
-    }
-}
-
-fn done(outcome: Result<Outcome, Refusal>) {
-    assert!(matches!(outcome, Ok(Outcome::Done(_))), "{outcome:?}");
-}
+use crate::kits;
+use crate::tale::{Tale, done};
 
 #[test]
 fn a_workspace_lives_and_dies() {
@@ -77,6 +28,9 @@ fn a_create_reads_like_this() {
         "
         command  workspace.create
         step     vault.pin-secrets      done
+        step     proxmox.survey         done
+        note     on pve1: 64 GiB of memory free, the most
+        step     truenas.survey-pool    done
         step     home.attach            done
         step     vmids.reserve          done
         step     proxmox.clone-vm       done
@@ -99,6 +53,9 @@ fn what_cannot_be_made_is_taken_back() {
         "
         command  workspace.create
         step     vault.pin-secrets   done
+        step     proxmox.survey      done
+        note     on pve1: 64 GiB of memory free, the most
+        step     truenas.survey-pool done
         step     home.attach         done
         step     vmids.reserve       done
         step     proxmox.clone-vm    failed lasting: it was made to fail
@@ -270,6 +227,8 @@ fn bad_orders_are_refused_by_field() {
         (json!({ "storage_quota_gb": "50" }), "parameter.wrong-type", "storage_quota_gb"),
         (json!({ "storage_backend": "floppy" }), "parameter.out-of-range", "storage_backend"),
         (json!({ "template": "os/2" }), "template.unknown", "template"),
+        (json!({ "on_failure": "cry" }), "parameter.out-of-range", "on_failure"),
+        (json!({ "disk_gb": 39 }), "parameter.out-of-range", "disk_gb"),
         (json!({ "colour": "red" }), "command.unknown-field", "colour"),
     ];
     for (fields, code, field) in cases {

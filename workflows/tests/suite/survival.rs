@@ -8,6 +8,16 @@ fn a_workspace_survives() {
 }
 
 #[test]
+fn what_changes_a_workspace_survives() {
+    stead_testkit::survives(&kits::changes());
+}
+
+#[test]
+fn a_create_that_waits_survives() {
+    stead_testkit::survives(&kits::patient());
+}
+
+#[test]
 fn a_home_survives() {
     stead_testkit::survives(&kits::home());
 }

@@ -7,7 +7,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_testkit::Asked;
 
 /// What there is.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct World {
     /// `dataset tank/home/john`, `vm 10000`: and whose marker it carries.
     pub things: BTreeMap<String, String>,
@@ -15,12 +15,38 @@ pub struct World {
     pub running: BTreeMap<u32, bool>,
     /// Steps that have been carried out, in order.
     pub log: Vec<String>,
+    /// The step of this name fails the next time.
+    pub fails_next: Option<String>,
+    /// How large the machines' disks are, in GiB.
+    pub disks: BTreeMap<u32, u64>,
+    /// What is free for homes, in GiB.
+    pub free_gb: u64,
+    /// What each node has free, in GiB of memory.
+    pub nodes: BTreeMap<String, u64>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        let nodes = [("pve1".to_owned(), 64), ("pve2".to_owned(), 32)];
+        Self {
+            things: BTreeMap::new(),
+            running: BTreeMap::new(),
+            log: Vec::new(),
+            fails_next: None,
+            disks: BTreeMap::new(),
+            free_gb: 1_000,
+            nodes: nodes.into(),
+        }
+    }
 }
 
 impl stead_testkit::World for World {
     fn carry_out(&mut self, asked: &Asked<'_>) -> Result<Value, Failure> {
         let (step, ask) = (asked.step, asked.request);
         self.log.push(step.to_owned());
+        if self.fails_next.take_if(|fails| fails == step).is_some() {
+            return Err(Failure::new(Class::Permanent, "it was made to fail"));
+        }
         let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
         let vmid = ask["machine"]["vmid"].as_u64().unwrap_or_default() as u32;
         let vm = format!("vm {vmid}");
@@ -38,11 +64,20 @@ impl stead_testkit::World for World {
             }
             "truenas.remove-share" => self.remove(&format!("share {}", text("path"))),
             "truenas.destroy-dataset" => self.remove(&format!("dataset {}", text("dataset"))),
+            "proxmox.survey" => Ok(self.survey(ask)),
+            "truenas.survey-pool" => {
+                let home = format!("dataset {}", text("dataset"));
+                Ok(json!({ "free_gb": self.free_gb, "has_home": self.things.contains_key(&home) }))
+            }
             "proxmox.check-vmid" => {
                 let taken = self.things.contains_key(&format!("vm {}", ask["vmid"]));
                 Ok(json!(if taken { "taken" } else { "free" }))
             }
             "proxmox.clone-vm" => self.ensure(vm, vm_marker).map(|()| json!({})),
+            "proxmox.resize-disk" => {
+                self.disks.insert(vmid, ask["size_gb"].as_u64().unwrap_or_default());
+                Ok(json!({}))
+            }
             "proxmox.start-vm" => {
                 self.running.insert(vmid, true);
                 Ok(json!({}))
@@ -68,7 +103,6 @@ impl stead_testkit::World for World {
             | "truenas.update-quota"
             | "truenas.snapshot-dataset"
             | "proxmox.configure-vm"
-            | "proxmox.resize-disk"
             | "coder.await-agent"
             | "coder.stop-workspace"
             | "probe.noop" => Ok(json!({})),
@@ -85,6 +119,23 @@ impl World {
     /// The things, without markers.
     pub fn names(&self) -> Vec<&str> {
         self.things.keys().map(String::as_str).collect()
+    }
+
+    /// Every node sees everything; they differ in memory alone.
+    fn survey(&self, ask: &Value) -> Value {
+        let nodes = ask["nodes"].as_array().cloned().unwrap_or_default();
+        let seen = |node: &Value| {
+            let free = self.nodes.get(node.as_str().unwrap_or_default()).copied();
+            json!({
+                "node": node, "is_online": free.is_some(), "cores": 64, "cores_given": 0,
+                "memory_mib": 64 * 1024, "memory_free_mib": free.unwrap_or_default() * 1024,
+                "storage_free_gb": 1_000,
+            })
+        };
+        json!({
+            "nodes": nodes.iter().map(seen).collect::<Vec<_>>(),
+            "template_node": "pve1", "template_is_shared": true, "vmids_taken": 0,
+        })
     }
 
     fn ensure(&mut self, thing: String, marker: String) -> Result<(), Failure> {

@@ -11,7 +11,6 @@ use super::vm::Vm;
 use crate::net::Answer;
 use crate::world::{State, World};
 
-const NODE_MEMORY: u64 = 256 << 30;
 const NODE_CPUS: u64 = 64;
 const STORAGE_TOTAL: u64 = 4 << 40;
 const UPTIME_S: u64 = 1_000_000;
@@ -24,7 +23,7 @@ pub(super) fn nodes(world: &World) -> Answer {
     let line = |node: &&str| {
         json!({
             "node": node, "id": format!("node/{node}"), "type": "node", "status": "online", "level": "",
-            "cpu": 0.03, "maxcpu": NODE_CPUS, "mem": used_memory(world, node), "maxmem": NODE_MEMORY,
+            "cpu": 0.03, "maxcpu": NODE_CPUS, "mem": used_memory(world, node), "maxmem": memory(world, node),
             "uptime": UPTIME_S, "ssl_fingerprint": "",
         })
     };
@@ -32,14 +31,14 @@ pub(super) fn nodes(world: &World) -> Answer {
 }
 
 pub(super) fn node_status(world: &World, node: &str) -> Answer {
-    let used = used_memory(world, node);
+    let (used, total) = (used_memory(world, node), memory(world, node));
     answer::data(json!({
         "boot-info": { "mode": "efi", "secureboot": 0 },
         "cpu": 0.03,
         "cpuinfo": { "cores": 32, "cpus": NODE_CPUS, "sockets": 1, "model": "AMD EPYC", "mhz": "2450.0", "hvm": "1" },
         "current-kernel": { "machine": "x86_64", "release": "6.17.2-1-pve", "sysname": "Linux", "version": "#1 SMP" },
         "loadavg": ["0.10", "0.12", "0.09"],
-        "memory": { "free": NODE_MEMORY - used, "available": NODE_MEMORY - used, "total": NODE_MEMORY, "used": used },
+        "memory": { "free": total.saturating_sub(used), "available": total.saturating_sub(used), "total": total, "used": used },
         "pveversion": "pve-manager/9.1.1/8c2a4b1f0d3e5a67",
         "rootfs": { "avail": 80_u64 << 30, "free": 85_u64 << 30, "total": 96_u64 << 30, "used": 11_u64 << 30 },
         "swap": { "free": 8_u64 << 30, "total": 8_u64 << 30, "used": 0 },
@@ -47,6 +46,10 @@ pub(super) fn node_status(world: &World, node: &str) -> Answer {
         "wait": 0.0,
         "idle": 0,
     }))
+}
+
+fn memory(world: &World, node: &str) -> u64 {
+    world.read(|state| state.proxmox.memory.get(node).copied().unwrap_or_default())
 }
 
 fn used_memory(world: &World, node: &str) -> u64 {
@@ -114,7 +117,7 @@ pub(super) fn resources(world: &World, params: &Params) -> Result<Answer, Answer
         all.extend(NODES.iter().map(|node| {
             json!({
                 "id": format!("node/{node}"), "type": "node", "node": node, "status": "online", "level": "",
-                "cpu": 0.03, "maxcpu": NODE_CPUS, "mem": used_memory(world, node), "maxmem": NODE_MEMORY,
+                "cpu": 0.03, "maxcpu": NODE_CPUS, "mem": used_memory(world, node), "maxmem": memory(world, node),
                 "uptime": UPTIME_S,
             })
         }));

@@ -11,6 +11,9 @@ use crate::pace::Pace;
 /// The cluster's nodes. VMs are born where their template lives, on the first.
 pub(super) const NODES: [&str; 2] = ["pve1", "pve2"];
 
+/// What each node has to begin with.
+const NODE_MEMORY: u64 = 256 << 30;
+
 /// The cluster's storages, and whether both nodes see them.
 pub(super) const STORAGES: [(&str, &str, bool); 3] =
     [("iscsi-pool", "lvm", true), ("local-lvm", "lvmthin", false), ("nvme-pool", "zfspool", false)];
@@ -20,13 +23,16 @@ pub(crate) struct State {
     pub(crate) vms: BTreeMap<u32, Vm>,
     pub(super) tasks: Vec<Task>,
     pub(super) next_pid: u32,
+    /// How much memory each node has, in bytes.
+    pub(crate) memory: BTreeMap<String, u64>,
 }
 
 impl State {
     pub(crate) fn pristine(pace: &Pace) -> Self {
         let templates = [(9000, "debian-12", 10), (9001, "debian-12-desktop", 20)];
         let vms = templates.map(|(vmid, name, disk)| (vmid, template(pace, vmid, name, disk)));
-        Self { vms: BTreeMap::from(vms), tasks: Vec::new(), next_pid: 0x0010_A000 }
+        let memory = NODES.map(|node| (node.to_owned(), NODE_MEMORY)).into();
+        Self { vms: BTreeMap::from(vms), tasks: Vec::new(), next_pid: 0x0010_A000, memory }
     }
 
     /// The VM, if it is on this node.

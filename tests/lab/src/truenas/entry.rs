@@ -80,7 +80,7 @@ pub(super) fn entry(state: &State, dataset: &Dataset, with_children: bool) -> Va
     entry.insert("used".to_owned(), bytes(dataset.used + snapshots, "NONE"));
     entry.insert("usedbydataset".to_owned(), bytes(dataset.used, "NONE"));
     entry.insert("usedbysnapshots".to_owned(), bytes(snapshots, "NONE"));
-    entry.insert("available".to_owned(), bytes(available(dataset), "NONE"));
+    entry.insert("available".to_owned(), bytes(available(state, dataset), "NONE"));
     let created = dataset.created;
     let parsed = json!({ "$date": created.timestamp_millis() });
     let seconds = created.timestamp().to_string();
@@ -115,9 +115,13 @@ fn identity(dataset: &Dataset) -> Map<String, Value> {
     identity.as_object().cloned().unwrap_or_default()
 }
 
-fn available(dataset: &Dataset) -> u64 {
-    let room = if dataset.refquota > 0 { dataset.refquota } else { POOL_BYTES };
-    room.saturating_sub(dataset.used)
+fn available(state: &State, dataset: &Dataset) -> u64 {
+    let used: u64 = state.datasets.values().map(|dataset| dataset.used).sum();
+    let free = state.pool_bytes.saturating_sub(used);
+    match dataset.refquota {
+        0 => free,
+        limit => limit.saturating_sub(dataset.used).min(free),
+    }
 }
 
 fn children(state: &State, id: &str) -> Vec<Value> {

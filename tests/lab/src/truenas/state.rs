@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tokio::sync::broadcast;
 
 use super::OWNER_SUFFIX;
+use super::entry::POOL_BYTES;
 use super::jobs::Job;
 
 /// An empty file system is not quite empty.
@@ -62,6 +63,8 @@ pub(crate) struct State {
     pub(super) next_job: i64,
     pub(super) txg: u64,
     pub(super) job_events: broadcast::Sender<Value>,
+    /// How much the pool holds.
+    pub(crate) pool_bytes: u64,
 }
 
 impl Dataset {
@@ -112,6 +115,7 @@ impl State {
             next_job: 1,
             txg: 1000,
             job_events: broadcast::Sender::new(256),
+            pool_bytes: POOL_BYTES,
         }
     }
 

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::entry::POOL_BYTES;
 use super::methods::{Reply, fields};
 use super::query;
 use super::rpc::{EBUSY, EINVAL, RpcError};
@@ -70,17 +69,19 @@ pub(super) fn info() -> Value {
 }
 
 pub(super) fn pools(world: &World, params: &[Value]) -> Result<Reply, RpcError> {
-    let used: u64 =
-        world.read(|state| state.truenas.datasets.values().map(|dataset| dataset.used).sum());
+    let (used, size): (u64, u64) = world.read(|state| {
+        let nas = &state.truenas;
+        (nas.datasets.values().map(|dataset| dataset.used).sum(), nas.pool_bytes)
+    });
     let full = world.faults.holds("truenas", "pool-full");
-    let allocated = if full { POOL_BYTES } else { used };
-    let free = POOL_BYTES - allocated;
+    let allocated = if full { size } else { used.min(size) };
+    let free = size - allocated;
     let pool = json!({
         "id": 1, "name": "tank", "guid": "4711247114711", "status": "ONLINE", "path": "/mnt/tank",
         "scan": null, "expand": null, "is_upgraded": true, "healthy": true, "warning": false,
-        "status_code": "OK", "status_detail": null, "size": POOL_BYTES, "allocated": allocated,
+        "status_code": "OK", "status_detail": null, "size": size, "allocated": allocated,
         "free": free, "freeing": 0, "dedup_table_size": 0, "dedup_table_quota": "auto",
-        "fragmentation": "1", "size_str": POOL_BYTES.to_string(), "allocated_str": allocated.to_string(),
+        "fragmentation": "1", "size_str": size.to_string(), "allocated_str": allocated.to_string(),
         "free_str": free.to_string(), "freeing_str": "0",
         "autotrim": { "parsed": "off", "rawvalue": "off", "value": "off", "source": "DEFAULT" },
         "topology": { "data": [], "log": [], "cache": [], "spare": [], "special": [], "dedup": [] },

@@ -1,7 +1,7 @@
-//! Commands to a workspace.
+//! Commands to a workspace: what a client sends.
 //!
-//! The structs named `…Workspace` are what a client sends; `Order` is what is written down when
-//! `create` is accepted: everything chosen, everything resolved, nothing left to look up later.
+//! `order.rs` is what is written down when one is accepted, `view.rs` what a workspace shows of
+//! itself.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -10,7 +10,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
-use crate::site::{CoderSite, ProxmoxSite, StorageBackend, Template, TrueNasSite};
+use crate::site::StorageBackend;
+
+mod order;
+mod view;
+
+pub use order::{DeleteOrder, OnFailure, Order, RebuildOrder, RetryOrder, Size};
+pub use view::{Debt, MadeFrom, Phase, RunsWith, WorkspaceView};
 
 /// The kind of the entity.
 pub const KIND: &str = "workspace";
@@ -46,10 +52,17 @@ pub struct CreateWorkspace {
     /// The storage beneath the machine's own disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_backend: Option<StorageBackend>,
+    /// The size of the machine's own disk, in GiB; the template's if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_gb: Option<u32>,
+    /// What happens when a step fails for good: everything is taken back, or the workspace waits
+    /// for a `workspace.retry` that changes what it failed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailure>,
 }
 
-/// `workspace.start`, `workspace.stop`, `workspace.restart`, `workspace.delete`: nothing to say
-/// but which one.
+/// `workspace.start`, `workspace.stop`, `workspace.restart`, `workspace.update`,
+/// `workspace.undelete`: nothing to say but which one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NameWorkspace {
@@ -84,100 +97,71 @@ pub struct ResizeWorkspace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 20, max = 500))]
     pub storage_quota_gb: Option<u32>,
+    /// The size of the machine's own disk, in GiB. A disk only grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_gb: Option<u32>,
 }
 
-/// A create that was accepted, complete.
+/// `workspace.rebuild`: makes the machine anew and keeps the home. The old machine is taken away
+/// once the new one answers; if that does not come about, the old one is there again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Order {
-    /// The template, as it was then.
-    pub template: Template,
-    /// What was chosen.
-    pub size: Size,
-    /// The storage beneath the machine's own disk.
-    pub storage_backend: StorageBackend,
-    /// Where the machine is made.
-    pub proxmox: ProxmoxSite,
-    /// Where the home is kept.
-    pub truenas: TrueNasSite,
-    /// Where developers look.
-    pub coder: CoderSite,
+#[serde(deny_unknown_fields)]
+pub struct RebuildWorkspace {
+    /// Sent twice, a command of the same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub id: Option<String>,
+    /// The workspace's name.
+    pub name: String,
+    /// Another template of the site; the one it was made from, as it was then, if nothing is
+    /// said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
 }
 
-/// What may change during a workspace's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Size {
+/// `workspace.delete`: takes a workspace away. It can be brought back within the site's grace
+/// period.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteWorkspace {
+    /// Sent twice, a command of the same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub id: Option<String>,
+    /// The workspace's name.
+    pub name: String,
+    /// Without the grace period: the workspace cannot be brought back, and a home that no other
+    /// workspace uses is destroyed at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<bool>,
+}
+
+/// `workspace.retry`: lets a create that waits after a failure go on from the step that failed,
+/// with what is changed here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryWorkspace {
+    /// Sent twice, a command of the same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub id: Option<String>,
+    /// The workspace's name.
+    pub name: String,
+    /// Another template of the site.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// Virtual cores.
-    pub cpu_cores: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_cores: Option<u32>,
     /// Memory, in GiB.
-    pub memory_gb: u32,
-    /// How much the home may hold, in GiB.
-    pub storage_quota_gb: u32,
-}
-
-/// Where a workspace stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// It is being made.
-    Creating,
-    /// Its agent answers.
-    Ready,
-    /// Its machine is being started.
-    Starting,
-    /// Its machine is being shut down.
-    Stopping,
-    /// Its machine is off; everything is kept.
-    Stopped,
-    /// It is being changed.
-    Resizing,
-    /// It is being taken away.
-    Deleting,
-    /// It is gone.
-    Deleted,
-    /// It could not be made; what was begun has been taken back.
-    Failed,
-}
-
-impl Phase {
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Creating => "creating",
-            Self::Ready => "ready",
-            Self::Starting => "starting",
-            Self::Stopping => "stopping",
-            Self::Stopped => "stopped",
-            Self::Resizing => "resizing",
-            Self::Deleting => "deleting",
-            Self::Deleted => "deleted",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// What a workspace shows of itself. The seed server reads it too, at every boot.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct WorkspaceView {
-    /// Where it stands.
-    pub phase: Phase,
-    /// The template it is made from.
-    pub template: String,
-    /// Its size.
-    pub size: Size,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_gb: Option<u32>,
     /// The storage beneath the machine's own disk.
-    pub storage_backend: StorageBackend,
-    /// The machine's number, once it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vmid: Option<u32>,
-    /// The node the machine was made on.
-    pub node: String,
-    /// What the guest mounts as its home, once it is there.
+    pub storage_backend: Option<StorageBackend>,
+    /// The node that the machine is made on, one of the site's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub home_source: Option<String>,
-    /// Coder's id of the workspace, once it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coder_id: Option<String>,
+    pub node: Option<String>,
 }
 
 /// Checks a workspace's name.

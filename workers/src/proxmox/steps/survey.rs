@@ -1,0 +1,125 @@
+//! One look at everything that decides where a machine can be made: the cluster's own list, and
+//! the template's configuration, which says where its disk lies.
+
+use serde_json::Value;
+use stead_runtime::worker::StepContext;
+use stead_schemas::failure::Failure;
+use stead_schemas::step::proxmox::{NodeSeen, Survey, Surveyed};
+
+use super::super::client::{Client, Pve, number};
+use crate::http::segment;
+
+/// Machines under high availability are counted where the cluster's list shows them; it is up to
+/// ten seconds old.
+pub(crate) async fn survey(
+    client: Client,
+    _cx: StepContext,
+    ask: Survey,
+) -> Result<Surveyed, Failure> {
+    let pve = client.log_in(&ask.login).await?;
+    let list = pve.look("/cluster/resources").await?.unwrap_or_default();
+    let list = Resources(list.as_array().map(Vec::as_slice).unwrap_or_default());
+    let template = list.of("qemu").find(|vm| number(&vm["vmid"]) == Some(ask.template.into()));
+    let template_node = template.and_then(|vm| vm["node"].as_str()).map(str::to_owned);
+    let template_is_shared = match &template_node {
+        Some(node) => is_shared(&pve, &list, node, ask.template).await?,
+        None => false,
+    };
+    let range = u64::from(ask.vmid_first)..=u64::from(ask.vmid_last);
+    let taken = list.machines().filter_map(|vm| number(&vm["vmid"]));
+    let vmids_taken = taken.filter(|vmid| range.contains(vmid)).count();
+    Ok(Surveyed {
+        nodes: ask.nodes.iter().map(|node| list.node(node, &ask.storage.datastore())).collect(),
+        template_node,
+        template_is_shared,
+        vmids_taken: u32::try_from(vmids_taken).unwrap_or(u32::MAX),
+    })
+}
+
+/// Whether every disk of the template lies on a storage that all nodes see.
+async fn is_shared(
+    pve: &Pve,
+    list: &Resources<'_>,
+    node: &str,
+    template: u32,
+) -> Result<bool, Failure> {
+    let path = format!("/nodes/{}/qemu/{template}/config", segment(node));
+    let config = pve.look(&path).await?.unwrap_or_default();
+    let config = config.as_object();
+    let disks = config.into_iter().flatten().filter(|(key, _)| is_disk(key));
+    let storages: Vec<&str> = disks
+        .filter_map(|(_, setting)| setting.as_str())
+        .filter(|setting| !setting.contains("media=cdrom"))
+        .filter_map(|setting| setting.split_once(':').map(|(storage, _)| storage))
+        .collect();
+    let shared = |storage: &str| {
+        list.of("storage").any(|line| line["storage"] == storage && is_set(&line["shared"]))
+    };
+    Ok(!storages.is_empty() && storages.into_iter().all(shared))
+}
+
+/// `scsi0`, `virtio1`, `efidisk0`.
+fn is_disk(key: &str) -> bool {
+    let bus = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    bus.len() < key.len() && ["efidisk", "ide", "sata", "scsi", "tpmstate", "virtio"].contains(&bus)
+}
+
+fn is_set(flag: &Value) -> bool {
+    number(flag) == Some(1) || flag == true
+}
+
+/// The cluster's list.
+struct Resources<'a>(&'a [Value]);
+
+impl Resources<'_> {
+    fn of(&self, kind: &'static str) -> impl Iterator<Item = &Value> {
+        self.0.iter().filter(move |line| line["type"] == kind)
+    }
+
+    /// Machines and containers: they share the numbers and the nodes.
+    fn machines(&self) -> impl Iterator<Item = &Value> {
+        self.of("qemu").chain(self.of("lxc"))
+    }
+
+    fn node(&self, name: &str, storage: &str) -> NodeSeen {
+        let line = self.of("node").find(|line| line["node"] == name);
+        let count = |field: &str| line.and_then(|line| number(&line[field])).unwrap_or(0);
+        let running =
+            || self.machines().filter(|vm| vm["node"] == name && vm["status"] == "running");
+        let sum = |field: &str| running().filter_map(|vm| number(&vm[field])).sum::<u64>();
+        // A guest that has just booted uses little of what it may use in a minute.
+        let used = count("mem").max(sum("maxmem"));
+        NodeSeen {
+            node: name.to_owned(),
+            is_online: line.is_some_and(|line| line["status"] == "online"),
+            cores: u32::try_from(count("maxcpu")).unwrap_or(u32::MAX),
+            cores_given: u32::try_from(sum("maxcpu")).unwrap_or(u32::MAX),
+            memory_mib: count("maxmem") >> 20,
+            memory_free_mib: count("maxmem").saturating_sub(used) >> 20,
+            storage_free_gb: self.storage_free_gb(name, storage),
+        }
+    }
+
+    fn storage_free_gb(&self, node: &str, storage: &str) -> Option<u64> {
+        let mut lines = self.of("storage");
+        let line = lines.find(|line| {
+            line["node"] == node && line["storage"] == storage && line["status"] == "available"
+        })?;
+        Some(number(&line["maxdisk"])?.saturating_sub(number(&line["disk"])?) >> 30)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_disk;
+
+    #[test]
+    fn a_disk_is_told_by_its_key() {
+        for key in ["scsi0", "virtio15", "sata1", "ide2", "efidisk0", "tpmstate0"] {
+            assert!(is_disk(key), "{key}");
+        }
+        for key in ["scsihw", "name", "net0", "smbios1", "unused0"] {
+            assert!(!is_disk(key), "{key}");
+        }
+    }
+}

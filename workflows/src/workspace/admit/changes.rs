@@ -1,0 +1,169 @@
+//! The door of what changes a workspace that lives.
+
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use stead_core::definition::{Admission, Admitted};
+use stead_schemas::command::fields::Fields;
+use stead_schemas::command::workspace::{
+    DeleteOrder, Phase, RebuildOrder, ResizeWorkspace, RetryOrder, WorkspaceView,
+};
+use stead_schemas::refusal::Refusal;
+use stead_schemas::site::{Range, Template};
+
+use super::{backend, check_phase, choose, living, one_of, order, plan, template, with_nodes};
+
+pub(super) fn admit_resize(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    let view = living(admission)?;
+    check_phase(admission, &view)?;
+    let template = template_of(admission, &view);
+    let mut fields = Fields::of(admission.fields);
+    let mut check = |field, range: fn(&Template) -> Range| {
+        let Some(number) = fields.optional_number(field)? else { return Ok(None) };
+        match template {
+            Some(template) => choose(field, Some(number), &range(template)).map(Some),
+            None => Ok(Some(number)),
+        }
+    };
+    let mut ask = ResizeWorkspace {
+        id: None,
+        name: admission.name.to_string(),
+        cpu_cores: check("cpu_cores", |template| template.cpu_cores)?,
+        memory_gb: check("memory_gb", |template| template.memory_gb)?,
+        storage_quota_gb: check("storage_quota_gb", |template| template.storage_quota_gb)?,
+        disk_gb: None,
+    };
+    if let Some(asked) = fields.optional_number("disk_gb")? {
+        ask.disk_gb = Some(larger_disk(asked, &view, template)?);
+    }
+    fields.finish()?;
+    if (ask.cpu_cores, ask.memory_gb, ask.storage_quota_gb, ask.disk_gb) == (None, None, None, None)
+    {
+        let words = "say what to change: cpu_cores, memory_gb, storage_quota_gb or disk_gb";
+        return Err(Refusal::new("resize.nothing", words));
+    }
+    Ok(order(&ask))
+}
+
+fn larger_disk(
+    asked: u32,
+    view: &WorkspaceView,
+    template: Option<&Template>,
+) -> Result<u32, Refusal> {
+    let made = view.made_from.as_ref().map(|made| made.disk_gb);
+    let now = view.size.disk_gb.or(made).or(template.map(|template| template.disk_gb));
+    if let Some(now) = now.filter(|now| asked < *now) {
+        let words = format!(
+            "a disk only grows: it has {now} GiB; a rebuild makes a new one of the template's size"
+        );
+        return Err(Refusal::new("disk.shrinks", words).field("disk_gb"));
+    }
+    match template {
+        Some(template) => {
+            let range = template.disk_gb_range();
+            choose("disk_gb", Some(asked), &Range { min: range.min.min(asked), ..range })
+        }
+        None => Ok(asked),
+    }
+}
+
+pub(super) fn admit_rebuild(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    let view = living(admission)?;
+    check_phase(admission, &view)?;
+    let mut fields = Fields::of(admission.fields);
+    let wanted = match fields.optional_text("template")? {
+        Some(name) => Some(template(admission.site, Some(name))?),
+        None => None,
+    };
+    fields.finish()?;
+    Ok(order(&RebuildOrder {
+        template: wanted.cloned(),
+        proxmox: with_nodes(&admission.site.proxmox),
+        in_place: false,
+        plan: plan::of_rebuild(&view, wanted),
+    }))
+}
+
+pub(super) fn admit_update(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    let view = living(admission)?;
+    check_phase(admission, &view)?;
+    Fields::of(admission.fields).finish()?;
+    let Some(wanted) = template_of(admission, &view) else {
+        let words = format!(
+            "the site has no template {} any more; rebuild it from another one",
+            view.template
+        );
+        return Err(Refusal::new("template.unknown", words));
+    };
+    let changes = plan::changes(&view, wanted);
+    if changes.is_empty() {
+        let words = "it is made from this version of its template already";
+        return Err(Refusal::new("update.nothing", words));
+    }
+    let in_place = view.made_from.as_ref().is_some_and(|made| {
+        (made.vmid, &made.coder_template) == (wanted.vmid, &wanted.coder_template)
+    });
+    let plan = match in_place {
+        true => changes,
+        false => plan::of_rebuild(&view, Some(wanted)),
+    };
+    let template = Some(wanted.clone());
+    let proxmox = with_nodes(&admission.site.proxmox);
+    Ok(order(&RebuildOrder { template, proxmox, in_place, plan }))
+}
+
+pub(super) fn admit_delete(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    let view = living(admission)?;
+    let mut fields = Fields::of(admission.fields);
+    let now = fields.optional_flag("now")?.unwrap_or(false);
+    fields.finish()?;
+    if view.phase == Phase::Deleted && !now {
+        check_phase(admission, &view)?;
+    }
+    let grace_seconds = admission.site.truenas.grace_seconds;
+    let plan = plan::of_delete(&view, now, grace_seconds);
+    let deleted = DeleteOrder { grace_seconds, now, plan };
+    Ok(Admitted { interrupts: true, ..order(&deleted) })
+}
+
+pub(super) fn admit_retry(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    let view = living(admission)?;
+    check_phase(admission, &view)?;
+    let mut fields = Fields::of(admission.fields);
+    let other = match fields.optional_text("template")? {
+        Some(name) => Some(template(admission.site, Some(name))?),
+        None => None,
+    };
+    let known = other.or_else(|| template_of(admission, &view));
+    let mut check = |field, range: fn(&Template) -> Range| {
+        let Some(number) = fields.optional_number(field)? else { return Ok(None) };
+        match known {
+            Some(template) => choose(field, Some(number), &range(template)).map(Some),
+            None => Ok(Some(number)),
+        }
+    };
+    let (cpu_cores, memory_gb) = (
+        check("cpu_cores", |template| template.cpu_cores)?,
+        check("memory_gb", |template| template.memory_gb)?,
+    );
+    let storage_backend = match (fields.optional_text("storage_backend")?, known) {
+        (Some(word), Some(template)) => Some(backend(template, Some(word))?),
+        _ => None,
+    };
+    let node = fields.optional_text("node")?;
+    fields.finish()?;
+    let nodes = with_nodes(&admission.site.proxmox).nodes;
+    if node.is_some_and(|node| !nodes.iter().any(|known| known == node)) {
+        let nodes: Vec<&str> = nodes.iter().map(|known| known.as_str()).collect();
+        return Err(one_of("node", &nodes));
+    }
+    let node = node.map(ToString::to_string);
+    let template = other.cloned();
+    Ok(order(&RetryOrder { template, cpu_cores, memory_gb, storage_backend, node }))
+}
+
+/// The site's template of the name that the workspace's has, as it is now.
+fn template_of<'a>(admission: &Admission<'a>, view: &WorkspaceView) -> Option<&'a Template> {
+    admission.site.templates.iter().find(|known| known.name == view.template)
+}

@@ -1,0 +1,167 @@
+//! The door of a workspace: checks a command and completes it into an order.
+//!
+//! `changes.rs` is the door of what changes a living one, `plan.rs` says what an order will do.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use serde_json::Value;
+use stead_core::definition::{Admission, Admitted};
+use stead_schemas::command::fields::Fields;
+use stead_schemas::command::workspace::{OnFailure, Order, Phase, Size, WorkspaceView, check_name};
+use stead_schemas::refusal::Refusal;
+use stead_schemas::site::{ProxmoxSite, Range, Site, StorageBackend, Template};
+
+use super::as_value;
+
+mod changes;
+mod plan;
+
+pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    check_name(admission.name)?;
+    match admission.verb {
+        "create" => admit_create(admission),
+        "resize" => changes::admit_resize(admission),
+        "rebuild" => changes::admit_rebuild(admission),
+        "update" => changes::admit_update(admission),
+        "delete" => changes::admit_delete(admission),
+        "retry" => changes::admit_retry(admission),
+        _ => {
+            Fields::of(admission.fields).finish()?;
+            let view = living(admission)?;
+            check_phase(admission, &view)?;
+            Ok(order(&Value::Null))
+        }
+    }
+}
+
+fn admit_create(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    let mut fields = Fields::of(admission.fields);
+    let template = template(admission.site, fields.optional_text("template")?)?;
+    let mut choose = |field, range| choose(field, fields.optional_number(field)?, range);
+    let mut size = Size {
+        cpu_cores: choose("cpu_cores", &template.cpu_cores)?,
+        memory_gb: choose("memory_gb", &template.memory_gb)?,
+        storage_quota_gb: choose("storage_quota_gb", &template.storage_quota_gb)?,
+        disk_gb: None,
+    };
+    if let Some(asked) = fields.optional_number("disk_gb")? {
+        size.disk_gb = Some(self::choose("disk_gb", Some(asked), &template.disk_gb_range())?);
+    }
+    let storage_backend = backend(template, fields.optional_text("storage_backend")?)?;
+    let on_failure = on_failure(fields.optional_text("on_failure")?)?;
+    fields.finish()?;
+    check_free(admission)?;
+    let site = admission.site;
+    let made = Order {
+        template: template.clone(),
+        size,
+        storage_backend,
+        proxmox: with_nodes(&site.proxmox),
+        truenas: site.truenas.clone(),
+        coder: site.coder.clone(),
+        limits: site.limits,
+        on_failure,
+    };
+    Ok(Admitted { begins: true, ..order(&made) })
+}
+
+/// The name of a workspace that goes, or can only be brought back, is free again.
+fn check_free(admission: &Admission<'_>) -> Result<(), Refusal> {
+    let Some(living) = admission.living else { return Ok(()) };
+    if [Phase::Deleting, Phase::Deleted].iter().any(|phase| phase.word() == living.phase) {
+        return Ok(());
+    }
+    let words = format!(
+        "there is a workspace of this name already, it is {}; choose another name or delete it",
+        living.phase
+    );
+    Err(Refusal::new("workspace.exists", words).field("name"))
+}
+
+/// Whether a workspace that stands where this one does can be asked for it.
+fn check_phase(admission: &Admission<'_>, view: &WorkspaceView) -> Result<(), Refusal> {
+    let verb = admission.verb;
+    let (code, words) = match (view.phase, verb) {
+        (Phase::Deleted, "undelete") | (Phase::Deleting, _) | (Phase::Stuck, "retry") => {
+            return Ok(());
+        }
+        (Phase::Deleted, _) => {
+            ("workspace.deleted", "it is deleted; it can be undeleted, or its name used again")
+        }
+        (_, "undelete") => ("workspace.not-deleted", "it is not deleted"),
+        (Phase::Stuck, _) => {
+            ("workspace.stuck", "it waits after a failure; retry it, or delete it")
+        }
+        (_, "retry") => ("workspace.not-stuck", "there is no create that waits after a failure"),
+        _ => return Ok(()),
+    };
+    Err(Refusal::new(code, words).field("name"))
+}
+
+/// An order to a workspace that lives.
+fn order(payload: &impl serde::Serialize) -> Admitted {
+    Admitted { payload: as_value(payload), begins: false, interrupts: false }
+}
+
+/// The site's facts as an order has them: with the nodes that may be chosen.
+fn with_nodes(site: &ProxmoxSite) -> ProxmoxSite {
+    let mut site = site.clone();
+    if site.nodes.is_empty() {
+        site.nodes = vec![site.node.clone()];
+    }
+    site
+}
+
+fn living(admission: &Admission<'_>) -> Result<WorkspaceView, Refusal> {
+    let view = admission.living.and_then(|living| serde_json::from_value(living.view.clone()).ok());
+    view.ok_or_else(|| {
+        let words = format!("{} has no workspace `{}`", admission.owner, admission.name);
+        Refusal::new("workspace.unknown", words).field("name")
+    })
+}
+
+fn template<'a>(site: &'a Site, asked: Option<&str>) -> Result<&'a Template, Refusal> {
+    let found = match asked {
+        None => site.templates.first(),
+        Some(name) => site.templates.iter().find(|template| template.name == name),
+    };
+    found.ok_or_else(|| {
+        let names: Vec<&str> = site.templates.iter().map(|known| known.name.as_str()).collect();
+        let words = format!("there is no such template; there are: {}", names.join(", "));
+        Refusal::new("template.unknown", words).field("template")
+    })
+}
+
+fn choose(field: &str, asked: Option<u32>, range: &Range) -> Result<u32, Refusal> {
+    let number = asked.unwrap_or(range.default);
+    if (range.min..=range.max).contains(&number) {
+        return Ok(number);
+    }
+    let words = format!("{number} is out of range; {} to {} may be chosen", range.min, range.max);
+    Err(Refusal::new("parameter.out-of-range", words).field(field))
+}
+
+fn backend(template: &Template, asked: Option<&str>) -> Result<StorageBackend, Refusal> {
+    let found = match asked {
+        None => template.storage_backend.first(),
+        Some(word) => template.storage_backend.iter().find(|backend| backend.word() == word),
+    };
+    found.copied().ok_or_else(|| {
+        let words: Vec<&str> = template.storage_backend.iter().map(|known| known.word()).collect();
+        one_of("storage_backend", &words)
+    })
+}
+
+fn on_failure(asked: Option<&str>) -> Result<OnFailure, Refusal> {
+    let Some(word) = asked else { return Ok(OnFailure::default()) };
+    let found = OnFailure::ALL.into_iter().find(|known| known.word() == word);
+    found.ok_or_else(|| one_of("on_failure", &OnFailure::ALL.map(OnFailure::word)))
+}
+
+fn one_of(field: &str, words: &[&str]) -> Refusal {
+    let words: String = format!("it is not to be had; choose one of: {}", words.join(", "));
+    Refusal::new("parameter.out-of-range", words).field(field)
+}

@@ -1,0 +1,93 @@
+//! What an order will do, in words, for whoever asks before it is given and for whoever reads the
+//! history. Only what changes or destroys a machine has a plan.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use stead_schemas::command::workspace::{Phase, WorkspaceView};
+use stead_schemas::site::Template;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// What a delete does.
+pub(super) fn of_delete(view: &WorkspaceView, now: bool, grace_seconds: u64) -> Vec<String> {
+    let home = view.home_source.as_deref().unwrap_or("of its owner");
+    let grace = span(grace_seconds);
+    let home = match (now, grace_seconds) {
+        (true, _) | (false, 0) => format!(
+            "home {home}: destroyed at once with all that is in it, unless another workspace uses it"
+        ),
+        (false, _) => format!(
+            "home {home}: kept while another workspace uses it, and for {grace} after the last one"
+        ),
+    };
+    if view.phase == Phase::Deleted {
+        return vec![home, "workspace: it cannot be brought back any more".to_string()];
+    }
+    let back = match (now, grace_seconds) {
+        (true, _) | (false, 0) => "workspace: it cannot be brought back".to_string(),
+        (false, _) => format!("workspace: it can be brought back for {grace}, with a new machine"),
+    };
+    vec![
+        format!("{}: shut down and destroyed; what lies outside the home is lost", machine(view)),
+        "Coder workspace: deleted".to_string(),
+        home,
+        back,
+    ]
+}
+
+/// What a rebuild does.
+pub(super) fn of_rebuild(view: &WorkspaceView, template: Option<&Template>) -> Vec<String> {
+    let mut plan = template.map_or_else(Vec::new, |template| changes(view, template));
+    let from = template.map_or(view.template.as_str(), |template| template.name.as_str());
+    let home = view.home_source.as_deref().unwrap_or("of its owner");
+    plan.extend([
+        format!("new machine: made from {from} on the node with the most free memory"),
+        format!(
+            "{}: destroyed once the new one answers; what lies outside the home is lost",
+            machine(view)
+        ),
+        format!("home {home}: kept"),
+    ]);
+    if view.phase == Phase::Ready {
+        plan.push("workspace: away while the machines change places".to_string());
+    }
+    plan
+}
+
+/// What is different in a template from what the machine was made from. Machines of older
+/// builds do not say what they were made from.
+pub(super) fn changes(view: &WorkspaceView, template: &Template) -> Vec<String> {
+    let name = &template.name;
+    let Some(made) = &view.made_from else {
+        return vec![format!("template: {name}, VMID {}", template.vmid)];
+    };
+    let mut changes = Vec::new();
+    let mut compare = |what: &str, old: String, new: String| {
+        if old != new {
+            changes.push(format!("{what}: {old} becomes {new}"));
+        }
+    };
+    compare("template", view.template.clone(), name.clone());
+    compare("VMID of the template", made.vmid.to_string(), template.vmid.to_string());
+    compare("disk in GiB", made.disk_gb.to_string(), template.disk_gb.to_string());
+    compare("Coder template", made.coder_template.clone(), template.coder_template.clone());
+    changes
+}
+
+fn machine(view: &WorkspaceView) -> String {
+    match view.vmid {
+        Some(vmid) => format!("machine {vmid} on {}", view.node),
+        None => "machine, as far as it is made".to_string(),
+    }
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        DAY.. if seconds.is_multiple_of(DAY) => format!("{} days", seconds / DAY),
+        3_600.. => format!("{} h", seconds / 3_600),
+        _ => format!("{seconds} s"),
+    }
+}

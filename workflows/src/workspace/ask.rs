@@ -1,0 +1,110 @@
+//! How the steps of a workspace are asked for: the same request wherever it is needed.
+
+use alloc::string::{String, ToString};
+use core::time::Duration;
+
+use stead_core::context::Context;
+use stead_schemas::command::workspace::Order;
+use stead_schemas::failure::Failure;
+use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
+use stead_schemas::step::{coder, guest, home, proxmox, vmids};
+
+use super::state::Workspace;
+
+/// The time a guest may take to boot and mount its home, and its agent to answer.
+const BOOT_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// How long a guest may take to shut down before it is stopped, in seconds.
+const SHUTDOWN_SECONDS: u32 = 60;
+/// The machine's own disk.
+const DISK: &str = "scsi0";
+
+/// The secrets that an operation needs, pinned to their current versions.
+pub(super) async fn logins(cx: &Context, order: &Order) -> Result<PinnedSecrets, Failure> {
+    cx.step(secrets(order)).await
+}
+
+pub(super) fn secrets(order: &Order) -> PinSecrets {
+    PinSecrets { secrets: [order.proxmox.secret.clone(), order.coder.secret.clone()].into() }
+}
+
+/// The machine as a step names it; the login is the first one that was pinned.
+pub(super) fn machine(cx: &Context, workspace: &Workspace, login: &str) -> proxmox::Machine {
+    proxmox::Machine {
+        login: String::from(login),
+        node: workspace.order.proxmox.node.clone(),
+        vmid: workspace.vmid.unwrap_or_default(),
+        marker: cx.run().to_string(),
+    }
+}
+
+pub(super) fn configuration(
+    cx: &Context,
+    workspace: &Workspace,
+    machine: &proxmox::Machine,
+) -> proxmox::ConfigureVm {
+    proxmox::ConfigureVm {
+        machine: machine.clone(),
+        cores: workspace.size.cpu_cores,
+        memory_mib: workspace.size.memory_gb * 1024,
+        owner: cx.owner().to_string(),
+    }
+}
+
+pub(super) fn disk(machine: &proxmox::Machine, size_gb: u32) -> proxmox::ResizeDisk {
+    proxmox::ResizeDisk { machine: machine.clone(), disk: DISK.to_string(), size_gb }
+}
+
+pub(super) fn shutdown(machine: &proxmox::Machine) -> proxmox::ShutdownVm {
+    proxmox::ShutdownVm { machine: machine.clone(), timeout_seconds: SHUTDOWN_SECONDS }
+}
+
+/// Gives the machine's number back.
+pub(super) fn release(cx: &Context, workspace: &Workspace) -> vmids::Release {
+    vmids::Release { workspace: workspace.ledger_name(cx) }
+}
+
+pub(super) fn detach(cx: &Context, now: bool) -> home::Detach {
+    home::Detach { owner: cx.owner(), workspace: cx.run().to_string(), now }
+}
+
+pub(super) fn start_in_coder(
+    cx: &Context,
+    workspace: &Workspace,
+    login: &str,
+) -> coder::StartWorkspace {
+    coder::StartWorkspace {
+        login: login.to_string(),
+        organization: workspace.order.coder.organization.clone(),
+        user: cx.owner().to_string(),
+        name: cx.name(),
+        template: workspace.order.template.coder_template.clone(),
+        marker: cx.run().to_string(),
+    }
+}
+
+pub(super) fn stop_in_coder(workspace: &Workspace, login: &str) -> coder::StopWorkspace {
+    let id = workspace.coder_id.clone().unwrap_or_default();
+    coder::StopWorkspace { login: login.to_string(), id }
+}
+
+pub(super) fn delete_in_coder(cx: &Context, login: &str) -> coder::DeleteWorkspace {
+    coder::DeleteWorkspace {
+        login: login.to_string(),
+        user: cx.owner().to_string(),
+        name: cx.name(),
+        marker: cx.run().to_string(),
+    }
+}
+
+/// Waits until the guest has written to its home, and then for its agent: connected and ready.
+pub(super) async fn await_ready(
+    cx: &Context,
+    workspace: &Workspace,
+    login: &str,
+) -> Result<(), Failure> {
+    let source = workspace.home_source.clone().unwrap_or_default();
+    cx.step(guest::AwaitHome { source }).within(BOOT_WITHIN).await?;
+    let id = workspace.coder_id.clone().unwrap_or_default();
+    cx.step(coder::AwaitAgent { login: login.to_string(), id }).within(BOOT_WITHIN).await?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Delete: takes everything back, in the order opposite to its making. It cannot fail and it
+//! cannot be stopped: what is in its way is waited for, visibly, and what is still to be taken
+//! back is listed. Afterwards the workspace can be brought back for as long as its grace lasts.
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use stead_core::context::{Command, Context};
+use stead_schemas::command::workspace::{Debt, DeleteOrder, Phase};
+use stead_schemas::failure::Failure;
+use stead_schemas::step::proxmox::{DestroyVm, ShutdownVm};
+use stead_schemas::step::{Step, allowance, coder, home, vmids};
+
+use super::ask::{delete_in_coder, detach, machine, release, secrets, shutdown};
+use super::preflight;
+use super::state::Workspace;
+
+/// See the module's head.
+pub(super) async fn delete(
+    cx: &Context,
+    workspace: &mut Workspace,
+    command: &Command,
+) -> Result<(), Failure> {
+    // Older builds wrote nothing down: the workspace was gone at once.
+    let order: DeleteOrder =
+        if command.payload.is_null() { DeleteOrder::default() } else { command.read()? };
+    if workspace.phase == Phase::Deleted {
+        return forget(cx, workspace, &order).await;
+    }
+    workspace.debts = debts(cx, workspace);
+    workspace.enter(cx, Phase::Deleting);
+    let site = workspace.order.clone();
+    let logins = cx.take_back(secrets(&site)).await?;
+    let machine = machine(cx, workspace, &logins.of(&site.proxmox.secret));
+    // A guest that is shut down writes its caches back to the home; one that is destroyed cannot.
+    workspace.pay(cx, shutdown(&machine)).await?;
+    workspace.pay(cx, DestroyVm { machine }).await?;
+    workspace.pay(cx, release(cx, workspace)).await?;
+    workspace.pay(cx, delete_in_coder(cx, &logins.of(&site.coder.secret))).await?;
+    workspace.pay(cx, detach(cx, order.now)).await?;
+    if !site.limits.is_none() {
+        workspace.pay(cx, preflight::give_back(cx)).await?;
+    }
+    let grace = Duration::from_secs(if order.now { 0 } else { order.grace_seconds });
+    workspace.undelete_until = (!grace.is_zero()).then(|| cx.now().after(grace));
+    workspace.retired = workspace.vmid.take().or(workspace.retired);
+    workspace.coder_id = None;
+    workspace.runs_with = None;
+    workspace.enter(cx, Phase::Deleted);
+    Ok(())
+}
+
+/// Somebody does not want to wait for the end of the grace period.
+async fn forget(
+    cx: &Context,
+    workspace: &mut Workspace,
+    order: &DeleteOrder,
+) -> Result<(), Failure> {
+    if order.now {
+        cx.take_back(detach(cx, true)).await?;
+        workspace.undelete_until = None;
+    }
+    Ok(())
+}
+
+/// What is to be taken back, in order.
+fn debts(cx: &Context, workspace: &Workspace) -> Vec<Debt> {
+    let (vmid, node) = (workspace.vmid.unwrap_or_default(), &workspace.order.proxmox.node);
+    let mut debts = Vec::new();
+    let mut add = |step: &str, what| debts.push(Debt { step: step.into(), what });
+    add(ShutdownVm::NAME, format!("the guest on the machine {vmid}, which is to shut down"));
+    add(DestroyVm::NAME, format!("the machine {vmid} on {node}"));
+    add(vmids::Release::NAME, format!("the VMID {vmid}"));
+    add(coder::DeleteWorkspace::NAME, format!("the Coder workspace {}", cx.name()));
+    add(home::Detach::NAME, "the use of the home".into());
+    if !workspace.order.limits.is_none() {
+        add(allowance::GiveBack::NAME, "the share of what the owner may have".into());
+    }
+    debts
+}

@@ -1,0 +1,211 @@
+//! Chooses the node for a machine. Pure: what was seen goes in, a node or all reasons against
+//! them come out, in words.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use stead_schemas::site::{ProxmoxSite, StorageBackend, Template};
+use stead_schemas::step::proxmox::{NodeSeen, Surveyed};
+
+/// What the machine needs.
+pub(super) struct Wanted<'a> {
+    pub cpu_cores: u32,
+    pub memory_gb: u32,
+    pub disk_gb: u32,
+    pub template: &'a Template,
+    pub storage: StorageBackend,
+    pub site: &'a ProxmoxSite,
+}
+
+/// The node, and why it was chosen.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub node: String,
+    pub words: String,
+}
+
+/// The node with the most free memory of those that have room; the first one of several alike.
+///
+/// # Errors
+/// In words, if none has room.
+pub(super) fn choose(seen: &Surveyed, wanted: &Wanted<'_>) -> Result<Placed, String> {
+    let (first, last) = (wanted.site.vmid_first, wanted.site.vmid_last);
+    if seen.vmids_taken > last.saturating_sub(first) {
+        return Err(format!("all VMIDs from {first} to {last} are taken; widen the site's range"));
+    }
+    let Some(home) = &seen.template_node else {
+        let Template { name, vmid, .. } = wanted.template;
+        return Err(format!(
+            "the template {name} is not there: Proxmox has no machine {vmid}, or our token may \
+             not see it"
+        ));
+    };
+    let mut best: Option<&NodeSeen> = None;
+    let mut against = Vec::new();
+    for node in &seen.nodes {
+        match objection(node, seen, home, wanted) {
+            Some(words) => against.push(format!("{} {words}", node.node)),
+            None if best.is_none_or(|best| node.memory_free_mib > best.memory_free_mib) => {
+                best = Some(node);
+            }
+            None => {}
+        }
+    }
+    let against = against.join("; ");
+    match best {
+        Some(node) => Ok(Placed { node: node.node.clone(), words: reason(node, seen, &against) }),
+        None => Err(format!("no node has room: {against}")),
+    }
+}
+
+/// Why a node will not do.
+fn objection(
+    node: &NodeSeen,
+    seen: &Surveyed,
+    template_node: &str,
+    wanted: &Wanted<'_>,
+) -> Option<String> {
+    let Wanted { cpu_cores, memory_gb, disk_gb, site, .. } = wanted;
+    let storage = wanted.storage.datastore();
+    let free_gb = node.memory_free_mib / 1024;
+    let room = node.cores.saturating_mul(site.cpu_overcommit);
+    if !node.is_online {
+        return Some("does not answer".to_string());
+    }
+    if node.cores < *cpu_cores {
+        return Some(format!("has {} cores, and {cpu_cores} are wanted", node.cores));
+    }
+    if site.cpu_overcommit > 0 && node.cores_given.saturating_add(*cpu_cores) > room {
+        let given = node.cores_given;
+        return Some(format!("gives {given} of at most {room} cores, and {cpu_cores} are wanted"));
+    }
+    if free_gb < u64::from(*memory_gb) {
+        return Some(format!("has {free_gb} GiB of memory free, and {memory_gb} are wanted"));
+    }
+    match node.storage_free_gb {
+        None => return Some(format!("does not see the storage {storage}")),
+        Some(free) if free < u64::from(*disk_gb) => {
+            return Some(format!("has {free} GiB free on {storage}, and {disk_gb} are wanted"));
+        }
+        Some(_) => {}
+    }
+    let reaches = node.node == template_node || seen.template_is_shared;
+    (!reaches).then(|| format!("does not see the template, which is on {template_node}"))
+}
+
+fn reason(node: &NodeSeen, seen: &Surveyed, against: &str) -> String {
+    let free = node.memory_free_mib / 1024;
+    let name = &node.node;
+    let most = if seen.nodes.len() > 1 { ", the most" } else { "" };
+    match against {
+        "" => format!("{name}: {free} GiB of memory free{most}"),
+        against => format!("{name}: {free} GiB of memory free; {against}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+    use alloc::vec;
+
+    use stead_schemas::site::{ProxmoxSite, Range, StorageBackend, Template};
+    use stead_schemas::step::proxmox::{NodeSeen, Surveyed};
+
+    use super::{Wanted, choose};
+
+    fn node(name: &str, memory_free_gb: u64) -> NodeSeen {
+        NodeSeen {
+            node: name.into(),
+            is_online: true,
+            cores: 16,
+            cores_given: 60,
+            memory_mib: 65_536,
+            memory_free_mib: memory_free_gb * 1024,
+            storage_free_gb: Some(100),
+        }
+    }
+
+    fn seen() -> Surveyed {
+        Surveyed {
+            nodes: vec![node("pve1", 20), node("pve2", 40), node("pve3", 40)],
+            template_node: Some("pve1".into()),
+            template_is_shared: true,
+            vmids_taken: 0,
+        }
+    }
+
+    fn said(seen: &Surveyed) -> String {
+        let any = Range { min: 1, max: 64, default: 4 };
+        let template = Template {
+            name: "debian".into(),
+            vmid: 9000,
+            disk_gb: 40,
+            disk_gb_max: None,
+            coder_template: "machine".into(),
+            cpu_cores: any,
+            memory_gb: any,
+            storage_quota_gb: any,
+            storage_backend: vec![StorageBackend::Iscsi],
+        };
+        let site = ProxmoxSite {
+            vmid_first: 100,
+            vmid_last: 109,
+            cpu_overcommit: 4,
+            ..ProxmoxSite::default()
+        };
+        let wanted = Wanted {
+            cpu_cores: 4,
+            memory_gb: 8,
+            disk_gb: 40,
+            template: &template,
+            storage: StorageBackend::Iscsi,
+            site: &site,
+        };
+        choose(seen, &wanted).map_or_else(|words| words, |placed| placed.words)
+    }
+
+    #[test]
+    fn the_node_with_the_most_memory_is_chosen_and_the_first_of_those_alike() {
+        assert_eq!(said(&seen()), "pve2: 40 GiB of memory free, the most");
+    }
+
+    #[test]
+    fn what_speaks_against_a_node_is_said() {
+        let check = |spoil: fn(&mut NodeSeen), words: &str| {
+            let mut seen = seen();
+            seen.nodes.truncate(1);
+            spoil(&mut seen.nodes[0]);
+            assert_eq!(said(&seen), alloc::format!("no node has room: pve1 {words}"));
+        };
+        check(|node| node.is_online = false, "does not answer");
+        check(|node| node.cores = 2, "has 2 cores, and 4 are wanted");
+        check(|node| node.cores_given = 61, "gives 61 of at most 64 cores, and 4 are wanted");
+        check(|node| node.memory_free_mib = 7_000, "has 6 GiB of memory free, and 8 are wanted");
+        check(|node| node.storage_free_gb = None, "does not see the storage iscsi-pool");
+        check(
+            |node| node.storage_free_gb = Some(39),
+            "has 39 GiB free on iscsi-pool, and 40 are wanted",
+        );
+    }
+
+    #[test]
+    fn a_template_that_only_its_own_node_sees_keeps_the_machine_there() {
+        let mut seen = seen();
+        seen.template_is_shared = false;
+        let words = "pve1: 20 GiB of memory free; pve2 does not see the template, which is on \
+                     pve1; pve3 does not see the template, which is on pve1";
+        assert_eq!(said(&seen), words);
+        seen.template_node = None;
+        assert!(said(&seen).starts_with("the template debian is not there"));
+    }
+
+    #[test]
+    fn a_range_without_a_free_number_is_named() {
+        let mut seen = seen();
+        seen.vmids_taken = 9;
+        assert!(said(&seen).starts_with("pve2"));
+        seen.vmids_taken = 10;
+        assert_eq!(said(&seen), "all VMIDs from 100 to 109 are taken; widen the site's range");
+    }
+}

@@ -1,0 +1,131 @@
+//! What is looked at before the first change: whether the secrets can be read, whether the owner
+//! may have so much, and whether there is room for it. Where the answer is no, nothing has been
+//! made, and the refusal names the number and the limit.
+//!
+//! Nothing is reserved by looking: two who look at the same moment may both find the last room.
+
+use alloc::format;
+use alloc::string::ToString;
+
+use stead_core::context::Context;
+use stead_schemas::command::workspace::Order;
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::step::home::dataset_name;
+use stead_schemas::step::truenas::{PoolSeen, SurveyPool};
+use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
+use stead_schemas::step::{Step, allowance, proxmox};
+
+use super::ask;
+use super::placement::{self, Wanted};
+use super::state::Workspace;
+
+/// Looks at everything that making the workspace needs, and chooses the node.
+pub(super) async fn look(
+    cx: &Context,
+    workspace: &mut Workspace,
+) -> Result<PinnedSecrets, Failure> {
+    let order = workspace.order.clone();
+    if !order.looks_first() {
+        return ask::logins(cx, &order).await;
+    }
+    let logins = cx.step(secrets(&order)).await?;
+    take_allowance(cx, workspace, None).await?;
+    place(cx, workspace, &logins).await?;
+    room_for_home(cx, workspace, &logins).await?;
+    Ok(logins)
+}
+
+/// The home's login, too: a home that cannot be had is found out before anything is made.
+fn secrets(order: &Order) -> PinSecrets {
+    let PinSecrets { mut secrets } = ask::secrets(order);
+    secrets.push(order.truenas.secret.clone());
+    PinSecrets { secrets }
+}
+
+/// Counts the workspace against what its owner may have, if that is limited. Taken back, it has
+/// what it had before, or nothing.
+pub(super) async fn take_allowance(
+    cx: &Context,
+    workspace: &Workspace,
+    before: Option<allowance::Take>,
+) -> Result<(), Failure> {
+    let Some(take) = allowance(cx, workspace) else { return Ok(()) };
+    let call = cx.step(take);
+    match before {
+        Some(before) => call.undo(before).await?,
+        None => call.undo(give_back(cx)).await?,
+    };
+    Ok(())
+}
+
+/// What the workspace has of its owner's allowance, if that is limited.
+pub(super) fn allowance(cx: &Context, workspace: &Workspace) -> Option<allowance::Take> {
+    let limits = workspace.order.limits;
+    (!limits.is_none()).then(|| allowance::Take {
+        owner: cx.owner(),
+        workspace: cx.run().to_string(),
+        cpu_cores: workspace.size.cpu_cores,
+        memory_gb: workspace.size.memory_gb,
+        limits,
+    })
+}
+
+pub(super) fn give_back(cx: &Context) -> allowance::GiveBack {
+    allowance::GiveBack { owner: cx.owner(), workspace: cx.run().to_string() }
+}
+
+/// Chooses the node for a new machine and says why.
+pub(super) async fn place(
+    cx: &Context,
+    workspace: &mut Workspace,
+    logins: &PinnedSecrets,
+) -> Result<(), Failure> {
+    let order = &workspace.order;
+    let survey = proxmox::Survey {
+        login: logins.of(&order.proxmox.secret),
+        nodes: order.proxmox.nodes.clone(),
+        template: order.template.vmid,
+        storage: order.storage_backend,
+        vmid_first: order.proxmox.vmid_first,
+        vmid_last: order.proxmox.vmid_last,
+    };
+    let seen = cx.step(survey).await?;
+    let wanted = Wanted {
+        cpu_cores: workspace.size.cpu_cores,
+        memory_gb: workspace.size.memory_gb,
+        disk_gb: workspace.disk_gb(),
+        template: &order.template,
+        storage: order.storage_backend,
+        site: &order.proxmox,
+    };
+    let placed = placement::choose(&seen, &wanted)
+        .map_err(|words| Failure::new(Class::Permanent, words).at(proxmox::Survey::NAME))?;
+    cx.note("placed", format!("on {}", placed.words), &seen);
+    workspace.placement = Some(placed.words);
+    workspace.order.proxmox.node = placed.node;
+    workspace.show(cx);
+    Ok(())
+}
+
+async fn room_for_home(
+    cx: &Context,
+    workspace: &Workspace,
+    logins: &PinnedSecrets,
+) -> Result<(), Failure> {
+    let site = &workspace.order.truenas;
+    let survey = SurveyPool {
+        login: logins.of(&site.secret),
+        parent: site.parent.clone(),
+        dataset: dataset_name(&site.parent, &cx.owner()),
+    };
+    let PoolSeen { free_gb, has_home } = cx.step(survey).await?;
+    let quota = workspace.size.storage_quota_gb;
+    let words = match free_gb {
+        None => format!("there is no dataset {} for homes; make it on TrueNAS", site.parent),
+        Some(free) if !has_home && free < u64::from(quota) => {
+            format!("{} has {free} GiB free, and a home of {quota} GiB is wanted", site.parent)
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Failure::new(Class::Permanent, words).at(SurveyPool::NAME))
+}

@@ -1,0 +1,165 @@
+//! Rebuild and update: a new machine, and the home stays. The new machine is made beside the old
+//! one, and only once it is there do they change places; the old one goes when the agent of the
+//! new one has answered. If that does not come about, the old one is there again.
+
+use alloc::format;
+
+use stead_core::context::{Command, Context};
+use stead_schemas::command::workspace::{Debt, Phase, RebuildOrder};
+use stead_schemas::failure::Failure;
+use stead_schemas::step::proxmox::{DestroyVm, StartVm};
+use stead_schemas::step::vault::PinnedSecrets;
+use stead_schemas::step::{Step, vmids};
+
+use super::ask::{
+    await_ready, delete_in_coder, disk, logins, machine, release, secrets, shutdown,
+    start_in_coder, stop_in_coder,
+};
+use super::state::Workspace;
+use super::{preflight, stages};
+
+/// See the module's head.
+pub(super) async fn rebuild(
+    cx: &Context,
+    workspace: &mut Workspace,
+    command: &Command,
+) -> Result<(), Failure> {
+    let order: RebuildOrder = command.read()?;
+    let before = workspace.clone();
+    workspace.enter(cx, Phase::Rebuilding);
+    let mut new = successor(&before, &order);
+    let rebuilt = if order.in_place {
+        cx.operation(change_in_place(cx, &before, &new)).await
+    } else {
+        cx.operation(exchange(cx, &before, &mut new)).await
+    };
+    if let Err(failure) = rebuilt {
+        kept(cx, workspace, before, &failure);
+        if new.order.template.coder_template != workspace.order.template.coder_template {
+            find_in_coder(cx, workspace).await?;
+        }
+        return Err(failure);
+    }
+    *workspace = new;
+    workspace.phase = before.phase;
+    if !order.in_place {
+        take_away(cx, workspace, &before).await?;
+    }
+    Ok(())
+}
+
+/// The same workspace with another machine.
+fn successor(before: &Workspace, order: &RebuildOrder) -> Workspace {
+    let mut new = before.clone();
+    new.phase = Phase::Rebuilding;
+    new.trouble = None;
+    if let Some(template) = &order.template {
+        new.order.template = template.clone();
+    }
+    if !order.in_place {
+        new.order.proxmox = order.proxmox.clone();
+        new.machines += 1;
+        new.retired = before.vmid;
+    }
+    new
+}
+
+/// The template differs in nothing that a machine is made from, but for its size.
+async fn change_in_place(cx: &Context, old: &Workspace, new: &Workspace) -> Result<(), Failure> {
+    if new.disk_gb() > old.disk_gb() {
+        let login = logins(cx, &old.order).await?.of(&old.order.proxmox.secret);
+        cx.step(disk(&machine(cx, old, &login), new.disk_gb())).await?;
+    }
+    Ok(())
+}
+
+async fn exchange(cx: &Context, old: &Workspace, new: &mut Workspace) -> Result<(), Failure> {
+    let logins = logins(cx, &new.order).await?;
+    preflight::place(cx, new, &logins).await?;
+    let login = logins.of(&new.order.proxmox.secret);
+    stages::make_machine(cx, new, &login).await?;
+    stages::set_up(cx, new, &login).await?;
+    let is_on = old.phase == Phase::Ready;
+    if is_on {
+        let old = machine(cx, old, &login);
+        cx.step(shutdown(&old)).undo(StartVm { machine: old }).await?;
+    }
+    change_in_coder(cx, old, new, &logins).await?;
+    if is_on {
+        let machine = machine(cx, new, &login);
+        cx.step(StartVm { machine: machine.clone() }).undo(shutdown(&machine)).await?;
+        await_ready(cx, new, &logins.of(&new.order.coder.secret)).await?;
+        new.started();
+    }
+    Ok(())
+}
+
+/// The agent of the new machine gets a token of its own, and only its answer counts: another
+/// build. A workspace of Coder cannot change its template, so there it is made anew.
+async fn change_in_coder(
+    cx: &Context,
+    old: &Workspace,
+    new: &mut Workspace,
+    logins: &PinnedSecrets,
+) -> Result<(), Failure> {
+    let login = logins.of(&new.order.coder.secret);
+    let is_on = old.phase == Phase::Ready;
+    let is_same = old.order.template.coder_template == new.order.template.coder_template;
+    if is_same && !is_on {
+        return Ok(());
+    }
+    let shown = if is_same {
+        cx.step(stop_in_coder(old, &login)).undo(start_in_coder(cx, old, &login)).await?;
+        cx.step(start_in_coder(cx, new, &login)).undo(stop_in_coder(old, &login)).await?
+    } else {
+        cx.step(delete_in_coder(cx, &login)).undo(start_in_coder(cx, old, &login)).await?;
+        cx.step(start_in_coder(cx, new, &login)).undo(delete_in_coder(cx, &login)).await?
+    };
+    new.coder_id = Some(shown.id);
+    if !is_on {
+        cx.step(stop_in_coder(new, &login)).await?;
+    }
+    Ok(())
+}
+
+/// The machine from before is there, and runs if it did.
+fn kept(cx: &Context, workspace: &mut Workspace, before: Workspace, failure: &Failure) {
+    *workspace = before;
+    let vmid = workspace.vmid.unwrap_or_default();
+    let words = format!("the machine from before, {vmid}, is kept: {failure}");
+    cx.note("rebuild-failed", words.clone(), failure);
+    workspace.trouble = Some(words);
+}
+
+/// What was deleted in Coder and made again there has another id now.
+async fn find_in_coder(cx: &Context, workspace: &mut Workspace) -> Result<(), Failure> {
+    let order = &workspace.order;
+    let login = cx.take_back(secrets(order)).await?.of(&order.coder.secret);
+    let shown = cx.take_back(start_in_coder(cx, workspace, &login)).await?;
+    workspace.coder_id = Some(shown.id);
+    if workspace.phase != Phase::Ready {
+        cx.take_back(stop_in_coder(workspace, &login)).await?;
+    }
+    Ok(())
+}
+
+/// The machine from before goes. That cannot fail; what is in its way is waited for, visibly.
+async fn take_away(
+    cx: &Context,
+    workspace: &mut Workspace,
+    before: &Workspace,
+) -> Result<(), Failure> {
+    let (vmid, node) = (before.vmid.unwrap_or_default(), &before.order.proxmox.node);
+    let debt = |step: &str, what| Debt { step: step.into(), what };
+    workspace.debts = [
+        debt(DestroyVm::NAME, format!("the machine {vmid} on {node}, from before")),
+        debt(vmids::Release::NAME, format!("the VMID {vmid}")),
+    ]
+    .into();
+    workspace.show(cx);
+    let logins = cx.take_back(secrets(&before.order)).await?;
+    let machine = machine(cx, before, &logins.of(&before.order.proxmox.secret));
+    workspace.pay(cx, DestroyVm { machine }).await?;
+    workspace.pay(cx, release(cx, before)).await?;
+    Ok(())
+}

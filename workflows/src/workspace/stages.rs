@@ -1,0 +1,225 @@
+//! The stages of making a workspace, in their order, and where a create that waited goes on.
+
+use alloc::collections::VecDeque;
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use stead_core::context::Context;
+use stead_schemas::command::workspace::{RetryOrder, host_name};
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::step::vault::PinnedSecrets;
+use stead_schemas::step::{home, proxmox, vmids};
+
+use super::ask::{
+    await_ready, configuration, delete_in_coder, detach, disk, machine, release, shutdown,
+    start_in_coder,
+};
+use super::preflight;
+use super::state::Workspace;
+
+/// How many strangers on our VMIDs are stepped around before we give up.
+const STRANGERS_MAX: usize = 5;
+
+/// Part of making a workspace. What comes later needs what came before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Logins, and whether there is room for everything.
+    Room,
+    /// The home.
+    Home,
+    /// Only after a change: the machine that is there goes, and what shows it.
+    Retire,
+    /// A machine with a number.
+    Machine,
+    /// Only after a change: the machine is switched off.
+    Off,
+    /// Its cores, memory and disk.
+    Set,
+    /// Where a developer sees it.
+    Coder,
+    /// It boots, and its agent answers.
+    Boot,
+}
+
+/// Whether the home may be made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    /// One that is not there is made.
+    Any,
+    /// It must be there.
+    There,
+}
+
+/// A workspace that is being made.
+pub(super) struct Making {
+    home: Home,
+    logins: PinnedSecrets,
+    /// What is still to be done, in order.
+    pub to_do: VecDeque<Stage>,
+}
+
+impl Making {
+    pub fn new(home: Home) -> Self {
+        let stages =
+            [Stage::Room, Stage::Home, Stage::Machine, Stage::Set, Stage::Coder, Stage::Boot];
+        let logins = PinnedSecrets { pinned: Default::default() };
+        Self { home, logins, to_do: stages.into() }
+    }
+
+    /// Carries one stage out.
+    pub async fn carry_out(
+        &mut self,
+        cx: &Context,
+        workspace: &mut Workspace,
+        stage: Stage,
+    ) -> Result<(), Failure> {
+        let order = &workspace.order;
+        let login = self.logins.of(&order.proxmox.secret);
+        let coder = self.logins.of(&order.coder.secret);
+        match stage {
+            Stage::Room => self.logins = preflight::look(cx, workspace).await?,
+            Stage::Home => attach_home(cx, workspace, self.home).await?,
+            Stage::Machine => make_machine(cx, workspace, &login).await?,
+            Stage::Set => set_up(cx, workspace, &login).await?,
+            Stage::Coder => show_in_coder(cx, workspace, &coder).await?,
+            Stage::Boot => {
+                cx.step(proxmox::StartVm { machine: machine(cx, workspace, &login) }).await?;
+                await_ready(cx, workspace, &coder).await?;
+            }
+            Stage::Retire => retire(cx, workspace, &login, &coder).await?,
+            Stage::Off => {
+                cx.step(shutdown(&machine(cx, workspace, &login))).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a change in and finds where to go on: what is done stays, unless the change is about
+    /// it.
+    pub fn go_on(&mut self, workspace: &mut Workspace, failed: Stage, change: RetryOrder) {
+        let other_machine =
+            change.template.is_some() || change.storage_backend.is_some() || change.node.is_some();
+        let other_size = change.cpu_cores.is_some() || change.memory_gb.is_some();
+        take_in(workspace, change);
+        let mut stages: Vec<Stage> = Vec::new();
+        let is_machine_there = failed > Stage::Machine;
+        if other_machine && is_machine_there {
+            stages.extend([Stage::Retire, Stage::Room, Stage::Machine]);
+            stages.extend([Stage::Set, Stage::Coder, Stage::Boot]);
+        } else if is_machine_there {
+            let off = (failed == Stage::Boot && other_size).then_some(Stage::Off);
+            stages.extend(off);
+            stages.extend((other_size && failed > Stage::Set).then_some(Stage::Set));
+            stages.push(failed);
+            stages.extend(self.to_do.iter().copied());
+        } else {
+            stages.extend((failed != Stage::Room).then_some(Stage::Room));
+            stages.push(failed);
+            stages.extend(self.to_do.iter().copied());
+        }
+        self.to_do = stages.into();
+    }
+}
+
+fn take_in(workspace: &mut Workspace, change: RetryOrder) {
+    let (order, size) = (&mut workspace.order, &mut workspace.size);
+    order.template = change.template.unwrap_or_else(|| order.template.clone());
+    order.storage_backend = change.storage_backend.unwrap_or(order.storage_backend);
+    order.proxmox.nodes = change.node.map_or_else(|| order.proxmox.nodes.clone(), |one| vec![one]);
+    size.cpu_cores = change.cpu_cores.unwrap_or(size.cpu_cores);
+    size.memory_gb = change.memory_gb.unwrap_or(size.memory_gb);
+}
+
+async fn attach_home(cx: &Context, workspace: &mut Workspace, home: Home) -> Result<(), Failure> {
+    let attached = cx
+        .step(home::Attach {
+            owner: cx.owner(),
+            workspace: cx.run().to_string(),
+            quota_gb: workspace.size.storage_quota_gb,
+            site: workspace.order.truenas.clone(),
+            only_if_there: home == Home::There,
+        })
+        .undo(detach(cx, false))
+        .await?;
+    workspace.size.storage_quota_gb = attached.quota_gb;
+    workspace.home_source = Some(attached.source);
+    workspace.show(cx);
+    Ok(())
+}
+
+/// Reserves a VMID and clones the template onto it. A stranger's machine that has turned up
+/// there meanwhile is stepped around, never touched.
+pub(super) async fn make_machine(
+    cx: &Context,
+    workspace: &mut Workspace,
+    login: &str,
+) -> Result<(), Failure> {
+    let order = workspace.order.clone();
+    let ledger_name = workspace.ledger_name(cx);
+    let mut not: Vec<u32> = workspace.retired.into_iter().collect();
+    loop {
+        let reserve = vmids::Reserve {
+            workspace: ledger_name.clone(),
+            not: not.clone(),
+            site: order.proxmox.clone(),
+        };
+        let reserved = cx.step(reserve).undo(release(cx, workspace)).await?;
+        workspace.vmid = Some(reserved.vmid);
+        workspace.show(cx);
+        let machine = machine(cx, workspace, login);
+        let clone = proxmox::CloneVm {
+            machine: machine.clone(),
+            template: order.template.vmid,
+            name: host_name(cx.owner().as_str(), &cx.name()),
+            storage: order.storage_backend,
+        };
+        match cx.step(clone).undo(proxmox::DestroyVm { machine }).await {
+            Ok(_) => return Ok(()),
+            Err(failure) if failure.class == Class::Conflict && not.len() < STRANGERS_MAX => {
+                not.push(reserved.vmid);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+pub(super) async fn set_up(
+    cx: &Context,
+    workspace: &Workspace,
+    login: &str,
+) -> Result<(), Failure> {
+    let machine = machine(cx, workspace, login);
+    cx.step(configuration(cx, workspace, &machine)).await?;
+    cx.step(disk(&machine, workspace.disk_gb())).await?;
+    Ok(())
+}
+
+/// Where a developer sees the workspace. Its agent's token lies in Vault afterwards, for the
+/// machine to find when it boots.
+async fn show_in_coder(
+    cx: &Context,
+    workspace: &mut Workspace,
+    login: &str,
+) -> Result<(), Failure> {
+    let undo = delete_in_coder(cx, login);
+    let shown = cx.step(start_in_coder(cx, workspace, login)).undo(undo).await?;
+    workspace.coder_id = Some(shown.id);
+    workspace.show(cx);
+    Ok(())
+}
+
+/// The next machine gets another number: whoever is late with the end of this one must not meet
+/// it.
+async fn retire(
+    cx: &Context,
+    workspace: &mut Workspace,
+    login: &str,
+    coder: &str,
+) -> Result<(), Failure> {
+    cx.step(proxmox::DestroyVm { machine: machine(cx, workspace, login) }).await?;
+    cx.step(delete_in_coder(cx, coder)).await?;
+    workspace.retired = workspace.vmid.take();
+    workspace.coder_id = None;
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! What a workspace knows of itself; it grows while the workspace is made.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use stead_core::context::Context;
+use stead_schemas::command::workspace::{
+    Debt, MadeFrom, Order, Phase, RunsWith, Size, WorkspaceView,
+};
+use stead_schemas::failure::Failure;
+use stead_schemas::step::Step;
+use stead_schemas::time::Timestamp;
+
+/// See the module's head.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Workspace {
+    pub order: Order,
+    pub size: Size,
+    pub phase: Phase,
+    pub vmid: Option<u32>,
+    pub home_source: Option<String>,
+    pub coder_id: Option<String>,
+    /// How many machines it has had before this one.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub machines: u32,
+    /// The number of the machine before: whoever is late with its end must not meet another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<u32>,
+    /// What the machine was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_with: Option<RunsWith>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub debts: Vec<Debt>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undelete_until: Option<Timestamp>,
+}
+
+impl Workspace {
+    pub fn new(order: Order) -> Self {
+        let size = order.size;
+        Self {
+            order,
+            size,
+            phase: Phase::Creating,
+            vmid: None,
+            home_source: None,
+            coder_id: None,
+            machines: 0,
+            retired: None,
+            runs_with: None,
+            placement: None,
+            trouble: None,
+            debts: Vec::new(),
+            undelete_until: None,
+        }
+    }
+
+    pub fn enter(&mut self, cx: &Context, phase: Phase) {
+        self.phase = phase;
+        self.show(cx);
+    }
+
+    /// Whether it is gone for good.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Deleted && self.undelete_until.is_none()
+    }
+
+    /// The size of the machine's own disk, in GiB.
+    pub fn disk_gb(&self) -> u32 {
+        self.size.disk_gb.unwrap_or(self.order.template.disk_gb)
+    }
+
+    /// By which name the ledger knows the machine.
+    pub fn ledger_name(&self, cx: &Context) -> String {
+        match self.machines {
+            0 => cx.run().to_string(),
+            before => format!("{}/{before}", cx.run()),
+        }
+    }
+
+    /// The machine was started, with what it is to have.
+    pub fn started(&mut self) {
+        let Size { cpu_cores, memory_gb, .. } = self.size;
+        self.runs_with = Some(RunsWith { cpu_cores, memory_gb });
+    }
+
+    /// Takes something back that is among the debts.
+    pub async fn pay<S: Step>(&mut self, cx: &Context, request: S) -> Result<S::Answer, Failure> {
+        let paid = cx.take_back(request).await?;
+        self.debts.retain(|debt| debt.step != S::NAME);
+        self.show(cx);
+        Ok(paid)
+    }
+
+    /// Shows where it stands. What older builds did not show stays out of what their runs show:
+    /// it stands in the last event of those that were terminated.
+    pub fn show(&self, cx: &Context) {
+        let template = &self.order.template;
+        let mut view = WorkspaceView {
+            phase: self.phase,
+            template: template.name.clone(),
+            size: self.size,
+            storage_backend: self.order.storage_backend,
+            vmid: self.vmid,
+            node: self.order.proxmox.node.clone(),
+            home_source: self.home_source.clone(),
+            coder_id: self.coder_id.clone(),
+            made_from: None,
+            runs_with: None,
+            placement: self.placement.clone(),
+            trouble: self.trouble.clone(),
+            debts: Vec::new(),
+            undelete_until: self.undelete_until,
+        };
+        if self.order.looks_first() {
+            view.debts.clone_from(&self.debts);
+            view.runs_with = self.pending();
+            view.made_from = Some(MadeFrom {
+                vmid: template.vmid,
+                disk_gb: template.disk_gb,
+                coder_template: template.coder_template.clone(),
+            });
+        }
+        cx.show(self.phase.word(), &view);
+    }
+
+    /// What the machine runs with, where that is not what it is to have.
+    fn pending(&self) -> Option<RunsWith> {
+        let Size { cpu_cores, memory_gb, .. } = self.size;
+        let is_on = self.phase != Phase::Stopped;
+        self.runs_with.filter(|now| is_on && *now != RunsWith { cpu_cores, memory_gb })
+    }
+}
+
+// serde hands these references.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_first(machines: &u32) -> bool {
+    *machines == 0
+}
