@@ -104,6 +104,9 @@ pub struct Template {
     /// The largest disk that may be chosen, in GiB; [`DISK_GB_MAX`] if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_gb_max: Option<u32>,
+    /// How long workspaces made from it last, unless they are configured otherwise.
+    #[serde(default, skip_serializing_if = "Lifetime::is_none")]
+    pub lifetime: Lifetime,
     /// The Coder template that shows the machine to its developer.
     pub coder_template: String,
     /// Cores that may be chosen.
@@ -118,6 +121,26 @@ pub struct Template {
     /// Storage backends that may be chosen; the first is the default.
     #[serde(default = "storage_backends")]
     pub storage_backend: Vec<StorageBackend>,
+}
+
+/// How long a workspace runs and lives; without end where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lifetime {
+    /// It is stopped when nobody has used it for so many minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub autostop_minutes: Option<u32>,
+    /// It is deleted so many hours after it was made, or was configured last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_hours: Option<u32>,
+}
+
+impl Lifetime {
+    /// Whether it has no end.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The largest disk of a machine that may be chosen where its template says nothing, in GiB.

@@ -80,6 +80,20 @@ pub enum Verb {
     /// Take the template as the site has it now, with a new machine where that needs one.
     #[command(after_help = "Example:\n  stead workspace update dev --dry-run")]
     Update(Command),
+    /// Say when the workspace is stopped or deleted by itself. What is not said stays.
+    #[command(after_help = "Example:\n  \
+        stead workspace configure dev --autostop-minutes 120 --ttl-hours 336\n  \
+        stead schedule create dev-mornings --cron '0 8 * * mon-fri' --give workspace.start --to dev")]
+    Configure {
+        #[command(flatten)]
+        command: Command,
+        /// Stop it when nobody has used it for so many minutes; 0 is never.
+        #[arg(long, value_name = "MINUTES")]
+        autostop_minutes: Option<String>,
+        /// Delete it in so many hours; 0 is never.
+        #[arg(long, value_name = "HOURS")]
+        ttl_hours: Option<String>,
+    },
     /// Let a create that waits after a failure go on from the step that failed.
     #[command(after_help = "Example:\n  \
         stead workspace retry dev --storage-backend nvme --wait")]
@@ -201,7 +215,7 @@ impl Fields {
     }
 
     /// A number; what is none is sent as the text it is, for the engine to refuse.
-    fn number(mut self, field: &str, text: Option<&String>) -> Self {
+    pub fn number(mut self, field: &str, text: Option<&String>) -> Self {
         if let Some(text) = text {
             let number = text.parse::<serde_json::Number>().map(Value::Number);
             let value = number.unwrap_or_else(|_| Value::String(text.clone()));

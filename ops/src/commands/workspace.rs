@@ -60,6 +60,12 @@ pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended
             fields: Fields::of(command).text("template", template.as_ref()),
             ..order("rebuild", command)
         },
+        Verb::Configure { command, autostop_minutes, ttl_hours } => Order {
+            fields: Fields::of(command)
+                .number("autostop_minutes", autostop_minutes.as_ref())
+                .number("ttl_hours", ttl_hours.as_ref()),
+            ..order("configure", command)
+        },
         Verb::Update(command) => order("update", command),
         Verb::Retry { command, change } => {
             Order { fields: Fields::of(command).change(change), ..order("retry", command) }

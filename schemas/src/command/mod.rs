@@ -12,8 +12,8 @@ pub mod workspace;
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
 use workspace::{
-    CreateWorkspace, DeleteWorkspace, NameWorkspace, RebuildWorkspace, ResizeWorkspace,
-    RetryWorkspace,
+    ConfigureWorkspace, CreateWorkspace, DeleteWorkspace, NameWorkspace, RebuildWorkspace,
+    ResizeWorkspace, RetryWorkspace,
 };
 
 /// One thing that may be asked for from outside.
@@ -78,6 +78,12 @@ pub const COMMANDS: &[Described] = &[
         verb: "update",
         about: "Changes what is named about a schedule, keeps the rest",
         schema: || schema_for!(UpdateSchedule),
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "configure",
+        about: "Changes when a workspace is stopped or deleted by itself",
+        schema: || schema_for!(ConfigureWorkspace),
     },
     Described {
         kind: workspace::KIND,

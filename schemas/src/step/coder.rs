@@ -6,6 +6,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use super::{Done, Step};
+use crate::time::Timestamp;
 
 /// Which Coder workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,27 @@ pub struct AwaitAgent {
 impl Step for AwaitAgent {
     const NAME: &'static str = "coder.await-agent";
     type Answer = Done;
+}
+
+/// Asks when somebody last used the workspace. Changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookUpUse {
+    /// Pinned reference to the session token.
+    pub login: String,
+    /// Coder's id of the workspace.
+    pub id: String,
+}
+
+/// The answer to [`LookUpUse`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastUse {
+    /// When, by Coder's clock.
+    pub last_used_at: Timestamp,
+}
+
+impl Step for LookUpUse {
+    const NAME: &'static str = "coder.look-up-use";
+    type Answer = LastUse;
 }
 
 /// Sees to it that the latest build is a stop that succeeded. Done too if the workspace is gone.

@@ -213,6 +213,15 @@ impl Lab {
         })
     }
 
+    /// Lets somebody connect to a Coder workspace, now. False if there is none of that id.
+    pub fn use_workspace(&self, id: &str) -> bool {
+        self.world().change(|state| {
+            let mut all = state.coder.workspaces.values_mut();
+            let found = all.find(|workspace| workspace.id.to_string() == id);
+            found.map(|workspace| workspace.used = chrono::Utc::now()).is_some()
+        })
+    }
+
     /// Makes the pool of homes so large, or so small.
     pub fn resize_pool(&self, bytes: u64) {
         self.world().change(|state| state.truenas.pool_bytes = bytes);

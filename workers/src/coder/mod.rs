@@ -29,6 +29,7 @@ pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("coder", client)
         .on(steps::start_workspace)
         .on(steps::await_agent)
+        .on(steps::look_up_use)
         .on(steps::stop_workspace)
         .on(steps::delete_workspace)
 }

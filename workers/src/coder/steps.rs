@@ -7,7 +7,7 @@ use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::coder::{
-    AwaitAgent, CoderWorkspace, DeleteWorkspace, StartWorkspace, StopWorkspace,
+    AwaitAgent, CoderWorkspace, DeleteWorkspace, LastUse, LookUpUse, StartWorkspace, StopWorkspace,
 };
 
 use super::build::{self, MARKER, Owner, Transition};
@@ -114,6 +114,24 @@ pub(super) async fn await_agent(
         }
         pace.pause(&cx).await?;
     }
+}
+
+/// Asks when somebody last used it: a connection counts, as Coder sees it.
+pub(super) async fn look_up_use(
+    client: Client,
+    _cx: StepContext,
+    ask: LookUpUse,
+) -> Result<LastUse, Failure> {
+    let coder = client.log_in(&ask.login).await?;
+    let Some(workspace) = coder.look(&format!("/workspaces/{}", segment(&ask.id))).await? else {
+        let words = format!("Coder has no workspace {}", ask.id);
+        return Err(Failure::new(Class::Permanent, words));
+    };
+    let read = serde_json::from_value(workspace["last_used_at"].clone());
+    let last_used_at = read.map_err(|_| {
+        Failure::new(Class::Permanent, "Coder does not say when the workspace was last used")
+    })?;
+    Ok(LastUse { last_used_at })
 }
 
 /// How far a workspace's agents are.

@@ -3,7 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use stead_schemas::failure::Class;
-use stead_schemas::step::coder::{AwaitAgent, DeleteWorkspace, StartWorkspace, StopWorkspace};
+use stead_schemas::step::coder::{
+    AwaitAgent, DeleteWorkspace, LookUpUse, StartWorkspace, StopWorkspace,
+};
 
 use super::build::MARKER;
 use crate::testing::{Stage, contract, marker};
@@ -32,6 +34,18 @@ fn delete() -> DeleteWorkspace {
 
 fn await_agent(id: &str) -> AwaitAgent {
     AwaitAgent { login: LOGIN.to_owned(), id: id.to_owned() }
+}
+
+#[tokio::test]
+async fn the_last_use_is_looked_up() {
+    let stage = Stage::open().await;
+    let id = stage.ask(start()).await.unwrap().id;
+    let look = |id: &str| LookUpUse { login: LOGIN.to_owned(), id: id.to_owned() };
+    let made = stage.ask(look(&id)).await.unwrap().last_used_at;
+    assert!(stage.lab.use_workspace(&id));
+    let used = stage.ask(look(&id)).await.unwrap().last_used_at;
+    assert!(used > made, "{used} is not after {made}");
+    stage.refused(look("00000000-0000-4000-8000-000000000000"), Class::Permanent).await;
 }
 
 /// A workspace that somebody else made under our name.

@@ -15,7 +15,7 @@ use stead_schemas::failure::{Class, Failure};
 
 use super::stages::{Home, Making};
 use super::state::Workspace;
-use super::{gone, next_life};
+use super::{ends, gone, next_life};
 
 /// How long a create waits for somebody to look at what it failed with.
 const STUCK_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -29,6 +29,8 @@ pub(super) async fn first_day(cx: &Context) -> Result<Workspace, Failure> {
 /// Makes a workspace, or ends the run.
 pub(super) async fn carry_out(cx: &Context, command: &Command) -> Result<Workspace, Failure> {
     let mut workspace = Workspace::new(command.read()?);
+    let lifetime = workspace.order.template.lifetime;
+    ends::set(cx, &mut workspace, lifetime);
     workspace.show(cx);
     match cx.operation(make(cx, &mut workspace, Home::Any)).await {
         Ok(()) => {
@@ -72,7 +74,7 @@ pub(super) async fn make(
     if let Some(retry) = retry {
         cx.complete(&retry, Ok(json!({ "phase": Phase::Ready })));
     }
-    workspace.started();
+    workspace.started(cx);
     Ok(())
 }
 

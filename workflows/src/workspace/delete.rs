@@ -28,6 +28,15 @@ pub(super) async fn delete(
     if workspace.phase == Phase::Deleted {
         return forget(cx, workspace, &order).await;
     }
+    take_all_back(cx, workspace, &order).await
+}
+
+/// The delete itself, whoever wants it.
+pub(super) async fn take_all_back(
+    cx: &Context,
+    workspace: &mut Workspace,
+    order: &DeleteOrder,
+) -> Result<(), Failure> {
     workspace.debts = debts(cx, workspace);
     workspace.enter(cx, Phase::Deleting);
     let site = workspace.order.clone();
@@ -47,6 +56,7 @@ pub(super) async fn delete(
     workspace.retired = workspace.vmid.take().or(workspace.retired);
     workspace.coder_id = None;
     workspace.runs_with = None;
+    workspace.expires_at = None;
     workspace.enter(cx, Phase::Deleted);
     Ok(())
 }

@@ -21,6 +21,7 @@ mod admit;
 mod ask;
 mod create;
 mod delete;
+mod ends;
 mod placement;
 mod power;
 mod preflight;
@@ -35,7 +36,16 @@ pub const DEFINITION: Definition = Definition {
     kind: KIND,
     public: true,
     verbs: &[
-        "create", "start", "stop", "restart", "resize", "delete", "rebuild", "retry", "undelete",
+        "configure",
+        "create",
+        "start",
+        "stop",
+        "restart",
+        "resize",
+        "delete",
+        "rebuild",
+        "retry",
+        "undelete",
         "update",
     ],
     signals: &[],
@@ -53,8 +63,15 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         if cx.transitions() > ANEW_AFTER && !cx.has_command() {
             return Ok(Ending::ContinueAsNew(as_value(&workspace)));
         }
-        let Some(command) = next(&cx, &workspace).await else {
-            return Ok(Ending::Completed(json!({ "phase": Phase::Deleted })));
+        let command = match next(&cx, &workspace).await {
+            Next::Command(command) => command,
+            Next::Due(due) => {
+                ends::act(&cx, &mut workspace, due).await?;
+                if workspace.is_over() {
+                    return Ok(Ending::Completed(json!({ "phase": Phase::Deleted })));
+                }
+                continue;
+            }
         };
         if command.verb == "create" && workspace.phase == Phase::Deleted {
             workspace = create::carry_out(&cx, &command).await?;
@@ -84,6 +101,7 @@ async fn carry_out(
         ("start", _) => power::start(cx, workspace).await,
         ("stop", _) => power::stop(cx, workspace).await,
         ("restart", _) => power::restart(cx, workspace).await,
+        ("configure", _) => ends::configure(cx, workspace, command),
         ("resize", _) => resize::resize(cx, workspace, command).await,
         ("rebuild" | "update", _) => rebuild::rebuild(cx, workspace, command).await,
         ("create", _) => Err(Failure::new(Class::Refused, "there is one of this name meanwhile")),
@@ -91,15 +109,21 @@ async fn carry_out(
     }
 }
 
-/// The next command; nothing once a deleted workspace can no longer be brought back.
-async fn next(cx: &Context, workspace: &Workspace) -> Option<Command> {
-    let Some(until) = workspace.undelete_until else { return Some(cx.next_command().await) };
+/// What comes next.
+enum Next {
+    Command(Command),
+    Due(ends::Due),
+}
+
+async fn next(cx: &Context, workspace: &Workspace) -> Next {
+    let Some((at, due, reason)) = ends::next(workspace) else {
+        return Next::Command(cx.next_command().await);
+    };
     if let Some(command) = cx.waiting_command() {
-        return Some(command);
+        return Next::Command(command);
     }
-    let left: Duration = until.since(cx.now());
-    let reason = "the time in which the deleted workspace can be brought back";
-    cx.next_command_within(left, reason).await
+    let left: Duration = at.since(cx.now());
+    cx.next_command_within(left, reason).await.map_or(Next::Due(due), Next::Command)
 }
 
 /// Whoever asked for a delete while the workspace was going away has what he wanted; whoever

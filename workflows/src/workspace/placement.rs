@@ -142,6 +142,7 @@ mod tests {
             vmid: 9000,
             disk_gb: 40,
             disk_gb_max: None,
+            lifetime: Default::default(),
             coder_template: "machine".into(),
             cpu_cores: any,
             memory_gb: any,

@@ -16,7 +16,7 @@ pub(super) async fn start(cx: &Context, workspace: &mut Workspace) -> Result<(),
     workspace.enter(cx, Phase::Starting);
     let started = cx.operation(bring_up(cx, workspace)).await;
     if started.is_ok() {
-        workspace.started();
+        workspace.started(cx);
     }
     workspace.phase = if started.is_ok() { Phase::Ready } else { Phase::Stopped };
     started

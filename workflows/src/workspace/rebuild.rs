@@ -89,7 +89,7 @@ async fn exchange(cx: &Context, old: &Workspace, new: &mut Workspace) -> Result<
         let machine = machine(cx, new, &login);
         cx.step(StartVm { machine: machine.clone() }).undo(shutdown(&machine)).await?;
         await_ready(cx, new, &logins.of(&new.order.coder.secret)).await?;
-        new.started();
+        new.started(cx);
     }
     Ok(())
 }

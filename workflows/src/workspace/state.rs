@@ -3,13 +3,15 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::context::Context;
 use stead_schemas::command::workspace::{
-    Debt, MadeFrom, Order, Phase, RunsWith, Size, WorkspaceView,
+    Debt, Ends, MadeFrom, Order, Phase, RunsWith, Size, WorkspaceView,
 };
 use stead_schemas::failure::Failure;
+use stead_schemas::site::Lifetime;
 use stead_schemas::step::Step;
 use stead_schemas::time::Timestamp;
 
@@ -39,6 +41,16 @@ pub(super) struct Workspace {
     pub debts: Vec<Debt>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelete_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Lifetime::is_none")]
+    pub lifetime: Lifetime,
+    /// When it was last used, as far as it was looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Whether its end has been announced.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub is_warned: bool,
 }
 
 impl Workspace {
@@ -58,6 +70,10 @@ impl Workspace {
             trouble: None,
             debts: Vec::new(),
             undelete_until: None,
+            lifetime: Lifetime::default(),
+            used_at: None,
+            expires_at: None,
+            is_warned: false,
         }
     }
 
@@ -85,7 +101,8 @@ impl Workspace {
     }
 
     /// The machine was started, with what it is to have.
-    pub fn started(&mut self) {
+    pub fn started(&mut self, cx: &Context) {
+        self.used_at = (!self.lifetime.is_none()).then(|| cx.now());
         let Size { cpu_cores, memory_gb, .. } = self.size;
         self.runs_with = Some(RunsWith { cpu_cores, memory_gb });
     }
@@ -117,6 +134,7 @@ impl Workspace {
             trouble: self.trouble.clone(),
             debts: Vec::new(),
             undelete_until: self.undelete_until,
+            ends: self.ends(),
         };
         if self.order.looks_first() {
             view.debts.clone_from(&self.debts);
@@ -128,6 +146,18 @@ impl Workspace {
             });
         }
         cx.show(self.phase.word(), &view);
+    }
+
+    fn ends(&self) -> Option<Ends> {
+        let (stops_at, expires_at) = (self.stops_at(), self.expires_at);
+        let lifetime = self.lifetime;
+        (!lifetime.is_none()).then_some(Ends { lifetime, stops_at, expires_at })
+    }
+
+    /// When it is looked next whether somebody has used it.
+    pub fn stops_at(&self) -> Option<Timestamp> {
+        let minutes = self.lifetime.autostop_minutes.filter(|_| self.phase == Phase::Ready)?;
+        Some(self.used_at?.after(Duration::from_secs(u64::from(minutes) * 60)))
     }
 
     /// What the machine runs with, where that is not what it is to have.

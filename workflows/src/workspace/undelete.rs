@@ -8,6 +8,7 @@ use stead_schemas::command::workspace::Phase;
 use stead_schemas::failure::{Class, Failure};
 
 use super::create::make;
+use super::ends;
 use super::stages::Home;
 use super::state::Workspace;
 
@@ -22,7 +23,10 @@ pub(super) async fn undelete(cx: &Context, workspace: &mut Workspace) -> Result<
     workspace.enter(cx, Phase::Undeleting);
     let made = cx.operation(make(cx, workspace, Home::There)).await;
     match &made {
-        Ok(()) => workspace.phase = Phase::Ready,
+        Ok(()) => {
+            workspace.phase = Phase::Ready;
+            ends::set(cx, workspace, workspace.lifetime);
+        }
         Err(failure) => {
             *workspace = before;
             workspace.trouble = Some(format!("it could not be brought back: {failure}"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use stead_schemas::owner::Owner;
-use stead_schemas::site::{CoderSite, Limits, ProxmoxSite, Site, Template, TrueNasSite};
+use stead_schemas::site::{CoderSite, Lifetime, Limits, ProxmoxSite, Site, Template, TrueNasSite};
 use stead_schemas::step::{home, vmids};
 use stead_testkit::Kit;
 use stead_workflows::WORKFLOWS;
@@ -63,6 +63,19 @@ pub fn changes() -> Kit<World> {
         .leaves(with("vm 10001"))
         .command("delete", json!({ "now": true }))
         .leaves(HOME)
+}
+
+/// A workspace that nobody uses is stopped, and deleted when its time is over.
+pub fn ends() -> Kit<World> {
+    let mut site = site();
+    site.templates[0].lifetime = Lifetime { autostop_minutes: Some(60), ttl_hours: Some(48) };
+    let kit = Kit::of(WORKFLOWS).site(site).entity("workspace", "john", "dev");
+    kit.command("create", json!({}))
+        .leaves(WORKSPACE)
+        .passes(GRACE * 2)
+        .leaves(WORKSPACE)
+        .passes(GRACE * 48)
+        .leaves([])
 }
 
 /// A workspace is made that waits when something fails.

@@ -1,10 +1,11 @@
-//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `changes.rs`,
+//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `changes.rs`, `ends.rs`,
 //! `schedules.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
 
 mod changes;
+mod ends;
 mod golden;
 mod kits;
 mod schedules;

@@ -13,6 +13,11 @@ fn what_changes_a_workspace_survives() {
 }
 
 #[test]
+fn what_ends_by_itself_survives() {
+    stead_testkit::survives(&kits::ends());
+}
+
+#[test]
 fn a_create_that_waits_survives() {
     stead_testkit::survives(&kits::patient());
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use stead_schemas::failure::{Class, Failure};
+use stead_schemas::time::Timestamp;
 use stead_testkit::Asked;
 
 /// What there is.
@@ -19,6 +20,8 @@ pub struct World {
     pub fails_next: Option<String>,
     /// How large the machines' disks are, in GiB.
     pub disks: BTreeMap<u32, u64>,
+    /// When Coder saw somebody use a workspace.
+    pub used_at: Timestamp,
     /// What is free for homes, in GiB.
     pub free_gb: u64,
     /// What each node has free, in GiB of memory.
@@ -34,6 +37,7 @@ impl Default for World {
             log: Vec::new(),
             fails_next: None,
             disks: BTreeMap::new(),
+            used_at: Timestamp::default(),
             free_gb: 1_000,
             nodes: nodes.into(),
         }
@@ -97,6 +101,7 @@ impl stead_testkit::World for World {
                 self.ensure(format!("coder {}", text("name")), text("marker"))?;
                 Ok(json!({ "id": format!("coder-{}", text("name")) }))
             }
+            "coder.look-up-use" => Ok(json!({ "last_used_at": self.used_at })),
             "coder.delete-workspace" => self.remove(&format!("coder {}", text("name"))),
             "guest.await-home" => Ok(json!({ "boot_id": "b" })),
             "truenas.set-permissions"

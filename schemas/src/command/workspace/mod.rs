@@ -16,7 +16,7 @@ mod order;
 mod view;
 
 pub use order::{DeleteOrder, OnFailure, Order, RebuildOrder, RetryOrder, Size};
-pub use view::{Debt, MadeFrom, Phase, RunsWith, WorkspaceView};
+pub use view::{Debt, Ends, MadeFrom, Phase, RunsWith, WorkspaceView};
 
 /// The kind of the entity.
 pub const KIND: &str = "workspace";
@@ -117,6 +117,26 @@ pub struct RebuildWorkspace {
     /// said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+}
+
+/// `workspace.configure`: changes how long a workspace runs and lives. What is not said stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigureWorkspace {
+    /// Sent twice, a command of the same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub id: Option<String>,
+    /// The workspace's name.
+    pub name: String,
+    /// It is stopped when nobody has used it for so many minutes; 0 is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10080))]
+    pub autostop_minutes: Option<u32>,
+    /// It is deleted in so many hours; 0 is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 87600))]
+    pub ttl_hours: Option<u32>,
 }
 
 /// `workspace.delete`: takes a workspace away. It can be brought back within the site's grace

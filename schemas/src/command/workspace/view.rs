@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::order::Size;
-use crate::site::StorageBackend;
+use crate::site::{Lifetime, StorageBackend};
 use crate::time::Timestamp;
 
 /// Where a workspace stands.
@@ -101,6 +101,22 @@ pub struct WorkspaceView {
     /// Until when a deleted workspace can be brought back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undelete_until: Option<Timestamp>,
+    /// What ends by itself, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Ends>,
+}
+
+/// What ends by itself, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ends {
+    /// How long it runs and lives.
+    pub lifetime: Lifetime,
+    /// When it is looked next whether somebody has used it; it is stopped then if nobody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stops_at: Option<Timestamp>,
+    /// When it is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What a machine was made from.

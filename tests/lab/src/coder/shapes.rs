@@ -23,7 +23,7 @@ pub(super) fn workspace(state: &State, workspace: &Workspace) -> Value {
         .collect();
     let mut shape = json!({
         "id": workspace.id, "name": workspace.name, "created_at": workspace.created,
-        "updated_at": latest.created, "last_used_at": latest.created,
+        "updated_at": latest.created, "last_used_at": workspace.used.max(latest.created),
         "owner_id": workspace.owner_id, "owner_name": workspace.owner, "owner_avatar_url": "",
         "organization_id": state.organization, "organization_name": ORGANIZATION,
         "template_id": state.template, "template_name": TEMPLATE, "template_display_name": "Stead machine",

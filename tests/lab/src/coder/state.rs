@@ -39,6 +39,8 @@ pub(crate) struct Workspace {
     pub(super) owner_id: Uuid,
     pub(super) created: DateTime<Utc>,
     pub(super) ttl_ms: Value,
+    /// When somebody connected to it last.
+    pub(crate) used: DateTime<Utc>,
     pub(crate) builds: Vec<Build>,
 }
 

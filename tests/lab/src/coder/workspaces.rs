@@ -46,6 +46,7 @@ pub(super) fn create(world: &Arc<World>, call: &Call, user: &str) -> Result<Answ
             owner_id,
             created: Utc::now(),
             ttl_ms,
+            used: Utc::now(),
             builds: Vec::new(),
         };
         workspace.builds.push(build.build(1, Transition::Start, parameters));

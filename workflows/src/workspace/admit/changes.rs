@@ -7,12 +7,18 @@ use alloc::vec::Vec;
 use stead_core::definition::{Admission, Admitted};
 use stead_schemas::command::fields::Fields;
 use stead_schemas::command::workspace::{
-    DeleteOrder, Phase, RebuildOrder, ResizeWorkspace, RetryOrder, WorkspaceView,
+    ConfigureWorkspace, DeleteOrder, Phase, RebuildOrder, ResizeWorkspace, RetryOrder,
+    WorkspaceView,
 };
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::{Range, Template};
 
 use super::{backend, check_phase, choose, living, one_of, order, plan, template, with_nodes};
+
+/// A week.
+const AUTOSTOP_MINUTES_MAX: u32 = 7 * 24 * 60;
+/// Ten years.
+const TTL_HOURS_MAX: u32 = 10 * 365 * 24;
 
 pub(super) fn admit_resize(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let view = living(admission)?;
@@ -125,6 +131,30 @@ pub(super) fn admit_delete(admission: &Admission<'_>) -> Result<Admitted, Refusa
     let plan = plan::of_delete(&view, now, grace_seconds);
     let deleted = DeleteOrder { grace_seconds, now, plan };
     Ok(Admitted { interrupts: true, ..order(&deleted) })
+}
+
+pub(super) fn admit_configure(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    let view = living(admission)?;
+    check_phase(admission, &view)?;
+    let mut fields = Fields::of(admission.fields);
+    let mut within = |field, most| match fields.optional_number(field)? {
+        Some(number) => {
+            choose(field, Some(number), &Range { min: 0, max: most, default: 0 }).map(Some)
+        }
+        None => Ok(None),
+    };
+    let ask = ConfigureWorkspace {
+        id: None,
+        name: admission.name.to_string(),
+        autostop_minutes: within("autostop_minutes", AUTOSTOP_MINUTES_MAX)?,
+        ttl_hours: within("ttl_hours", TTL_HOURS_MAX)?,
+    };
+    fields.finish()?;
+    if (ask.autostop_minutes, ask.ttl_hours) == (None, None) {
+        let words = "say what to change: autostop_minutes or ttl_hours";
+        return Err(Refusal::new("configure.nothing", words));
+    }
+    Ok(order(&ask))
 }
 
 pub(super) fn admit_retry(admission: &Admission<'_>) -> Result<Admitted, Refusal> {

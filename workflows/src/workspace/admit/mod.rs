@@ -28,6 +28,7 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         "update" => changes::admit_update(admission),
         "delete" => changes::admit_delete(admission),
         "retry" => changes::admit_retry(admission),
+        "configure" => changes::admit_configure(admission),
         _ => {
             Fields::of(admission.fields).finish()?;
             let view = living(admission)?;
