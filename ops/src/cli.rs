@@ -8,6 +8,7 @@ use crate::exit::EXIT_CODES;
 
 pub mod config;
 pub mod demo;
+pub mod home;
 pub mod lab;
 pub mod run;
 pub mod schedule;
@@ -51,6 +52,8 @@ pub enum Verb {
     Worker(Worker),
     /// Make workspaces, change them, take them away.
     Workspace(workspace::Workspace),
+    /// Look at homes, and keep one in a snapshot.
+    Home(home::Home),
     /// Give commands again and again, at the times of a cron expression.
     Schedule(schedule::Schedule),
     /// Look at runs, follow them, cancel what they do.

@@ -64,6 +64,28 @@ async fn a_deleted_workspace_is_brought_back_with_what_is_in_its_home() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_home_is_kept_in_a_snapshot_and_shown() {
+    let stage = Stage::start().await;
+    let john = stage.desk("john").await;
+    let unknown = john.ask("home", "snapshot", json!({ "name": "home" })).await.unwrap_err();
+    assert_eq!(unknown.code, "home.unknown");
+    john.carry_out("create", json!({})).await;
+    let fields = json!({ "name": "home", "snapshot": "before-upgrade" });
+    let taken = john.ask("home", "snapshot", fields).await.expect("it is let in");
+    assert!(matches!(john.outcome(&taken).await, Outcome::Done(_)));
+    let snapshots = &stage.lab.inventory().datasets[0].snapshots;
+    assert_eq!(snapshots, &["before-upgrade"]);
+    let told = stage.verb(&["home", "show", "--owner=john"]).await;
+    let said = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.status.success() && said.contains("before-upgrade"), "{said}");
+    let told = stage.verb(&["home", "snapshot", "stead-x", "--owner=john"]).await;
+    assert_eq!(told.status.code(), Some(3));
+    john.carry_out("delete", json!({})).await;
+    check_gone(&stage.lab, "john");
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_would_happen_is_said_and_does_not_happen() {
     let stage = Stage::start().await;
     let john = stage.desk("john").await;

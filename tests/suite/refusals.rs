@@ -45,7 +45,7 @@ fn unreadable() -> Vec<Bad> {
         bad(create, large, "command.too-large", None),
         bad("john.workspace.explode", name.as_str(), "verb.unknown", None),
         bad("john.dragon.create", name.as_str(), "kind.unknown", None),
-        bad("john.home.attach", name.as_str(), "kind.unknown", None),
+        bad("john.home.attach", name.as_str(), "verb.unknown", None),
         bad("john.vmids.reserve", name.as_str(), "kind.unknown", None),
         bad("jo%6An.workspace.create", name.as_str(), "command.owner", None),
         bad("%00.workspace.create", name.as_str(), "command.owner", None),

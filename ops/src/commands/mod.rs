@@ -10,6 +10,7 @@ mod bench;
 mod completions;
 mod config;
 mod demo;
+mod home;
 mod keep;
 mod lab;
 mod replay;
@@ -40,6 +41,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Engine => serve::engine(global).await,
         Verb::Worker(worker) => serve::worker(global, &worker).await,
         Verb::Workspace(options) => workspace::carry_out(global, &options).await,
+        Verb::Home(options) => home::carry_out(global, &options).await,
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Run(verb) => run::carry_out(global, &verb).await,
         Verb::Replay(options) => replay::carry_out(global, &options).await,

@@ -3,12 +3,14 @@
 use schemars::{Schema, schema_for};
 
 pub mod fields;
+pub mod home;
 pub mod probe;
 pub mod run;
 pub mod schedule;
 pub mod wait;
 pub mod workspace;
 
+use home::SnapshotHome;
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
 use workspace::{
@@ -31,6 +33,12 @@ pub struct Described {
 /// Every command that the public may give. One alphabet for the service interface, the files in
 /// `schemas/commands` and the help of the command line.
 pub const COMMANDS: &[Described] = &[
+    Described {
+        kind: crate::step::home::KIND,
+        verb: "snapshot",
+        about: "Keeps the owner's home as it is now, in a snapshot",
+        schema: || schema_for!(SnapshotHome),
+    },
     Described {
         kind: probe::KIND,
         verb: "finish",

@@ -107,6 +107,8 @@ pub fn home() -> Kit<World> {
         .leaves(HOME)
         .asks(attach("two", 80))
         .asks(home::Resize { owner: john(), quota_gb: 100 })
+        .entity("home", "john", "home")
+        .command("snapshot", json!({ "snapshot": "monday" }))
         .asks(detach("one"))
         .passes(GRACE)
         .leaves(HOME)

@@ -87,6 +87,10 @@ fn a_home_reads_like_this() {
         step     vault.pin-secrets         done
         step     truenas.update-quota      done
         done     home.resize
+        command  home.snapshot
+        step     vault.pin-secrets         done
+        step     truenas.snapshot-dataset  done
+        done     home.snapshot
         command  home.detach
         done     home.detach
         command  home.detach
