@@ -13,6 +13,8 @@ pub(super) enum Doing<'a> {
     LogIn,
     /// Reading the secret of this reference.
     Read(&'a str),
+    /// Writing or forgetting the secret of this reference.
+    Write(&'a str),
 }
 
 /// The one place where an error of the Vault client is given its meaning. Only Vault's own
@@ -23,7 +25,7 @@ pub(super) fn classify(error: &ClientError, doing: Doing<'_>) -> Failure {
         ClientError::ResponseDataEmptyError => missing(doing),
         other => match status_of(other) {
             Some(code) => by_status(code, doing, &[]),
-            None => unanswered(other),
+            None => unanswered(other, doing),
         },
     }
 }
@@ -36,10 +38,16 @@ fn by_status(code: u16, doing: Doing<'_>, errors: &[String]) -> Failure {
         (403, Doing::Read(path)) => {
             Failure::new(Class::Auth, format!("Vault does not let us read {path}"))
         }
+        (403, Doing::Write(path)) => {
+            Failure::new(Class::Auth, format!("Vault does not let us write {path}"))
+        }
         (404, _) => missing(doing),
         (412 | 429, _) => Failure::new(Class::Wait, "Vault asks us to come back later"),
         (472 | 473 | 501, _) => Failure::new(Class::VendorDown, "this Vault is not in service"),
         (503, _) => Failure::new(Class::Wait, "Vault is sealed: somebody must unseal it"),
+        (500..=599, Doing::Write(_)) => {
+            Failure::new(Class::Ambiguous, format!("Vault is in trouble ({code})"))
+        }
         (500..=599, _) => Failure::new(Class::Retry, format!("Vault is in trouble ({code})")),
         _ => Failure::new(Class::Permanent, format!("Vault refuses our request ({code})")),
     };
@@ -52,9 +60,20 @@ fn by_status(code: u16, doing: Doing<'_>, errors: &[String]) -> Failure {
 fn missing(doing: Doing<'_>) -> Failure {
     let words = match doing {
         Doing::LogIn => "Vault has no AppRole login".to_owned(),
-        Doing::Read(path) => format!("there is no secret at {path}, or that version was deleted"),
+        Doing::Read(path) | Doing::Write(path) => {
+            format!("there is no secret at {path}, or that version was deleted")
+        }
     };
     Failure::new(Class::Permanent, words)
+}
+
+/// Whether nothing lies where something was looked for. A version that was deleted answers with
+/// a body of its own, which is no list of errors.
+pub(super) fn is_missing(error: &ClientError) -> bool {
+    match error {
+        ClientError::APIError { code, .. } => *code == 404,
+        other => status_of(other) == Some(404),
+    }
 }
 
 /// The status of an answer that was not of Vault's usual shape: a deleted version answers 404
@@ -67,10 +86,13 @@ fn status_of(error: &ClientError) -> Option<u16> {
     digits.parse().ok()
 }
 
-fn unanswered(error: &ClientError) -> Failure {
+fn unanswered(error: &ClientError, doing: Doing<'_>) -> Failure {
     match transport_error(error) {
         Some(transport) if transport.is_connect() => {
             Failure::new(Class::VendorDown, "Vault cannot be reached")
+        }
+        Some(_) if matches!(doing, Doing::Write(_)) => {
+            Failure::new(Class::Ambiguous, "Vault did not answer; it may have been written")
         }
         Some(_) => Failure::new(Class::Retry, "Vault did not answer"),
         None => Failure::new(Class::Retry, "Vault's answer cannot be read"),
@@ -112,6 +134,11 @@ mod tests {
         check(501, read, Class::VendorDown);
         check(502, read, Class::Retry);
         check(503, read, Class::Wait);
+        let write = Doing::Write("vault:secret/data/x");
+        check(400, write, Class::Permanent);
+        check(403, write, Class::Auth);
+        check(500, write, Class::Ambiguous);
+        check(503, write, Class::Wait);
     }
 
     #[test]

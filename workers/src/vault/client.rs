@@ -13,9 +13,10 @@ use serde_json::Value;
 use stead_schemas::failure::{Class, Failure};
 use tokio::time::Instant;
 use vaultrs::api::kv2::requests::ReadSecretRequest;
+use vaultrs::api::kv2::responses::ReadSecretResponse;
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 
-use super::classify::{Doing, classify};
+use super::classify::{Doing, classify, is_missing};
 use super::{Config, Reference};
 use crate::StartError;
 
@@ -68,8 +69,8 @@ struct Shared {
 }
 
 #[derive(Clone)]
-struct Session {
-    client: Arc<VaultClient>,
+pub(super) struct Session {
+    pub(super) client: Arc<VaultClient>,
     renew_at: Option<Instant>,
 }
 
@@ -101,7 +102,7 @@ impl Secrets {
         Ok(secret)
     }
 
-    fn check_mount(&self, place: &Reference) -> Result<(), Failure> {
+    pub(super) fn check_mount(&self, place: &Reference) -> Result<(), Failure> {
         let mount = &self.shared.config.mount;
         if place.mount == *mount {
             return Ok(());
@@ -134,7 +135,7 @@ impl Secrets {
     }
 
     /// A session that is logged in, and not `refused`.
-    async fn session(&self, refused: Option<&Session>) -> Result<Session, Failure> {
+    pub(super) async fn session(&self, refused: Option<&Session>) -> Result<Session, Failure> {
         let mut held = self.shared.session.lock().await;
         let usable = held.take().filter(|session| !refused.is_some_and(|old| session.is(old)));
         let session = match usable {
@@ -184,18 +185,36 @@ impl Session {
         Ok(Self { client: self.client.clone(), renew_at: half_of(login.lease_duration) })
     }
 
-    async fn read(&self, place: &Reference) -> Result<Secret, Failure> {
-        let request = ReadSecretRequest::builder()
-            .mount(place.mount.as_str())
-            .path(place.path.as_str())
-            .version(place.version)
-            .build()
-            .map_err(|error| Failure::new(Class::Permanent, error.to_string()))?;
-        let answer = vaultrs::api::exec_with_result(self.client.as_ref(), request)
-            .await
-            .map_err(|error| classify(&error, Doing::Read(&place.to_string())))?;
-        Ok(Secret { place: place.pinned(answer.metadata.version), values: as_texts(answer.data) })
+    pub(super) async fn read(&self, place: &Reference) -> Result<Secret, Failure> {
+        let answer = vaultrs::api::exec_with_result(self.client.as_ref(), request_of(place)?).await;
+        match answer {
+            Ok(answer) => Ok(secret_of(place, answer)),
+            Err(error) => Err(classify(&error, Doing::Read(&place.to_string()))),
+        }
     }
+
+    /// Reads a secret that may be missing.
+    pub(super) async fn read_if_there(&self, place: &Reference) -> Result<Option<Secret>, Failure> {
+        let answer = vaultrs::api::exec_with_result(self.client.as_ref(), request_of(place)?).await;
+        match answer {
+            Ok(answer) => Ok(Some(secret_of(place, answer))),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(classify(&error, Doing::Read(&place.to_string()))),
+        }
+    }
+}
+
+fn request_of(place: &Reference) -> Result<ReadSecretRequest, Failure> {
+    ReadSecretRequest::builder()
+        .mount(place.mount.as_str())
+        .path(place.path.as_str())
+        .version(place.version)
+        .build()
+        .map_err(|error| Failure::new(Class::Permanent, error.to_string()))
+}
+
+fn secret_of(place: &Reference, answer: ReadSecretResponse) -> Secret {
+    Secret { place: place.pinned(answer.metadata.version), values: as_texts(answer.data) }
 }
 
 /// Verification is asked for explicitly: the crate would otherwise be talked out of it by an

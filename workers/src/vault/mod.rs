@@ -7,6 +7,7 @@ mod reference;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use stead_runtime::worker::Worker;
 
 pub use client::{Secret, Secrets};
 pub use reference::Reference;
+pub use write::Current;
 
 use crate::address::HttpAddress;
 

@@ -20,6 +20,12 @@ impl Reference {
     pub fn pinned(&self, version: u64) -> Self {
         Self { version: Some(version), ..self.clone() }
     }
+
+    /// The version, if it is pinned.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        self.version
+    }
 }
 
 impl fmt::Display for Reference {

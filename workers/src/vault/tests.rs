@@ -1,5 +1,7 @@
 //! Vault's worker against the lab.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use stead_schemas::failure::Class;
 use stead_schemas::step::vault::PinSecrets;
@@ -115,4 +117,82 @@ async fn secrets_are_never_printed() {
     let secret = stage.workers.secrets().read(SECRET).await.unwrap();
     stage.check_secrets(&format!("{secret:?} {:?}", config(&stage.lab)));
     stage.check_secrets(&secret.field("nothing").unwrap_err().to_string());
+}
+
+const MADE: &str = "vault:secret/data/stead/made";
+
+fn values(text: &str) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([("text", text.to_owned())])
+}
+
+#[tokio::test]
+async fn of_two_writers_one_is_told_that_he_was_overtaken() {
+    let stage = Stage::open().await;
+    let secrets = stage.workers.secrets();
+    let seen = secrets.current(MADE).await.unwrap();
+    assert!(seen.secret.is_none());
+    let written = secrets.write(MADE, &values("one"), seen.version).await.unwrap();
+    assert_eq!(written.unwrap().to_string(), format!("{MADE}#1"));
+    assert!(secrets.write(MADE, &values("two"), seen.version).await.unwrap().is_none());
+    let now = secrets.current(MADE).await.unwrap();
+    assert_eq!((now.version, now.secret.unwrap().field("text").unwrap()), (1, "one"));
+}
+
+#[tokio::test]
+async fn what_was_deleted_softly_is_written_after_not_anew() {
+    let stage = Stage::open().await;
+    let secrets = stage.workers.secrets();
+    secrets.write(MADE, &values("one"), 0).await.unwrap().unwrap();
+    let url = format!("{}/v1/secret/data/stead/made", stage.lab.addresses().vault_url);
+    let token = ("X-Vault-Token", token(&stage).await);
+    stage.as_stranger(reqwest::Method::DELETE, &url, token, json!(null)).await;
+    let now = secrets.current(MADE).await.unwrap();
+    assert!(now.secret.is_none());
+    assert_eq!(now.version, 1);
+    let written = secrets.write(MADE, &values("two"), now.version).await.unwrap();
+    assert_eq!(written.unwrap().to_string(), format!("{MADE}#2"));
+}
+
+#[tokio::test]
+async fn what_is_forgotten_cannot_be_brought_back() {
+    let stage = Stage::open().await;
+    let secrets = stage.workers.secrets();
+    secrets.write(MADE, &values("one"), 0).await.unwrap().unwrap();
+    secrets.forget(MADE).await.unwrap();
+    secrets.forget(MADE).await.unwrap();
+    let now = secrets.current(MADE).await.unwrap();
+    assert_eq!((now.secret.is_none(), now.version), (true, 1));
+    let url = format!("{}/v1/secret/undelete/stead/made", stage.lab.addresses().vault_url);
+    let token = ("X-Vault-Token", token(&stage).await);
+    let versions = json!({ "versions": [1] });
+    stage.as_stranger(reqwest::Method::POST, &url, token, versions).await;
+    assert!(secrets.current(MADE).await.unwrap().secret.is_none());
+}
+
+#[tokio::test]
+async fn a_pinned_reference_never_means_another_secret() {
+    let stage = Stage::open().await;
+    let secrets = stage.workers.secrets();
+    let first = secrets.write(MADE, &values("one"), 0).await.unwrap().unwrap().to_string();
+    secrets.read(&first).await.unwrap();
+    secrets.forget(MADE).await.unwrap();
+    let after = secrets.current(MADE).await.unwrap().version;
+    let second = secrets.write(MADE, &values("two"), after).await.unwrap().unwrap().to_string();
+    assert_ne!(second, first);
+    assert_eq!(secrets.read(&second).await.unwrap().field("text").unwrap(), "two");
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_in_doubt() {
+    let stage = Stage::open().await;
+    let secrets = stage.workers.secrets();
+    stage.lab.break_times("vault", "lost-response", 1).unwrap();
+    let failure = secrets.write(MADE, &values("one"), 0).await.unwrap_err();
+    assert_eq!(failure.class, Class::Ambiguous, "{failure}");
+    assert_eq!(secrets.current(MADE).await.unwrap().version, 1);
+    stage.lab.break_times("vault", "token-expired", 1).unwrap();
+    assert!(secrets.write(MADE, &values("two"), 1).await.unwrap().is_some());
+    stage.lab.break_("vault", "denied").unwrap();
+    let failure = secrets.forget(MADE).await.unwrap_err();
+    assert_eq!(failure.class, Class::Auth, "{failure}");
 }

@@ -1,0 +1,152 @@
+//! Writes secrets that a worker has made, and forgets them. A write names the version that it
+//! follows: of two writers who saw the same, one is told that he was overtaken.
+//!
+//! The numbers of versions do not go back when a secret is deleted softly, so what a write has to
+//! name is asked of the metadata, and never guessed to be 0. Only deleting the metadata itself
+//! would begin anew at 1; that is never done, since a pinned reference would then mean two things.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use stead_schemas::failure::{Class, Failure};
+use vaultrs::api::kv2::requests::SetSecretRequestOptions;
+use vaultrs::error::ClientError;
+use vaultrs::kv2;
+
+use super::classify::{Doing, classify, is_missing};
+use super::client::{Secret, Secrets, Session};
+use super::reference::Reference;
+
+/// What Vault says to a write that names a version which is not the latest.
+const OVERTAKEN: &str = "check-and-set";
+
+/// A secret as it stands now.
+#[derive(Debug)]
+pub struct Current {
+    /// What lies there; nothing if nothing does, or it was deleted.
+    pub secret: Option<Arc<Secret>>,
+    /// What the next write has to name as the version that it follows.
+    pub version: u64,
+}
+
+impl Secrets {
+    /// The secret as it stands now, whatever version the reference is pinned to.
+    ///
+    /// # Errors
+    /// In Vault's terms.
+    pub async fn current(&self, reference: &str) -> Result<Current, Failure> {
+        let place = self.place_of(reference)?;
+        let session = self.session(None).await?;
+        match session.current(&place).await {
+            Err(failure) if failure.class == Class::Auth => {
+                self.session(Some(&session)).await?.current(&place).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Writes a new version that follows version `after`. The answer is its pinned reference;
+    /// nothing if another writer was faster: look again then.
+    ///
+    /// # Errors
+    /// In Vault's terms, never with any of the values. As [`Class::Ambiguous`] if the answer was
+    /// lost.
+    pub async fn write(
+        &self,
+        reference: &str,
+        values: &BTreeMap<&str, String>,
+        after: u64,
+    ) -> Result<Option<Reference>, Failure> {
+        let place = self.place_of(reference)?;
+        let session = self.session(None).await?;
+        match session.write(&place, values, after).await {
+            Err(failure) if failure.class == Class::Auth => {
+                self.session(Some(&session)).await?.write(&place, values, after).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Destroys every version of a secret: nobody can bring it back. What was written when, Vault
+    /// goes on knowing. Done too if there is none.
+    ///
+    /// # Errors
+    /// In Vault's terms.
+    pub async fn forget(&self, reference: &str) -> Result<(), Failure> {
+        let place = self.place_of(reference)?;
+        let session = self.session(None).await?;
+        match session.forget(&place).await {
+            Err(failure) if failure.class == Class::Auth => {
+                self.session(Some(&session)).await?.forget(&place).await
+            }
+            answer => answer,
+        }
+    }
+
+    fn place_of(&self, reference: &str) -> Result<Reference, Failure> {
+        let place = Reference { version: None, ..reference.parse()? };
+        self.check_mount(&place)?;
+        Ok(place)
+    }
+}
+
+impl Session {
+    /// The number first, then what lies under this number: whoever writes in between makes the
+    /// number too old to be written after.
+    async fn current(&self, place: &Reference) -> Result<Current, Failure> {
+        let asked = kv2::read_metadata(self.client.as_ref(), &place.mount, &place.path).await;
+        let version = match asked {
+            Ok(metadata) => metadata.current_version,
+            Err(error) if is_missing(&error) => return Ok(Current { secret: None, version: 0 }),
+            Err(error) => return Err(classify(&error, Doing::Read(&place.to_string()))),
+        };
+        if version == 0 {
+            return Ok(Current { secret: None, version });
+        }
+        match self.read_if_there(&place.pinned(version)).await? {
+            Some(secret) => Ok(Current { secret: Some(Arc::new(secret)), version }),
+            None => Ok(Current { secret: None, version }),
+        }
+    }
+
+    async fn write(
+        &self,
+        place: &Reference,
+        values: &BTreeMap<&str, String>,
+        after: u64,
+    ) -> Result<Option<Reference>, Failure> {
+        // Vault takes no number above what 32 bits hold; no secret has that many versions.
+        let cas = u32::try_from(after).unwrap_or(u32::MAX);
+        let options = SetSecretRequestOptions { cas };
+        let client = self.client.as_ref();
+        let written =
+            kv2::set_with_options(client, &place.mount, &place.path, values, options).await;
+        match written {
+            Ok(written) => Ok(Some(place.pinned(written.version))),
+            Err(error) if is_overtaken(&error) => Ok(None),
+            Err(error) => Err(classify(&error, Doing::Write(&place.to_string()))),
+        }
+    }
+
+    async fn forget(&self, place: &Reference) -> Result<(), Failure> {
+        let (client, mount, path) = (self.client.as_ref(), &place.mount, &place.path);
+        let known = match kv2::read_metadata(client, mount, path).await {
+            Ok(metadata) => metadata.versions,
+            Err(error) if is_missing(&error) => return Ok(()),
+            Err(error) => return Err(classify(&error, Doing::Read(&place.to_string()))),
+        };
+        let left = known.iter().filter(|(_, version)| !version.destroyed);
+        let left: Vec<u64> = left.filter_map(|(number, _)| number.parse().ok()).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        kv2::destroy_versions(client, mount, path, left)
+            .await
+            .map_err(|error| classify(&error, Doing::Write(&place.to_string())))
+    }
+}
+
+fn is_overtaken(error: &ClientError) -> bool {
+    let ClientError::APIError { code: 400, errors } = error else { return false };
+    errors.iter().any(|text| text.starts_with(OVERTAKEN))
+}
