@@ -23,6 +23,8 @@ pub struct Site {
     pub coder: CoderSite,
     /// How much one owner may have.
     pub limits: Limits,
+    /// Facts about S3, where the site has it.
+    pub s3: Option<S3Site>,
 }
 
 /// How much one owner may have, all workspaces together, whether they run or not. What is not
@@ -89,6 +91,22 @@ pub struct CoderSite {
     pub organization: String,
     /// Where the session token lies.
     pub secret: String,
+}
+
+/// Where buckets are made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct S3Site {
+    /// Where guests reach their buckets: `https://s3.lan`.
+    pub endpoint: String,
+    /// Where the administrator's token lies.
+    pub secret: String,
+    /// The folder in Vault beneath which every bucket's key lies:
+    /// `vault:secret/data/stead/buckets`.
+    pub credentials: String,
+    /// How much a bucket may hold if nothing is said, in GiB.
+    pub quota_gb: u32,
+    /// How long a bucket that holds something outlives its delete, in seconds.
+    pub grace_seconds: u64,
 }
 
 /// What a machine is made from, and what may be chosen about it.

@@ -13,6 +13,7 @@ mod http;
 mod pace;
 pub mod probe;
 pub mod proxmox;
+pub mod s3;
 mod trouble;
 pub mod truenas;
 pub mod vault;
@@ -29,7 +30,7 @@ use stead_runtime::worker::{AnyWorker, Engines};
 pub use vault::{SecretText, Secrets};
 
 /// Every system that something is done for. `guest` takes no steps: it is the seed server.
-pub const SYSTEMS: [&str; 6] = ["coder", "guest", "probe", "proxmox", "truenas", "vault"];
+pub const SYSTEMS: [&str; 7] = ["coder", "guest", "probe", "proxmox", "s3", "truenas", "vault"];
 
 /// Where every outside system is.
 #[derive(Clone, Debug, Deserialize)]
@@ -43,6 +44,9 @@ pub struct WorkersConfig {
     pub truenas: truenas::Config,
     /// Where developers look.
     pub coder: coder::Config,
+    /// Where buckets are, if the site has any.
+    #[serde(default)]
+    pub s3: Option<s3::Config>,
     /// Where guests fetch their seed.
     #[serde(default)]
     pub guest: guest::Config,
@@ -83,6 +87,7 @@ pub struct Workers {
     proxmox: proxmox::Client,
     truenas: truenas::Client,
     coder: coder::Client,
+    s3: Option<s3::Client>,
     guest: guest::Config,
     seeds: guest::SeedUrls,
     coder_url: String,
@@ -101,6 +106,10 @@ impl Workers {
             proxmox: proxmox::Client::new(&config.proxmox, vault.clone(), seeds.clone())?,
             truenas: truenas::Client::new(&config.truenas, vault.clone()),
             coder: coder::Client::new(&config.coder, vault.clone())?,
+            s3: match &config.s3 {
+                Some(config) => Some(s3::Client::new(config, vault.clone())?),
+                None => None,
+            },
             coder_url: config.coder.address.to_string(),
             guest: config.guest,
             vault,
@@ -155,6 +164,7 @@ impl Workers {
             "coder" => Some(Arc::new(coder::worker(self.coder.clone()))),
             "probe" => Some(Arc::new(probe::worker())),
             "proxmox" => Some(Arc::new(proxmox::worker(self.proxmox.clone()))),
+            "s3" => Some(Arc::new(s3::worker(self.s3.clone()?))),
             "truenas" => Some(Arc::new(truenas::worker(self.truenas.clone()))),
             "vault" => Some(Arc::new(vault::worker(self.vault.clone()))),
             _ => None,
@@ -201,7 +211,7 @@ mod tests {
     async fn workers_are_taken_by_name() {
         let stage = Stage::open().await;
         let all: Vec<_> = stage.workers.all().iter().map(|worker| worker.system()).collect();
-        assert_eq!(all, ["coder", "probe", "proxmox", "truenas", "vault"]);
+        assert_eq!(all, ["coder", "probe", "proxmox", "s3", "truenas", "vault"]);
         assert!(SYSTEMS.is_sorted());
         assert_eq!(stage.workers.only(["vault", "truenas"]).unwrap().len(), 2);
         assert!(stage.workers.only(["guest"]).unwrap().is_empty());

@@ -9,14 +9,14 @@ use std::fmt::Debug;
 
 use serde_json::Value;
 use stead_lab::{CallFault, Lab, LabOptions, RecordedRequest};
-use stead_runtime::worker::{AnyWorker, StepContext};
+use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::step::{self, Step};
 
 use crate::vault::SecretText;
-use crate::{Workers, WorkersConfig, coder, guest, proxmox, truenas, vault};
+use crate::{Workers, WorkersConfig, coder, guest, proxmox, s3, truenas, vault};
 
 /// More attempts than any step needs while the lab carries out what it was asked before.
 const ATTEMPTS_MAX: u32 = 5000;
@@ -51,7 +51,17 @@ impl Stage {
 
     /// Asks a worker once.
     pub(crate) async fn ask<S: Step + Debug>(&self, ask: S) -> Result<S::Answer, Failure> {
-        let worker = self.worker(S::NAME);
+        self.ask_of(&self.workers, ask).await
+    }
+
+    /// Asks one of these workers once.
+    pub(crate) async fn ask_of<S: Step + Debug>(
+        &self,
+        workers: &Workers,
+        ask: S,
+    ) -> Result<S::Answer, Failure> {
+        let workers = workers.only([step::system(S::NAME)]).unwrap();
+        let worker = workers.into_iter().next().unwrap();
         let request = serde_json::to_value(ask).unwrap();
         let result = worker.begin(S::NAME, StepContext::unwatched(run()), request).await;
         self.check_secrets(&format!("{result:?}"));
@@ -140,11 +150,6 @@ impl Stage {
         assert!(checked > 0, "nobody called {vendor}");
     }
 
-    fn worker(&self, step: &str) -> std::sync::Arc<dyn AnyWorker> {
-        let workers = self.workers.only([step::system(step)]).unwrap();
-        workers.into_iter().next().unwrap()
-    }
-
     pub(crate) fn check_secrets(&self, text: &str) {
         for secret in self.lab.secrets() {
             assert!(!text.contains(&secret), "a secret got out: {text}");
@@ -165,6 +170,11 @@ pub(crate) fn config(lab: &Lab) -> WorkersConfig {
         proxmox: proxmox::Config { address: addresses.proxmox_url.parse().unwrap() },
         truenas: truenas::Config { address: addresses.truenas_url.parse().unwrap() },
         coder: coder::Config { address: addresses.coder_url.parse().unwrap() },
+        s3: Some(s3::Config {
+            admin: addresses.s3_url.parse().unwrap(),
+            address: addresses.s3_url.parse().unwrap(),
+            region: "garage".to_owned(),
+        }),
         guest: guest::Config {
             public_url: Some("http://seeds.lan".parse().unwrap()),
             ..guest::Config::default()

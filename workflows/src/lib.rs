@@ -10,6 +10,7 @@ extern crate alloc;
 use stead_core::definition::Definition;
 
 pub mod allowance;
+pub mod bucket;
 pub mod home;
 pub mod probe;
 pub mod schedule;
@@ -19,6 +20,7 @@ pub mod workspace;
 /// Every workflow of this build.
 pub static WORKFLOWS: &[Definition] = &[
     allowance::DEFINITION,
+    bucket::DEFINITION,
     home::DEFINITION,
     probe::DEFINITION,
     schedule::DEFINITION,

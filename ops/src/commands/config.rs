@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
+use stead_schemas::site::S3Site;
 
 use crate::cli::Global;
 use crate::cli::config::Config as Verb;
@@ -79,8 +80,14 @@ fn summary(config: &Config) -> String {
             ),
         ),
         ("coder", format!("organization {}, login {}", site.coder.organization, site.coder.secret)),
+        ("s3", site.s3.as_ref().map_or("none".to_owned(), s3)),
         ("templates", templates.join(", ")),
     ])
+}
+
+fn s3(site: &S3Site) -> String {
+    let S3Site { endpoint, secret, credentials, quota_gb, .. } = site;
+    format!("{endpoint}, {quota_gb} GiB each, keys in {credentials}, login {secret}")
 }
 
 const fn login(config: &Config) -> &'static str {

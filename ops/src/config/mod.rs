@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use stead_schemas::site::{CoderSite, Limits, ProxmoxSite, Site, Template, TrueNasSite};
+use stead_schemas::command::bucket::QUOTA_GB_MAX;
+use stead_schemas::site::{CoderSite, Limits, ProxmoxSite, S3Site, Site, Template, TrueNasSite};
 use stead_workers::WorkersConfig;
 
 mod reader;
@@ -190,7 +191,8 @@ fn site(reader: &mut Reader<'_>) -> Site {
         secret: section.vault_reference("secret"),
     };
     let limits = limits(reader);
-    Site { templates: templates(reader), proxmox, truenas, coder, limits }
+    let s3 = s3_site(reader);
+    Site { templates: templates(reader), proxmox, truenas, coder, limits, s3 }
 }
 
 /// Several nodes have commas between.
@@ -210,6 +212,25 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
     }
 }
 
+/// Where buckets are made; a site need not have any.
+fn s3_site(reader: &mut Reader<'_>) -> Option<S3Site> {
+    if !reader.has_section("s3", "address") {
+        return None;
+    }
+    let mut section = reader.section("s3");
+    let credentials = section.vault_reference("credentials");
+    if credentials.contains('#') {
+        section.fault("credentials", "names a folder in Vault, which has no version");
+    }
+    Some(S3Site {
+        endpoint: section.text("address"),
+        secret: section.vault_reference("secret"),
+        credentials,
+        quota_gb: section.number_or("quota_gb", 10, 1..=QUOTA_GB_MAX),
+        grace_seconds: u64::from(section.number_or("grace_seconds", 7 * 86_400, 0..=u32::MAX)),
+    })
+}
+
 fn templates(reader: &mut Reader<'_>) -> Vec<Template> {
     templates::read(reader)
 }
@@ -224,17 +245,32 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
     });
     let mut address = |name| json!({ "address": reader.section(name).text("address") });
     let (proxmox, truenas, coder) = (address("proxmox"), address("truenas"), address("coder"));
+    let has_s3 = reader.has_section("s3", "address");
+    let buckets = has_s3.then(|| reader.section("s3").optional_text("credentials")).flatten();
     let mut section = reader.section("guest");
     let guest = json!({
         "listen": section.text_or("listen", "127.0.0.1:0"),
         "public_url": section.optional_text("public_url"),
         "secret": section.vault_reference("secret"),
+        "buckets": buckets,
+    });
+    let s3 = has_s3.then(|| {
+        let mut section = reader.section("s3");
+        json!({
+            "admin": section.text("admin"),
+            "address": section.text("address"),
+            "region": section.text_or("region", "garage"),
+        })
     });
     Some(WorkersConfig {
         vault: part(reader, "vault", vault)?,
         proxmox: part(reader, "proxmox", proxmox)?,
         truenas: part(reader, "truenas", truenas)?,
         coder: part(reader, "coder", coder)?,
+        s3: match s3 {
+            Some(s3) => Some(part(reader, "s3", s3)?),
+            None => None,
+        },
         guest: part(reader, "guest", guest)?,
     })
 }

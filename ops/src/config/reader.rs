@@ -61,6 +61,12 @@ impl<'a> Reader<'a> {
         Self { text, table, env, faults, known: BTreeSet::new() }
     }
 
+    /// Whether the file or the environment has anything in this section.
+    pub fn has_section(&self, name: &str, key: &str) -> bool {
+        let variable = format!("STEAD_{}_{}", name.to_uppercase(), key.to_uppercase());
+        self.table.get(name).is_some() || (self.env)(&variable).is_some()
+    }
+
     pub fn section(&mut self, name: &'static str) -> Section<'_, 'a> {
         Section { reader: self, name }
     }

@@ -95,6 +95,26 @@ fn templates_are_checked_too() {
     );
 }
 
+const S3: &str = "[s3]\nadmin = \"https://garage.lan:3903\"\naddress = \"https://s3.lan\"\n\
+                  secret = \"vault:secret/data/s3/admin\"\n\
+                  credentials = \"vault:secret/data/stead/buckets\"\n";
+
+#[test]
+fn a_site_need_not_have_s3_and_what_it_has_is_checked() {
+    check(|text| format!("{S3}{text}"), &[]);
+    check(
+        |text| {
+            format!("{}{text}", S3.replace("buckets", "buckets#1").replace("admin =", "adnim ="))
+        },
+        &[
+            "line 1: s3.credentials: names a folder in Vault, which has no version",
+            "line 1: s3.admin: is missing",
+            "line 2: s3.adnim: there is no such key; there are address, admin, credentials, \
+             grace_seconds, quota_gb, region, secret",
+        ],
+    );
+}
+
 #[test]
 fn what_is_no_toml_is_said_once() {
     let text = "[vault\n";

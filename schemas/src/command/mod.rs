@@ -2,6 +2,7 @@
 
 use schemars::{Schema, schema_for};
 
+pub mod bucket;
 pub mod fields;
 pub mod home;
 pub mod probe;
@@ -10,6 +11,7 @@ pub mod schedule;
 pub mod wait;
 pub mod workspace;
 
+use bucket::{BucketUser, CreateBucket, DeleteBucket, NameBucket, ResizeBucket};
 use home::SnapshotHome;
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
@@ -33,6 +35,42 @@ pub struct Described {
 /// Every command that the public may give. One alphabet for the service interface, the files in
 /// `schemas/commands` and the help of the command line.
 pub const COMMANDS: &[Described] = &[
+    Described {
+        kind: bucket::KIND,
+        verb: "attach",
+        about: "Says that a workspace uses a bucket, which is then not deleted",
+        schema: || schema_for!(BucketUser),
+    },
+    Described {
+        kind: bucket::KIND,
+        verb: "create",
+        about: "Makes a bucket and a key that opens it; the key lies in Vault",
+        schema: || schema_for!(CreateBucket),
+    },
+    Described {
+        kind: bucket::KIND,
+        verb: "delete",
+        about: "Takes a bucket away; with what it holds only if that is confirmed",
+        schema: || schema_for!(DeleteBucket),
+    },
+    Described {
+        kind: bucket::KIND,
+        verb: "detach",
+        about: "Says that a workspace no longer uses a bucket",
+        schema: || schema_for!(BucketUser),
+    },
+    Described {
+        kind: bucket::KIND,
+        verb: "resize",
+        about: "Changes how much a bucket may hold",
+        schema: || schema_for!(ResizeBucket),
+    },
+    Described {
+        kind: bucket::KIND,
+        verb: "restore",
+        about: "Takes the delete of a bucket back, within its grace period",
+        schema: || schema_for!(NameBucket),
+    },
     Described {
         kind: crate::step::home::KIND,
         verb: "snapshot",

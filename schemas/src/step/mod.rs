@@ -18,6 +18,7 @@ pub mod guest;
 pub mod home;
 pub mod probe;
 pub mod proxmox;
+pub mod s3;
 pub mod schedule;
 pub mod truenas;
 pub mod vault;

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, schema_for};
+use stead_schemas::command::bucket::BucketView;
 use stead_schemas::command::schedule::ScheduleView;
 use stead_schemas::command::{COMMANDS, run};
 use stead_schemas::dispatch::{CommandReply, RehearsalReply};
@@ -78,6 +79,7 @@ fn every_event_has_its_schema() {
     event::<StepProgress>("step-progress");
     event::<StepRetrying>("step-retrying");
     keep(&root().join("transition.json"), &schema_for!(Transition));
+    keep(&root().join("replies/bucket.json"), &schema_for!(BucketView));
     keep(&root().join("replies/command.json"), &schema_for!(CommandReply));
     keep(&root().join("replies/rehearsal.json"), &schema_for!(RehearsalReply));
     keep(&root().join("replies/show.json"), &schema_for!(RunView));

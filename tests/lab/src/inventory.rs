@@ -20,6 +20,12 @@ pub struct Inventory {
     pub shares: Vec<ShareEntry>,
     /// Coder workspaces that are not deleted, by owner and name.
     pub coder_workspaces: Vec<CoderEntry>,
+    /// Buckets, by name.
+    #[serde(default)]
+    pub buckets: Vec<BucketEntry>,
+    /// Names of the keys that open buckets.
+    #[serde(default)]
+    pub bucket_keys: Vec<String>,
 }
 
 impl Inventory {
@@ -30,6 +36,8 @@ impl Inventory {
             && self.datasets.is_empty()
             && self.shares.is_empty()
             && self.coder_workspaces.is_empty()
+            && self.buckets.is_empty()
+            && self.bucket_keys.is_empty()
     }
 }
 
@@ -97,6 +105,19 @@ pub struct ShareEntry {
     pub comment: String,
 }
 
+/// A bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketEntry {
+    /// Its name; its number while it has none.
+    pub name: String,
+    /// The names of the keys that own it.
+    pub owners: Vec<String>,
+    /// How many objects it holds.
+    pub objects: u64,
+    /// The limit in bytes; 0 is none.
+    pub quota_bytes: u64,
+}
+
 /// A Coder workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoderEntry {
@@ -133,6 +154,8 @@ pub(crate) fn take(state: &State) -> Inventory {
             .collect(),
         shares: nas.shares.iter().map(|(id, entry)| share(*id, entry)).collect(),
         coder_workspaces: workspaces(&state.coder),
+        buckets: state.s3.entries(),
+        bucket_keys: state.s3.key_names(),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::journal::{Effect, RecordedRequest};
 use crate::net::{Cut, Door, bind, router, url};
 use crate::options::{Addresses, Credentials, LabOptions};
 use crate::proxmox::Proxmox;
+use crate::s3::S3;
 use crate::site;
 use crate::truenas;
 use crate::vault::Vault;
@@ -50,6 +51,7 @@ struct Doors {
     truenas: Door,
     proxmox: Door,
     coder: Door,
+    s3: Door,
 }
 
 impl Doors {
@@ -60,6 +62,7 @@ impl Doors {
             truenas: bind(options.bind.truenas).await?,
             proxmox: bind(options.bind.proxmox).await?,
             coder: bind(options.bind.coder).await?,
+            s3: bind(options.bind.s3).await?,
         })
     }
 
@@ -70,6 +73,7 @@ impl Doors {
             truenas_url: format!("{}/api/current", url("ws", &self.truenas)?),
             proxmox_url: url("http", &self.proxmox)?,
             coder_url: url("http", &self.coder)?,
+            s3_url: url("http", &self.s3)?,
         })
     }
 }
@@ -86,6 +90,7 @@ impl Lab {
         open(doors.vault, router::<Vault>(Arc::clone(&world)));
         open(doors.proxmox, router::<Proxmox>(Arc::clone(&world)));
         open(doors.coder, router::<Coder>(Arc::clone(&world)));
+        open(doors.s3, router::<S3>(Arc::clone(&world)));
         open(doors.truenas, truenas::router(Arc::clone(&world)));
         open(doors.control, control::router(Arc::clone(&world), addresses.clone()));
         tracing::info!(control = addresses.control_url, "the lab is open");
@@ -196,7 +201,7 @@ impl Lab {
         self.world().journal.effects()
     }
 
-    /// Every secret the lab knows by now; each begins with or contains `canary-`.
+    /// Every secret the lab knows by now. Those that it made itself contain `canary-`.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         self.world().all_secrets()
@@ -230,6 +235,11 @@ impl Lab {
     /// Gives a node so much memory; its own system uses 8 GiB of it.
     pub fn resize_node(&self, node: &str, bytes: u64) {
         self.world().change(|state| state.proxmox.memory.insert(node.to_owned(), bytes));
+    }
+
+    /// Lets a guest write objects into a bucket. False if there is no such bucket.
+    pub fn put_objects(&self, bucket: &str, objects: &[(&str, u64)]) -> bool {
+        self.world().change(|state| state.s3.put(bucket, objects))
     }
 
     /// Back to the pristine state: vendors, faults, journal. Running guests stop.

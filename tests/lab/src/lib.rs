@@ -1,4 +1,4 @@
-//! The lab: simulated Vault, TrueNAS, Proxmox VE, Coder and guest machines that speak the real
+//! The lab: simulated Vault, TrueNAS, Proxmox VE, Coder, S3 and guest machines that speak the real
 //! protocols on loopback, with faults on demand.
 //!
 //! A worker that works against the lab should work against the real systems: the lab keeps their
@@ -21,6 +21,7 @@ mod net;
 mod options;
 mod pace;
 mod proxmox;
+mod s3;
 mod site;
 mod truenas;
 mod vault;
@@ -29,7 +30,9 @@ mod world;
 pub use client::LabClient;
 pub use error::LabError;
 pub use faults::{CallFault, FaultStatus};
-pub use inventory::{AgentEntry, CoderEntry, DatasetEntry, Inventory, ShareEntry, VmEntry};
+pub use inventory::{
+    AgentEntry, BucketEntry, CoderEntry, DatasetEntry, Inventory, ShareEntry, VmEntry,
+};
 pub use journal::{Effect, RecordedRequest};
 pub use lab::Lab;
 pub use options::{Addresses, Credentials, GuestTiming, LabOptions, LabPorts, Latency};

@@ -33,6 +33,12 @@ address = "{coder}"
 secret = "vault:secret/data/coder/api"
 organization = "default"
 
+[s3]
+admin = "{s3}"
+address = "{s3}"
+secret = "vault:secret/data/s3/admin"
+credentials = "vault:secret/data/stead/buckets"
+
 [guest]
 secret = "vault:secret/data/stead/seed"
 {templates}"#,
@@ -40,6 +46,7 @@ secret = "vault:secret/data/stead/seed"
         proxmox = at.proxmox_url,
         truenas = at.truenas_url,
         coder = at.coder_url,
+        s3 = at.s3_url,
     )
 }
 

@@ -15,6 +15,7 @@ use crate::journal::Journal;
 use crate::options::{Credentials, LabOptions};
 use crate::pace::Pace;
 use crate::proxmox;
+use crate::s3;
 use crate::truenas;
 use crate::vault;
 
@@ -24,6 +25,7 @@ pub(crate) struct State {
     pub(crate) truenas: truenas::State,
     pub(crate) proxmox: proxmox::State,
     pub(crate) coder: coder::State,
+    pub(crate) s3: s3::State,
 }
 
 /// The lab behind its sockets.
@@ -48,6 +50,7 @@ pub(crate) struct Secrets {
     pub(crate) nas_key: String,
     pub(crate) coder_token: String,
     pub(crate) seed_key: String,
+    pub(crate) s3_token: String,
 }
 
 /// The API token's id in Proxmox VE.
@@ -68,6 +71,7 @@ impl Secrets {
             nas_key: format!("1-{}", canary("nas")),
             coder_token: canary("coder"),
             seed_key: canary("seed"),
+            s3_token: canary("s3"),
         }
     }
 
@@ -78,6 +82,7 @@ impl Secrets {
             self.nas_key.clone(),
             self.coder_token.clone(),
             self.seed_key.clone(),
+            self.s3_token.clone(),
         ]
     }
 }
@@ -89,6 +94,7 @@ impl State {
             truenas: truenas::State::pristine(),
             proxmox: proxmox::State::pristine(pace),
             coder: coder::State::pristine(pace),
+            s3: s3::State::pristine(pace),
         }
     }
 }
@@ -188,6 +194,7 @@ impl World {
         self.read(|state| {
             all.extend(state.vault.tokens());
             all.extend(state.coder.agent_tokens());
+            all.extend(state.s3.secrets());
         });
         all
     }

@@ -5,6 +5,7 @@
 //! all it says is that this home could be mounted and written to, and what comes after it, the
 //! agent's connection, needs the token that only the new boot has fetched.
 
+mod bucket;
 mod door;
 mod server;
 #[cfg(test)]
@@ -31,6 +32,8 @@ pub struct Config {
     pub public_url: Option<HttpAddress>,
     /// Where the key lies that seed addresses are signed with; its field is `key`.
     pub secret: String,
+    /// The folder in Vault beneath which the keys of buckets lie, if the site has S3.
+    pub buckets: Option<String>,
 }
 
 impl Default for Config {
@@ -39,6 +42,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             public_url: None,
             secret: "vault:secret/data/stead/seed".to_owned(),
+            buckets: None,
         }
     }
 }

@@ -23,6 +23,7 @@ use stead_runtime::worker::Engines;
 use stead_schemas::command::workspace::host_name;
 use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, StepReply};
 use stead_schemas::ids::RunId;
+use stead_schemas::public::RunSummary;
 use stead_schemas::step::Step;
 use stead_schemas::step::coder::AwaitAgent;
 use stead_schemas::step::guest::{AwaitHome, HomeReport};
@@ -32,7 +33,7 @@ use tokio::task::JoinHandle;
 
 use super::door::{Closed, Door, workspace_of};
 use super::user_data::{Seed, user_data};
-use super::{Config, SeedUrls};
+use super::{Config, SeedUrls, bucket};
 use crate::StartError;
 use crate::http::{segment, shortened};
 
@@ -69,7 +70,8 @@ impl SeedServer {
         let address = listener.local_addr().map_err(cannot)?;
         urls.listening_on(address);
         let door = Door { urls: urls.clone(), engines };
-        let router = router(Arc::new(Desk { door, coder_url: coder_url.to_owned() }));
+        let (coder_url, buckets) = (coder_url.to_owned(), config.buckets.clone());
+        let router = router(Arc::new(Desk { door, coder_url, buckets }));
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             let until = async { drop(stopped.await) };
@@ -106,6 +108,7 @@ impl SeedServer {
 struct Desk {
     door: Door,
     coder_url: String,
+    buckets: Option<String>,
 }
 
 type Place = Path<(String, String)>;
@@ -151,17 +154,20 @@ async fn send_user_data(
     Path((run, token)): Place,
 ) -> Result<String, Closed> {
     let run = desk.door.admit(&run, &token).await?;
-    let workspace = workspace_of(&desk.door.living(&run).await?)?;
+    let view = desk.door.living(&run).await?;
+    let workspace = workspace_of(&view)?;
     let wanting = |what: &str| Closed::NotNow(format!("{run} has no {what} yet"));
     let home_source = workspace.home_source.ok_or_else(|| wanting("home"))?;
     let coder_id = workspace.coder_id.ok_or_else(|| wanting("Coder workspace"))?;
     let agent_token = desk.agent_token(&coder_id).await?;
     let seed_url = desk.door.urls.seed_url(run.as_str()).await.map_err(not_now)?;
+    let environment = desk.environment(&view.summary).await?;
     let seed = Seed {
         home_source: &one_word(home_source, "home")?,
         agent_token: &one_word(agent_token, "agent token")?,
         coder_url: &desk.coder_url,
         seed_url: &seed_url,
+        environment: &environment,
     };
     tracing::info!(%run, "a guest fetched its seed");
     Ok(user_data(&seed))
@@ -173,6 +179,17 @@ impl Desk {
         let reference = format!("{AGENT_SECRETS}/{}", segment(coder_id));
         let secret = self.door.urls.read_secret(&reference).await.map_err(not_now)?;
         secret.field("token").map(str::to_owned).map_err(not_now)
+    }
+
+    /// What else the agent finds in its environment.
+    async fn environment(
+        &self,
+        workspace: &RunSummary,
+    ) -> Result<Vec<(&'static str, String)>, Closed> {
+        let Some(folder) = &self.buckets else { return Ok(Vec::new()) };
+        let (urls, owner, name) = (&self.door.urls, &workspace.owner, &workspace.name);
+        let found = bucket::environment(urls, folder, owner, name).await.map_err(not_now)?;
+        found.into_iter().map(|(name, value)| Ok((name, one_word(value, name)?))).collect()
     }
 }
 

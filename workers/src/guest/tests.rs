@@ -11,6 +11,7 @@ use stead_schemas::failure::Class;
 use stead_schemas::site::StorageBackend;
 use stead_schemas::step::coder::{AwaitAgent, CoderWorkspace, StartWorkspace, StopWorkspace};
 use stead_schemas::step::proxmox::{CloneVm, ConfigureVm, Machine, ShutdownVm, StartVm};
+use stead_schemas::step::s3::{DeleteKey, EnsureKey, Place};
 use stead_schemas::step::truenas::{EnsureDataset, EnsureShare, SetPermissions};
 
 use super::SeedServer;
@@ -34,7 +35,8 @@ impl Scene {
     async fn open() -> Self {
         let mut stage = Stage::open().await;
         let mut config = config(&stage.lab);
-        config.guest = guest::Config::default();
+        let buckets = Some("vault:secret/data/stead/buckets".to_owned());
+        config.guest = guest::Config { buckets, ..guest::Config::default() };
         stage.workers = Workers::new(config).unwrap();
         let office = Arc::new(Office::new());
         let server = stage.workers.serve_seeds(office.clone()).await.unwrap();
@@ -122,6 +124,36 @@ async fn a_guest_finds_a_fresh_token_at_each_boot() {
     scene.stage.ask(StopWorkspace { login, id }).await.unwrap();
     scene.start_coder().await;
     assert_ne!(file(&scene.user_data().await, env), first);
+}
+
+#[tokio::test]
+async fn a_guest_finds_the_bucket_of_its_own_name() {
+    let scene = Scene::ready().await;
+    let env = "/etc/coder-agent/env";
+    assert!(!file(&scene.user_data().await, env).contains("AWS_"));
+    let credentials = "vault:secret/data/stead/buckets/john-dev".to_owned();
+    let place = Place {
+        login: "vault:secret/data/s3/admin".to_owned(),
+        bucket: "john-dev".to_owned(),
+        credentials: credentials.clone(),
+        marker: marker(),
+    };
+    let ask = EnsureKey { place: place.clone(), endpoint: "https://s3.lan".to_owned() };
+    scene.stage.ask(ask).await.unwrap();
+    let found = file(&scene.user_data().await, env);
+    let id = scene.stage.secret(&credentials, "access_key_id").await;
+    let lines = [
+        format!("AWS_ACCESS_KEY_ID={id}"),
+        "AWS_ENDPOINT_URL=https://s3.lan".to_owned(),
+        "AWS_REGION=garage".to_owned(),
+        "S3_BUCKET_NAME=john-dev".to_owned(),
+    ];
+    for line in &lines {
+        assert!(found.lines().any(|known| known == line), "{line} is not in the environment");
+    }
+    assert!(found.contains("AWS_SECRET_ACCESS_KEY="));
+    scene.stage.ask(DeleteKey { place }).await.unwrap();
+    assert!(!file(&scene.user_data().await, env).contains("AWS_"));
 }
 
 #[tokio::test]
@@ -266,6 +298,7 @@ fn example() -> String {
         agent_token: "token",
         coder_url: "https://coder.lan",
         seed_url: "http://10.0.0.1:8090/ci/workspace-k3j5x7q2m4n6p8r9-1/00ff/",
+        environment: &[],
     })
 }
 

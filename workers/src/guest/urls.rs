@@ -80,6 +80,14 @@ impl SeedUrls {
         self.shared.secrets.read(reference).await
     }
 
+    /// Reads something from the same Vault that need not be there.
+    pub(super) async fn secret_if_there(
+        &self,
+        reference: &str,
+    ) -> Result<Option<Arc<Secret>>, Failure> {
+        Ok(self.shared.secrets.current(reference).await?.secret)
+    }
+
     async fn signer(&self, run: &str) -> Result<Hmac<Sha256>, Failure> {
         let secret = self.key().await?;
         let mut signer =

@@ -22,6 +22,8 @@ pub(super) struct Seed<'a> {
     pub(super) coder_url: &'a str,
     /// The machine's own seed address, with its slash.
     pub(super) seed_url: &'a str,
+    /// What else the agent finds in its environment; each value is one word.
+    pub(super) environment: &'a [(&'static str, String)],
 }
 
 /// The user data of one boot.
@@ -62,7 +64,10 @@ fn users() -> Value {
 }
 
 fn env(seed: &Seed<'_>) -> String {
-    format!("CODER_AGENT_TOKEN={}\nCODER_AGENT_URL={}\n", seed.agent_token, seed.coder_url)
+    let more = seed.environment.iter().map(|(name, value)| format!("{name}={value}\n"));
+    let agent = [("TOKEN", seed.agent_token), ("URL", seed.coder_url)];
+    let agent = agent.map(|(name, value)| format!("CODER_AGENT_{name}={value}\n"));
+    agent.into_iter().chain(more).collect()
 }
 
 /// What cloud-init does in its network stage: its own list, but that files are written at every

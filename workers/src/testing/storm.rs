@@ -8,6 +8,9 @@ use stead_schemas::step::coder::{DeleteWorkspace, StartWorkspace, StopWorkspace}
 use stead_schemas::step::proxmox::{
     CloneVm, ConfigureVm, DestroyVm, Machine, ResizeDisk, ShutdownVm, StartVm,
 };
+use stead_schemas::step::s3::{
+    DeleteBucket, DeleteKey, EmptyBucket, EnsureBucket, EnsureKey, Limits, Place,
+};
 use stead_schemas::step::truenas::{
     DestroyDataset, EnsureDataset, EnsureShare, RemoveShare, SetPermissions, SnapshotDataset,
     UpdateQuota,
@@ -19,12 +22,29 @@ use super::{Stage, marker};
 const NAS: &str = "vault:secret/data/truenas/api";
 const PVE: &str = "vault:secret/data/proxmox/api";
 const CODER: &str = "vault:secret/data/coder/api";
+const S3: &str = "vault:secret/data/s3/admin";
 const DATASET: &str = "tank/coder-home/john";
 const SNAPSHOT: &str = "farewell";
 
 /// Every call that the steps make.
-const CALLS: [(&str, &[&str]); 4] = [
-    ("vault", &["/login", "GET /data/"]),
+const CALLS: [(&str, &[&str]); 5] = [
+    ("vault", &["/login", "GET /data/", "GET /metadata/", "POST /data/", "POST /destroy/"]),
+    (
+        "s3",
+        &[
+            "GetKeyInfo",
+            "GetBucketInfo",
+            "ImportKey",
+            "CreateBucket",
+            "AddBucketAlias",
+            "UpdateBucket",
+            "CleanupIncompleteUploads",
+            "GET /john-data",
+            "POST /john-data",
+            "DeleteBucket",
+            "DeleteKey",
+        ],
+    ),
     (
         "truenas",
         &[
@@ -74,7 +94,7 @@ const CALLS: [(&str, &[&str]); 4] = [
 ];
 
 /// What must have happened, each once.
-const EFFECTS: [&str; 14] = [
+const EFFECTS: [&str; 23] = [
     "dataset-created",
     "permissions-set",
     "share-created",
@@ -89,12 +109,21 @@ const EFFECTS: [&str; 14] = [
     "share-removed",
     "snapshot-created",
     "dataset-destroyed",
+    "secret-written",
+    "key-imported",
+    "bucket-created",
+    "bucket-named",
+    "bucket-limited",
+    "objects-deleted",
+    "bucket-deleted",
+    "key-deleted",
+    "secret-destroyed",
 ];
 
 async fn life(stage: &Stage) {
-    let secrets = [NAS, PVE, CODER].map(str::to_owned).to_vec();
+    let secrets = [NAS, PVE, CODER, S3].map(str::to_owned).to_vec();
     let pinned = stage.insist(PinSecrets { secrets }).await;
-    let (nas, pve, coder) = (pinned.of(NAS), pinned.of(PVE), pinned.of(CODER));
+    let (nas, pve, coder, s3) = (pinned.of(NAS), pinned.of(PVE), pinned.of(CODER), pinned.of(S3));
     let (login, dataset, marker) = (nas.clone(), DATASET.to_owned(), marker());
     let home = EnsureDataset { login, dataset, refquota_gb: 20, marker };
     let path = stage.insist(home).await.mountpoint;
@@ -102,6 +131,24 @@ async fn life(stage: &Stage) {
     machine(stage, pve).await;
     workspace(stage, coder).await;
     take_away(stage, nas, path).await;
+    bucket(stage, s3).await;
+}
+
+async fn bucket(stage: &Stage, login: String) {
+    let place = Place {
+        login,
+        bucket: "john-data".to_owned(),
+        credentials: "vault:secret/data/stead/buckets/john-data".to_owned(),
+        marker: marker(),
+    };
+    let at = || place.clone();
+    stage.insist(EnsureKey { place: at(), endpoint: "https://s3.lan".to_owned() }).await;
+    let limits = Limits { quota_gb: 10, objects_max: None };
+    stage.insist(EnsureBucket { place: at(), limits }).await;
+    stage.lab.put_objects("john-data", &[("a", 1), ("b", 1)]);
+    stage.insist(EmptyBucket { place: at() }).await;
+    stage.insist(DeleteBucket { place: at() }).await;
+    stage.insist(DeleteKey { place: at() }).await;
 }
 
 async fn furnish(stage: &Stage, nas: &str, path: &str) {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use stead_schemas::owner::Owner;
-use stead_schemas::site::{CoderSite, Lifetime, Limits, ProxmoxSite, Site, Template, TrueNasSite};
+use stead_schemas::site::{
+    CoderSite, Lifetime, Limits, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
+};
 use stead_schemas::step::{home, vmids};
 use stead_testkit::Kit;
 use stead_workflows::WORKFLOWS;
@@ -12,10 +14,12 @@ use stead_workflows::WORKFLOWS;
 use crate::world::World;
 
 /// How long a home is kept where a kit waits for its end.
-const GRACE: Duration = Duration::from_secs(60 * 60);
+pub const GRACE: Duration = Duration::from_secs(60 * 60);
 const HOME: [&str; 2] = ["dataset tank/home/john", "share /mnt/tank/home/john"];
 const WORKSPACE: [&str; 4] =
     ["coder dev", "dataset tank/home/john", "share /mnt/tank/home/john", "vm 10000"];
+
+const BUCKET: [&str; 2] = ["bucket john-data", "key john-data"];
 
 /// A workspace is made, changed, stopped, started and deleted.
 pub fn workspace() -> Kit<World> {
@@ -118,6 +122,40 @@ pub fn home() -> Kit<World> {
         .leaves([])
 }
 
+/// A bucket is made, changed, used, and taken away while nothing is in it.
+pub fn bucket() -> Kit<World> {
+    make_bucket()
+        .leaves(BUCKET)
+        .command("resize", json!({ "quota_gb": 20 }))
+        .command("attach", json!({ "workspace": "dev" }))
+        .command("detach", json!({ "workspace": "dev" }))
+        .leaves(BUCKET)
+        .command("delete", json!({}))
+        .leaves([])
+}
+
+/// A bucket that somebody has filled outlives its delete by its grace period.
+pub fn full_bucket() -> Kit<World> {
+    let kit = Kit::of(WORKFLOWS).site(site()).entity("bucket", "john", "full");
+    let there = ["bucket john-full", "key john-full"];
+    kit.command("create", json!({}))
+        .command("resize", json!({ "quota_gb": 20 }))
+        .command("delete", json!({ "confirm": "full" }))
+        .leaves(there)
+        .command("restore", json!({}))
+        .passes(GRACE)
+        .leaves(there)
+        .command("delete", json!({ "confirm": "full" }))
+        .passes(GRACE)
+        .leaves([])
+}
+
+/// A bucket is made.
+pub fn make_bucket() -> Kit<World> {
+    let kit = Kit::of(WORKFLOWS).site(site()).entity("bucket", "john", "data");
+    kit.command("create", json!({}))
+}
+
 /// The ledger gives numbers out and takes one back.
 pub fn vmids() -> Kit<World> {
     let reserve = |workspace: &str| vmids::Reserve {
@@ -173,6 +211,13 @@ pub fn site() -> Site {
             organization: "default".into(),
             secret: "vault:secret/data/coder/api".into(),
         },
+        s3: Some(S3Site {
+            endpoint: "https://s3.lan".into(),
+            secret: "vault:secret/data/s3/admin".into(),
+            credentials: "vault:secret/data/stead/buckets".into(),
+            quota_gb: 10,
+            grace_seconds: GRACE.as_secs(),
+        }),
         ..Site::default()
     }
 }

@@ -1,9 +1,10 @@
-//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `changes.rs`, `ends.rs`,
-//! `schedules.rs`).
+//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `buckets.rs`,
+//! `changes.rs`, `ends.rs`, `schedules.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
 
+mod buckets;
 mod changes;
 mod ends;
 mod golden;

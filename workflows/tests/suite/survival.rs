@@ -28,6 +28,16 @@ fn a_home_survives() {
 }
 
 #[test]
+fn a_bucket_survives() {
+    stead_testkit::survives(&kits::bucket());
+}
+
+#[test]
+fn a_bucket_that_holds_something_survives() {
+    stead_testkit::survives(&kits::full_bucket());
+}
+
+#[test]
 fn the_vmid_ledger_survives() {
     stead_testkit::survives(&kits::vmids());
 }

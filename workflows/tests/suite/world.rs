@@ -14,6 +14,8 @@ pub struct World {
     pub things: BTreeMap<String, String>,
     /// Machines that run.
     pub running: BTreeMap<u32, bool>,
+    /// What lies in the bucket.
+    pub objects: u64,
     /// Steps that have been carried out, in order.
     pub log: Vec<String>,
     /// The step of this name fails the next time.
@@ -34,6 +36,7 @@ impl Default for World {
         Self {
             things: BTreeMap::new(),
             running: BTreeMap::new(),
+            objects: 0,
             log: Vec::new(),
             fails_next: None,
             disks: BTreeMap::new(),
@@ -111,6 +114,7 @@ impl stead_testkit::World for World {
             | "coder.await-agent"
             | "coder.stop-workspace"
             | "probe.noop" => Ok(json!({})),
+            step if step.starts_with("s3.") => self.with_s3(step, ask),
             unknown => panic!("the world does not know the step {unknown}"),
         }
     }
@@ -141,6 +145,42 @@ impl World {
             "nodes": nodes.iter().map(seen).collect::<Vec<_>>(),
             "template_node": "pve1", "template_is_shared": true, "vmids_taken": 0,
         })
+    }
+
+    /// Buckets and their keys. A key is there before its bucket, and goes after it.
+    fn with_s3(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
+        let place = |field: &str| ask["place"][field].as_str().unwrap_or_default().to_owned();
+        match step {
+            "s3.ensure-key" => {
+                self.ensure(format!("key {}", place("bucket")), place("marker"))?;
+                Ok(json!({ "credentials": format!("{}#1", place("credentials")) }))
+            }
+            "s3.ensure-bucket" => {
+                self.ensure(format!("bucket {}", place("bucket")), place("marker"))?;
+                Ok(json!({}))
+            }
+            "s3.set-limits" => {
+                // Its owner has waited for the room.
+                self.objects = if place("bucket") == "john-full" { 3 } else { 0 };
+                Ok(json!({}))
+            }
+            "s3.delete-if-empty" => {
+                if self.objects == 0 {
+                    self.remove(&format!("bucket {}", place("bucket")))?;
+                }
+                Ok(json!({ "gone": self.objects == 0, "objects": self.objects, "uploads": 0 }))
+            }
+            "s3.empty-bucket" => {
+                self.objects = 0;
+                Ok(json!({}))
+            }
+            "s3.delete-bucket" if self.objects > 0 => {
+                Err(Failure::new(Class::Conflict, "it holds objects"))
+            }
+            "s3.delete-bucket" => self.remove(&format!("bucket {}", place("bucket"))),
+            "s3.delete-key" => self.remove(&format!("key {}", place("bucket"))),
+            unknown => panic!("the world does not know the step {unknown}"),
+        }
     }
 
     fn ensure(&mut self, thing: String, marker: String) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! What a vendor answers over HTTP: status, reason phrase, headers, JSON.
+//! What a vendor answers over HTTP: status, reason phrase, headers, JSON or XML.
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -11,16 +11,22 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     reason: Option<String>,
     headers: Vec<(&'static str, String)>,
-    body: Option<Value>,
+    body: Option<String>,
+    kind: &'static str,
 }
 
 impl Answer {
     pub(crate) fn json(status: u16, body: Value) -> Self {
-        Self { status, reason: None, headers: Vec::new(), body: Some(body) }
+        Self { body: Some(body.to_string()), ..Self::empty(status) }
+    }
+
+    pub(crate) fn xml(status: u16, body: String) -> Self {
+        Self { body: Some(body), kind: "application/xml", ..Self::empty(status) }
     }
 
     pub(crate) fn empty(status: u16) -> Self {
-        Self { status, reason: None, headers: Vec::new(), body: None }
+        let (reason, headers, body) = (None, Vec::new(), None);
+        Self { status, reason, headers, body, kind: "application/json" }
     }
 
     /// Puts a text where HTTP/1.1 has its reason phrase.
@@ -39,12 +45,12 @@ impl Answer {
     }
 
     pub(crate) fn into_response(self) -> Response {
-        let body = self.body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let body = self.body.map_or_else(Body::empty, Body::from);
         let mut response = Response::new(body);
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
         for (name, value) in self.headers {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.insert(HeaderName::from_static(name), value);

@@ -14,6 +14,10 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) query: Map<String, Value>,
     pub(crate) payload: Payload,
+    /// The query as it was sent.
+    pub(crate) raw_query: String,
+    /// The body as it was sent.
+    pub(crate) raw_body: body::Bytes,
     headers: HeaderMap,
 }
 
@@ -36,6 +40,7 @@ impl Call {
             .headers
             .get(header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        let raw_body = bytes.as_ref().cloned().unwrap_or_default();
         let payload = match bytes {
             Err(_) => Payload::Unreadable,
             Ok(bytes) if bytes.is_empty() => Payload::Empty,
@@ -45,6 +50,8 @@ impl Call {
         Self {
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
+            raw_query: parts.uri.query().unwrap_or_default().to_owned(),
+            raw_body,
             query,
             payload,
             headers: parts.headers,
@@ -122,7 +129,7 @@ fn json(bytes: &[u8]) -> Payload {
 }
 
 /// Percent-decoding; what is not valid stays as it is.
-fn decoded(part: &str) -> String {
+pub(crate) fn decoded(part: &str) -> String {
     let bytes = part.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
     let mut at = 0;

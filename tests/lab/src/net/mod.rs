@@ -7,6 +7,6 @@ mod http;
 mod listener;
 
 pub(crate) use answer::Answer;
-pub(crate) use call::{Call, Payload};
+pub(crate) use call::{Call, Payload, decoded};
 pub(crate) use http::{Before, HttpVendor, Severity, router};
 pub(crate) use listener::{Cut, Door, bind, url};

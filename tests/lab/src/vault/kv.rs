@@ -67,6 +67,8 @@ fn write(world: &World, call: &Call, path: &str) -> Answer {
         if cas.is_some_and(|cas| cas != current) {
             return None;
         }
+        state.vault.remember(&data);
+        let store = &mut state.vault.store;
         let number = store.put(path, data);
         store.get(path)?.versions.get(&number).map(|version| version_body(number, version))
     });
@@ -93,6 +95,9 @@ fn versions(world: &World, call: &Call, path: &str, fate: Fate) -> Answer {
         return answer::errors(400, &["No version number provided"]);
     }
     world.change(|state| state.vault.store.apply(path, &numbers, fate));
+    if matches!(fate, Fate::Destroy) {
+        effect(world, "secret-destroyed", path);
+    }
     Answer::empty(204)
 }
 

@@ -36,7 +36,7 @@ impl Token {
 /// What Vault knows.
 pub(crate) struct State {
     tokens: BTreeMap<String, Token>,
-    /// Tokens ever minted: secrets even after their death.
+    /// Tokens ever minted and secrets ever written: secrets even after their death.
     minted: Vec<String>,
     pub(super) store: Store,
 }
@@ -51,6 +51,7 @@ impl State {
         );
         state.put("truenas/api", json!({ "username": NAS_USER, "api_key": secrets.nas_key }));
         state.put("coder/api", json!({ "token": secrets.coder_token }));
+        state.put("s3/admin", json!({ "token": secrets.s3_token }));
         state.put("stead/seed", json!({ "key": secrets.seed_key }));
         state
     }
@@ -67,7 +68,13 @@ impl State {
         self.store.apply(path, &[current], Fate::Delete);
     }
 
-    /// Every token ever minted.
+    /// Remembers the secrets in what is written, so that they can be searched for.
+    pub(super) fn remember(&mut self, data: &Map<String, Value>) {
+        let secret = data.get("secret_access_key").and_then(Value::as_str);
+        self.minted.extend(secret.map(str::to_owned));
+    }
+
+    /// Every token ever minted, and every secret that a worker has written.
     pub(crate) fn tokens(&self) -> Vec<String> {
         self.minted.clone()
     }

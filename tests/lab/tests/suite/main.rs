@@ -7,6 +7,7 @@ mod machine;
 mod proxmox;
 mod rig;
 mod rpc;
+mod s3;
 mod seed;
 mod truenas;
 mod vault;

@@ -1,0 +1,108 @@
+//! Speaks to Garage's administration API.
+
+use std::sync::Arc;
+
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use stead_schemas::failure::Failure;
+
+use super::Config;
+use super::classify::classify;
+use crate::StartError;
+use crate::http::{self, Effect};
+use crate::trouble::{Trouble, unless_missing};
+use crate::vault::Secrets;
+
+/// One Garage, before a login is chosen.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    http: reqwest::Client,
+    /// Its own client, since it may be reached with TLS where the other is not.
+    objects: reqwest::Client,
+    config: Config,
+    secrets: Secrets,
+}
+
+impl Client {
+    /// A client that connects when it is first used.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(config: &Config, secrets: Secrets) -> Result<Self, StartError> {
+        let http = http::client("s3", &config.admin)?;
+        let objects = http::client("s3", &config.address)?;
+        let config = config.clone();
+        Ok(Self { shared: Arc::new(Shared { http, objects, config, secrets }) })
+    }
+
+    /// The same Garage, with the administrator's token that `login` refers to.
+    pub(super) async fn log_in(&self, login: &str) -> Result<Garage, Failure> {
+        let secret = self.shared.secrets.read(login).await?;
+        let token = http::secret_header(&format!("Bearer {}", secret.field("token")?))?;
+        Ok(Garage { shared: self.shared.clone(), token })
+    }
+
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.shared.secrets
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    pub(super) fn objects(&self) -> &reqwest::Client {
+        &self.shared.objects
+    }
+}
+
+/// Garage, as its administrator.
+pub(super) struct Garage {
+    shared: Arc<Shared>,
+    token: HeaderValue,
+}
+
+impl Garage {
+    /// Reads something that may be missing.
+    pub(super) async fn look(
+        &self,
+        call: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<Value>, Failure> {
+        let request = self.request(Method::GET, call).query(query);
+        unless_missing(self.send(request, Effect::None).await)
+    }
+
+    /// Asks for a change.
+    pub(super) async fn post(
+        &self,
+        call: &str,
+        query: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Value, Trouble> {
+        let request = self.request(Method::POST, call).query(query).json(body);
+        self.send(request, Effect::Possible).await
+    }
+
+    fn request(&self, method: Method, call: &str) -> RequestBuilder {
+        let url = format!("{}/v2/{call}", self.shared.config.admin);
+        self.shared.http.request(method, url).header(AUTHORIZATION, self.token.clone())
+    }
+
+    async fn send(&self, request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
+        let lost = |error| Trouble::Other(http::unanswered("Garage", error, effect));
+        let answer = request.send().await.map_err(lost)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(lost)?;
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let text = |field: &str| body[field].as_str().unwrap_or_default();
+        Err(classify(status.as_u16(), text("code"), text("message"), effect))
+    }
+}
