@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit::EXIT_CODES;
 
+pub mod bucket;
 pub mod config;
 pub mod demo;
 pub mod home;
@@ -54,6 +55,8 @@ pub enum Verb {
     Workspace(workspace::Workspace),
     /// Look at homes, and keep one in a snapshot.
     Home(home::Home),
+    /// Make buckets, change them, take them away.
+    Bucket(bucket::Bucket),
     /// Give commands again and again, at the times of a cron expression.
     Schedule(schedule::Schedule),
     /// Look at runs, follow them, cancel what they do.
@@ -86,7 +89,7 @@ pub struct Up {
 
 #[derive(Debug, Args)]
 pub struct Worker {
-    /// Only these systems: coder, guest, probe, proxmox, truenas, vault.
+    /// Only these systems: coder, guest, probe, proxmox, s3, truenas, vault.
     #[arg(long, value_delimiter = ',', value_name = "SYSTEM")]
     pub systems: Vec<String>,
 }

@@ -7,6 +7,7 @@
 mod stage;
 mod verbs;
 
+mod buckets;
 mod cancel;
 mod changes;
 mod commands;

@@ -222,7 +222,9 @@ async fn nothing_is_left(lab: &str) -> Result<(), Ended> {
     let left = LabClient::new(lab).inventory().await;
     let left = left.map_err(|error| Ended::Failed(with_causes(&error)))?;
     if left.is_empty() {
-        say("Nothing is left behind: no machine, no dataset, no share, no Coder workspace.");
+        say(
+            "Nothing is left behind: no machine, no dataset, no share, no Coder workspace, no bucket.",
+        );
         return Ok(());
     }
     let things = super::lab::things(&left, output::width());

@@ -161,6 +161,7 @@ fn introduce(global: &Global, options: &Options, lab: &Lab) {
         ("  proxmox", at.proxmox_url.clone()),
         ("  truenas", at.truenas_url.clone()),
         ("  coder", at.coder_url.clone()),
+        ("  s3", at.s3_url.clone()),
     ]));
     match &options.write_site {
         Some(file) => {
@@ -182,7 +183,9 @@ async fn inventory(global: &Global, at: &At) -> Result<(), Ended> {
         return Ok(());
     }
     if inventory.is_empty() {
-        output::line("there is nothing: no machine, no dataset, no share, no Coder workspace");
+        output::line(
+            "there is nothing: no machine, no dataset, no share, no Coder workspace, no bucket",
+        );
         return Ok(());
     }
     output::line(&things(&inventory, output::width()));
@@ -223,6 +226,14 @@ pub fn things(inventory: &Inventory, width: usize) -> String {
         let agent = agent.map_or(String::new(), |a| format!("agent {}, {}", a.status, a.lifecycle));
         let name = format!("{}/{}", entry.owner, entry.name);
         rows.push(["coder".to_owned(), name, entry.status.clone(), agent]);
+    }
+    for bucket in &inventory.buckets {
+        let quota = format!("limit {} GiB", bucket.quota_bytes >> 30);
+        let state = counted(bucket.objects, "object");
+        rows.push(["bucket".to_owned(), bucket.name.clone(), state, quota]);
+    }
+    for key in &inventory.bucket_keys {
+        rows.push(["key".to_owned(), key.clone(), "valid".to_owned(), "opens buckets".to_owned()]);
     }
     table(["WHAT", "WHICH", "STATE", "MORE"], &rows, width)
 }

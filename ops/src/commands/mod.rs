@@ -7,6 +7,7 @@ use crate::exit::Ended;
 use crate::output;
 
 mod bench;
+mod bucket;
 mod completions;
 mod config;
 mod demo;
@@ -42,6 +43,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Worker(worker) => serve::worker(global, &worker).await,
         Verb::Workspace(options) => workspace::carry_out(global, &options).await,
         Verb::Home(options) => home::carry_out(global, &options).await,
+        Verb::Bucket(options) => bucket::carry_out(global, &options).await,
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Run(verb) => run::carry_out(global, &verb).await,
         Verb::Replay(options) => replay::carry_out(global, &options).await,

@@ -1,0 +1,202 @@
+//! `stead bucket`: gives commands to buckets, and shows them.
+
+use serde_json::{Value, json};
+use stead_nats::SteadClient;
+use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::command::bucket::KIND;
+use stead_schemas::dispatch::{Accepted, CommandReply};
+use stead_schemas::event::Outcome;
+use stead_schemas::owner::Owner;
+use stead_schemas::public::{RunState, RunSummary};
+use stead_schemas::time::Timestamp;
+
+use super::run::follow::{Follower, Published, Until, listen};
+use super::run::screen::Screen;
+use super::run::{client, find, show};
+use crate::cli::Global;
+use crate::cli::bucket::{Bucket, Command, Fields, User, Verb};
+use crate::exit::Ended;
+use crate::output;
+use crate::story::table::table;
+use crate::story::words::span;
+
+/// A command as it is given.
+struct Order<'a> {
+    owner: &'a Owner,
+    verb: &'a str,
+    command: &'a Command,
+    fields: Fields,
+}
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, options: &Bucket) -> Result<(), Ended> {
+    let owner = find::owner(options.owner.as_deref())?;
+    let order = |verb, command| Order { owner: &owner, verb, command, fields: Fields::of(command) };
+    let order = match &options.verb {
+        Verb::List { all } => return list(global, &owner, *all).await,
+        Verb::Show { name } => {
+            let client = client(global).await?;
+            let run = find::latest(&client, KIND, &owner, name).await?;
+            return show(global, &client, &run).await;
+        }
+        Verb::Create { command, limits } => {
+            Order { fields: Fields::of(command).limits(limits), ..order("create", command) }
+        }
+        Verb::Resize { command, limits } => {
+            Order { fields: Fields::of(command).limits(limits), ..order("resize", command) }
+        }
+        Verb::Attach(asked) => of_user(&owner, "attach", asked),
+        Verb::Detach(asked) => of_user(&owner, "detach", asked),
+        Verb::Delete { command, confirm } => Order {
+            fields: Fields::of(command).text("confirm", confirm.as_ref()),
+            ..order("delete", command)
+        },
+        Verb::Restore(command) => order("restore", command),
+    };
+    give(global, &order).await
+}
+
+/// An order about a workspace that uses the bucket.
+fn of_user<'a>(owner: &'a Owner, verb: &'a str, user: &'a User) -> Order<'a> {
+    let command = &user.command;
+    let fields = Fields::of(command).text("workspace", Some(&user.workspace));
+    Order { owner, verb, command, fields }
+}
+
+/// Gives a command, and follows it if that is wanted.
+async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
+    let client = client(global).await?;
+    // Whoever listens before he asks misses nothing.
+    let published = match order.command.wait {
+        true => Some(listen(&client, order.owner, KIND).await?),
+        false => None,
+    };
+    let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
+    let accepted = match reply {
+        CommandReply::Accepted(accepted) => accepted,
+        CommandReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
+        CommandReply::Unavailable { words } => {
+            let id = order.command.id.as_deref();
+            let again = id.map_or(String::new(), |id| format!(", with the same --id {id}"));
+            return Err(Ended::Unavailable(format!("{words}; give the command again{again}")));
+        }
+    };
+    match published {
+        Some(published) => wait(global, &client, order, &accepted, published).await,
+        None if global.json => {
+            output::json(&CommandReply::Accepted(accepted));
+            Ok(())
+        }
+        None => {
+            let Accepted { run, command, repeated, .. } = accepted;
+            let before = if repeated { "had been accepted before" } else { "is accepted" };
+            output::line(&format!("{} {before}: run {run}, command {command}", order.verb));
+            output::note(&format!("see what becomes of it with `stead run show {run}`"));
+            Ok(())
+        }
+    }
+}
+
+async fn wait(
+    global: &Global,
+    client: &SteadClient,
+    order: &Order<'_>,
+    accepted: &Accepted,
+    published: Published,
+) -> Result<(), Ended> {
+    let run = &accepted.run;
+    let screen = Screen::new(global.json);
+    let mut follower = Follower::new(client, run.clone(), published, screen);
+    let ended = follower.follow(&Until::Command(accepted.command.clone())).await;
+    if matches!(ended, Err(Ended::Interrupted)) {
+        output::note(&format!("it goes on; follow it with `stead run watch {run}`"));
+    }
+    let outcome = ended?;
+    if global.json {
+        let (run, command) = (&accepted.run, &accepted.command);
+        output::json(&json!({ "run": run, "command": command, "outcome": outcome }));
+    }
+    match outcome {
+        Outcome::Done(_) if global.json => Ok(()),
+        Outcome::Done(result) => {
+            output::line(&told(&order.command.name, &result));
+            Ok(())
+        }
+        Outcome::Failed(failure) => Err(failure.into()),
+    }
+}
+
+/// A result in words.
+fn told(name: &str, result: &Value) -> String {
+    let text = |field: &str| result[field].as_str();
+    let phase = text("phase").unwrap_or("done");
+    let mut lines = vec![match text("kept_until") {
+        Some(until) => {
+            format!("{name} goes at {until}; until then `stead bucket restore {name}` keeps it")
+        }
+        None => format!("{name} is {phase}"),
+    }];
+    if let (Some(bucket), Some(endpoint)) = (text("bucket"), text("endpoint")) {
+        lines.push(format!("  bucket {bucket} at {endpoint}"));
+    }
+    lines.extend(text("credentials").map(|place| format!("  its key lies in {place}")));
+    lines.join("\n")
+}
+
+async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
+    let mut lines = client(global).await?.list_all().await?;
+    lines.retain(|line| line.kind == KIND && line.owner == *owner);
+    lines.retain(|line| all || matches!(line.state, RunState::Running | RunState::Paused));
+    lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
+    if global.json {
+        output::json(&lines);
+    } else if lines.is_empty() {
+        output::line(&format!("{owner} has no bucket; `stead bucket create NAME` makes one"));
+    } else {
+        output::line(&listed(&lines, SystemClock.now(), output::width()));
+    }
+    Ok(())
+}
+
+/// The word for where a bucket stands; a line of one that is over has none of its own.
+fn phase(line: &RunSummary) -> &str {
+    match line.state {
+        RunState::Running => &line.phase,
+        RunState::Completed => "deleted",
+        other => other.word(),
+    }
+}
+
+fn listed(lines: &[RunSummary], now: Timestamp, width: usize) -> String {
+    let row = |line: &RunSummary| {
+        let since = span(now.since(line.updated));
+        let (name, phase) = (line.name.clone(), phase(line).to_owned());
+        [name, phase, since, line.run.to_string(), line.waiting.clone()]
+    };
+    let rows: Vec<[String; 5]> = lines.iter().map(row).collect();
+    table(["NAME", "PHASE", "FOR", "RUN", "WAITS FOR"], &rows, width)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::told;
+
+    #[test]
+    fn a_result_says_where_the_bucket_is_and_how_it_is_had_back() {
+        let mut result = json!({
+            "phase": "ready", "bucket": "john-dev", "endpoint": "https://s3.lan",
+            "credentials": "vault:secret/data/stead/buckets/john-dev#1",
+        });
+        assert_eq!(
+            told("dev", &result),
+            "dev is ready\n  bucket john-dev at https://s3.lan\n  its key lies in \
+             vault:secret/data/stead/buckets/john-dev#1"
+        );
+        result["kept_until"] = "2026-12-01T00:00:00.000Z".into();
+        let words = "dev goes at 2026-12-01T00:00:00.000Z; until then `stead bucket restore dev`";
+        assert!(told("dev", &result).starts_with(words));
+        assert_eq!(told("dev", &json!({ "phase": "deleted" })), "dev is deleted");
+    }
+}
