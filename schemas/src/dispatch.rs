@@ -304,3 +304,21 @@ pub enum RunOrder {
     /// A message for the workflow.
     Signal(Signal),
 }
+
+/// A request to the owner of a partition to begin a new epoch of its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnEpoch {
+    /// The epoch that is to be left. If another one is in force, that has been done already.
+    pub from: u32,
+}
+
+/// How far that is. Whoever wants to know asks again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnReply {
+    /// The epoch that is in force.
+    pub epoch: u32,
+    /// What is being done, while it is being done.
+    pub under_way: Option<String>,
+    /// Why it could not be done; the epoch stays.
+    pub failed: Option<String>,
+}

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::dispatch::StepAddress;
 use crate::event::RunStarted;
+use crate::ids::RunId;
 use crate::public::RunState;
 use crate::time::Timestamp;
 use crate::transition::VERSION;
@@ -19,6 +20,10 @@ use crate::transition::VERSION;
 /// What a glance at a transition shows.
 #[derive(Debug)]
 pub struct Glance {
+    /// Whose history it belongs to.
+    pub run: RunId,
+    /// The link of the transition before.
+    pub prev: String,
     /// Its place in the history.
     pub n: u64,
     /// When the engine decided.
@@ -49,9 +54,10 @@ impl Glance {
     #[must_use]
     pub fn at(bytes: &[u8]) -> Option<Self> {
         let skimmed: Skimmed = serde_json::from_slice(bytes).ok()?;
+        let Skimmed { v, run, n, at, prev, events } = skimmed;
         let mut glance =
-            Self { n: skimmed.n, at: skimmed.at, started: None, accepted: Vec::new(), ended: None };
-        for event in skimmed.events {
+            Self { run, prev, n, at, started: None, accepted: Vec::new(), ended: None };
+        for event in events {
             match event {
                 Seen::Started(started) => glance.started = Some(started),
                 Seen::Accepted(accepted) => glance.accepted.push(accepted),
@@ -59,15 +65,17 @@ impl Glance {
                 Seen::Other => {}
             }
         }
-        (skimmed.v == VERSION).then_some(glance)
+        (v == VERSION).then_some(glance)
     }
 }
 
 #[derive(Deserialize)]
 struct Skimmed {
     v: u8,
+    run: RunId,
     n: u64,
     at: Timestamp,
+    prev: String,
     events: Vec<Seen>,
 }
 

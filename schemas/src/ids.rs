@@ -144,9 +144,9 @@ impl fmt::Display for RunId {
     }
 }
 
-/// A digest of some texts, short enough to be kept by the million: 96 bits of SHA-256. Never
-/// written anywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A digest of some texts, short enough to be kept by the million: 96 bits of SHA-256. The archive
+/// holds some, so that what is digested how is the same for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag([u8; 12]);
 
 impl Tag {
@@ -161,6 +161,18 @@ impl Tag {
         let mut tag = [0; 12];
         tag.copy_from_slice(&hash.finalize()[..12]);
         Self(tag)
+    }
+
+    /// The tag as it is kept.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 12] {
+        self.0
+    }
+
+    /// A tag that was kept.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 12]) -> Self {
+        Self(bytes)
     }
 }
 

@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+pub mod archive;
 pub mod command;
 pub mod depth;
 pub mod dispatch;

@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{LeftBehind, Outcome, Seq};
+use crate::event::{LeftBehind, Outcome, RunStarted, Seq};
 use crate::failure::Failure;
+use crate::glance::Glance;
 use crate::ids::RunId;
 use crate::owner::Owner;
 use crate::time::Timestamp;
@@ -70,6 +71,31 @@ pub struct RunSummary {
     pub updated: Timestamp,
     /// How many transitions its history has.
     pub transitions: u64,
+}
+
+impl RunSummary {
+    /// The line of a run that is over: how it began, and when, how it ended, and its last
+    /// transition.
+    #[must_use]
+    pub fn of_ended(
+        started: &RunStarted,
+        began: Timestamp,
+        state: RunState,
+        last: &Glance,
+    ) -> Self {
+        Self {
+            run: last.run.clone(),
+            kind: started.workflow.clone(),
+            owner: started.owner.clone(),
+            name: started.name.clone(),
+            state,
+            phase: String::new(),
+            waiting: String::new(),
+            started: began,
+            updated: last.at,
+            transitions: last.n,
+        }
+    }
 }
 
 /// Some runs of a partition, in the order of their ids.
