@@ -8,8 +8,8 @@ use std::time::Duration;
 use stead_index::EmbeddedIndex;
 use stead_nats::door::{Catalogue, PublicVerb, run_api, run_inbox};
 use stead_nats::{
-    ConnectSettings, Connection, Login, NatsBus, NatsInboxes, NatsLeases, NatsLog, Platform,
-    PlatformError, PlatformSettings, SteadClient, connect, open_platform,
+    ConnectSettings, Connection, Login, NatsArchive, NatsBus, NatsInboxes, NatsLeases, NatsLog,
+    Platform, PlatformError, PlatformSettings, SteadClient, connect, open_platform,
 };
 use stead_runtime::engine;
 use stead_runtime::env::{Env, Tuning};
@@ -90,6 +90,8 @@ pub async fn start_engine(
     let platform = open_platform(&connection, settings).await?;
     let ports = Ports {
         log: Arc::new(NatsLog::new(&platform)),
+        epochs: Arc::new(NatsLog::new(&platform)),
+        archive: Arc::new(NatsArchive::new(&platform)),
         bus: Arc::new(NatsBus::start(&connection)),
         inboxes: Arc::new(NatsInboxes::new(&connection)),
         leases: Arc::new(NatsLeases::new(&platform)),

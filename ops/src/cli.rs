@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::exit::EXIT_CODES;
 
+pub mod archive;
 pub mod bucket;
 pub mod config;
 pub mod demo;
@@ -64,6 +65,9 @@ pub enum Verb {
     Run(run::Run),
     /// Replay a history with this build, tell it as a story, and prove that it is whole.
     Replay(run::Replay),
+    /// Move runs that are over out of the event log, and look after the archive of them.
+    #[command(subcommand)]
+    Archive(archive::Archive),
     /// Run the lab of simulated vendors, or break and mend a running one.
     Lab(lab::Lab),
     /// Check a configuration, or print one to begin with.

@@ -6,6 +6,7 @@
 //! | `stead.api.<owner>.<kind>.<verb>` | the same with an answer |
 //! | `stead.evt.<owner>.<kind>.<id>.<event>` | what the world may watch |
 //! | `stead.log.<epoch>.<partition>.<run>` | the event log; engines alone write it |
+//! | `stead.archive.<partition>.…` | histories that have left it, and which epoch is in force |
 //! | `stead.step.<system>.<step>` | requests to workers |
 //! | `stead.part.<partition>.…` | to whichever engine owns the partition |
 //! | `stead.lease` | engines announce a lease won, so that workers refuse older ones |
@@ -29,6 +30,10 @@ pub const REFUSAL_SUBJECTS: &str = "stead.evt.*.*.*.refused";
 pub const LEASE_BUCKET: &str = "STEAD_LEASES";
 /// The bucket that holds the settings record.
 pub const SETTINGS_BUCKET: &str = "STEAD_SETTINGS";
+/// The stream of histories that have left the log.
+pub const ARCHIVE_STREAM: &str = "STEAD_ARCHIVE";
+/// What it captures.
+pub const ARCHIVE_SUBJECTS: &str = "stead.archive.*.*";
 /// Every request through the service interface.
 pub const API_SUBJECTS: &str = "stead.api.>";
 /// Where a won lease is announced.
@@ -40,6 +45,32 @@ pub const UNREADABLE: &str = "_";
 #[must_use]
 pub fn log_stream(epoch: u32, partition: Partition) -> String {
     format!("STEAD_LOG_{epoch}_{partition}")
+}
+
+/// The epoch and the partition of which a stream is the log; `None` if it is none.
+#[must_use]
+pub fn parse_log_stream(name: &str) -> Option<(u32, Partition)> {
+    let (epoch, partition) = name.strip_prefix("STEAD_LOG_")?.split_once('_')?;
+    let parsed = (epoch.parse().ok()?, Partition(partition.parse().ok()?));
+    (log_stream(parsed.0, parsed.1) == name).then_some(parsed)
+}
+
+/// Where the records of a partition's archive are.
+#[must_use]
+pub fn archive_record(partition: Partition) -> String {
+    format!("stead.archive.{partition}.record")
+}
+
+/// Where the parts of what they name are.
+#[must_use]
+pub fn archive_part(partition: Partition) -> String {
+    format!("stead.archive.{partition}.part")
+}
+
+/// Which epoch of a partition's log is in force.
+#[must_use]
+pub fn archive_epoch(partition: Partition) -> String {
+    format!("stead.archive.{partition}.epoch")
 }
 
 /// What that stream captures.

@@ -8,12 +8,13 @@ use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use stead_runtime::archive::{self, Found};
 use stead_runtime::inbound::{ListReply, OrderReply, OutcomeReply, QueryReply};
-use stead_runtime::ports::{EventLog, LogError, Recorded};
+use stead_runtime::ports::LogError;
 use stead_runtime::worker::Engines;
 use stead_schemas::dispatch::{
     Accepted, CommandReply, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply,
-    RehearsalReply, RunQuery,
+    RehearsalReply, RunQuery, TurnEpoch, TurnReply,
 };
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::owner::Owner;
@@ -22,10 +23,11 @@ use stead_schemas::subjects;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use crate::archive::NatsArchive;
 use crate::bus::json;
 use crate::connect::until_heard;
 use crate::jetstream;
-use crate::log::NatsLog;
+use crate::log::{NatsLog, in_force};
 use crate::partition::SubscribeError;
 use crate::pause::Pause;
 use crate::platform::Platform;
@@ -252,12 +254,30 @@ impl SteadClient {
         self.ask(self.home(&order.run), "order", json(order)).await
     }
 
-    /// A run's history, read from the log itself.
+    /// A run's history, read from the log itself or else from the archive.
+    ///
+    /// # Errors
+    /// If they cannot be read now.
+    pub async fn history(&self, run: &RunId) -> Result<Found, LogError> {
+        let (log, archive) = (NatsLog::new(&self.platform), NatsArchive::new(&self.platform));
+        archive::history(&log, &archive, self.home(run), run).await
+    }
+
+    /// The epoch of a partition's log that is in force.
     ///
     /// # Errors
     /// If the log cannot be read now.
-    pub async fn history(&self, run: &RunId) -> Result<Vec<Recorded>, LogError> {
-        NatsLog::new(&self.platform).read_run(run).await
+    pub async fn epoch(&self, partition: Partition) -> Result<u32, LogError> {
+        in_force(&self.platform, partition).await
+    }
+
+    /// Has the owner of a partition leave this epoch of its log. To be asked again until the
+    /// epoch is another one.
+    ///
+    /// # Errors
+    /// If the partition has no owner.
+    pub async fn turn(&self, partition: Partition, from: u32) -> Result<TurnReply, ClientError> {
+        self.ask(partition, "turn", json(&TurnEpoch { from })).await
     }
 
     /// What is published from now on, as subject and JSON. A message that is no JSON comes as

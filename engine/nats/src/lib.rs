@@ -6,6 +6,7 @@
 //!
 //! Read next: `connect.rs`, `platform/mod.rs` (what is set up on the server), `log/mod.rs`.
 
+pub mod archive;
 pub mod bus;
 pub mod client;
 pub mod connect;
@@ -22,6 +23,7 @@ pub mod platform;
 pub mod testing;
 pub mod worker_link;
 
+pub use archive::NatsArchive;
 pub use bus::NatsBus;
 pub use client::SteadClient;
 pub use connect::{ConnectError, ConnectSettings, Connection, Login, connect};

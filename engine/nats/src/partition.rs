@@ -100,6 +100,7 @@ pub fn read_inbound(heard: &Heard<'_>) -> Result<Inbound, Unreadable> {
         "outcome" => Ok(Inbound::Outcome(body(heard)?, reply_to(heard)?)),
         "list" => Ok(Inbound::List(body(heard)?, reply_to(heard)?)),
         "order" => Ok(Inbound::Order(body(heard)?, reply_to(heard)?)),
+        "turn" => Ok(Inbound::Turn(body(heard)?, reply_to(heard)?)),
         "outside" => read_outside(heard),
         _ => Err(Unreadable::Subject),
     }

@@ -122,8 +122,8 @@ impl Share {
             Ok(inbox) => inbox,
             Err(error) => return self.not_taken(partition, &error).await,
         };
-        let epoch = match env.ports.log.claim(partition, &env.engine).await {
-            Ok(epoch) => epoch,
+        let claim = match env.ports.log.claim(partition, &env.engine).await {
+            Ok(claim) => claim,
             Err(error) => return self.not_taken(partition, &error).await,
         };
         // If that took longer than the lease, another engine may own the partition by now, under
@@ -131,12 +131,13 @@ impl Share {
         if lease.is_over() {
             return self.not_taken(partition, &LeaseError("it took too long".to_owned())).await;
         }
+        let epoch = claim.seq;
         env.ports.bus.send(Outgoing::Lease { partition, epoch });
         metrics::counter!("stead_owner_changes_total").increment(1);
         let (stop, stopped) = watch::channel(false);
         let (clock, ended) = (Rc::clone(&lease), self.ended.clone());
         spawn_local(async move {
-            let why = Owner::run(env, partition, epoch, clock, inbox, stopped).await;
+            let why = Owner::run(env, partition, claim, clock, inbox, stopped).await;
             // Nobody listens only when the engine itself has ended.
             ended.send(Ended { partition, epoch, why }).ok();
         });

@@ -44,6 +44,9 @@ pub struct Tuning {
     pub lease: Duration,
     /// How often leases are renewed.
     pub renew: Duration,
+    /// With this many messages of runs that are over in a partition's log, it begins a new epoch
+    /// of it, and they go into the archive. By default that is left to people.
+    pub archive_after: u64,
 }
 
 impl Default for Tuning {
@@ -53,6 +56,7 @@ impl Default for Tuning {
             grace: Duration::from_secs(10),
             lease: Duration::from_secs(3),
             renew: Duration::from_millis(700),
+            archive_after: u64::MAX,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use stead_schemas::dispatch::{
     EntityCommand, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, RunQuery, StepAddress,
-    StepReply,
+    StepReply, TurnEpoch,
 };
 use stead_schemas::event::Outcome;
 use stead_schemas::public::{RunPage, RunView};
@@ -45,6 +45,8 @@ pub enum Inbound {
     Order(OrderRun, ReplyTo),
     /// Answered with an [`stead_schemas::dispatch::OutsideReply`].
     Outside(OutsideAnswer, ReplyTo),
+    /// Answered with a [`stead_schemas::dispatch::TurnReply`].
+    Turn(TurnEpoch, ReplyTo),
 }
 
 /// What a run shows of itself; nothing if there is none of that id.

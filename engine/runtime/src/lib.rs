@@ -3,6 +3,7 @@
 //! This room knows no broker and no database. It speaks to them through `ports.rs`, whose
 //! promises are checked by one conformance suite (`conformance/`) on every adapter.
 
+pub mod archive;
 pub mod conformance;
 pub mod engine;
 pub mod env;

@@ -13,7 +13,11 @@ use tokio::sync::mpsc;
 
 use crate::inbound::Inbound;
 
-/// The event log: the only truth.
+mod epochs;
+
+pub use epochs::{Archive, Closing, Epochs};
+
+/// The event log: the only truth. Each partition's log has epochs, of which one is in force.
 ///
 /// * An append is acknowledged only once it is kept as safely as the log is configured to.
 /// * `an_append_with_a_stale_expectation_is_refused`
@@ -29,29 +33,32 @@ pub trait EventLog: Send + Sync {
     /// See [`AppendError`].
     async fn append(&self, append: Append) -> Result<u64, AppendError>;
 
-    /// Writes down that an engine takes the partition over. The sequence returned is the owner's
-    /// epoch: larger than every one before.
+    /// Writes into the epoch that is in force that an engine takes the partition over.
     ///
     /// # Errors
     /// If the log cannot be written now.
-    async fn claim(&self, partition: Partition, engine: &str) -> Result<u64, LogError>;
+    async fn claim(&self, partition: Partition, engine: &str) -> Result<Claim, LogError>;
 
-    /// Reads a whole partition, oldest first, up to what was there when the call was made.
+    /// Reads an epoch of a partition, oldest first, from the message behind `after` up to what
+    /// was there when the call was made.
     ///
     /// # Errors
-    /// If the log cannot be read now.
+    /// If the log cannot be read now, or the epoch is closed: then another one is in force.
     async fn read_partition(
         &self,
         partition: Partition,
+        epoch: u32,
+        after: u64,
     ) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError>;
 
-    /// The sequence of the partition's last message, claims included; 0 if there is none.
+    /// The sequence of an epoch's last message, claims included; 0 if there is none.
     ///
     /// # Errors
     /// If the log cannot be read now.
-    async fn last(&self, partition: Partition) -> Result<u64, LogError>;
+    async fn last(&self, partition: Partition, epoch: u32) -> Result<u64, LogError>;
 
-    /// Reads one run's history, oldest first; empty if there is none.
+    /// Reads one run's history in the epoch that is in force, oldest first; empty if there is
+    /// none.
     ///
     /// # Errors
     /// If the log cannot be read now.
@@ -63,6 +70,8 @@ pub trait EventLog: Send + Sync {
 pub struct Append {
     /// The partition of the run.
     pub partition: Partition,
+    /// The epoch of its log that the writer knows.
+    pub epoch: u32,
     /// Whose history grows.
     pub run: RunId,
     /// The sequence of the last message of that history; 0 if there is none.
@@ -71,6 +80,16 @@ pub struct Append {
     pub commit: String,
     /// The encoded transition.
     pub bytes: Vec<u8>,
+}
+
+/// A partition taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The epoch of the log that is in force.
+    pub epoch: u32,
+    /// The claim's sequence, which is the owner's epoch: larger than every one before, whichever
+    /// epoch of the log that was in.
+    pub seq: u64,
 }
 
 /// One message of the log.
@@ -266,6 +285,10 @@ impl Clock for SystemClock {
 pub struct Ports {
     /// The event log.
     pub log: Arc<dyn EventLog>,
+    /// The same log, for beginning new epochs of it.
+    pub epochs: Arc<dyn Epochs>,
+    /// The histories that have left it.
+    pub archive: Arc<dyn Archive>,
     /// Where messages go.
     pub bus: Arc<dyn Bus>,
     /// Where messages come from.

@@ -6,6 +6,7 @@ use crate::cli::{Cli, Verb};
 use crate::exit::Ended;
 use crate::output;
 
+mod archive;
 mod bench;
 mod bucket;
 mod completions;
@@ -47,6 +48,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Run(verb) => run::carry_out(global, &verb).await,
         Verb::Replay(options) => replay::carry_out(global, &options).await,
+        Verb::Archive(verb) => archive::carry_out(global, &verb).await,
         Verb::Lab(options) => lab::carry_out(global, &options).await,
         Verb::Config(verb) => config::carry_out(global, &verb),
         Verb::Demo(options) => demo::carry_out(global, &options).await,

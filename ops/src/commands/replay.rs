@@ -67,10 +67,7 @@ pub async fn prove(client: &SteadClient, which: &str) -> Result<String, Ended> {
 
 async fn recorded(client: &SteadClient, text: &str) -> Result<Vec<Vec<u8>>, Ended> {
     let run = find::run(client, text).await?;
-    let recorded = client.history(&run).await?;
-    if recorded.is_empty() {
-        return Err(find::unknown(&run));
-    }
+    let recorded = find::recorded(client, &run).await?;
     Ok(recorded.into_iter().map(|message| message.bytes).collect())
 }
 

@@ -186,9 +186,13 @@ fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
         waker: None,
     });
     let partitions = state.log.partitions();
+    let archive_after = state.plan.archive_after;
+    let log = Arc::new(EngineLog { world: Arc::clone(world), engine: number });
     let bus = Arc::new(EngineBus { world: Arc::clone(world), engine: number });
     let ports = Ports {
-        log: Arc::new(EngineLog { world: Arc::clone(world), engine: number }),
+        log: log.clone(),
+        epochs: log.clone(),
+        archive: log,
         bus: bus.clone(),
         inboxes: bus,
         leases: Arc::new(EngineLeases { world: Arc::clone(world), engine: number }),
@@ -202,7 +206,7 @@ fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
         definitions: PAGES,
         site: Site::default(),
         ports,
-        tuning: Tuning::default(),
+        tuning: Tuning { archive_after, ..Tuning::default() },
     };
     (number, env, stopped)
 }

@@ -36,7 +36,8 @@ pub struct History {
     /// The run, beside any engine.
     pub run: Run,
     link: String,
-    seq: u64,
+    /// The epoch of the log, and the sequence in it, of its last message.
+    place: (u32, u64),
 }
 
 /// A rule and how it was broken.
@@ -67,11 +68,12 @@ impl Judge {
         let history = self.histories.entry(run.clone()).or_insert_with(|| History {
             run: Run::new(definition, run.clone()),
             link: String::new(),
-            seq: 0,
+            place: (append.epoch, 0),
         });
-        if history.seq != append.expected {
-            let words =
-                format!("{run} {n} expects {} and follows {}", append.expected, history.seq);
+        // In a new epoch the sequences are others; the digests tell whether it follows.
+        let (epoch, seq_before) = history.place;
+        if epoch == append.epoch && seq_before != append.expected {
+            let words = format!("{run} {n} expects {} and follows {seq_before}", append.expected);
             return Err(("an append is compare-and-set", words));
         }
         if history.link != transition.prev {
@@ -86,7 +88,7 @@ impl Judge {
         let replayed = history.run.replay(&transition);
         replayed.map_err(|error| ("a history replays", format!("{run}: {error}")))?;
         history.link = link(&append.bytes);
-        history.seq = seq;
+        history.place = (append.epoch, seq);
         note(state, &transition)
     }
 
@@ -97,7 +99,7 @@ impl Judge {
     pub fn replay_all(&self, state: &State) -> Result<(), Broken> {
         let mut anew: BTreeMap<RunId, Run> = BTreeMap::new();
         for partition in 0..state.log.partitions() {
-            for message in state.log.stream(stead_schemas::ids::Partition(partition)) {
+            for message in state.log.whole(stead_schemas::ids::Partition(partition)) {
                 let definition =
                     *definition(&message.run).ok_or(("a run has a workflow", String::new()))?;
                 let run = anew

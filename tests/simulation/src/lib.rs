@@ -5,8 +5,9 @@
 //! the engine, the harness and the probe are the ones that serve. The rules of the house are
 //! judged at every append and every message (`judge.rs`, `bus.rs`), and at the end (`director.rs`).
 
+pub mod archive;
 pub mod bus;
-pub mod chance;
+mod chance;
 pub mod clients;
 pub mod director;
 pub mod engine;

@@ -1,6 +1,9 @@
 //! The simulated event log. Appends travel: they take effect when they arrive, whatever has
 //! become of their writer meanwhile, and the acknowledgement travels back.
 //!
+//! A partition's log has epochs, as the real one has: the one that is closed goes on taking
+//! whatever fits, and nobody reads that any more.
+//!
 //! The port promises that no outcome stays unknown. What settles a lost acknowledgement (reading
 //! the last message back) is a matter of time here: the truth arrives late.
 
@@ -10,18 +13,20 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use stead_runtime::ports::{Append, AppendError, EventLog, LogError, Recorded};
+use stead_runtime::ports::{
+    Append, AppendError, Claim, Closing, Epochs, EventLog, LogError, Recorded,
+};
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use tokio::sync::oneshot;
 
+use crate::archive::Shelves;
 use crate::network::Parcel;
 use crate::plan::Fault;
 use crate::world::{State, World};
 
 /// All that was kept, and what it says.
 pub struct Log {
-    streams: Vec<Vec<Option<Recorded>>>,
-    last: BTreeMap<RunId, u64>,
+    streams: Vec<Epochal>,
     /// What each run's history says, one word for each fact that somebody may be told.
     pub said: BTreeMap<RunId, BTreeSet<String>>,
     /// How many transitions each history has.
@@ -30,8 +35,76 @@ pub struct Log {
     pub accepted: BTreeMap<(EntityKey, String), RunId>,
     /// The commands that were completed.
     pub completed: BTreeSet<String>,
+    /// What has left the log.
+    pub archive: Shelves,
     /// What was acknowledged to its writer.
     acknowledged: Vec<(u64, RunId, Vec<u8>)>,
+}
+
+/// A new epoch's sequences begin so far behind those of the one before.
+const ROOM: u64 = 100_000;
+
+/// The log of one partition.
+#[derive(Default)]
+struct Epochal {
+    in_force: u32,
+    epochs: BTreeMap<u32, Epoch>,
+}
+
+/// One epoch of it.
+#[derive(Default)]
+struct Epoch {
+    /// The sequence before the first message.
+    before: u64,
+    messages: Vec<Message>,
+    /// Where it was closed.
+    closed: Option<u64>,
+    last: BTreeMap<RunId, u64>,
+}
+
+enum Message {
+    Owners,
+    Transition(Recorded),
+}
+
+impl Epoch {
+    fn last(&self) -> u64 {
+        self.before + self.messages.len() as u64
+    }
+
+    fn push(&mut self, make: impl FnOnce(u64) -> Message) -> u64 {
+        let seq = self.last() + 1;
+        self.messages.push(make(seq));
+        seq
+    }
+
+    fn keep(&mut self, run: &RunId, bytes: &[u8]) -> u64 {
+        let (run, bytes) = (run.clone(), bytes.to_vec());
+        let of = run.clone();
+        let seq = self.push(|seq| Message::Transition(Recorded { seq, run, bytes }));
+        self.last.insert(of, seq);
+        seq
+    }
+
+    /// What counts.
+    fn recorded(&self) -> impl Iterator<Item = &Recorded> {
+        let counts = |seq| self.closed.is_none_or(|closed| seq < closed);
+        self.messages.iter().filter_map(move |message| match message {
+            Message::Owners => None,
+            Message::Transition(recorded) => counts(recorded.seq).then_some(recorded),
+        })
+    }
+}
+
+impl Epochal {
+    /// An epoch; one that was deleted is empty, and nobody reads what comes into it.
+    fn epoch(&mut self, number: u32) -> &mut Epoch {
+        self.epochs.entry(number).or_default()
+    }
+
+    fn current(&self) -> Option<&Epoch> {
+        self.epochs.get(&self.in_force)
+    }
 }
 
 impl Log {
@@ -39,12 +112,12 @@ impl Log {
     #[must_use]
     pub fn new(partitions: u16) -> Self {
         Self {
-            streams: (0..partitions).map(|_| Vec::new()).collect(),
-            last: BTreeMap::new(),
+            streams: (0..partitions).map(|_| Epochal::default()).collect(),
             said: BTreeMap::new(),
             lengths: BTreeMap::new(),
             accepted: BTreeMap::new(),
             completed: BTreeSet::new(),
+            archive: Shelves::default(),
             acknowledged: Vec::new(),
         }
     }
@@ -60,15 +133,20 @@ impl Log {
     /// # Errors
     /// If somebody else wrote first.
     pub fn keep(&mut self, append: &Append) -> Result<u64, AppendError> {
-        if self.last.get(&append.run).copied().unwrap_or(0) != append.expected {
+        let epoch = self.streams[usize::from(append.partition.0)].epoch(append.epoch);
+        if epoch.last.get(&append.run).copied().unwrap_or(0) != append.expected {
             return Err(AppendError::Conflict);
         }
-        let stream = &mut self.streams[usize::from(append.partition.0)];
-        let seq = stream.len() as u64 + 1;
-        let (run, bytes) = (append.run.clone(), append.bytes.clone());
-        stream.push(Some(Recorded { seq, run, bytes }));
-        self.last.insert(append.run.clone(), seq);
-        Ok(seq)
+        Ok(epoch.keep(&append.run, &append.bytes))
+    }
+
+    /// Whether what is kept in this epoch counts: it is in force, or was when this was kept.
+    #[must_use]
+    pub fn counts(&self, append: &Append, seq: u64) -> bool {
+        let stream = &self.streams[usize::from(append.partition.0)];
+        let epoch = stream.epochs.get(&append.epoch);
+        append.epoch >= stream.in_force
+            || epoch.is_some_and(|epoch| epoch.closed.is_some_and(|closed| seq < closed))
     }
 
     /// Notes that the writer knows that this was kept.
@@ -79,11 +157,14 @@ impl Log {
     /// An acknowledged transition that is no longer where it was.
     #[must_use]
     pub fn lost(&self) -> Option<String> {
-        let lost = self.acknowledged.iter().find(|(seq, run, bytes)| {
-            let stream = &self.streams[usize::from(run.partition(self.partitions()).0)];
-            let index = usize::try_from(seq - 1).unwrap_or(usize::MAX);
-            let kept = stream.get(index).and_then(Option::as_ref);
-            kept.is_none_or(|kept| kept.run != *run || kept.bytes != *bytes)
+        let mut kept = BTreeSet::new();
+        for partition in 0..self.partitions() {
+            let all = self.whole(Partition(partition));
+            kept.extend(all.into_iter().map(|message| (message.run, message.bytes)));
+        }
+        let lost = self.acknowledged.iter().find(|(_, run, bytes)| {
+            let this = (run.clone(), bytes.clone());
+            !kept.contains(&this)
         });
         lost.map(|(seq, run, _)| format!("{run} at {seq}"))
     }
@@ -94,10 +175,21 @@ impl Log {
         self.said.get(run).is_some_and(|said| said.contains(words))
     }
 
-    /// A partition's transitions, oldest first.
+    /// The transitions in the epoch of a partition that is in force, oldest first.
     #[must_use]
     pub fn stream(&self, partition: Partition) -> Vec<Recorded> {
-        self.streams[usize::from(partition.0)].iter().flatten().cloned().collect()
+        let current = self.streams[usize::from(partition.0)].current();
+        current.into_iter().flat_map(Epoch::recorded).cloned().collect()
+    }
+
+    /// Every transition of a partition, those in the archive included, each history in order.
+    #[must_use]
+    pub fn whole(&self, partition: Partition) -> Vec<Recorded> {
+        let mut all = self.archive.histories(partition);
+        let here: BTreeSet<_> = all.iter().map(|message| message.run.clone()).collect();
+        let hot = self.stream(partition).into_iter();
+        all.extend(hot.filter(|message| !here.contains(&message.run)));
+        all
     }
 }
 
@@ -110,7 +202,7 @@ pub struct EngineLog {
 }
 
 impl EngineLog {
-    async fn reach(&self, what: &str) -> Result<(), LogError> {
+    pub(crate) async fn reach(&self, what: &str) -> Result<(), LogError> {
         let (span, away) = {
             let mut state = self.world.lock();
             let away = state.strikes(Fault::Away);
@@ -139,24 +231,33 @@ impl EventLog for EngineLog {
         }
     }
 
-    async fn claim(&self, partition: Partition, _: &str) -> Result<u64, LogError> {
+    async fn claim(&self, partition: Partition, _: &str) -> Result<Claim, LogError> {
         self.reach("claim").await?;
         let mut state = self.world.lock();
         let stream = &mut state.log.streams[usize::from(partition.0)];
-        stream.push(None);
-        let epoch = stream.len() as u64;
+        let epoch = stream.in_force;
+        let seq = stream.epoch(epoch).push(|_| Message::Owners);
         state.counts.add("owner changes");
         let name = state.machines[self.engine].name.clone();
-        state.tell(format_args!("{name} claims partition {partition}, epoch {epoch}"));
-        Ok(epoch)
+        state.tell(format_args!("{name} claims partition {partition} at {seq}, epoch {epoch}"));
+        Ok(Claim { epoch, seq })
     }
 
     async fn read_partition(
         &self,
         partition: Partition,
+        epoch: u32,
+        after: u64,
     ) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError> {
         self.reach("reading").await?;
-        let all = self.world.lock().log.stream(partition);
+        let all: Vec<Recorded> = {
+            let mut state = self.world.lock();
+            let epoch = state.log.streams[usize::from(partition.0)].epoch(epoch);
+            if epoch.closed.is_some() {
+                return Err(LogError("the epoch is closed".into()));
+            }
+            epoch.recorded().filter(|message| message.seq > after).cloned().collect()
+        };
         let world = Arc::clone(&self.world);
         let slow = stream::iter(all).then(move |message| {
             let world = Arc::clone(&world);
@@ -171,9 +272,9 @@ impl EventLog for EngineLog {
         Ok(slow.boxed())
     }
 
-    async fn last(&self, partition: Partition) -> Result<u64, LogError> {
+    async fn last(&self, partition: Partition, epoch: u32) -> Result<u64, LogError> {
         self.reach("reading").await?;
-        Ok(self.world.lock().log.streams[usize::from(partition.0)].len() as u64)
+        Ok(self.world.lock().log.streams[usize::from(partition.0)].epoch(epoch).last())
     }
 
     async fn read_run(&self, run: &RunId) -> Result<Vec<Recorded>, LogError> {
@@ -182,6 +283,81 @@ impl EventLog for EngineLog {
         let mut all = state.log.stream(run.partition(state.log.partitions()));
         all.retain(|message| message.run == *run);
         Ok(all)
+    }
+}
+
+#[async_trait]
+impl Epochs for EngineLog {
+    async fn open(&self, partition: Partition, from: u32, _: &str) -> Result<Claim, LogError> {
+        self.reach("epoch").await?;
+        let mut state = self.world.lock();
+        let stream = &mut state.log.streams[usize::from(partition.0)];
+        let number = stream.epochs.keys().max().map_or(1, |last| last + 1);
+        let before = stream.epoch(from).last() + ROOM;
+        let mut epoch = Epoch { before, ..Epoch::default() };
+        let seq = epoch.push(|_| Message::Owners);
+        stream.epochs.insert(number, epoch);
+        Ok(Claim { epoch: number, seq })
+    }
+
+    async fn copy(
+        &self,
+        partition: Partition,
+        epoch: u32,
+        after: u64,
+        messages: &[Recorded],
+    ) -> Result<(), LogError> {
+        self.reach("copying").await?;
+        let mut state = self.world.lock();
+        let epoch = state.log.streams[usize::from(partition.0)].epoch(epoch);
+        if epoch.last() != after {
+            return Err(LogError("somebody else writes to the epoch".into()));
+        }
+        for message in messages {
+            epoch.keep(&message.run, &message.bytes);
+        }
+        Ok(())
+    }
+
+    async fn close(&self, closing: Closing) -> Result<(), AppendError> {
+        // It travels as appends do: it takes effect though its writer may be dead by then.
+        self.world.pause(1, 4).await;
+        let (result, late) = {
+            let mut state = self.world.lock();
+            let result = state.log.close(&closing);
+            state.counts.add(if result.is_ok() { "epochs closed" } else { "refused closes" });
+            let name = state.machines[self.engine].name.clone();
+            state.tell(format_args!("{name} closes {closing:?}: {result:?}"));
+            if state.strikes(Fault::CrashAfterAppend) {
+                state.counts.add("crashes after a close");
+                state.crash(self.engine);
+            }
+            (result, state.strikes(Fault::LateAcknowledgement))
+        };
+        self.world.pause(1, if late { 15_000 } else { 4 }).await;
+        result
+    }
+
+    async fn retire(&self, partition: Partition) -> Result<(), LogError> {
+        self.reach("deleting").await?;
+        let mut state = self.world.lock();
+        let stream = &mut state.log.streams[usize::from(partition.0)];
+        let in_force = stream.in_force;
+        stream.epochs.retain(|number, _| *number >= in_force);
+        Ok(())
+    }
+}
+
+impl Log {
+    fn close(&mut self, closing: &Closing) -> Result<(), AppendError> {
+        let stream = &mut self.streams[usize::from(closing.partition.0)];
+        let epoch = stream.epoch(closing.epoch);
+        if epoch.last() != closing.last {
+            return Err(AppendError::Conflict);
+        }
+        epoch.closed = Some(epoch.push(|_| Message::Owners));
+        stream.in_force = closing.to;
+        Ok(())
     }
 }
 

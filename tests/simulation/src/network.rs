@@ -185,7 +185,8 @@ fn arrive(state: &mut State, judge: &mut Judge, sent: Sent) {
     match sent.parcel {
         Parcel::Append { engine, append, answer } => {
             let kept = state.append_arrives(engine, append.clone(), answer);
-            if let Some(seq) = kept {
+            // What comes into a closed epoch is void: nobody may act on it.
+            if let Some(seq) = kept.filter(|seq| state.log.counts(&append, *seq)) {
                 judge.kept(state, engine, &append, seq);
             }
         }
@@ -197,7 +198,8 @@ fn arrive(state: &mut State, judge: &mut Judge, sent: Sent) {
             let heard = answer.send(result.clone()).is_ok();
             let name = state.machines[engine].name.clone();
             state.tell(format_args!("{name} hears of {} (waits: {heard}): {words}", append.run));
-            if let (Ok(seq), true) = (result, heard) {
+            let counts = |seq: &u64| state.log.counts(&append, *seq);
+            if let (Some(seq), true) = (result.ok().filter(counts), heard) {
                 state.log.acknowledge(&append, seq);
             }
         }
@@ -274,5 +276,6 @@ fn shown(message: &Inbound) -> String {
             format!("order {:?} to {}: {}", order.order, order.run, order.by.why)
         }
         Inbound::Outside(answer, _) => format!("report for {}", answer.run),
+        Inbound::Turn(asked, _) => format!("to leave epoch {}", asked.from),
     }
 }

@@ -90,6 +90,8 @@ pub struct Plan {
     pub unkind_ms: u64,
     /// Commands that are given meanwhile.
     pub commands: u64,
+    /// With so many messages of runs that are over a partition begins a new epoch of its log.
+    pub archive_after: u64,
     /// Whether the machines' clocks differ from the beginning.
     pub skewed: bool,
     rates: BTreeMap<Fault, u32>,
@@ -113,6 +115,7 @@ impl Plan {
             unkind_ms: chance.between(5_000, 25_000),
             commands: chance.between(6, 16),
             skewed: chance.strikes(500),
+            archive_after: if chance.strikes(500) { chance.between(1, 40) } else { u64::MAX },
             rates,
         }
     }

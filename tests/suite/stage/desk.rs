@@ -88,7 +88,7 @@ impl Desk {
 
     /// A run's history; nothing while the log cannot be read.
     pub async fn history(&self, run: &RunId) -> Option<Vec<Transition>> {
-        let recorded = self.client.history(run).await.ok()?;
+        let recorded = self.client.history(run).await.ok()?.messages;
         Some(recorded.iter().map(|r| Transition::decode(&r.bytes).expect("readable")).collect())
     }
 

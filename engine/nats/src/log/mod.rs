@@ -5,7 +5,11 @@
 //! it carries either our commit id or somebody else's. The server's own deduplication is of no
 //! use here, because a single server checks the expectation before it looks for a duplicate.
 
+mod epochs;
 mod read;
+
+pub(crate) use epochs::{epochs_there, in_force};
+pub(crate) use read::whole_subject;
 
 use std::time::Instant;
 
@@ -16,33 +20,25 @@ use async_nats::jetstream::message::StreamMessage;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use serde::Serialize;
-use stead_runtime::ports::{Append, AppendError, Clock, EventLog, LogError, Recorded, SystemClock};
+use stead_runtime::ports::{Append, AppendError, Claim, EventLog, LogError, Recorded};
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::subjects;
-use stead_schemas::time::Timestamp;
 
 use crate::jetstream::{self, NotAcked, Unread};
 use crate::pause::Pause;
 use crate::platform::Platform;
 
 /// The header by which a writer finds its own message again.
-const COMMIT: &str = "Stead-Commit";
+pub(crate) const COMMIT: &str = "Stead-Commit";
 /// The last token of the subject to which owners write that they took over.
 const OWNER: &str = "owner";
-/// Attempts at a claim before the caller is told that the log is away.
-const CLAIM_ATTEMPTS_MAX: u32 = 3;
+/// How often one looks anew for a run while its partition's epoch is turned.
+const READS_MAX: u32 = 3;
 
 /// The event log on JetStream.
 #[derive(Clone)]
 pub struct NatsLog {
     platform: Platform,
-}
-
-#[derive(Serialize)]
-struct Claim<'a> {
-    engine: &'a str,
-    at: Timestamp,
 }
 
 /// One append with everything that is prepared once and sent as often as needed.
@@ -63,13 +59,13 @@ impl NatsLog {
     }
 
     fn prepare(&self, append: Append) -> Prepared {
-        let stream = self.platform.log_stream(append.partition);
+        let stream = subjects::log_stream(append.epoch, append.partition);
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_STREAM, stream.as_str());
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, append.expected.to_string());
         headers.insert(COMMIT, append.commit.as_str());
         Prepared {
-            subject: subjects::log(self.platform.epoch, append.partition, &append.run),
+            subject: subjects::log(append.epoch, append.partition, &append.run),
             stream,
             headers,
             payload: append.bytes.into(),
@@ -162,7 +158,12 @@ impl NatsLog {
 }
 
 fn is_ours(message: &StreamMessage, append: &Prepared) -> bool {
-    message.headers.get(COMMIT).is_some_and(|commit| commit.as_str() == append.commit)
+    has_commit(message, &append.commit)
+}
+
+/// Whether a message carries this commit id.
+pub(crate) fn has_commit(message: &StreamMessage, commit: &str) -> bool {
+    message.headers.get(COMMIT).is_some_and(|found| found.as_str() == commit)
 }
 
 #[async_trait]
@@ -177,38 +178,40 @@ impl EventLog for NatsLog {
         outcome
     }
 
-    async fn claim(&self, partition: Partition, engine: &str) -> Result<u64, LogError> {
-        let subject = format!("stead.log.{}.{partition}.{OWNER}", self.platform.epoch);
-        let claim = Claim { engine, at: SystemClock.now() };
-        let payload = Bytes::from(serde_json::to_vec(&claim).unwrap_or_default());
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_EXPECTED_STREAM, self.platform.log_stream(partition).as_str());
-        let mut last = String::new();
-        // A claim whose acknowledgement was lost is simply made again: the later number counts.
-        for _ in 0..CLAIM_ATTEMPTS_MAX {
-            let client = &self.platform.connection.log;
-            match jetstream::publish(client, &subject, headers.clone(), payload.clone()).await {
-                Ok(seq) => return Ok(seq),
-                Err(error) => last = error.to_string(),
-            }
-        }
-        Err(LogError(last))
+    async fn claim(&self, partition: Partition, engine: &str) -> Result<Claim, LogError> {
+        epochs::claim(&self.platform, partition, engine).await
     }
 
     async fn read_partition(
         &self,
         partition: Partition,
+        epoch: u32,
+        after: u64,
     ) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError> {
-        read::partition(&self.platform, partition).await
+        read::partition(&self.platform, partition, epoch, after).await
     }
 
-    async fn last(&self, partition: Partition) -> Result<u64, LogError> {
-        let stream = self.platform.log_stream(partition);
+    async fn last(&self, partition: Partition, epoch: u32) -> Result<u64, LogError> {
+        let stream = subjects::log_stream(epoch, partition);
         let (_, last) = read::bounds(&self.platform.connection.js, &stream).await?;
         Ok(last)
     }
 
     async fn read_run(&self, run: &RunId) -> Result<Vec<Recorded>, LogError> {
-        read::run(&self.platform, run).await
+        let partition = run.partition(self.platform.partitions);
+        let (mut error, mut pause) = (None, Pause::new());
+        // The epoch may be left and deleted between the two, and a server may die.
+        for _ in 0..READS_MAX {
+            let read = match epochs::in_force(&self.platform, partition).await {
+                Ok(epoch) => read::run(&self.platform, run, epoch).await,
+                Err(unknown) => Err(unknown),
+            };
+            match read {
+                Ok(history) => return Ok(history),
+                Err(broken) => error = Some(broken),
+            }
+            pause.wait().await;
+        }
+        Err(error.unwrap_or_else(|| LogError("it was not read".into())))
     }
 }

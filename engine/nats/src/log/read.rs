@@ -58,18 +58,20 @@ struct Stored {
     bytes: Vec<u8>,
 }
 
-/// Everything in a partition up to now.
+/// Everything in an epoch of a partition behind `after`, up to now.
 pub(super) async fn partition(
     platform: &Platform,
     partition: Partition,
+    epoch: u32,
+    after: u64,
 ) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError> {
-    let stream = platform.log_stream(partition);
+    let stream = subjects::log_stream(epoch, partition);
     let (first, last) = bounds(&platform.connection.js, &stream).await?;
     let pages = Pages {
         client: platform.connection.api.clone(),
-        filter: subjects::log_stream_subjects(platform.epoch, partition),
+        filter: subjects::log_stream_subjects(epoch, partition),
         stream,
-        next: first,
+        next: first.max(after + 1),
         until: last,
         gapless: true,
     };
@@ -78,28 +80,51 @@ pub(super) async fn partition(
         Ok::<_, LogError>((!page.is_empty()).then_some((page, pages)))
     });
     let messages = pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten();
-    Ok(messages.try_filter_map(|stored| std::future::ready(Ok(recorded(stored)))).boxed())
+    Ok(messages.try_filter_map(|stored| std::future::ready(in_open_epoch(stored))).boxed())
 }
 
 /// Everything of one run up to now.
-pub(super) async fn run(platform: &Platform, run: &RunId) -> Result<Vec<Recorded>, LogError> {
+pub(super) async fn run(
+    platform: &Platform,
+    run: &RunId,
+    epoch: u32,
+) -> Result<Vec<Recorded>, LogError> {
     let partition = run.partition(platform.partitions);
-    let stream = platform.log_stream(partition);
-    let filter = subjects::log(platform.epoch, partition, run);
-    let last = jetstream::last_message(&platform.connection.js, &stream, &filter)
+    let stream = subjects::log_stream(epoch, partition);
+    let filter = subjects::log(epoch, partition, run);
+    let history = stored_on(platform, &stream, filter).await?;
+    Ok(history.into_iter().filter_map(recorded).collect())
+}
+
+/// The sequence and the body of each message on one subject, up to now.
+pub(crate) async fn whole_subject(
+    platform: &Platform,
+    stream: &str,
+    subject: String,
+) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
+    let stored = stored_on(platform, stream, subject).await?;
+    Ok(stored.into_iter().map(|stored| (stored.seq, stored.bytes)).collect())
+}
+
+async fn stored_on(
+    platform: &Platform,
+    stream: &str,
+    filter: String,
+) -> Result<Vec<Stored>, LogError> {
+    let last = jetstream::last_message(&platform.connection.js, stream, &filter)
         .await
         .map_err(|error| LogError(error.to_string()))?;
     let Some(last) = last else { return Ok(Vec::new()) };
-    let client = platform.connection.api.clone();
+    let (client, stream) = (platform.connection.api.clone(), stream.to_owned());
     let until = last.sequence;
     let mut pages = Pages { client, stream, filter, next: 1, until, gapless: false };
-    let mut history = Vec::new();
+    let mut all = Vec::new();
     loop {
         let page = pages.read().await?;
         if page.is_empty() {
-            return Ok(history);
+            return Ok(all);
         }
-        history.extend(page.into_iter().filter_map(recorded));
+        all.extend(page);
     }
 }
 
@@ -109,6 +134,17 @@ pub(super) async fn bounds(js: &Context, stream: &str) -> Result<(u64, u64), Log
         js.get_stream_no_info(stream).await.map_err(|error| LogError(error.to_string()))?;
     let info = handle.get_info().await.map_err(|error| LogError(error.to_string()))?;
     Ok((info.state.first_sequence.max(1), info.state.last_sequence))
+}
+
+/// The same as [`recorded`], unless this message closes the epoch: what comes behind it is void,
+/// and whoever reads on would not know what is in force.
+fn in_open_epoch(stored: Stored) -> Result<Option<Recorded>, LogError> {
+    let is_owners = stored.subject.rsplit('.').next() == Some(super::OWNER);
+    if is_owners && super::epochs::closes(&stored.bytes) {
+        let words = format!("this epoch is closed at {}; another one is in force", stored.seq);
+        return Err(LogError(words));
+    }
+    Ok(recorded(stored))
 }
 
 /// The message as part of a history; nothing if it is not one of a run's.

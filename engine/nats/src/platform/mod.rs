@@ -11,12 +11,11 @@ mod verify;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use stead_schemas::ids::Partition;
-use stead_schemas::subjects;
 
 use crate::connect::Connection;
 
 pub use settings::SettingsRecord;
-pub(crate) use streams::{ensure_inbox, ensure_leases, ensure_refusals};
+pub(crate) use streams::{create_epoch, ensure_inbox, ensure_leases, ensure_refusals};
 
 /// How many log streams are set up at once.
 const AT_ONCE: usize = 8;
@@ -39,7 +38,7 @@ pub struct Platform {
     pub(crate) connection: Connection,
     /// How many partitions the log has.
     pub partitions: u16,
-    /// Which epoch of the log is written.
+    /// The epoch of the log with which every partition began.
     pub epoch: u32,
     /// How many servers keep each message.
     pub replicas: usize,
@@ -49,12 +48,6 @@ impl Platform {
     /// All partitions.
     pub fn all_partitions(&self) -> impl Iterator<Item = Partition> + use<> {
         (0..self.partitions).map(Partition)
-    }
-
-    /// The stream that holds the log of `partition`.
-    #[must_use]
-    pub fn log_stream(&self, partition: Partition) -> String {
-        subjects::log_stream(self.epoch, partition)
     }
 }
 
@@ -138,6 +131,7 @@ pub async fn open_platform(
 
 async fn set_up(platform: &Platform) -> Result<(), PlatformError> {
     let js = &platform.connection.js;
+    streams::ensure_archive(js, platform.replicas).await?;
     stream::iter(platform.all_partitions())
         .map(|partition| streams::ensure_log(js, platform, partition))
         .buffer_unordered(AT_ONCE)

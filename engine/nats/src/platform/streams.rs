@@ -7,8 +7,10 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use async_nats::jetstream::{Error, ErrorCode};
 use stead_schemas::ids::Partition;
 use stead_schemas::subjects;
+use uuid::Uuid;
 
 use super::{Platform, PlatformError, settings, verify};
+use crate::log::{epochs_there, in_force};
 use crate::pause::Pause;
 
 /// Attempts at creating a stream while the server elects a leader or starts.
@@ -40,14 +42,25 @@ fn plain(name: &str, stream_subjects: &[&str], replicas: usize) -> Config {
 }
 
 /// Facts are only ever added: nothing limits them, nothing deletes them.
-pub(super) fn log(platform: &Platform, partition: Partition) -> Config {
-    let captured = subjects::log_stream_subjects(platform.epoch, partition);
+fn log(platform: &Platform, partition: Partition, epoch: u32) -> Config {
+    let captured = subjects::log_stream_subjects(epoch, partition);
     Config {
         description: Some(format!("The event log of partition {partition}")),
         deny_delete: true,
         deny_purge: true,
         allow_direct: true,
-        ..plain(&platform.log_stream(partition), &[&captured], platform.replicas)
+        ..plain(&subjects::log_stream(epoch, partition), &[&captured], platform.replicas)
+    }
+}
+
+/// What has left the log is kept as safely as what is in it.
+fn archive(replicas: usize) -> Config {
+    Config {
+        description: Some("Histories that are over and have left the event log".into()),
+        deny_delete: true,
+        deny_purge: true,
+        allow_direct: true,
+        ..plain(subjects::ARCHIVE_STREAM, &[subjects::ARCHIVE_SUBJECTS], replicas)
     }
 }
 
@@ -90,13 +103,58 @@ fn leases(replicas: usize) -> Config {
     }
 }
 
-/// Creates the log of a partition if it is not there, and refuses it if it is not safe.
+/// Creates the log of a partition if there never was one, and refuses it if it is not safe.
 pub(super) async fn ensure_log(
     js: &Context,
     platform: &Platform,
     partition: Partition,
 ) -> Result<(), PlatformError> {
-    ensure_safe(js, log(platform, partition)).await
+    let first = log(platform, partition, platform.epoch);
+    let failed = |words: String| PlatformError::Stream { stream: first.name.clone(), words };
+    let there = epochs_there(js, partition).await.map_err(|error| failed(error.0))?;
+    if there.is_empty() {
+        return ensure_safe(js, first).await;
+    }
+    let epoch = in_force(platform, partition).await.map_err(|error| {
+        let words =
+            format!("which epoch is in force cannot be told: {}; there are {there:?}", error.0);
+        failed(words)
+    })?;
+    ensure_safe(js, log(platform, partition, epoch)).await
+}
+
+/// Creates the stream of a new epoch behind `from`, whose sequences begin with `first`. Whoever
+/// creates it is alone with it: the description has no double.
+pub(crate) async fn create_epoch(
+    platform: &Platform,
+    partition: Partition,
+    from: u32,
+    first: u64,
+) -> Result<u32, PlatformError> {
+    let js = &platform.connection.js;
+    let whose = Uuid::now_v7().simple();
+    let mut epoch = from;
+    loop {
+        epoch += 1;
+        let config = log(platform, partition, epoch);
+        let description = config.description.unwrap_or_default();
+        let description = Some(format!("{description}, from epoch {from} on, {whose}"));
+        let wanted = Config { description, first_sequence: Some(first), ..config };
+        let found = create_or_read(js, &wanted).await?;
+        if found.description != wanted.description {
+            continue;
+        }
+        let deviations = verify::deviations(&wanted, &found);
+        if deviations.is_empty() {
+            return Ok(epoch);
+        }
+        return Err(PlatformError::Unsafe { stream: wanted.name, deviations });
+    }
+}
+
+/// Creates the archive if it is not there, and refuses it if it is not safe.
+pub(super) async fn ensure_archive(js: &Context, replicas: usize) -> Result<(), PlatformError> {
+    ensure_safe(js, archive(replicas)).await
 }
 
 /// The same for the settings record.

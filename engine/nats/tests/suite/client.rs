@@ -66,7 +66,7 @@ async fn histories_and_events_can_be_watched() {
     let append = append_of(&run_of("dev"), PARTITIONS, 0, "a");
     let seq = log.append(append).await.expect("a new history");
     let history = client.history(&run_of("dev")).await.expect("a history");
-    assert_eq!(history.iter().map(|recorded| recorded.seq).collect::<Vec<_>>(), [seq]);
+    assert_eq!(history.messages.iter().map(|recorded| recorded.seq).collect::<Vec<_>>(), [seq]);
     let mut events = client.watch("stead.evt.>").await.expect("a subscription");
     let bus = NatsBus::start(&world.connection);
     for bytes in [br#"{"a":1}"#.to_vec(), b"plain".to_vec()] {

@@ -2,11 +2,11 @@
 
 use stead_nats::testing::NatsCluster;
 use stead_nats::{
-    ConnectSettings, Connection, NatsLeases, NatsLog, Platform, PlatformSettings, connect,
-    open_platform,
+    ConnectSettings, Connection, NatsArchive, NatsLeases, NatsLog, Platform, PlatformSettings,
+    connect, open_platform,
 };
 use stead_runtime::conformance::log::{append_of, fresh_run, texts};
-use stead_runtime::conformance::{check_leases, check_log};
+use stead_runtime::conformance::{check_archive, check_epochs, check_leases, check_log};
 use stead_runtime::ports::EventLog;
 use stead_schemas::ids::Partition;
 
@@ -26,6 +26,8 @@ async fn the_log_keeps_its_promises() {
     let connection = connect(&settings).await.expect("a connection");
     let log = NatsLog::new(&platform(&connection).await);
     check_log(&log, PARTITIONS, &proxy).await;
+    check_epochs(&log, &log, PARTITIONS).await;
+    check_archive(&NatsArchive::new(&platform(&connection).await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,7 +34,7 @@ async fn write(log: NatsLog, appends: u32, done: Arc<AtomicU32>) -> Told {
 async fn check_all(log: &NatsLog, world: &World, told: &[Told]) {
     let mut by_run: HashMap<RunId, Vec<Recorded>> = HashMap::new();
     for partition in world.platform.all_partitions() {
-        for recorded in read_partition(log, partition).await {
+        for recorded in read_partition(log, partition, 0).await {
             by_run.entry(recorded.run.clone()).or_default().push(recorded);
         }
     }

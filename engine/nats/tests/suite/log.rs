@@ -37,7 +37,7 @@ async fn a_partition_of_many_pages_is_read_whole() {
             }
         })
         .await;
-    let whole = read_partition(&log, Partition(1)).await;
+    let whole = read_partition(&log, Partition(1), 0).await;
     let seqs: Vec<u64> = whole.iter().map(|recorded| recorded.seq).collect();
     assert_eq!(seqs, (1..=4000).collect::<Vec<u64>>());
     let history = log.read_run(&long).await.expect("the log can be read");
@@ -58,7 +58,7 @@ async fn a_connection_that_breaks_leaves_no_hole() {
     }
     for cut_after in [100_000, 500_000, 1_000_000, 2_000_000] {
         proxy.cut_after(cut_after);
-        let whole = read_partition(&log, Partition(1)).await;
+        let whole = read_partition(&log, Partition(1), 0).await;
         assert!(proxy.has_cut());
         assert_eq!(whole.len(), 600);
         proxy.cut_after(cut_after);
@@ -80,19 +80,19 @@ async fn large_messages_come_in_several_pages() {
     let history = log.read_run(&run).await.expect("the log can be read");
     let firsts: String = history.iter().map(|recorded| char::from(recorded.bytes[0])).collect();
     assert_eq!(firsts, "abcdefghijkl");
-    assert_eq!(read_partition(&log, Partition(2)).await, history);
+    assert_eq!(read_partition(&log, Partition(2), 0).await, history);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_ends_where_the_log_ended_when_it_began() {
     let world = World::new().await;
     let log = NatsLog::new(&world.platform);
-    assert_eq!(read_partition(&log, Partition(0)).await, []);
+    assert_eq!(read_partition(&log, Partition(0), 0).await, []);
     log.claim(Partition(0), "engine-a").await.expect("a claim");
-    assert_eq!(read_partition(&log, Partition(0)).await, []);
+    assert_eq!(read_partition(&log, Partition(0), 0).await, []);
     let (first, second) = (run_in(Partition(0)), run_in(Partition(0)));
     log.append(append_of(&first, PARTITIONS, 0, "a")).await.expect("a new history");
-    let begun = log.read_partition(Partition(0)).await.expect("the log can be read");
+    let begun = log.read_partition(Partition(0), 0, 0).await.expect("the log can be read");
     log.append(append_of(&second, PARTITIONS, 0, "b")).await.expect("a new history");
     let read: Vec<_> = begun.try_collect().await.expect("the log can be read");
     assert_eq!(read.iter().map(|recorded| &recorded.run).collect::<Vec<_>>(), [&first]);
@@ -105,7 +105,7 @@ async fn reading_leaves_no_consumer_behind() {
     let run = run_in(Partition(3));
     log.append(append_of(&run, PARTITIONS, 0, "a")).await.expect("a new history");
     for _ in 0..20 {
-        read_partition(&log, Partition(3)).await;
+        read_partition(&log, Partition(3), 0).await;
         log.read_run(&run).await.expect("the log can be read");
     }
     let stream = world.js().get_stream("STEAD_LOG_0_3").await.expect("the log");
@@ -130,5 +130,5 @@ async fn a_stranger_s_message_is_no_history() {
     sent.expect("sent").await.expect("kept");
     let run = run_in(Partition(0));
     log.append(append_of(&run, PARTITIONS, 0, "a")).await.expect("a new history");
-    assert_eq!(read_partition(&log, Partition(0)).await.len(), 1);
+    assert_eq!(read_partition(&log, Partition(0), 0).await.len(), 1);
 }

@@ -42,10 +42,19 @@ pub fn fresh_run() -> RunId {
 pub fn append_of(run: &RunId, partitions: u16, expected: u64, text: &str) -> Append {
     Append {
         partition: run.partition(partitions),
+        epoch: 0,
         run: run.clone(),
         expected,
         commit: Uuid::new_v4().to_string(),
         bytes: text.as_bytes().to_vec(),
+    }
+}
+
+impl Append {
+    /// The same in an epoch of the log.
+    #[must_use]
+    pub fn in_epoch(self, epoch: u32) -> Self {
+        Self { epoch, ..self }
     }
 }
 
@@ -120,7 +129,7 @@ pub async fn a_history_is_read_in_the_order_it_was_appended(log: &dyn EventLog, 
     let history = log.read_run(&run).await.expect("the log can be read");
     assert_eq!(history.iter().map(text).collect::<Vec<_>>(), words);
     assert_eq!(history.iter().map(|recorded| recorded.seq).collect::<Vec<_>>(), seqs);
-    let whole = read_partition(log, run.partition(partitions)).await;
+    let whole = read_partition(log, run.partition(partitions), 0).await;
     let ours: Vec<Recorded> = whole.into_iter().filter(|recorded| recorded.run == run).collect();
     assert_eq!(ours, history);
 }
@@ -132,7 +141,7 @@ pub async fn a_partition_is_read_without_claims(log: &dyn EventLog, partitions: 
     log.claim(partition, "engine-a").await.expect("a claim");
     let seq = log.append(append_of(&run, partitions, 0, "a")).await.expect("a new history");
     log.claim(partition, "engine-b").await.expect("a claim");
-    let whole = read_partition(log, partition).await;
+    let whole = read_partition(log, partition, 0).await;
     assert!(whole.windows(2).all(|pair| pair[0].seq < pair[1].seq));
     let last = whole.last().expect("at least one message");
     assert_eq!((last.seq, &last.run), (seq, &run));
@@ -167,8 +176,8 @@ pub async fn a_claim_is_larger_than_every_one_before(log: &dyn EventLog) {
     let mut last = 0;
     for engine in ["engine-a", "engine-b", "engine-a"] {
         let claim = log.claim(partition, engine).await.expect("a claim");
-        assert!(claim > last);
-        last = claim;
+        assert!(claim.seq > last);
+        last = claim.seq;
     }
 }
 
@@ -177,15 +186,15 @@ pub async fn the_last_message_of_a_partition_is_known(log: &dyn EventLog, partit
     let run = fresh_run();
     let partition = run.partition(partitions);
     let claim = log.claim(partition, "engine-a").await.expect("a claim");
-    let last = log.last(partition).await.expect("the log can be read");
-    assert!(last >= claim);
+    let last = log.last(partition, claim.epoch).await.expect("the log can be read");
+    assert!(last >= claim.seq);
     let seq = log.append(append_of(&run, partitions, 0, "a")).await.expect("a new history");
-    let last = log.last(partition).await.expect("the log can be read");
+    let last = log.last(partition, claim.epoch).await.expect("the log can be read");
     assert!(last >= seq);
 }
 
-/// All of a partition.
-pub async fn read_partition(log: &dyn EventLog, partition: Partition) -> Vec<Recorded> {
-    let stream = log.read_partition(partition).await.expect("the log can be read");
+/// All of an epoch of a partition.
+pub async fn read_partition(log: &dyn EventLog, partition: Partition, epoch: u32) -> Vec<Recorded> {
+    let stream = log.read_partition(partition, epoch, 0).await.expect("the log can be read");
     stream.try_collect().await.expect("the log can be read to its end")
 }

@@ -1,12 +1,14 @@
 //! What every adapter of a port must do, as tests that any adapter can call: one function for
-//! each promise in `ports.rs`, of the same name.
+//! each promise in `ports`, of the same name.
 //!
 //! The functions panic when a promise is broken. They use runs and engines of their own, so that
 //! several may share one log or one set of leases.
 
+pub mod epochs;
 pub mod leases;
 pub mod log;
 
+pub use epochs::{check_archive, check_epochs};
 pub use leases::check_leases;
 pub use log::{LosesAcknowledgements, check_log};
 

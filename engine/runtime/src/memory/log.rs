@@ -8,8 +8,9 @@ use futures_util::stream::{self, BoxStream};
 use stead_schemas::ids::{Partition, RunId};
 use tokio::sync::watch;
 
+use super::epochs::{Message, PartitionLog};
 use crate::conformance::LosesAcknowledgements;
-use crate::ports::{Append, AppendError, EventLog, LogError, Recorded};
+use crate::ports::{Append, AppendError, Claim, EventLog, LogError, Recorded};
 
 /// The largest message, as a server's default has it.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -22,8 +23,8 @@ pub struct MemoryLog {
 }
 
 #[derive(Default)]
-struct Streams {
-    logs: Vec<Vec<Message>>,
+pub(super) struct Streams {
+    logs: Vec<PartitionLog>,
     faults: Faults,
 }
 
@@ -34,13 +35,6 @@ struct Faults {
     lost_acknowledgements: u32,
     /// So many messages are lost before they are kept.
     lost_requests: u32,
-}
-
-/// The message at a sequence; the first has sequence 1.
-#[derive(Clone)]
-enum Message {
-    Claim,
-    Transition { run: RunId, commit: String, bytes: Vec<u8> },
 }
 
 /// What the writer of a message hears.
@@ -54,7 +48,7 @@ impl MemoryLog {
     /// An empty log.
     #[must_use]
     pub fn new(partitions: u16) -> Self {
-        let logs = (0..partitions).map(|_| Vec::new()).collect();
+        let logs = (0..partitions).map(|_| PartitionLog::default()).collect();
         let streams = Mutex::new(Streams { logs, faults: Faults::default() });
         Self { partitions, streams, away: watch::channel(false).0 }
     }
@@ -74,10 +68,10 @@ impl MemoryLog {
         self.away.send_replace(away);
     }
 
-    /// How many messages a partition holds, claims included.
+    /// How many messages the epoch in force of a partition holds, claims included.
     #[must_use]
     pub fn len(&self, partition: Partition) -> usize {
-        self.lock().log(partition).len()
+        self.lock().log(partition).in_force().messages.len()
     }
 
     /// Whether a partition holds nothing.
@@ -86,11 +80,11 @@ impl MemoryLog {
         self.len(partition) == 0
     }
 
-    fn lock(&self) -> MutexGuard<'_, Streams> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_there(&self) -> Result<(), LogError> {
+    pub(super) fn check_there(&self) -> Result<(), LogError> {
         if *self.away.borrow() {
             return Err(LogError("it is away".into()));
         }
@@ -105,7 +99,7 @@ impl MemoryLog {
 }
 
 impl Streams {
-    fn log(&mut self, partition: Partition) -> &mut Vec<Message> {
+    pub(super) fn log(&mut self, partition: Partition) -> &mut PartitionLog {
         &mut self.logs[usize::from(partition.0)]
     }
 
@@ -113,14 +107,13 @@ impl Streams {
         if take_one(&mut self.faults.lost_requests) {
             return Heard::Nothing;
         }
-        let log = self.log(append.partition);
-        if last_of(log, &append.run) != append.expected {
+        let log = self.log(append.partition).epoch(append.epoch);
+        if log.last_of(&append.run) != append.expected {
             return Heard::WrongLast;
         }
         let (run, commit, bytes) =
             (append.run.clone(), append.commit.clone(), append.bytes.clone());
-        log.push(Message::Transition { run, commit, bytes });
-        let seq = log.len() as u64;
+        let seq = log.push(Message::Transition { run, commit, bytes });
         if take_one(&mut self.faults.lost_acknowledgements) {
             return Heard::Nothing;
         }
@@ -129,13 +122,13 @@ impl Streams {
 
     /// Whose message follows the expected one; nothing if there is none yet.
     fn settle(&mut self, append: &Append) -> Option<Result<u64, AppendError>> {
-        let log = self.log(append.partition);
-        let last = last_of(log, &append.run);
+        let log = self.log(append.partition).epoch(append.epoch);
+        let last = log.last_of(&append.run);
         if last == append.expected {
             return None;
         }
         let next =
-            transitions(log).find(|(seq, run, _)| *seq > append.expected && *run == &append.run);
+            log.transitions().find(|(seq, run, _)| *seq > append.expected && *run == &append.run);
         match next {
             Some((seq, _, commit)) if commit == append.commit => Some(Ok(seq)),
             _ => Some(Err(AppendError::Conflict)),
@@ -147,29 +140,6 @@ fn take_one(count: &mut u32) -> bool {
     let any = *count > 0;
     *count = count.saturating_sub(1);
     any
-}
-
-fn transitions(log: &[Message]) -> impl DoubleEndedIterator<Item = (u64, &RunId, &str)> {
-    log.iter().enumerate().filter_map(|(index, message)| match message {
-        Message::Claim => None,
-        Message::Transition { run, commit, .. } => Some((index as u64 + 1, run, commit.as_str())),
-    })
-}
-
-fn last_of(log: &[Message], run: &RunId) -> u64 {
-    transitions(log).rev().find(|(_, of, _)| *of == run).map_or(0, |(seq, ..)| seq)
-}
-
-fn recorded(log: &[Message]) -> Vec<Recorded> {
-    let numbered = log.iter().zip(1_u64..);
-    numbered
-        .filter_map(|(message, seq)| match message {
-            Message::Claim => None,
-            Message::Transition { run, bytes, .. } => {
-                Some(Recorded { seq, run: run.clone(), bytes: bytes.clone() })
-            }
-        })
-        .collect()
 }
 
 #[async_trait]
@@ -195,31 +165,34 @@ impl EventLog for MemoryLog {
         }
     }
 
-    async fn claim(&self, partition: Partition, _engine: &str) -> Result<u64, LogError> {
+    async fn claim(&self, partition: Partition, _engine: &str) -> Result<Claim, LogError> {
         self.check_there()?;
         let mut streams = self.lock();
         let log = streams.log(partition);
-        log.push(Message::Claim);
-        Ok(log.len() as u64)
+        let seq = log.in_force().push(Message::Claim);
+        Ok(Claim { epoch: log.number, seq })
     }
 
     async fn read_partition(
         &self,
         partition: Partition,
+        epoch: u32,
+        after: u64,
     ) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError> {
         self.check_there()?;
-        let all = recorded(self.lock().log(partition));
+        let mut all = self.lock().log(partition).epoch(epoch).recorded()?;
+        all.retain(|message| message.seq > after);
         Ok(stream::iter(all.into_iter().map(Ok)).boxed())
     }
 
-    async fn last(&self, partition: Partition) -> Result<u64, LogError> {
+    async fn last(&self, partition: Partition, epoch: u32) -> Result<u64, LogError> {
         self.check_there()?;
-        Ok(self.len(partition) as u64)
+        Ok(self.lock().log(partition).epoch(epoch).last())
     }
 
     async fn read_run(&self, run: &RunId) -> Result<Vec<Recorded>, LogError> {
         self.check_there()?;
-        let mut all = recorded(self.lock().log(run.partition(self.partitions)));
+        let mut all = self.lock().log(run.partition(self.partitions)).in_force().recorded()?;
         all.retain(|message| message.run == *run);
         Ok(all)
     }
@@ -235,14 +208,15 @@ impl LosesAcknowledgements for MemoryLog {
 #[cfg(test)]
 mod tests {
     use super::MemoryLog;
-    use crate::conformance::check_log;
     use crate::conformance::log::{append_of, fresh_run, texts};
+    use crate::conformance::{check_epochs, check_log};
     use crate::ports::EventLog;
 
     #[tokio::test(start_paused = true)]
     async fn it_keeps_the_promises_of_an_event_log() {
         let log = MemoryLog::new(4);
         check_log(&log, 4, &log).await;
+        check_epochs(&log, &log, 4).await;
     }
 
     #[tokio::test(start_paused = true)]

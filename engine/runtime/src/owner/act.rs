@@ -76,6 +76,7 @@ impl Owner {
     /// Lets go of a run that is over.
     pub(super) fn end(&mut self, run: &RunId) {
         let Some(live) = self.runs.remove(run) else { return };
+        self.over += live.run.transitions();
         self.ended.push(queries::line(&live));
         self.dirty.remove(run);
     }

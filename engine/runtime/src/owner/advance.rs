@@ -6,7 +6,7 @@ use std::rc::Rc;
 use futures_util::FutureExt;
 use stead_schemas::dispatch::OutsideReply;
 use stead_schemas::event::Event;
-use stead_schemas::ids::RunId;
+use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::transition::{Transition, VERSION, link};
 use uuid::Uuid;
 
@@ -29,6 +29,9 @@ impl Owner {
         let now = self.env.ports.clock.now();
         let Some(live) = self.runs.get_mut(id) else { return };
         if live.writing.is_some() || live.queue.is_empty() || live.parked.is_some() {
+            return;
+        }
+        if self.turning.holds_back() {
             return;
         }
         let at = now.max(live.updated);
@@ -60,7 +63,7 @@ impl Owner {
                 prev: live.prev.clone(),
                 events: decided.events,
             };
-            let append = write(live, transition, tell, self.partition);
+            let append = write(live, transition, tell, (self.partition, self.log_epoch));
             let (log, run) = (Rc::clone(&self.env), id.clone());
             let job = async move {
                 let result = log.ports.log.append(append).await;
@@ -82,7 +85,6 @@ impl Owner {
         if let Some(transition) = self.acknowledge(run, seq) {
             self.act(&transition);
         }
-        self.compare_tail(seq);
         self.advance(run);
     }
 
@@ -149,11 +151,12 @@ fn write(
     live: &mut Live,
     transition: Transition,
     tell: Vec<Tell>,
-    partition: stead_schemas::ids::Partition,
+    (partition, epoch): (Partition, u32),
 ) -> Append {
     let bytes = transition.encode();
     let append = Append {
         partition,
+        epoch,
         run: transition.run.clone(),
         expected: live.last_seq,
         commit: Uuid::now_v7().simple().to_string(),

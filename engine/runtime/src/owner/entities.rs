@@ -2,10 +2,12 @@
 //! had, and which commands it has ever taken in.
 //!
 //! This is the one thing in an owner's memory that grows with the log, so it is kept as digests,
-//! some 50 bytes for each run and command. What came of a command is read from the log again.
+//! some 50 bytes for each run and command, and the archive holds those of the runs in it. What
+//! came of a command is read from the log or the archive again.
 
 use std::collections::HashMap;
 
+use stead_schemas::archive::{CommandDigest, Digests, asked_tag, command_tag, life_tag};
 use stead_schemas::dispatch::StepAddress;
 use stead_schemas::event::Seq;
 use stead_schemas::ids::{EntityKey, RunId, Tag};
@@ -35,36 +37,51 @@ impl Known {
 }
 
 impl Entities {
+    /// Takes in what is known of runs in the archive.
+    pub fn remember(&mut self, digests: &Digests) {
+        for (tag, life) in &digests.lives {
+            let latest = self.lives.entry(*tag).or_default();
+            *latest = (*life).max(*latest);
+        }
+        for CommandDigest { tag, said, life } in &digests.commands {
+            self.commands.insert(*tag, Known { digest: *said, life: *life });
+        }
+        for (tag, seq) in &digests.asked {
+            let latest = self.asked.entry(*tag).or_default();
+            *latest = (*seq).max(*latest);
+        }
+    }
+
     /// The latest life of an entity; 0 if it never lived.
     pub fn latest(&self, key: &EntityKey) -> u32 {
-        self.lives.get(&Tag::of(&[key.as_str()])).copied().unwrap_or_default()
+        self.lives.get(&life_tag(key)).copied().unwrap_or_default()
     }
 
     /// A life has begun.
     pub fn begun(&mut self, run: &RunId) {
-        let latest = self.lives.entry(Tag::of(&[run.key().as_str()])).or_default();
+        let latest = self.lives.entry(life_tag(&run.key())).or_default();
         *latest = run.life().max(*latest);
     }
 
     /// A run takes a command in.
     pub fn accepted(&mut self, run: &RunId, id: &str, digest: &str) {
         let known = Known { digest: Tag::of(&[digest]), life: run.life() };
-        self.commands.insert(Tag::of(&[run.key().as_str(), id]), known);
+        self.commands.insert(command_tag(&run.key(), id), known);
     }
 
     /// A command was taken in and then did not come into the log.
     pub fn missed(&mut self, run: &RunId, id: &str) {
-        self.commands.remove(&Tag::of(&[run.key().as_str(), id]));
+        self.commands.remove(&command_tag(&run.key(), id));
     }
 
     /// The command of this id, if the entity ever took it in.
     pub fn command(&self, key: &EntityKey, id: &str) -> Option<Known> {
-        self.commands.get(&Tag::of(&[key.as_str(), id])).copied()
+        self.commands.get(&command_tag(key, id)).copied()
     }
 
     /// A run's step has given an entity a command.
     pub fn asked_by(&mut self, key: &EntityKey, step: &StepAddress) {
-        let latest = self.asked.entry(Tag::of(&[key.as_str(), step.run.as_str()])).or_default();
+        let latest = self.asked.entry(asked_tag(key, &step.run)).or_default();
         *latest = step.seq.max(*latest);
     }
 
@@ -72,6 +89,6 @@ impl Entities {
     /// entity one thing after the other, so that whatever comes later and is older was given up
     /// long ago.
     pub fn latest_asked(&self, key: &EntityKey, run: &RunId) -> Seq {
-        self.asked.get(&Tag::of(&[key.as_str(), run.as_str()])).copied().unwrap_or_default()
+        self.asked.get(&asked_tag(key, run)).copied().unwrap_or_default()
     }
 }

@@ -16,20 +16,24 @@ const PAGE_BYTES_MAX: usize = 512 * 1024;
 
 impl Owner {
     /// Lists runs of the partition, from the index. One that has been lost is filled again from
-    /// the log first, once for all who ask meanwhile.
+    /// the archive and the log first, once for all who ask meanwhile; so is one that was begun
+    /// anew with the log alone, so that an owner need not read the lines of the archive.
     pub(super) fn list(&mut self, query: ListRuns, to: ReplyTo) {
         if !self.refilling.is_empty() {
             return self.refilling.push((query, to));
         }
         self.flush_index();
-        if let Some(lines) = self.env.ports.index.list(self.partition) {
+        let lines = self.env.ports.index.list(self.partition);
+        if let Some(lines) = lines.filter(|_| !self.lacks_lines) {
             let bytes = encoded(&page(lines, &query));
             return self.send(Outgoing::Reply { to, bytes });
         }
-        let (env, partition) = (Rc::clone(&self.env), self.partition);
+        let (env, partition, epoch) = (Rc::clone(&self.env), self.partition, self.log_epoch);
         let job = async move {
-            let lines = reading::lines(&env, partition).await.ok();
-            Finished::Refill { lines }
+            let lines = reading::lines(&env, partition, epoch).await;
+            let lines =
+                lines.inspect_err(|error| tracing::warn!(%partition, %error, "cannot list"));
+            Finished::Refill { lines: lines.ok() }
         };
         self.refilling.push((query, to));
         self.jobs.push(job.boxed_local());
@@ -41,6 +45,7 @@ impl Owner {
         let Some(lines) = lines else { return };
         self.env.ports.index.clear(self.partition);
         self.env.ports.index.put(self.partition, lines);
+        self.lacks_lines = false;
         self.dirty.extend(self.runs.keys().cloned());
         self.flush_index();
         for (query, to) in askers {

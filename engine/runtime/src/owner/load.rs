@@ -19,16 +19,18 @@ impl Owner {
     /// Reads the partition and takes up every run that lives.
     pub(super) async fn load(&mut self) -> Result<(), LogError> {
         self.env.ports.index.clear(self.partition);
-        let mut found = reading::start(&self.env, self.partition).await?;
+        let mut found = reading::start(&self.env, self.partition, self.log_epoch).await?;
         while let Some(found) = found.recv().await {
             if !self.may_act() {
                 return Ok(());
             }
             match found {
-                Found::Past { entities, untold, last } => {
-                    self.entities = entities;
-                    self.tail.reads(last);
-                    self.publish_untold(&untold).await;
+                Found::Past(past) => {
+                    self.entities = past.entities;
+                    self.tail.reads(past.last);
+                    self.over = past.over;
+                    self.lacks_lines = past.has_archive;
+                    self.publish_untold(&past.untold).await;
                 }
                 Found::Living { run, history } => {
                     self.take_up(run, history);
@@ -42,6 +44,7 @@ impl Owner {
                         "owns the partition"
                     );
                     self.look_at_tail();
+                    self.retire();
                     return Ok(());
                 }
                 Found::End(Err(error)) => return Err(error),

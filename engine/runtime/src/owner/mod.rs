@@ -8,8 +8,8 @@
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
 //! `pausing.rs` lets them rest, `unheard.rs` offers those again that nobody heard, `outside.rs` hears what nobody was sent for, `orders.rs` is what
 //! people do to a run by hand, `outcomes.rs` says how commands ended, `cancels.rs` what its parent wants cancelled, `reading.rs` and
-//! `load.rs` read the partition back, `tail.rs` looks for strangers, `publish.rs` shows what
-//! happens, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
+//! `load.rs` read the partition back, `tail.rs` looks for strangers, `turning.rs` begins a new
+//! epoch of the log, `publish.rs` shows what happens, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
 //! run in memory, `entities.rs` what is kept of those that are over.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -25,10 +25,11 @@ use stead_schemas::public::RunSummary;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::archive::Draft;
 use crate::env::Env;
 use crate::inbound::Inbound;
 use crate::lease::LeaseClock;
-use crate::ports::{AppendError, LogError, Outgoing, ReplyTo};
+use crate::ports::{AppendError, Claim, LogError, Outgoing, ReplyTo};
 
 mod act;
 mod advance;
@@ -48,6 +49,7 @@ mod publish;
 mod queries;
 mod reading;
 mod tail;
+mod turning;
 mod unheard;
 mod waiting;
 
@@ -55,6 +57,7 @@ use entities::Entities;
 use live::{Asker, Live};
 use outcomes::Waiters;
 use tail::Tail;
+use turning::Turning;
 use unheard::Unheard;
 
 /// The most messages taken in before appends and timers get their turn.
@@ -80,7 +83,10 @@ pub enum Stopped {
 pub struct Owner {
     env: Rc<Env>,
     partition: Partition,
+    /// The owner's own epoch, by which workers know it.
     epoch: u64,
+    /// The epoch of the log that it writes to.
+    log_epoch: u32,
     lease: Rc<LeaseClock>,
     entities: Entities,
     runs: HashMap<RunId, Box<Live>>,
@@ -92,7 +98,12 @@ pub struct Owner {
     refilling: Vec<(ListRuns, ReplyTo)>,
     waiters: Waiters,
     unheard: Unheard,
+    /// Whether the index lacks the lines of runs in the archive.
+    lacks_lines: bool,
     tail: Tail,
+    /// How many messages of the log belong to runs that are over.
+    over: u64,
+    turning: Turning,
     chance: u64,
     stopped: Option<Stopped>,
 }
@@ -102,8 +113,12 @@ enum Finished {
     Append { run: RunId, result: Result<u64, AppendError> },
     Reply { to: ReplyTo, bytes: Vec<u8> },
     Refill { lines: Option<Vec<RunSummary>> },
-    Look { last: Option<u64> },
+    Look { epoch: u32, last: Option<u64> },
     Outcome { asker: Asker, outcome: Result<Option<Outcome>, LogError> },
+    Drafted(Result<Draft, LogError>),
+    Completed(Result<Draft, LogError>),
+    Closed(Draft, Result<(), AppendError>),
+    Retired,
 }
 
 impl Owner {
@@ -111,16 +126,17 @@ impl Owner {
     pub async fn run(
         env: Rc<Env>,
         partition: Partition,
-        epoch: u64,
+        claim: Claim,
         lease: Rc<LeaseClock>,
         inbox: mpsc::UnboundedReceiver<Inbound>,
         stop: watch::Receiver<bool>,
     ) -> Stopped {
-        let chance = seed(&env.engine, epoch);
+        let chance = seed(&env.engine, claim.seq);
         let mut owner = Self {
             env,
             partition,
-            epoch,
+            epoch: claim.seq,
+            log_epoch: claim.epoch,
             lease,
             entities: Entities::default(),
             runs: HashMap::new(),
@@ -131,7 +147,10 @@ impl Owner {
             refilling: Vec::new(),
             waiters: Waiters::default(),
             unheard: Unheard::default(),
-            tail: Tail::new(epoch),
+            lacks_lines: false,
+            tail: Tail::new(claim.seq),
+            over: 0,
+            turning: Turning::default(),
             chance,
             stopped: None,
         };
@@ -213,26 +232,46 @@ impl Owner {
             Inbound::List(query, to) => self.list(query, to),
             Inbound::Order(order, to) => self.order(order, to),
             Inbound::Outside(answer, to) => self.outside(answer, to),
+            Inbound::Turn(asked, to) => self.asked_to_turn(asked, to),
         }
     }
 
     fn finished(&mut self, finished: Finished) {
         match finished {
             Finished::Append { run, result } => {
-                self.tail.ends(result.is_ok());
-                match result {
-                    Ok(seq) => self.appended(&run, seq),
-                    Err(error) => self.not_appended(&run, &error),
-                }
+                self.append_ended(run, result);
+                self.go_on_turning();
             }
-            Finished::Look { last } => {
+            Finished::Look { epoch, last } => {
+                let last = last.filter(|_| epoch == self.log_epoch);
                 self.compare_tail(last.unwrap_or(0));
                 self.count_waiting();
                 self.look_at_tail();
+                self.turn_if_due();
             }
+            Finished::Drafted(draft) => self.drafted(draft),
+            Finished::Completed(draft) => self.completed(draft),
+            Finished::Closed(draft, result) => self.closed(draft, result),
+            Finished::Retired => {}
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
             Finished::Refill { lines } => self.refilled(lines),
             Finished::Outcome { asker, outcome } => self.outcome_read(asker, outcome),
+        }
+    }
+
+    /// An append has an outcome. What it said is acted on once all before it is known.
+    fn append_ended(&mut self, run: RunId, result: Result<u64, AppendError>) {
+        match result {
+            Ok(seq) => {
+                let settled = self.tail.kept(run, seq);
+                settled.iter().for_each(|(run, seq)| self.appended(run, *seq));
+                self.compare_tail(seq);
+            }
+            Err(error) => {
+                self.tail.refused();
+                self.not_appended(&run, &error);
+                self.compare_tail(self.tail.known());
+            }
         }
     }
 
@@ -262,11 +301,14 @@ impl Owner {
             if self.lease.is_over() {
                 return Stopped::LeaseOver;
             }
-            if let Finished::Append { run, result } = finished {
-                self.tail.ends(result.is_ok());
-                if let Ok(seq) = result {
-                    self.acknowledge(&run, seq);
+            match finished {
+                Finished::Append { run, result: Ok(seq) } => {
+                    for (run, seq) in self.tail.kept(run, seq) {
+                        self.acknowledge(&run, seq);
+                    }
                 }
+                Finished::Append { result: Err(_), .. } => self.tail.refused(),
+                _ => {}
             }
         }
         self.flush_index();

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::live::{Asker, Live};
 use super::{Finished, Owner};
+use crate::archive;
 use crate::env::Env;
 use crate::inbound::{OutcomeReply, encoded};
 use crate::ports::{LogError, Outgoing, Recorded, ReplyTo};
@@ -150,7 +151,7 @@ fn standing(live: Option<&Live>, id: &str) -> Standing {
 }
 
 async fn outcome_in_the_log(env: &Env, run: &RunId, id: &str) -> Result<Option<Outcome>, LogError> {
-    let recorded = env.ports.log.read_run(run).await?;
+    let recorded = archive::history_of(&env.ports, env.partitions, run).await?.messages;
     Ok(recorded.iter().rev().find_map(|message| outcome_in(message, id)))
 }
 

@@ -19,7 +19,7 @@ use crate::ports::{Outgoing, Recorded};
 
 /// How far before the last transition of a partition one may lie that its owner had appended but
 /// not shown any more: longer than an append takes.
-const MAYBE_UNTOLD: Duration = Duration::from_secs(5);
+pub(super) const MAYBE_UNTOLD: Duration = Duration::from_secs(5);
 
 /// How many transitions are shown again before others on this thread get their turn.
 const EVENTS_IN_A_ROW: usize = 256;

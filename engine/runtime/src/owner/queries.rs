@@ -14,6 +14,7 @@ use super::live::Live;
 use super::reading::Message;
 use super::waiting::{self, waiting};
 use super::{Finished, Owner, load};
+use crate::archive;
 use crate::env::Env;
 use crate::inbound::{QueryReply, encoded};
 use crate::ports::{LogError, Outgoing, ReplyTo};
@@ -22,7 +23,7 @@ use crate::ports::{LogError, Outgoing, ReplyTo};
 const LINES_IN_A_ROW: usize = 500;
 
 impl Owner {
-    /// Shows one run; one that is over is read back from the log for it.
+    /// Shows one run; one that is over is read back from the log or the archive for it.
     pub(super) fn query(&mut self, run: &RunId, to: ReplyTo) {
         if let Some(live) = self.runs.get(run) {
             let reply: QueryReply = Some(view(live));
@@ -68,7 +69,7 @@ impl Owner {
 }
 
 async fn read_back(env: &Env, run: &RunId) -> Result<Option<RunView>, LogError> {
-    let recorded = env.ports.log.read_run(run).await?;
+    let recorded = archive::history_of(&env.ports, env.partitions, run).await?.messages;
     let Some(definition) = env.definition(run.key().kind()) else { return Ok(None) };
     let mut live = Live::new(Run::new(*definition, run.clone()), env.ports.clock.now());
     for message in &recorded {

@@ -12,15 +12,16 @@ use stead_core::definition::Definition;
 use stead_schemas::event::RunStarted;
 use stead_schemas::glance::Glance;
 use stead_schemas::ids::{Partition, RunId};
-use stead_schemas::public::{RunState, RunSummary};
+use stead_schemas::public::RunSummary;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, link};
 use tokio::sync::mpsc;
 
 use super::entities::Entities;
 use super::publish::{Recent, Untold};
+use crate::archive;
 use crate::env::Env;
-use crate::ports::{Index, LogError, Recorded};
+use crate::ports::{Index, LogError, Ports, Recorded};
 
 /// How many lines go into the index at once.
 const LINES_AT_ONCE: usize = 1_000;
@@ -29,9 +30,20 @@ const HISTORIES_AHEAD: usize = 256;
 
 /// What was found, in this order: the past, the histories of what lives, the end.
 pub(super) enum Found {
-    Past { entities: Entities, untold: Vec<Untold>, last: u64 },
+    Past(Past),
     Living { run: RunId, history: Vec<Message> },
     End(Result<(), LogError>),
+}
+
+/// What is known of the runs that are over, and where the log ends.
+pub(super) struct Past {
+    pub entities: Entities,
+    pub untold: Vec<Untold>,
+    pub last: u64,
+    /// How many messages of the log belong to runs that are over.
+    pub over: u64,
+    /// Whether there are runs in the archive.
+    pub has_archive: bool,
 }
 
 /// A message of the log, decoded.
@@ -64,6 +76,9 @@ struct Reader {
     lines: Vec<RunSummary>,
     /// The last message that was read.
     last: u64,
+    /// How many messages belong to runs that are over.
+    over: u64,
+    has_archive: bool,
     /// Where the lines go; nowhere if somebody waits for them.
     index: Option<Arc<dyn Index>>,
 }
@@ -72,9 +87,11 @@ struct Reader {
 pub(super) async fn start(
     env: &Env,
     partition: Partition,
+    epoch: u32,
 ) -> Result<mpsc::Receiver<Found>, LogError> {
-    let messages = env.ports.log.read_partition(partition).await?;
-    let reader = Reader::new(env, partition, Some(env.ports.index.clone()));
+    let messages = env.ports.log.read_partition(partition, epoch, 0).await?;
+    let mut reader = Reader::new(env, partition, Some(env.ports.index.clone()));
+    reader.remember(&env.ports).await?;
     let (tell, found) = mpsc::channel(HISTORIES_AHEAD);
     tokio::spawn(async move {
         // Nobody hears only when the owner has stopped.
@@ -84,9 +101,16 @@ pub(super) async fn start(
 }
 
 /// The line of every run that is over.
-pub(super) async fn lines(env: &Env, partition: Partition) -> Result<Vec<RunSummary>, LogError> {
-    let messages = env.ports.log.read_partition(partition).await?;
+pub(super) async fn lines(
+    env: &Env,
+    partition: Partition,
+    epoch: u32,
+) -> Result<Vec<RunSummary>, LogError> {
     let mut reader = Reader::new(env, partition, None);
+    for segment in archive::segments(&*env.ports.archive, partition).await? {
+        reader.lines.extend(archive::lines(&*env.ports.archive, &segment).await?);
+    }
+    let messages = env.ports.log.read_partition(partition, epoch, 0).await?;
     let read = tokio::spawn(async move {
         reader.read(messages, || false).await?;
         Ok(reader.lines)
@@ -104,8 +128,20 @@ impl Reader {
             recent: Recent::default(),
             lines: Vec::new(),
             last: 0,
+            over: 0,
+            has_archive: false,
             index,
         }
+    }
+
+    /// Takes in what the archive says of runs that are over.
+    async fn remember(&mut self, ports: &Ports) -> Result<(), LogError> {
+        for segment in archive::segments(&*ports.archive, self.partition).await? {
+            let digests = archive::digests(&*ports.archive, &segment).await?;
+            self.entities.remember(&digests);
+            self.has_archive = true;
+        }
+        Ok(())
     }
 
     async fn tell_all(
@@ -119,7 +155,8 @@ impl Reader {
         self.put_lines();
         let untold = self.recent.last_of_each();
         let (entities, last) = (self.entities, self.last);
-        tell.send(Found::Past { entities, untold, last }).await?;
+        let past = Past { entities, untold, last, over: self.over, has_archive: self.has_archive };
+        tell.send(Found::Past(past)).await?;
         // The same order for the same log.
         let mut living: Vec<_> = self.histories.into_iter().collect();
         living.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -169,8 +206,8 @@ impl Reader {
             if let Some((started, began)) = &history.started {
                 self.recent.push(started, glance.at, &message);
                 if let Some(state) = glance.ended {
-                    let line = line(run, started, *began, state, &glance);
-                    return self.over(run, line);
+                    let line = RunSummary::of_ended(started, *began, state, &glance);
+                    return self.ended(run, line);
                 }
             }
         }
@@ -182,8 +219,9 @@ impl Reader {
         self.definitions.iter().any(|definition| definition.kind == key.kind())
     }
 
-    fn over(&mut self, run: &RunId, line: RunSummary) {
+    fn ended(&mut self, run: &RunId, line: RunSummary) {
         self.histories.remove(run);
+        self.over += line.transitions;
         self.lines.push(line);
         if self.lines.len() >= LINES_AT_ONCE {
             self.put_lines();
@@ -194,27 +232,5 @@ impl Reader {
         if let Some(index) = &self.index {
             index.put(self.partition, std::mem::take(&mut self.lines));
         }
-    }
-}
-
-/// The line of a run that is over.
-fn line(
-    run: &RunId,
-    started: &RunStarted,
-    began: Timestamp,
-    state: RunState,
-    last: &Glance,
-) -> RunSummary {
-    RunSummary {
-        run: run.clone(),
-        kind: started.workflow.clone(),
-        owner: started.owner.clone(),
-        name: started.name.clone(),
-        state,
-        phase: String::new(),
-        waiting: String::new(),
-        started: began,
-        updated: last.at,
-        transitions: last.n,
     }
 }

@@ -9,10 +9,10 @@ use serde_json::{Map, json};
 use stead_runtime::env::{Env, Tuning};
 use stead_runtime::inbound::{Inbound, OrderReply};
 use stead_runtime::lease::LeaseClock;
-use stead_runtime::memory::{MemoryLeases, MemoryLog};
+use stead_runtime::memory::{MemoryArchive, MemoryLeases, MemoryLog};
 use stead_runtime::owner::{Owner, Stopped};
 use stead_runtime::ports::{
-    Bus, Clock, EventLog, InboxError, Inboxes, Index, Outgoing, Ports, ReplyTo,
+    Archive, Bus, Clock, Epochs, EventLog, InboxError, Inboxes, Index, Outgoing, Ports, ReplyTo,
 };
 use stead_schemas::dispatch::{
     Caller, EntityCommand, OrderRun, RunOrder, RunQuery, StepAddress, StepReply, StepRequest,
@@ -91,9 +91,22 @@ impl Desk {
 
     /// An owner of this log.
     pub async fn on(log: Arc<MemoryLog>) -> Self {
+        let archive = Arc::new(MemoryArchive::default());
+        Self::with(log.clone(), log, archive, Tuning::default()).await
+    }
+
+    /// An owner of this log and this archive.
+    pub async fn with(
+        log: Arc<MemoryLog>,
+        epochs: Arc<dyn Epochs>,
+        archive: Arc<dyn Archive>,
+        tuning: Tuning,
+    ) -> Self {
         let sent = Arc::new(Sent::default());
         let ports = Ports {
             log: log.clone(),
+            epochs,
+            archive,
             bus: sent.clone(),
             inboxes: Arc::new(NoInboxes),
             leases: Arc::new(MemoryLeases::new()),
@@ -107,13 +120,13 @@ impl Desk {
             definitions: PAGES,
             site: Site::default(),
             ports,
-            tuning: Tuning::default(),
+            tuning,
         });
         let (inbox, messages) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let lease = Rc::new(LeaseClock::new(Instant::now() + Duration::from_secs(1_000_000)));
-        let epoch = log.claim(PARTITION, "engine").await.unwrap();
-        let owner = Owner::run(env, PARTITION, epoch, lease.clone(), messages, stopped);
+        let claim = log.claim(PARTITION, "engine").await.unwrap();
+        let owner = Owner::run(env, PARTITION, claim, lease.clone(), messages, stopped);
         let owner = tokio::task::spawn_local(owner);
         Self { log, sent, lease, owner, inbox, stop }
     }

@@ -23,6 +23,7 @@ fn an_owner_that_loses_an_append_stops_and_says_nothing_more() {
         // Somebody else writes to the history.
         let stranger = Append {
             partition: PARTITION,
+            epoch: 0,
             run: run.clone(),
             expected: desk.log.read_run(&run).await.unwrap()[0].seq,
             commit: "stranger".into(),
@@ -211,6 +212,7 @@ fn a_run_that_this_build_would_continue_otherwise_is_parked_and_others_go_on() {
         };
         let append = Append {
             partition: PARTITION,
+            epoch: 0,
             run: run.clone(),
             expected: recorded[0].seq,
             commit: "other".into(),
@@ -245,6 +247,7 @@ fn a_history_that_was_altered_is_not_continued() {
         forged.events = vec![];
         let append = Append {
             partition: PARTITION,
+            epoch: 0,
             run: run.clone(),
             expected: recorded[0].seq,
             commit: "forged".into(),

@@ -12,4 +12,5 @@ mod over;
 mod pages;
 mod patience;
 mod steps;
+mod turning;
 mod unheard;

@@ -80,6 +80,7 @@ fn a_run_that_is_over_is_not_executed_again() {
         };
         let append = Append {
             partition: PARTITION,
+            epoch: 0,
             run: run.clone(),
             expected: recorded[0].seq,
             commit: "other".into(),

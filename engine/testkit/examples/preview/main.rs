@@ -17,8 +17,8 @@ use stead_index::EmbeddedIndex;
 use stead_nats::door::{Catalogue, PublicVerb, run_inbox};
 use stead_nats::worker_link::WorkerLink;
 use stead_nats::{
-    ConnectSettings, NatsBus, NatsInboxes, NatsLeases, NatsLog, PlatformSettings, connect,
-    open_platform,
+    ConnectSettings, NatsArchive, NatsBus, NatsInboxes, NatsLeases, NatsLog, PlatformSettings,
+    connect, open_platform,
 };
 use stead_runtime::engine;
 use stead_runtime::env::{Env, Tuning};
@@ -63,6 +63,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         site: Site::default(),
         ports: Ports {
             log: Arc::new(NatsLog::new(&platform)),
+            epochs: Arc::new(NatsLog::new(&platform)),
+            archive: Arc::new(NatsArchive::new(&platform)),
             bus: Arc::new(NatsBus::start(&connection)),
             inboxes: Arc::new(NatsInboxes::new(&connection)),
             leases: Arc::new(NatsLeases::new(&platform)),

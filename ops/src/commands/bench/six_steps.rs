@@ -79,7 +79,7 @@ async fn measure(
     let mut measured = carry(Plan { prefix: "run", until, ..plan }).await?;
     let processors = Processors::so_far(sandbox).since(&before);
     let resident = resident_mib(engine);
-    let appends = client.history(&measured.sample).await?.len();
+    let appends = client.history(&measured.sample).await?.messages.len();
     measured.spans.sort_unstable();
     let Measured { spans, counted, took, .. } = &measured;
     let rate = per_second(*counted, *took);

@@ -65,7 +65,7 @@ async fn measure(client: &SteadClient, runs: u32, settings: Settings) -> Result<
         if number > 0 {
             spans.push(span);
             all = appends(client).await? - before;
-            own = client.history(&run).await?.len();
+            own = client.history(&run).await?.messages.len();
         }
         give(client, &owner, "delete", &name).await?;
     }
@@ -86,7 +86,7 @@ async fn appends(client: &SteadClient) -> Result<usize, Ended> {
     let mut appends = 0;
     for line in client.list_all().await? {
         if line.state == RunState::Running {
-            appends += client.history(&line.run).await?.len();
+            appends += client.history(&line.run).await?.messages.len();
         }
     }
     Ok(appends)

@@ -52,7 +52,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Ended> {
 
 async fn live(client: &SteadClient, run: &RunId) -> Result<Result<(), String>, Ended> {
     let recorded = client.history(run).await?;
-    let lines: Vec<Vec<u8>> = recorded.into_iter().map(|message| message.bytes).collect();
+    let lines: Vec<Vec<u8>> = recorded.messages.into_iter().map(|message| message.bytes).collect();
     Ok(check(&lines))
 }
 

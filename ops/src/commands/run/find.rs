@@ -1,6 +1,7 @@
 //! Which run is meant, and what is known of it.
 
 use stead_nats::SteadClient;
+use stead_runtime::ports::Recorded;
 use stead_schemas::command::workspace::KIND;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
@@ -10,6 +11,7 @@ use stead_schemas::transition::Transition;
 use stead_workflows::WORKFLOWS;
 
 use crate::exit::Ended;
+use crate::output;
 
 /// What to do if there is none.
 const SEE_ALL: &str = "`stead run list --all` shows what there is";
@@ -82,14 +84,22 @@ pub async fn view(client: &SteadClient, run: &RunId) -> Result<RunView, Ended> {
     client.view(run).await?.ok_or_else(|| unknown(run))
 }
 
+/// A run's messages, from the log or the archive; says so where it is the archive.
+pub async fn recorded(client: &SteadClient, run: &RunId) -> Result<Vec<Recorded>, Ended> {
+    let found = client.history(run).await?;
+    if let Some(segment) = &found.from {
+        let name = segment.name();
+        output::note(&format!("{run} has left the log; it is read from the archive, {name}"));
+    }
+    if found.messages.is_empty() { Err(unknown(run)) } else { Ok(found.messages) }
+}
+
 /// A run's history. One that cannot be read is named, not left out.
 pub async fn history(client: &SteadClient, run: &RunId) -> Result<Vec<Transition>, Ended> {
-    let recorded = client.history(run).await?;
+    let recorded = recorded(client, run).await?;
     let history: Result<Vec<_>, _> =
         recorded.iter().map(|message| Transition::decode(&message.bytes)).collect();
-    let history = history
-        .map_err(|error| Ended::Failed(format!("the history of {run} cannot be read: {error}")))?;
-    if history.is_empty() { Err(unknown(run)) } else { Ok(history) }
+    history.map_err(|error| Ended::Failed(format!("the history of {run} cannot be read: {error}")))
 }
 
 /// There is none of this id.

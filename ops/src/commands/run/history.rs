@@ -14,11 +14,7 @@ use crate::story::{Moment, moments};
 pub async fn print(global: &Global, client: &SteadClient, text: &str) -> Result<(), Ended> {
     let run = find::run(client, text).await?;
     if global.json {
-        let recorded = client.history(&run).await?;
-        if recorded.is_empty() {
-            return Err(find::unknown(&run));
-        }
-        for message in recorded {
+        for message in find::recorded(client, &run).await? {
             output::line(&String::from_utf8_lossy(&message.bytes));
         }
         return Ok(());

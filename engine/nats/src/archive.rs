@@ -1,0 +1,100 @@
+//! The archive on JetStream: one stream that nothing can be deleted from, with three subjects for
+//! each partition: records, parts, and which epoch of the log is in force.
+
+use async_nats::HeaderMap;
+use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
+use async_trait::async_trait;
+use stead_runtime::ports::{AppendError, Archive, LogError};
+use stead_schemas::ids::Partition;
+use stead_schemas::subjects::{self, ARCHIVE_STREAM};
+use uuid::Uuid;
+
+use crate::jetstream::{self, NotAcked, Unread};
+use crate::log::{COMMIT, has_commit, whole_subject};
+use crate::pause::Pause;
+use crate::platform::Platform;
+
+/// Attempts at keeping a part before the caller is told that the archive is away.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// The archive of a platform.
+#[derive(Clone)]
+pub struct NatsArchive {
+    platform: Platform,
+}
+
+impl NatsArchive {
+    /// The archive of a platform.
+    #[must_use]
+    pub fn new(platform: &Platform) -> Self {
+        Self { platform: platform.clone() }
+    }
+}
+
+#[async_trait]
+impl Archive for NatsArchive {
+    async fn put(&self, partition: Partition, part: Vec<u8>) -> Result<u64, LogError> {
+        let subject = subjects::archive_part(partition);
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_STREAM, ARCHIVE_STREAM);
+        let (client, payload) = (&self.platform.connection.api, bytes::Bytes::from(part));
+        let (mut last, mut pause) = (String::new(), Pause::new());
+        // A part whose acknowledgement was lost is put again: nobody asks for the other one.
+        for _ in 0..ATTEMPTS_MAX {
+            match jetstream::publish(client, &subject, headers.clone(), payload.clone()).await {
+                Ok(seq) => return Ok(seq),
+                Err(error) => last = error.to_string(),
+            }
+            pause.wait().await;
+        }
+        Err(LogError(format!("the archive takes nothing: {last}")))
+    }
+
+    async fn get(&self, partition: Partition, part: u64) -> Result<Vec<u8>, LogError> {
+        let subject = subjects::archive_part(partition);
+        let js = &self.platform.connection.js;
+        match jetstream::next_message(js, ARCHIVE_STREAM, part, &subject).await {
+            Ok(Some(message)) if message.sequence == part => Ok(message.payload.to_vec()),
+            Ok(_) => Err(LogError(format!("the archive has no part {part}"))),
+            Err(error) => Err(LogError(error.to_string())),
+        }
+    }
+
+    async fn record(
+        &self,
+        partition: Partition,
+        expected: u64,
+        record: Vec<u8>,
+    ) -> Result<u64, AppendError> {
+        let subject = subjects::archive_record(partition);
+        let commit = Uuid::now_v7().simple().to_string();
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_STREAM, ARCHIVE_STREAM);
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        headers.insert(COMMIT, commit.as_str());
+        let connection = &self.platform.connection;
+        let (payload, mut pause) = (bytes::Bytes::from(record), Pause::new());
+        loop {
+            let (headers, payload) = (headers.clone(), payload.clone());
+            match jetstream::publish(&connection.api, &subject, headers, payload).await {
+                Ok(seq) => return Ok(seq),
+                Err(NotAcked::Lasting(words)) => return Err(AppendError::Lasting(words)),
+                Err(doubt) => tracing::debug!(subject, %doubt, "reads back whether it is there"),
+            }
+            match jetstream::last_message(&connection.js, ARCHIVE_STREAM, &subject).await {
+                Ok(Some(last)) if has_commit(&last, &commit) => return Ok(last.sequence),
+                Ok(last) if last.as_ref().map_or(0, |last| last.sequence) != expected => {
+                    return Err(AppendError::Conflict);
+                }
+                Ok(_) | Err(Unread::Other(_)) => {}
+                Err(Unread::NoStream(words)) => return Err(AppendError::Lasting(words)),
+            }
+            pause.wait().await;
+        }
+    }
+
+    async fn records(&self, partition: Partition) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
+        let subject = subjects::archive_record(partition);
+        whole_subject(&self.platform, ARCHIVE_STREAM, subject).await
+    }
+}

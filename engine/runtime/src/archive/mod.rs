@@ -1,0 +1,218 @@
+//! The archive as engines and people read it: what an owner must know of runs that have left the
+//! log, their lines, and their histories.
+//!
+//! What is kept how is in `stead_schemas::archive`; `turn.rs` writes it, and begins a new epoch
+//! of the log without it.
+
+mod segments;
+mod turn;
+
+use futures_util::future::join_all;
+use stead_schemas::archive::{
+    self, Altered, Blob, Digests, Kept, Segment, check_follows, check_segment, life_tag,
+};
+use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::public::RunSummary;
+
+use crate::ports::{Archive, EventLog, LogError, Ports, Recorded};
+
+pub use segments::Shelf;
+pub use turn::{Draft, Turner};
+
+/// How many parts are asked for at once.
+const PARTS_AT_ONCE: usize = 16;
+
+/// A run's history and where it was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its messages, oldest first; empty if there is no such run.
+    pub messages: Vec<Recorded>,
+    /// The segment of the archive that it came from; nothing if it came from the log.
+    pub from: Option<Segment>,
+}
+
+/// A segment that was looked at from end to end.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The segment, if its record can be read.
+    pub segment: Option<Segment>,
+    /// Everything about it that is not as it was written.
+    pub altered: Vec<Altered>,
+}
+
+/// A run's history, from the log or else from the archive.
+///
+/// # Errors
+/// If one of them cannot be read now, or the archive was altered.
+pub async fn history(
+    log: &dyn EventLog,
+    archive: &dyn Archive,
+    partition: Partition,
+    run: &RunId,
+) -> Result<Found, LogError> {
+    let messages = log.read_run(run).await?;
+    if !messages.is_empty() {
+        return Ok(Found { messages, from: None });
+    }
+    let found = from_archive(archive, partition, run).await?;
+    if !found.messages.is_empty() {
+        return Ok(found);
+    }
+    // It may have moved in between; then it is in the log's new epoch.
+    Ok(Found { messages: log.read_run(run).await?, from: None })
+}
+
+/// The same, by an engine's ports.
+///
+/// # Errors
+/// As [`history`].
+pub async fn history_of(ports: &Ports, partitions: u16, run: &RunId) -> Result<Found, LogError> {
+    history(&*ports.log, &*ports.archive, run.partition(partitions), run).await
+}
+
+async fn from_archive(
+    archive: &dyn Archive,
+    partition: Partition,
+    run: &RunId,
+) -> Result<Found, LogError> {
+    let (tag, life) = (life_tag(&run.key()), run.life());
+    // The newest is asked for more often than the oldest.
+    for segment in segments(archive, partition).await?.into_iter().rev() {
+        let digests = digests(archive, &segment).await?;
+        if !digests.lives.contains(&(tag, life)) {
+            continue;
+        }
+        let packed = blob(archive, &segment, &segment.histories, "histories").await?;
+        let (histories, altered) = archive::histories(&packed);
+        if let Some(history) = histories.into_iter().find(|history| history.run == *run) {
+            let messages = history.messages.into_iter();
+            let messages =
+                messages.map(|Kept { seq, bytes }| Recorded { seq, run: run.clone(), bytes });
+            return Ok(Found { messages: messages.collect(), from: Some(segment) });
+        }
+        if let Some(altered) = altered {
+            return Err(LogError(format!("{}: {altered}", segment.name())));
+        }
+    }
+    Ok(Found::default())
+}
+
+/// The segments of a partition, oldest first.
+///
+/// # Errors
+/// If the archive cannot be read now, or a record was altered.
+pub async fn segments(
+    archive: &dyn Archive,
+    partition: Partition,
+) -> Result<Vec<Segment>, LogError> {
+    let mut segments: Vec<Segment> = Vec::new();
+    let mut before: Option<Vec<u8>> = None;
+    for (_, bytes) in archive.records(partition).await? {
+        let broken = |error: Altered| {
+            let n = segments.len() + 1;
+            LogError(format!("segment {n} of partition {partition}: {error}"))
+        };
+        let segment = Segment::decode(&bytes).map_err(broken)?;
+        check_follows(segments.last().zip(before.as_deref()), &segment).map_err(broken)?;
+        before = Some(bytes);
+        segments.push(segment);
+    }
+    Ok(segments)
+}
+
+/// What an owner keeps of the runs in a segment.
+///
+/// # Errors
+/// If the archive cannot be read now, or was altered.
+pub async fn digests(archive: &dyn Archive, segment: &Segment) -> Result<Digests, LogError> {
+    let bytes = blob(archive, segment, &segment.digests, "digests").await?;
+    Digests::decode(&bytes).map_err(|error| LogError(format!("{}: {error}", segment.name())))
+}
+
+/// What lists show of the runs in a segment.
+///
+/// # Errors
+/// If the archive cannot be read now, or was altered.
+pub async fn lines(archive: &dyn Archive, segment: &Segment) -> Result<Vec<RunSummary>, LogError> {
+    let bytes = blob(archive, segment, &segment.lines, "lines").await?;
+    archive::lines(&bytes).map_err(|error| LogError(format!("{}: {error}", segment.name())))
+}
+
+async fn blob(
+    archive: &dyn Archive,
+    segment: &Segment,
+    blob: &Blob,
+    what: &str,
+) -> Result<Vec<u8>, LogError> {
+    let bytes = unchecked(archive, segment.partition, blob).await?;
+    blob.check(what, &bytes).map_err(|error| LogError(format!("{}: {error}", segment.name())))?;
+    Ok(bytes)
+}
+
+/// The bytes that are there, be they the right ones or not.
+async fn unchecked(
+    archive: &dyn Archive,
+    partition: Partition,
+    blob: &Blob,
+) -> Result<Vec<u8>, LogError> {
+    let mut bytes = Vec::new();
+    for some in blob.parts.chunks(PARTS_AT_ONCE) {
+        let mut parts = Vec::new();
+        for part in some {
+            parts.push(archive.get(partition, *part));
+        }
+        for part in join_all(parts).await {
+            bytes.extend(part?);
+        }
+    }
+    Ok(bytes)
+}
+
+/// Looks at a segment from end to end: its record, the checksums, the chain of each history.
+async fn verdict(
+    archive: &dyn Archive,
+    before: Option<(&Segment, &[u8])>,
+    bytes: &[u8],
+) -> Result<Verdict, LogError> {
+    let segment = match Segment::decode(bytes) {
+        Ok(segment) => segment,
+        Err(altered) => return Ok(Verdict { segment: None, altered: vec![altered] }),
+    };
+    let mut altered = Vec::new();
+    altered.extend(check_follows(before, &segment).err());
+    let partition = segment.partition;
+    let mut blobs = Vec::new();
+    for (blob, what) in [
+        (&segment.digests, "digests"),
+        (&segment.lines, "lines"),
+        (&segment.histories, "histories"),
+    ] {
+        match unchecked(archive, partition, blob).await {
+            Ok(bytes) => blobs.push(bytes),
+            Err(error) => altered.push(Altered(format!("the {what} cannot be read: {error}"))),
+        }
+    }
+    if let [digests, lines, histories] = &blobs[..] {
+        altered.extend(check_segment(&segment, digests, lines, histories));
+    }
+    Ok(Verdict { segment: Some(segment), altered })
+}
+
+/// Looks at every segment of a partition; `seen` is told of each.
+///
+/// # Errors
+/// If the archive cannot be read now.
+pub async fn verify(
+    archive: &dyn Archive,
+    partition: Partition,
+    mut seen: impl FnMut(Verdict),
+) -> Result<(), LogError> {
+    let mut before: Option<(Segment, Vec<u8>)> = None;
+    for (_, bytes) in archive.records(partition).await? {
+        let last = before.as_ref().map(|(segment, bytes)| (segment, bytes.as_slice()));
+        let verdict = verdict(archive, last, &bytes).await?;
+        before = verdict.segment.clone().map(|segment| (segment, bytes));
+        seen(verdict);
+    }
+    Ok(())
+}

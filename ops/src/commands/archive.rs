@@ -1,0 +1,131 @@
+//! `stead archive`: moves runs that are over out of the log, and looks after them.
+
+use std::time::Duration;
+
+use serde_json::json;
+use stead_nats::{NatsArchive, SteadClient};
+use stead_runtime::archive;
+use stead_schemas::ids::Partition;
+
+use super::run::client;
+use crate::cli::Global;
+use crate::cli::archive::{Archive, Which};
+use crate::exit::Ended;
+use crate::output;
+use crate::story::words::counted;
+
+/// How often one asks how far a turn is.
+const ASK_EVERY: Duration = Duration::from_millis(200);
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, verb: &Archive) -> Result<(), Ended> {
+    let client = client(global).await?;
+    match verb {
+        Archive::Now(which) => now(global, &client, which).await,
+        Archive::List(which) => list(global, &client, which).await,
+        Archive::Verify(which) => verify(global, &client, which).await,
+    }
+}
+
+fn partitions(client: &SteadClient, which: &Which) -> Result<Vec<Partition>, Ended> {
+    let all = client.platform().partitions;
+    match which.partition {
+        None => Ok(client.platform().all_partitions().collect()),
+        Some(number) if number < all => Ok(vec![Partition(number)]),
+        Some(number) => {
+            let words = format!("there is no partition {number}; they are 0 to {}", all - 1);
+            Err(Ended::Usage(words))
+        }
+    }
+}
+
+async fn now(global: &Global, client: &SteadClient, which: &Which) -> Result<(), Ended> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for partition in partitions(client, which)? {
+        let from = client.epoch(partition).await?;
+        match turn(client, partition, from).await? {
+            Ok(epoch) => {
+                done.push(json!({"partition": partition, "from": from, "epoch": epoch}));
+                if !global.json {
+                    output::line(&format!("partition {partition} goes on in epoch {epoch}"));
+                }
+            }
+            Err(words) => failed.push(format!("partition {partition} stays as it is: {words}")),
+        }
+    }
+    if global.json {
+        output::json(&done);
+    }
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(Ended::Failed(failed.join("\n"))),
+    }
+}
+
+/// Asks until the epoch is another one, or it is said why not.
+async fn turn(
+    client: &SteadClient,
+    partition: Partition,
+    from: u32,
+) -> Result<Result<u32, String>, Ended> {
+    loop {
+        let reply = client.turn(partition, from).await?;
+        match (reply.epoch != from, reply.failed) {
+            (true, _) => return Ok(Ok(reply.epoch)),
+            (false, Some(words)) => return Ok(Err(words)),
+            (false, None) => tokio::time::sleep(ASK_EVERY).await,
+        }
+    }
+}
+
+async fn list(global: &Global, client: &SteadClient, which: &Which) -> Result<(), Ended> {
+    let archive = NatsArchive::new(client.platform());
+    let mut all = Vec::new();
+    for partition in partitions(client, which)? {
+        all.extend(archive::segments(&archive, partition).await?);
+    }
+    if global.json {
+        output::json(&all);
+        return Ok(());
+    }
+    for segment in &all {
+        output::line(&format!(
+            "{}: {} with {}, from epoch {}, written {}",
+            segment.name(),
+            counted(segment.runs, "run"),
+            counted(segment.messages, "transition"),
+            segment.epoch,
+            segment.at,
+        ));
+    }
+    if all.is_empty() {
+        output::line("nothing is in the archive; `stead archive now` begins it");
+    }
+    Ok(())
+}
+
+async fn verify(global: &Global, client: &SteadClient, which: &Which) -> Result<(), Ended> {
+    let archive = NatsArchive::new(client.platform());
+    let (mut runs, mut segments, mut altered) = (0, 0, Vec::new());
+    for partition in partitions(client, which)? {
+        let mut n = 0;
+        let seen = archive::verify(&archive, partition, |verdict| {
+            n += 1;
+            segments += 1;
+            runs += verdict.segment.as_ref().map_or(0, |segment| segment.runs);
+            let place = format!("segment {n} of partition {partition}");
+            altered.extend(verdict.altered.iter().map(|altered| format!("{place}: {altered}")));
+        });
+        seen.await?;
+    }
+    if !altered.is_empty() {
+        return Err(Ended::Failed(altered.join("\n")));
+    }
+    if global.json {
+        output::json(&json!({"segments": segments, "runs": runs, "whole": true}));
+    } else {
+        let (segments, runs) = (counted(segments, "segment"), counted(runs, "run"));
+        output::line(&format!("{segments} with {runs} are as they were written"));
+    }
+    Ok(())
+}
