@@ -223,7 +223,11 @@ impl Lab {
         self.world().change(|state| {
             let mut all = state.coder.workspaces.values_mut();
             let found = all.find(|workspace| workspace.id.to_string() == id);
-            found.map(|workspace| workspace.used = chrono::Utc::now()).is_some()
+            let Some(workspace) = found else { return false };
+            // Later than before even within one millisecond, which is as fine as Coder tells it.
+            let before = workspace.used.max(workspace.latest().created);
+            workspace.used = chrono::Utc::now().max(before + chrono::Duration::milliseconds(1));
+            true
         })
     }
 

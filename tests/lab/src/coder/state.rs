@@ -37,7 +37,7 @@ pub(crate) struct Workspace {
     pub(crate) owner: String,
     pub(crate) deleted: bool,
     pub(super) owner_id: Uuid,
-    pub(super) created: DateTime<Utc>,
+    pub(crate) created: DateTime<Utc>,
     pub(super) ttl_ms: Value,
     /// When somebody connected to it last.
     pub(crate) used: DateTime<Utc>,
@@ -54,7 +54,7 @@ pub(crate) struct Build {
     pub(super) status: JobStatus,
     pub(super) error: String,
     pub(super) parameters: Vec<Value>,
-    pub(super) created: DateTime<Utc>,
+    pub(crate) created: DateTime<Utc>,
     pub(super) started: Option<DateTime<Utc>>,
     pub(super) completed: Option<DateTime<Utc>>,
     pub(super) resource: Uuid,
