@@ -96,7 +96,7 @@ async fn rehearse(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
     let Rehearsal { run, interrupts, plan, .. } = rehearsal;
     output::line(&format!("{} of {} would be accepted", order.verb, order.command.name));
     if let (true, Some(run)) = (interrupts, run) {
-        output::line(&format!("  first, what {run} is doing is stopped and taken back"));
+        output::line(&format!("  first, whatever {run} is doing then is stopped and taken back"));
     }
     for line in plan {
         output::line(&format!("  {line}"));
