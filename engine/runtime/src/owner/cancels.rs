@@ -1,5 +1,6 @@
 //! A run wants a command cancelled that it gave to an entity of this partition before. It asks
-//! until it hears that the command is over, so nothing here needs to be kept.
+//! until it hears that the command is over, so nothing of it needs to be kept. A command that has
+//! not come yet is given up: if it is only late, it is refused.
 
 use stead_schemas::dispatch::{Caller, EntityCommand, StepAddress, StepReply};
 use stead_schemas::event::{CancelRequested, Event, Outcome};
@@ -15,6 +16,9 @@ impl Owner {
         let id = command.fields.get("command").and_then(|id| id.as_str()).unwrap_or_default();
         let key = command.key();
         let known = self.entities.command(&key, id);
+        if known.is_none() {
+            self.entities.give_up(&key, id);
+        }
         let run = known.map(|known| key.run(known.life)).filter(|run| self.is_open(run, id));
         let Some(run) = run else {
             return self.cancelled(asker);

@@ -49,11 +49,14 @@ impl Owner {
         }
     }
 
-    /// Whether the run that asks has given a later command to this entity. Then nobody waits for
-    /// this one any more, and what takes it back may have been carried out already.
+    /// Whether the run that asks has cancelled this command, or has given a later one to this
+    /// entity. Then nobody waits for this one any more, and what takes it back may have been
+    /// carried out already.
     fn is_late(&self, command: &EntityCommand) -> bool {
         let Caller::Run(address) = &command.by else { return false };
-        address.seq < self.entities.latest_asked(&command.key(), &address.run)
+        let key = command.key();
+        address.seq < self.entities.latest_asked(&key, &address.run)
+            || self.entities.is_given_up(&key, &command.id)
     }
 
     /// Whether the entity's run has decided to end and only the log does not know yet.

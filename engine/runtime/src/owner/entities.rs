@@ -5,7 +5,7 @@
 //! some 50 bytes for each run and command, and the archive holds those of the runs in it. What
 //! came of a command is read from the log or the archive again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use stead_schemas::archive::{CommandDigest, Digests, asked_tag, command_tag, life_tag};
 use stead_schemas::dispatch::StepAddress;
@@ -19,6 +19,9 @@ pub(super) struct Entities {
     commands: HashMap<Tag, Known>,
     /// The latest step of each run that gave an entity a command.
     asked: HashMap<Tag, Seq>,
+    /// Commands that were cancelled before they came. It is lost with the owner, as what was on
+    /// its way to it is.
+    given_up: HashSet<Tag>,
 }
 
 /// A command that was accepted.
@@ -77,6 +80,16 @@ impl Entities {
     /// The command of this id, if the entity ever took it in.
     pub fn command(&self, key: &EntityKey, id: &str) -> Option<Known> {
         self.commands.get(&command_tag(key, id)).copied()
+    }
+
+    /// A run cancels a command that has not come.
+    pub fn give_up(&mut self, key: &EntityKey, id: &str) {
+        self.given_up.insert(command_tag(key, id));
+    }
+
+    /// Whether the command was cancelled before it came.
+    pub fn is_given_up(&self, key: &EntityKey, id: &str) -> bool {
+        self.given_up.contains(&command_tag(key, id))
     }
 
     /// A run's step has given an entity a command.

@@ -1,6 +1,8 @@
 //! A run that asks another one for its whole work, and what becomes of that one.
 
-use stead_schemas::dispatch::RunOrder;
+use stead_runtime::inbound::Inbound;
+use stead_runtime::ports::ReplyTo;
+use stead_schemas::dispatch::{Caller, RunOrder};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::EntityKey;
 use stead_schemas::owner::Owner;
@@ -57,5 +59,27 @@ fn a_child_that_is_over_needs_no_cancel() {
         desk.cancel(&parent).await;
         desk.carry_over().await;
         assert_eq!(desk.view(&parent).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
+fn a_command_that_comes_after_its_cancel_is_not_taken_in() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let parent = desk.start("parent").await;
+        let (late, ..) = desk.commands().pop().expect("the command for the child");
+        desk.cancel(&parent).await;
+        desk.carry_over().await;
+        assert_eq!(desk.view(&parent).await.summary.state.word(), "failed", "nothing to take back");
+        let come = || desk.say(Inbound::Command(late.clone(), ReplyTo("step".into())));
+        come().await;
+        assert!(desk.steps().is_empty(), "nobody wants it any more");
+        let key = late.key();
+        assert!(desk.events(&key.run(1)).await.is_empty());
+        desk.command_to(Caller::Api, "pair", "child", "id-2").await;
+        assert_eq!(desk.step("test.first").address.run, key.run(1), "others are let in");
+        come().await;
+        let started = desk.events(&key.run(1)).await;
+        assert_eq!(started.iter().filter(|name| **name == "command-accepted").count(), 1);
     });
 }
