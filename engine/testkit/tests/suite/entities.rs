@@ -1,5 +1,7 @@
 //! A run that asks another entity: what the stage does about it is what the engine does.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stead_core::context::Context;
@@ -12,7 +14,7 @@ use stead_schemas::owner::Owner;
 use stead_schemas::step::Step;
 use stead_testkit::{Kit, Lapse, Stage, Trouble, Twice, Which};
 
-use crate::{GOOD, Shop, definition, make, open};
+use crate::{GOOD, Shop, definition, make, open, unmake};
 
 /// Opens the shop at the corner.
 #[derive(Serialize, Deserialize)]
@@ -38,6 +40,24 @@ const STREET: Definition = street(|cx| {
 /// Asks for the shop and does not wait for it.
 const HASTY: Definition =
     street(|cx| execution(open(cx, async |cx: &Context| cx.step(OpenShop {}).detached().await)));
+
+/// Asks for the shop, and then for paint that takes a minute to dry.
+const PAINTED: Definition = street(|cx| {
+    execution(open(cx, async |cx: &Context| {
+        cx.step(OpenShop {}).cancel_with_parent().await?;
+        cx.sleep(Duration::from_secs(60), "the paint").await;
+        cx.step(make("bench")).await
+    }))
+});
+
+/// The same, and says how the shop is taken back.
+const THOROUGH: Definition = street(|cx| {
+    execution(open(cx, async |cx: &Context| {
+        cx.step(OpenShop {}).cancel_with_parent().undo(unmake("table")).await?;
+        cx.sleep(Duration::from_secs(60), "the paint").await;
+        cx.step(make("bench")).await
+    }))
+});
 
 const fn street(execute: fn(Context) -> stead_core::definition::Execution) -> Definition {
     Definition { kind: "street", ..definition(execute) }
@@ -142,6 +162,30 @@ fn a_command_that_is_over_is_not_cancelled() {
     assert_eq!(stage.world.things, ["table", "chair"]);
     assert!(stage.story(&street.key()).contains("undo     entity.cancel-command  done"));
     assert!(!stage.story(&corner()).contains(CANCEL));
+}
+
+#[test]
+fn a_command_that_has_just_ended_is_taken_back_by_a_declared_undo_alone() {
+    for (definition, undone, left) in [
+        (PAINTED, &["undo entity.cancel-command done"][..], &["table", "chair"][..]),
+        (THOROUGH, &["undo entity.cancel-command done", "undo shop.unmake done"], &["chair"]),
+    ] {
+        let mut stage = stage(definition, &Trouble::default().twice(Twice::All).crash());
+        let street = command("street", "main");
+        let run = stage.give(&street).expect("it is let in");
+        stage.pass(Duration::from_secs(90));
+        assert_eq!(stage.world.things, ["table", "chair"], "the shop is open, the paint is wet");
+        assert!(stage.cancel(&run, "a test"));
+        stage.work();
+        assert_eq!(stage.world.things, left);
+        assert!(!stage.story(&corner()).contains("cancel"), "{}", stage.story(&corner()));
+        let (begin, end) = (
+            ["command street.open", "step shop.open done", "cancel a test"],
+            ["failed it was cancelled: a test", "over failed"],
+        );
+        check(&stage, &street.key(), &[&begin, undone, &end].concat());
+        stage.everything_replays();
+    }
 }
 
 #[test]
