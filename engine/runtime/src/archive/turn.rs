@@ -37,8 +37,8 @@ pub struct Turner {
     /// The epoch that is in force.
     pub epoch: u32,
     /// What ended so shortly before the last message stays in the log, since a new owner may have
-    /// to tell of it again.
-    pub recent: Duration,
+    /// to tell of it again; nothing if so long has passed since that message.
+    pub recent: Option<Duration>,
 }
 
 /// A new epoch, as far as it goes.
@@ -49,6 +49,8 @@ pub struct Draft {
     pub last: u64,
     /// Up to where the old epoch is in it.
     pub read: u64,
+    /// How many messages of the old epoch are in the archive instead.
+    pub archived: u64,
     /// The last message of each run in it: its sequence in the old epoch, and in the new one.
     pub places: HashMap<RunId, (u64, u64)>,
 }
@@ -63,15 +65,19 @@ struct Over {
 
 impl Turner {
     /// Archives what is over and copies the rest, up to `until` and then as near to the end as
-    /// may be.
+    /// may be. Nothing if there is nothing to archive.
     ///
     /// # Errors
     /// If the log or the archive cannot be used now.
-    pub async fn draft(&self, until: u64) -> Result<Draft, LogError> {
+    pub async fn draft(&self, until: u64) -> Result<Option<Draft>, LogError> {
         let over = self.over(until).await?;
+        if over.ends.is_empty() {
+            return Ok(None);
+        }
         let shelf = self.archive(&over).await?;
         let opened = self.ports.epochs.open(self.partition, self.epoch, &self.engine).await?;
-        let mut draft = Draft { opened, last: opened.seq, read: 0, places: HashMap::new() };
+        let mut draft =
+            Draft { opened, last: opened.seq, read: 0, archived: 0, places: HashMap::new() };
         self.copy(&mut draft, until, |run| !shelf.has(run)).await?;
         for _ in 0..ROUNDS_MAX {
             let last = self.ports.log.last(self.partition, self.epoch).await?;
@@ -80,7 +86,7 @@ impl Turner {
             }
             self.copy(&mut draft, last, |_| true).await?;
         }
-        Ok(draft)
+        Ok(Some(draft))
     }
 
     /// Copies what the draft lacks. The owner has stopped meanwhile: `last` is its last message.
@@ -128,7 +134,8 @@ impl Turner {
                 ends.insert(run, (seq, glance.at));
             }
         }
-        let is_recent = |at: Timestamp| latest.is_some_and(|last| last.since(at) <= self.recent);
+        let bounds = latest.zip(self.recent);
+        let is_recent = |at| bounds.is_some_and(|(last, recent)| last.since(at) <= recent);
         let recent = ends.values().filter(|(_, at)| is_recent(*at)).map(|(seq, _)| *seq).min();
         let to = recent.map_or(until, |first| first - 1);
         ends.retain(|run, (end, _)| *end <= to && !odd.contains(run));
@@ -187,6 +194,7 @@ impl Turner {
                 break;
             }
             if !wanted(&message.run) {
+                draft.archived += 1;
                 continue;
             }
             some.push(message);

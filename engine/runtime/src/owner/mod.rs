@@ -101,6 +101,8 @@ pub struct Owner {
     /// Whether the index lacks the lines of runs in the archive.
     lacks_lines: bool,
     tail: Tail,
+    /// When an append of this owner was last acknowledged; at first, when it took over.
+    last_kept: Instant,
     /// How many messages of the log belong to runs that are over.
     over: u64,
     turning: Turning,
@@ -115,7 +117,7 @@ enum Finished {
     Refill { lines: Option<Vec<RunSummary>> },
     Look { epoch: u32, last: Option<u64> },
     Outcome { asker: Asker, outcome: Result<Option<Outcome>, LogError> },
-    Drafted(Result<Draft, LogError>),
+    Drafted(Result<Option<Draft>, LogError>),
     Completed(Result<Draft, LogError>),
     Closed(Draft, Result<(), AppendError>),
     Retired,
@@ -149,6 +151,7 @@ impl Owner {
             unheard: Unheard::default(),
             lacks_lines: false,
             tail: Tail::new(claim.seq),
+            last_kept: Instant::now(),
             over: 0,
             turning: Turning::default(),
             chance,
@@ -263,6 +266,7 @@ impl Owner {
     fn append_ended(&mut self, run: RunId, result: Result<u64, AppendError>) {
         match result {
             Ok(seq) => {
+                self.last_kept = Instant::now();
                 let settled = self.tail.kept(run, seq);
                 settled.iter().for_each(|(run, seq)| self.appended(run, *seq));
                 self.compare_tail(seq);

@@ -28,8 +28,6 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(600);
 #[derive(Default)]
 pub(super) struct Turning {
     stage: Stage,
-    /// How many messages of the log belonged to runs that were over when it began.
-    over: u64,
     /// Why the last one failed, for whoever asks.
     failed: Option<String>,
     /// Until when the owner does not try by itself.
@@ -110,7 +108,6 @@ impl Owner {
         tracing::info!(%partition, epoch, over = self.over, "begins a new epoch of the log");
         let (turner, until) = (self.turner(), self.tail.known());
         let task = tokio::spawn(async move { turner.draft(until).await });
-        self.turning.over = self.over;
         self.turning.stage = Stage::Drafting;
         let aborting = Aborting(task.abort_handle());
         let job = async move {
@@ -122,11 +119,15 @@ impl Owner {
     }
 
     /// The draft is near enough: no append may begin any more.
-    pub(super) fn drafted(&mut self, draft: Result<Draft, LogError>) {
+    pub(super) fn drafted(&mut self, draft: Result<Option<Draft>, LogError>) {
         match draft {
-            Ok(draft) => {
+            Ok(Some(draft)) => {
                 self.turning.stage = Stage::Settling(draft);
                 self.go_on_turning();
+            }
+            Ok(None) => {
+                let words = "what is over in it ended only just now; ask again in some seconds";
+                self.turning = Turning { failed: Some(words.to_owned()), ..Turning::default() };
             }
             Err(error) => self.not_turned(&error.0),
         }
@@ -186,7 +187,7 @@ impl Owner {
         for (run, live) in &mut self.runs {
             live.last_seq = draft.places.get(run).map_or(0, |(_, new)| *new);
         }
-        self.over = self.over.saturating_sub(self.turning.over);
+        self.over = self.over.saturating_sub(draft.archived);
         self.turning = Turning::default();
         self.retire();
         self.go_on_with_all();
@@ -223,12 +224,13 @@ impl Owner {
     }
 
     fn turner(&self) -> Turner {
+        let all_was_told = self.last_kept.elapsed() > MAYBE_UNTOLD;
         Turner {
             ports: self.env.ports.clone(),
             engine: self.env.engine.clone(),
             partition: self.partition,
             epoch: self.log_epoch,
-            recent: MAYBE_UNTOLD,
+            recent: (!all_was_told).then_some(MAYBE_UNTOLD),
         }
     }
 }

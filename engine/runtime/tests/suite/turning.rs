@@ -155,14 +155,43 @@ fn what_ended_just_now_stays_in_the_log() {
         let kept = Kept::new();
         let desk = kept.owner().await;
         pair(&desk, "id-1").await;
+        desk.pass(Duration::from_secs(10)).await;
+        pair(&desk, "id-2").await;
+        let last = desk.run("pair");
         turn(&desk, 0).await;
         desk.settle().await;
         assert_eq!(turn(&desk, 0).await.epoch, 1);
-        assert_eq!(kept.history(&desk.run("pair")).await, (3, false));
+        assert_eq!(kept.history(&last.key().run(1)).await, (3, true));
+        assert_eq!(kept.history(&last.key().run(2)).await, (3, false));
         desk.owner.abort();
         let after = kept.owner().await;
         let told = after.published();
         assert!(told.iter().any(|subject| subject.ends_with("run-completed")), "{told:?}");
+    });
+}
+
+#[test]
+fn what_a_turn_leaves_goes_with_the_next_one_though_nothing_more_is_written() {
+    on_simulated_time(async {
+        let kept = Kept::new();
+        let desk = kept.owner().await;
+        pair(&desk, "id-1").await;
+        desk.pass(Duration::from_secs(10)).await;
+        pair(&desk, "id-2").await;
+        turn(&desk, 0).await;
+        desk.settle().await;
+        assert_eq!(turn(&desk, 0).await.epoch, 1);
+        turn(&desk, 1).await;
+        desk.settle().await;
+        let failed = turn(&desk, 1).await.failed.expect("it ended just now");
+        assert_eq!(failed, "what is over in it ended only just now; ask again in some seconds");
+        desk.pass(Duration::from_secs(10)).await;
+        turn(&desk, 1).await;
+        desk.settle().await;
+        assert_eq!(turn(&desk, 1).await.epoch, 2);
+        assert_eq!(kept.history(&desk.run("pair").key().run(2)).await, (3, true));
+        let failed = turn(&desk, 2).await.failed.expect("there is nothing to be done");
+        assert_eq!(failed, "no run in it is over, so there is nothing to archive");
     });
 }
 
