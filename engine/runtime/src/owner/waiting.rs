@@ -2,6 +2,7 @@
 
 use stead_core::fold::{OpenStep, Paused};
 use stead_schemas::failure::Failure;
+use stead_schemas::ids::Partition;
 use stead_schemas::policy::limit;
 use stead_schemas::public::Waiting;
 use stead_schemas::time::spoken;
@@ -134,11 +135,22 @@ impl Owner {
             let place = REASONS.iter().position(|known| *known == reason);
             counts[place.unwrap_or(0)] += 1;
         }
-        for (reason, count) in REASONS.into_iter().zip(counts) {
-            let partition = self.partition.to_string();
-            metrics::gauge!("stead_runs_waiting", "partition" => partition, "reason" => reason)
-                .set(f64::from(count));
-        }
+        show_waiting(self.partition, counts);
+    }
+}
+
+impl Drop for Owner {
+    /// Whoever owns the partition next counts its runs; here there are none any more.
+    fn drop(&mut self) {
+        show_waiting(self.partition, [0; REASONS.len()]);
+    }
+}
+
+fn show_waiting(partition: Partition, counts: [u32; REASONS.len()]) {
+    for (reason, count) in REASONS.into_iter().zip(counts) {
+        let partition = partition.to_string();
+        metrics::gauge!("stead_runs_waiting", "partition" => partition, "reason" => reason)
+            .set(f64::from(count));
     }
 }
 
