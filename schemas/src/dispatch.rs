@@ -310,10 +310,12 @@ pub enum RunOrder {
 pub struct TurnEpoch {
     /// The epoch that is to be left. If another one is in force, that has been done already.
     pub from: u32,
+    /// Whether it is wanted now, whatever came of an earlier attempt; else this asks how far it is.
+    pub anew: bool,
 }
 
 /// How far that is. Whoever wants to know asks again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TurnReply {
     /// The epoch that is in force.
     pub epoch: u32,
@@ -321,4 +323,6 @@ pub struct TurnReply {
     pub under_way: Option<String>,
     /// Why it could not be done; the epoch stays.
     pub failed: Option<String>,
+    /// Why there is nothing to be done; the epoch stays.
+    pub nothing: Option<String>,
 }

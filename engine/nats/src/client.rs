@@ -276,8 +276,12 @@ impl SteadClient {
     ///
     /// # Errors
     /// If the partition has no owner.
-    pub async fn turn(&self, partition: Partition, from: u32) -> Result<TurnReply, ClientError> {
-        self.ask(partition, "turn", json(&TurnEpoch { from })).await
+    pub async fn turn(
+        &self,
+        partition: Partition,
+        asked: TurnEpoch,
+    ) -> Result<TurnReply, ClientError> {
+        self.ask(partition, "turn", json(&asked)).await
     }
 
     /// What is published from now on, as subject and JSON. A message that is no JSON comes as

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use stead_nats::{NatsArchive, SteadClient};
 use stead_runtime::archive;
+use stead_schemas::dispatch::{TurnEpoch, TurnReply};
 use stead_schemas::ids::Partition;
 
 use super::run::client;
@@ -43,14 +44,21 @@ async fn now(global: &Global, client: &SteadClient, which: &Which) -> Result<(),
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for partition in partitions(client, which)? {
         let from = client.epoch(partition).await?;
-        match turn(client, partition, from).await? {
-            Ok(epoch) => {
-                done.push(json!({"partition": partition, "from": from, "epoch": epoch}));
-                if !global.json {
-                    output::line(&format!("partition {partition} goes on in epoch {epoch}"));
-                }
+        let reply = turn(client, partition, from).await?;
+        let stays = |words: &str| format!("partition {partition} stays in epoch {from}: {words}");
+        let told = match (&reply.failed, &reply.nothing) {
+            (Some(words), _) => {
+                failed.push(stays(words));
+                continue;
             }
-            Err(words) => failed.push(format!("partition {partition} stays as it is: {words}")),
+            (None, Some(words)) => stays(words),
+            (None, None) => format!("partition {partition} goes on in epoch {}", reply.epoch),
+        };
+        done.push(json!({
+            "partition": partition, "from": from, "epoch": reply.epoch, "nothing": reply.nothing,
+        }));
+        if !global.json {
+            output::line(&told);
         }
     }
     if global.json {
@@ -63,18 +71,15 @@ async fn now(global: &Global, client: &SteadClient, which: &Which) -> Result<(),
 }
 
 /// Asks until the epoch is another one, or it is said why not.
-async fn turn(
-    client: &SteadClient,
-    partition: Partition,
-    from: u32,
-) -> Result<Result<u32, String>, Ended> {
+async fn turn(client: &SteadClient, partition: Partition, from: u32) -> Result<TurnReply, Ended> {
+    let mut asked = TurnEpoch { from, anew: true };
     loop {
-        let reply = client.turn(partition, from).await?;
-        match (reply.epoch != from, reply.failed) {
-            (true, _) => return Ok(Ok(reply.epoch)),
-            (false, Some(words)) => return Ok(Err(words)),
-            (false, None) => tokio::time::sleep(ASK_EVERY).await,
+        let reply = client.turn(partition, asked).await?;
+        if reply.epoch != from || reply.failed.is_some() || reply.nothing.is_some() {
+            return Ok(reply);
         }
+        asked.anew = false;
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }
 

@@ -24,7 +24,9 @@ pub async fn engine(global: &Global) -> Result<(), Ended> {
     let config = read_file(&global.config)?;
     serve_metrics(&config.engine)?;
     let stop = stop()?;
-    let running = start_engine(&config.nats, &config.engine, config.site, tuning(), stop).await?;
+    let running =
+        start_engine(&config.nats, &config.engine, config.site, tuning(&config.engine), stop)
+            .await?;
     output::note(&format!("the engine is up, on {}", config.nats.url));
     running.ended().await
 }
@@ -51,10 +53,16 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     serve_metrics(&config.engine)?;
     let stop = stop()?;
     let workers = workers(&config)?;
-    let engine =
-        start_engine(&config.nats, &config.engine, config.site.clone(), tuning(), stop.clone())
-            .await?;
-    let running = start_workers(&config.nats, &workers, &[], harness_tuning(), stop).await?;
+    let engine = start_engine(
+        &config.nats,
+        &config.engine,
+        config.site.clone(),
+        tuning(&config.engine),
+        stop.clone(),
+    )
+    .await?;
+    let running =
+        start_workers(&config.nats, &workers, &[], harness_tuning(), stop).await?;
     output::note(&format!("engine and workers are up, on {}", config.nats.url));
     if let Some(lab) = &lab {
         let control = &lab.addresses().control_url;
@@ -99,8 +107,9 @@ pub fn lab_config(lab: &Lab) -> Result<Config, Ended> {
 }
 
 /// How patient the engine is; tests make it less so.
-pub fn tuning() -> Tuning {
+pub fn tuning(config: &EngineConfig) -> Tuning {
     let mut tuning = Tuning::default();
+    tuning.archive_after = config.archive_after.unwrap_or(tuning.archive_after);
     if let Some(millis) = millis("STEAD_STEP_SILENCE_MS") {
         tuning.silence = millis;
     }

@@ -60,7 +60,13 @@ pub struct EngineConfig {
     pub index: PathBuf,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
+    /// With this many transitions of runs that are over in a partition's log they go into the
+    /// archive; nothing if that is left to people.
+    pub archive_after: Option<u64>,
 }
+
+/// What goes into the archive takes about a gigabyte of the log then.
+const ARCHIVE_AFTER: u32 = 1_000_000;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -158,6 +164,9 @@ fn engine(reader: &mut Reader<'_>) -> EngineConfig {
         replicas: usize::try_from(replicas).unwrap_or(1),
         index: PathBuf::from(section.text_or("index", "stead-index")),
         metrics: section.optional_address("metrics"),
+        archive_after: Some(section.number_or("archive_after", ARCHIVE_AFTER, 0..=u32::MAX))
+            .filter(|after| *after > 0)
+            .map(u64::from),
     }
 }
 

@@ -228,12 +228,11 @@ impl Epochs for NatsLog {
             if last == end {
                 return Ok(());
             }
-            if let Err(broken) =
-                self.copy_pipelined(partition, epoch, last, &messages[done..]).await
-            {
-                error = broken;
-                pause.wait().await;
+            match self.copy_pipelined(partition, epoch, last, &messages[done..]).await {
+                Ok(()) => return Ok(()),
+                Err(broken) => error = broken,
             }
+            pause.wait().await;
         }
         Err(error)
     }
@@ -302,7 +301,8 @@ impl NatsLog {
         after: u64,
         messages: &[Recorded],
     ) -> Result<(), LogError> {
-        let client = &self.platform.connection.log;
+        // Not the connection of the appends, which must not wait behind copies.
+        let client = &self.platform.connection.api;
         let sent = messages.iter().zip(after..).map(|(message, expected)| {
             let subject = subjects::log(epoch, partition, &message.run);
             let mut headers = HeaderMap::new();

@@ -119,6 +119,8 @@ impl NatsLog {
                     }
                     return found;
                 }
+                // An epoch is deleted only when a later one is in force.
+                Err(Unread::NoStream(_)) => return Some(Err(AppendError::Conflict)),
                 Err(error) => {
                     let subject = &append.subject;
                     tracing::warn!(subject, %error, "cannot read the log back yet");

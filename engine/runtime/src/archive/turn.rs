@@ -20,6 +20,8 @@ use crate::ports::{AppendError, Claim, Closing, LogError, Ports, Recorded};
 
 /// How many messages are copied, and read back, at once.
 const MESSAGES_AT_ONCE: usize = 500;
+/// How many bytes of them.
+const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 /// With so few messages left to be copied the owner may stop for them.
 const NEAR: u64 = 200;
 /// How often one tries to come that near to an owner that goes on writing.
@@ -75,6 +77,10 @@ impl Turner {
             return Ok(None);
         }
         let shelf = self.archive(&over).await?;
+        if !over.ends.keys().any(|run| shelf.has(run)) {
+            // Histories that are not whole stay in the log.
+            return Ok(None);
+        }
         let opened = self.ports.epochs.open(self.partition, self.epoch, &self.engine).await?;
         let mut draft =
             Draft { opened, last: opened.seq, read: 0, archived: 0, places: HashMap::new() };
@@ -186,7 +192,7 @@ impl Turner {
         if until <= draft.read {
             return Ok(());
         }
-        let mut some: Vec<Recorded> = Vec::new();
+        let (mut some, mut bytes) = (Vec::new(), 0);
         let mut messages = self.messages(draft.read).await?;
         while let Some(message) = messages.next().await {
             let message = message?;
@@ -197,8 +203,10 @@ impl Turner {
                 draft.archived += 1;
                 continue;
             }
+            bytes += message.bytes.len();
             some.push(message);
-            if some.len() >= MESSAGES_AT_ONCE {
+            if some.len() >= MESSAGES_AT_ONCE || bytes >= BYTES_AT_ONCE {
+                bytes = 0;
                 self.copy_some(draft, std::mem::take(&mut some)).await?;
             }
         }

@@ -77,6 +77,7 @@ impl Owner {
     pub(super) fn end(&mut self, run: &RunId) {
         let Some(live) = self.runs.remove(run) else { return };
         self.over += live.run.transitions();
+        self.no_more_outcomes(run);
         self.ended.push(queries::line(&live));
         self.dirty.remove(run);
     }

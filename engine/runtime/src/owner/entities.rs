@@ -19,8 +19,8 @@ pub(super) struct Entities {
     commands: HashMap<Tag, Known>,
     /// The latest step of each run that gave an entity a command.
     asked: HashMap<Tag, Seq>,
-    /// Commands that were cancelled before they came. It is lost with the owner, as what was on
-    /// its way to it is.
+    /// Commands that were cancelled before they came. It is lost with the owner: one that comes
+    /// later than that, from a sender that was frozen, is taken in.
     given_up: HashSet<Tag>,
 }
 

@@ -30,21 +30,23 @@ impl Owner {
         }
         let (env, partition, epoch) = (Rc::clone(&self.env), self.partition, self.log_epoch);
         let job = async move {
-            let lines = reading::lines(&env, partition, epoch).await;
-            let lines =
-                lines.inspect_err(|error| tracing::warn!(%partition, %error, "cannot list"));
-            Finished::Refill { lines: lines.ok() }
+            let filled = reading::refill(&env, partition, epoch).await;
+            let filled =
+                filled.inspect_err(|error| tracing::warn!(%partition, %error, "cannot list"));
+            Finished::Refill { is_whole: filled.is_ok() }
         };
+        // Until it is full, whatever comes in between.
+        self.lacks_lines = true;
         self.refilling.push((query, to));
         self.jobs.push(job.boxed_local());
     }
 
-    /// The lost index has been read back from the log. What has changed since goes on top.
-    pub(super) fn refilled(&mut self, lines: Option<Vec<RunSummary>>) {
+    /// The lost index has been filled from the log. What has changed since goes on top.
+    pub(super) fn refilled(&mut self, is_whole: bool) {
         let askers = std::mem::take(&mut self.refilling);
-        let Some(lines) = lines else { return };
-        self.env.ports.index.clear(self.partition);
-        self.env.ports.index.put(self.partition, lines);
+        if !is_whole {
+            return;
+        }
         self.lacks_lines = false;
         self.dirty.extend(self.runs.keys().cloned());
         self.flush_index();

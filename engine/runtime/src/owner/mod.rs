@@ -114,7 +114,7 @@ pub struct Owner {
 enum Finished {
     Append { run: RunId, result: Result<u64, AppendError> },
     Reply { to: ReplyTo, bytes: Vec<u8> },
-    Refill { lines: Option<Vec<RunSummary>> },
+    Refill { is_whole: bool },
     Look { epoch: u32, last: Option<u64> },
     Outcome { asker: Asker, outcome: Result<Option<Outcome>, LogError> },
     Drafted(Result<Option<Draft>, LogError>),
@@ -246,7 +246,9 @@ impl Owner {
                 self.go_on_turning();
             }
             Finished::Look { epoch, last } => {
-                let last = last.filter(|_| epoch == self.log_epoch);
+                // What closes an epoch is a message, too: our own, most likely.
+                let counts = epoch == self.log_epoch && !self.turning.holds_back();
+                let last = last.filter(|_| counts);
                 self.compare_tail(last.unwrap_or(0));
                 self.count_waiting();
                 self.look_at_tail();
@@ -257,7 +259,7 @@ impl Owner {
             Finished::Closed(draft, result) => self.closed(draft, result),
             Finished::Retired => {}
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
-            Finished::Refill { lines } => self.refilled(lines),
+            Finished::Refill { is_whole } => self.refilled(is_whole),
             Finished::Outcome { asker, outcome } => self.outcome_read(asker, outcome),
         }
     }

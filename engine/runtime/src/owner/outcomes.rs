@@ -115,6 +115,13 @@ impl Owner {
         self.answer_step(address, &completed.outcome);
     }
 
+    /// A run is over. Commands that it has not completed never will be.
+    pub(super) fn no_more_outcomes(&mut self, run: &RunId) {
+        for waiter in self.waiters.0.remove(run).into_iter().flatten() {
+            self.tell_caller(waiter.to, None);
+        }
+    }
+
     fn tell_caller(&self, to: ReplyTo, outcome: OutcomeReply) {
         self.send(Outgoing::Reply { to, bytes: encoded(&outcome) });
     }

@@ -29,6 +29,11 @@ impl Owner {
             let reply: QueryReply = Some(view(live));
             return self.send(Outgoing::Reply { to, bytes: encoded(&reply) });
         }
+        // Neither the log nor the archive need be searched for what never was.
+        if run.life() > self.entities.latest(&run.key()) {
+            let reply: QueryReply = None;
+            return self.send(Outgoing::Reply { to, bytes: encoded(&reply) });
+        }
         let (env, run) = (Rc::clone(&self.env), run.clone());
         let job = async move {
             let reply: QueryReply = read_back(&env, &run).await.ok().flatten();

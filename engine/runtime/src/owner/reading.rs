@@ -79,8 +79,8 @@ struct Reader {
     /// How many messages belong to runs that are over.
     over: u64,
     has_archive: bool,
-    /// Where the lines go; nowhere if somebody waits for them.
-    index: Option<Arc<dyn Index>>,
+    /// Where the lines go.
+    index: Arc<dyn Index>,
 }
 
 /// Starts reading everything that is in the log now.
@@ -90,7 +90,7 @@ pub(super) async fn start(
     epoch: u32,
 ) -> Result<mpsc::Receiver<Found>, LogError> {
     let messages = env.ports.log.read_partition(partition, epoch, 0).await?;
-    let mut reader = Reader::new(env, partition, Some(env.ports.index.clone()));
+    let mut reader = Reader::new(env, partition);
     reader.remember(&env.ports).await?;
     let (tell, found) = mpsc::channel(HISTORIES_AHEAD);
     tokio::spawn(async move {
@@ -100,26 +100,26 @@ pub(super) async fn start(
     Ok(found)
 }
 
-/// The line of every run that is over.
-pub(super) async fn lines(
-    env: &Env,
-    partition: Partition,
-    epoch: u32,
-) -> Result<Vec<RunSummary>, LogError> {
-    let mut reader = Reader::new(env, partition, None);
-    for segment in archive::segments(&*env.ports.archive, partition).await? {
-        reader.lines.extend(archive::lines(&*env.ports.archive, &segment).await?);
-    }
+/// Fills the lost index with the line of every run that is over.
+pub(super) async fn refill(env: &Env, partition: Partition, epoch: u32) -> Result<(), LogError> {
     let messages = env.ports.log.read_partition(partition, epoch, 0).await?;
+    let (archive, index) = (env.ports.archive.clone(), env.ports.index.clone());
+    let mut reader = Reader::new(env, partition);
     let read = tokio::spawn(async move {
+        index.clear(partition);
+        for segment in archive::segments(&*archive, partition).await? {
+            reader.lines.extend(archive::lines(&*archive, &segment).await?);
+            reader.put_lines();
+        }
         reader.read(messages, || false).await?;
-        Ok(reader.lines)
+        reader.put_lines();
+        Ok(())
     });
     read.await.unwrap_or_else(|error| Err(LogError(error.to_string())))
 }
 
 impl Reader {
-    fn new(env: &Env, partition: Partition, index: Option<Arc<dyn Index>>) -> Self {
+    fn new(env: &Env, partition: Partition) -> Self {
         Self {
             partition,
             definitions: env.definitions,
@@ -130,7 +130,7 @@ impl Reader {
             last: 0,
             over: 0,
             has_archive: false,
-            index,
+            index: env.ports.index.clone(),
         }
     }
 
@@ -229,8 +229,6 @@ impl Reader {
     }
 
     fn put_lines(&mut self) {
-        if let Some(index) = &self.index {
-            index.put(self.partition, std::mem::take(&mut self.lines));
-        }
+        self.index.put(self.partition, std::mem::take(&mut self.lines));
     }
 }

@@ -21,7 +21,7 @@ use crate::archive::{Draft, Turner};
 use crate::inbound::encoded;
 use crate::ports::{AppendError, LogError, Outgoing, ReplyTo};
 
-/// After a failure an owner does not try by itself for so long.
+/// Where a turn came to nothing the owner does not try by itself for so long.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// How far the turn of an epoch is.
@@ -30,6 +30,8 @@ pub(super) struct Turning {
     stage: Stage,
     /// Why the last one failed, for whoever asks.
     failed: Option<String>,
+    /// Why the last one found nothing to do.
+    nothing: Option<String>,
     /// Until when the owner does not try by itself.
     rests_until: Option<Instant>,
 }
@@ -78,13 +80,17 @@ impl Turning {
 impl Owner {
     /// Somebody wants the epoch turned, and asks again until it is.
     pub(super) fn asked_to_turn(&mut self, asked: TurnEpoch, to: ReplyTo) {
-        let mut reply = TurnReply { epoch: self.log_epoch, under_way: None, failed: None };
+        let mut reply = TurnReply { epoch: self.log_epoch, ..TurnReply::default() };
         if asked.from == self.log_epoch {
-            reply.failed = self.turning.failed.take();
-            if reply.failed.is_none() && !self.turning.is_under_way() && self.over == 0 {
-                reply.failed = Some("no run in it is over, so there is nothing to archive".into());
+            if asked.anew && !self.turning.is_under_way() {
+                self.turning = Turning::default();
             }
-            if reply.failed.is_none() {
+            (reply.failed, reply.nothing) =
+                (self.turning.failed.take(), self.turning.nothing.take());
+            if !self.turning.is_under_way() && self.over == 0 {
+                reply.nothing = Some("no run in it is over".to_owned());
+            }
+            if reply.failed.is_none() && reply.nothing.is_none() {
                 self.begin_turning();
                 reply.under_way = Some(self.turning.words().to_owned());
             }
@@ -127,7 +133,11 @@ impl Owner {
             }
             Ok(None) => {
                 let words = "what is over in it ended only just now; ask again in some seconds";
-                self.turning = Turning { failed: Some(words.to_owned()), ..Turning::default() };
+                self.turning = Turning {
+                    nothing: Some(words.to_owned()),
+                    rests_until: Some(Instant::now() + TRY_AGAIN_AFTER),
+                    ..Turning::default()
+                };
             }
             Err(error) => self.not_turned(&error.0),
         }

@@ -79,7 +79,11 @@ impl Kept {
 }
 
 async fn turn(desk: &Desk, from: u32) -> TurnReply {
-    desk.say(Inbound::Turn(TurnEpoch { from }, ReplyTo("operator".into()))).await;
+    ask_to_turn(desk, TurnEpoch { from, anew: false }).await
+}
+
+async fn ask_to_turn(desk: &Desk, asked: TurnEpoch) -> TurnReply {
+    desk.say(Inbound::Turn(asked, ReplyTo("operator".into()))).await;
     let replies = desk.replies("operator");
     serde_json::from_slice(replies.last().expect("a reply")).expect("a reply's JSON")
 }
@@ -183,15 +187,30 @@ fn what_a_turn_leaves_goes_with_the_next_one_though_nothing_more_is_written() {
         assert_eq!(turn(&desk, 0).await.epoch, 1);
         turn(&desk, 1).await;
         desk.settle().await;
-        let failed = turn(&desk, 1).await.failed.expect("it ended just now");
-        assert_eq!(failed, "what is over in it ended only just now; ask again in some seconds");
+        let nothing = turn(&desk, 1).await.nothing.expect("it ended just now");
+        assert_eq!(nothing, "what is over in it ended only just now; ask again in some seconds");
         desk.pass(Duration::from_secs(10)).await;
         turn(&desk, 1).await;
         desk.settle().await;
         assert_eq!(turn(&desk, 1).await.epoch, 2);
         assert_eq!(kept.history(&desk.run("pair").key().run(2)).await, (3, true));
-        let failed = turn(&desk, 2).await.failed.expect("there is nothing to be done");
-        assert_eq!(failed, "no run in it is over, so there is nothing to archive");
+        let nothing = turn(&desk, 2).await.nothing.expect("there is nothing to be done");
+        assert_eq!(nothing, "no run in it is over");
+    });
+}
+
+#[test]
+fn what_came_of_an_earlier_turn_is_not_said_to_whoever_wants_another() {
+    on_simulated_time(async {
+        let kept = Kept::new();
+        let desk = kept.owner().await;
+        pair(&desk, "id-1").await;
+        turn(&desk, 0).await;
+        desk.pass(Duration::from_secs(10)).await;
+        let reply = ask_to_turn(&desk, TurnEpoch { from: 0, anew: true }).await;
+        assert!(reply.under_way.is_some(), "{reply:?}");
+        desk.settle().await;
+        assert_eq!(turn(&desk, 0).await.epoch, 1);
     });
 }
 
@@ -201,8 +220,8 @@ fn where_nothing_is_over_nothing_is_done() {
         let kept = Kept::new();
         let desk = kept.owner().await;
         desk.command("nap", "nap-1").await;
-        let failed = turn(&desk, 0).await.failed.expect("there is nothing to be done");
-        assert_eq!(failed, "no run in it is over, so there is nothing to archive");
+        let nothing = turn(&desk, 0).await.nothing.expect("there is nothing to be done");
+        assert_eq!(nothing, "no run in it is over");
     });
 }
 
