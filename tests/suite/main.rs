@@ -7,6 +7,7 @@
 mod stage;
 mod verbs;
 
+mod archive;
 mod buckets;
 mod cancel;
 mod changes;

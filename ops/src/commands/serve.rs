@@ -61,8 +61,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         stop.clone(),
     )
     .await?;
-    let running =
-        start_workers(&config.nats, &workers, &[], harness_tuning(), stop).await?;
+    let running = start_workers(&config.nats, &workers, &[], harness_tuning(), stop).await?;
     output::note(&format!("engine and workers are up, on {}", config.nats.url));
     if let Some(lab) = &lab {
         let control = &lab.addresses().control_url;
