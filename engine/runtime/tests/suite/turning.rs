@@ -32,6 +32,8 @@ struct Dying {
     answers: AtomicU32,
     /// Whether what is asked for when nothing is answered any more is done all the same.
     acts: bool,
+    /// How long it takes until it says that an epoch is closed.
+    slow: Duration,
 }
 
 impl Kept {
@@ -266,6 +268,25 @@ fn an_owner_that_slept_through_the_turn_acts_on_nothing() {
 }
 
 #[test]
+fn an_owner_does_not_take_its_own_close_for_a_stranger_s() {
+    on_simulated_time(async {
+        let kept = Kept::new();
+        let (answers, slow) = (AtomicU32::new(u32::MAX), Duration::from_secs(12));
+        let slow = Arc::new(Dying { kept: kept.again(), answers, acts: true, slow });
+        let desk = Desk::with(kept.log.clone(), slow.clone(), slow, Tuning::default()).await;
+        desk.settle().await;
+        let (over, alive) = one_over_and_one_alive(&desk).await;
+        turn(&desk, 0).await;
+        // It looks at the end of the log every five seconds.
+        desk.pass(Duration::from_secs(20)).await;
+        assert!(!desk.owner.is_finished(), "nobody else has written");
+        assert_eq!(turn(&desk, 0).await.epoch, 1);
+        assert_eq!(kept.history(&over).await, (3, true));
+        assert_eq!(kept.history(&alive).await, (1, false));
+    });
+}
+
+#[test]
 fn a_crash_at_any_point_of_a_turn_costs_nothing() {
     on_simulated_time(async {
         for acts in [false, true] {
@@ -281,7 +302,8 @@ fn a_crash_at_any_point_of_a_turn_costs_nothing() {
 /// Whether the owner crashed before it had turned the epoch.
 async fn crash_after(answers: u32, acts: bool) -> bool {
     let kept = Kept::new();
-    let dying = Arc::new(Dying { kept: kept.again(), answers: AtomicU32::new(answers + 1), acts });
+    let (answered, slow) = (AtomicU32::new(answers + 1), Duration::ZERO);
+    let dying = Arc::new(Dying { kept: kept.again(), answers: answered, acts, slow });
     // The first answer is that nothing is to be retired yet, as the owner begins.
     let desk = Desk::with(kept.log.clone(), dying.clone(), dying, Tuning::default()).await;
     desk.settle().await;
@@ -378,6 +400,7 @@ impl Epochs for Dying {
     async fn close(&self, closing: Closing) -> Result<(), AppendError> {
         let answers = self.answers().await;
         let answer = self.kept.log.close(closing).await;
+        tokio::time::sleep(self.slow).await;
         self.answer(answers, answer).await
     }
 
