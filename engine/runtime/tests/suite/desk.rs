@@ -12,7 +12,8 @@ use stead_runtime::lease::LeaseClock;
 use stead_runtime::memory::{MemoryArchive, MemoryLeases, MemoryLog};
 use stead_runtime::owner::{Owner, Stopped};
 use stead_runtime::ports::{
-    Archive, Bus, Clock, Epochs, EventLog, InboxError, Inboxes, Index, Outgoing, Ports, ReplyTo,
+    Append, Archive, Bus, Clock, Epochs, EventLog, InboxError, Inboxes, Index, Outgoing, Ports,
+    ReplyTo,
 };
 use stead_schemas::dispatch::{
     Caller, EntityCommand, OrderRun, RunOrder, RunQuery, StepAddress, StepReply, StepRequest,
@@ -24,7 +25,7 @@ use stead_schemas::owner;
 use stead_schemas::public::{RunSummary, RunView};
 use stead_schemas::site::Site;
 use stead_schemas::time::Timestamp;
-use stead_schemas::transition::Transition;
+use stead_schemas::transition::{Transition, VERSION, link};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -156,6 +157,29 @@ impl Desk {
 
     pub fn run(&self, kind: &str) -> RunId {
         EntityKey::of(kind, &owner::Owner::new("john").unwrap(), "x").run(1)
+    }
+
+    /// Writes the second transition of a run as another build would.
+    pub async fn append_of_another_build(&self, run: &RunId, event: Event) {
+        let recorded = self.log.read_run(run).await.unwrap();
+        let transition = Transition {
+            v: VERSION,
+            run: run.clone(),
+            n: 2,
+            at: Timestamp::from_millis(1_800_000_000_000),
+            engine: "other".into(),
+            prev: link(&recorded[0].bytes),
+            events: vec![event],
+        };
+        let append = Append {
+            partition: PARTITION,
+            epoch: 0,
+            run: run.clone(),
+            expected: recorded[0].seq,
+            commit: "other".into(),
+            bytes: transition.encode(),
+        };
+        self.log.append(append).await.unwrap();
     }
 
     pub async fn command(&self, kind: &str, id: &str) {

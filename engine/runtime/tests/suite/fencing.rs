@@ -7,8 +7,7 @@ use stead_runtime::ports::{Append, EventLog};
 use stead_schemas::event::{Event, StepCompleted};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
-use stead_schemas::time::Timestamp;
-use stead_schemas::transition::{Transition, VERSION};
+use stead_schemas::transition::Transition;
 
 use tokio::sync::watch;
 
@@ -196,29 +195,8 @@ fn a_run_that_this_build_would_continue_otherwise_is_parked_and_others_go_on() {
         let nap = desk.start("nap").await;
         desk.owner.abort();
         // A transition of another build: this one does not complete the run here.
-        let recorded = desk.log.read_run(&run).await.unwrap();
-        let other = Transition {
-            v: VERSION,
-            run: run.clone(),
-            n: 2,
-            at: Timestamp::from_millis(1_800_000_000_000),
-            engine: "other".into(),
-            prev: stead_schemas::transition::link(&recorded[0].bytes),
-            events: vec![Event::StepCompleted(StepCompleted {
-                seq: 1,
-                answer: serde_json::json!({}),
-                attempts: 1,
-            })],
-        };
-        let append = Append {
-            partition: PARTITION,
-            epoch: 0,
-            run: run.clone(),
-            expected: recorded[0].seq,
-            commit: "other".into(),
-            bytes: other.encode(),
-        };
-        desk.log.append(append).await.unwrap();
+        let done = StepCompleted { seq: 1, answer: serde_json::json!({}), attempts: 1 };
+        desk.append_of_another_build(&run, Event::StepCompleted(done)).await;
         let after = Desk::on(desk.log.clone()).await;
         after.settle().await;
         assert!(after.steps().is_empty());

@@ -1,13 +1,10 @@
 //! What is kept of runs that are over.
 
 use serde_json::json;
-use stead_runtime::ports::{Append, EventLog};
 use stead_schemas::dispatch::{Caller, StepAddress, StepReply};
 use stead_schemas::event::{Event, RunCompleted};
-use stead_schemas::time::Timestamp;
-use stead_schemas::transition::{Transition, VERSION, link};
 
-use crate::desk::{Desk, PARTITION, on_simulated_time};
+use crate::desk::{Desk, on_simulated_time};
 
 fn another_run(desk: &Desk) -> Caller {
     Caller::Run(StepAddress { run: desk.run("nap"), seq: 1 })
@@ -68,25 +65,11 @@ fn a_run_that_is_over_is_not_executed_again() {
         let run = desk.start("pair").await;
         desk.owner.abort();
         // Another build has ended it where this one would not: nobody asks this one any more.
-        let recorded = desk.log.read_run(&run).await.unwrap();
-        let last = Transition {
-            v: VERSION,
-            run: run.clone(),
-            n: 2,
-            at: Timestamp::from_millis(1_800_000_000_000),
-            engine: "other".into(),
-            prev: link(&recorded[0].bytes),
-            events: vec![Event::RunCompleted(RunCompleted { result: json!("early") })],
-        };
-        let append = Append {
-            partition: PARTITION,
-            epoch: 0,
-            run: run.clone(),
-            expected: recorded[0].seq,
-            commit: "other".into(),
-            bytes: last.encode(),
-        };
-        desk.log.append(append).await.unwrap();
+        desk.append_of_another_build(
+            &run,
+            Event::RunCompleted(RunCompleted { result: json!("early") }),
+        )
+        .await;
         let after = Desk::on(desk.log.clone()).await;
         after.settle().await;
         assert!(after.steps().is_empty());
