@@ -58,7 +58,8 @@ async fn kill_one_of_two(stage: &mut Stage, all: Vec<(Desk, Accepted)>) {
     assert!(stage.lab.inventory().is_empty(), "{:#?}", stage.lab.inventory());
 }
 
-async fn both_own(stage: &Stage) {
+/// Waits until each of two engines owns something.
+pub async fn both_own(stage: &Stage) {
     let both = || async { (owners(stage).await.len() == 2).then_some(()) };
     until("both engines own partitions", both).await;
 }

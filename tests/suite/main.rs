@@ -23,3 +23,4 @@ mod orders;
 mod refusals;
 mod schedules;
 mod secrets;
+mod waits;

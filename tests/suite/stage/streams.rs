@@ -64,6 +64,11 @@ impl Streams {
         u64::try_from(count).expect("a number")
     }
 
+    /// The number of the last message that was written to the stream.
+    pub async fn last_seq(&mut self, stream: &str) -> u64 {
+        self.state(stream).await["last_seq"].as_u64().expect("a sequence")
+    }
+
     /// How many messages the stream holds.
     pub async fn count(&mut self, stream: &str) -> u64 {
         self.state(stream).await["messages"].as_u64().expect("a number")

@@ -38,7 +38,7 @@ impl Wire {
     }
 
     pub async fn publish(&mut self, subject: &str, body: &[u8]) {
-        self.publish_for(subject, "", body).await;
+        self.publish_with(subject, "", &[], body).await;
     }
 
     pub async fn subscribe(&mut self, subject: &str) {
@@ -72,10 +72,20 @@ impl Wire {
 
     /// Asks and waits for the one answer.
     pub async fn request(&mut self, subject: &str, body: &[u8]) -> Letter {
+        self.request_with(subject, &[], body).await
+    }
+
+    /// The same, with headers.
+    pub async fn request_with(
+        &mut self,
+        subject: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Letter {
         let inbox = format!("_INBOX.wire.{}.{}", std::process::id(), self.subscriptions);
         let inbox = format!("{inbox}.{}", self.port());
         self.subscribe(&inbox).await;
-        self.publish_for(subject, &inbox, body).await;
+        self.publish_with(subject, &inbox, headers, body).await;
         let answer = within("a request is answered", async {
             loop {
                 match self.read_one().await {
@@ -94,8 +104,23 @@ impl Wire {
         self.stream.get_ref().local_addr().map_or(0, |address| address.port())
     }
 
-    async fn publish_for(&mut self, subject: &str, reply: &str, body: &[u8]) {
-        let mut said = format!("PUB {subject} {reply} {}\r\n", body.len()).into_bytes();
+    async fn publish_with(
+        &mut self,
+        subject: &str,
+        reply: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) {
+        let lines = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let head = format!("NATS/1.0\r\n{}\r\n", lines.collect::<String>());
+        let mut said = match headers {
+            [] => format!("PUB {subject} {reply} {}\r\n", body.len()),
+            _ => {
+                let whole = head.len() + body.len();
+                format!("HPUB {subject} {reply} {} {whole}\r\n{head}", head.len())
+            }
+        }
+        .into_bytes();
         said.extend_from_slice(body);
         said.extend_from_slice(b"\r\n");
         self.say(&said).await;
