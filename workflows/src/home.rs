@@ -235,6 +235,8 @@ fn detach(home: &mut Option<Home>, command: &Command) -> Result<Value, Failure> 
     let ask: Detach = command.read()?;
     if let Some(home) = home {
         home.users.remove(&ask.workspace);
+        let grace_seconds = ask.grace_seconds.unwrap_or_default();
+        home.site.grace_seconds = home.site.grace_seconds.max(grace_seconds);
     }
     Ok(as_value(&Done {}))
 }

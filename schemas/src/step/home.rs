@@ -82,6 +82,10 @@ pub struct Detach {
     /// Without the grace period.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub now: bool,
+    /// How long the workspace can be brought back, in seconds: the home is kept for at least as
+    /// long, whatever was said when it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_seconds: Option<u64>,
 }
 
 impl Step for Detach {

@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use core::time::Duration;
 
 use stead_core::context::Context;
-use stead_schemas::command::workspace::Order;
+use stead_schemas::command::workspace::{DeleteOrder, Order};
 use stead_schemas::failure::Failure;
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
 use stead_schemas::step::{coder, guest, home, proxmox, vmids};
@@ -63,8 +63,15 @@ pub(super) fn release(cx: &Context, workspace: &Workspace) -> vmids::Release {
     vmids::Release { workspace: workspace.ledger_name(cx) }
 }
 
-pub(super) fn detach(cx: &Context, now: bool) -> home::Detach {
-    home::Detach { owner: cx.owner(), workspace: cx.run().to_string(), now }
+/// The home is no longer used. A delete that can be undone says for how long.
+pub(super) fn detach(cx: &Context, delete: &DeleteOrder) -> home::Detach {
+    let can_come_back = !delete.now && delete.grace_seconds > 0;
+    home::Detach {
+        owner: cx.owner(),
+        workspace: cx.run().to_string(),
+        now: delete.now,
+        grace_seconds: can_come_back.then_some(delete.grace_seconds),
+    }
 }
 
 pub(super) fn start_in_coder(

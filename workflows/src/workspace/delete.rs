@@ -47,12 +47,14 @@ pub(super) async fn take_all_back(
     workspace.pay(cx, DestroyVm { machine }).await?;
     workspace.pay(cx, release(cx, workspace)).await?;
     workspace.pay(cx, delete_in_coder(cx, &logins.of(&site.coder.secret))).await?;
-    workspace.pay(cx, detach(cx, order.now)).await?;
+    // From now on, so that the home, whose time begins when it is let go, outlives it.
+    let since = cx.now();
+    workspace.pay(cx, detach(cx, order)).await?;
     if !site.limits.is_none() {
         workspace.pay(cx, preflight::give_back(cx)).await?;
     }
     let grace = Duration::from_secs(if order.now { 0 } else { order.grace_seconds });
-    workspace.undelete_until = (!grace.is_zero()).then(|| cx.now().after(grace));
+    workspace.undelete_until = (!grace.is_zero()).then(|| since.after(grace));
     workspace.retired = workspace.vmid.take().or(workspace.retired);
     workspace.coder_id = None;
     workspace.runs_with = None;
@@ -68,7 +70,7 @@ async fn forget(
     order: &DeleteOrder,
 ) -> Result<(), Failure> {
     if order.now {
-        cx.take_back(detach(cx, true)).await?;
+        cx.take_back(detach(cx, order)).await?;
         workspace.undelete_until = None;
     }
     Ok(())

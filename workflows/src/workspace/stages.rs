@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use stead_core::context::Context;
-use stead_schemas::command::workspace::{RetryOrder, host_name};
+use stead_schemas::command::workspace::{DeleteOrder, RetryOrder, host_name};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::vault::PinnedSecrets;
 use stead_schemas::step::{home, proxmox, vmids};
@@ -140,7 +140,7 @@ async fn attach_home(cx: &Context, workspace: &mut Workspace, home: Home) -> Res
             site: workspace.order.truenas.clone(),
             only_if_there: home == Home::There,
         })
-        .undo(detach(cx, false))
+        .undo(detach(cx, &DeleteOrder::default()))
         .await?;
     workspace.size.storage_quota_gb = attached.quota_gb;
     workspace.home_source = Some(attached.source);

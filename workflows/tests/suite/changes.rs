@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::json;
 use stead_schemas::failure::Class;
 use stead_schemas::site::Limits;
-use stead_schemas::time::Timestamp;
 use stead_testkit::{Trouble, tells};
 
 use crate::kits;
@@ -133,26 +132,6 @@ fn what_is_not_brought_back_in_time_is_gone_and_its_home_after_it() {
     tale.stage.pass(Duration::from_secs(120));
     assert!(tale.things().is_empty(), "{:?}", tale.things());
     assert_eq!(tale.workspace("undelete", "dev", json!({})).unwrap_err().code, "workspace.unknown");
-}
-
-#[test]
-fn a_home_that_is_gone_is_not_made_again_by_an_undelete() {
-    let mut tale = made(Trouble::default());
-    tale.give("delete", "dev", json!({}));
-    tale.stage.work();
-    // The home's grace began a moment before that of the workspace, and ends before it.
-    assert!(tale.stage.fire_next(Timestamp::from_millis(i64::MAX)));
-    tale.stage.work();
-    assert!(tale.things().is_empty());
-    tale.give("undelete", "dev", json!({}));
-    tale.stage.work();
-    assert_eq!(tale.view("dev")["phase"], "deleted");
-    assert!(
-        tale.view("dev")["trouble"]
-            .as_str()
-            .is_some_and(|words| words.contains("the home is gone"))
-    );
-    assert!(tale.things().is_empty());
 }
 
 #[test]

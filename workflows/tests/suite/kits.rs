@@ -104,8 +104,12 @@ pub fn home() -> Kit<World> {
         site: site.clone(),
         only_if_there: false,
     };
-    let detach =
-        |workspace: &str| home::Detach { owner: john(), workspace: workspace.into(), now: false };
+    let detach = |workspace: &str| home::Detach {
+        owner: john(),
+        workspace: workspace.into(),
+        now: false,
+        grace_seconds: None,
+    };
     Kit::of(WORKFLOWS)
         .asks(attach("one", 50))
         .leaves(HOME)

@@ -1,5 +1,5 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `buckets.rs`,
-//! `changes.rs`, `ends.rs`, `schedules.rs`).
+//! `changes.rs`, `homes.rs`, `ends.rs`, `schedules.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
@@ -8,6 +8,7 @@ mod buckets;
 mod changes;
 mod ends;
 mod golden;
+mod homes;
 mod kits;
 mod schedules;
 mod stories;

@@ -16,7 +16,11 @@ pub(super) fn of_delete(view: &WorkspaceView, now: bool, grace_seconds: u64) -> 
     let home = view.home_source.as_deref().unwrap_or("of its owner");
     let grace = span(grace_seconds);
     let home = match (now, grace_seconds) {
-        (true, _) | (false, 0) => format!(
+        (true, _) => format!(
+            "home {home}: destroyed at once with all that is in it, unless another workspace uses \
+             it; one that is deleted and could still be brought back does not count"
+        ),
+        (false, 0) => format!(
             "home {home}: destroyed at once with all that is in it, unless another workspace uses it"
         ),
         (false, _) => format!(

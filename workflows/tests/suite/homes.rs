@@ -1,0 +1,86 @@
+//! What must not get lost: a home before its time, and a snapshot that somebody relies on.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use stead_schemas::event::Event;
+use stead_schemas::time::Timestamp;
+use stead_testkit::Trouble;
+
+use crate::tale::{Tale, done};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const HOME: [&str; 2] = ["dataset tank/home/john", "share /mnt/tank/home/john"];
+
+/// John's workspace on a home that is kept for an hour.
+fn made() -> Tale {
+    let mut tale = Tale::new(Trouble::default().crash());
+    tale.stage.site.truenas.grace_seconds = HOUR.as_secs();
+    done(tale.workspace("create", "dev", json!({})));
+    tale
+}
+
+/// Deletes a workspace; no time passes. What was going to happen, as it was said.
+fn delete(tale: &mut Tale, name: &str, fields: Value) -> Vec<String> {
+    let run = tale.give("delete", name, fields);
+    let accepted = |event: &Event| match event {
+        Event::CommandAccepted(accepted) => Some(accepted.payload["plan"].clone()),
+        _ => None,
+    };
+    let events = tale.stage.history(&run).iter().flat_map(|transition| &transition.events);
+    let plan = events.filter_map(accepted).next_back().expect("it was let in");
+    tale.stage.work();
+    serde_json::from_value(plan).expect("a plan")
+}
+
+#[test]
+fn a_home_is_kept_for_as_long_as_the_delete_has_promised() {
+    let mut tale = made();
+    tale.stage.site.truenas.grace_seconds = 5 * HOUR.as_secs();
+    let plan = delete(&mut tale, "dev", json!({}));
+    assert!(plan[2].ends_with("and for 5 h after the last one"), "{plan:?}");
+    tale.stage.pass(2 * HOUR);
+    assert_eq!(tale.things(), HOME);
+    tale.give("undelete", "dev", json!({}));
+    tale.stage.work();
+    assert_eq!(tale.view("dev")["phase"], "ready");
+    // A shorter promise does not take the longer one back, which another workspace may rely on.
+    tale.stage.site.truenas.grace_seconds = HOUR.as_secs();
+    delete(&mut tale, "dev", json!({}));
+    tale.stage.pass(4 * HOUR);
+    assert_eq!(tale.things(), HOME);
+    tale.stage.pass(2 * HOUR);
+    assert!(tale.things().is_empty(), "{:?}", tale.things());
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn a_home_is_there_up_to_the_last_moment_in_which_its_workspace_comes_back() {
+    let mut tale = made();
+    delete(&mut tale, "dev", json!({}));
+    assert!(tale.stage.fire_next(Timestamp::from_millis(i64::MAX)));
+    tale.stage.work();
+    let refusal = tale.workspace("undelete", "dev", json!({})).unwrap_err();
+    assert_eq!(refusal.code, "workspace.unknown", "the workspace is forgotten first");
+    assert_eq!(tale.things(), HOME);
+}
+
+#[test]
+fn a_delete_without_grace_says_what_it_takes_from_others() {
+    let mut tale = made();
+    done(tale.workspace("create", "two", json!({})));
+    let plan = delete(&mut tale, "two", json!({}));
+    assert!(!plan[2].contains("does not count"), "{plan:?}");
+    let plan = delete(&mut tale, "dev", json!({ "now": true }));
+    let words = "unless another workspace uses it; one that is deleted and could still be brought \
+                 back does not count";
+    assert!(plan[2].ends_with(words), "{plan:?}");
+    assert!(tale.things().is_empty(), "{:?}", tale.things());
+    // What is gone is not made again by an undelete.
+    tale.give("undelete", "two", json!({}));
+    tale.stage.work();
+    let view = tale.view("two");
+    assert_eq!(view["phase"], "deleted");
+    assert!(view["trouble"].as_str().is_some_and(|words| words.contains("the home is gone")));
+    assert!(tale.things().is_empty(), "{:?}", tale.things());
+}
