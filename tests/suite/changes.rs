@@ -71,8 +71,13 @@ async fn a_home_is_kept_in_a_snapshot_and_shown() {
     assert_eq!(unknown.code, "home.unknown");
     john.carry_out("create", json!({})).await;
     let fields = json!({ "name": "home", "snapshot": "before-upgrade" });
-    let taken = john.ask("home", "snapshot", fields).await.expect("it is let in");
+    let taken = john.ask("home", "snapshot", fields.clone()).await.expect("it is let in");
     assert!(matches!(john.outcome(&taken).await, Outcome::Done(_)));
+    let again = john.ask("home", "snapshot", fields).await.expect("it is let in");
+    let Outcome::Failed(failure) = john.outcome(&again).await else {
+        panic!("nothing is kept under a name that is taken");
+    };
+    assert!(failure.words.contains("a snapshot before-upgrade already"), "{failure}");
     let snapshots = &stage.lab.inventory().datasets[0].snapshots;
     assert_eq!(snapshots, &["before-upgrade"]);
     let told = stage.verb(&["home", "show", "--owner=john"]).await;

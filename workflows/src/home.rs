@@ -210,13 +210,17 @@ async fn take_snapshot(
     };
     let at = cx.now();
     let name = ask.snapshot.unwrap_or_else(|| format!("at-{at}").replace(':', "-"));
+    // The worker would find the one that is there and take it for the one that is wanted.
+    if home.snapshots.iter().any(|taken| taken.snapshot == name) {
+        let words = format!("there is a snapshot {name} already; choose another name");
+        return Err(Failure::new(Class::Refused, words));
+    }
     let login = login(cx, &home.site).await?;
     let wanted = SnapshotDataset {
         snapshot: name.clone(),
         ..snapshot(&login, &home.dataset, cx.run().as_str())
     };
     cx.step(wanted).await?;
-    home.snapshots.retain(|taken| taken.snapshot != name);
     home.snapshots.push(Taken { snapshot: name.clone(), at });
     let more = home.snapshots.len().saturating_sub(SNAPSHOTS_SHOWN);
     home.snapshots.drain(..more);

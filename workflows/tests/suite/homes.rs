@@ -7,7 +7,7 @@ use stead_schemas::event::Event;
 use stead_schemas::time::Timestamp;
 use stead_testkit::Trouble;
 
-use crate::tale::{Tale, done};
+use crate::tale::{Tale, done, failed};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const HOME: [&str; 2] = ["dataset tank/home/john", "share /mnt/tank/home/john"];
@@ -31,6 +31,21 @@ fn delete(tale: &mut Tale, name: &str, fields: Value) -> Vec<String> {
     let plan = events.filter_map(accepted).next_back().expect("it was let in");
     tale.stage.work();
     serde_json::from_value(plan).expect("a plan")
+}
+
+#[test]
+fn a_snapshot_is_not_taken_for_another_one_of_its_name() {
+    let mut tale = made();
+    let snapshots = |tale: &Tale| {
+        tale.stage.world.log.iter().filter(|step| *step == "truenas.snapshot-dataset").count()
+    };
+    done(tale.home("snapshot", json!({ "snapshot": "monday" })));
+    let failure = failed(tale.home("snapshot", json!({ "snapshot": "monday" })));
+    assert_eq!(failure.words, "there is a snapshot monday already; choose another name");
+    assert_eq!(snapshots(&tale), 1);
+    done(tale.home("snapshot", json!({ "snapshot": "tuesday" })));
+    assert_eq!(snapshots(&tale), 2);
+    tale.stage.everything_replays();
 }
 
 #[test]

@@ -28,6 +28,12 @@ impl Tale {
         self.stage.ask(&command).map(|outcome| outcome.expect("the command has an outcome"))
     }
 
+    /// Gives a command to the home and carries everything out that follows.
+    pub fn home(&mut self, verb: &str, fields: Value) -> Result<Outcome, Refusal> {
+        let command = EntityCommand { kind: "home".into(), ..self.command(verb, "home", fields) };
+        self.stage.ask(&command).map(|outcome| outcome.expect("the command has an outcome"))
+    }
+
     /// Gives a command to a workspace and leaves it at that.
     pub fn give(&mut self, verb: &str, name: &str, fields: Value) -> RunId {
         let command = self.command(verb, name, fields);
