@@ -10,6 +10,7 @@ use alloc::string::ToString;
 use stead_core::context::Context;
 use stead_schemas::command::workspace::Order;
 use stead_schemas::failure::{Class, Failure};
+use stead_schemas::site::Limits;
 use stead_schemas::step::home::dataset_name;
 use stead_schemas::step::truenas::{PoolSeen, SurveyPool};
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
@@ -43,7 +44,7 @@ fn secrets(order: &Order) -> PinSecrets {
 }
 
 /// Counts the workspace against what its owner may have, if that is limited. Taken back, it has
-/// what it had before, or nothing.
+/// what it had before, whatever others have taken meanwhile, or nothing.
 pub(super) async fn take_allowance(
     cx: &Context,
     workspace: &Workspace,
@@ -52,7 +53,8 @@ pub(super) async fn take_allowance(
     let Some(take) = allowance(cx, workspace) else { return Ok(()) };
     let call = cx.step(take);
     match before {
-        Some(before) => call.undo(before).await?,
+        // Who takes back does not ask: it must not be refused.
+        Some(before) => call.undo(allowance::Take { limits: Limits::default(), ..before }).await?,
         None => call.undo(give_back(cx)).await?,
     };
     Ok(())

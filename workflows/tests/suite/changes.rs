@@ -239,6 +239,25 @@ fn an_owner_has_no_more_than_the_site_allows() {
 }
 
 #[test]
+fn what_a_resize_has_given_up_it_has_again_when_it_fails() {
+    let mut tale = Tale::new(Trouble::default());
+    tale.stage.site.limits = Limits { cpu_cores: Some(8), ..Limits::default() };
+    done(tale.workspace("create", "one", json!({})));
+    tale.stage.world.fails_next = Some("proxmox.configure-vm".to_owned());
+    tale.give("resize", "one", json!({ "cpu_cores": 2 }));
+    tale.stage.one_step();
+    // Somebody takes what has become free, before it is wanted back.
+    tale.give("create", "two", json!({ "cpu_cores": 6 }));
+    tale.stage.work();
+    assert_eq!(tale.view("two")["phase"], "ready");
+    assert_eq!(
+        (&tale.view("one")["phase"], &tale.view("one")["size"]["cpu_cores"]),
+        (&json!("ready"), &json!(4))
+    );
+    done(tale.workspace("delete", "one", json!({})));
+}
+
+#[test]
 fn a_create_that_waits_goes_on_from_the_step_that_failed() {
     let mut tale = Tale::new(Trouble::failing("proxmox.clone-vm").crash());
     tale.give("create", "dev", json!({ "on_failure": "wait" }));
