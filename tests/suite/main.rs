@@ -7,6 +7,7 @@
 mod stage;
 mod verbs;
 
+mod abandon;
 mod archive;
 mod buckets;
 mod cancel;

@@ -50,11 +50,20 @@ pub struct Setting {
     pub silence_ms: u32,
     /// How long homes and deleted workspaces are kept, in seconds.
     pub grace_seconds: u32,
+    /// How long a bucket is kept that is to go with what it holds.
+    pub bucket_grace_seconds: u32,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { partitions: 2, engines: 1, log: "info", silence_ms: 600, grace_seconds: 0 }
+        Self {
+            partitions: 2,
+            engines: 1,
+            log: "info",
+            silence_ms: 600,
+            grace_seconds: 0,
+            bucket_grace_seconds: 7 * 86_400,
+        }
     }
 }
 
@@ -253,6 +262,7 @@ fn environment(
         ("STEAD_ENGINE_INDEX", path(&format!("index-{number}"))),
         ("STEAD_STEP_SILENCE_MS", setting.silence_ms.to_string()),
         ("STEAD_TRUENAS_GRACE_SECONDS", setting.grace_seconds.to_string()),
+        ("STEAD_S3_GRACE_SECONDS", setting.bucket_grace_seconds.to_string()),
         // Guests keep the address they were made with, so it outlives the worker.
         ("STEAD_GUEST_LISTEN", format!("127.0.0.1:{seed_port}")),
         ("STEAD_VAULT_ROLE_ID", "env:LAB_ROLE_ID".to_owned()),

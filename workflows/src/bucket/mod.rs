@@ -40,8 +40,11 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
             return Ok(Ending::ContinueAsNew(as_value(&bucket)));
         }
         let Some(command) = bucket.next_command(&cx).await else {
-            operations::destroy(&cx, &mut bucket).await?;
-            return Ok(over(&cx));
+            if operations::destroy(&cx, &mut bucket).await.is_ok() {
+                return Ok(over(&cx));
+            }
+            bucket.stays(&cx);
+            continue;
         };
         let outcome = match command.verb.as_str() {
             "resize" => operations::resize(&cx, &mut bucket, &command).await,

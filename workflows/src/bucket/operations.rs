@@ -69,6 +69,15 @@ pub(super) async fn delete(
     let ask: DeleteBucket = command.read()?;
     bucket.check_unused()?;
     let before = bucket.phase;
+    let deleted = take_away(cx, bucket, ask).await;
+    if deleted.is_err() {
+        bucket.phase = before;
+    }
+    deleted
+}
+
+async fn take_away(cx: &Context, bucket: &mut Bucket, ask: DeleteBucket) -> Result<Value, Failure> {
+    let before = bucket.phase;
     bucket.enter(cx, BucketPhase::Deleting);
     let place = bucket.place(cx, login(cx, bucket).await?);
     let left = cx.take_back(s3::DeleteIfEmpty { place: place.clone() }).await?;

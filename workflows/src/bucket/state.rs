@@ -73,6 +73,13 @@ impl Bucket {
         Ok(self.told())
     }
 
+    /// Somebody has given up by hand what was to destroy it. It can be deleted again.
+    pub fn stays(&mut self, cx: &Context) {
+        cx.note("stays", "the bucket, or a part of it, stays: a step was abandoned", &Value::Null);
+        self.kept_until = None;
+        self.phase = BucketPhase::Ready;
+    }
+
     /// Fails while somebody uses it.
     pub fn check_unused(&self) -> Result<(), Failure> {
         if self.users.is_empty() {

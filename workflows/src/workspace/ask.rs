@@ -27,6 +27,13 @@ pub(super) fn secrets(order: &Order) -> PinSecrets {
     PinSecrets { secrets: [order.proxmox.secret.clone(), order.coder.secret.clone()].into() }
 }
 
+/// The same for what takes back. If somebody gives that up by hand, the secrets are used as they
+/// are.
+pub(super) async fn logins_to_take_back(cx: &Context, order: &Order) -> PinnedSecrets {
+    let pinned = cx.take_back(secrets(order)).await;
+    pinned.unwrap_or_else(|_| PinnedSecrets { pinned: Default::default() })
+}
+
 /// The machine as a step names it; the login is the first one that was pinned.
 pub(super) fn machine(cx: &Context, workspace: &Workspace, login: &str) -> proxmox::Machine {
     proxmox::Machine {

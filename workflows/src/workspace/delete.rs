@@ -1,6 +1,6 @@
 //! Delete: takes everything back, in the order opposite to its making. It cannot fail and it
 //! cannot be stopped: what is in its way is waited for, visibly, and what is still to be taken
-//! back is listed. Afterwards the workspace can be brought back for as long as its grace lasts.
+//! back is listed, as is what somebody has given up by hand. Afterwards the workspace can be brought back for as long as its grace lasts.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ use stead_schemas::failure::Failure;
 use stead_schemas::step::proxmox::{DestroyVm, ShutdownVm};
 use stead_schemas::step::{Step, allowance, coder, home, vmids};
 
-use super::ask::{delete_in_coder, detach, machine, release, secrets, shutdown};
+use super::ask::{delete_in_coder, detach, logins_to_take_back, machine, release, shutdown};
 use super::preflight;
 use super::state::Workspace;
 
@@ -28,30 +28,27 @@ pub(super) async fn delete(
     if workspace.phase == Phase::Deleted {
         return forget(cx, workspace, &order).await;
     }
-    take_all_back(cx, workspace, &order).await
+    take_all_back(cx, workspace, &order).await;
+    Ok(())
 }
 
 /// The delete itself, whoever wants it.
-pub(super) async fn take_all_back(
-    cx: &Context,
-    workspace: &mut Workspace,
-    order: &DeleteOrder,
-) -> Result<(), Failure> {
+pub(super) async fn take_all_back(cx: &Context, workspace: &mut Workspace, order: &DeleteOrder) {
     workspace.debts = debts(cx, workspace);
     workspace.enter(cx, Phase::Deleting);
     let site = workspace.order.clone();
-    let logins = cx.take_back(secrets(&site)).await?;
+    let logins = logins_to_take_back(cx, &site).await;
     let machine = machine(cx, workspace, &logins.of(&site.proxmox.secret));
     // A guest that is shut down writes its caches back to the home; one that is destroyed cannot.
-    workspace.pay(cx, shutdown(&machine)).await?;
-    workspace.pay(cx, DestroyVm { machine }).await?;
-    workspace.pay(cx, release(cx, workspace)).await?;
-    workspace.pay(cx, delete_in_coder(cx, &logins.of(&site.coder.secret))).await?;
+    workspace.pay(cx, shutdown(&machine)).await;
+    workspace.pay(cx, DestroyVm { machine }).await;
+    workspace.pay(cx, release(cx, workspace)).await;
+    workspace.pay(cx, delete_in_coder(cx, &logins.of(&site.coder.secret))).await;
     // From now on, so that the home, whose time begins when it is let go, outlives it.
     let since = cx.now();
-    workspace.pay(cx, detach(cx, order)).await?;
+    workspace.pay(cx, detach(cx, order)).await;
     if !site.limits.is_none() {
-        workspace.pay(cx, preflight::give_back(cx)).await?;
+        workspace.pay(cx, preflight::give_back(cx)).await;
     }
     let grace = Duration::from_secs(if order.now { 0 } else { order.grace_seconds });
     workspace.undelete_until = (!grace.is_zero()).then(|| since.after(grace));
@@ -60,7 +57,6 @@ pub(super) async fn take_all_back(
     workspace.runs_with = None;
     workspace.expires_at = None;
     workspace.enter(cx, Phase::Deleted);
-    Ok(())
 }
 
 /// Somebody does not want to wait for the end of the grace period.

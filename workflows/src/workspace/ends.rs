@@ -54,7 +54,7 @@ pub(super) fn next(workspace: &Workspace) -> Option<(Timestamp, Due, &'static st
 }
 
 /// Does what is due.
-pub(super) async fn act(cx: &Context, workspace: &mut Workspace, due: Due) -> Result<(), Failure> {
+pub(super) async fn act(cx: &Context, workspace: &mut Workspace, due: Due) {
     match due {
         Due::Forget => workspace.undelete_until = None,
         Due::Stop => stop_if_unused(cx, workspace).await,
@@ -69,10 +69,9 @@ pub(super) async fn act(cx: &Context, workspace: &mut Workspace, due: Due) -> Re
             cx.note("expired", words, &json!({ "expires_at": workspace.expires_at }));
             let grace_seconds = workspace.order.truenas.grace_seconds;
             let order = DeleteOrder { grace_seconds, ..DeleteOrder::default() };
-            delete::take_all_back(cx, workspace, &order).await?;
+            delete::take_all_back(cx, workspace, &order).await;
         }
     }
-    Ok(())
 }
 
 async fn stop_if_unused(cx: &Context, workspace: &mut Workspace) {

@@ -66,7 +66,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         let command = match next(&cx, &workspace).await {
             Next::Command(command) => command,
             Next::Due(due) => {
-                ends::act(&cx, &mut workspace, due).await?;
+                ends::act(&cx, &mut workspace, due).await;
                 if workspace.is_over() {
                     return Ok(Ending::Completed(json!({ "phase": Phase::Deleted })));
                 }

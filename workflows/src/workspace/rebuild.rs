@@ -12,7 +12,7 @@ use stead_schemas::step::vault::PinnedSecrets;
 use stead_schemas::step::{Step, vmids};
 
 use super::ask::{
-    await_ready, delete_in_coder, disk, logins, machine, release, secrets, shutdown,
+    await_ready, delete_in_coder, disk, logins, logins_to_take_back, machine, release, shutdown,
     start_in_coder, stop_in_coder,
 };
 use super::state::Workspace;
@@ -36,14 +36,14 @@ pub(super) async fn rebuild(
     if let Err(failure) = rebuilt {
         kept(cx, workspace, before, &failure);
         if new.order.template.coder_template != workspace.order.template.coder_template {
-            find_in_coder(cx, workspace).await?;
+            find_in_coder(cx, workspace).await;
         }
         return Err(failure);
     }
     *workspace = new;
     workspace.phase = before.phase;
     if !order.in_place {
-        take_away(cx, workspace, &before).await?;
+        take_away(cx, workspace, &before).await;
     }
     Ok(())
 }
@@ -132,23 +132,24 @@ fn kept(cx: &Context, workspace: &mut Workspace, before: Workspace, failure: &Fa
 }
 
 /// What was deleted in Coder and made again there has another id now.
-async fn find_in_coder(cx: &Context, workspace: &mut Workspace) -> Result<(), Failure> {
+async fn find_in_coder(cx: &Context, workspace: &mut Workspace) {
     let order = &workspace.order;
-    let login = cx.take_back(secrets(order)).await?.of(&order.coder.secret);
-    let shown = cx.take_back(start_in_coder(cx, workspace, &login)).await?;
-    workspace.coder_id = Some(shown.id);
-    if workspace.phase != Phase::Ready {
-        cx.take_back(stop_in_coder(workspace, &login)).await?;
+    let login = logins_to_take_back(cx, order).await.of(&order.coder.secret);
+    match cx.take_back(start_in_coder(cx, workspace, &login)).await {
+        Ok(shown) => workspace.coder_id = Some(shown.id),
+        Err(failure) => {
+            let words = format!("it is not known under which id Coder shows it now: {failure}");
+            return cx.note("coder-id-lost", words, &failure);
+        }
     }
-    Ok(())
+    if workspace.phase != Phase::Ready {
+        // Where this is given up, it shows as started until it is stopped the next time.
+        let _given_up = cx.take_back(stop_in_coder(workspace, &login)).await;
+    }
 }
 
 /// The machine from before goes. That cannot fail; what is in its way is waited for, visibly.
-async fn take_away(
-    cx: &Context,
-    workspace: &mut Workspace,
-    before: &Workspace,
-) -> Result<(), Failure> {
+async fn take_away(cx: &Context, workspace: &mut Workspace, before: &Workspace) {
     let (vmid, node) = (before.vmid.unwrap_or_default(), &before.order.proxmox.node);
     let debt = |step: &str, what| Debt { step: step.into(), what };
     workspace.debts = [
@@ -157,9 +158,8 @@ async fn take_away(
     ]
     .into();
     workspace.show(cx);
-    let logins = cx.take_back(secrets(&before.order)).await?;
+    let logins = logins_to_take_back(cx, &before.order).await;
     let machine = machine(cx, before, &logins.of(&before.order.proxmox.secret));
-    workspace.pay(cx, DestroyVm { machine }).await?;
-    workspace.pay(cx, release(cx, before)).await?;
-    Ok(())
+    workspace.pay(cx, DestroyVm { machine }).await;
+    workspace.pay(cx, release(cx, before)).await;
 }

@@ -10,7 +10,6 @@ use stead_core::context::Context;
 use stead_schemas::command::workspace::{
     Debt, Ends, MadeFrom, Order, Phase, RunsWith, Size, WorkspaceView,
 };
-use stead_schemas::failure::Failure;
 use stead_schemas::site::Lifetime;
 use stead_schemas::step::Step;
 use stead_schemas::time::Timestamp;
@@ -107,12 +106,13 @@ impl Workspace {
         self.runs_with = Some(RunsWith { cpu_cores, memory_gb });
     }
 
-    /// Takes something back that is among the debts.
-    pub async fn pay<S: Step>(&mut self, cx: &Context, request: S) -> Result<S::Answer, Failure> {
-        let paid = cx.take_back(request).await?;
-        self.debts.retain(|debt| debt.step != S::NAME);
-        self.show(cx);
-        Ok(paid)
+    /// Takes something back that is among the debts. If somebody gives it up by hand, it stays
+    /// among them, and the rest is still paid.
+    pub async fn pay<S: Step>(&mut self, cx: &Context, request: S) {
+        if cx.take_back(request).await.is_ok() {
+            self.debts.retain(|debt| debt.step != S::NAME);
+            self.show(cx);
+        }
     }
 
     /// Shows where it stands. What older builds did not show stays out of what their runs show:
