@@ -20,19 +20,33 @@ use super::ask;
 use super::placement::{self, Wanted};
 use super::state::Workspace;
 
-/// Looks at everything that making the workspace needs, and chooses the node.
+/// Looks at everything that making the workspace needs, and chooses the node. `counted` is what it
+/// has of its owner's allowance already.
 pub(super) async fn look(
     cx: &Context,
     workspace: &mut Workspace,
+    counted: Option<allowance::Take>,
 ) -> Result<PinnedSecrets, Failure> {
     let order = workspace.order.clone();
     if !order.looks_first() {
         return ask::logins(cx, &order).await;
     }
     let logins = cx.step(secrets(&order)).await?;
-    take_allowance(cx, workspace, None).await?;
+    take_allowance(cx, workspace, counted).await?;
     place(cx, workspace, &logins).await?;
     room_for_home(cx, workspace, &logins).await?;
+    Ok(logins)
+}
+
+/// Looks at what may have changed while a machine was there already: the logins, and how much its
+/// owner may have.
+pub(super) async fn look_again(
+    cx: &Context,
+    workspace: &Workspace,
+    counted: Option<allowance::Take>,
+) -> Result<PinnedSecrets, Failure> {
+    let logins = cx.step(secrets(&workspace.order)).await?;
+    take_allowance(cx, workspace, counted).await?;
     Ok(logins)
 }
 

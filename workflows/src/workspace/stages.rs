@@ -9,7 +9,7 @@ use stead_core::context::Context;
 use stead_schemas::command::workspace::{DeleteOrder, RetryOrder, host_name};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::vault::PinnedSecrets;
-use stead_schemas::step::{home, proxmox, vmids};
+use stead_schemas::step::{allowance, home, proxmox, vmids};
 
 use super::ask::{
     await_ready, configuration, delete_in_coder, detach, disk, machine, release, shutdown,
@@ -26,6 +26,8 @@ const STRANGERS_MAX: usize = 5;
 pub(super) enum Stage {
     /// Logins, and whether there is room for everything.
     Room,
+    /// Only with a machine that is there: logins again, and what the owner may have.
+    Again,
     /// The home.
     Home,
     /// Only after a change: the machine that is there goes, and what shows it.
@@ -55,6 +57,8 @@ pub(super) enum Home {
 pub(super) struct Making {
     home: Home,
     logins: PinnedSecrets,
+    /// What is counted against its owner's allowance.
+    counted: Option<allowance::Take>,
     /// What is still to be done, in order.
     pub to_do: VecDeque<Stage>,
 }
@@ -64,7 +68,7 @@ impl Making {
         let stages =
             [Stage::Room, Stage::Home, Stage::Machine, Stage::Set, Stage::Coder, Stage::Boot];
         let logins = PinnedSecrets { pinned: Default::default() };
-        Self { home, logins, to_do: stages.into() }
+        Self { home, logins, counted: None, to_do: stages.into() }
     }
 
     /// Carries one stage out.
@@ -78,7 +82,14 @@ impl Making {
         let login = self.logins.of(&order.proxmox.secret);
         let coder = self.logins.of(&order.coder.secret);
         match stage {
-            Stage::Room => self.logins = preflight::look(cx, workspace).await?,
+            Stage::Room => {
+                self.logins = preflight::look(cx, workspace, self.counted.clone()).await?;
+                self.counted = preflight::allowance(cx, workspace);
+            }
+            Stage::Again => {
+                self.logins = preflight::look_again(cx, workspace, self.counted.clone()).await?;
+                self.counted = preflight::allowance(cx, workspace);
+            }
             Stage::Home => attach_home(cx, workspace, self.home).await?,
             Stage::Machine => make_machine(cx, workspace, &login).await?,
             Stage::Set => set_up(cx, workspace, &login).await?,
@@ -102,21 +113,23 @@ impl Making {
             change.template.is_some() || change.storage_backend.is_some() || change.node.is_some();
         let other_size = change.cpu_cores.is_some() || change.memory_gb.is_some();
         take_in(workspace, change);
+        let mut left: Vec<Stage> = [failed].into_iter().chain(self.to_do.drain(..)).collect();
+        left.retain(|stage| *stage != Stage::Again);
+        let is_machine_there = left.contains(&Stage::Retire) || !left.contains(&Stage::Machine);
         let mut stages: Vec<Stage> = Vec::new();
-        let is_machine_there = failed > Stage::Machine;
-        if other_machine && is_machine_there {
-            stages.extend([Stage::Retire, Stage::Room, Stage::Machine]);
+        if is_machine_there && other_machine {
+            stages.extend([Stage::Again, Stage::Retire, Stage::Room, Stage::Machine]);
             stages.extend([Stage::Set, Stage::Coder, Stage::Boot]);
         } else if is_machine_there {
-            let off = (failed == Stage::Boot && other_size).then_some(Stage::Off);
-            stages.extend(off);
-            stages.extend((other_size && failed > Stage::Set).then_some(Stage::Set));
-            stages.push(failed);
-            stages.extend(self.to_do.iter().copied());
+            stages.push(Stage::Again);
+            if other_size && !left.contains(&Stage::Set) {
+                stages.extend((left.first() == Some(&Stage::Boot)).then_some(Stage::Off));
+                stages.push(Stage::Set);
+            }
+            stages.extend(left);
         } else {
             stages.extend((failed != Stage::Room).then_some(Stage::Room));
-            stages.push(failed);
-            stages.extend(self.to_do.iter().copied());
+            stages.extend(left);
         }
         self.to_do = stages.into();
     }

@@ -1,5 +1,5 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `buckets.rs`,
-//! `changes.rs`, `homes.rs`, `ends.rs`, `schedules.rs`).
+//! `changes.rs`, `retries.rs`, `homes.rs`, `ends.rs`, `schedules.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
@@ -10,6 +10,7 @@ mod ends;
 mod golden;
 mod homes;
 mod kits;
+mod retries;
 mod schedules;
 mod stories;
 mod survival;

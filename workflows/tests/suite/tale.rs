@@ -28,6 +28,20 @@ impl Tale {
         self.stage.ask(&command).map(|outcome| outcome.expect("the command has an outcome"))
     }
 
+    /// The same; no time passes.
+    pub fn workspace_now(
+        &mut self,
+        verb: &str,
+        name: &str,
+        fields: Value,
+    ) -> Result<Outcome, Refusal> {
+        let command = self.command(verb, name, fields);
+        self.stage.give(&command)?;
+        self.stage.work();
+        let outcome = self.stage.outcome(&command.key(), &command.id);
+        Ok(outcome.expect("the command has an outcome"))
+    }
+
     /// Gives a command to the home and carries everything out that follows.
     pub fn home(&mut self, verb: &str, fields: Value) -> Result<Outcome, Refusal> {
         let command = EntityCommand { kind: "home".into(), ..self.command(verb, "home", fields) };

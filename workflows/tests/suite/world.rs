@@ -28,6 +28,12 @@ pub struct World {
     pub free_gb: u64,
     /// What each node has free, in GiB of memory.
     pub nodes: BTreeMap<String, u64>,
+    /// Which version of each secret is current.
+    pub version: u32,
+    /// With what each step has logged in the last time.
+    pub logins: BTreeMap<String, String>,
+    /// How many cores the machines are set to have.
+    pub cores: BTreeMap<u32, u64>,
 }
 
 impl Default for World {
@@ -43,6 +49,9 @@ impl Default for World {
             used_at: Timestamp::default(),
             free_gb: 1_000,
             nodes: nodes.into(),
+            version: 1,
+            logins: BTreeMap::new(),
+            cores: BTreeMap::new(),
         }
     }
 }
@@ -57,9 +66,11 @@ impl stead_testkit::World for World {
         let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
         let vmid = ask["machine"]["vmid"].as_u64().unwrap_or_default() as u32;
         let vm = format!("vm {vmid}");
+        let login = ask["login"].as_str().or(ask["machine"]["login"].as_str());
+        self.logins.extend(login.map(|login| (step.to_owned(), login.to_owned())));
         let vm_marker = ask["machine"]["marker"].as_str().unwrap_or_default().to_owned();
         match step {
-            "vault.pin-secrets" => Ok(pinned(ask)),
+            "vault.pin-secrets" => Ok(self.pinned(ask)),
             "truenas.ensure-dataset" => {
                 self.ensure(format!("dataset {}", text("dataset")), text("marker"))?;
                 let mountpoint = format!("/mnt/{}", text("dataset"));
@@ -83,6 +94,10 @@ impl stead_testkit::World for World {
             "proxmox.clone-vm" => self.ensure(vm, vm_marker).map(|()| json!({})),
             "proxmox.resize-disk" => {
                 self.disks.insert(vmid, ask["size_gb"].as_u64().unwrap_or_default());
+                Ok(json!({}))
+            }
+            "proxmox.configure-vm" => {
+                self.cores.insert(vmid, ask["cores"].as_u64().unwrap_or_default());
                 Ok(json!({}))
             }
             "proxmox.start-vm" => {
@@ -110,7 +125,6 @@ impl stead_testkit::World for World {
             "truenas.set-permissions"
             | "truenas.update-quota"
             | "truenas.snapshot-dataset"
-            | "proxmox.configure-vm"
             | "coder.await-agent"
             | "coder.stop-workspace"
             | "probe.noop" => Ok(json!({})),
@@ -195,14 +209,14 @@ impl World {
         self.things.remove(thing);
         Ok(json!({}))
     }
-}
 
-fn pinned(ask: &Value) -> Value {
-    let secrets = ask["secrets"].as_array().cloned().unwrap_or_default();
-    let pinned: serde_json::Map<_, _> = secrets
-        .iter()
-        .filter_map(Value::as_str)
-        .map(|secret| (secret.to_owned(), json!(format!("{secret}#1"))))
-        .collect();
-    json!({ "pinned": pinned })
+    fn pinned(&self, ask: &Value) -> Value {
+        let secrets = ask["secrets"].as_array().cloned().unwrap_or_default();
+        let pinned: serde_json::Map<_, _> = secrets
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|secret| (secret.to_owned(), json!(format!("{secret}#{}", self.version))))
+            .collect();
+        json!({ "pinned": pinned })
+    }
 }
