@@ -23,12 +23,19 @@ const STUCK_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Carries out the command that a workspace begins with.
 pub(super) async fn first_day(cx: &Context) -> Result<Workspace, Failure> {
     let command = cx.next_command().await;
-    carry_out(cx, &command).await
+    carry_out(cx, &command, None).await
 }
 
-/// Makes a workspace, or ends the run.
-pub(super) async fn carry_out(cx: &Context, command: &Command) -> Result<Workspace, Failure> {
+/// Makes a workspace, or ends the run. `retired` is the number of the machine that the one of this
+/// name had before, in the same run: who is late with its end must not meet another one.
+pub(super) async fn carry_out(
+    cx: &Context,
+    command: &Command,
+    retired: Option<u32>,
+) -> Result<Workspace, Failure> {
     let mut workspace = Workspace::new(command.read()?);
+    // Older builds took the first free number.
+    workspace.retired = retired.filter(|_| workspace.order.looks_first());
     let lifetime = workspace.order.template.lifetime;
     ends::set(cx, &mut workspace, lifetime);
     workspace.show(cx);

@@ -74,7 +74,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
             }
         };
         if command.verb == "create" && workspace.phase == Phase::Deleted {
-            workspace = create::carry_out(&cx, &command).await?;
+            workspace = create::carry_out(&cx, &command, workspace.retired).await?;
             continue;
         }
         let outcome = carry_out(&cx, &mut workspace, &command).await;
@@ -82,7 +82,9 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         cx.complete(&command, result);
         if workspace.is_over() {
             match next_life(&cx) {
-                Some(create) => workspace = create::carry_out(&cx, &create).await?,
+                Some(create) => {
+                    workspace = create::carry_out(&cx, &create, workspace.retired).await?
+                }
                 None => return Ok(Ending::Completed(json!({ "phase": Phase::Deleted }))),
             }
         }

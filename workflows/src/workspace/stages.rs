@@ -115,6 +115,10 @@ impl Making {
         take_in(workspace, change);
         let mut left: Vec<Stage> = [failed].into_iter().chain(self.to_do.drain(..)).collect();
         left.retain(|stage| *stage != Stage::Again);
+        if failed == Stage::Machine {
+            // What was made there is taken back; who is late with that must not meet the next one.
+            workspace.retired = workspace.vmid.take().or(workspace.retired);
+        }
         let is_machine_there = left.contains(&Stage::Retire) || !left.contains(&Stage::Machine);
         let mut stages: Vec<Stage> = Vec::new();
         if is_machine_there && other_machine {

@@ -258,6 +258,24 @@ fn what_a_resize_has_given_up_it_has_again_when_it_fails() {
 }
 
 #[test]
+fn a_machine_does_not_get_the_number_of_one_before_it() {
+    let mut tale = made(Trouble::default().crash());
+    for number in [10_001, 10_000] {
+        tale.give("delete", "dev", json!({}));
+        tale.stage.work();
+        tale.give("create", "dev", json!({}));
+        tale.stage.work();
+        assert_eq!(tale.view("dev")["vmid"], number);
+    }
+    // While it goes, too.
+    tale.give("delete", "dev", json!({ "now": true }));
+    tale.give("create", "dev", json!({}));
+    tale.stage.work();
+    assert_eq!(tale.view("dev")["vmid"], 10_001);
+    tale.stage.everything_replays();
+}
+
+#[test]
 fn a_create_that_waits_goes_on_from_the_step_that_failed() {
     let mut tale = Tale::new(Trouble::failing("proxmox.clone-vm").crash());
     tale.give("create", "dev", json!({ "on_failure": "wait" }));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stead_schemas::ids::EntityKey;
 use stead_schemas::site::Limits;
-use stead_testkit::Trouble;
+use stead_testkit::{Lapse, Trouble, Which};
 
 use crate::kits::john;
 use crate::tale::{Tale, done, failed};
@@ -81,4 +81,16 @@ fn a_retry_that_was_refused_still_does_all_that_was_to_be_done() {
     assert_eq!(retry(&mut tale, json!({}))["phase"], "stuck");
     assert_eq!(retry(&mut tale, json!({ "cpu_cores": 2 }))["phase"], "ready");
     assert_eq!(tale.stage.world.cores[&10_000], 2);
+}
+
+#[test]
+fn a_machine_whose_clone_has_failed_is_not_met_again() {
+    let clone = Which::Named("proxmox.clone-vm".to_owned());
+    for change in [json!({}), json!({ "template": "debian-13" })] {
+        let mut tale = stuck(Trouble::fault(clone.clone(), Lapse::AfterEffect).crash());
+        assert!(!tale.things().contains(&"vm 10000"), "it was made, and is taken back");
+        let view = retry(&mut tale, change.clone());
+        assert_eq!((&view["phase"], &view["vmid"]), (&json!("ready"), &json!(10_001)), "{change}");
+        tale.stage.everything_replays();
+    }
 }
