@@ -2,8 +2,9 @@
 
 use crate::options::Addresses;
 
-/// The templates of the site: name, VMID, the disk its machines get in GiB.
-const TEMPLATES: [(&str, u32, u32); 2] = [("debian-12", 9000, 40), ("debian-12-desktop", 9001, 40)];
+/// The templates of the site: name, VMID, Coder's template. The disk of each has 40 GiB.
+const TEMPLATES: [(&str, u32, &str); 2] =
+    [("debian-12", 9000, "stead-machine"), ("debian-12-desktop", 9001, "stead-desktop")];
 
 /// The configuration as TOML; secrets are references.
 pub(crate) fn toml(at: &Addresses) -> String {
@@ -50,8 +51,8 @@ secret = "vault:secret/data/stead/seed"
     )
 }
 
-fn template((name, vmid, disk): &(&str, u32, u32)) -> String {
+fn template((name, vmid, coder): &(&str, u32, &str)) -> String {
     format!(
-        "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = {disk}\ncoder_template = \"stead-machine\"\n"
+        "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = 40\ncoder_template = \"{coder}\"\n"
     )
 }

@@ -116,6 +116,8 @@ async fn change_in_coder(
         cx.step(start_in_coder(cx, new, &login)).undo(delete_in_coder(cx, &login)).await?
     };
     new.coder_id = Some(shown.id);
+    // The guest is given its agent's token by what is shown.
+    new.show(cx);
     if !is_on {
         cx.step(stop_in_coder(new, &login)).await?;
     }

@@ -276,6 +276,19 @@ fn a_machine_does_not_get_the_number_of_one_before_it() {
 }
 
 #[test]
+fn another_coder_template_is_shown_before_the_machine_boots() {
+    let mut tale = made(Trouble::default());
+    tale.give("rebuild", "dev", json!({ "template": "debian-13" }));
+    let awaited = |tale: &Tale| {
+        tale.stage.world.log.iter().filter(|step| *step == "guest.await-home").count()
+    };
+    while awaited(&tale) == 1 {
+        assert!(tale.stage.one_step(), "it boots");
+    }
+    assert_eq!(tale.view("dev")["coder_id"], "coder-dev-stead-machine-13");
+}
+
+#[test]
 fn a_create_that_waits_goes_on_from_the_step_that_failed() {
     let mut tale = Tale::new(Trouble::failing("proxmox.clone-vm").crash());
     tale.give("create", "dev", json!({ "on_failure": "wait" }));

@@ -117,7 +117,7 @@ impl stead_testkit::World for World {
             }
             "coder.start-workspace" => {
                 self.ensure(format!("coder {}", text("name")), text("marker"))?;
-                Ok(json!({ "id": format!("coder-{}", text("name")) }))
+                Ok(json!({ "id": format!("coder-{}-{}", text("name"), text("template")) }))
             }
             "coder.look-up-use" => Ok(json!({ "last_used_at": self.used_at })),
             "coder.delete-workspace" => self.remove(&format!("coder {}", text("name"))),

@@ -4,11 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::state::{Build, JobStatus, State, Workspace};
+use super::state::{Build, JobStatus, State, Template, Workspace};
 
-/// The one template.
-pub(super) const TEMPLATE: &str = "stead-machine";
-/// The name of its active version.
+/// The name of each template's active version.
 const VERSION: &str = "v1";
 /// The one organization.
 pub(super) const ORGANIZATION: &str = "default";
@@ -26,8 +24,8 @@ pub(super) fn workspace(state: &State, workspace: &Workspace) -> Value {
         "updated_at": latest.created, "last_used_at": workspace.used.max(latest.created),
         "owner_id": workspace.owner_id, "owner_name": workspace.owner, "owner_avatar_url": "",
         "organization_id": state.organization, "organization_name": ORGANIZATION,
-        "template_id": state.template, "template_name": TEMPLATE, "template_display_name": "Stead machine",
-        "template_icon": "", "template_active_version_id": state.version,
+        "template_id": workspace.template.id, "template_name": workspace.template.name, "template_display_name": "Stead machine",
+        "template_icon": "", "template_active_version_id": workspace.template.version,
         "template_allow_user_cancel_workspace_jobs": true, "template_require_active_version": false,
         "template_use_classic_parameter_flow": false,
         "latest_build": build(state, workspace, latest), "latest_app_status": null, "outdated": false,
@@ -47,7 +45,7 @@ pub(super) fn build(state: &State, workspace: &Workspace, build: &Build) -> Valu
         "workspace_id": workspace.id, "workspace_name": workspace.name,
         "workspace_owner_id": workspace.owner_id, "workspace_owner_name": workspace.owner,
         "workspace_owner_avatar_url": "",
-        "template_version_id": state.version, "template_version_name": VERSION,
+        "template_version_id": workspace.template.version, "template_version_name": VERSION,
         "template_version_preset_id": null,
         "transition": build.transition.word(), "initiator_id": state.users.get(super::state::ME),
         "initiator_name": super::state::ME, "job": job(state, workspace, build), "reason": "initiator",
@@ -64,12 +62,12 @@ fn job(state: &State, workspace: &Workspace, build: &Build) -> Value {
         "id": build.job, "created_at": build.created, "started_at": build.started,
         "completed_at": build.completed, "canceled_at": canceled, "status": build.status.word(),
         "error": build.error, "worker_id": build.started.map(|_| state.organization),
-        "worker_name": "lab-provisioner", "file_id": state.version, "initiator_id": state.users.get(super::state::ME),
+        "worker_name": "lab-provisioner", "file_id": workspace.template.version, "initiator_id": state.users.get(super::state::ME),
         "tags": { "owner": "", "scope": "organization" }, "queue_position": 0, "queue_size": 0,
         "organization_id": state.organization, "type": "workspace_build", "available_workers": [],
         "input": { "workspace_build_id": build.id }, "logs_overflowed": false,
         "metadata": {
-            "template_id": state.template, "template_name": TEMPLATE, "template_display_name": "Stead machine",
+            "template_id": workspace.template.id, "template_name": workspace.template.name, "template_display_name": "Stead machine",
             "template_icon": "", "template_version_name": VERSION, "workspace_id": workspace.id,
             "workspace_name": workspace.name, "workspace_build_transition": build.transition.word(),
         },
@@ -117,12 +115,12 @@ pub(super) fn organization(state: &State) -> Value {
     })
 }
 
-pub(super) fn template(state: &State) -> Value {
+pub(super) fn template(state: &State, template: &Template) -> Value {
     json!({
-        "id": state.template, "created_at": state.born, "updated_at": state.born, "name": TEMPLATE,
+        "id": template.id, "created_at": state.born, "updated_at": state.born, "name": template.name,
         "organization_id": state.organization, "organization_name": ORGANIZATION,
         "organization_display_name": "Default", "organization_icon": "", "display_name": "Stead machine",
-        "provisioner": "terraform", "active_version_id": state.version, "active_user_count": 0,
+        "provisioner": "terraform", "active_version_id": template.version, "active_user_count": 0,
         "build_time_stats": { "start": { "P50": 900, "P95": 1200 }, "stop": { "P50": 300, "P95": 400 }, "delete": { "P50": 300, "P95": 400 } },
         "description": "A machine that Stead made", "deprecated": false, "deprecation_message": "", "deleted": false,
         "icon": "", "default_ttl_ms": 0, "activity_bump_ms": 0,

@@ -18,15 +18,25 @@ const USERS: [&str; 12] = [
 /// The user whose session token the lab gives out.
 pub(super) const ME: &str = "stead";
 
+/// The templates: one for each of the site's.
+const TEMPLATES: [&str; 2] = ["stead-machine", "stead-desktop"];
+
 /// What Coder knows.
 pub(crate) struct State {
     pub(super) organization: Uuid,
-    pub(super) template: Uuid,
-    pub(super) version: Uuid,
+    pub(super) templates: Vec<Template>,
     pub(super) born: DateTime<Utc>,
     pub(super) users: BTreeMap<String, Uuid>,
     pub(crate) workspaces: BTreeMap<Uuid, Workspace>,
     pub(super) tokens: Vec<String>,
+}
+
+/// A template and its active version.
+#[derive(Clone)]
+pub(super) struct Template {
+    pub(super) name: &'static str,
+    pub(super) id: Uuid,
+    pub(super) version: Uuid,
 }
 
 /// A workspace and its builds, oldest first; there is always one.
@@ -37,6 +47,7 @@ pub(crate) struct Workspace {
     pub(crate) owner: String,
     pub(crate) deleted: bool,
     pub(super) owner_id: Uuid,
+    pub(super) template: Template,
     pub(crate) created: DateTime<Utc>,
     pub(super) ttl_ms: Value,
     /// When somebody connected to it last.
@@ -84,8 +95,9 @@ impl State {
     pub(crate) fn pristine(pace: &Pace) -> Self {
         Self {
             organization: pace.uuid(),
-            template: pace.uuid(),
-            version: pace.uuid(),
+            templates: TEMPLATES
+                .map(|name| Template { name, id: pace.uuid(), version: pace.uuid() })
+                .into(),
             born: Utc::now(),
             users: USERS.map(|name| (name.to_owned(), pace.uuid())).into(),
             workspaces: BTreeMap::new(),

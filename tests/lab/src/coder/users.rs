@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::answer;
-use super::shapes::{self, ORGANIZATION, TEMPLATE};
+use super::shapes::{self, ORGANIZATION};
 use super::state::State;
 use super::workspaces::valid_name;
 use crate::net::{Answer, Call};
@@ -60,9 +60,8 @@ pub(super) fn organization(world: &World, org: &str) -> Result<Answer, Answer> {
 pub(super) fn template(world: &World, org: &str, name: &str) -> Result<Answer, Answer> {
     world.read(|state| {
         known_organization(&state.coder, org)?;
-        if name != TEMPLATE {
-            return Err(answer::not_found());
-        }
-        Ok(Answer::json(200, shapes::template(&state.coder)))
+        let found = state.coder.templates.iter().find(|template| template.name == name);
+        let found = found.ok_or_else(answer::not_found)?;
+        Ok(Answer::json(200, shapes::template(&state.coder, found)))
     })
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::answer;
 use super::builds;
 use super::shapes;
-use super::state::{State, Transition, Workspace};
+use super::state::{State, Template, Transition, Workspace};
 use crate::net::{Answer, Call};
 use crate::world::World;
 
@@ -31,7 +31,7 @@ pub(super) fn create(world: &Arc<World>, call: &Call, user: &str) -> Result<Answ
     let shown = world.change(|state| {
         let coder = &mut state.coder;
         let (owner, owner_id) = coder.user(user).ok_or_else(answer::no_user)?;
-        known_template(coder, call)?;
+        let template = known_template(coder, call)?.clone();
         if coder.named(&owner, &name).is_some() {
             let text = format!("Workspace \"{name}\" already exists.");
             let detail = "This value is already in use and should be unique.";
@@ -44,6 +44,7 @@ pub(super) fn create(world: &Arc<World>, call: &Call, user: &str) -> Result<Answ
             owner,
             deleted: false,
             owner_id,
+            template,
             created: Utc::now(),
             ttl_ms,
             used: Utc::now(),
@@ -61,18 +62,18 @@ pub(super) fn create(world: &Arc<World>, call: &Call, user: &str) -> Result<Answ
     Ok(Answer::json(201, shown))
 }
 
-fn known_template(coder: &State, call: &Call) -> Result<(), Answer> {
+fn known_template<'a>(coder: &'a State, call: &Call) -> Result<&'a Template, Answer> {
     let given = |name: &str| call.text(name).filter(|id| !id.is_empty());
     let known = match (given("template_id"), given("template_version_id")) {
-        (Some(id), None) => id == coder.template.to_string(),
-        (None, Some(id)) => id == coder.version.to_string(),
+        (Some(id), None) => coder.templates.iter().find(|one| one.id.to_string() == id),
+        (None, Some(id)) => coder.templates.iter().find(|one| one.version.to_string() == id),
         (None, None) | (Some(_), Some(_)) => {
             let detail = "One of template_id or template_version_id is required";
             return Err(answer::validation(400, "Validation failed.", "template_id", detail));
         }
     };
-    if known {
-        return Ok(());
+    if let Some(known) = known {
+        return Ok(known);
     }
     let text = format!("Template \"{}\" doesn't exist.", given("template_id").unwrap_or_default());
     Err(answer::validation(400, &text, "template_id", "template not found"))
@@ -144,7 +145,7 @@ fn matches(coder: &State, workspace: &Workspace, query: &str) -> bool {
         }
         Some(("name", name)) => workspace.name.contains(name.trim_matches('"')),
         Some(("status", status)) => workspace.latest().status() == status,
-        Some(("template", template)) => template == shapes::TEMPLATE,
+        Some(("template", template)) => template == workspace.template.name,
         Some(_) => true,
         None => workspace.name.contains(word),
     };
