@@ -99,3 +99,43 @@ fn a_delete_without_grace_says_what_it_takes_from_others() {
     assert!(view["trouble"].as_str().is_some_and(|words| words.contains("the home is gone")));
     assert!(tale.things().is_empty(), "{:?}", tale.things());
 }
+
+#[test]
+fn a_delete_says_what_becomes_of_a_create_that_is_not_done() {
+    for (patience, steps) in [("take-back", 8), ("wait", 100)] {
+        let mut tale = Tale::new(Trouble::failing("coder.await-agent"));
+        tale.stage.site.truenas.grace_seconds = HOUR.as_secs();
+        tale.give("create", "dev", json!({ "on_failure": patience }));
+        for _ in 0..steps {
+            tale.stage.one_step();
+        }
+        let plan = delete(&mut tale, "dev", json!({ "now": true }));
+        assert_eq!(plan.len(), 2, "{plan:?}");
+        assert!(plan[0].starts_with("create: taken back with all that it has made"), "{plan:?}");
+        assert!(plan[1].ends_with("kept for 1 h, and while another workspace uses it"), "{plan:?}");
+        assert_eq!(tale.things(), HOME);
+        assert_eq!(tale.give("create", "dev", json!({})).life(), 2, "its name is free");
+    }
+}
+
+#[test]
+fn a_delete_says_what_becomes_of_an_undelete_that_is_not_done() {
+    let undeleting = || {
+        let mut tale = made();
+        delete(&mut tale, "dev", json!({}));
+        tale.give("undelete", "dev", json!({}));
+        for _ in 0..8 {
+            tale.stage.one_step();
+        }
+        assert_eq!(tale.view("dev")["phase"], "undeleting");
+        tale
+    };
+    let mut tale = undeleting();
+    let plan = delete(&mut tale, "dev", json!({}));
+    assert_eq!(plan.last().expect("a line"), "workspace: it stays deleted, as it was before");
+    assert_eq!((tale.view("dev")["phase"].as_str(), tale.things()), (Some("deleted"), HOME.into()));
+    let mut tale = undeleting();
+    let plan = delete(&mut tale, "dev", json!({ "now": true }));
+    assert_eq!(plan.last().expect("a line"), "workspace: it cannot be brought back any more");
+    assert!(tale.things().is_empty(), "{:?}", tale.things());
+}

@@ -13,6 +13,9 @@ const DAY: u64 = 24 * 60 * 60;
 
 /// What a delete does.
 pub(super) fn of_delete(view: &WorkspaceView, now: bool, grace_seconds: u64) -> Vec<String> {
+    if let Phase::Creating | Phase::Stuck = view.phase {
+        return of_unfinished(view, grace_seconds);
+    }
     let home = view.home_source.as_deref().unwrap_or("of its owner");
     let grace = span(grace_seconds);
     let home = match (now, grace_seconds) {
@@ -27,8 +30,19 @@ pub(super) fn of_delete(view: &WorkspaceView, now: bool, grace_seconds: u64) -> 
             "home {home}: kept while another workspace uses it, and for {grace} after the last one"
         ),
     };
-    if view.phase == Phase::Deleted {
-        return vec![home, "workspace: it cannot be brought back any more".to_string()];
+    let no_more = || "workspace: it cannot be brought back any more".to_string();
+    match view.phase {
+        Phase::Deleted => return vec![home, no_more()],
+        Phase::Undeleting => {
+            let undelete = "undelete: taken back with all that it has made".to_string();
+            return match now {
+                true => vec![undelete, home, no_more()],
+                false => {
+                    vec![undelete, "workspace: it stays deleted, as it was before".to_string()]
+                }
+            };
+        }
+        _ => {}
     }
     let back = match (now, grace_seconds) {
         (true, _) | (false, 0) => "workspace: it cannot be brought back".to_string(),
@@ -40,6 +54,25 @@ pub(super) fn of_delete(view: &WorkspaceView, now: bool, grace_seconds: u64) -> 
         home,
         back,
     ]
+}
+
+/// What a delete does to a create that is under way or waits, with or without `now`: what it has
+/// made is taken back as if it had failed.
+fn of_unfinished(view: &WorkspaceView, grace_seconds: u64) -> Vec<String> {
+    let create = match view.phase {
+        Phase::Stuck => {
+            "create: taken back with all that it has made; its name is free again, unless it was \
+             an undelete: then the workspace stays deleted"
+        }
+        _ => "create: taken back with all that it has made; its name is free again",
+    };
+    let home = match grace_seconds {
+        0 => {
+            "home: destroyed, unless another workspace uses it or it was promised to be kept".into()
+        }
+        _ => format!("home: kept for {}, and while another workspace uses it", span(grace_seconds)),
+    };
+    vec![create.to_string(), home]
 }
 
 /// What a rebuild does.
