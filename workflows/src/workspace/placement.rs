@@ -5,8 +5,11 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use stead_schemas::command::workspace::{RunsWith, Size};
 use stead_schemas::site::{ProxmoxSite, StorageBackend, Template};
 use stead_schemas::step::proxmox::{NodeSeen, Surveyed};
+
+use super::state::Workspace;
 
 /// What the machine needs.
 pub(super) struct Wanted<'a> {
@@ -57,6 +60,19 @@ pub(super) fn choose(seen: &Surveyed, wanted: &Wanted<'_>) -> Result<Placed, Str
         Some(node) => Ok(Placed { node: node.node.clone(), words: reason(node, seen, &against) }),
         None => Err(format!("no node has room: {against}")),
     }
+}
+
+/// What is seen, as if the machine of this workspace were off.
+pub(super) fn without(seen: &Surveyed, workspace: &Workspace) -> Surveyed {
+    let Size { cpu_cores, memory_gb, .. } = workspace.size;
+    let now = workspace.runs_with.unwrap_or(RunsWith { cpu_cores, memory_gb });
+    let mut seen = seen.clone();
+    let its = |node: &&mut NodeSeen| node.node == workspace.order.proxmox.node;
+    for node in seen.nodes.iter_mut().filter(its) {
+        node.memory_free_mib += u64::from(now.memory_gb) * 1024;
+        node.cores_given = node.cores_given.saturating_sub(now.cpu_cores);
+    }
+    seen
 }
 
 /// Why a node will not do.

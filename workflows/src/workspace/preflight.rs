@@ -33,7 +33,7 @@ pub(super) async fn look(
     }
     let logins = cx.step(secrets(&order)).await?;
     take_allowance(cx, workspace, counted).await?;
-    place(cx, workspace, &logins).await?;
+    place(cx, workspace, &logins, None).await?;
     room_for_home(cx, workspace, &logins).await?;
     Ok(logins)
 }
@@ -90,11 +90,13 @@ pub(super) fn give_back(cx: &Context) -> allowance::GiveBack {
     allowance::GiveBack { owner: cx.owner(), workspace: cx.run().to_string() }
 }
 
-/// Chooses the node for a new machine and says why.
+/// Chooses the node for a new machine and says why. `besides` is the workspace with the machine that
+/// is off before the new one starts, if it runs now.
 pub(super) async fn place(
     cx: &Context,
     workspace: &mut Workspace,
     logins: &PinnedSecrets,
+    besides: Option<&Workspace>,
 ) -> Result<(), Failure> {
     let order = &workspace.order;
     let survey = proxmox::Survey {
@@ -106,6 +108,7 @@ pub(super) async fn place(
         vmid_last: order.proxmox.vmid_last,
     };
     let seen = cx.step(survey).await?;
+    let room = besides.map_or_else(|| seen.clone(), |old| placement::without(&seen, old));
     let wanted = Wanted {
         cpu_cores: workspace.size.cpu_cores,
         memory_gb: workspace.size.memory_gb,
@@ -114,7 +117,7 @@ pub(super) async fn place(
         storage: order.storage_backend,
         site: &order.proxmox,
     };
-    let placed = placement::choose(&seen, &wanted)
+    let placed = placement::choose(&room, &wanted)
         .map_err(|words| Failure::new(Class::Permanent, words).at(proxmox::Survey::NAME))?;
     cx.note("placed", format!("on {}", placed.words), &seen);
     workspace.placement = Some(placed.words);

@@ -75,11 +75,11 @@ async fn change_in_place(cx: &Context, old: &Workspace, new: &Workspace) -> Resu
 
 async fn exchange(cx: &Context, old: &Workspace, new: &mut Workspace) -> Result<(), Failure> {
     let logins = logins(cx, &new.order).await?;
-    preflight::place(cx, new, &logins).await?;
+    let is_on = old.phase == Phase::Ready;
+    preflight::place(cx, new, &logins, is_on.then_some(old)).await?;
     let login = logins.of(&new.order.proxmox.secret);
     stages::make_machine(cx, new, &login).await?;
     stages::set_up(cx, new, &login).await?;
-    let is_on = old.phase == Phase::Ready;
     if is_on {
         let old = machine(cx, old, &login);
         cx.step(shutdown(&old)).undo(StartVm { machine: old }).await?;

@@ -289,6 +289,21 @@ fn another_coder_template_is_shown_before_the_machine_boots() {
 }
 
 #[test]
+fn the_machine_that_goes_makes_room_for_the_one_that_comes() {
+    let full = |tale: &mut Tale| {
+        tale.stage.world.nodes = [("pve1".to_owned(), 1), ("pve2".to_owned(), 7)].into();
+    };
+    let mut tale = made(Trouble::default());
+    full(&mut tale);
+    done(tale.workspace("rebuild", "dev", json!({})));
+    assert_eq!(tale.view("dev")["node"], "pve1");
+    // One that is off has nothing to give.
+    done(tale.workspace("stop", "dev", json!({})));
+    let failure = failed(tale.workspace("rebuild", "dev", json!({})));
+    assert!(failure.words.contains("pve1 has 1 GiB of memory free"), "{failure}");
+}
+
+#[test]
 fn a_create_that_waits_goes_on_from_the_step_that_failed() {
     let mut tale = Tale::new(Trouble::failing("proxmox.clone-vm").crash());
     tale.give("create", "dev", json!({ "on_failure": "wait" }));
@@ -370,7 +385,7 @@ fn a_rebuild_reads_like_this() {
         command  workspace.rebuild
         step     vault.pin-secrets      done
         step     proxmox.survey         done
-        note     on pve1: 64 GiB of memory free, the most
+        note     on pve1: 72 GiB of memory free, the most
         step     vmids.reserve          done
         step     proxmox.clone-vm       done
         step     proxmox.configure-vm   done
