@@ -64,11 +64,8 @@ impl stead_testkit::World for World {
             return Err(Failure::new(Class::Permanent, "it was made to fail"));
         }
         let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
-        let vmid = ask["machine"]["vmid"].as_u64().unwrap_or_default() as u32;
-        let vm = format!("vm {vmid}");
         let login = ask["login"].as_str().or(ask["machine"]["login"].as_str());
         self.logins.extend(login.map(|login| (step.to_owned(), login.to_owned())));
-        let vm_marker = ask["machine"]["marker"].as_str().unwrap_or_default().to_owned();
         match step {
             "vault.pin-secrets" => Ok(self.pinned(ask)),
             "truenas.ensure-dataset" => {
@@ -91,30 +88,6 @@ impl stead_testkit::World for World {
                 let taken = self.things.contains_key(&format!("vm {}", ask["vmid"]));
                 Ok(json!(if taken { "taken" } else { "free" }))
             }
-            "proxmox.clone-vm" => self.ensure(vm, vm_marker).map(|()| json!({})),
-            "proxmox.resize-disk" => {
-                self.disks.insert(vmid, ask["size_gb"].as_u64().unwrap_or_default());
-                Ok(json!({}))
-            }
-            "proxmox.configure-vm" => {
-                self.cores.insert(vmid, ask["cores"].as_u64().unwrap_or_default());
-                Ok(json!({}))
-            }
-            "proxmox.start-vm" => {
-                self.running.insert(vmid, true);
-                Ok(json!({}))
-            }
-            "proxmox.shutdown-vm" => {
-                self.running.remove(&vmid);
-                Ok(json!({}))
-            }
-            "proxmox.destroy-vm" => {
-                if self.things.get(&vm) == Some(&vm_marker) {
-                    self.things.remove(&vm);
-                    self.running.remove(&vmid);
-                }
-                Ok(json!({}))
-            }
             "coder.start-workspace" => {
                 self.ensure(format!("coder {}", text("name")), text("marker"))?;
                 Ok(json!({ "id": format!("coder-{}-{}", text("name"), text("template")) }))
@@ -128,6 +101,7 @@ impl stead_testkit::World for World {
             | "coder.await-agent"
             | "coder.stop-workspace"
             | "probe.noop" => Ok(json!({})),
+            step if step.starts_with("proxmox.") => self.with_machine(step, ask),
             step if step.starts_with("s3.") => self.with_s3(step, ask),
             unknown => panic!("the world does not know the step {unknown}"),
         }
@@ -159,6 +133,40 @@ impl World {
             "nodes": nodes.iter().map(seen).collect::<Vec<_>>(),
             "template_node": "pve1", "template_is_shared": true, "vmids_taken": 0,
         })
+    }
+
+    /// Machines: they run or not, and only whoever made one destroys it.
+    fn with_machine(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
+        let vmid = ask["machine"]["vmid"].as_u64().unwrap_or_default() as u32;
+        let vm = format!("vm {vmid}");
+        let vm_marker = ask["machine"]["marker"].as_str().unwrap_or_default().to_owned();
+        match step {
+            "proxmox.clone-vm" => self.ensure(vm, vm_marker).map(|()| json!({})),
+            "proxmox.resize-disk" => {
+                self.disks.insert(vmid, ask["size_gb"].as_u64().unwrap_or_default());
+                Ok(json!({}))
+            }
+            "proxmox.configure-vm" => {
+                self.cores.insert(vmid, ask["cores"].as_u64().unwrap_or_default());
+                Ok(json!({}))
+            }
+            "proxmox.start-vm" => {
+                self.running.insert(vmid, true);
+                Ok(json!({}))
+            }
+            "proxmox.shutdown-vm" => {
+                self.running.remove(&vmid);
+                Ok(json!({}))
+            }
+            "proxmox.destroy-vm" => {
+                if self.things.get(&vm) == Some(&vm_marker) {
+                    self.things.remove(&vm);
+                    self.running.remove(&vmid);
+                }
+                Ok(json!({}))
+            }
+            unknown => panic!("the world does not know the step {unknown}"),
+        }
     }
 
     /// Buckets and their keys. A key is there before its bucket, and goes after it.
