@@ -1,6 +1,7 @@
 //! A bucket: made with a key that opens it, changed, and taken away. What it holds is user data:
-//! it goes only if somebody says so, no workspace uses the bucket, and a grace period has passed
-//! in which it can be had back.
+//! it goes only if somebody says so, no workspace is attached to the bucket, and a grace period has
+//! passed in which it can be had back. The workspace of its own name, whose guest finds its key, is
+//! not counted unless it is attached.
 //!
 //! `state.rs` is what it knows, `operations.rs` what is done with it, `admit.rs` the door.
 
