@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 use stead_lab::CallFault;
+use stead_schemas::event::Outcome;
 
 use crate::stage::{Setting, Stage};
 
@@ -44,7 +45,7 @@ async fn no_secret_is_found_anywhere() {
 async fn troubled_life(stage: &mut Stage) {
     let john = stage.desk("john").await;
     let lab = stage.lab.clone();
-    let vendors = ["vault", "proxmox", "truenas", "coder"];
+    let vendors = ["vault", "proxmox", "truenas", "coder", "s3"];
     let trouble = |fault, times| {
         for vendor in vendors {
             lab.break_call_times(vendor, "", fault, times).expect("a vendor");
@@ -55,6 +56,9 @@ async fn troubled_life(stage: &mut Stage) {
     trouble(CallFault::FailPassing, 2);
     let created = john.carry_out("create", json!({ "name": "dev" })).await;
     trouble(CallFault::LoseResponse, 1);
+    let bucket = john.ask("bucket", "create", json!({ "name": "dev" })).await.expect("let in");
+    let outcome = john.outcome(&bucket).await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
     john.carry_out("resize", json!({ "cpu_cores": 8, "storage_quota_gb": 99 })).await;
     stage.kill_worker();
     stage.start_worker();
