@@ -56,6 +56,10 @@ fn successor(before: &Workspace, order: &RebuildOrder) -> Workspace {
     if let Some(template) = &order.template {
         new.order.template = template.clone();
     }
+    if order.in_place && new.disk_gb() < before.disk_gb() {
+        // A disk does not shrink, whatever its template says.
+        new.size.disk_gb = Some(before.disk_gb());
+    }
     if !order.in_place {
         new.order.proxmox = order.proxmox.clone();
         new.machines += 1;

@@ -78,6 +78,13 @@ fn an_update_takes_the_template_as_it_is_now() {
     done(tale.workspace("update", "dev", json!({})));
     assert_eq!(tale.view("dev")["vmid"], 10_001);
     assert_eq!(tale.stage.world.disks[&10_001], 80);
+    // What has become smaller stays as large as it is, and is shown so.
+    tale.stage.site.templates[0].disk_gb = 20;
+    done(tale.workspace("update", "dev", json!({})));
+    assert_eq!(tale.stage.world.disks[&10_001], 80);
+    assert_eq!(tale.view("dev")["size"]["disk_gb"], 80);
+    let refusal = tale.workspace("resize", "dev", json!({ "disk_gb": 79 })).unwrap_err();
+    assert_eq!(refusal.words, "a disk only grows: it has 80 GiB");
 }
 
 #[test]

@@ -93,6 +93,9 @@ impl Ending<'_> {
         let phase = self.view.as_ref().map(|view| view.summary.phase.as_str());
         match (self.verb, phase) {
             ("create", _) => "nothing of it is left, and its name is free again".to_owned(),
+            ("retry", Some("stuck")) => {
+                "what was made so far stays; retry it or delete it".to_owned()
+            }
             (_, Some(phase)) => format!("nothing of it is left; the workspace is {phase}"),
             (_, None) => "nothing of it is left".to_owned(),
         }

@@ -60,9 +60,7 @@ fn larger_disk(
     let made = view.made_from.as_ref().map(|made| made.disk_gb);
     let now = view.size.disk_gb.or(made).or(template.map(|template| template.disk_gb));
     if let Some(now) = now.filter(|now| asked < *now) {
-        let words = format!(
-            "a disk only grows: it has {now} GiB; a rebuild makes a new one of the template's size"
-        );
+        let words = format!("a disk only grows: it has {now} GiB");
         return Err(Refusal::new("disk.shrinks", words).field("disk_gb"));
     }
     match template {
