@@ -10,6 +10,7 @@ pub mod archive;
 pub mod bucket;
 pub mod config;
 pub mod demo;
+pub mod fields;
 pub mod home;
 pub mod lab;
 pub mod run;

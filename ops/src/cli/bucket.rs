@@ -4,7 +4,8 @@
 //! says why not, in one place for every client.
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+
+use super::fields::Fields;
 
 /// What may be asked of buckets.
 #[derive(Debug, Args)]
@@ -84,6 +85,13 @@ pub struct Command {
     pub wait: bool,
 }
 
+impl Command {
+    /// The fields that every command has.
+    pub fn fields(&self) -> Fields {
+        Fields::of(&self.name, self.id.as_ref())
+    }
+}
+
 /// A bucket and a workspace.
 #[derive(Debug, Args)]
 pub struct User {
@@ -105,38 +113,11 @@ pub struct Limits {
     pub objects_max: Option<String>,
 }
 
-/// The fields of an order, as they are sent.
-#[derive(Debug, Default)]
-pub struct Fields(pub Map<String, Value>);
-
 impl Fields {
-    /// The fields that every command has.
-    pub fn of(command: &Command) -> Self {
-        Self::default().text("name", Some(&command.name)).text("id", command.id.as_ref())
-    }
-
-    /// A text, as it was typed.
-    pub fn text(mut self, field: &str, text: Option<&String>) -> Self {
-        if let Some(text) = text {
-            self.0.insert(field.to_owned(), Value::String(text.clone()));
-        }
-        self
-    }
-
     /// The fields of limits.
     pub fn limits(self, limits: &Limits) -> Self {
         self.number("quota_gb", limits.quota_gb.as_ref())
             .number("objects_max", limits.objects_max.as_ref())
-    }
-
-    /// A number; what is none is sent as the text it is, for the engine to refuse.
-    fn number(mut self, field: &str, text: Option<&String>) -> Self {
-        if let Some(text) = text {
-            let number = text.parse::<serde_json::Number>().map(Value::Number);
-            let value = number.unwrap_or_else(|_| Value::String(text.clone()));
-            self.0.insert(field.to_owned(), value);
-        }
-        self
     }
 }
 
@@ -145,7 +126,7 @@ mod tests {
     use clap::Parser;
     use serde_json::json;
 
-    use super::{Fields, Verb};
+    use super::Verb;
     use crate::cli::{Cli, Verb as Top};
 
     #[test]
@@ -154,7 +135,7 @@ mod tests {
         let parsed = Cli::try_parse_from(line.split(' ')).map(|cli| cli.verb);
         let Ok(Top::Bucket(bucket)) = parsed else { panic!("{parsed:?}") };
         let Verb::Create { command, limits } = bucket.verb else { panic!("{bucket:?}") };
-        let fields = Fields::of(&command).limits(&limits).0;
+        let fields = command.fields().limits(&limits).0;
         let sent = json!({ "name": "Dev", "id": "a", "quota_gb": "many", "objects_max": 0 });
         assert_eq!(serde_json::Value::Object(fields), sent);
     }

@@ -4,7 +4,9 @@
 //! not, in one place for every client.
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use super::fields::Fields;
 
 /// What may be asked of schedules.
 #[derive(Debug, Args)]
@@ -93,6 +95,13 @@ pub struct Command {
     pub id: Option<String>,
 }
 
+impl Command {
+    /// The fields that every command has.
+    pub fn fields(&self) -> Fields {
+        Fields::of(&self.name, self.id.as_ref())
+    }
+}
+
 /// What may be chosen, and need not be.
 #[derive(Debug, Args)]
 pub struct Choices {
@@ -116,21 +125,7 @@ pub struct Choices {
     pub note: Option<String>,
 }
 
-/// The fields of an order, as they are sent.
-#[derive(Debug, Default)]
-pub struct Fields(pub Map<String, Value>);
-
 impl Fields {
-    /// The fields that every command has.
-    pub fn of(command: &Command) -> Self {
-        Self::default().text("name", Some(&command.name)).text("id", command.id.as_ref())
-    }
-
-    /// A text, as it was typed.
-    pub fn text(self, field: &str, text: Option<&String>) -> Self {
-        self.value(field, text.map(|text| Value::String(text.clone())))
-    }
-
     /// What is given to whom. What is no JSON is sent as the text it is, for the engine to
     /// refuse.
     pub fn give(self, give: Option<&String>, to: Option<&String>, with: Option<&String>) -> Self {
@@ -152,13 +147,6 @@ impl Fields {
             .value("catch_up_within_seconds", within)
             .text("note", choices.note.as_ref())
     }
-
-    fn value(mut self, field: &str, value: Option<Value>) -> Self {
-        if let Some(value) = value {
-            self.0.insert(field.to_owned(), value);
-        }
-        self
-    }
 }
 
 fn typed(text: &str) -> Value {
@@ -170,7 +158,7 @@ mod tests {
     use clap::Parser;
     use serde_json::{Value, json};
 
-    use super::{Fields, Verb};
+    use super::Verb;
     use crate::cli::{Cli, Verb as Top};
 
     #[test]
@@ -196,7 +184,8 @@ mod tests {
         let Verb::Create { command, cron, give, to, choices } = schedule.verb else {
             panic!("{schedule:?}")
         };
-        let fields = Fields::of(&command)
+        let fields = command
+            .fields()
             .text("cron", Some(&cron))
             .give(Some(&give), Some(&to), choices.with.as_ref())
             .choices(&choices);

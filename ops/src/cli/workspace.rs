@@ -4,7 +4,8 @@
 //! says why not, in one place for every client.
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+
+use super::fields::Fields;
 
 /// What may be asked of workspaces.
 #[derive(Debug, Args)]
@@ -154,6 +155,13 @@ pub struct Command {
     pub dry_run: bool,
 }
 
+impl Command {
+    /// The fields that every command has.
+    pub fn fields(&self) -> Fields {
+        Fields::of(&self.name, self.id.as_ref())
+    }
+}
+
 /// How large.
 #[derive(Debug, Args)]
 pub struct Size {
@@ -171,24 +179,7 @@ pub struct Size {
     pub disk_gb: Option<String>,
 }
 
-/// The fields of an order, as they are sent.
-#[derive(Debug, Default)]
-pub struct Fields(pub Map<String, Value>);
-
 impl Fields {
-    /// The fields that every command has.
-    pub fn of(command: &Command) -> Self {
-        Self::default().text("name", Some(&command.name)).text("id", command.id.as_ref())
-    }
-
-    /// A text, as it was typed.
-    pub fn text(mut self, field: &str, text: Option<&String>) -> Self {
-        if let Some(text) = text {
-            self.0.insert(field.to_owned(), Value::String(text.clone()));
-        }
-        self
-    }
-
     /// The fields of a size.
     pub fn size(self, size: &Size) -> Self {
         self.number("cpu_cores", size.cpu_cores.as_ref())
@@ -205,24 +196,6 @@ impl Fields {
             .text("storage_backend", change.storage_backend.as_ref())
             .text("node", change.node.as_ref())
     }
-
-    /// Something that is said only if it is so.
-    pub fn flag(mut self, field: &str, flag: bool) -> Self {
-        if flag {
-            self.0.insert(field.to_owned(), Value::Bool(true));
-        }
-        self
-    }
-
-    /// A number; what is none is sent as the text it is, for the engine to refuse.
-    pub fn number(mut self, field: &str, text: Option<&String>) -> Self {
-        if let Some(text) = text {
-            let number = text.parse::<serde_json::Number>().map(Value::Number);
-            let value = number.unwrap_or_else(|_| Value::String(text.clone()));
-            self.0.insert(field.to_owned(), value);
-        }
-        self
-    }
 }
 
 #[cfg(test)]
@@ -230,7 +203,7 @@ mod tests {
     use clap::Parser;
     use serde_json::json;
 
-    use super::{Fields, Verb};
+    use super::Verb;
     use crate::cli::{Cli, Verb as Top};
 
     #[test]
@@ -239,7 +212,7 @@ mod tests {
         let parsed = Cli::try_parse_from(line.split(' ')).map(|cli| cli.verb);
         let Ok(Top::Workspace(workspace)) = parsed else { panic!("{parsed:?}") };
         let Verb::Create { command, size, .. } = workspace.verb else { panic!("{workspace:?}") };
-        let fields = Fields::of(&command).size(&size).0;
+        let fields = command.fields().size(&size).0;
         let sent = json!({ "name": "Dev", "id": "a", "cpu_cores": 99, "memory_gb": "many" });
         assert_eq!(serde_json::Value::Object(fields), sent);
     }

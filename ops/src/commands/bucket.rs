@@ -7,18 +7,17 @@ use stead_schemas::command::bucket::KIND;
 use stead_schemas::dispatch::{Accepted, CommandReply};
 use stead_schemas::event::Outcome;
 use stead_schemas::owner::Owner;
-use stead_schemas::public::{RunState, RunSummary};
-use stead_schemas::time::Timestamp;
+use stead_schemas::public::RunState;
 
 use super::run::follow::{Follower, Published, Until, listen};
 use super::run::screen::Screen;
-use super::run::{client, find, show};
+use super::run::{accepted, client, find, show};
+use super::workspace::listed;
 use crate::cli::Global;
-use crate::cli::bucket::{Bucket, Command, Fields, User, Verb};
+use crate::cli::bucket::{Bucket, Command, User, Verb};
+use crate::cli::fields::Fields;
 use crate::exit::Ended;
 use crate::output;
-use crate::story::table::table;
-use crate::story::words::span;
 
 /// A command as it is given.
 struct Order<'a> {
@@ -31,7 +30,7 @@ struct Order<'a> {
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Bucket) -> Result<(), Ended> {
     let owner = find::owner(options.owner.as_deref())?;
-    let order = |verb, command| Order { owner: &owner, verb, command, fields: Fields::of(command) };
+    let order = |verb, command| Order { owner: &owner, verb, command, fields: command.fields() };
     let order = match &options.verb {
         Verb::List { all } => return list(global, &owner, *all).await,
         Verb::Show { name } => {
@@ -40,15 +39,15 @@ pub async fn carry_out(global: &Global, options: &Bucket) -> Result<(), Ended> {
             return show(global, &client, &run).await;
         }
         Verb::Create { command, limits } => {
-            Order { fields: Fields::of(command).limits(limits), ..order("create", command) }
+            Order { fields: command.fields().limits(limits), ..order("create", command) }
         }
         Verb::Resize { command, limits } => {
-            Order { fields: Fields::of(command).limits(limits), ..order("resize", command) }
+            Order { fields: command.fields().limits(limits), ..order("resize", command) }
         }
         Verb::Attach(asked) => of_user(&owner, "attach", asked),
         Verb::Detach(asked) => of_user(&owner, "detach", asked),
         Verb::Delete { command, confirm } => Order {
-            fields: Fields::of(command).text("confirm", confirm.as_ref()),
+            fields: command.fields().text("confirm", confirm.as_ref()),
             ..order("delete", command)
         },
         Verb::Restore(command) => order("restore", command),
@@ -59,7 +58,7 @@ pub async fn carry_out(global: &Global, options: &Bucket) -> Result<(), Ended> {
 /// An order about a workspace that uses the bucket.
 fn of_user<'a>(owner: &'a Owner, verb: &'a str, user: &'a User) -> Order<'a> {
     let command = &user.command;
-    let fields = Fields::of(command).text("workspace", Some(&user.workspace));
+    let fields = command.fields().text("workspace", Some(&user.workspace));
     Order { owner, verb, command, fields }
 }
 
@@ -72,15 +71,7 @@ async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
         false => None,
     };
     let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
-    let accepted = match reply {
-        CommandReply::Accepted(accepted) => accepted,
-        CommandReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
-        CommandReply::Unavailable { words } => {
-            let id = order.command.id.as_deref();
-            let again = id.map_or(String::new(), |id| format!(", with the same --id {id}"));
-            return Err(Ended::Unavailable(format!("{words}; give the command again{again}")));
-        }
-    };
+    let accepted = accepted(reply, order.command.id.as_deref())?;
     match published {
         Some(published) => wait(global, &client, order, &accepted, published).await,
         None if global.json => {
@@ -156,25 +147,6 @@ async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
         output::line(&listed(&lines, SystemClock.now(), output::width()));
     }
     Ok(())
-}
-
-/// The word for where a bucket stands; a line of one that is over has none of its own.
-fn phase(line: &RunSummary) -> &str {
-    match line.state {
-        RunState::Running => &line.phase,
-        RunState::Completed => "deleted",
-        other => other.word(),
-    }
-}
-
-fn listed(lines: &[RunSummary], now: Timestamp, width: usize) -> String {
-    let row = |line: &RunSummary| {
-        let since = span(now.since(line.updated));
-        let (name, phase) = (line.name.clone(), phase(line).to_owned());
-        [name, phase, since, line.run.to_string(), line.waiting.clone()]
-    };
-    let rows: Vec<[String; 5]> = lines.iter().map(row).collect();
-    table(["NAME", "PHASE", "FOR", "RUN", "WAITS FOR"], &rows, width)
 }
 
 #[cfg(test)]

@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use stead_runtime::ports::{Clock, SystemClock};
-use stead_schemas::dispatch::CommandReply;
 use stead_schemas::public::RunState;
 use stead_schemas::step::home::{KIND, NAME};
 
-use super::run::{client, find, show};
+use super::run::{accepted, client, find, show};
 use crate::cli::Global;
 use crate::cli::home::{Home, Verb};
 use crate::exit::Ended;
@@ -38,14 +37,13 @@ pub async fn carry_out(global: &Global, options: &Home) -> Result<(), Ended> {
 
 async fn give(global: &Global, options: &Home, fields: &Map<String, Value>) -> Result<(), Ended> {
     let owner = find::owner(options.owner.as_deref())?;
-    match client(global).await?.command(&owner, KIND, "snapshot", fields).await? {
-        CommandReply::Accepted(accepted) if global.json => output::json(&accepted),
-        CommandReply::Accepted(accepted) => {
-            output::line(&format!("snapshot is accepted: run {}", accepted.run));
-            output::note("`stead home show` shows it once it is there");
-        }
-        CommandReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
-        CommandReply::Unavailable { words } => return Err(Ended::Unavailable(words)),
+    let reply = client(global).await?.command(&owner, KIND, "snapshot", fields).await?;
+    let accepted = accepted(reply, fields.get("id").and_then(Value::as_str))?;
+    if global.json {
+        output::json(&accepted);
+    } else {
+        output::line(&format!("snapshot is accepted: run {}", accepted.run));
+        output::note("`stead home show` shows it once it is there");
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::dispatch::{Accepted, CommandReply};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::RunId;
 use stead_schemas::public::{RunState, RunSummary, RunView};
@@ -55,6 +56,18 @@ pub async fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
 /// A client of the platform that the configuration leads to.
 pub async fn client(global: &Global) -> Result<SteadClient, Ended> {
     assemble::client(&read_nats(&global.config)?).await
+}
+
+/// What became of a command with this id, if it was given one: accepted, or why not.
+pub fn accepted(reply: CommandReply, id: Option<&str>) -> Result<Accepted, Ended> {
+    match reply {
+        CommandReply::Accepted(accepted) => Ok(accepted),
+        CommandReply::Refused(refusal) => Err(Ended::Refused(refusal)),
+        CommandReply::Unavailable { words } => {
+            let again = id.map_or(String::new(), |id| format!(", with the same --id {id}"));
+            Err(Ended::Unavailable(format!("{words}; give the command again{again}")))
+        }
+    }
 }
 
 async fn list(global: &Global, client: &SteadClient, which: &List) -> Result<(), Ended> {

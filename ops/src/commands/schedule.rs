@@ -6,14 +6,15 @@ use serde_json::json;
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::schedule::{KIND, ScheduleView};
-use stead_schemas::dispatch::{Accepted, CommandReply};
+use stead_schemas::dispatch::Accepted;
 use stead_schemas::event::Outcome;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary, RunView};
 
-use super::run::{client, find};
+use super::run::{accepted, client, find};
 use crate::cli::Global;
-use crate::cli::schedule::{Command, Fields, Schedule, Verb};
+use crate::cli::fields::Fields;
+use crate::cli::schedule::{Command, Schedule, Verb};
 use crate::exit::Ended;
 use crate::output;
 
@@ -30,19 +31,21 @@ struct Order<'a> {
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Schedule) -> Result<(), Ended> {
     let owner = find::owner(options.owner.as_deref())?;
-    let order = |verb, command| Order { owner: &owner, verb, command, fields: Fields::of(command) };
+    let order = |verb, command| Order { owner: &owner, verb, command, fields: command.fields() };
     let order = match &options.verb {
         Verb::List { all } => return list(global, &owner, *all).await,
         Verb::Show { name } => return show(global, &owner, name).await,
         Verb::Create { command, cron, give, to, choices } => Order {
-            fields: Fields::of(command)
+            fields: command
+                .fields()
                 .text("cron", Some(cron))
                 .give(Some(give), Some(to), choices.with.as_ref())
                 .choices(choices),
             ..order("create", command)
         },
         Verb::Update { command, cron, give, to, choices } => Order {
-            fields: Fields::of(command)
+            fields: command
+                .fields()
                 .text("cron", cron.as_ref())
                 .give(give.as_ref(), to.as_ref(), choices.with.as_ref())
                 .choices(choices),
@@ -61,20 +64,7 @@ pub async fn carry_out(global: &Global, options: &Schedule) -> Result<(), Ended>
 async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
     let client = client(global).await?;
     let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
-    let accepted = match &reply {
-        CommandReply::Accepted(accepted) => accepted,
-        CommandReply::Refused(refusal) => {
-            if global.json {
-                output::json(&reply);
-            }
-            return Err(Ended::Refused(refusal.clone()));
-        }
-        CommandReply::Unavailable { words } => {
-            let id = order.command.id.as_deref();
-            let again = id.map_or(String::new(), |id| format!(", with the same --id {id}"));
-            return Err(Ended::Unavailable(format!("{words}; give the command again{again}")));
-        }
-    };
+    let accepted = accepted(reply, order.command.id.as_deref())?;
     let view = find::view(&client, &accepted.run).await?;
     let outcome = outcome_of(&view, &accepted.command);
     if global.json {
@@ -87,7 +77,7 @@ async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
         Some(Outcome::Failed(failure)) => Err(failure.into()),
         Some(Outcome::Done(_)) | None if global.json => Ok(()),
         Some(Outcome::Done(result)) => {
-            output::line(&told(order, accepted, &result, &view));
+            output::line(&told(order, &accepted, &result, &view));
             Ok(())
         }
         None => {

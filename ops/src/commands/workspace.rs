@@ -13,9 +13,10 @@ use stead_schemas::time::Timestamp;
 
 use super::run::follow::{Follower, Published, Until, listen};
 use super::run::screen::Screen;
-use super::run::{client, find, show};
+use super::run::{accepted, client, find, show};
 use crate::cli::Global;
-use crate::cli::workspace::{Command, Fields, Verb, Workspace};
+use crate::cli::fields::Fields;
+use crate::cli::workspace::{Command, Verb, Workspace};
 use crate::exit::Ended;
 use crate::output;
 use crate::story::table::table;
@@ -34,7 +35,7 @@ struct Order<'a> {
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended> {
     let owner = find::owner(options.owner.as_deref())?;
-    let order = |verb, command| Order { owner: &owner, verb, command, fields: Fields::of(command) };
+    let order = |verb, command| Order { owner: &owner, verb, command, fields: command.fields() };
     let order = match &options.verb {
         Verb::List { all } => return list(global, &owner, *all).await,
         Verb::Show { name } => {
@@ -43,7 +44,8 @@ pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended
             return show(global, &client, &run).await;
         }
         Verb::Create { command, template, size, storage_backend, on_failure } => Order {
-            fields: Fields::of(command)
+            fields: command
+                .fields()
                 .text("template", template.as_ref())
                 .size(size)
                 .text("storage_backend", storage_backend.as_ref())
@@ -51,27 +53,28 @@ pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended
             ..order("create", command)
         },
         Verb::Resize { command, size } => {
-            Order { fields: Fields::of(command).size(size), ..order("resize", command) }
+            Order { fields: command.fields().size(size), ..order("resize", command) }
         }
         Verb::Start(command) => order("start", command),
         Verb::Stop(command) => order("stop", command),
         Verb::Restart(command) => order("restart", command),
         Verb::Rebuild { command, template } => Order {
-            fields: Fields::of(command).text("template", template.as_ref()),
+            fields: command.fields().text("template", template.as_ref()),
             ..order("rebuild", command)
         },
         Verb::Configure { command, autostop_minutes, ttl_hours } => Order {
-            fields: Fields::of(command)
+            fields: command
+                .fields()
                 .number("autostop_minutes", autostop_minutes.as_ref())
                 .number("ttl_hours", ttl_hours.as_ref()),
             ..order("configure", command)
         },
         Verb::Update(command) => order("update", command),
         Verb::Retry { command, change } => {
-            Order { fields: Fields::of(command).change(change), ..order("retry", command) }
+            Order { fields: command.fields().change(change), ..order("retry", command) }
         }
         Verb::Delete { command, now } => {
-            Order { fields: Fields::of(command).flag("now", *now), ..order("delete", command) }
+            Order { fields: command.fields().flag("now", *now), ..order("delete", command) }
         }
         Verb::Undelete(command) => order("undelete", command),
     };
@@ -114,15 +117,7 @@ async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
         false => None,
     };
     let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
-    let accepted = match reply {
-        CommandReply::Accepted(accepted) => accepted,
-        CommandReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
-        CommandReply::Unavailable { words } => {
-            let id = order.command.id.as_deref();
-            let again = id.map_or(String::new(), |id| format!(", with the same --id {id}"));
-            return Err(Ended::Unavailable(format!("{words}; give the command again{again}")));
-        }
-    };
+    let accepted = accepted(reply, order.command.id.as_deref())?;
     match published {
         Some(published) => wait(global, &client, order, &accepted, published).await,
         None => {
@@ -211,7 +206,8 @@ fn phase(line: &RunSummary) -> &str {
     }
 }
 
-fn listed(lines: &[RunSummary], now: Timestamp, width: usize) -> String {
+/// A line for each life of an entity.
+pub(super) fn listed(lines: &[RunSummary], now: Timestamp, width: usize) -> String {
     let rows: Vec<[String; 5]> = lines
         .iter()
         .map(|line| {

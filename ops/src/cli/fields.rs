@@ -1,0 +1,42 @@
+//! The fields of a command, as they are sent: what was typed is handed on as it is, and the engine
+//! decides what may be chosen, and says why not, in one place for every client.
+
+use serde_json::{Map, Value};
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub struct Fields(pub Map<String, Value>);
+
+impl Fields {
+    /// The fields that every command has.
+    pub fn of(name: &String, id: Option<&String>) -> Self {
+        Self::default().text("name", Some(name)).text("id", id)
+    }
+
+    /// A text, as it was typed.
+    pub fn text(self, field: &str, text: Option<&String>) -> Self {
+        self.value(field, text.map(|text| Value::String(text.clone())))
+    }
+
+    /// A number; what is none is sent as the text it is, for the engine to refuse.
+    pub fn number(self, field: &str, text: Option<&String>) -> Self {
+        let value = text.map(|text| {
+            let number = text.parse::<serde_json::Number>().map(Value::Number);
+            number.unwrap_or_else(|_| Value::String(text.clone()))
+        });
+        self.value(field, value)
+    }
+
+    /// Something that is said only if it is so.
+    pub fn flag(self, field: &str, flag: bool) -> Self {
+        self.value(field, flag.then_some(Value::Bool(true)))
+    }
+
+    /// Anything, if it is there.
+    pub fn value(mut self, field: &str, value: Option<Value>) -> Self {
+        if let Some(value) = value {
+            self.0.insert(field.to_owned(), value);
+        }
+        self
+    }
+}
