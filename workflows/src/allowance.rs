@@ -15,7 +15,7 @@ use stead_schemas::refusal::Refusal;
 use stead_schemas::step::Done;
 use stead_schemas::step::allowance::{GiveBack, KIND, Take};
 
-use crate::ANEW_AFTER;
+use crate::{ANEW_AFTER, as_value};
 
 /// See the module's head.
 pub const DEFINITION: Definition = Definition {
@@ -102,8 +102,4 @@ fn give_back(allowance: &mut Allowance, command: &Command) -> Result<Value, Fail
 fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let payload = Value::Object(admission.fields.clone());
     Ok(Admitted { payload, begins: true, interrupts: false })
-}
-
-fn as_value(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
 }

@@ -27,7 +27,7 @@ use stead_schemas::step::truenas::{
 use stead_schemas::step::vault::PinSecrets;
 use stead_schemas::time::Timestamp;
 
-use crate::ANEW_AFTER;
+use crate::{ANEW_AFTER, as_value};
 
 /// The user and group inside every guest.
 const GUEST_UID: u32 = 1000;
@@ -326,8 +326,4 @@ fn admit_snapshot(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let name = admission.name.to_string();
     let payload = as_value(&SnapshotHome { id: None, name, snapshot });
     Ok(Admitted { payload, begins: false, interrupts: false })
-}
-
-fn as_value(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
 }

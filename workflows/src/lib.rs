@@ -7,6 +7,8 @@
 
 extern crate alloc;
 
+use serde::Serialize;
+use serde_json::Value;
 use stead_core::definition::Definition;
 
 pub mod allowance;
@@ -30,3 +32,9 @@ pub static WORKFLOWS: &[Definition] = &[
 
 /// How long a history may grow before its run begins anew at the next quiet point.
 const ANEW_AFTER: u64 = 200;
+
+/// What a workflow hands on: an answer, a state, an order.
+fn as_value(value: &impl Serialize) -> Value {
+    // Maps whose keys are no texts are the only thing JSON cannot hold; no page has one.
+    serde_json::to_value(value).unwrap_or_default()
+}

@@ -19,7 +19,7 @@ use stead_schemas::step::Done;
 use stead_schemas::step::proxmox::{CheckVmid, VmidState};
 use stead_schemas::step::vmids::{KIND, Release, Reserve, Reserved};
 
-use crate::ANEW_AFTER;
+use crate::{ANEW_AFTER, as_value};
 
 /// See the module's head.
 pub const DEFINITION: Definition = Definition {
@@ -90,8 +90,4 @@ fn release(ledger: &mut Ledger, command: &Command) -> Result<Value, Failure> {
 fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let payload = Value::Object(admission.fields.clone());
     Ok(Admitted { payload, begins: true, interrupts: false })
-}
-
-fn as_value(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use stead_schemas::command::fields::Fields;
 use stead_schemas::command::workspace;
 use stead_schemas::refusal::Refusal;
 
-use super::as_value;
+use crate::as_value;
 
 pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let bucket = bucket_name(admission.owner, admission.name)?;

@@ -5,15 +5,14 @@
 //!
 //! `state.rs` is what it knows, `operations.rs` what is done with it, `admit.rs` the door.
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use stead_core::context::Context;
 use stead_core::definition::{Definition, Ending};
 use stead_core::run::execution;
 use stead_schemas::command::bucket::{BucketPhase, KIND};
 use stead_schemas::failure::{Class, Failure};
 
-use crate::ANEW_AFTER;
+use crate::{ANEW_AFTER, as_value};
 use state::Bucket;
 
 mod admit;
@@ -95,8 +94,4 @@ fn answer_late(cx: &Context) {
         };
         cx.complete(&command, outcome);
     }
-}
-
-fn as_value(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
 }

@@ -15,8 +15,8 @@ use stead_schemas::command::schedule::{
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::schedule::PlanFirings;
 
-use super::as_value;
 use super::calendar::Calendar;
+use crate::as_value;
 
 /// The longest name of an entity that is handed on.
 const TARGET_MAX: usize = 300;

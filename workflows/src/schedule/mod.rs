@@ -7,7 +7,6 @@
 //! What a time zone means is looked up at the door alone, where a schedule asks for its plan: the
 //! answer is in its history. The rules of zones change, and a page must decide the same as before.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 use stead_core::context::{Command, Context};
 use stead_core::definition::{Definition, Ending};
@@ -15,7 +14,7 @@ use stead_core::run::execution;
 use stead_schemas::command::schedule::KIND;
 use stead_schemas::failure::Failure;
 
-use crate::ANEW_AFTER;
+use crate::{ANEW_AFTER, as_value};
 use news::{News, Open};
 use state::State;
 
@@ -98,8 +97,4 @@ fn delete(cx: &Context, command: &Command) -> Value {
         }
     }
     gone
-}
-
-fn as_value(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
 }

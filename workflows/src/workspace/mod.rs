@@ -6,15 +6,14 @@
 
 use core::time::Duration;
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use stead_core::context::{Command, Context};
 use stead_core::definition::{Definition, Ending};
 use stead_core::run::execution;
 use stead_schemas::command::workspace::{KIND, Phase};
 use stead_schemas::failure::{Class, Failure};
 
-use crate::ANEW_AFTER;
+use crate::{ANEW_AFTER, as_value};
 use state::Workspace;
 
 mod admit;
@@ -145,8 +144,4 @@ fn next_life(cx: &Context) -> Option<Command> {
 /// What a command is told whose workspace has gone meanwhile.
 fn gone() -> Failure {
     Failure::new(Class::Refused, "the workspace is gone")
-}
-
-fn as_value(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap_or_default()
 }

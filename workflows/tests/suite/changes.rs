@@ -75,12 +75,16 @@ fn an_update_takes_the_template_as_it_is_now() {
     assert_eq!((&view["made_from"]["vmid"], &view["vmid"]), (&json!(9_100), &json!(10_001)));
     // What differs in size alone needs no other machine.
     tale.stage.site.templates[0].disk_gb = 80;
-    done(tale.workspace("update", "dev", json!({})));
+    let run = tale.give("update", "dev", json!({}));
+    assert_eq!(tale.plan(&run), ["disk in GiB: 40 becomes 80"]);
+    tale.stage.work();
     assert_eq!(tale.view("dev")["vmid"], 10_001);
     assert_eq!(tale.stage.world.disks[&10_001], 80);
     // What has become smaller stays as large as it is, and is shown so.
     tale.stage.site.templates[0].disk_gb = 20;
-    done(tale.workspace("update", "dev", json!({})));
+    let run = tale.give("update", "dev", json!({}));
+    assert_eq!(tale.plan(&run), ["disk in GiB: stays at 80"]);
+    tale.stage.work();
     assert_eq!(tale.stage.world.disks[&10_001], 80);
     assert_eq!(tale.view("dev")["size"]["disk_gb"], 80);
     let refusal = tale.workspace("resize", "dev", json!({ "disk_gb": 79 })).unwrap_err();

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stead_schemas::event::Event;
 use stead_schemas::time::Timestamp;
 use stead_testkit::Trouble;
 
@@ -23,14 +22,9 @@ fn made() -> Tale {
 /// Deletes a workspace; no time passes. What was going to happen, as it was said.
 fn delete(tale: &mut Tale, name: &str, fields: Value) -> Vec<String> {
     let run = tale.give("delete", name, fields);
-    let accepted = |event: &Event| match event {
-        Event::CommandAccepted(accepted) => Some(accepted.payload["plan"].clone()),
-        _ => None,
-    };
-    let events = tale.stage.history(&run).iter().flat_map(|transition| &transition.events);
-    let plan = events.filter_map(accepted).next_back().expect("it was let in");
+    let plan = tale.plan(&run);
     tale.stage.work();
-    serde_json::from_value(plan).expect("a plan")
+    plan
 }
 
 #[test]

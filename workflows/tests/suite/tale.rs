@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stead_schemas::dispatch::{Caller, EntityCommand};
-use stead_schemas::event::Outcome;
+use stead_schemas::event::{Event, Outcome};
 use stead_schemas::failure::Failure;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::refusal::Refusal;
@@ -89,6 +89,17 @@ impl Tale {
     pub fn view(&self, name: &str) -> Value {
         let latest = self.stage.latest(&EntityKey::of("workspace", &john(), name));
         latest.map_or(json!(null), |run| self.stage.view(&run))
+    }
+
+    /// What was going to happen, as the latest command of a run has it.
+    pub fn plan(&self, run: &RunId) -> Vec<String> {
+        let accepted = |event: &Event| match event {
+            Event::CommandAccepted(accepted) => Some(accepted.payload["plan"].clone()),
+            _ => None,
+        };
+        let events = self.stage.history(run).iter().flat_map(|transition| &transition.events);
+        let plan = events.filter_map(accepted).next_back().expect("it was let in");
+        serde_json::from_value(plan).expect("a plan")
     }
 
     /// Whether so much of a workspace's story has been told.

@@ -109,7 +109,7 @@ pub(super) fn admit_update(admission: &Admission<'_>) -> Result<Admitted, Refusa
         (made.vmid, &made.coder_template) == (wanted.vmid, &wanted.coder_template)
     });
     let plan = match in_place {
-        true => changes,
+        true => Vec::from([plan::of_disk(&view, wanted)]),
         false => plan::of_rebuild(&view, Some(wanted)),
     };
     let template = Some(wanted.clone());

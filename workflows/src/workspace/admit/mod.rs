@@ -14,7 +14,7 @@ use stead_schemas::command::workspace::{OnFailure, Order, Phase, Size, Workspace
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::{ProxmoxSite, Range, Site, StorageBackend, Template};
 
-use super::as_value;
+use crate::as_value;
 
 mod changes;
 mod plan;

@@ -114,6 +114,17 @@ pub(super) fn changes(view: &WorkspaceView, template: &Template) -> Vec<String> 
     changes
 }
 
+/// What becomes of the disk where nothing else is different. One that was resized, or that is
+/// larger already, stays as it is.
+pub(super) fn of_disk(view: &WorkspaceView, template: &Template) -> String {
+    let made = view.made_from.as_ref().map_or(template.disk_gb, |made| made.disk_gb);
+    let now = view.size.disk_gb.unwrap_or(made);
+    match view.size.disk_gb.unwrap_or(template.disk_gb) {
+        later if later > now => format!("disk in GiB: {now} becomes {later}"),
+        _ => format!("disk in GiB: stays at {now}"),
+    }
+}
+
 fn machine(view: &WorkspaceView) -> String {
     match view.vmid {
         Some(vmid) => format!("machine {vmid} on {}", view.node),
