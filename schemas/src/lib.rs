@@ -17,6 +17,7 @@ pub mod event;
 pub mod failure;
 pub mod glance;
 pub mod ids;
+pub mod limit;
 pub mod owner;
 pub mod policy;
 pub mod public;

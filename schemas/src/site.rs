@@ -9,6 +9,8 @@ use alloc::vec::Vec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::limit::Limit;
+
 /// Facts that a command's order is completed with when it is accepted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,7 +24,9 @@ pub struct Site {
     /// Facts about Coder.
     pub coder: CoderSite,
     /// How much one owner may have.
-    pub limits: Limits,
+    pub allowance: Allowance,
+    /// How many steps of some kind are carried out at once.
+    pub limits: Vec<Limit>,
     /// Facts about S3, where the site has it.
     pub s3: Option<S3Site>,
 }
@@ -31,7 +35,7 @@ pub struct Site {
 /// said is not limited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Limits {
+pub struct Allowance {
     /// How many workspaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspaces: Option<u32>,
@@ -43,7 +47,7 @@ pub struct Limits {
     pub memory_gb: Option<u32>,
 }
 
-impl Limits {
+impl Allowance {
     /// Whether nothing is limited.
     #[must_use]
     pub fn is_none(&self) -> bool {

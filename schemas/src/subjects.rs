@@ -142,7 +142,7 @@ pub fn partition_inbox(partition: Partition) -> String {
 }
 
 /// One kind of request to the owner of a partition: `command`, `query`, `outcome`, `list`,
-/// `order`, `outside`.
+/// `order`, `outside`, `place`, `limits`.
 #[must_use]
 pub fn partition_request(partition: Partition, what: &str) -> String {
     format!("stead.part.{partition}.{what}")

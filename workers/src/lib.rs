@@ -176,7 +176,9 @@ impl Workers {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{SYSTEMS, StartError, WorkersConfig};
+    use stead_schemas::step::known::STEPS;
+
+    use super::{SYSTEMS, StartError, WorkersConfig, coder, probe, proxmox, s3, truenas, vault};
     use crate::testing::Stage;
 
     fn written() -> Value {
@@ -217,6 +219,22 @@ mod tests {
         assert!(stage.workers.only(["guest"]).unwrap().is_empty());
         let unknown = stage.workers.only(["forgejo"]);
         assert!(matches!(unknown, Err(StartError::UnknownSystem { name }) if name == "forgejo"));
+    }
+
+    #[tokio::test]
+    async fn limits_can_name_every_step_and_no_other() {
+        let workers = Stage::open().await.workers;
+        let s3 = workers.s3.clone().expect("the lab has S3");
+        let steps = [
+            coder::worker(workers.coder.clone()).steps().collect::<Vec<_>>(),
+            probe::worker().steps().collect(),
+            proxmox::worker(workers.proxmox.clone()).steps().collect(),
+            s3::worker(s3).steps().collect(),
+            truenas::worker(workers.truenas.clone()).steps().collect(),
+            vault::worker(workers.vault.clone()).steps().collect(),
+        ];
+        let known: Vec<&str> = STEPS.iter().map(|(step, _)| *step).collect();
+        assert_eq!(known, steps.concat());
     }
 
     #[tokio::test]

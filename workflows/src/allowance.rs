@@ -80,9 +80,9 @@ fn exceeded(allowance: &Allowance, ask: &Take, before: Option<Share>) -> Option<
     let before = before.unwrap_or(Share { cpu_cores: 0, memory_gb: 0 });
     let is_new = before.memory_gb == 0 && before.cpu_cores == 0;
     let rules = [
-        ("workspaces", workspaces, ask.limits.workspaces, is_new),
-        ("cores", cores, ask.limits.cpu_cores, ask.cpu_cores > before.cpu_cores),
-        ("GiB of memory", memory, ask.limits.memory_gb, ask.memory_gb > before.memory_gb),
+        ("workspaces", workspaces, ask.allowance.workspaces, is_new),
+        ("cores", cores, ask.allowance.cpu_cores, ask.cpu_cores > before.cpu_cores),
+        ("GiB of memory", memory, ask.allowance.memory_gb, ask.memory_gb > before.memory_gb),
     ];
     let broken = rules
         .into_iter()

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use stead_schemas::command::bucket::QUOTA_GB_MAX;
-use stead_schemas::site::{CoderSite, Limits, ProxmoxSite, S3Site, Site, Template, TrueNasSite};
+use stead_schemas::site::{Allowance, CoderSite, ProxmoxSite, S3Site, Site, Template, TrueNasSite};
 use stead_workers::WorkersConfig;
 
+mod limits;
 mod reader;
 mod templates;
 
@@ -199,9 +200,10 @@ fn site(reader: &mut Reader<'_>) -> Site {
         organization: section.text_or("organization", "default"),
         secret: section.vault_reference("secret"),
     };
-    let limits = limits(reader);
+    let allowance = allowance(reader);
+    let limits = limits::read(reader);
     let s3 = s3_site(reader);
-    Site { templates: templates(reader), proxmox, truenas, coder, limits, s3 }
+    Site { templates: templates(reader), proxmox, truenas, coder, allowance, limits, s3 }
 }
 
 /// Several nodes have commas between.
@@ -211,10 +213,10 @@ fn nodes(text: Option<String>) -> Vec<String> {
 }
 
 /// How much one owner may have; 0 is no limit.
-fn limits(reader: &mut Reader<'_>) -> Limits {
-    let mut section = reader.section("limits");
+fn allowance(reader: &mut Reader<'_>) -> Allowance {
+    let mut section = reader.section("allowance");
     let mut limit = |key| Some(section.number_or(key, 0, 0..=u32::MAX)).filter(|most| *most > 0);
-    Limits {
+    Allowance {
         workspaces: limit("workspaces"),
         cpu_cores: limit("cpu_cores"),
         memory_gb: limit("memory_gb"),

@@ -95,7 +95,11 @@ impl<'a> Reader<'a> {
             DeValue::Array(items) => items,
             _ => {
                 let line = line_of(self.text, value.span().start);
-                let words = format!("write each one as [[{name}]]");
+                let other = match name {
+                    "limits" => "; what an owner may have stands in [allowance]",
+                    _ => "",
+                };
+                let words = format!("write each one as [[{name}]]{other}");
                 self.add(Some(line), name.to_owned(), words);
                 return Vec::new();
             }

@@ -115,6 +115,45 @@ fn a_site_need_not_have_s3_and_what_it_has_is_checked() {
     );
 }
 
+const LIMIT: &str = "[[limits]]\nname = \"clones per node\"\nsteps = [\"proxmox.clone-vm\"]\n\
+                     per = \"node\"\nat_once = 2\n";
+
+#[test]
+fn limits_are_looked_up_before_they_limit_nothing() {
+    let limits = |change: &dyn Fn(String) -> String, faults: &[&str]| {
+        check(|text| text + &change(LIMIT.to_owned()), faults);
+    };
+    limits(&|limit| limit, &[]);
+    limits(&|limit| limit.replace("clone-vm", "*").replace("\"node\"", "\"owner\""), &[]);
+    limits(
+        &|limit| limit.replace("clone-vm", "clone").replace("at_once = 2", "at_once = 0"),
+        &[
+            "line 20: limits.steps: there is no step `proxmox.clone`; there are \
+             proxmox.check-vmid, proxmox.clone-vm, proxmox.configure-vm, proxmox.destroy-vm, \
+             proxmox.resize-disk, proxmox.shutdown-vm, proxmox.start-vm, proxmox.survey",
+            "line 20: limits.at_once: 0 would let nothing begin for ever",
+        ],
+    );
+    limits(
+        &|limit| limit.replace("\"node\"", "\"nods\"").replace("at_once = 2", ""),
+        &[
+            "line 20: limits.per: `proxmox.clone-vm` is not asked for a `nods`; it can be counted \
+             by owner, name, node, storage, template, vmid",
+            "line 20: limits.at_once: say how many: at_once, per_minute, or both",
+        ],
+    );
+    limits(
+        &|limit| format!("{limit}{limit}"),
+        &["line 25: limits.name: there are two limits of the name clones per node"],
+    );
+    check(
+        |text| format!("[limits]\nworkspaces = 3\n{text}"),
+        &[
+            "line 1: limits: write each one as [[limits]]; what an owner may have stands in [allowance]",
+        ],
+    );
+}
+
 #[test]
 fn what_is_no_toml_is_said_once() {
     let text = "[vault\n";

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Done, Step};
 use crate::dispatch::Route;
 use crate::owner::Owner;
-use crate::site::Limits;
+use crate::site::Allowance;
 
 /// The kind of the entity.
 pub const KIND: &str = "allowance";
@@ -32,7 +32,8 @@ pub struct Take {
     /// Memory, in GiB.
     pub memory_gb: u32,
     /// How much the owner may have, all together.
-    pub limits: Limits,
+    #[serde(rename = "limits")]
+    pub allowance: Allowance,
 }
 
 impl Step for Take {

@@ -16,6 +16,7 @@ pub mod coder;
 pub mod entity;
 pub mod guest;
 pub mod home;
+pub mod known;
 pub mod probe;
 pub mod proxmox;
 pub mod s3;

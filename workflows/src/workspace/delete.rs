@@ -47,7 +47,7 @@ pub(super) async fn take_all_back(cx: &Context, workspace: &mut Workspace, order
     // From now on, so that the home, whose time begins when it is let go, outlives it.
     let since = cx.now();
     workspace.pay(cx, detach(cx, order)).await;
-    if !site.limits.is_none() {
+    if !site.allowance.is_none() {
         workspace.pay(cx, preflight::give_back(cx)).await;
     }
     let grace = Duration::from_secs(if order.now { 0 } else { order.grace_seconds });
@@ -82,7 +82,7 @@ fn debts(cx: &Context, workspace: &Workspace) -> Vec<Debt> {
     add(vmids::Release::NAME, format!("the VMID {vmid}"));
     add(coder::DeleteWorkspace::NAME, format!("the Coder workspace {}", cx.name()));
     add(home::Detach::NAME, "the use of the home".into());
-    if !workspace.order.limits.is_none() {
+    if !workspace.order.allowance.is_none() {
         add(allowance::GiveBack::NAME, "the share of what the owner may have".into());
     }
     debts

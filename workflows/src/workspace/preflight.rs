@@ -10,7 +10,7 @@ use alloc::string::ToString;
 use stead_core::context::Context;
 use stead_schemas::command::workspace::Order;
 use stead_schemas::failure::{Class, Failure};
-use stead_schemas::site::Limits;
+use stead_schemas::site::Allowance;
 use stead_schemas::step::home::dataset_name;
 use stead_schemas::step::truenas::{PoolSeen, SurveyPool};
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
@@ -68,7 +68,9 @@ pub(super) async fn take_allowance(
     let call = cx.step(take);
     match before {
         // Who takes back does not ask: it must not be refused.
-        Some(before) => call.undo(allowance::Take { limits: Limits::default(), ..before }).await?,
+        Some(before) => {
+            call.undo(allowance::Take { allowance: Allowance::default(), ..before }).await?
+        }
         None => call.undo(give_back(cx)).await?,
     };
     Ok(())
@@ -76,13 +78,13 @@ pub(super) async fn take_allowance(
 
 /// What the workspace has of its owner's allowance, if that is limited.
 pub(super) fn allowance(cx: &Context, workspace: &Workspace) -> Option<allowance::Take> {
-    let limits = workspace.order.limits;
-    (!limits.is_none()).then(|| allowance::Take {
+    let allowance = workspace.order.allowance;
+    (!allowance.is_none()).then(|| allowance::Take {
         owner: cx.owner(),
         workspace: cx.run().to_string(),
         cpu_cores: workspace.size.cpu_cores,
         memory_gb: workspace.size.memory_gb,
-        limits,
+        allowance,
     })
 }
 

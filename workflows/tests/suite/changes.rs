@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use stead_schemas::failure::Class;
-use stead_schemas::site::Limits;
+use stead_schemas::site::Allowance;
 use stead_testkit::{Trouble, tells};
 
 use crate::kits;
@@ -229,7 +229,8 @@ fn the_node_is_chosen_and_the_history_says_why() {
 #[test]
 fn an_owner_has_no_more_than_the_site_allows() {
     let mut tale = Tale::new(Trouble::default());
-    tale.stage.site.limits = Limits { workspaces: Some(2), cpu_cores: Some(10), memory_gb: None };
+    tale.stage.site.allowance =
+        Allowance { workspaces: Some(2), cpu_cores: Some(10), memory_gb: None };
     done(tale.workspace("create", "one", json!({})));
     let failure = failed(tale.workspace("create", "two", json!({ "cpu_cores": 8 })));
     assert_eq!(
@@ -252,7 +253,7 @@ fn an_owner_has_no_more_than_the_site_allows() {
 #[test]
 fn what_a_resize_has_given_up_it_has_again_when_it_fails() {
     let mut tale = Tale::new(Trouble::default());
-    tale.stage.site.limits = Limits { cpu_cores: Some(8), ..Limits::default() };
+    tale.stage.site.allowance = Allowance { cpu_cores: Some(8), ..Allowance::default() };
     done(tale.workspace("create", "one", json!({})));
     tale.stage.world.fails_next = Some("proxmox.configure-vm".to_owned());
     tale.give("resize", "one", json!({ "cpu_cores": 2 }));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use stead_schemas::owner::Owner;
 use stead_schemas::site::{
-    CoderSite, Lifetime, Limits, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
+    Allowance, CoderSite, Lifetime, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
 };
 use stead_schemas::step::{home, vmids};
 use stead_testkit::Kit;
@@ -46,7 +46,7 @@ pub fn changes() -> Kit<World> {
     };
     // The home has no grace of its own: what fails is gone at once.
     site.truenas.grace_seconds = GRACE.as_secs();
-    site.limits = Limits { workspaces: Some(3), cpu_cores: Some(20), memory_gb: None };
+    site.allowance = Allowance { workspaces: Some(3), cpu_cores: Some(20), memory_gb: None };
     let with = |machine| ["coder dev", HOME[0], HOME[1], machine];
     Kit::of(WORKFLOWS)
         .site(site)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use stead_schemas::ids::EntityKey;
-use stead_schemas::site::Limits;
+use stead_schemas::site::Allowance;
 use stead_testkit::{Lapse, Trouble, Which};
 
 use crate::kits::john;
@@ -11,7 +11,7 @@ use crate::tale::{Tale, done, failed};
 /// John's create, which has failed and waits.
 fn stuck(trouble: Trouble) -> Tale {
     let mut tale = Tale::new(trouble);
-    tale.stage.site.limits = Limits { workspaces: None, cpu_cores: Some(6), memory_gb: None };
+    tale.stage.site.allowance = Allowance { workspaces: None, cpu_cores: Some(6), memory_gb: None };
     tale.give("create", "dev", json!({ "on_failure": "wait" }));
     tale.stage.work();
     assert_eq!(tale.view("dev")["phase"], "stuck");

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::site::{CoderSite, Limits, ProxmoxSite, StorageBackend, Template, TrueNasSite};
+use crate::site::{Allowance, CoderSite, ProxmoxSite, StorageBackend, Template, TrueNasSite};
 
 /// A create that was accepted, complete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,8 +25,8 @@ pub struct Order {
     /// Where developers look.
     pub coder: CoderSite,
     /// How much the owner may have.
-    #[serde(default, skip_serializing_if = "Limits::is_none")]
-    pub limits: Limits,
+    #[serde(default, rename = "limits", skip_serializing_if = "Allowance::is_none")]
+    pub allowance: Allowance,
     /// What happens when a step fails for good.
     #[serde(default, skip_serializing_if = "OnFailure::is_usual")]
     pub on_failure: OnFailure,

@@ -63,7 +63,7 @@ fn admit_create(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         proxmox: with_nodes(&site.proxmox),
         truenas: site.truenas.clone(),
         coder: site.coder.clone(),
-        limits: site.limits,
+        allowance: site.allowance,
         on_failure,
     };
     Ok(Admitted { begins: true, ..order(&made) })

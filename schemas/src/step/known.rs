@@ -1,0 +1,36 @@
+//! The steps that workers carry out, and what each may be told apart by: what a limit of the site
+//! can name.
+
+/// Every step of a worker, with the fields of its request that limits may be counted by.
+pub const STEPS: &[(&str, &[&str])] = &[
+    ("coder.await-agent", &["id"]),
+    ("coder.delete-workspace", &["name", "user"]),
+    ("coder.look-up-use", &["id"]),
+    ("coder.start-workspace", &["name", "organization", "template", "user"]),
+    ("coder.stop-workspace", &["id"]),
+    ("probe.noop", &["number"]),
+    ("proxmox.check-vmid", &["vmid"]),
+    ("proxmox.clone-vm", &["name", "node", "storage", "template", "vmid"]),
+    ("proxmox.configure-vm", &["node", "vmid"]),
+    ("proxmox.destroy-vm", &["node", "vmid"]),
+    ("proxmox.resize-disk", &["disk", "node", "vmid"]),
+    ("proxmox.shutdown-vm", &["node", "vmid"]),
+    ("proxmox.start-vm", &["node", "vmid"]),
+    ("proxmox.survey", &["storage", "template"]),
+    ("s3.delete-bucket", &["bucket"]),
+    ("s3.delete-if-empty", &["bucket"]),
+    ("s3.delete-key", &["bucket"]),
+    ("s3.empty-bucket", &["bucket"]),
+    ("s3.ensure-bucket", &["bucket"]),
+    ("s3.ensure-key", &["bucket", "endpoint"]),
+    ("s3.set-limits", &["bucket"]),
+    ("truenas.destroy-dataset", &["dataset"]),
+    ("truenas.ensure-dataset", &["dataset"]),
+    ("truenas.ensure-share", &["path"]),
+    ("truenas.remove-share", &["path"]),
+    ("truenas.set-permissions", &["dataset"]),
+    ("truenas.snapshot-dataset", &["dataset"]),
+    ("truenas.survey-pool", &["dataset", "parent"]),
+    ("truenas.update-quota", &["dataset"]),
+    ("vault.pin-secrets", &[]),
+];
