@@ -55,6 +55,10 @@ fn letter(message: Outgoing) -> Letter {
         Outgoing::Answer { to, address, reply } => {
             plain(subjects::answer(to, &address, 0), json(&reply))
         }
+        Outgoing::Place { to, ask } => plain(subjects::partition_request(to, "place"), json(&ask)),
+        Outgoing::Placed { to, reply } => {
+            plain(subjects::partition_request(to, "placed"), json(&reply))
+        }
         Outgoing::Reply { to, bytes } => plain(to.0, bytes.into()),
         Outgoing::Event { subject, bytes } => plain(subject, bytes.into()),
         Outgoing::Lease { partition, epoch } => {

@@ -5,6 +5,7 @@ use stead_schemas::dispatch::{
     StepReply, TurnEpoch,
 };
 use stead_schemas::event::Outcome;
+use stead_schemas::limit::{LimitView, PlaceAsk, PlaceReply};
 use stead_schemas::public::{RunPage, RunView};
 use stead_schemas::refusal::Refusal;
 
@@ -47,12 +48,20 @@ pub enum Inbound {
     Outside(OutsideAnswer, ReplyTo),
     /// Answered with a [`stead_schemas::dispatch::TurnReply`].
     Turn(TurnEpoch, ReplyTo),
+    /// The owner of a step, about a place of a limit that this partition keeps.
+    Place(PlaceAsk),
+    /// The keeper of a limit, about a place for a step of this partition.
+    Placed(PlaceReply),
+    /// Answered with a [`LimitsReply`].
+    Limits(ReplyTo),
 }
 
 /// What a run shows of itself; nothing if there is none of that id.
 pub type QueryReply = Option<RunView>;
 /// How a command ended; nothing if waiting will not tell, as the run cannot go on with this build.
 pub type OutcomeReply = Option<Outcome>;
+/// The limits of the site, with the keys that the partition keeps.
+pub type LimitsReply = Vec<LimitView>;
 /// Some runs of a partition.
 pub type ListReply = RunPage;
 /// Whether the order is in the run's history.

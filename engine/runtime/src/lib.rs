@@ -10,6 +10,7 @@ pub mod env;
 pub mod harness;
 pub mod harness_ports;
 pub mod inbound;
+pub mod keeper;
 pub mod lease;
 pub mod memory;
 pub mod owner;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use stead_schemas::dispatch::{EntityCommand, StepAddress, StepReply, StepRequest};
 use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::limit::{PlaceAsk, PlaceReply};
 use stead_schemas::public::RunSummary;
 use stead_schemas::time::Timestamp;
 use tokio::sync::mpsc;
@@ -155,6 +156,20 @@ pub enum Outgoing {
         address: StepAddress,
         /// How it ended.
         reply: StepReply,
+    },
+    /// To the keeper of a limit's key.
+    Place {
+        /// The partition that keeps it.
+        to: Partition,
+        /// What is wanted.
+        ask: PlaceAsk,
+    },
+    /// To the owner of a step that has or wants a place.
+    Placed {
+        /// The partition of its run.
+        to: Partition,
+        /// Where it stands.
+        reply: PlaceReply,
     },
     /// To whoever asked.
     Reply {

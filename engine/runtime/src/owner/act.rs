@@ -25,7 +25,10 @@ impl Owner {
                 Event::StepSkipped(step) => self.stop_and_forget(run, step.seq),
                 Event::UndoAbandoned(step) => self.stop_and_forget(run, step.seq),
                 Event::StepRetried(step) => self.try_now(run, step.seq),
-                Event::StepEdited(step) => self.try_now(run, step.seq),
+                Event::StepEdited(step) => {
+                    self.leave(run, step.seq);
+                    self.try_now(run, step.seq);
+                }
                 Event::RunPaused(_) => self.hold(run),
                 Event::RunResumed(_) => self.go_on(run),
                 Event::TimerStarted(timer) => self.watch_timer(run, timer),

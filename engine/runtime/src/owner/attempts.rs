@@ -16,6 +16,7 @@ use stead_schemas::step::system;
 use stead_schemas::time::spoken;
 use tokio::time::Instant;
 
+use super::gate::Place;
 use super::{Owner, patience};
 use crate::ports::Outgoing;
 
@@ -44,10 +45,14 @@ pub(super) struct Attempt {
     overdue: bool,
     /// Whether a worker may still be at an attempt that nobody waits for: one that fell silent,
     /// or one of the owner before.
-    loose: bool,
+    pub loose: bool,
     /// Whether it stands in the list of those that nobody hears.
     pub is_unheard: bool,
     pub wake: Option<Instant>,
+    /// Its place among those that the site limits.
+    pub place: Option<Box<Place>>,
+    /// How long it has waited for one: that is no time in which it was tried.
+    pub waited: Duration,
 }
 
 /// Where an attempt stands.
@@ -61,6 +66,8 @@ pub(super) enum Phase {
     Pausing,
     /// Nobody listens where it is sent.
     NoListener,
+    /// It waits for its turn.
+    Limit,
     /// Somebody outside will report.
     Outside,
     /// An undo that a person has to look at.
@@ -96,6 +103,8 @@ impl Owner {
             loose: false,
             is_unheard: false,
             wake: None,
+            place: None,
+            waited: Duration::ZERO,
         };
         if let Some(live) = self.runs.get_mut(run) {
             live.attempts.insert(seq, attempt);
@@ -113,6 +122,7 @@ impl Owner {
 
     /// Forgets what was being done about a step that is settled.
     pub(super) fn settled(&mut self, run: &RunId, seq: Seq) {
+        self.leave(run, seq);
         let attempt = self.runs.get_mut(run).and_then(|live| live.take_attempt(seq));
         if let Some(when) = attempt.and_then(|attempt| attempt.wake) {
             self.wakes.remove(&(when, run.clone(), seq));
@@ -123,11 +133,15 @@ impl Owner {
     pub(super) fn attempt(&mut self, run: &RunId, seq: Seq) {
         let epoch = self.epoch;
         let held = self.runs.get(run).is_some_and(|live| live.is_paused());
-        let Some((attempt, open)) = self.open_step(run, seq) else { return };
+        let Some((attempt, _)) = self.open_step(run, seq) else { return };
         if held {
             attempt.phase = Phase::Held;
             return;
         }
+        if !self.has_turn(run, seq) {
+            return;
+        }
+        let Some((attempt, open)) = self.open_step(run, seq) else { return };
         let (outside, now) = (open.step.route == Route::Outside, Instant::now());
         attempt.number += u32::from(!outside);
         attempt.tried += u32::from(!outside);
@@ -179,7 +193,7 @@ impl Owner {
         let Some((attempt, _)) = self.open_step(run, seq) else { return };
         if asked != 0 && asked != ticket(epoch, attempt.sendings) {
             metrics::counter!("stead_late_answers_total").increment(1);
-            return;
+            return self.heard_late(address, &reply);
         }
         attempt.begun |= !matches!(reply, StepReply::Queued);
         self.heard(address);
@@ -217,6 +231,7 @@ impl Owner {
             }
             Phase::Pausing
             | Phase::NoListener
+            | Phase::Limit
             | Phase::Outside
             | Phase::Stuck
             | Phase::Held
@@ -252,6 +267,7 @@ impl Owner {
         .increment(1);
         let lasting = failure.class.kind() == Kind::Lasting;
         let (number, tried, give_up) = (attempt.number, attempt.tried, attempt.give_up);
+        let span = now.since(open.tried_since).saturating_sub(attempt.waited);
         attempt.last = Some(failure.clone());
         if lasting && !undo && policy.pause_on_lasting && give_up.is_none() {
             return self.pause_for(run, seq);
@@ -260,10 +276,11 @@ impl Owner {
             return self.answered_no(run, seq, why);
         }
         let rest = if lasting { STUCK_PAUSE } else { pause(&policy, failure.class, tried, chance) };
-        if !undo && is_used_up(&policy, tried, now.since(open.tried_since), rest) {
+        if !undo && is_used_up(&policy, tried, span, rest) {
             return self.pause_for(run, seq);
         }
         attempt.phase = if lasting { Phase::Stuck } else { Phase::Pausing };
+        self.leave_soon(run, seq);
         self.dirty.insert(run.clone());
         let body = StepRetrying {
             run: run.clone(),
@@ -305,7 +322,7 @@ impl Owner {
         match attempt.phase {
             Phase::Sent { heard } | Phase::Queued { heard } => self.look_after(run, seq, heard),
             Phase::Pausing | Phase::Stuck => self.attempt(run, seq),
-            Phase::Outside | Phase::NoListener => self.rest(run, seq),
+            Phase::Outside | Phase::NoListener | Phase::Limit => self.rest(run, seq),
             Phase::Held | Phase::Over => {}
         }
     }
@@ -341,7 +358,7 @@ impl Owner {
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         attempt.last = Some(failure);
         attempt.loose = true;
-        let span = now.since(open.tried_since);
+        let span = now.since(open.tried_since).saturating_sub(attempt.waited);
         if !open.step.undo && is_used_up(&policy, tried, span, Duration::ZERO) {
             return self.pause_for(run, seq);
         }
@@ -411,6 +428,7 @@ impl Owner {
     fn conclude(&mut self, run: &RunId, seq: Seq, fact: Event) {
         if let Some((attempt, _)) = self.open_step(run, seq) {
             attempt.phase = Phase::Over;
+            self.leave(run, seq);
             self.take(run, fact);
         }
     }

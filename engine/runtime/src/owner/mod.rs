@@ -6,6 +6,7 @@
 //!
 //! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
+//! `gate.rs` waits for their turn where the site limits them and `keeping.rs` says whose turn it is,
 //! `pausing.rs` lets them rest, `unheard.rs` offers those again that nobody heard, `outside.rs` hears what nobody was sent for, `orders.rs` is what
 //! people do to a run by hand, `outcomes.rs` says how commands ended, `cancels.rs` what its parent wants cancelled, `reading.rs` and
 //! `load.rs` read the partition back, `tail.rs` looks for strangers, `turning.rs` begins a new
@@ -37,6 +38,8 @@ mod attempts;
 mod cancels;
 mod commands;
 mod entities;
+mod gate;
+mod keeping;
 mod listing;
 mod live;
 mod load;
@@ -54,6 +57,8 @@ mod unheard;
 mod waiting;
 
 use entities::Entities;
+use gate::Gate;
+use keeping::Keeping;
 use live::{Asker, Live};
 use outcomes::Waiters;
 use tail::Tail;
@@ -98,6 +103,8 @@ pub struct Owner {
     refilling: Vec<(ListRuns, ReplyTo)>,
     waiters: Waiters,
     unheard: Unheard,
+    gate: Gate,
+    keeping: Keeping,
     /// Whether the index lacks the lines of runs in the archive.
     lacks_lines: bool,
     tail: Tail,
@@ -149,6 +156,8 @@ impl Owner {
             refilling: Vec::new(),
             waiters: Waiters::default(),
             unheard: Unheard::default(),
+            gate: Gate::new(claim.seq),
+            keeping: Keeping::default(),
             lacks_lines: false,
             tail: Tail::new(claim.seq),
             last_kept: Instant::now(),
@@ -161,6 +170,7 @@ impl Owner {
             tracing::warn!(%partition, %error, "cannot read the partition");
             return Stopped::Unreadable;
         }
+        owner.keeping.begin(claim.seq);
         owner.serve(inbox, stop).await
     }
 
@@ -197,7 +207,10 @@ impl Owner {
         let idle = if self.dirty.is_empty() { self.env.tuning.lease } else { FLUSH_PAUSE };
         let idle = Instant::now() + idle;
         let step = self.wakes.first().map(|(when, _, _)| *when);
-        [step, self.unheard.next()].into_iter().flatten().fold(idle, Instant::min)
+        [step, self.unheard.next(), self.gate.next(), self.keeping.next()]
+            .into_iter()
+            .flatten()
+            .fold(idle, Instant::min)
     }
 
     /// Whether the lease still holds. A process that was frozen finds out here, before it acts on
@@ -235,6 +248,9 @@ impl Owner {
             Inbound::List(query, to) => self.list(query, to),
             Inbound::Order(order, to) => self.order(order, to),
             Inbound::Outside(answer, to) => self.outside(answer, to),
+            Inbound::Place(ask) => self.place_asked(ask),
+            Inbound::Placed(reply) => self.placed(&reply),
+            Inbound::Limits(to) => self.limits(to),
             Inbound::Turn(asked, to) => self.asked_to_turn(asked, to),
         }
     }
@@ -251,6 +267,7 @@ impl Owner {
                 let last = last.filter(|_| counts);
                 self.compare_tail(last.unwrap_or(0));
                 self.count_waiting();
+                self.count_places();
                 self.look_at_tail();
                 self.turn_if_due();
             }
@@ -288,6 +305,8 @@ impl Owner {
         self.flush_some();
         let now = Instant::now();
         self.scout(now);
+        self.tend_places(now);
+        self.give_places(now);
         while let Some((when, _, _)) = self.wakes.first() {
             if *when > now {
                 break;

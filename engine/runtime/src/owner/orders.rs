@@ -210,7 +210,7 @@ impl Phase {
     /// Whether nobody is at work on the step just now.
     const fn is_idle(self) -> bool {
         match self {
-            Self::Pausing | Self::NoListener | Self::Stuck | Self::Held => true,
+            Self::Pausing | Self::NoListener | Self::Limit | Self::Stuck | Self::Held => true,
             Self::Sent { .. } | Self::Queued { .. } | Self::Outside | Self::Over => false,
         }
     }

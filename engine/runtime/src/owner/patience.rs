@@ -22,6 +22,10 @@ pub(super) fn timed_out(open: &OpenStep, attempt: &Attempt, now: Timestamp) -> F
     let step = &open.step;
     let close = deadline(open, step.within_ms).is_some_and(|deadline| now >= deadline);
     let words = match (&attempt.last, close) {
+        (_, false) if attempt.phase == Phase::Limit => {
+            let span = said(step.policy.schedule_to_start_ms);
+            format!("its turn did not come within {span}")
+        }
         (_, false) => {
             let span = said(step.policy.schedule_to_start_ms);
             format!("no worker for {} began with it within {span}", system(&step.step))

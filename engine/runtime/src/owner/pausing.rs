@@ -1,5 +1,7 @@
 //! Lets steps rest and go on: a run that is paused, resumed, or over as it is.
 
+use std::time::Duration;
+
 use stead_schemas::dispatch::{Caller, StepAddress};
 use stead_schemas::event::{ByHand, Event, RunPaused, Seq};
 use stead_schemas::ids::RunId;
@@ -26,6 +28,7 @@ impl Owner {
         metrics::counter!("stead_runs_paused_total", "system" => system(&open.step.step).to_owned())
             .increment(1);
         let order = ByHand { by: Caller::Engine, why, id: None };
+        self.leave(run, seq);
         self.take(run, Event::RunPaused(RunPaused { seq: Some(seq), order }));
     }
 
@@ -33,15 +36,21 @@ impl Owner {
     /// What is being carried out goes on to its end.
     pub(super) fn hold(&mut self, run: &RunId) {
         let Some(live) = self.runs.get_mut(run) else { return };
+        let mut left = Vec::new();
         for (seq, attempt) in &mut live.attempts {
-            let idle = matches!(attempt.phase, Phase::Pausing | Phase::NoListener | Phase::Stuck);
+            let idle = matches!(
+                attempt.phase,
+                Phase::Pausing | Phase::NoListener | Phase::Stuck | Phase::Limit
+            );
             if idle && attempt.give_up.is_none() {
                 attempt.phase = Phase::Held;
                 if let Some(when) = attempt.wake.take() {
                     self.wakes.remove(&(when, run.clone(), *seq));
                 }
+                left.extend(attempt.place.is_some().then_some(*seq));
             }
         }
+        left.into_iter().for_each(|seq| self.leave(run, seq));
     }
 
     /// The run has been resumed: what waited is tried as if for the first time, and timers that
@@ -68,9 +77,9 @@ impl Owner {
             Phase::Sent { .. } | Phase::Queued { .. } | Phase::Outside => {
                 self.look_again(run, seq);
             }
-            Phase::Pausing | Phase::NoListener | Phase::Stuck | Phase::Held => {
+            Phase::Pausing | Phase::NoListener | Phase::Limit | Phase::Stuck | Phase::Held => {
                 attempt.last = None;
-                attempt.tried = 0;
+                (attempt.tried, attempt.waited) = (0, Duration::ZERO);
                 self.attempt(run, seq);
             }
         }

@@ -88,6 +88,7 @@ impl Owner {
         attempt.number -= 1;
         attempt.tried -= 1;
         attempt.phase = Phase::NoListener;
+        attempt.place.iter_mut().for_each(|place| place.is_at_work = false);
         attempt.last = Some(Failure::new(Class::VendorDown, words));
         let is_listed = std::mem::replace(&mut attempt.is_unheard, true);
         self.dirty.insert(run.clone());

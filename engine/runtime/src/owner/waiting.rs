@@ -71,6 +71,7 @@ const fn reason(open: &OpenStep, attempt: Option<&Attempt>) -> &'static str {
         Phase::Stuck => "human",
         Phase::Held => "paused",
         Phase::NoListener => "no-worker",
+        Phase::Limit => "limit",
         Phase::Pausing => "retrying",
         Phase::Outside => "outside",
         Phase::Over => "running",
@@ -86,6 +87,7 @@ fn words(open: &OpenStep, attempt: Option<&Attempt>) -> String {
     let trouble = attempt.last.clone().map(|failure| Failure { step: None, ..failure }.to_string());
     let trouble = trouble.unwrap_or_default();
     match attempt.phase {
+        Phase::Limit => attempt.place.as_ref().map(|place| place.words()).unwrap_or_default(),
         Phase::Stuck | Phase::Held | Phase::NoListener | Phase::Pausing => trouble,
         Phase::Over => "its end is on its way into the log".to_owned(),
         Phase::Queued { .. } if open.step.route.is_worker() => {
@@ -101,11 +103,12 @@ fn words(open: &OpenStep, attempt: Option<&Attempt>) -> String {
 }
 
 /// Every reason there is, as metrics have it, in the order in which somebody should care.
-const REASONS: [&str; 10] = [
+const REASONS: [&str; 11] = [
     "human",
     "paused",
     "no-worker",
     "retrying",
+    "limit",
     "queued",
     "outside",
     "entity",
@@ -143,6 +146,7 @@ impl Drop for Owner {
     /// Whoever owns the partition next counts its runs; here there are none any more.
     fn drop(&mut self) {
         show_waiting(self.partition, [0; REASONS.len()]);
+        self.count_no_places();
     }
 }
 
