@@ -21,6 +21,7 @@ use stead_schemas::dispatch::{
 use stead_schemas::event::{ByHand, Event};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{EntityKey, Partition, RunId};
+use stead_schemas::limit::Limit;
 use stead_schemas::owner;
 use stead_schemas::public::{RunSummary, RunView};
 use stead_schemas::site::Site;
@@ -103,6 +104,23 @@ impl Desk {
         archive: Arc<dyn Archive>,
         tuning: Tuning,
     ) -> Self {
+        Self::at(log, epochs, archive, tuning, Site::default()).await
+    }
+
+    /// An owner of this log, where the site has these limits.
+    pub async fn limited(log: Arc<MemoryLog>, limits: &[Limit]) -> Self {
+        let archive = Arc::new(MemoryArchive::default());
+        let site = Site { limits: limits.to_vec(), ..Site::default() };
+        Self::at(log.clone(), log, archive, Tuning::default(), site).await
+    }
+
+    async fn at(
+        log: Arc<MemoryLog>,
+        epochs: Arc<dyn Epochs>,
+        archive: Arc<dyn Archive>,
+        tuning: Tuning,
+        site: Site,
+    ) -> Self {
         let sent = Arc::new(Sent::default());
         let ports = Ports {
             log: log.clone(),
@@ -119,7 +137,7 @@ impl Desk {
             build: "test".into(),
             partitions: 1,
             definitions: PAGES,
-            site: Site::default(),
+            site,
             ports,
             tuning,
         });
@@ -307,6 +325,38 @@ impl Desk {
             for (address, reply) in answers {
                 self.say(Inbound::Answer { address, attempt: 0, reply }).await;
             }
+        }
+    }
+
+    /// What was said about places since the last look, as it reaches a partition.
+    pub fn places(&self) -> Vec<Inbound> {
+        self.take(|message| match message {
+            Outgoing::Place { ask, .. } => Some(Inbound::Place(ask.clone())),
+            Outgoing::Placed { reply, .. } => Some(Inbound::Placed(reply.clone())),
+            _ => None,
+        })
+    }
+
+    /// Brings what is said about places where it is to go, until nothing more is.
+    pub async fn carry_places(&self) {
+        self.settle().await;
+        loop {
+            let places = self.places();
+            if places.is_empty() {
+                return;
+            }
+            for message in places {
+                self.say(message).await;
+            }
+        }
+    }
+
+    /// Lets time pass, while what is said about places comes where it is to go.
+    pub async fn pass_in_line(&self, span: Duration) {
+        let end = Instant::now() + span;
+        while Instant::now() < end {
+            self.pass(Duration::from_millis(250)).await;
+            self.carry_places().await;
         }
     }
 

@@ -6,6 +6,8 @@ mod children;
 mod desk;
 mod fencing;
 mod harness;
+mod keeper;
+mod limits;
 mod orders;
 mod outcomes;
 mod over;

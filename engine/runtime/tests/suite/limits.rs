@@ -1,0 +1,217 @@
+//! Steps that the site limits: who is sent, who waits and says for what, and what becomes of
+//! places when messages, workers and owners are lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stead_runtime::inbound::{Inbound, LimitsReply};
+use stead_runtime::keeper::{LEASE, RENEW};
+use stead_runtime::memory::MemoryLog;
+use stead_runtime::ports::ReplyTo;
+use stead_schemas::dispatch::{Caller, RunOrder, StepReply, StepRequest};
+use stead_schemas::failure::Class;
+use stead_schemas::ids::{EntityKey, RunId};
+use stead_schemas::limit::Limit;
+use stead_schemas::owner::Owner;
+use stead_schemas::public::Waiting;
+
+use crate::desk::{Desk, on_simulated_time};
+
+fn first(at_once: u32) -> Limit {
+    Limit {
+        name: "firsts".into(),
+        steps: vec!["test.first".into(), "test.undo-first".into()],
+        per: None,
+        at_once: Some(at_once),
+        per_minute: None,
+    }
+}
+
+fn run(name: &str) -> RunId {
+    EntityKey::of("pair", &Owner::new("john").expect("a name"), name).run(1)
+}
+
+async fn start(desk: &Desk, name: &str) {
+    desk.command_to(Caller::Api, "pair", name, name).await;
+    desk.carry_places().await;
+}
+
+/// An owner, and three runs of which one is at its first step.
+async fn three() -> (Arc<MemoryLog>, Desk, StepRequest) {
+    let log = Arc::new(MemoryLog::new(1));
+    let desk = Desk::limited(log.clone(), &[first(1)]).await;
+    for name in ["a", "b", "c"] {
+        start(&desk, name).await;
+    }
+    let step = desk.step("test.first");
+    assert_eq!(step.address.run, run("a"));
+    (log, desk, step)
+}
+
+async fn waits(desk: &Desk, name: &str) -> Waiting {
+    desk.view(&run(name)).await.waiting.remove(0)
+}
+
+#[test]
+fn the_next_one_is_sent_when_one_is_done_and_waiting_is_no_attempt() {
+    on_simulated_time(async {
+        let (_, desk, step) = three().await;
+        desk.pass_in_line(RENEW * 2).await;
+        let waiting = waits(&desk, "c").await;
+        assert_eq!((&*waiting.reason, waiting.attempts), ("limit", 0));
+        let words = "its turn at \"firsts\": second of 2, 1 at once; at work: john/a";
+        assert_eq!(waiting.words, words);
+        desk.done(&step).await;
+        desk.carry_places().await;
+        let steps: Vec<String> = desk.steps().into_iter().map(|step| step.step).collect();
+        assert_eq!(steps, ["test.second", "test.first"]);
+        assert_eq!(waits(&desk, "b").await.reason, "running");
+        let words = "its turn at \"firsts\": first of 1, 1 at once; at work: john/b";
+        desk.pass_in_line(RENEW * 2).await;
+        assert_eq!(waits(&desk, "c").await.words, words);
+    });
+}
+
+#[test]
+fn who_has_a_place_and_who_waits_is_shown_in_order() {
+    on_simulated_time(async {
+        let (_, desk, _) = three().await;
+        desk.say(Inbound::Limits(ReplyTo("asker".into()))).await;
+        let views: LimitsReply = serde_json::from_slice(&desk.replies("asker")[0]).unwrap();
+        let names = |places: &[stead_schemas::limit::PlaceView]| -> Vec<String> {
+            places.iter().map(|place| place.name.clone()).collect()
+        };
+        let key = &views[0].keys[0];
+        assert_eq!(
+            (names(&key.at_work), names(&key.waiting)),
+            (vec!["a".into()], vec!["b".into(), "c".into()])
+        );
+    });
+}
+
+#[test]
+fn what_no_limit_counts_says_nothing_to_any_keeper() {
+    on_simulated_time(async {
+        let desk = Desk::limited(
+            Arc::new(MemoryLog::new(1)),
+            &[Limit { steps: vec!["other.*".into()], ..first(1) }],
+        )
+        .await;
+        desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        desk.step("test.second");
+        assert!(desk.places().is_empty());
+    });
+}
+
+#[test]
+fn a_lost_message_costs_a_renewal() {
+    on_simulated_time(async {
+        let log = Arc::new(MemoryLog::new(1));
+        let desk = Desk::limited(log, &[first(1)]).await;
+        desk.command_to(Caller::Api, "pair", "a", "a").await;
+        assert_eq!(desk.places().len(), 1, "it is lost");
+        desk.pass(RENEW).await;
+        desk.carry_places().await;
+        desk.step("test.first");
+    });
+}
+
+#[test]
+fn whoever_rests_or_is_over_gives_its_place_back() {
+    let check = |order: RunOrder| {
+        on_simulated_time(async move {
+            let (_, desk, step) = three().await;
+            desk.failed(&step, Class::VendorDown).await;
+            desk.carry_places().await;
+            let next = desk.step("test.first");
+            assert_eq!(next.address.run, run("b"), "a failed attempt is over");
+            assert_eq!(desk.order(&run("c"), order).await, "done");
+            desk.carry_places().await;
+            desk.done(&next).await;
+            desk.carry_places().await;
+            assert_eq!(desk.step("test.second").address.run, run("b"));
+            desk.pass_in_line(Duration::from_secs(60)).await;
+            let again = desk.steps();
+            let again = again.iter().filter(|step| step.step == "test.first");
+            assert!(again.into_iter().all(|step| step.address.run == run("a")));
+        });
+    };
+    check(RunOrder::Pause);
+    check(RunOrder::Cancel);
+    check(RunOrder::Terminate);
+}
+
+#[test]
+fn a_resumed_run_waits_again_and_an_undo_goes_first() {
+    on_simulated_time(async {
+        let (_, desk, step) = three().await;
+        desk.done(&step).await;
+        desk.carry_places().await;
+        let steps = desk.steps();
+        assert_eq!(steps[1].address.run, run("b"));
+        desk.failed(&steps[0], Class::Permanent).await;
+        desk.carry_places().await;
+        assert!(desk.steps().is_empty(), "the undo waits, too");
+        desk.done(&steps[1]).await;
+        desk.carry_places().await;
+        let names: Vec<_> =
+            desk.steps().into_iter().map(|step| (step.step, step.address.run)).collect();
+        let wanted =
+            [("test.second".to_owned(), run("b")), ("test.undo-first".to_owned(), run("a"))];
+        assert_eq!(names, wanted, "not the one that has waited for longer");
+    });
+}
+
+#[test]
+fn a_new_owner_gives_no_place_before_it_has_heard_of_all_that_are_held() {
+    on_simulated_time(async {
+        let (log, desk, step) = three().await;
+        desk.owner.abort();
+        let after = Desk::limited(log, &[first(1)]).await;
+        after.pass_in_line(LEASE - RENEW).await;
+        assert!(after.steps().is_empty());
+        assert!(waits(&after, "b").await.words.contains("hears first who is at work"));
+        // The worker is still at it: that is a place, and the step is asked for again.
+        after.answer(&step, StepReply::Heartbeat { progress: None }).await;
+        after.carry_places().await;
+        let again = after.step("test.first");
+        assert_eq!(again.address, step.address);
+        for _ in 0..10 {
+            after.pass_in_line(Duration::from_secs(2)).await;
+            after.answer(&again, StepReply::Heartbeat { progress: None }).await;
+        }
+        assert!(after.steps().is_empty(), "nobody else has begun");
+        after.done(&again).await;
+        after.carry_places().await;
+        assert_eq!(after.steps().len(), 2);
+    });
+}
+
+#[test]
+fn what_nobody_is_at_is_given_after_a_lease() {
+    on_simulated_time(async {
+        let (log, desk, _) = three().await;
+        desk.owner.abort();
+        let after = Desk::limited(log, &[first(2)]).await;
+        after.pass_in_line(LEASE + RENEW).await;
+        assert_eq!(after.steps().len(), 2);
+    });
+}
+
+#[test]
+fn waiting_is_no_time_in_which_it_was_tried() {
+    on_simulated_time(async {
+        let (_, desk, step) = three().await;
+        for _ in 0..2_400 {
+            desk.pass_in_line(Duration::from_secs(2)).await;
+            desk.answer(&step, StepReply::Heartbeat { progress: None }).await;
+        }
+        desk.done(&step).await;
+        desk.carry_places().await;
+        let next = desk.steps().pop().expect("the next one's turn");
+        assert_eq!(next.address.run, run("b"));
+        desk.failed(&next, Class::VendorDown).await;
+        assert_eq!(waits(&desk, "b").await.reason, "retrying", "and not paused");
+    });
+}
