@@ -107,7 +107,13 @@ impl State {
             }
             Outgoing::Reply { to, bytes } => self.judge_reply(&to.0, bytes),
             Outgoing::Event { bytes, .. } => self.judge_event(engine, bytes),
-            Outgoing::Answer { .. } | Outgoing::CancelStep(_) | Outgoing::Lease { .. } => {}
+            Outgoing::Place { ask, .. } => {
+                self.must_say(&ask.step.run, format!("step {}", ask.step.seq));
+            }
+            Outgoing::Placed { .. }
+            | Outgoing::Answer { .. }
+            | Outgoing::CancelStep(_)
+            | Outgoing::Lease { .. } => {}
         }
     }
 
@@ -181,6 +187,13 @@ impl State {
                     let (address, reply) = (address.clone(), reply.clone());
                     Parcel::Partition(to, Inbound::Answer { address, attempt: 0, reply })
                 };
+                self.send(from, Kind::Other, make);
+            }
+            Outgoing::Place { to, ask } => {
+                self.send(from, Kind::Other, || Parcel::Partition(to, Inbound::Place(ask.clone())));
+            }
+            Outgoing::Placed { to, reply } => {
+                let make = || Parcel::Partition(to, Inbound::Placed(reply.clone()));
                 self.send(from, Kind::Other, make);
             }
             Outgoing::Reply { to, bytes } => {

@@ -82,7 +82,8 @@ impl Clients {
             });
             (owner, name, order)
         };
-        let order = if verb == "build" { order } else { json!({}) };
+        let mut order = if verb == "build" { order } else { json!({}) };
+        order["priority"] = json!(self.world.lock().chance.one_of(&["high", "normal", "low"]));
         let command = self.command_of(kind, owner, name, verb, order);
         let (twice, once) = {
             let mut state = self.world.lock();

@@ -187,6 +187,7 @@ fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
     });
     let partitions = state.log.partitions();
     let archive_after = state.plan.archive_after;
+    let limits = state.plan.limits.clone();
     let log = Arc::new(EngineLog { world: Arc::clone(world), engine: number });
     let bus = Arc::new(EngineBus { world: Arc::clone(world), engine: number });
     let ports = Ports {
@@ -204,7 +205,7 @@ fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
         build: "simulated".into(),
         partitions,
         definitions: PAGES,
-        site: Site::default(),
+        site: Site { limits, ..Site::default() },
         ports,
         tuning: Tuning { archive_after, ..Tuning::default() },
     };

@@ -200,6 +200,7 @@ fn note(state: &mut State, transition: &Transition) -> Result<(), Broken> {
         };
         state.log.said.entry(run.clone()).or_default().insert(word);
         state.counts.add(counted(event));
+        state.outside.note(run, event);
         match event {
             Event::CommandAccepted(command) => {
                 let id = (run.key(), command.id.clone());

@@ -277,5 +277,19 @@ fn shown(message: &Inbound) -> String {
         }
         Inbound::Outside(answer, _) => format!("report for {}", answer.run),
         Inbound::Turn(asked, _) => format!("to leave epoch {}", asked.from),
+        Inbound::Place(ask) => {
+            format!(
+                "{}:{} wants {:?} of {} {}",
+                ask.step.run, ask.step.seq, ask.wants, ask.limit, ask.key
+            )
+        }
+        Inbound::Placed(reply) => {
+            let line = reply.line.as_ref().map(|line| line.position);
+            format!(
+                "{}:{} stands {line:?} in {} {}",
+                reply.step.run, reply.step.seq, reply.limit, reply.key
+            )
+        }
+        Inbound::Limits(_) => "limits".to_owned(),
     }
 }

@@ -6,8 +6,9 @@ use std::sync::{Arc, Weak};
 
 use stead_runtime::worker::StepContext;
 use stead_schemas::dispatch::StepAddress;
+use stead_schemas::event::Event;
 use stead_schemas::failure::{Class, Failure};
-use stead_schemas::ids::Partition;
+use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::step::Done;
 
 use crate::pages::{Make, Unmake, cursed};
@@ -23,6 +24,10 @@ pub struct Outside {
     /// Steps that only former owners have asked for, and those that an owner has asked for.
     stale: BTreeSet<StepAddress>,
     fresh: BTreeSet<StepAddress>,
+    /// What is going on there now: how many processes are at each step.
+    under_way: BTreeMap<StepAddress, Work>,
+    /// Steps that are over: a worker that is still at one has not heard of it.
+    over: BTreeSet<StepAddress>,
     /// The latest owner of each partition.
     pub epochs: BTreeMap<Partition, u64>,
 }
@@ -31,6 +36,57 @@ pub struct Outside {
 struct Thing {
     version: u64,
     marker: Option<String>,
+}
+
+/// A step that the vendor is busy with.
+struct Work {
+    owner: String,
+    processes: u32,
+}
+
+/// That the vendor is busy with a step, until this is dropped.
+struct Busy {
+    world: Arc<World>,
+    address: StepAddress,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut state = self.world.lock();
+        let Some(work) = state.outside.under_way.get_mut(&self.address) else { return };
+        work.processes -= 1;
+        if work.processes == 0 {
+            state.outside.under_way.remove(&self.address);
+        }
+    }
+}
+
+/// The vendor begins with a step. It is asked for no more at once than the site allows.
+fn busy(world: &Arc<World>, cx: &StepContext, thing: &str) -> Busy {
+    let address = cx.address().clone();
+    let owner = thing.split('/').next().unwrap_or_default().to_owned();
+    let mut state = world.lock();
+    let work = state.outside.under_way.entry(address.clone());
+    work.or_insert(Work { owner: owner.clone(), processes: 0 }).processes += 1;
+    state.judge_limits(&owner);
+    drop(state);
+    Busy { world: Arc::clone(world), address }
+}
+
+impl State {
+    fn judge_limits(&mut self, owner: &str) {
+        let Some(limit) = self.plan.limits.first() else { return };
+        let counts = |work: &Work| limit.per.is_none() || work.owner == owner;
+        let all = self.outside.under_way.iter();
+        let counted =
+            all.filter(|(address, work)| counts(work) && !self.outside.over.contains(*address));
+        let counted: Vec<String> =
+            counted.map(|(address, _)| format!("{}:{}", address.run, address.seq)).collect();
+        if counted.len() > limit.at_once.unwrap_or(u32::MAX) as usize {
+            let words = counted.join(", ");
+            self.broken("no more is under way at once than the site allows", words);
+        }
+    }
 }
 
 impl Outside {
@@ -45,6 +101,18 @@ impl Outside {
     pub fn asked(&mut self, address: &StepAddress, stale: bool) {
         let set = if stale { &mut self.stale } else { &mut self.fresh };
         set.insert(address.clone());
+    }
+
+    /// Keeps which steps are over.
+    pub fn note(&mut self, run: &RunId, event: &Event) {
+        let seq = match event {
+            Event::StepCompleted(step) => step.seq,
+            Event::StepFailed(step) => step.seq,
+            Event::StepCancelled(step) => step.seq,
+            Event::StepDropped(step) => step.seq,
+            _ => return,
+        };
+        self.over.insert(StepAddress { run: run.clone(), seq });
     }
 
     fn look(&self, name: &str) -> (u64, Option<String>) {
@@ -88,6 +156,7 @@ pub(crate) async fn make(vendor: Vendor, cx: StepContext, ask: Make) -> Result<D
         Some(_) => return Err(Failure::new(Class::Wait, "another's thing is in the way")),
         None => {}
     }
+    let _busy = busy(&world, &cx, &ask.thing);
     reach(&world, &cx).await?;
     let curse = is_cursed(&ask);
     if curse == Some(Half::Before) {
@@ -115,6 +184,7 @@ pub(crate) async fn unmake(vendor: Vendor, cx: StepContext, ask: Unmake) -> Resu
     if world.lock().strikes(Fault::ShutOut) {
         return Err(Failure::new(Class::Auth, "the vendor does not let us in"));
     }
+    let _busy = busy(&world, &cx, &ask.thing);
     reach(&world, &cx).await?;
     {
         let mut state = world.lock();

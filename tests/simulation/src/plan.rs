@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use stead_schemas::limit::{Limit, PER_OWNER};
+
 use crate::chance::Chance;
 
 /// What can go wrong, each at its own occasions.
@@ -92,6 +94,8 @@ pub struct Plan {
     pub commands: u64,
     /// With so many messages of runs that are over a partition begins a new epoch of its log.
     pub archive_after: u64,
+    /// What the site limits, if it limits anything.
+    pub limits: Vec<Limit>,
     /// Whether the machines' clocks differ from the beginning.
     pub skewed: bool,
     rates: BTreeMap<Fault, u32>,
@@ -117,6 +121,7 @@ impl Plan {
             skewed: chance.strikes(500),
             archive_after: if chance.strikes(500) { chance.between(1, 40) } else { u64::MAX },
             rates,
+            limits: limits(chance),
         }
     }
 
@@ -125,4 +130,15 @@ impl Plan {
     pub fn rate(&self, fault: Fault) -> u32 {
         self.rates.get(&fault).copied().unwrap_or(0)
     }
+}
+
+/// In half of the worlds, how much is made and taken away at once: by everybody, or for each owner.
+fn limits(chance: &mut Chance) -> Vec<Limit> {
+    if chance.strikes(500) {
+        return Vec::new();
+    }
+    let per = chance.strikes(500).then(|| PER_OWNER.to_owned());
+    let at_once = u32::try_from(chance.between(1, 2)).ok();
+    let steps = vec!["outside.make".to_owned(), "outside.unmake".to_owned()];
+    vec![Limit { name: "works".to_owned(), steps, per, at_once, per_minute: None }]
 }
