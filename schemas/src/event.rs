@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::dispatch::{Caller, Route, StepAddress};
 use crate::failure::Failure;
+use crate::limit::Priority;
 use crate::owner::Owner;
 use crate::policy::StepPolicy;
 use crate::time::Timestamp;
@@ -107,6 +108,9 @@ pub struct CommandAccepted {
     /// The step of another run that waits for the outcome, where one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<StepAddress>,
+    /// How much it is wanted before others, where its steps wait for their turns.
+    #[serde(default, skip_serializing_if = "Priority::is_usual")]
+    pub priority: Priority,
 }
 
 /// How a command ended.

@@ -13,6 +13,7 @@ use stead_schemas::event::{
     ByHand, CommandAccepted, CommandCompleted, Event, LeftBehind, Outcome, RunPaused, RunStarted,
     Seq, StepEdited, StepScheduled, TimerStarted, UndoAbandoned,
 };
+use stead_schemas::limit::Priority;
 use stead_schemas::time::Timestamp;
 
 /// A step that is scheduled and not settled.
@@ -156,6 +157,13 @@ impl Folded {
         open.map(|known| known.command.id.clone()).collect()
     }
 
+    /// How much what the run does now is wanted: as much as the command that it carries out.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        let open = self.commands.iter().find(|known| known.outcome.is_none());
+        open.map_or(Priority::Normal, |known| known.command.priority)
+    }
+
     fn check_life(&self, event: &Event) -> Result<(), Illegal> {
         let is_start = matches!(event, Event::RunStarted(_));
         match (&self.started, &self.ended) {
@@ -212,6 +220,7 @@ impl Folded {
             digest: command.digest.clone(),
             by: command.by.clone(),
             reply: command.reply.clone(),
+            priority: command.priority,
         };
         if self.commands.is_empty() {
             // Most runs know one command all their life; a first push would make room for four.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use stead_runtime::archive::{self, Found};
-use stead_runtime::inbound::{ListReply, OrderReply, OutcomeReply, QueryReply};
+use stead_runtime::inbound::{LimitsReply, ListReply, OrderReply, OutcomeReply, QueryReply};
 use stead_runtime::ports::LogError;
 use stead_runtime::worker::Engines;
 use stead_schemas::dispatch::{
@@ -17,6 +17,7 @@ use stead_schemas::dispatch::{
     RehearsalReply, RunQuery, TurnEpoch, TurnReply,
 };
 use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::limit::LimitView;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunSummary, RunView};
 use stead_schemas::subjects;
@@ -182,6 +183,27 @@ impl SteadClient {
             all.extend(list?);
         }
         Ok(all)
+    }
+
+    /// What the site limits, with everyone who has or wants a place, wherever that is kept.
+    ///
+    /// # Errors
+    /// If a partition has no owner.
+    pub async fn limits(&self) -> Result<Vec<LimitView>, ClientError> {
+        let all = self.platform.all_partitions();
+        let asked = all.map(|partition| self.ask(partition, "limits", Bytes::new()));
+        let mut limits: Vec<LimitView> = Vec::new();
+        for kept in futures_util::future::join_all(asked).await {
+            let kept: LimitsReply = kept?;
+            for view in kept {
+                match limits.iter_mut().find(|known| known.limit.name == view.limit.name) {
+                    Some(known) => known.keys.extend(view.keys),
+                    None => limits.push(view),
+                }
+            }
+        }
+        limits.iter_mut().for_each(|view| view.keys.sort_by(|one, other| one.key.cmp(&other.key)));
+        Ok(limits)
     }
 
     /// All runs of one partition.

@@ -157,5 +157,6 @@ fn accepted(command: &EntityCommand, admitted: Admitted) -> Event {
         digest: command_digest(&command.verb, &command.fields),
         by: command.by.clone(),
         reply,
+        priority: stead_schemas::limit::Priority::Normal,
     })
 }

@@ -147,6 +147,9 @@ pub struct Command {
     /// The command's id: sent twice, a command of the same id acts once.
     #[arg(long, value_name = "ID")]
     pub id: Option<String>,
+    /// How much it is wanted before others that wait for the same: high, normal or low.
+    #[arg(long, value_name = "WORD")]
+    pub priority: Option<String>,
     /// Follow the command until it has an outcome.
     #[arg(long)]
     pub wait: bool,
@@ -158,7 +161,7 @@ pub struct Command {
 impl Command {
     /// The fields that every command has.
     pub fn fields(&self) -> Fields {
-        Fields::of(&self.name, self.id.as_ref())
+        Fields::of(&self.name, self.id.as_ref()).text("priority", self.priority.as_ref())
     }
 }
 

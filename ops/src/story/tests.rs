@@ -51,6 +51,7 @@ fn asked(id: &str, verb: &str, by: Caller) -> Event {
         digest: String::new(),
         by,
         reply,
+        priority: stead_schemas::limit::Priority::Normal,
     })
 }
 

@@ -68,6 +68,7 @@ fn accepted() -> Event {
         digest: "d".into(),
         by: crate::dispatch::Caller::Api,
         reply: None,
+        priority: crate::limit::Priority::Normal,
     })
 }
 

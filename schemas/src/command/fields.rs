@@ -7,12 +7,16 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value};
 
 use crate::depth::{DEPTH_MAX, is_too_deep};
+use crate::limit::Priority;
 use crate::refusal::Refusal;
 
 /// The largest command that is read, in bytes.
 pub const COMMAND_BYTES_MAX: usize = 64 * 1024;
 /// The longest command id, in characters.
 pub const COMMAND_ID_MAX: usize = 128;
+
+/// The field that says how much a command is wanted before others.
+pub const PRIORITY: &str = "priority";
 
 /// Takes the bytes of a command apart.
 ///
@@ -58,6 +62,22 @@ pub fn read_id(fields: &Map<String, Value>) -> Result<Option<String>, Refusal> {
             Err(Refusal::new("command.id-invalid", words).field("id"))
         }
     }
+}
+
+/// How much a command is wanted before others; as usual if nothing is said.
+///
+/// # Errors
+/// If something is said that is no priority.
+pub fn read_priority(fields: &Map<String, Value>) -> Result<Priority, Refusal> {
+    let said = match fields.get(PRIORITY) {
+        None | Some(Value::Null) => return Ok(Priority::Normal),
+        Some(said) => said,
+    };
+    let known = Priority::ALL.into_iter().find(|known| said.as_str() == Some(known.word()));
+    known.ok_or_else(|| {
+        let words = "a priority is high, normal or low";
+        Refusal::new("command.priority-invalid", words).field(PRIORITY)
+    })
 }
 
 /// The fields of a command that are not read yet.

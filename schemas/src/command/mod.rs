@@ -1,6 +1,7 @@
 //! What may be asked for, one file per kind of entity, and how a command's fields are read.
 
-use schemars::{Schema, schema_for};
+use schemars::{JsonSchema, Schema, schema_for};
+use serde_json::json;
 
 pub mod bucket;
 pub mod fields;
@@ -32,6 +33,20 @@ pub struct Described {
     pub schema: fn() -> Schema,
 }
 
+/// The schema of a command to an entity, with what belongs to each of them.
+fn of_entity<T: JsonSchema>() -> Schema {
+    let mut schema = schema_for!(T);
+    let priority = json!({
+        "description": "How much it is wanted before others, where its steps wait for their turns.",
+        "enum": ["high", "normal", "low"],
+    });
+    let object = schema.as_object_mut().and_then(|object| object.get_mut("properties"));
+    if let Some(properties) = object.and_then(serde_json::Value::as_object_mut) {
+        properties.insert(fields::PRIORITY.into(), priority);
+    }
+    schema
+}
+
 /// Every command that the public may give. One alphabet for the service interface, the files in
 /// `schemas/commands` and the help of the command line.
 pub const COMMANDS: &[Described] = &[
@@ -39,156 +54,156 @@ pub const COMMANDS: &[Described] = &[
         kind: bucket::KIND,
         verb: "attach",
         about: "Says that a workspace uses a bucket, which is then not deleted",
-        schema: || schema_for!(BucketUser),
+        schema: of_entity::<BucketUser>,
     },
     Described {
         kind: bucket::KIND,
         verb: "create",
         about: "Makes a bucket and a key that opens it; the key lies in Vault",
-        schema: || schema_for!(CreateBucket),
+        schema: of_entity::<CreateBucket>,
     },
     Described {
         kind: bucket::KIND,
         verb: "delete",
         about: "Takes a bucket away; with what it holds only if that is confirmed",
-        schema: || schema_for!(DeleteBucket),
+        schema: of_entity::<DeleteBucket>,
     },
     Described {
         kind: bucket::KIND,
         verb: "detach",
         about: "Says that a workspace no longer uses a bucket",
-        schema: || schema_for!(BucketUser),
+        schema: of_entity::<BucketUser>,
     },
     Described {
         kind: bucket::KIND,
         verb: "resize",
         about: "Changes how much a bucket may hold",
-        schema: || schema_for!(ResizeBucket),
+        schema: of_entity::<ResizeBucket>,
     },
     Described {
         kind: bucket::KIND,
         verb: "restore",
         about: "Takes the delete of a bucket back, within its grace period",
-        schema: || schema_for!(NameBucket),
+        schema: of_entity::<NameBucket>,
     },
     Described {
         kind: crate::step::home::KIND,
         verb: "snapshot",
         about: "Keeps the owner's home as it is now, in a snapshot",
-        schema: || schema_for!(SnapshotHome),
+        schema: of_entity::<SnapshotHome>,
     },
     Described {
         kind: probe::KIND,
         verb: "finish",
         about: "Ends a probe that waits",
-        schema: || schema_for!(FinishProbe),
+        schema: of_entity::<FinishProbe>,
     },
     Described {
         kind: probe::KIND,
         verb: "start",
         about: "Runs steps that do nothing through the whole path, six by default",
-        schema: || schema_for!(StartProbe),
+        schema: of_entity::<StartProbe>,
     },
     Described {
         kind: schedule::KIND,
         verb: "create",
         about: "Gives a command at the times that a cron expression says",
-        schema: || schema_for!(CreateSchedule),
+        schema: of_entity::<CreateSchedule>,
     },
     Described {
         kind: schedule::KIND,
         verb: "delete",
         about: "Takes a schedule away; the command it gave last goes on",
-        schema: || schema_for!(NameSchedule),
+        schema: of_entity::<NameSchedule>,
     },
     Described {
         kind: schedule::KIND,
         verb: "pause",
         about: "Lets a schedule fire no more until it is resumed",
-        schema: || schema_for!(NameSchedule),
+        schema: of_entity::<NameSchedule>,
     },
     Described {
         kind: schedule::KIND,
         verb: "resume",
         about: "Lets a paused schedule fire again, from now on",
-        schema: || schema_for!(NameSchedule),
+        schema: of_entity::<NameSchedule>,
     },
     Described {
         kind: schedule::KIND,
         verb: "trigger",
         about: "Fires now, whatever the time",
-        schema: || schema_for!(NameSchedule),
+        schema: of_entity::<NameSchedule>,
     },
     Described {
         kind: schedule::KIND,
         verb: "update",
         about: "Changes what is named about a schedule, keeps the rest",
-        schema: || schema_for!(UpdateSchedule),
+        schema: of_entity::<UpdateSchedule>,
     },
     Described {
         kind: workspace::KIND,
         verb: "configure",
         about: "Changes when a workspace is stopped or deleted by itself",
-        schema: || schema_for!(ConfigureWorkspace),
+        schema: of_entity::<ConfigureWorkspace>,
     },
     Described {
         kind: workspace::KIND,
         verb: "create",
         about: "Makes a workspace: home, machine, agent",
-        schema: || schema_for!(CreateWorkspace),
+        schema: of_entity::<CreateWorkspace>,
     },
     Described {
         kind: workspace::KIND,
         verb: "delete",
         about: "Takes a workspace away; it can be brought back within the grace period",
-        schema: || schema_for!(DeleteWorkspace),
+        schema: of_entity::<DeleteWorkspace>,
     },
     Described {
         kind: workspace::KIND,
         verb: "rebuild",
         about: "Makes the machine anew and keeps the home",
-        schema: || schema_for!(RebuildWorkspace),
+        schema: of_entity::<RebuildWorkspace>,
     },
     Described {
         kind: workspace::KIND,
         verb: "resize",
         about: "Changes the home's quota and the disk now, cores and memory at the next start",
-        schema: || schema_for!(ResizeWorkspace),
+        schema: of_entity::<ResizeWorkspace>,
     },
     Described {
         kind: workspace::KIND,
         verb: "restart",
         about: "Stops the machine and starts it again",
-        schema: || schema_for!(NameWorkspace),
+        schema: of_entity::<NameWorkspace>,
     },
     Described {
         kind: workspace::KIND,
         verb: "retry",
         about: "Lets a create that waits go on from the step that failed, with what is changed",
-        schema: || schema_for!(RetryWorkspace),
+        schema: of_entity::<RetryWorkspace>,
     },
     Described {
         kind: workspace::KIND,
         verb: "start",
         about: "Starts the machine and waits until its agent is ready",
-        schema: || schema_for!(NameWorkspace),
+        schema: of_entity::<NameWorkspace>,
     },
     Described {
         kind: workspace::KIND,
         verb: "stop",
         about: "Shuts the machine down and keeps everything",
-        schema: || schema_for!(NameWorkspace),
+        schema: of_entity::<NameWorkspace>,
     },
     Described {
         kind: workspace::KIND,
         verb: "undelete",
         about: "Brings a deleted workspace back within its grace period, with a new machine",
-        schema: || schema_for!(NameWorkspace),
+        schema: of_entity::<NameWorkspace>,
     },
     Described {
         kind: workspace::KIND,
         verb: "update",
         about: "Takes the template as the site has it now, with a new machine where that needs one",
-        schema: || schema_for!(NameWorkspace),
+        schema: of_entity::<NameWorkspace>,
     },
 ];

@@ -56,6 +56,7 @@ fn passes_on(command: &EntityCommand) {
         digest: String::new(),
         by: Caller::Api,
         reply: None,
+        priority: stead_schemas::limit::Priority::Normal,
     };
     let transition = Transition {
         v: VERSION,

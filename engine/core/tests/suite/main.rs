@@ -47,6 +47,7 @@ fn accepted(id: u8) -> Event {
         digest: String::new(),
         by: Caller::Api,
         reply: None,
+        priority: stead_schemas::limit::Priority::Normal,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Reads a command off its subject and its bytes. Pure: what comes out is an order or a refusal.
 
 use serde_json::{Map, Value};
-use stead_schemas::command::fields::{Fields, read_id, read_object};
+use stead_schemas::command::fields::{Fields, read_id, read_object, read_priority};
 use stead_schemas::command::run::{self, KIND as RUN_KIND, RunCommand};
 use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
@@ -94,6 +94,7 @@ pub fn read_command(catalogue: &Catalogue, subject: &str, body: &[u8]) -> Result
         return run::read(said.verb, &fields).map(|order| Order::Run(owner, order));
     }
     let id = read_id(&fields)?;
+    read_priority(&fields)?;
     let dry_run = Fields::of(&fields).optional_flag("dry_run")?.unwrap_or(false);
     fields.remove("dry_run");
     let name = read_name(&fields)?;
@@ -225,6 +226,14 @@ mod tests {
         check(subject, b"{\"name\":\"a\\nb\"}", "command.name-invalid");
         let long = format!("{{\"name\":\"{}\"}}", "x".repeat(301));
         check(subject, long.as_bytes(), "command.name-invalid");
+    }
+
+    #[test]
+    fn a_priority_is_one_of_three_words() {
+        let subject = "stead.cmd.john.workspace.create";
+        check(subject, br#"{"name":"dev","priority":"low"}"#, "accepted");
+        check(subject, br#"{"name":"dev","priority":"urgent"}"#, "command.priority-invalid");
+        check(subject, br#"{"name":"dev","priority":1}"#, "command.priority-invalid");
     }
 
     #[test]

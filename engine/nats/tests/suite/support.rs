@@ -206,7 +206,12 @@ impl Owned {
                 (to, json!(Ok::<(), Refusal>(())))
             }
             Inbound::Outside(_, to) => (to, json!("accepted")),
-            Inbound::Turn(..) | Inbound::Answer { .. } | Inbound::NoListener { .. } => return,
+            Inbound::Turn(..)
+            | Inbound::Answer { .. }
+            | Inbound::NoListener { .. }
+            | Inbound::Place(_)
+            | Inbound::Placed(_)
+            | Inbound::Limits(_) => return,
         };
         let bytes = serde_json::to_vec(&reply).expect("JSON");
         self.bus.send(Outgoing::Reply { to, bytes });

@@ -167,7 +167,7 @@ impl Owner {
             Route::Entity { kind, owner, name } => {
                 let to = EntityKey::of(&kind, &owner, &name).partition(self.env.partitions);
                 let verb = step.step.split_once('.').map_or(&*step.step, |(_, verb)| verb);
-                let fields = step.request.as_object().cloned().unwrap_or_default();
+                let fields = self.wanted(run, &step.request);
                 let (id, verb) = (format!("{run}:{seq}"), verb.to_owned());
                 let by = Caller::Run(address.clone());
                 let command = EntityCommand { kind, owner, name, verb, fields, id, by };

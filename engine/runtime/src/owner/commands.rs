@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use stead_core::definition::{Admission, Admitted, Living};
+use stead_schemas::command::fields::{PRIORITY, read_priority};
 use stead_schemas::dispatch::{
     Accepted, Caller, CommandReply, EntityCommand, Rehearsal, RehearsalReply, StepReply,
 };
@@ -10,6 +11,7 @@ use stead_schemas::event::{
 };
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
+use stead_schemas::limit::Priority;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::entity::CancelCommand;
 use stead_schemas::transition::command_digest;
@@ -22,7 +24,9 @@ use crate::ports::{Outgoing, ReplyTo};
 impl Owner {
     /// Takes a command in, or refuses it; in either case says so, but an acceptance only once it
     /// is in the log.
-    pub(super) fn command(&mut self, command: EntityCommand, to: ReplyTo) {
+    pub(super) fn command(&mut self, mut command: EntityCommand, to: ReplyTo) {
+        let priority = read_priority(&command.fields);
+        command.fields.remove(PRIORITY);
         let asker = match &command.by {
             Caller::Run(address) => Asker::Step(address.clone()),
             Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } | Caller::Engine => {
@@ -43,7 +47,7 @@ impl Owner {
             let words = "the run that asks has given a later command meanwhile";
             return self.refuse(&command, asker, Refusal::new("command.late", words));
         }
-        match self.admit(&command) {
+        match priority.and_then(|priority| Ok((self.admit(&command)?, priority))) {
             Err(refusal) => self.refuse(&command, asker, refusal),
             Ok(admitted) => self.accept(command, digest, admitted, asker),
         }
@@ -117,7 +121,8 @@ impl Owner {
     }
 
     /// Says what would become of a command. Nothing is written, nothing is changed.
-    pub(super) fn rehearse(&self, command: &EntityCommand, to: ReplyTo) {
+    pub(super) fn rehearse(&self, command: &mut EntityCommand, to: ReplyTo) {
+        command.fields.remove(PRIORITY);
         let living = self.living(&command.key()).map(|live| live.run.id().clone());
         let reply = match self.admit(command) {
             Err(refusal) => RehearsalReply::Refused(refusal),
@@ -162,7 +167,13 @@ impl Owner {
         })
     }
 
-    fn accept(&mut self, command: EntityCommand, digest: String, admitted: Admitted, asker: Asker) {
+    fn accept(
+        &mut self,
+        command: EntityCommand,
+        digest: String,
+        (admitted, priority): (Admitted, Priority),
+        asker: Asker,
+    ) {
         let key = command.key();
         let living = self.living(&key).map(|live| live.run.id().clone());
         let run = match &living {
@@ -177,7 +188,7 @@ impl Owner {
         if let Caller::Run(address) = &command.by {
             self.entities.asked_by(&key, address);
         }
-        let facts = self.facts_of(&command, digest, &admitted, living.as_ref());
+        let facts = self.facts_of(&command, digest, (&admitted, priority), living.as_ref());
         match living {
             None => {
                 self.begin_with_asker(&run, facts, &command.id, asker);
@@ -209,7 +220,7 @@ impl Owner {
         &self,
         command: &EntityCommand,
         digest: String,
-        admitted: &Admitted,
+        (admitted, priority): (&Admitted, Priority),
         living: Option<&RunId>,
     ) -> Vec<Event> {
         let mut facts = Vec::new();
@@ -243,6 +254,7 @@ impl Owner {
             digest,
             by: command.by.clone(),
             reply,
+            priority,
         }));
         facts
     }

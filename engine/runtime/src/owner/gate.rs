@@ -9,13 +9,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use stead_core::fold::{Folded, OpenStep};
+use serde_json::{Map, Value};
+use stead_core::fold::OpenStep;
+use stead_schemas::command::fields::PRIORITY;
 use stead_schemas::dispatch::{Route, StepAddress, StepReply};
 use stead_schemas::event::{RunStarted, Seq};
 use stead_schemas::ids::RunId;
-use stead_schemas::limit::{
-    Limit, Line, PER_OWNER, PlaceAsk, PlaceReply, PlaceWanted, Priority, keeper,
-};
+use stead_schemas::limit::{Limit, Line, PER_OWNER, PlaceAsk, PlaceReply, PlaceWanted, keeper};
 use tokio::time::Instant;
 
 use super::Owner;
@@ -208,7 +208,7 @@ impl Owner {
         let wants = match place.is_at_work {
             true => PlaceWanted::Stay,
             false => PlaceWanted::Turn {
-                priority: priority(folded),
+                priority: folded.priority(),
                 undo: open.step.undo,
                 waited_ms: u64::try_from(place.since.elapsed().as_millis()).unwrap_or(u64::MAX),
             },
@@ -311,6 +311,17 @@ impl Owner {
         }
     }
 
+    /// The fields of a command that a run gives to an entity: it is wanted as much as the run's own.
+    pub(super) fn wanted(&self, run: &RunId, request: &Value) -> Map<String, Value> {
+        let mut fields = request.as_object().cloned().unwrap_or_default();
+        let live = self.runs.get(run);
+        let priority = live.map(|live| live.run.folded().priority()).unwrap_or_default();
+        if !priority.is_usual() {
+            fields.insert(PRIORITY.to_owned(), priority.word().into());
+        }
+        fields
+    }
+
     /// The attempt has ended: others get its place.
     pub(super) fn leave(&mut self, run: &RunId, seq: Seq) {
         let Some(live) = self.runs.get_mut(run) else { return };
@@ -373,9 +384,4 @@ fn ask(
         number,
         wants,
     }
-}
-
-/// How much what a run does now is wanted.
-pub(super) fn priority(_folded: &Folded) -> Priority {
-    Priority::Normal
 }

@@ -242,7 +242,7 @@ impl Owner {
             Inbound::Answer { address, attempt, reply } => self.answered(&address, attempt, reply),
             Inbound::NoListener { address, attempt } => self.unheard(&address, attempt),
             Inbound::Command(command, to) => self.command(command, to),
-            Inbound::Rehearse(command, to) => self.rehearse(&command, to),
+            Inbound::Rehearse(mut command, to) => self.rehearse(&mut command, to),
             Inbound::Query(query, to) => self.query(&query.run, to),
             Inbound::Outcome(query, to) => self.outcome(query, to),
             Inbound::List(query, to) => self.list(query, to),

@@ -121,6 +121,7 @@ fn beginning(steps: u32) -> Result<Vec<Event>, Ended> {
             digest: String::new(),
             by: Caller::Api,
             reply: None,
+            priority: stead_schemas::limit::Priority::Normal,
         }),
     ])
 }

@@ -26,6 +26,7 @@ fn facts() -> Vec<Vec<Event>> {
         digest: String::new(),
         by: Caller::Api,
         reply: None,
+        priority: stead_schemas::limit::Priority::Normal,
     };
     let mut all = vec![vec![Event::RunStarted(begun), Event::CommandAccepted(asked)]];
     let done = |seq| Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1 });

@@ -171,6 +171,7 @@ mod tests {
             digest: String::new(),
             by: Caller::Api,
             reply: None,
+            priority: stead_schemas::limit::Priority::Normal,
         })
     }
 

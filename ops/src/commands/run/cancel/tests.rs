@@ -40,6 +40,7 @@ fn begun() -> Vec<Event> {
         digest: String::new(),
         by: Caller::Api,
         reply: None,
+        priority: stead_schemas::limit::Priority::Normal,
     };
     vec![Event::RunStarted(started), Event::CommandAccepted(asked)]
 }
