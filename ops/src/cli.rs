@@ -64,6 +64,9 @@ pub enum Verb {
     /// Look at runs, follow them, cancel what they do.
     #[command(subcommand)]
     Run(run::Run),
+    /// Show what the site limits: who is at work, and who waits, in the order of their turns.
+    #[command(after_help = "Example:\n  stead limits --json")]
+    Limits,
     /// Replay a history with this build, tell it as a story, and prove that it is whole.
     Replay(run::Replay),
     /// Move runs that are over out of the event log, and look after the archive of them.

@@ -19,6 +19,7 @@ mod economy;
 mod engines;
 mod faults;
 mod life;
+mod limits;
 mod lost;
 mod orders;
 mod refusals;

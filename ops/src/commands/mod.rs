@@ -15,6 +15,7 @@ mod demo;
 mod home;
 mod keep;
 mod lab;
+mod limits;
 mod replay;
 mod run;
 mod schedule;
@@ -47,6 +48,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Bucket(options) => bucket::carry_out(global, &options).await,
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Run(verb) => run::carry_out(global, &verb).await,
+        Verb::Limits => limits::carry_out(global).await,
         Verb::Replay(options) => replay::carry_out(global, &options).await,
         Verb::Archive(verb) => archive::carry_out(global, &verb).await,
         Verb::Lab(options) => lab::carry_out(global, &options).await,

@@ -52,6 +52,8 @@ pub struct Setting {
     pub grace_seconds: u32,
     /// How long a bucket is kept that is to go with what it holds.
     pub bucket_grace_seconds: u32,
+    /// What stands in the site file besides.
+    pub site: &'static str,
 }
 
 impl Default for Setting {
@@ -63,6 +65,7 @@ impl Default for Setting {
             silence_ms: 600,
             grace_seconds: 0,
             bucket_grace_seconds: 7 * 86_400,
+            site: "",
         }
     }
 }
@@ -92,7 +95,8 @@ impl Stage {
         let dir = tempfile::tempdir().expect("a folder");
         let nats = NatsServer::start().await;
         let lab = Lab::start(LabOptions::default()).await.expect("the lab starts");
-        std::fs::write(dir.path().join("site.toml"), lab.site_toml()).expect("a file");
+        let site = lab.site_toml() + setting.site;
+        std::fs::write(dir.path().join("site.toml"), site).expect("a file");
         let environment = environment(&setting, &nats, &lab, &dir, 0, 0);
         let first = Process::start(&["engine"], &environment, &dir.path().join("engine-0.log"));
         let client = client(&nats, &first).await;
