@@ -217,6 +217,7 @@ impl State {
             "{name} asks for {step} {}:{} ({attempt}, epoch {epoch})",
             address.run, address.seq
         ));
+        self.outside.asked_for(request);
         let living = self.living_workers();
         if living.is_empty() {
             let (partition, attempt) = (*partition, *attempt);

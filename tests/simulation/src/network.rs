@@ -238,6 +238,7 @@ fn to_partition(state: &mut State, partition: Partition, message: &Inbound) {
                 }
             }
         }
+        Inbound::Place(ask) if !listening.is_empty() => state.outside.keeper_hears(ask),
         Inbound::Command(command, to) if listening.is_empty() => {
             state.nobody_owns(&command.by, to);
         }

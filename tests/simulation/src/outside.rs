@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
+use stead_runtime::keeper::LEASE;
 use stead_runtime::worker::StepContext;
-use stead_schemas::dispatch::StepAddress;
+use stead_schemas::dispatch::{StepAddress, StepRequest};
 use stead_schemas::event::Event;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::limit::{PlaceAsk, PlaceWanted};
 use stead_schemas::step::Done;
+use tokio::time::Instant;
 
 use crate::pages::{Make, Unmake, cursed};
 use crate::plan::Fault;
@@ -26,6 +29,10 @@ pub struct Outside {
     fresh: BTreeSet<StepAddress>,
     /// What is going on there now: how many processes are at each step.
     under_way: BTreeMap<StepAddress, Work>,
+    /// The owners that have asked for a step, by their epochs.
+    asked_by: BTreeMap<StepAddress, BTreeSet<u64>>,
+    /// What the keeper of its place has heard last from a step's owner: the number, and when.
+    heard: BTreeMap<StepAddress, (u64, Instant)>,
     /// Steps that are over: a worker that is still at one has not heard of it.
     over: BTreeSet<StepAddress>,
     /// The latest owner of each partition.
@@ -78,8 +85,7 @@ impl State {
         let Some(limit) = self.plan.limits.first() else { return };
         let counts = |work: &Work| limit.per.is_none() || work.owner == owner;
         let all = self.outside.under_way.iter();
-        let counted =
-            all.filter(|(address, work)| counts(work) && !self.outside.over.contains(*address));
+        let counted = all.filter(|(address, work)| counts(work) && self.outside.counts(address));
         let counted: Vec<String> =
             counted.map(|(address, _)| format!("{}:{}", address.run, address.seq)).collect();
         if counted.len() > limit.at_once.unwrap_or(u32::MAX) as usize {
@@ -101,6 +107,36 @@ impl Outside {
     pub fn asked(&mut self, address: &StepAddress, stale: bool) {
         let set = if stale { &mut self.stale } else { &mut self.fresh };
         set.insert(address.clone());
+    }
+
+    /// An owner asks for a step.
+    pub fn asked_for(&mut self, request: &StepRequest) {
+        let owners = self.asked_by.entry(request.address.clone()).or_default();
+        owners.insert(request.epoch);
+    }
+
+    /// The keeper of its place has heard from a step's owner.
+    pub fn keeper_hears(&mut self, ask: &PlaceAsk) {
+        if ask.wants == PlaceWanted::Leave {
+            self.heard.remove(&ask.step);
+            return;
+        }
+        let news = (ask.number, Instant::now());
+        let last = self.heard.entry(ask.step.clone()).or_insert(news);
+        if last.0 <= ask.number {
+            *last = news;
+        }
+    }
+
+    /// Whether a step that is under way has to be among those that the site allows: it is not over,
+    /// one owner alone has asked for it, and its keeper has heard of that within a lease.
+    fn counts(&self, address: &StepAddress) -> bool {
+        let owners = self.asked_by.get(address);
+        let Some(owner) = owners.filter(|all| all.len() == 1).and_then(BTreeSet::first) else {
+            return false;
+        };
+        let Some((number, when)) = self.heard.get(address) else { return false };
+        !self.over.contains(address) && number >> 32 == *owner && when.elapsed() < LEASE
     }
 
     /// Keeps which steps are over.
