@@ -47,10 +47,10 @@ fn faults(limit: &Limit) -> Vec<(&'static str, String)> {
     let unknown = limit.steps.iter().filter(|step| meant(step).next().is_none());
     faults.extend(unknown.map(|step| ("steps", no_such_step(step))));
     let counted = limit.per.as_deref().filter(|per| *per != PER_OWNER);
-    let all = limit.steps.iter().flat_map(|step| meant(step));
-    let lacks = counted.and_then(|per| all.clone().find(|(_, fields)| !fields.contains(&per)));
+    let mut all = limit.steps.iter().flat_map(|step| meant(step));
+    let lacks = counted.and_then(|per| all.find(|(_, fields)| !fields.contains(&per)));
     if let (Some(per), Some((step, fields))) = (counted, lacks) {
-        let fields = [&[PER_OWNER], *fields].concat().join(", ");
+        let fields = [&[PER_OWNER][..], *fields].concat().join(", ");
         let words = format!("`{step}` is not asked for a `{per}`; it can be counted by {fields}");
         faults.push(("per", words));
     }
