@@ -111,10 +111,10 @@ mod tests {
         let lines = [
             "clones per node: 1 at once for each node, of proxmox.clone-vm",
             "  on pve1: 1 at work, 2 waiting",
-            "    PLACE    NAME       FOR   STEP",
-            "    at work  john/dev   12 s  proxmox.clone-vm [workspace-27ytv97dprxd6njw-1]",
-            "    1        john/gone  12 s  proxmox.clone-vm, takes back [workspace-27ytv97dprxd6njw-1]",
-            "    2        john/x     12 s  proxmox.clone-vm [workspace-27ytv97dprxd6njw-1]",
+            "    PLACE    NAME       FOR     STEP",
+            "    at work  john/dev   12.0 s  proxmox.clone-vm [workspace-27ytv97dprxd6njw-1]",
+            "    1        john/gone  12.0 s  proxmox.clone-vm, takes back [workspace-27ytv97dprxd6njw-1]",
+            "    2        john/x     12.0 s  proxmox.clone-vm [workspace-27ytv97dprxd6njw-1]",
         ];
         assert_eq!(told(&limits, 120), lines.join("\n"));
         assert!(told(&limits, 60).lines().all(|line| line.chars().count() <= 60));
