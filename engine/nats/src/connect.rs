@@ -160,6 +160,11 @@ impl Connection {
             until_heard(client).await;
         }
     }
+
+    /// Whether JetStream answers: in a cluster it does once its servers have agreed on a leader.
+    pub async fn has_jetstream(&self) -> bool {
+        self.js.query_account().await.is_ok()
+    }
 }
 
 /// Waits until the server has taken in everything that this client sent, subscriptions above all.

@@ -71,7 +71,11 @@ async fn now(global: &Global, client: &SteadClient, which: &Which) -> Result<(),
 }
 
 /// Asks until the epoch is another one, or it is said why not.
-async fn turn(client: &SteadClient, partition: Partition, from: u32) -> Result<TurnReply, Ended> {
+pub async fn turn(
+    client: &SteadClient,
+    partition: Partition,
+    from: u32,
+) -> Result<TurnReply, Ended> {
     let mut asked = TurnEpoch { from, anew: true };
     loop {
         let reply = client.turn(partition, asked).await?;

@@ -1,12 +1,10 @@
 //! `stead bench`: how fast, and at what cost, on this machine. Each measurement has a platform of
 //! its own: nats-server, engine, worker and lab, each a process, as they would run.
 
-use std::path::Path;
-
 use stead_nats::SteadClient;
 
 use crate::cli::Global;
-use crate::cli::demo::{Bench, BenchVerb};
+use crate::cli::demo::{Bench, BenchVerb, Servers};
 use crate::exit::Ended;
 use crate::output;
 use crate::processes::sandbox::{Sandbox, Wanted};
@@ -56,17 +54,24 @@ async fn measure(sandbox: &mut Sandbox, global: &Global, options: &Bench) -> Res
 
 async fn start(
     sandbox: &mut Sandbox,
-    nats_server: &Path,
+    servers: &Servers,
     partitions: u16,
     systems: &'static [&'static str],
 ) -> Result<SteadClient, Ended> {
-    sandbox.start(&wanted(nats_server, partitions, systems)).await
+    sandbox.start(&wanted(servers, partitions, systems)).await
 }
 
-const fn wanted<'a>(
-    nats_server: &'a Path,
+fn wanted<'a>(
+    servers: &'a Servers,
     partitions: u16,
     systems: &'static [&'static str],
 ) -> Wanted<'a> {
-    Wanted { nats_server, partitions, realistic: false, systems, log: "warn" }
+    Wanted {
+        nats_server: &servers.nats_server,
+        servers: servers.replicas,
+        partitions,
+        realistic: false,
+        systems,
+        log: "warn",
+    }
 }

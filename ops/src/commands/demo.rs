@@ -84,6 +84,7 @@ async fn tell(sandbox: &mut Sandbox, global: &Global, options: &Demo) -> Result<
     let began = SystemClock.now();
     let wanted = Wanted {
         nats_server: &options.nats_server,
+        servers: 1,
         partitions: PARTITIONS,
         realistic: !options.fast,
         systems: &[],

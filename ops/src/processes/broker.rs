@@ -1,7 +1,8 @@
-//! A nats-server of one's own: JetStream in a folder, fsync on every write, a free port of
-//! 127.0.0.1.
+//! A nats-server of one's own, or a cluster of them: JetStream in a folder, fsync on every write,
+//! free ports of 127.0.0.1.
 
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -9,6 +10,8 @@ use tokio::process::Command;
 
 use super::sandbox::soon;
 use super::{Order, Process};
+use crate::assemble;
+use crate::config::NatsConfig;
 use crate::exit::Ended;
 
 /// A running nats-server.
@@ -22,18 +25,38 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts it, with all that it writes beneath `folder`.
-    pub async fn start(program: &Path, folder: &Path) -> Result<Self, Ended> {
+    /// Starts one, or as many as are to keep a copy of everything each, with all that they write
+    /// beneath `folder`; waits until JetStream answers on each.
+    pub async fn start(program: &Path, folder: &Path, servers: usize) -> Result<Vec<Self>, Ended> {
+        let routes = if servers > 1 { free_ports(servers)? } else { Vec::new() };
+        let mut brokers = Vec::new();
+        for number in 1..=servers {
+            let folder = folder.join(format!("nats-{number}"));
+            std::fs::create_dir_all(&folder).map_err(|error| not_written(&folder, &error))?;
+            brokers.push(Self::launch(program, &folder, number, &routes).await?);
+        }
+        for broker in &brokers {
+            broker.until_ready().await?;
+        }
+        Ok(brokers)
+    }
+
+    async fn launch(
+        program: &Path,
+        folder: &Path,
+        number: usize,
+        routes: &[u16],
+    ) -> Result<Self, Ended> {
         let config = folder.join("nats.conf");
         let shown = folder.display();
         // Port -1: the server takes a free one and writes down which.
         let text = format!(
-            "server_name: \"stead\"\nlisten: \"127.0.0.1:-1\"\nports_file_dir: \"{shown}\"\n\
-             jetstream {{ store_dir: \"{shown}/store\", sync_interval: always }}\n"
+            "server_name: \"stead-{number}\"\nlisten: \"127.0.0.1:-1\"\n\
+             ports_file_dir: \"{shown}\"\n\
+             jetstream {{ store_dir: \"{shown}/store\", sync_interval: always }}\n{}",
+            cluster(number, routes)
         );
-        std::fs::write(&config, text).map_err(|error| {
-            Ended::Failed(format!("cannot write {}: {error}", config.display()))
-        })?;
+        std::fs::write(&config, text).map_err(|error| not_written(&config, &error))?;
         let mut arguments: Vec<OsString> = vec!["keep".into(), "--".into()];
         arguments.extend([program.into(), "-c".into(), config.into()]);
         let environment = Vec::new();
@@ -46,6 +69,42 @@ impl Broker {
         };
         Ok(Self { keeper, pid, url })
     }
+
+    /// In a cluster that takes until its servers have agreed on a leader.
+    async fn until_ready(&self) -> Result<(), Ended> {
+        let nats = NatsConfig { url: self.url.clone(), ..NatsConfig::default() };
+        let ready = soon("JetStream answers", async || {
+            let connection = assemble::connection(&nats, "stead-bench").await.ok()?;
+            connection.has_jetstream().await.then_some(())
+        });
+        tokio::select! {
+            ready = ready => ready,
+            broken = self.keeper.broken() => Err(broken),
+        }
+    }
+}
+
+/// What makes servers one cluster; nothing for one alone.
+fn cluster(number: usize, routes: &[u16]) -> String {
+    let Some(own) = routes.get(number - 1) else { return String::new() };
+    let all = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\""));
+    let all = all.collect::<Vec<_>>().join(", ");
+    format!("cluster {{ name: stead, listen: \"127.0.0.1:{own}\", routes: [{all}] }}\n")
+}
+
+/// Ports that were free a moment ago. Servers of a cluster must know each other's before they
+/// are up.
+fn free_ports(count: usize) -> Result<Vec<u16>, Ended> {
+    let failed = |error| Ended::Failed(format!("there is no free port on 127.0.0.1: {error}"));
+    let taken = (0..count).map(|_| TcpListener::bind("127.0.0.1:0"));
+    // All are held until each is known, so that none is given twice.
+    let taken: Vec<TcpListener> = taken.collect::<Result<_, _>>().map_err(failed)?;
+    let ports = taken.iter().map(|port| Ok(port.local_addr()?.port()));
+    ports.collect::<Result<_, _>>().map_err(failed)
+}
+
+fn not_written(path: &Path, error: &std::io::Error) -> Ended {
+    Ended::Failed(format!("cannot write {}: {error}", path.display()))
 }
 
 /// What the program says its version is: `2.15.1`.

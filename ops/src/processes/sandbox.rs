@@ -38,6 +38,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub struct Wanted<'a> {
     /// The nats-server to run.
     pub nats_server: &'a Path,
+    /// How many of it, each with a copy of everything: one, or a cluster of three.
+    pub servers: usize,
     /// How many partitions the log has.
     pub partitions: u16,
     /// Whether the lab's vendors take as long as real ones.
@@ -58,10 +60,10 @@ pub struct Sandbox {
 /// Where everything is, once it is up.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// The broker.
+    /// The broker; its servers, if it is a cluster.
     pub url: String,
-    /// The broker's process.
-    pub broker: u32,
+    /// The processes of its servers.
+    pub brokers: Vec<u32>,
     /// The lab's control address.
     pub lab: String,
     /// The site's configuration.
@@ -102,12 +104,13 @@ impl Sandbox {
 
     /// Sets the platform up and waits until a probe has gone all the way through it.
     pub async fn start(&mut self, wanted: &Wanted<'_>) -> Result<SteadClient, Ended> {
-        let broker = Broker::start(wanted.nats_server, self.folder()).await?;
-        let (url, pid) = (broker.url, broker.pid);
-        self.processes.push(broker.keeper);
+        let brokers = Broker::start(wanted.nats_server, self.folder(), wanted.servers).await?;
+        let urls: Vec<String> = brokers.iter().map(|broker| broker.url.clone()).collect();
+        let (url, pids) = (urls.join(","), brokers.iter().map(|broker| broker.pid).collect());
+        self.processes.extend(brokers.into_iter().map(|broker| broker.keeper));
         let (lab, login) = self.start_lab(wanted).await?;
         let site = self.write_site(wanted, &url, &lab).await?;
-        self.place = Some(Place { url, broker: pid, lab, site, login });
+        self.place = Some(Place { url, brokers: pids, lab, site, login });
         self.start_ours(ENGINE, wanted)?;
         self.start_ours(WORKER, wanted)?;
         let client = self.or_broken(self.until_up()).await?;
@@ -216,7 +219,9 @@ impl Sandbox {
         let text = text.replace("[truenas]\n", "[truenas]\ngrace_seconds = 0\n");
         let (partitions, index) = (wanted.partitions, self.folder().join("index"));
         let head = format!(
-            "[nats]\nurl = \"{url}\"\n\n[engine]\npartitions = {partitions}\nindex = {index:?}\n\n"
+            "[nats]\nurl = \"{url}\"\n\n[engine]\npartitions = {partitions}\n\
+             replicas = {}\nindex = {index:?}\n\n",
+            wanted.servers
         );
         let file = self.folder().join("site.toml");
         std::fs::write(&file, head + &text)

@@ -19,7 +19,6 @@ use crate::cli::Global;
 use crate::cli::demo::LiveLoad;
 use crate::exit::Ended;
 use crate::output;
-use crate::processes::broker::version;
 use crate::processes::sandbox::Sandbox;
 use crate::story::table::sheet;
 
@@ -33,6 +32,9 @@ const SAMPLE: usize = 100;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// An engine that takes longer than this is broken.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long until the last run has left the engine's memory: it waits ten seconds there, and is
+/// looked at every five.
+const AT_REST_AFTER: Duration = Duration::from_secs(18);
 /// What the runs' names begin with.
 const PREFIX: &str = "live";
 
@@ -44,7 +46,9 @@ pub struct Report {
     pub runs: u32,
     steps: u32,
     engine_resident_mib_idle: Option<f64>,
-    /// What the engine takes when all wait.
+    /// What the engine took when the last run had just begun to wait.
+    engine_resident_mib_busy: Option<f64>,
+    /// What the engine takes when all have waited for a while.
     pub engine_resident_mib: Option<f64>,
     /// From the kill until the new engine serves every partition, and so every run in it.
     pub back_seconds: f64,
@@ -71,12 +75,17 @@ pub async fn carry_out(
 
 /// Measures on a platform that is not up yet.
 pub async fn measured(sandbox: &mut Sandbox, load: &LiveLoad) -> Result<Report, Ended> {
-    let nats_server = version(&load.nats_server).await?;
-    let wanted = wanted(&load.nats_server, load.partitions, &["probe"]);
+    let settings = Settings::new(load.partitions, &load.servers, sandbox.folder()).await?;
+    let wanted = wanted(&load.servers, load.partitions, &["probe"]);
     let client = sandbox.start(&wanted).await?;
-    let settings = Settings::new(load.partitions, nats_server, sandbox.folder());
     let idle = resident_mib(sandbox.pid("engine"));
     sandbox.or_broken(fill(sandbox, load)).await?;
+    let busy = resident_mib(sandbox.pid("engine"));
+    let rested = async {
+        sleep(AT_REST_AFTER).await;
+        Ok(())
+    };
+    sandbox.or_broken(rested).await?;
     let resident = resident_mib(sandbox.pid("engine"));
     let runs = names(load).map(|name| Ok(id(&owner()?, &name)));
     let runs: Vec<RunId> = runs.collect::<Result<_, Ended>>()?;
@@ -95,6 +104,7 @@ pub async fn measured(sandbox: &mut Sandbox, load: &LiveLoad) -> Result<Report, 
         runs: load.runs,
         steps: load.steps,
         engine_resident_mib_idle: idle,
+        engine_resident_mib_busy: busy,
         engine_resident_mib: resident,
         back_seconds: number(back.as_secs_f64(), 2),
         proven_seconds: number(proven.as_secs_f64(), 2),
@@ -114,7 +124,9 @@ async fn fill(sandbox: &Sandbox, load: &LiveLoad) -> Result<(), Ended> {
     let url = sandbox.place()?.url.clone();
     let order = Order { steps: load.steps, waits: true };
     let until = Until::Runs(load.runs as usize);
-    carry(Plan { url, prefix: PREFIX, order, in_flight: IN_FLIGHT, until }).await.map(drop)
+    carry(Plan { url, prefix: PREFIX.to_owned(), order, in_flight: IN_FLIGHT, until })
+        .await
+        .map(drop)
 }
 
 /// An owner answers only once it has taken up every run of its partition, so that one answer
@@ -175,8 +187,9 @@ fn show(global: &Global, report: &Report) {
         (
             "  engine",
             format!(
-                "{} resident, {} without runs",
+                "{} resident, {} when the last began to wait, {} without runs",
                 mib(report.engine_resident_mib),
+                mib(report.engine_resident_mib_busy),
                 mib(report.engine_resident_mib_idle)
             ),
         ),

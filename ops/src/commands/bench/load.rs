@@ -34,7 +34,7 @@ pub struct Plan {
     /// Where the server is.
     pub url: String,
     /// What the runs' names begin with.
-    pub prefix: &'static str,
+    pub prefix: String,
     /// What each run is to do.
     pub order: Order,
     /// How many are under way at once.

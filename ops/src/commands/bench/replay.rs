@@ -18,7 +18,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::load::{id, owner};
-use super::report::percentile;
+use super::report::{Spread, percentile};
 use crate::assemble::BUILD;
 use crate::cli::Global;
 use crate::cli::demo::LongHistory;
@@ -41,6 +41,8 @@ pub struct Report {
     bytes: usize,
     /// Decoding and replaying, within this process.
     pub replay_ms: f64,
+    /// The same, each time.
+    pub replay: Spread,
     /// The whole of `stead replay --file --json`.
     pub verb_ms: f64,
     build: &'static str,
@@ -65,12 +67,14 @@ pub async fn measured(history: &LongHistory) -> Result<Report, Ended> {
         events = replayed(&run, &lines)?;
         within.push(began.elapsed());
     }
+    let each: Vec<f64> = within.iter().map(|span| span.as_secs_f64() * 1_000.0).collect();
     Ok(Report {
         what: "the replay of one history",
         events,
         transitions: lines.len(),
         bytes: lines.iter().map(Vec::len).sum(),
         replay_ms: median(within),
+        replay: Spread::of(&each, 1),
         verb_ms: median(verb(&lines).await?),
         build: BUILD,
     })

@@ -9,6 +9,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::assemble::BUILD;
+use crate::cli::demo::Servers;
+use crate::exit::Ended;
+use crate::processes::broker::version;
 use crate::processes::sandbox::Sandbox;
 
 /// What a figure was measured under.
@@ -26,17 +29,20 @@ pub struct Settings {
 
 impl Settings {
     /// The settings that all measurements share; the log lies beneath `folder`.
-    pub fn new(partitions: u16, nats_server: String, folder: &Path) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If there is no such nats-server.
+    pub async fn new(partitions: u16, servers: &Servers, folder: &Path) -> Result<Self, Ended> {
+        Ok(Self {
             build: BUILD.to_owned(),
             profile: if cfg!(debug_assertions) { "debug" } else { "release" },
             cores: available_parallelism().map_or(1, usize::from),
             partitions,
-            replicas: 1,
+            replicas: servers.replicas,
             fsync: "every append",
             file_system: file_system(folder),
-            nats_server,
-        }
+            nats_server: version(&servers.nats_server).await?,
+        })
     }
 }
 
@@ -83,7 +89,8 @@ impl Processors {
     /// The processor time that each has taken so far, in seconds.
     pub fn so_far(sandbox: &Sandbox) -> Self {
         let of = |name| sandbox.pid(name).map_or(0.0, processor_seconds);
-        let nats_server = sandbox.place().map_or(0.0, |place| processor_seconds(place.broker));
+        let brokers = sandbox.place().map(|place| place.brokers.as_slice()).unwrap_or_default();
+        let nats_server: f64 = brokers.iter().copied().map(processor_seconds).sum();
         let (engine, worker) = (of("engine"), of("worker"));
         let load = processor_seconds(std::process::id());
         let up = fs::read_to_string("/proc/uptime").unwrap_or_default();
@@ -150,6 +157,12 @@ pub fn resident_mib(process: Option<u32>) -> Option<f64> {
     status_mib(process, "VmRSS:")
 }
 
+/// How much memory all servers of a platform hold, in MiB.
+pub fn brokers_mib(sandbox: &Sandbox) -> Option<f64> {
+    let brokers = sandbox.place().ok()?.brokers.iter();
+    brokers.map(|broker| resident_mib(Some(*broker))).sum()
+}
+
 /// The most memory that a process has held so far, in MiB.
 pub fn peak_mib(process: Option<u32>) -> Option<f64> {
     status_mib(process, "VmHWM:")
@@ -166,6 +179,47 @@ fn status_mib(process: Option<u32>, field: &str) -> Option<f64> {
 pub fn percentile(sorted: &[Duration], of_hundred: usize) -> f64 {
     let rank = (sorted.len() * of_hundred).div_ceil(100).max(1);
     sorted.get(rank - 1).map_or(0.0, |span| number(span.as_secs_f64() * 1_000.0, 2))
+}
+
+/// What was measured several times.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The one in the middle.
+    pub median: f64,
+    /// The lowest.
+    pub low: f64,
+    /// The highest.
+    pub high: f64,
+    /// How often.
+    pub times: usize,
+}
+
+impl Spread {
+    /// Of these, rounded to so many decimals.
+    pub fn of(samples: &[f64], decimals: i32) -> Self {
+        let mut sorted = samples.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let at = |place: usize| sorted.get(place).map_or(0.0, |value| number(*value, decimals));
+        let last = sorted.len().saturating_sub(1);
+        Self { median: at(last / 2), low: at(0), high: at(last), times: sorted.len() }
+    }
+
+    /// From the lowest to the highest; nothing where there is but one.
+    pub fn range(&self) -> String {
+        match self.times {
+            0 | 1 => String::new(),
+            _ => format!("{}-{}", self.low, self.high),
+        }
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.times {
+            0 | 1 => write!(out, "{}", self.median),
+            times => write!(out, "{} ({}, {times} times)", self.median, self.range()),
+        }
+    }
 }
 
 /// How many that is in a second.
@@ -188,7 +242,7 @@ pub fn number(value: f64, decimals: i32) -> f64 {
 mod tests {
     use std::time::Duration;
 
-    use super::percentile;
+    use super::{Spread, percentile};
 
     #[test]
     fn a_percentile_is_one_of_the_spans() {
@@ -196,5 +250,14 @@ mod tests {
         assert_eq!((percentile(&spans, 50), percentile(&spans, 99)), (100.0, 198.0));
         assert_eq!(percentile(&spans[..1], 99), 1.0);
         assert_eq!(percentile(&[], 50), 0.0);
+    }
+
+    #[test]
+    fn a_spread_is_shown_by_its_median_and_its_ends() {
+        let shown = |samples: &[f64]| Spread::of(samples, 1).to_string();
+        assert_eq!(shown(&[3.04, 1.0, 2.0]), "2 (1-3, 3 times)");
+        assert_eq!(shown(&[7.25]), "7.3");
+        assert_eq!(Spread::of(&[4.0, 1.0], 0).range(), "1-4");
+        assert_eq!(Spread::of(&[7.0], 0).range(), "");
     }
 }

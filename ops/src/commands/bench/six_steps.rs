@@ -13,7 +13,6 @@ use crate::cli::Global;
 use crate::cli::demo::SixSteps;
 use crate::exit::Ended;
 use crate::output;
-use crate::processes::broker::version;
 use crate::processes::sandbox::Sandbox;
 use crate::story::table::sheet;
 
@@ -38,7 +37,8 @@ pub struct Report {
     engine_resident_mib_idle: Option<f64>,
     engine_resident_mib: Option<f64>,
     processors: Processors,
-    settings: Settings,
+    /// What it was measured under.
+    pub settings: Settings,
 }
 
 /// Carries the measurement out.
@@ -54,9 +54,8 @@ pub async fn carry_out(
 
 /// Measures on a platform that is not up yet.
 pub async fn measured(sandbox: &mut Sandbox, load: &SixSteps) -> Result<Report, Ended> {
-    let nats_server = version(&load.nats_server).await?;
-    let client = start(sandbox, &load.nats_server, load.partitions, &["probe"]).await?;
-    let settings = Settings::new(load.partitions, nats_server, sandbox.folder());
+    let settings = Settings::new(load.partitions, &load.servers, sandbox.folder()).await?;
+    let client = start(sandbox, &load.servers, load.partitions, &["probe"]).await?;
     sandbox.or_broken(measure(sandbox, &client, load, settings)).await
 }
 
@@ -72,11 +71,16 @@ async fn measure(
     let engine = sandbox.pid("engine");
     let idle = resident_mib(engine);
     let url = sandbox.place()?.url.clone();
-    let plan =
-        Plan { url, prefix: "warm", order: SIX_STEPS, in_flight, until: Until::Runs(warm_up) };
+    let plan = Plan {
+        url,
+        prefix: "warm".to_owned(),
+        order: SIX_STEPS,
+        in_flight,
+        until: Until::Runs(warm_up),
+    };
     carry(plan.clone()).await?;
     let before = Processors::so_far(sandbox);
-    let mut measured = carry(Plan { prefix: "run", until, ..plan }).await?;
+    let mut measured = carry(Plan { prefix: "run".to_owned(), until, ..plan }).await?;
     let processors = Processors::so_far(sandbox).since(&before);
     let resident = resident_mib(engine);
     let appends = client.history(&measured.sample).await?.messages.len();

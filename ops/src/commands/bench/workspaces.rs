@@ -21,7 +21,6 @@ use crate::commands::run::follow::{Follower, Until, listen};
 use crate::commands::run::screen::Screen;
 use crate::exit::Ended;
 use crate::output;
-use crate::processes::broker::version;
 use crate::processes::sandbox::Sandbox;
 use crate::story::table::sheet;
 
@@ -46,9 +45,8 @@ pub async fn carry_out(
     global: &Global,
     load: &CreateLoad,
 ) -> Result<(), Ended> {
-    let nats_server = version(&load.nats_server).await?;
-    let client = start(sandbox, &load.nats_server, load.partitions, &[]).await?;
-    let settings = Settings::new(load.partitions, nats_server, sandbox.folder());
+    let settings = Settings::new(load.partitions, &load.servers, sandbox.folder()).await?;
+    let client = start(sandbox, &load.servers, load.partitions, &[]).await?;
     let report = sandbox.or_broken(measure(&client, load.runs, settings)).await?;
     show(global, &report);
     Ok(())
