@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use stead_runtime::ports::Index;
-use stead_schemas::ids::Partition;
+use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::public::RunSummary;
 
 pub use crate::codec::DecodeError;
@@ -61,8 +61,13 @@ impl Index for EmbeddedIndex {
         self.state().put(partition, &lines)
     }
 
-    fn list(&self, partition: Partition) -> Option<Vec<RunSummary>> {
-        self.state().list(partition)
+    fn list(
+        &self,
+        partition: Partition,
+        after: Option<&RunId>,
+        most: usize,
+    ) -> Option<Vec<RunSummary>> {
+        self.state().list(partition, after, most)
     }
 
     fn clear(&self, partition: Partition) {

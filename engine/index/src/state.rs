@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use stead_schemas::ids::Partition;
+use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::public::RunSummary;
 
 use crate::place::Place;
@@ -54,13 +54,18 @@ impl State {
         self.filled.contains(&partition)
     }
 
-    /// All lines of a partition; nothing if the index cannot speak for it.
-    pub(crate) fn list(&mut self, partition: Partition) -> Option<Vec<RunSummary>> {
+    /// Lines of a partition; nothing if the index cannot speak for it.
+    pub(crate) fn list(
+        &mut self,
+        partition: Partition,
+        after: Option<&RunId>,
+        most: usize,
+    ) -> Option<Vec<RunSummary>> {
         self.look();
         if !self.filled.contains(&partition) {
             return None;
         }
-        match self.read(partition) {
+        match self.read(partition, after, most) {
             Ok(lines) => Some(lines),
             Err(error) => {
                 self.broken(&*error);
@@ -78,8 +83,14 @@ impl State {
         self.filled.insert(partition);
     }
 
-    fn read(&self, partition: Partition) -> Result<Vec<RunSummary>, Box<dyn Error>> {
-        let values = self.store.values(&key::prefix(partition))?;
+    fn read(
+        &self,
+        partition: Partition,
+        after: Option<&RunId>,
+        most: usize,
+    ) -> Result<Vec<RunSummary>, Box<dyn Error>> {
+        let after = after.map(|run| key::key(partition, run));
+        let values = self.store.values(&key::prefix(partition), after.as_deref(), most)?;
         Ok(values.iter().map(|value| read_line(value)).collect::<Result<_, _>>()?)
     }
 
@@ -143,7 +154,7 @@ impl State {
 /// The line as it is stored. One that cannot be is left out of lists: nothing else depends on it.
 fn entry(partition: Partition, line: &RunSummary) -> Option<Entry> {
     match codec::encode(line) {
-        Ok(value) => Some((key::key(partition, line), value)),
+        Ok(value) => Some((key::key(partition, &line.run), value)),
         Err(error) => {
             tracing::error!(run = %line.run, %error, "a run cannot be shown in lists");
             None

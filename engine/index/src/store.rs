@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::place::Identity;
@@ -81,22 +82,24 @@ impl Store {
         }
     }
 
-    /// All values whose keys begin so, in the order of their keys.
+    /// The first values whose keys begin so, behind the key `after`, in the order of their keys.
+    /// The others are not touched.
     ///
     /// # Errors
     /// If the files are of no use any more.
-    pub(crate) fn values(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, Broken> {
+    pub(crate) fn values(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        most: usize,
+    ) -> Result<Vec<Vec<u8>>, Broken> {
+        let from = after.map_or(Bound::Included(prefix), Bound::Excluded);
         match self {
-            Self::Disk(disk) => {
-                let found = disk.db.scan_prefix(prefix).values();
-                Ok(found
-                    .map(|value| value.map(|value| value.to_vec()))
-                    .collect::<Result<_, _>>()?)
-            }
+            Self::Disk(disk) => disk.values(prefix, from, most),
             Self::Memory(map) => {
-                let from = map.range(prefix.to_vec()..);
+                let from = map.range::<[u8], _>((from, Bound::Unbounded));
                 let found = from.take_while(|(key, _)| key.starts_with(prefix));
-                Ok(found.map(|(_, value)| value.clone()).collect())
+                Ok(found.take(most).map(|(_, value)| value.clone()).collect())
             }
         }
     }
@@ -124,6 +127,23 @@ impl Disk {
             self.db.insert(key, value.as_slice())?;
         }
         Ok(())
+    }
+
+    fn values(
+        &self,
+        prefix: &[u8],
+        from: Bound<&[u8]>,
+        most: usize,
+    ) -> Result<Vec<Vec<u8>>, Broken> {
+        let mut values = Vec::new();
+        for entry in self.db.range::<&[u8], _>((from, Bound::Unbounded)).take(most) {
+            let (key, value) = entry?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            values.push(value.to_vec());
+        }
+        Ok(values)
     }
 
     fn remove(&self, prefix: &[u8]) -> Result<(), Broken> {

@@ -42,11 +42,16 @@ fn line(name: &str, started: i64) -> RunSummary {
     }
 }
 
-/// The names that a partition lists, as text; `lost` if it lists nothing.
+fn all(index: &EmbeddedIndex, partition: Partition) -> Option<Vec<RunSummary>> {
+    index.list(partition, None, usize::MAX)
+}
+
+/// The names that a partition lists, oldest first, as text; `lost` if it lists nothing.
 fn names(index: &EmbeddedIndex, partition: Partition) -> String {
-    let Some(lines) = index.list(partition) else {
+    let Some(mut lines) = all(index, partition) else {
         return "lost".into();
     };
+    lines.sort_by_key(|line| line.started);
     let names: Vec<_> = lines.into_iter().map(|line| line.name).collect();
     names.join(" ")
 }
@@ -59,7 +64,7 @@ fn file(root: &Path) -> PathBuf {
 
 /// Puts bytes where the line would be, behind the codec's back.
 fn smuggle(index: &EmbeddedIndex, line: &RunSummary, bytes: Vec<u8>) {
-    index.state().store.put(&[(key::key(P0, line), bytes)]).unwrap();
+    index.state().store.put(&[(key::key(P0, &line.run), bytes)]).unwrap();
 }
 
 fn is_in_memory(index: &EmbeddedIndex) -> bool {
@@ -67,12 +72,14 @@ fn is_in_memory(index: &EmbeddedIndex) -> bool {
 }
 
 #[test]
-fn what_was_put_is_listed_oldest_first() {
+fn what_was_put_is_listed_by_the_ids_of_the_runs() {
     let (index, _folder) = open();
     let lines = [line("c", 300), line("before-1970", -1), line("a", 100), line("b", 255)];
     assert!(index.put(P0, lines.to_vec()));
     assert_eq!(names(&index, P0), "before-1970 a b c");
-    assert_eq!(index.list(P0).unwrap()[1], lines[2]);
+    let listed = all(&index, P0).unwrap();
+    assert!(listed.is_sorted_by(|one, other| one.run < other.run));
+    assert!(listed.contains(&lines[2]));
 }
 
 #[test]
@@ -83,17 +90,41 @@ fn a_newer_line_takes_the_place_of_the_older() {
     newer.waiting = "proxmox.clone-vm (retrying): no room on any node".into();
     index.put(P0, vec![line("a", 100)]);
     index.put(P0, vec![newer.clone()]);
-    assert_eq!(index.list(P0), Some(vec![newer]));
+    assert_eq!(all(&index, P0), Some(vec![newer]));
 }
 
 #[test]
 fn thousands_of_lines_are_put_and_cleared() {
     let (index, _folder) = open();
-    let lines: Vec<_> = (0..2_500).map(|n| line(&format!("w{n}"), n)).collect();
+    let mut lines: Vec<_> = (0..2_500).map(|n| line(&format!("w{n}"), n)).collect();
     assert!(index.put(P0, lines.clone()));
-    assert_eq!(index.list(P0), Some(lines));
+    lines.sort_by(|one, other| one.run.cmp(&other.run));
+    assert_eq!(all(&index, P0), Some(lines));
     index.clear(P0);
-    assert_eq!(index.list(P0), Some(Vec::new()));
+    assert_eq!(all(&index, P0), Some(Vec::new()));
+}
+
+#[test]
+fn a_page_is_read_without_what_lies_around_it() {
+    let (index, folder) = open();
+    let memory = EmbeddedIndex::open(folder.path().join("index").join("lock").join("no folder"));
+    assert!(is_in_memory(&memory));
+    for index in [&index, &memory] {
+        index.clear(P0);
+        index.clear(P1);
+        let lines: Vec<_> = (0..7).map(|n| line(&format!("w{n}"), n)).collect();
+        index.put(P0, lines);
+        index.put(P1, vec![line("other", 1)]);
+        let sorted = all(index, P0).unwrap();
+        // What does not decode would be noticed if it were read.
+        smuggle(index, &sorted[0], b"damaged".to_vec());
+        smuggle(index, &sorted[6], b"damaged".to_vec());
+        let page = |after: usize, most| index.list(P0, Some(&sorted[after].run), most);
+        assert_eq!(page(0, 2), Some(sorted[1..3].to_vec()));
+        assert_eq!(page(2, 3), Some(sorted[3..6].to_vec()));
+        assert_eq!(page(6, 10), Some(Vec::new()), "another partition begins behind the last");
+        assert_eq!(page(5, 1), None);
+    }
 }
 
 #[test]

@@ -269,9 +269,14 @@ pub trait Index: Send + Sync {
     /// lost and is empty now but for these: everything must be put again.
     fn put(&self, partition: Partition, lines: Vec<RunSummary>) -> bool;
 
-    /// All lines of a partition, oldest run first; nothing if the index has been lost and must
-    /// be filled again.
-    fn list(&self, partition: Partition) -> Option<Vec<RunSummary>>;
+    /// The first lines of a partition behind that of the run `after`, in the order of their runs'
+    /// ids, and no more than `most`; nothing if the index has been lost and must be filled again.
+    fn list(
+        &self,
+        partition: Partition,
+        after: Option<&RunId>,
+        most: usize,
+    ) -> Option<Vec<RunSummary>>;
 
     /// Forgets a partition before it is filled again.
     fn clear(&self, partition: Partition);

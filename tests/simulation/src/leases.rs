@@ -108,14 +108,21 @@ impl Index for MemoryIndex {
         !lost
     }
 
-    fn list(&self, partition: Partition) -> Option<Vec<RunSummary>> {
+    fn list(
+        &self,
+        partition: Partition,
+        after: Option<&RunId>,
+        most: usize,
+    ) -> Option<Vec<RunSummary>> {
         if self.lost.swap(false, Ordering::Relaxed) {
             self.lock().clear();
             return None;
         }
         let kept = self.lock();
-        let lines = kept.iter().filter(|((of, _), _)| *of == partition);
-        Some(lines.map(|(_, line)| line.clone()).collect())
+        let lines = kept
+            .iter()
+            .filter(|((of, run), _)| *of == partition && after.is_none_or(|after| run > after));
+        Some(lines.take(most).map(|(_, line)| line.clone()).collect())
     }
 
     fn clear(&self, partition: Partition) {

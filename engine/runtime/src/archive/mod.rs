@@ -83,18 +83,27 @@ async fn from_archive(
             continue;
         }
         let packed = blob(archive, &segment, &segment.histories, "histories").await?;
-        let (histories, altered) = archive::histories(&packed);
-        if let Some(history) = histories.into_iter().find(|history| history.run == *run) {
-            let messages = history.messages.into_iter();
-            let messages =
-                messages.map(|Kept { seq, bytes }| Recorded { seq, run: run.clone(), bytes });
-            return Ok(Found { messages: messages.collect(), from: Some(segment) });
-        }
-        if let Some(altered) = altered {
-            return Err(LogError(format!("{}: {altered}", segment.name())));
+        let (name, wanted) = (segment.name(), run.clone());
+        // Unpacking takes long, and others on this thread have leases to renew.
+        let unpacked = tokio::spawn(async move { unpack(&packed, &wanted) });
+        let unpacked = unpacked.await.map_err(|error| LogError(error.to_string()))?;
+        let unpacked = unpacked.map_err(|altered| LogError(format!("{name}: {altered}")))?;
+        if let Some(messages) = unpacked {
+            return Ok(Found { messages, from: Some(segment) });
         }
     }
     Ok(Found::default())
+}
+
+/// One history out of all that are packed together, if it is among them.
+fn unpack(packed: &[u8], run: &RunId) -> Result<Option<Vec<Recorded>>, Altered> {
+    let (histories, altered) = archive::histories(packed);
+    let Some(history) = histories.into_iter().find(|history| history.run == *run) else {
+        return altered.map_or(Ok(None), Err);
+    };
+    let messages = history.messages.into_iter();
+    let messages = messages.map(|Kept { seq, bytes }| Recorded { seq, run: run.clone(), bytes });
+    Ok(Some(messages.collect()))
 }
 
 /// The segments of a partition, oldest first.
@@ -105,15 +114,20 @@ pub async fn segments(
     archive: &dyn Archive,
     partition: Partition,
 ) -> Result<Vec<Segment>, LogError> {
+    chained(partition, &archive.records(partition).await?)
+}
+
+/// The segments that these records are of, each of which must follow the one before.
+fn chained(partition: Partition, records: &[(u64, Vec<u8>)]) -> Result<Vec<Segment>, LogError> {
     let mut segments: Vec<Segment> = Vec::new();
-    let mut before: Option<Vec<u8>> = None;
-    for (_, bytes) in archive.records(partition).await? {
+    let mut before: Option<&[u8]> = None;
+    for (_, bytes) in records {
         let broken = |error: Altered| {
             let n = segments.len() + 1;
             LogError(format!("segment {n} of partition {partition}: {error}"))
         };
-        let segment = Segment::decode(&bytes).map_err(broken)?;
-        check_follows(segments.last().zip(before.as_deref()), &segment).map_err(broken)?;
+        let segment = Segment::decode(bytes).map_err(broken)?;
+        check_follows(segments.last().zip(before), &segment).map_err(broken)?;
         before = Some(bytes);
         segments.push(segment);
     }

@@ -13,7 +13,7 @@ use stead_schemas::public::RunSummary;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::link;
 
-use super::{lines, segments, unchecked};
+use super::{chained, lines, unchecked};
 use crate::ports::{AppendError, LogError, Ports};
 
 /// A segment with this many bytes of histories, not yet packed, is full.
@@ -58,7 +58,7 @@ impl Shelf {
     ) -> Result<Self, LogError> {
         let archive = &*ports.archive;
         let records = archive.records(partition).await?;
-        let segments = segments(archive, partition).await?;
+        let segments = chained(partition, &records)?;
         let last = records.last().map(|(seq, bytes)| (*seq, link(bytes), records.len() as u64));
         let mut shelf = Self {
             ports: ports.clone(),

@@ -13,6 +13,8 @@ use crate::ports::{Outgoing, ReplyTo};
 
 /// The most bytes of lines in one page: half of what the server lets a message have.
 const PAGE_BYTES_MAX: usize = 512 * 1024;
+/// The most lines in one page; as many are read at once.
+const PAGE_LINES_MAX: usize = 1_000;
 
 impl Owner {
     /// Lists runs of the partition, from the index. One that has been lost is filled again from
@@ -23,9 +25,11 @@ impl Owner {
             return self.refilling.push((query, to));
         }
         self.flush_index();
-        let lines = self.env.ports.index.list(self.partition);
+        // One more than a page has tells whether there is another page.
+        let (index, after) = (&self.env.ports.index, query.after.as_ref());
+        let lines = index.list(self.partition, after, PAGE_LINES_MAX + 1);
         if let Some(lines) = lines.filter(|_| !self.lacks_lines) {
-            let bytes = encoded(&page(lines, &query));
+            let bytes = encoded(&page(lines));
             return self.send(Outgoing::Reply { to, bytes });
         }
         let (env, partition, epoch) = (Rc::clone(&self.env), self.partition, self.log_epoch);
@@ -56,12 +60,10 @@ impl Owner {
     }
 }
 
-/// The page behind the one that was seen, at least one line long if there is one.
-fn page(mut lines: Vec<RunSummary>, query: &ListRuns) -> RunPage {
-    lines.retain(|line| query.after.as_ref().is_none_or(|after| line.run > *after));
-    lines.sort_unstable_by(|one, other| one.run.cmp(&other.run));
+/// The page that begins with these lines, at least one line long if there is one.
+fn page(mut lines: Vec<RunSummary>) -> RunPage {
     let (mut bytes, all) = (0, lines.len());
-    let fits = lines.iter().take_while(|line| {
+    let fits = lines.iter().take(PAGE_LINES_MAX).take_while(|line| {
         let first = bytes == 0;
         bytes += encoded(line).len() + 1;
         first || bytes <= PAGE_BYTES_MAX
@@ -73,13 +75,12 @@ fn page(mut lines: Vec<RunSummary>, query: &ListRuns) -> RunPage {
 
 #[cfg(test)]
 mod tests {
-    use stead_schemas::dispatch::ListRuns;
     use stead_schemas::ids::EntityKey;
     use stead_schemas::owner::Owner;
     use stead_schemas::public::{RunState, RunSummary};
     use stead_schemas::time::Timestamp;
 
-    use super::{PAGE_BYTES_MAX, page};
+    use super::{PAGE_BYTES_MAX, PAGE_LINES_MAX, page};
     use crate::inbound::encoded;
 
     fn line(number: usize, waiting: usize) -> RunSummary {
@@ -100,18 +101,20 @@ mod tests {
     }
 
     fn check(lines: &[RunSummary]) {
-        let (mut query, mut seen) = (ListRuns::default(), Vec::new());
+        let mut all = lines.to_vec();
+        all.sort_by(|one, other| one.run.cmp(&other.run));
+        let (mut after, mut seen) = (None, Vec::new());
         loop {
-            let page = page(lines.to_vec(), &query);
-            assert!(page.lines.len() == 1 || encoded(&page).len() <= PAGE_BYTES_MAX + 100);
-            query.after = page.lines.last().map(|line| line.run.clone());
+            let behind = all.iter().filter(|line| after.as_ref().is_none_or(|id| line.run > *id));
+            let page = page(behind.take(PAGE_LINES_MAX + 1).cloned().collect());
+            assert!(page.lines.len() <= PAGE_LINES_MAX);
+            assert!(page.lines.len() <= 1 || encoded(&page).len() <= PAGE_BYTES_MAX + 100);
+            after = page.lines.last().map(|line| line.run.clone());
             seen.extend(page.lines);
             if !page.more {
                 break;
             }
         }
-        let mut all = lines.to_vec();
-        all.sort_by(|one, other| one.run.cmp(&other.run));
         assert_eq!(seen, all);
     }
 

@@ -52,7 +52,7 @@ impl Index for NoIndex {
     fn put(&self, _: Partition, _: Vec<RunSummary>) -> bool {
         true
     }
-    fn list(&self, _: Partition) -> Option<Vec<RunSummary>> {
+    fn list(&self, _: Partition, _: Option<&RunId>, _: usize) -> Option<Vec<RunSummary>> {
         Some(Vec::new())
     }
     fn clear(&self, _: Partition) {}
@@ -256,8 +256,13 @@ impl Desk {
 
     /// The same, where nobody can answer yet.
     pub async fn cancel_unanswered(&self, run: &RunId) {
+        self.order_unanswered(run, RunOrder::Cancel).await;
+    }
+
+    /// Gives an order where nobody can answer yet.
+    pub async fn order_unanswered(&self, run: &RunId, order: RunOrder) {
         let by = ByHand { by: Caller::Api, why: "a test".into(), id: None };
-        let order = OrderRun { run: run.clone(), by, order: RunOrder::Cancel };
+        let order = OrderRun { run: run.clone(), by, order };
         self.say(Inbound::Order(order, ReplyTo("operator".into()))).await;
     }
 
