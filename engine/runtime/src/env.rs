@@ -44,6 +44,9 @@ pub struct Tuning {
     pub lease: Duration,
     /// How often leases are renewed.
     pub renew: Duration,
+    /// A run that only waits, for so long already and so long to come, leaves the memory until
+    /// something concerns it.
+    pub idle_after: Duration,
     /// With this many messages of runs that are over in a partition's log, it begins a new epoch
     /// of it, and they go into the archive. By default that is left to people.
     pub archive_after: u64,
@@ -56,6 +59,7 @@ impl Default for Tuning {
             grace: Duration::from_secs(10),
             lease: Duration::from_secs(3),
             renew: Duration::from_millis(700),
+            idle_after: Duration::from_secs(10),
             archive_after: u64::MAX,
         }
     }

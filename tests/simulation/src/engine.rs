@@ -186,8 +186,8 @@ fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
         waker: None,
     });
     let partitions = state.log.partitions();
-    let archive_after = state.plan.archive_after;
     let limits = state.plan.limits.clone();
+    let (archive_after, idle_after) = (state.plan.archive_after, state.plan.idle_after);
     let log = Arc::new(EngineLog { world: Arc::clone(world), engine: number });
     let bus = Arc::new(EngineBus { world: Arc::clone(world), engine: number });
     let ports = Ports {
@@ -207,7 +207,7 @@ fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
         definitions: PAGES,
         site: Site { limits, ..Site::default() },
         ports,
-        tuning: Tuning { archive_after, ..Tuning::default() },
+        tuning: Tuning { archive_after, idle_after, ..Tuning::default() },
     };
     (number, env, stopped)
 }

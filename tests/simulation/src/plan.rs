@@ -3,6 +3,7 @@
 //! Each kind of fault is left out of half of the worlds, so that no fault hides another.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use stead_schemas::limit::{Limit, PER_OWNER};
 
@@ -96,6 +97,8 @@ pub struct Plan {
     pub archive_after: u64,
     /// What the site limits, if it limits anything.
     pub limits: Vec<Limit>,
+    /// After so long runs that wait leave their engine's memory; in half of the worlds they stay.
+    pub idle_after: Duration,
     /// Whether the machines' clocks differ from the beginning.
     pub skewed: bool,
     rates: BTreeMap<Fault, u32>,
@@ -120,6 +123,10 @@ impl Plan {
             commands: chance.between(6, 16),
             skewed: chance.strikes(500),
             archive_after: if chance.strikes(500) { chance.between(1, 40) } else { u64::MAX },
+            idle_after: match chance.strikes(500) {
+                true => Duration::from_millis(chance.between(0, 3_000)),
+                false => Duration::MAX,
+            },
             rates,
             limits: limits(chance),
         }

@@ -20,6 +20,7 @@ impl Owner {
     pub(super) async fn load(&mut self) -> Result<(), LogError> {
         self.env.ports.index.clear(self.partition);
         let mut found = reading::start(&self.env, self.partition, self.log_epoch).await?;
+        let mut taken_up: usize = 0;
         while let Some(found) = found.recv().await {
             if !self.may_act() {
                 return Ok(());
@@ -33,14 +34,17 @@ impl Owner {
                     self.publish_untold(&past.untold).await;
                 }
                 Found::Living { run, history } => {
-                    self.take_up(run, history);
-                    if self.runs.len().is_multiple_of(RUNS_IN_A_ROW) {
+                    self.take_up(&run, history);
+                    self.let_go_at_once(&run);
+                    taken_up += 1;
+                    if taken_up.is_multiple_of(RUNS_IN_A_ROW) {
+                        self.flush_lines();
                         yield_now().await;
                     }
                 }
                 Found::End(Ok(())) => {
                     tracing::info!(
-                        partition = %self.partition, epoch = self.epoch, runs = self.runs.len(),
+                        partition = %self.partition, epoch = self.epoch, runs = taken_up,
                         "owns the partition"
                     );
                     self.look_at_tail();
@@ -54,7 +58,7 @@ impl Owner {
     }
 
     /// Goes on where a history ends: open steps are sent again, timers watched.
-    fn take_up(&mut self, run: RunId, history: Vec<Message>) {
+    fn take_up(&mut self, run: &RunId, history: Vec<Message>) {
         let Some(definition) = self.env.definition(run.key().kind()) else { return };
         let now = self.env.ports.clock.now();
         let mut live = Live::new(Run::new(*definition, run.clone()), now);
@@ -69,10 +73,10 @@ impl Owner {
         }
         self.runs.insert(run.clone(), Box::new(live));
         for seq in steps {
-            self.another_attempt(&run, seq);
+            self.another_attempt(run, seq);
         }
         for timer in timers {
-            self.watch_timer(&run, &timer);
+            self.watch_timer(run, &timer);
         }
     }
 }

@@ -11,7 +11,7 @@
 //! people do to a run by hand, `outcomes.rs` says how commands ended, `cancels.rs` what its parent wants cancelled, `reading.rs` and
 //! `load.rs` read the partition back, `tail.rs` looks for strangers, `turning.rs` begins a new
 //! epoch of the log, `publish.rs` shows what happens, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
-//! run in memory, `entities.rs` what is kept of those that are over.
+//! run in memory, `idle.rs` lets go of those that wait for long, `entities.rs` what is kept of those that are over.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -39,6 +39,7 @@ mod cancels;
 mod commands;
 mod entities;
 mod gate;
+mod idle;
 mod keeping;
 mod listing;
 mod live;
@@ -58,9 +59,11 @@ mod waiting;
 
 use entities::Entities;
 use gate::Gate;
+use idle::{Call, Idle};
 use keeping::Keeping;
 use live::{Asker, Live};
 use outcomes::Waiters;
+use reading::Message;
 use tail::Tail;
 use turning::Turning;
 use unheard::Unheard;
@@ -95,6 +98,8 @@ pub struct Owner {
     lease: Rc<LeaseClock>,
     entities: Entities,
     runs: HashMap<RunId, Box<Live>>,
+    /// The runs that live and are not in memory.
+    idle: Idle,
     wakes: BTreeSet<(Instant, RunId, Seq)>,
     jobs: FuturesUnordered<LocalBoxFuture<'static, Finished>>,
     dirty: HashSet<RunId>,
@@ -123,6 +128,7 @@ enum Finished {
     Reply { to: ReplyTo, bytes: Vec<u8> },
     Refill { is_whole: bool },
     Look { epoch: u32, last: Option<u64> },
+    CameBack { run: RunId, history: Result<Vec<Message>, LogError> },
     Outcome { asker: Asker, outcome: Result<Option<Outcome>, LogError> },
     Drafted(Result<Option<Draft>, LogError>),
     Completed(Result<Draft, LogError>),
@@ -149,6 +155,7 @@ impl Owner {
             lease,
             entities: Entities::default(),
             runs: HashMap::new(),
+            idle: Idle::new(),
             wakes: BTreeSet::new(),
             jobs: FuturesUnordered::new(),
             dirty: HashSet::new(),
@@ -238,6 +245,7 @@ impl Owner {
     }
 
     fn message(&mut self, message: Inbound) {
+        let Some(message) = self.unless_idle(message) else { return };
         match message {
             Inbound::Answer { address, attempt, reply } => self.answered(&address, attempt, reply),
             Inbound::NoListener { address, attempt } => self.unheard(&address, attempt),
@@ -277,6 +285,7 @@ impl Owner {
             Finished::Retired => {}
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
             Finished::Refill { is_whole } => self.refilled(is_whole),
+            Finished::CameBack { run, history } => self.came_back(run, history),
             Finished::Outcome { asker, outcome } => self.outcome_read(asker, outcome),
         }
     }
@@ -311,10 +320,15 @@ impl Owner {
             if *when > now {
                 break;
             }
-            if let Some((_, run, seq)) = self.wakes.pop_first() {
-                self.woken(&run, seq);
+            match self.wakes.pop_first() {
+                Some((_, run, seq)) if self.idle.has(&run) => {
+                    self.call_back(run, Call::Timer(seq));
+                }
+                Some((_, run, seq)) => self.woken(&run, seq),
+                None => {}
             }
         }
+        self.let_go_of_some();
     }
 
     /// Ends in good order: what is being appended is waited for, nothing new is begun. Whoever

@@ -47,6 +47,12 @@ impl Waiters {
         waiters.push(waiter);
     }
 
+    /// Whether anybody waits for something of this run.
+    pub fn has(&self, run: &RunId) -> bool {
+        let now = Instant::now();
+        self.0.get(run).is_some_and(|waiters| waiters.iter().any(|waiter| waiter.until > now))
+    }
+
     fn take(&mut self, run: &RunId, command: &str) -> Vec<Waiter> {
         let Some(waiters) = self.0.remove(run) else { return Vec::new() };
         let (taken, left): (Vec<_>, Vec<_>) =

@@ -59,6 +59,13 @@ impl Owner {
         }
     }
 
+    /// Puts the lines of runs that have left the memory into the index.
+    pub(super) fn flush_lines(&mut self) {
+        if !self.ended.is_empty() {
+            self.env.ports.index.put(self.partition, std::mem::take(&mut self.ended));
+        }
+    }
+
     /// Puts all that has changed into the index. If that had been lost, the next list refills it.
     pub(super) fn flush_index(&mut self) {
         if !self.refilling.is_empty() {

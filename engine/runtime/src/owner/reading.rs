@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use stead_core::definition::Definition;
+use stead_core::run::Run;
 use stead_schemas::event::RunStarted;
 use stead_schemas::glance::Glance;
 use stead_schemas::ids::{Partition, RunId};
@@ -18,7 +19,9 @@ use stead_schemas::transition::{Transition, link};
 use tokio::sync::mpsc;
 
 use super::entities::Entities;
+use super::live::Live;
 use super::publish::{Recent, Untold};
+use super::{load, queries};
 use crate::archive;
 use crate::env::Env;
 use crate::ports::{Index, LogError, Ports, Recorded};
@@ -70,6 +73,7 @@ struct History {
 struct Reader {
     partition: Partition,
     definitions: &'static [Definition],
+    now: Timestamp,
     histories: HashMap<RunId, History>,
     entities: Entities,
     recent: Recent,
@@ -100,7 +104,8 @@ pub(super) async fn start(
     Ok(found)
 }
 
-/// Fills the lost index with the line of every run that is over.
+/// Fills the lost index with the line of every run as the log has it. The owner puts those of
+/// the runs in its memory on top.
 pub(super) async fn refill(env: &Env, partition: Partition, epoch: u32) -> Result<(), LogError> {
     let messages = env.ports.log.read_partition(partition, epoch, 0).await?;
     let (archive, index) = (env.ports.archive.clone(), env.ports.index.clone());
@@ -112,6 +117,7 @@ pub(super) async fn refill(env: &Env, partition: Partition, epoch: u32) -> Resul
             reader.put_lines();
         }
         reader.read(messages, || false).await?;
+        reader.lines_of_living();
         reader.put_lines();
         Ok(())
     });
@@ -123,6 +129,7 @@ impl Reader {
         Self {
             partition,
             definitions: env.definitions,
+            now: env.ports.clock.now(),
             histories: HashMap::new(),
             entities: Entities::default(),
             recent: Recent::default(),
@@ -225,6 +232,24 @@ impl Reader {
         self.lines.push(line);
         if self.lines.len() >= LINES_AT_ONCE {
             self.put_lines();
+        }
+    }
+
+    /// Runs that wait for long are not in their owner's memory, and must be listed.
+    fn lines_of_living(&mut self) {
+        for (run, history) in std::mem::take(&mut self.histories) {
+            let kind = run.key();
+            let definition =
+                self.definitions.iter().find(|definition| definition.kind == kind.kind());
+            let Some(definition) = definition else { continue };
+            let mut live = Live::new(Run::new(*definition, run), self.now);
+            for message in &history.messages {
+                load::take(&mut live, Message::read(message));
+            }
+            self.lines.push(queries::line(&live));
+            if self.lines.len() >= LINES_AT_ONCE {
+                self.put_lines();
+            }
         }
     }
 

@@ -163,9 +163,10 @@ impl Owner {
             Ok(draft) => draft,
             Err(error) => return self.not_turned(&error.0),
         };
-        let missing = self.runs.iter().find(|(run, live)| {
+        let ends = self.runs.iter().map(|(run, live)| (run, live.last_seq));
+        let missing = ends.chain(self.idle.ends()).find(|(run, last)| {
             let copied = draft.places.get(*run).map_or(0, |(old, _)| *old);
-            copied != live.last_seq
+            copied != *last
         });
         if let Some((run, _)) = missing {
             let words = format!("the copy of {run} does not end where the run stands");
@@ -197,6 +198,7 @@ impl Owner {
         for (run, live) in &mut self.runs {
             live.last_seq = draft.places.get(run).map_or(0, |(_, new)| *new);
         }
+        self.idle.moved(&draft);
         self.over = self.over.saturating_sub(draft.archived);
         self.turning = Turning::default();
         self.retire();

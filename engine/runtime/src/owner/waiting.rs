@@ -138,6 +138,11 @@ impl Owner {
             let place = REASONS.iter().position(|known| *known == reason);
             counts[place.unwrap_or(0)] += 1;
         }
+        let idle = self.idle.waiting();
+        for (reason, idle) in [("timer", idle.0), ("command", idle.1)] {
+            let place = REASONS.iter().position(|known| *known == reason);
+            counts[place.unwrap_or(0)] += u32::try_from(idle).unwrap_or(u32::MAX);
+        }
         show_waiting(self.partition, counts);
     }
 }

@@ -6,6 +6,7 @@ mod children;
 mod desk;
 mod fencing;
 mod harness;
+mod idle;
 mod keeper;
 mod limits;
 mod orders;

@@ -1,0 +1,261 @@
+//! Runs that wait for long leave the memory: a stub stays, and they come back by replay as soon
+//! as something concerns them.
+//!
+//! A run is let go only while nothing is done about it: it waits for a timer that is not due for
+//! long, or for a command. A stub knows where its history ends. When a timer comes due, or a
+//! command, an order, a report or a question for it comes, the history is read beside the
+//! engine's thread; what concerns the run waits here meanwhile, in order. A history that does not
+//! end where its stub says was written by somebody else.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use stead_core::run::Run;
+use stead_schemas::event::Seq;
+use stead_schemas::ids::{RunId, Tag};
+use stead_schemas::time::Timestamp;
+use tokio::time::{Instant, sleep};
+
+use super::live::Live;
+use super::reading::Message;
+use super::{Finished, Owner, Stopped, load, queries};
+use crate::archive::Draft;
+use crate::inbound::Inbound;
+use crate::ports::LogError;
+
+/// How many histories are read at once. What comes due all at the same time waits its turn.
+const READ_AT_ONCE: usize = 64;
+/// How long until one that could not be read is asked for again.
+const READ_AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// How often one looks for runs that can be let go, at most and at least.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// The runs that are not in memory, and what has come for them.
+pub(super) struct Idle {
+    stubs: HashMap<RunId, Stub>,
+    /// What has come for runs that are being read, or wait for that.
+    calls: HashMap<RunId, Vec<Call>>,
+    /// Who waits to be read.
+    line: VecDeque<RunId>,
+    /// How many are being read.
+    reading: usize,
+    /// When to look again for runs that can be let go.
+    next_look: Instant,
+}
+
+/// What stays of a run.
+struct Stub {
+    /// The sequence of the last message of its history.
+    last_seq: u64,
+    /// A digest of that message.
+    last: Tag,
+    /// Whether it waits for a timer.
+    has_timer: bool,
+}
+
+/// Why a run is wanted.
+pub(super) enum Call {
+    /// Something came for it.
+    Message(Inbound),
+    /// A timer may have come due.
+    Timer(Seq),
+}
+
+impl Idle {
+    /// Nobody yet.
+    pub fn new() -> Self {
+        Self {
+            stubs: HashMap::new(),
+            calls: HashMap::new(),
+            line: VecDeque::new(),
+            reading: 0,
+            next_look: Instant::now(),
+        }
+    }
+
+    /// Whether the run lives and is not in memory.
+    pub fn has(&self, run: &RunId) -> bool {
+        self.stubs.contains_key(run)
+    }
+
+    /// Every run that is not in memory, and where its history ends.
+    pub fn ends(&self) -> impl Iterator<Item = (&RunId, u64)> {
+        self.stubs.iter().map(|(run, stub)| (run, stub.last_seq))
+    }
+
+    /// The histories have been copied into a new epoch of the log.
+    pub fn moved(&mut self, draft: &Draft) {
+        for (run, stub) in &mut self.stubs {
+            stub.last_seq = draft.places.get(run).map_or(0, |(_, new)| *new);
+        }
+    }
+
+    /// How many wait for a timer, and how many for a command alone.
+    pub fn waiting(&self) -> (usize, usize) {
+        let timers = self.stubs.values().filter(|stub| stub.has_timer).count();
+        (timers, self.stubs.len() - timers)
+    }
+}
+
+impl Owner {
+    /// The run that a message is for, if it must be in memory for that. A question is answered
+    /// from the log; answers of workers are for runs with open steps, which stay.
+    fn concerned(&self, message: &Inbound) -> Option<RunId> {
+        match message {
+            Inbound::Command(command, _) | Inbound::Rehearse(command, _) => {
+                let key = command.key();
+                Some(key.run(self.entities.latest(&key)))
+            }
+            Inbound::Outcome(query, _) => Some(query.run.clone()),
+            Inbound::Order(order, _) => Some(order.run.clone()),
+            Inbound::Outside(answer, _) => Some(answer.run.clone()),
+            Inbound::Query(..)
+            | Inbound::List(..)
+            | Inbound::Turn(..)
+            | Inbound::Answer { .. }
+            | Inbound::NoListener { .. } => None,
+        }
+    }
+
+    /// Keeps a message until its run is back in memory; gives it back if that is not needed.
+    pub(super) fn unless_idle(&mut self, message: Inbound) -> Option<Inbound> {
+        if self.idle.stubs.is_empty() {
+            return Some(message);
+        }
+        match self.concerned(&message).filter(|run| self.idle.has(run)) {
+            Some(run) => {
+                self.call_back(run, Call::Message(message));
+                None
+            }
+            None => Some(message),
+        }
+    }
+
+    /// Something concerns a run that is not in memory.
+    pub(super) fn call_back(&mut self, run: RunId, call: Call) {
+        let calls = self.idle.calls.entry(run.clone()).or_default();
+        calls.push(call);
+        if calls.len() == 1 {
+            self.idle.line.push_back(run);
+            self.read_some();
+        }
+    }
+
+    fn read_some(&mut self) {
+        while self.idle.reading < READ_AT_ONCE {
+            let Some(run) = self.idle.line.pop_front() else { break };
+            self.idle.reading += 1;
+            self.read_history(run, Duration::ZERO);
+        }
+    }
+
+    fn read_history(&self, run: RunId, rest: Duration) {
+        let (log, wanted) = (Arc::clone(&self.env.ports.log), run.clone());
+        let job = async move {
+            if !rest.is_zero() {
+                sleep(rest).await;
+            }
+            let read = tokio::spawn(async move {
+                let recorded = log.read_run(&wanted).await?;
+                Ok(recorded.iter().map(Message::read).collect())
+            });
+            let history = read.await.unwrap_or_else(|error| Err(LogError(error.to_string())));
+            Finished::CameBack { run, history }
+        };
+        self.jobs.push(job.boxed_local());
+    }
+
+    /// A history has been read: the run goes on, and what has come for it is looked at.
+    pub(super) fn came_back(&mut self, run: RunId, history: Result<Vec<Message>, LogError>) {
+        let history = match history {
+            Ok(history) => history,
+            Err(error) => {
+                tracing::warn!(%run, %error, "cannot read the history yet");
+                return self.read_history(run, READ_AGAIN_AFTER);
+            }
+        };
+        self.idle.reading -= 1;
+        let Some(stub) = self.idle.stubs.remove(&run) else { return };
+        let ends_so = history.last().is_some_and(|last| stub.last == Tag::of(&[&last.link]));
+        let (Some(definition), true) = (self.env.definition(run.key().kind()), ends_so) else {
+            tracing::warn!(%run, "the history does not end where this owner left it");
+            self.stopped.get_or_insert(Stopped::Fenced);
+            return;
+        };
+        let mut live = Live::new(Run::new(*definition, run.clone()), self.env.ports.clock.now());
+        for message in history {
+            load::take(&mut live, message);
+        }
+        // It may have been copied into another epoch since it was read.
+        live.last_seq = stub.last_seq;
+        self.runs.insert(run.clone(), Box::new(live));
+        for call in self.idle.calls.remove(&run).unwrap_or_default() {
+            match call {
+                Call::Message(message) => self.message(message),
+                Call::Timer(seq) => self.woken(&run, seq),
+            }
+        }
+        self.read_some();
+    }
+
+    /// Lets go of the runs that have waited for long enough, if it is time to look.
+    pub(super) fn let_go_of_some(&mut self) {
+        let (after, at) = (self.env.tuning.idle_after, Instant::now());
+        if at < self.idle.next_look || after == Duration::MAX || !self.refilling.is_empty() {
+            return;
+        }
+        self.idle.next_look = at + after.clamp(LOOK_EVERY.0, LOOK_EVERY.1);
+        let now = self.env.ports.clock.now();
+        let (dirty, runs) = (&self.dirty, self.runs.iter());
+        let idle = runs.filter(|(run, live)| {
+            !dirty.contains(*run) && !self.waiters.has(run) && is_idle(live, now, after)
+        });
+        let idle: Vec<RunId> = idle.map(|(run, _)| run.clone()).collect();
+        for run in &idle {
+            self.let_go(run);
+        }
+        if self.runs.len() < self.runs.capacity() / 4 {
+            self.runs.shrink_to_fit();
+        }
+    }
+
+    /// The same for one that has just been read back with the partition: it need not stay until
+    /// somebody looks.
+    pub(super) fn let_go_at_once(&mut self, run: &RunId) {
+        let (after, now) = (self.env.tuning.idle_after, self.env.ports.clock.now());
+        let Some(live) = self.runs.get(run).filter(|live| is_idle(live, now, after)) else {
+            return;
+        };
+        self.ended.push(queries::line(live));
+        self.dirty.remove(run);
+        self.let_go(run);
+    }
+
+    fn let_go(&mut self, run: &RunId) {
+        let Some(live) = self.runs.remove(run) else { return };
+        let has_timer = !live.run.folded().timers.is_empty();
+        let stub = Stub { last_seq: live.last_seq, last: Tag::of(&[&live.prev]), has_timer };
+        self.idle.stubs.insert(run.clone(), stub);
+    }
+}
+
+/// Whether all that a run does is wait, for that long already and for that long to come.
+fn is_idle(live: &Live, now: Timestamp, after: Duration) -> bool {
+    let folded = live.run.folded();
+    let is_busy = live.writing.is_some()
+        || !live.queue.is_empty()
+        || !live.attempts.is_empty()
+        || !live.askers.is_empty()
+        || !live.cancels.is_empty()
+        || !folded.steps.is_empty();
+    let needs_a_person = live.parked.is_some() || live.is_paused();
+    let is_over = folded.started.is_none() || folded.ended.is_some();
+    let is_due = |due: Timestamp| due.since(now) <= after;
+    !is_busy
+        && !needs_a_person
+        && !is_over
+        && now.since(live.updated) >= after
+        && !folded.timers.values().any(|open| is_due(open.timer.due))
+}
