@@ -142,7 +142,9 @@ impl State {
                 }
                 _ => false,
             },
-            "cancel" => serde_json::from_slice(bytes).is_ok_and(|reply: OrderReply| reply.is_ok()),
+            "cancel" | "order" => {
+                serde_json::from_slice(bytes).is_ok_and(|reply: OrderReply| reply.is_ok())
+            }
             "report" => {
                 serde_json::from_slice(bytes).is_ok_and(|reply| OutsideReply::Accepted == reply)
             }

@@ -1,5 +1,5 @@
 //! Those who ask from outside: they give commands until they are told what became of them, some
-//! of them twice; they cancel, they look, they report.
+//! of them twice; they look, they report. What they do by hand is in `by_hand.rs`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,10 +10,9 @@ use serde_json::{Map, Value, json};
 use stead_runtime::inbound::{Inbound, QueryReply};
 use stead_runtime::ports::ReplyTo;
 use stead_schemas::dispatch::{
-    Caller, CommandReply, EntityCommand, ListRuns, OrderRun, OutsideAnswer, Route, RunOrder,
-    RunQuery, StepReply,
+    Caller, CommandReply, EntityCommand, ListRuns, OutsideAnswer, Route, RunOrder, RunQuery,
+    StepReply,
 };
-use stead_schemas::event::ByHand;
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::RunView;
@@ -79,6 +78,7 @@ impl Clients {
                 "dry_ms": state.chance.between(1, 3_000),
                 "stands_ms": state.chance.between(2_000, 40_000),
                 "inspected": state.chance.strikes(250),
+                "painted": state.chance.strikes(250),
             });
             (owner, name, order)
         };
@@ -144,38 +144,6 @@ impl Clients {
             }
             self.world.pause(50, 1_500).await;
         }
-    }
-
-    /// Does something by hand to a run that lives, and lets go again what it holds.
-    async fn order(&self) {
-        let living: Vec<RunId> = self.living();
-        if living.is_empty() {
-            return;
-        }
-        let (run, why) = {
-            let at = self.world.lock().chance.between(0, living.len() as u64 - 1);
-            (living[usize::try_from(at).unwrap_or(0)].clone(), format!("why-{}", self.next()))
-        };
-        let what = self.world.lock().chance.between(0, 9);
-        match what {
-            0..=6 => self.by_hand(&run, &why, RunOrder::Cancel).await,
-            7..=8 => {
-                self.by_hand(&run, &why, RunOrder::Pause).await;
-                self.world.pause(50, 3_000).await;
-                let why = format!("why-{}", self.next());
-                self.by_hand(&run, &why, RunOrder::Resume).await;
-            }
-            _ => self.by_hand(&run, &why, RunOrder::Retry { step: None }).await,
-        }
-    }
-
-    async fn by_hand(&self, run: &RunId, why: &str, order: RunOrder) {
-        let by = ByHand { by: Caller::Api, why: why.to_owned(), id: None };
-        let is_cancel = order == RunOrder::Cancel;
-        let order = OrderRun { run: run.clone(), by, order };
-        let word = if is_cancel { "cancel" } else { "order" };
-        let to = format!("{word} {run} {why} {}", self.next());
-        self.ask(self.partition(run), to, |to| Inbound::Order(order.clone(), to)).await;
     }
 
     /// What a run shows of itself; nothing if nobody answers.
@@ -249,24 +217,24 @@ impl Clients {
         wanted.map(|(run, _)| (run.clone(), self.next())).collect()
     }
 
-    fn living(&self) -> Vec<RunId> {
+    pub(crate) fn living(&self) -> Vec<RunId> {
         let judge = self.judge.borrow();
         let living = judge.histories.iter();
         let living = living.filter(|(_, history)| history.run.folded().ended.is_none());
         living.map(|(run, _)| run.clone()).collect()
     }
 
-    fn partition(&self, run: &RunId) -> Partition {
+    pub(crate) fn partition(&self, run: &RunId) -> Partition {
         run.partition(self.world.lock().log.partitions())
     }
 
-    fn next(&self) -> u64 {
+    pub(crate) fn next(&self) -> u64 {
         *self.number.borrow_mut() += 1;
         *self.number.borrow()
     }
 
     /// Asks whoever listens for a partition and waits a little for the reply.
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         partition: Partition,
         to: String,

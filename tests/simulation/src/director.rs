@@ -192,10 +192,18 @@ fn outside_is_as_it_should_be(world: &Arc<World>, judge: &Judge) {
     }
     let mut state = world.lock();
     let there = state.outside.all();
-    let left: Vec<_> =
-        there.difference(&due).map(|(thing, of)| format!("{thing} of {of}")).collect();
-    let missing: Vec<_> =
-        due.difference(&there).map(|(thing, of)| format!("{thing} of {of}")).collect();
+    // What somebody has decided by hand may be there or not.
+    let unsure = |thing: &&(String, String)| !judge.decisions.either.contains(*thing);
+    let left: Vec<_> = there
+        .difference(&due)
+        .filter(unsure)
+        .map(|(thing, of)| format!("{thing} of {of}"))
+        .collect();
+    let missing: Vec<_> = due
+        .difference(&there)
+        .filter(unsure)
+        .map(|(thing, of)| format!("{thing} of {of}"))
+        .collect();
     if !left.is_empty() {
         state.broken("nothing is left behind", left.join(", "));
     }

@@ -12,6 +12,7 @@ use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::{Transition, link};
 
+use crate::by_hand::{Decisions, why_of};
 use crate::pages::PAGES;
 use crate::world::State;
 
@@ -29,6 +30,8 @@ pub enum Said {
 pub struct Judge {
     /// Every history, replayed as far as it goes.
     pub histories: BTreeMap<RunId, History>,
+    /// What people have decided by hand.
+    pub decisions: Decisions,
 }
 
 /// One history, replayed.
@@ -85,6 +88,7 @@ impl Judge {
         for event in &transition.events {
             heard(state, engine, &history.run, &transition, event)?;
         }
+        self.decisions.note(&history.run, &transition);
         let replayed = history.run.replay(&transition);
         replayed.map_err(|error| ("a history replays", format!("{run}: {error}")))?;
         history.link = link(&append.bytes);
@@ -112,6 +116,8 @@ impl Judge {
             }
         }
         for (id, history) in &self.histories {
+            let listed = self.decisions.are_listed(id, history.run.folded());
+            listed.map_err(|words| ("what was abandoned is listed", words))?;
             let same = anew.get(id).is_some_and(|run| {
                 run.folded() == history.run.folded() && run.phase() == history.run.phase()
             });
@@ -198,7 +204,9 @@ fn note(state: &mut State, transition: &Transition) -> Result<(), Broken> {
             Event::StepCompleted(done) => format!("report {}", done.answer["report"]),
             _ => String::new(),
         };
-        state.log.said.entry(run.clone()).or_default().insert(word);
+        let said = state.log.said.entry(run.clone()).or_default();
+        said.insert(word);
+        said.extend(why_of(event).map(|why| format!("order {why}")));
         state.counts.add(counted(event));
         state.outside.note(run, event);
         match event {
@@ -226,6 +234,11 @@ const fn counted(event: &Event) -> &'static str {
         Event::CancelRequested(_) => "cancels",
         Event::TimerFired(_) => "timers fired",
         Event::ContinuedAsNew(_) => "runs begun anew",
+        Event::RunTerminated(_) => "runs terminated",
+        Event::StepSkipped(_) => "steps skipped",
+        Event::StepEdited(_) => "steps edited",
+        Event::UndoAbandoned(_) => "undos abandoned",
+        Event::SignalReceived(_) => "signals",
         Event::StepScheduled(step) if step.undo => "undo steps",
         _ => "other events",
     }

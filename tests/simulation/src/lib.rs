@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod bus;
+pub mod by_hand;
 mod chance;
 pub mod clients;
 pub mod director;

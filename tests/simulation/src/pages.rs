@@ -2,9 +2,10 @@
 //! razed, and the stock that houses draw on. Between them they use everything a page may use.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{join, select};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stead_core::context::{Command, Context};
@@ -27,7 +28,7 @@ const HOUSE: Definition = Definition {
     kind: "house",
     public: true,
     verbs: &["build", "extend", "touch", "raze"],
-    signals: &[],
+    signals: &["paint"],
     execute: |cx| execution(house(cx)),
     admit: admit_house,
 };
@@ -53,6 +54,9 @@ pub struct Build {
     pub stands_ms: u64,
     /// Whether an inspector must report before it is ready.
     pub inspected: bool,
+    /// Whether a painter is waited for, though not for long.
+    #[serde(default)]
+    pub painted: bool,
 }
 
 /// A house that stands.
@@ -205,6 +209,11 @@ async fn build(cx: &Context, order: &Build) -> Result<House, Failure> {
     if order.inspected {
         cx.step(Inspect {}).within(Duration::from_secs(20)).await?;
     }
+    if order.painted {
+        let painter = pin!(cx.signal::<u64>("paint"));
+        let patience = pin!(cx.sleep(Duration::from_secs(6), "the painter may come"));
+        select(painter, patience).await;
+    }
     Ok(built)
 }
 
@@ -231,7 +240,8 @@ async fn raze(cx: &Context, house: &House) -> Result<(), Failure> {
     cx.show("razing", &house);
     for thing in &house.things {
         let marker = cx.run().to_string();
-        cx.take_back(Unmake { thing: thing.clone(), marker }).await?;
+        // Where it was abandoned the thing stays, and the rest goes.
+        cx.take_back(Unmake { thing: thing.clone(), marker }).await.ok();
     }
     cx.take_back(Give { house: cx.run().to_string(), owner: cx.owner() }).await?;
     cx.show("razed", &House::default());
@@ -274,7 +284,7 @@ async fn give(cx: &Context, stock: &mut Stock, command: &Command) -> Result<Valu
     stock.houses.remove(&ask.house);
     if stock.houses.is_empty() {
         for thing in std::mem::take(&mut stock.things) {
-            cx.take_back(Unmake { thing, marker: cx.run().to_string() }).await?;
+            cx.take_back(Unmake { thing, marker: cx.run().to_string() }).await.ok();
         }
     }
     Ok(json!({}))
