@@ -115,7 +115,10 @@ impl Owner {
             | Inbound::List(..)
             | Inbound::Turn(..)
             | Inbound::Answer { .. }
-            | Inbound::NoListener { .. } => None,
+            | Inbound::NoListener { .. }
+            | Inbound::Place(_)
+            | Inbound::Placed(_)
+            | Inbound::Limits(_) => None,
         }
     }
 
