@@ -7,6 +7,7 @@
 
 mod bucket;
 mod door;
+mod listener;
 mod server;
 #[cfg(test)]
 mod tests;

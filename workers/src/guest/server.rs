@@ -32,6 +32,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::door::{Closed, Door, workspace_of};
+use super::listener::Bounded;
 use super::user_data::{Seed, user_data};
 use super::{Config, SeedUrls, bucket};
 use crate::StartError;
@@ -41,6 +42,10 @@ use crate::http::{segment, shortened};
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a guest's request may take; cloud-init gives up on an event after 5 seconds.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a connection may take to ask for everything. A guest opens one for each document.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
+/// How many connections are open at once; more wait until one of these is closed.
+const CONNECTIONS_MAX: usize = 512;
 /// How long telling how far a guest is may hold it up.
 const TELLING_MAX: Duration = Duration::from_secs(1);
 /// Where a Coder template writes the token of each build's agent.
@@ -68,6 +73,7 @@ impl SeedServer {
         let cannot = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
+        let listener = Bounded::new(listener, CONNECTION_TIME_MAX, CONNECTIONS_MAX);
         urls.listening_on(address);
         let door = Door { urls: urls.clone(), engines };
         let (coder_url, buckets) = (coder_url.to_owned(), config.buckets.clone());
