@@ -12,6 +12,7 @@ use crate::event::{ByHand, Outcome, Seq, Signal};
 use crate::failure::Failure;
 use crate::ids::{EntityKey, Partition, RunId};
 use crate::owner::Owner;
+use crate::proof::Proof;
 use crate::refusal::Refusal;
 
 /// Who carries out a step.
@@ -69,6 +70,9 @@ pub struct StepRequest {
     pub step: String,
     /// The step's own request.
     pub request: Value,
+    /// What the answer must show. A build that knows none sends none, and is not answered.
+    #[serde(default, skip_serializing_if = "Proof::is_none")]
+    pub proof: Proof,
     /// Whether the owner wants to hear when the work begins.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub tell_start: bool,

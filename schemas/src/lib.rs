@@ -20,6 +20,7 @@ pub mod ids;
 pub mod limit;
 pub mod owner;
 pub mod policy;
+pub mod proof;
 pub mod public;
 pub mod refusal;
 pub mod site;

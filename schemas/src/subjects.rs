@@ -17,6 +17,7 @@ use alloc::string::{String, ToString};
 use crate::dispatch::StepAddress;
 use crate::ids::{Partition, RunId};
 use crate::owner::{Owner, decode_token, encode_token};
+use crate::proof::Proof;
 
 /// The stream that is the durable inbox.
 pub const INBOX_STREAM: &str = "STEAD_INBOX";
@@ -129,10 +130,39 @@ pub fn step_cancel() -> String {
     "stead.step-cancel".to_string()
 }
 
-/// Where the answer to one attempt goes.
+/// Where a worker's answer to one attempt goes. The last token proves which one it is.
 #[must_use]
-pub fn answer(partition: Partition, address: &StepAddress, attempt: u32) -> String {
-    format!("stead.part.{partition}.answer.{}.{}.{attempt}", address.run, address.seq)
+pub fn answer(partition: Partition, address: &StepAddress, attempt: u32, proof: &Proof) -> String {
+    let StepAddress { run, seq } = address;
+    let proof = if proof.is_none() { UNREADABLE } else { proof.word() };
+    format!("stead.part.{partition}.answer.{run}.{seq}.{attempt}.{proof}")
+}
+
+/// Where the owner of another entity tells a step how its command goes. Engines alone may publish
+/// there, which is proof enough.
+#[must_use]
+pub fn told(partition: Partition, address: &StepAddress, attempt: u32) -> String {
+    format!("stead.part.{partition}.told.{}.{}.{attempt}", address.run, address.seq)
+}
+
+/// A subject as it may be shown: without a proof.
+#[must_use]
+pub fn without_proof(subject: &str) -> &str {
+    match (subject.starts_with("stead.part.") && subject.contains(".answer."), subject.rfind('.')) {
+        (true, Some(end)) => &subject[..end],
+        _ => subject,
+    }
+}
+
+/// What the subject of an answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerSubject {
+    /// The step.
+    pub address: StepAddress,
+    /// Which attempt at it.
+    pub attempt: u32,
+    /// What shows that; nothing where an engine tells it.
+    pub proof: Option<Proof>,
 }
 
 /// Everything addressed to the owner of a partition.
@@ -169,17 +199,21 @@ pub fn parse_command(subject: &str) -> Option<CommandSubject<'_>> {
     tokens.next().is_none().then_some(parsed)
 }
 
-/// Takes the address and the attempt out of an answer's subject.
+/// Takes the subject of an answer apart.
 #[must_use]
-pub fn parse_answer(subject: &str) -> Option<(StepAddress, u32)> {
+pub fn parse_answer(subject: &str) -> Option<AnswerSubject> {
     let mut tokens = subject.strip_prefix("stead.part.")?.split('.').skip(1);
-    if tokens.next()? != "answer" {
-        return None;
-    }
+    let is_told = match tokens.next()? {
+        "answer" => false,
+        "told" => true,
+        _ => return None,
+    };
     let run = tokens.next()?.parse().ok()?;
     let seq = tokens.next()?.parse().ok()?;
     let attempt = tokens.next()?.parse().ok()?;
-    Some((StepAddress { run, seq }, attempt))
+    let word = tokens.next().filter(|word| *word != UNREADABLE).unwrap_or_default();
+    let proof = (!is_told).then(|| Proof::new(word.to_string()));
+    Some(AnswerSubject { address: StepAddress { run, seq }, attempt, proof })
 }
 
 /// The plain text of a token for showing it to a person, even where it is badly encoded.

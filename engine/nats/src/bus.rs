@@ -39,7 +39,12 @@ impl Bus for NatsBus {
 fn letter(message: Outgoing) -> Letter {
     match message {
         Outgoing::Step(request) => {
-            let reply = subjects::answer(request.partition, &request.address, request.attempt);
+            let reply = subjects::answer(
+                request.partition,
+                &request.address,
+                request.attempt,
+                &request.proof,
+            );
             Letter {
                 subject: subjects::step(&request.step),
                 reply: Some(reply),
@@ -49,11 +54,11 @@ fn letter(message: Outgoing) -> Letter {
         Outgoing::CancelStep(address) => plain(subjects::step_cancel(), json(&address)),
         Outgoing::Command { to, command, from, home, attempt } => Letter {
             subject: subjects::partition_request(to, "command"),
-            reply: Some(subjects::answer(home, &from, attempt)),
+            reply: Some(subjects::told(home, &from, attempt)),
             payload: json(&command),
         },
         Outgoing::Answer { to, address, reply } => {
-            plain(subjects::answer(to, &address, 0), json(&reply))
+            plain(subjects::told(to, &address, 0), json(&reply))
         }
         Outgoing::Place { to, ask } => plain(subjects::partition_request(to, "place"), json(&ask)),
         Outgoing::Placed { to, reply } => {

@@ -2,6 +2,7 @@
 
 use async_nats::Client;
 use bytes::Bytes;
+use stead_schemas::subjects;
 use tokio::sync::mpsc;
 
 /// Messages that may wait while the server is away. Beyond that they are dropped, as everything
@@ -58,6 +59,7 @@ async fn publish(client: &Client, letter: Letter) {
     };
     if let Err(error) = sent {
         metrics::counter!("stead_bus_dropped_total").increment(1);
+        let subject = subjects::without_proof(&subject);
         tracing::warn!(subject, %error, "a message cannot be sent");
     }
 }

@@ -9,7 +9,7 @@ use stead_schemas::depth::{DEPTH_MAX, is_too_deep};
 use stead_schemas::dispatch::{OutsideAnswer, StepReply};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::Partition;
-use stead_schemas::subjects;
+use stead_schemas::subjects::{self, AnswerSubject};
 
 use crate::connect::{Connection, until_heard};
 
@@ -80,7 +80,8 @@ fn readable(message: Message) -> Option<Inbound> {
         Ok(inbound) => Some(inbound),
         Err(error) => {
             metrics::counter!("stead_inbound_unreadable_total").increment(1);
-            tracing::warn!(subject = %message.subject, %error, "dropped an unreadable message");
+            let subject = subjects::without_proof(&message.subject);
+            tracing::warn!(subject, %error, "dropped an unreadable message");
             None
         }
     }
@@ -93,7 +94,7 @@ fn readable(message: Message) -> Option<Inbound> {
 pub fn read_inbound(heard: &Heard<'_>) -> Result<Inbound, Unreadable> {
     let what = heard.subject.split('.').nth(3).unwrap_or_default();
     match what {
-        "answer" => read_answer(heard),
+        "answer" | "told" => read_answer(heard),
         "command" => Ok(Inbound::Command(body(heard)?, reply_to(heard)?)),
         "rehearse" => Ok(Inbound::Rehearse(body(heard)?, reply_to(heard)?)),
         "query" => Ok(Inbound::Query(body(heard)?, reply_to(heard)?)),
@@ -110,11 +111,12 @@ pub fn read_inbound(heard: &Heard<'_>) -> Result<Inbound, Unreadable> {
 }
 
 fn read_answer(heard: &Heard<'_>) -> Result<Inbound, Unreadable> {
-    let (address, attempt) = subjects::parse_answer(heard.subject).ok_or(Unreadable::Subject)?;
+    let said = subjects::parse_answer(heard.subject).ok_or(Unreadable::Subject)?;
+    let AnswerSubject { address, attempt, proof } = said;
     if heard.status == Some(StatusCode::NO_RESPONDERS.as_u16()) {
-        return Ok(Inbound::NoListener { address, attempt });
+        return Ok(Inbound::NoListener { address, attempt, proof });
     }
-    Ok(Inbound::Answer { address, attempt, reply: fit_for_the_log(body(heard)?) })
+    Ok(Inbound::Answer { address, attempt, proof, reply: fit_for_the_log(body(heard)?) })
 }
 
 fn read_outside(heard: &Heard<'_>) -> Result<Inbound, Unreadable> {
@@ -138,6 +140,19 @@ fn body<T: DeserializeOwned>(heard: &Heard<'_>) -> Result<T, Unreadable> {
     serde_json::from_slice(heard.body).map_err(|error| Unreadable::Body(error.to_string()))
 }
 
+/// Whether a subject is one where somebody listens for answers, and not one of ours or the
+/// server's.
+pub(crate) fn may_be_answered(reply: &str) -> bool {
+    !reply.starts_with("stead.") && !reply.starts_with('$')
+}
+
 fn reply_to(heard: &Heard<'_>) -> Result<ReplyTo, Unreadable> {
-    heard.reply.map(|reply| ReplyTo(reply.to_string())).ok_or(Unreadable::NoReply)
+    let reply = heard.reply.ok_or(Unreadable::NoReply)?;
+    // An engine answers with its own rights: it must not be made to write where the asker may not.
+    // What one engine asks of another for a step is answered to that step.
+    let is_told = subjects::parse_answer(reply).is_some_and(|told| told.proof.is_none());
+    match may_be_answered(reply) || is_told {
+        true => Ok(ReplyTo(reply.to_string())),
+        false => Err(Unreadable::NoReply),
+    }
 }

@@ -10,6 +10,7 @@ use stead_runtime::harness_ports::{WorkerInbound, WorkerReplies};
 use stead_schemas::dispatch::{StepAddress, StepReply};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::Partition;
+use stead_schemas::proof::Proof;
 use stead_schemas::subjects;
 use tokio::sync::mpsc;
 
@@ -124,9 +125,10 @@ impl WorkerReplies for Replies {
         request_partition: Partition,
         address: &StepAddress,
         attempt: u32,
+        proof: &Proof,
         reply: &StepReply,
     ) {
-        let subject = subjects::answer(request_partition, address, attempt);
+        let subject = subjects::answer(request_partition, address, attempt, proof);
         let payload = fitting(json(reply), self.client.max_payload());
         self.outbox.send(Letter { subject, reply: None, payload });
     }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::Partition;
+use stead_schemas::proof::Proof;
 use stead_schemas::step::{ANSWER_BYTES_MAX, system};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
@@ -55,6 +56,8 @@ struct Shared {
 struct AtWork {
     /// The latest attempt that asked for it: that one is answered.
     attempt: u32,
+    /// What shows that.
+    proof: Proof,
     cancelled: watch::Sender<bool>,
 }
 
@@ -139,6 +142,7 @@ impl Shared {
                 return None;
             }
             running.attempt = request.attempt;
+            running.proof = request.proof.clone();
             drop(at_work);
             self.reply(request, &StepReply::Heartbeat { progress: None });
             return None;
@@ -146,7 +150,8 @@ impl Shared {
         let (cancelled, watch_cancelled) = watch::channel(false);
         let (progress, watch_progress) = watch::channel(None);
         let context = StepContext::new(request.address.clone(), progress, watch_cancelled);
-        at_work.insert(request.address.clone(), AtWork { attempt: request.attempt, cancelled });
+        let (attempt, proof) = (request.attempt, request.proof.clone());
+        at_work.insert(request.address.clone(), AtWork { attempt, proof, cancelled });
         Some(Watch { context, progress: watch_progress })
     }
 
@@ -234,8 +239,9 @@ impl Shared {
     }
 
     fn reply(&self, request: &StepRequest, reply: &StepReply) {
-        let attempt = self.at_work().get(&request.address).map_or(request.attempt, |w| w.attempt);
-        self.replies.reply(request.partition, &request.address, attempt, reply);
+        let latest = self.at_work().get(&request.address).map(|w| (w.attempt, w.proof.clone()));
+        let (attempt, proof) = latest.unwrap_or_else(|| (request.attempt, request.proof.clone()));
+        self.replies.reply(request.partition, &request.address, attempt, &proof, reply);
     }
 
     fn at_work(&self) -> MutexGuard<'_, HashMap<StepAddress, AtWork>> {

@@ -2,6 +2,7 @@
 
 use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
 use stead_schemas::ids::Partition;
+use stead_schemas::proof::Proof;
 
 /// A message for workers.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,12 +22,13 @@ pub enum WorkerInbound {
 
 /// Where workers send their answers.
 pub trait WorkerReplies: Send + Sync {
-    /// Sends, without waiting. A lost reply costs time only: the engine asks again.
+    /// Sends, without waiting, with what shows that this attempt is meant. A lost reply costs time only: the engine asks again.
     fn reply(
         &self,
         request_partition: Partition,
         address: &StepAddress,
         attempt: u32,
+        proof: &Proof,
         reply: &StepReply,
     );
 }

@@ -6,6 +6,7 @@ use stead_schemas::dispatch::{
 };
 use stead_schemas::event::Outcome;
 use stead_schemas::limit::{LimitView, PlaceAsk, PlaceReply};
+use stead_schemas::proof::Proof;
 use stead_schemas::public::{RunPage, RunView};
 use stead_schemas::refusal::Refusal;
 
@@ -20,6 +21,8 @@ pub enum Inbound {
         address: StepAddress,
         /// Which attempt, as the request said; 0 is whichever is under way.
         attempt: u32,
+        /// What shows that; nothing where the owner of another entity tells it.
+        proof: Option<Proof>,
         /// What it says.
         reply: StepReply,
     },
@@ -29,6 +32,8 @@ pub enum Inbound {
         address: StepAddress,
         /// Which attempt.
         attempt: u32,
+        /// What shows that, where a worker was asked.
+        proof: Option<Proof>,
     },
     /// A command for an entity of the partition; answered with a [`stead_schemas::dispatch::CommandReply`], or, if another
     /// run gave it, with answers to its step.

@@ -85,9 +85,13 @@ proptest! {
         if let Ok(run) = text.parse::<RunId>() {
             assert_eq!((run.as_str(), run.key().run(run.life())), (&*text, run.clone()));
         }
-        if let Some((address, attempt)) = subjects::parse_answer(&text) {
-            let subject = subjects::answer(Partition(0), &address, attempt);
-            assert_eq!(subjects::parse_answer(&subject), Some((address, attempt)));
+        if let Some(said) = subjects::parse_answer(&text) {
+            let (address, attempt) = (&said.address, said.attempt);
+            let subject = match &said.proof {
+                Some(proof) => subjects::answer(Partition(0), address, attempt, proof),
+                None => subjects::told(Partition(0), address, attempt),
+            };
+            assert_eq!(subjects::parse_answer(&subject), Some(said));
         }
         if let Some(said) = subjects::parse_command(&text) {
             assert!(text.ends_with(&format!("{}.{}.{}", said.owner, said.kind, said.verb)));

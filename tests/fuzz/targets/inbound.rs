@@ -18,9 +18,13 @@ fuzz_target!(|bytes: &[u8]| {
     for (reply, status) in [(Some("_INBOX.a"), None), (None, None), (None, Some(503))] {
         let heard = Heard { subject, reply, body, status };
         let Ok(inbound) = read_inbound(&heard) else { continue };
-        if let Inbound::Answer { address, attempt, reply } = inbound {
-            let subject = subjects::answer(Partition(0), &address, attempt);
-            assert_eq!(subjects::parse_answer(&subject), Some((address.clone(), attempt)));
+        if let Inbound::Answer { address, attempt, proof, reply } = inbound {
+            let subject = match &proof {
+                Some(proof) => subjects::answer(Partition(0), &address, attempt, proof),
+                None => subjects::told(Partition(0), &address, attempt),
+            };
+            let said = subjects::parse_answer(&subject).unwrap();
+            assert_eq!((&said.address, said.attempt, said.proof), (&address, attempt, proof));
             is_kept(&address, reply);
         }
     }

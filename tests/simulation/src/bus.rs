@@ -12,6 +12,7 @@ use stead_schemas::dispatch::{
     Caller, CommandReply, OutsideReply, StepAddress, StepReply, StepRequest,
 };
 use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::proof::Proof;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -69,10 +70,17 @@ pub struct WorkerMouth {
 }
 
 impl WorkerReplies for WorkerMouth {
-    fn reply(&self, to: Partition, address: &StepAddress, attempt: u32, reply: &StepReply) {
+    fn reply(
+        &self,
+        to: Partition,
+        address: &StepAddress,
+        attempt: u32,
+        proof: &Proof,
+        reply: &StepReply,
+    ) {
         let make = || {
-            let (address, reply) = (address.clone(), reply.clone());
-            Parcel::Partition(to, Inbound::Answer { address, attempt, reply })
+            let (address, reply, proof) = (address.clone(), reply.clone(), Some(proof.clone()));
+            Parcel::Partition(to, Inbound::Answer { address, attempt, proof, reply })
         };
         self.world.lock().send(None, Kind::Other, make);
         self.world.posted.notify_one();
@@ -187,7 +195,10 @@ impl State {
             Outgoing::Answer { to, address, reply } => {
                 let make = || {
                     let (address, reply) = (address.clone(), reply.clone());
-                    Parcel::Partition(to, Inbound::Answer { address, attempt: 0, reply })
+                    Parcel::Partition(
+                        to,
+                        Inbound::Answer { address, attempt: 0, proof: None, reply },
+                    )
                 };
                 self.send(from, Kind::Other, make);
             }
@@ -224,8 +235,8 @@ impl State {
         if living.is_empty() {
             let (partition, attempt) = (*partition, *attempt);
             return self.send(None, Kind::Other, || {
-                let address = address.clone();
-                Parcel::Partition(partition, Inbound::NoListener { address, attempt })
+                let (address, proof) = (address.clone(), Some(request.proof.clone()));
+                Parcel::Partition(partition, Inbound::NoListener { address, attempt, proof })
             });
         }
         let worker = self.chance.one_of(&living);
@@ -241,7 +252,7 @@ impl State {
         let attempt = attempt.unwrap_or(0);
         self.send(None, Kind::Other, || {
             let address = address.clone();
-            Parcel::Partition(home, Inbound::NoListener { address, attempt })
+            Parcel::Partition(home, Inbound::NoListener { address, attempt, proof: None })
         });
     }
 }

@@ -225,7 +225,7 @@ fn to_partition(state: &mut State, partition: Partition, message: &Inbound) {
     }
     state.tell(format_args!("{partition} {listening:?} gets {}", shown(message)));
     match message {
-        Inbound::Answer { address, attempt, reply } => {
+        Inbound::Answer { address, attempt, reply, .. } => {
             let said = match reply {
                 StepReply::Heartbeat { .. } | StepReply::Queued => return,
                 StepReply::Done(_) => Said::Done,
@@ -248,7 +248,7 @@ fn to_partition(state: &mut State, partition: Partition, message: &Inbound) {
 
 fn shown(message: &Inbound) -> String {
     match message {
-        Inbound::Answer { address, attempt, reply } => {
+        Inbound::Answer { address, attempt, reply, .. } => {
             let reply = match reply {
                 StepReply::Queued => "queued".to_owned(),
                 StepReply::Heartbeat { .. } => "heartbeat".to_owned(),
@@ -257,7 +257,7 @@ fn shown(message: &Inbound) -> String {
             };
             format!("answer {}:{} ({attempt}) {reply}", address.run, address.seq)
         }
-        Inbound::NoListener { address, attempt } => {
+        Inbound::NoListener { address, attempt, .. } => {
             format!("no listener {}:{} ({attempt})", address.run, address.seq)
         }
         Inbound::Command(command, _) => {

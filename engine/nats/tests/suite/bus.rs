@@ -10,6 +10,7 @@ use stead_runtime::ports::{Bus, Outgoing};
 use stead_schemas::dispatch::{Caller, EntityCommand, StepAddress, StepReply, StepRequest};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::Partition;
+use stead_schemas::proof::Proof;
 
 use super::support::{World, fields, john, run_of, soon};
 
@@ -17,6 +18,10 @@ const HOME: Partition = Partition(1);
 
 fn address(seq: u32) -> StepAddress {
     StepAddress { run: run_of("dev"), seq }
+}
+
+fn proof() -> Proof {
+    Proof::new("b79a3f".into())
 }
 
 fn step(seq: u32, name: &str) -> StepRequest {
@@ -27,6 +32,7 @@ fn step(seq: u32, name: &str) -> StepRequest {
         epoch: 7,
         step: name.into(),
         request: json!({ "n": seq }),
+        proof: proof(),
         tell_start: false,
     }
 }
@@ -45,14 +51,15 @@ async fn a_step_goes_to_a_worker_and_its_answer_to_the_owner() {
     for seq in 1..=200 {
         let inbound = soon("a step", asked.recv()).await.expect("a step");
         assert_eq!(inbound, WorkerInbound::Step(step(seq, "probe.noop")));
-        replies.reply(HOME, &address(seq), 1, &StepReply::Done(json!(seq)));
+        replies.reply(HOME, &address(seq), 1, &proof(), &StepReply::Done(json!(seq)));
     }
     for seq in 1..=200 {
         let inbound = soon("an answer", inbox.next()).await.expect("an answer");
-        let Inbound::Answer { address: of, attempt: 1, reply } = inbound else {
+        let Inbound::Answer { address: of, attempt: 1, proof: shown, reply } = inbound else {
             panic!("{inbound:?}")
         };
-        assert_eq!((of, reply), (address(seq), StepReply::Done(json!(seq))));
+        assert_eq!((of, shown), (address(seq), Some(proof())));
+        assert_eq!(reply, StepReply::Done(json!(seq)));
     }
 }
 
@@ -75,7 +82,7 @@ async fn a_step_that_nobody_takes_comes_back_at_once() {
 /// Which attempt nobody took.
 fn not_taken(inbound: Inbound) -> (StepAddress, u32) {
     match inbound {
-        Inbound::NoListener { address, attempt } => (address, attempt),
+        Inbound::NoListener { address, attempt, .. } => (address, attempt),
         other => panic!("{other:?}"),
     }
 }
@@ -113,7 +120,7 @@ async fn a_run_s_command_is_answered_to_its_step() {
     theirs.send(Outgoing::Answer { to: HOME, address: address(4), reply: done.clone() });
     for (wanted, of_attempt) in [(heartbeat, 9), (done, 0)] {
         let inbound = soon("an answer", home.next()).await.expect("an answer");
-        let Inbound::Answer { address: of, attempt, reply } = inbound else {
+        let Inbound::Answer { address: of, attempt, proof: None, reply } = inbound else {
             panic!("{inbound:?}")
         };
         assert_eq!((of, attempt, reply), (address(4), of_attempt, wanted));
@@ -143,7 +150,7 @@ async fn all_workers_hear_of_leases_and_cancels() {
 async fn garbage_stops_nobody() {
     let world = World::new().await;
     let mut inbox = subscribe_partition(&world.connection, HOME).await.expect("an inbox");
-    let answer = format!("stead.part.1.answer.{}.5.1", run_of("dev"));
+    let answer = format!("stead.part.1.answer.{}.5.1.b79a3f", run_of("dev"));
     let good = serde_json::to_vec(&StepReply::Done(json!(1))).expect("JSON");
     for (subject, body) in [
         ("stead.part.1.answer.x.y.z", &b"{}"[..]),
@@ -166,7 +173,7 @@ async fn an_unreadable_step_and_an_answer_too_large_fail_for_good() {
     let mut inbox = subscribe_partition(&world.connection, HOME).await.expect("an inbox");
     let (_asked, replies) = WorkerLink::start(&world.connection, &["probe"]).await.expect("a link");
     let large = StepReply::Done(json!("x".repeat(2 << 20)));
-    replies.reply(HOME, &address(6), 1, &large);
+    replies.reply(HOME, &address(6), 1, &proof(), &large);
     let reply = format!("stead.part.1.answer.{}.7.1", run_of("dev"));
     let sent = world.nats.publish_with_reply("stead.step.probe.noop", reply, "{}".into()).await;
     sent.expect("sent");
@@ -199,7 +206,7 @@ async fn subscriptions_outlive_a_restart() {
         }
     };
     assert!(soon("a step", heard).await.is_some());
-    replies.reply(HOME, &address(1), 1, &StepReply::Done(json!(1)));
+    replies.reply(HOME, &address(1), 1, &proof(), &StepReply::Done(json!(1)));
     let answered = async {
         while let Some(inbound) = inbox.next().await {
             if matches!(inbound, Inbound::Answer { .. }) {

@@ -11,12 +11,15 @@ use stead_schemas::dispatch::{Caller, EntityCommand, Route, StepAddress, StepRep
 use stead_schemas::event::{Event, Seq, StepCancelled, StepCompleted, StepFailed, TimerFired};
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
+use stead_schemas::proof::Proof;
 use stead_schemas::public::{StepProgress, StepRetrying};
 use stead_schemas::step::system;
 use stead_schemas::time::spoken;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::gate::Place;
+use super::proofs::ticket;
 use super::{Owner, patience};
 use crate::ports::Outgoing;
 
@@ -31,6 +34,8 @@ pub(super) struct Attempt {
     pub tried: u32,
     /// How often the step was sent, also where nobody listened.
     pub sendings: u32,
+    /// What the worker that it was sent to must show; nothing where no worker was asked.
+    pub proof: Option<Proof>,
     pub phase: Phase,
     /// The trouble of the last attempt that failed.
     pub last: Option<Failure>,
@@ -92,6 +97,7 @@ impl Owner {
         let attempt = Attempt {
             number: 0,
             sendings: 0,
+            proof: None,
             tried: 0,
             phase: Phase::Held,
             last: None,
@@ -150,6 +156,8 @@ impl Owner {
         attempt.overdue = false;
         attempt.sent = Some(now);
         attempt.phase = if outside { Phase::Outside } else { Phase::Sent { heard: now } };
+        let proof = Proof::new(Uuid::new_v4().simple().to_string());
+        attempt.proof = open.step.route.is_worker().then(|| proof.clone());
         let tell_start = open.step.policy.schedule_to_start_ms > 0 && !attempt.begun;
         let (attempt, step) = (ticket(epoch, attempt.sendings), open.step.clone());
         let address = StepAddress { run: run.clone(), seq };
@@ -162,6 +170,7 @@ impl Owner {
                 epoch: self.epoch,
                 step: step.step,
                 request: step.request,
+                proof,
                 tell_start,
             })),
             Route::Entity { kind, owner, name } => {
@@ -188,13 +197,18 @@ impl Owner {
     }
 
     /// A worker (or an entity) says something about an attempt.
-    pub(super) fn answered(&mut self, address: &StepAddress, asked: u32, reply: StepReply) {
-        let (run, seq, epoch) = (&address.run, address.seq, self.epoch);
-        let Some((attempt, _)) = self.open_step(run, seq) else { return };
-        if asked != 0 && asked != ticket(epoch, attempt.sendings) {
-            metrics::counter!("stead_late_answers_total").increment(1);
-            return self.heard_late(address, &reply);
+    pub(super) fn answered(
+        &mut self,
+        address: &StepAddress,
+        asked: u32,
+        proof: Option<&Proof>,
+        reply: StepReply,
+    ) {
+        let (run, seq) = (&address.run, address.seq);
+        if !self.is_meant(address, asked, proof, &reply) {
+            return;
         }
+        let Some((attempt, _)) = self.open_step(run, seq) else { return };
         attempt.begun |= !matches!(reply, StepReply::Queued);
         self.heard(address);
         match reply {
@@ -464,16 +478,6 @@ impl Owner {
         let attempt = live.attempts.get_mut(&seq)?;
         (attempt.phase != Phase::Over).then_some((attempt, open))
     }
-}
-
-/// What an answer has to show: no two attempts at a step share it, by whichever owner they were
-/// made. A failure that was meant for the owner before must not end an attempt of ours: a worker
-/// may still be at it while what it makes is taken back. Never 0, which is any attempt.
-pub(super) fn ticket(epoch: u64, number: u32) -> u32 {
-    // Spread, so that however often a step is sent, its numbers do not run into those of the
-    // epochs that follow: the golden ratio of 2^32.
-    let epoch = u32::try_from(epoch % u64::from(u32::MAX)).unwrap_or(0);
-    epoch.wrapping_mul(0x9E37_79B1).wrapping_add(number).max(1)
 }
 
 fn step_metrics(open: &OpenStep, outcome: &'static str, now: stead_schemas::time::Timestamp) {

@@ -49,6 +49,7 @@ mod outcomes;
 mod outside;
 mod patience;
 mod pausing;
+mod proofs;
 mod publish;
 mod queries;
 mod reading;
@@ -247,8 +248,12 @@ impl Owner {
     fn message(&mut self, message: Inbound) {
         let Some(message) = self.unless_idle(message) else { return };
         match message {
-            Inbound::Answer { address, attempt, reply } => self.answered(&address, attempt, reply),
-            Inbound::NoListener { address, attempt } => self.unheard(&address, attempt),
+            Inbound::Answer { address, attempt, proof, reply } => {
+                self.answered(&address, attempt, proof.as_ref(), reply);
+            }
+            Inbound::NoListener { address, attempt, proof } => {
+                self.unheard(&address, attempt, proof.as_ref());
+            }
             Inbound::Command(command, to) => self.command(command, to),
             Inbound::Rehearse(mut command, to) => self.rehearse(&mut command, to),
             Inbound::Query(query, to) => self.query(&query.run, to),

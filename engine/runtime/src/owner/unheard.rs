@@ -12,11 +12,13 @@ use stead_core::fold::OpenStep;
 use stead_schemas::dispatch::{Route, StepAddress};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{EntityKey, Partition};
+use stead_schemas::proof::Proof;
 use stead_schemas::step::system;
 use tokio::time::Instant;
 
 use super::Owner;
-use super::attempts::{Phase, ticket};
+use super::attempts::Phase;
+use super::proofs::ticket;
 
 /// How often a scout is sent. The broker says at once where nobody listens: a scout of which
 /// nothing was said for so long has been heard.
@@ -70,13 +72,13 @@ impl Unheard {
 
 impl Owner {
     /// Nobody listens where the attempt was sent.
-    pub(super) fn unheard(&mut self, address: &StepAddress, asked: u32) {
+    pub(super) fn unheard(&mut self, address: &StepAddress, asked: u32, proof: Option<&Proof>) {
         let (run, seq, epoch) = (&address.run, address.seq, self.epoch);
         let partitions = self.env.partitions;
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         // Said twice, it is still one attempt that was none.
         let waits = matches!(attempt.phase, Phase::Sent { .. });
-        if !waits || asked != ticket(epoch, attempt.sendings) {
+        if !waits || asked != ticket(epoch, attempt.sendings) || !attempt.is_shown_by(proof) {
             return;
         }
         let addressee = addressee(open, partitions);

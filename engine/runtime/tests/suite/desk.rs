@@ -238,7 +238,15 @@ impl Desk {
 
     pub async fn answer(&self, request: &StepRequest, reply: StepReply) {
         let address = request.address.clone();
-        self.say(Inbound::Answer { address, attempt: request.attempt, reply }).await;
+        let (attempt, proof) = (request.attempt, Some(request.proof.clone()));
+        self.say(Inbound::Answer { address, attempt, proof, reply }).await;
+    }
+
+    /// The broker says that nobody listens where the request was sent.
+    pub async fn unheard(&self, request: &StepRequest) {
+        let (address, attempt) = (request.address.clone(), request.attempt);
+        let proof = Some(request.proof.clone());
+        self.say(Inbound::NoListener { address, attempt, proof }).await;
     }
 
     pub async fn done(&self, request: &StepRequest) {
@@ -328,7 +336,7 @@ impl Desk {
                 self.say(Inbound::Command(command, ReplyTo("step".into()))).await;
             }
             for (address, reply) in answers {
-                self.say(Inbound::Answer { address, attempt: 0, reply }).await;
+                self.say(Inbound::Answer { address, attempt: 0, proof: None, reply }).await;
             }
         }
     }

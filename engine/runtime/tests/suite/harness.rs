@@ -10,6 +10,7 @@ use stead_runtime::worker::{AnyWorker, StepContext, Worker};
 use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
 use stead_schemas::failure::Failure;
 use stead_schemas::ids::Partition;
+use stead_schemas::proof::Proof;
 use stead_schemas::step::Done;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -20,7 +21,8 @@ use crate::pages::{First, Second};
 struct Heard(Mutex<Vec<(u32, StepReply)>>);
 
 impl WorkerReplies for Heard {
-    fn reply(&self, _: Partition, _: &StepAddress, attempt: u32, reply: &StepReply) {
+    fn reply(&self, _: Partition, _: &StepAddress, attempt: u32, proof: &Proof, reply: &StepReply) {
+        assert_eq!(proof.word(), format!("proof-{attempt}"), "each attempt has its own");
         self.0.lock().unwrap().push((attempt, reply.clone()));
     }
 }
@@ -70,6 +72,7 @@ impl Bench {
             epoch,
             step: step.into(),
             request: json!({}),
+            proof: Proof::new(format!("proof-{attempt}")),
             tell_start: false,
         };
         self.to.send(WorkerInbound::Step(request)).unwrap();

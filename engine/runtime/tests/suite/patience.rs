@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::json;
-use stead_runtime::inbound::Inbound;
 use stead_schemas::dispatch::{RunOrder, StepReply};
 use stead_schemas::failure::Class;
 
@@ -98,8 +97,7 @@ fn waiting_for_a_worker_is_no_attempt() {
         for _ in 0..5000 {
             desk.pass(seconds(1)).await;
             let step = desk.steps().pop().expect("it is offered again and again");
-            let (address, attempt) = (step.address, step.attempt);
-            desk.say(Inbound::NoListener { address, attempt }).await;
+            desk.unheard(&step).await;
         }
         let view = desk.view(&run).await;
         assert_eq!((view.summary.state.word(), &*view.waiting[0].reason), ("running", "no-worker"));

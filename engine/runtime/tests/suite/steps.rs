@@ -7,6 +7,7 @@ use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::{EventLog, ReplyTo};
 use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, RunOrder, StepAddress, StepReply};
 use stead_schemas::failure::Class;
+use stead_schemas::proof::Proof;
 
 use crate::desk::{Desk, PARTITION, on_simulated_time};
 
@@ -84,8 +85,7 @@ fn no_worker_is_said_within_a_second() {
         let desk = Desk::new().await;
         let run = desk.start("pair").await;
         let step = desk.step("test.first");
-        let address = step.address.clone();
-        desk.say(Inbound::NoListener { address, attempt: step.attempt }).await;
+        desk.unheard(&step).await;
         let waiting = desk.view(&run).await.waiting.remove(0);
         assert_eq!((waiting.reason.as_str(), waiting.attempts), ("no-worker", 0));
         assert!(waiting.words.contains("no worker listens for test steps"), "{}", waiting.words);
@@ -280,15 +280,55 @@ fn that_nobody_listened_says_nothing_of_the_next_attempt() {
         let desk = Desk::new().await;
         let run = desk.start("pair").await;
         let step = desk.step("test.first");
-        let unheard = Inbound::NoListener { address: step.address, attempt: step.attempt };
-        desk.say(unheard.clone()).await;
-        desk.say(unheard.clone()).await;
+        desk.unheard(&step).await;
+        desk.unheard(&step).await;
         assert_eq!(desk.view(&run).await.waiting[0].attempts, 0);
         desk.pass(Duration::from_secs(1)).await;
         let next = desk.step("test.first");
-        desk.say(unheard).await;
+        desk.unheard(&step).await;
         assert_eq!(desk.view(&run).await.waiting[0].reason, "running", "a worker is at it");
         desk.done(&next).await;
+        desk.step("test.second");
+    });
+}
+
+#[test]
+fn an_answer_that_does_not_prove_its_attempt_is_refused() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let step = desk.step("test.first");
+        let (address, attempt) = (step.address.clone(), step.attempt);
+        let forged = Some(Proof::new("guessed".into()));
+        let done = StepReply::Done(json!({}));
+        let tries = [(attempt, forged.clone()), (0, forged), (attempt, None), (0, None)];
+        for (attempt, proof) in tries {
+            let (address, reply) = (address.clone(), done.clone());
+            desk.say(Inbound::Answer { address, attempt, proof, reply }).await;
+            assert_eq!(desk.view(&run).await.waiting[0].reason, "running");
+        }
+        let (address, proof) = (address.clone(), Some(Proof::default()));
+        desk.say(Inbound::NoListener { address, attempt, proof }).await;
+        assert_eq!(desk.view(&run).await.waiting[0].reason, "running");
+        assert!(desk.steps().is_empty(), "nothing came of it");
+        desk.done(&step).await;
+        let next = desk.step("test.second");
+        assert_ne!(next.proof, step.proof, "each attempt has its own");
+    });
+}
+
+#[test]
+fn an_answer_to_an_earlier_attempt_proves_nothing() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.start("pair").await;
+        let first = desk.step("test.first");
+        desk.failed(&first, Class::Retry).await;
+        desk.pass(Duration::from_secs(60)).await;
+        let again = desk.steps().pop().expect("another attempt");
+        desk.done(&first).await;
+        assert!(desk.steps().iter().all(|step| step.step == "test.first"), "it is replayed");
+        desk.done(&again).await;
         desk.step("test.second");
     });
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use stead_runtime::inbound::Inbound;
 use stead_schemas::dispatch::{Caller, RunOrder, StepAddress, StepReply, StepRequest};
 use stead_schemas::ids::EntityKey;
 use stead_schemas::owner::Owner;
@@ -29,8 +28,7 @@ async fn deserted(kind: &str, count: usize) -> Desk {
 
 async fn unheard(desk: &Desk, steps: &[StepRequest]) {
     for step in steps {
-        let (address, attempt) = (step.address.clone(), step.attempt);
-        desk.say(Inbound::NoListener { address, attempt }).await;
+        desk.unheard(step).await;
     }
 }
 
