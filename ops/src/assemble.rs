@@ -38,9 +38,13 @@ pub const BUILD: &str = concat!("stead ", env!("CARGO_PKG_VERSION"));
 pub async fn connection(nats: &NatsConfig, name: &str) -> Result<Connection, Ended> {
     let mut settings = ConnectSettings::new(&nats.url, name);
     settings.tls_ca.clone_from(&nats.tls_ca);
-    settings.login = match (&nats.credentials, &nats.user, &nats.password) {
-        (Some(file), _, _) => Login::Credentials(file.clone()),
-        (None, Some(user), Some(password)) => {
+    settings.js_prefix.clone_from(&nats.js_prefix);
+    settings.callers_are_proved = nats.callers_are_proved;
+    settings.says = std::env::var("USER").ok().map(|user| format!("{BUILD} of {user}"));
+    settings.login = match (&nats.nkey, &nats.credentials, &nats.user, &nats.password) {
+        (Some(seed), _, _, _) => Login::Key(seed.expose().to_owned()),
+        (None, Some(file), _, _) => Login::Credentials(file.clone()),
+        (None, None, Some(user), Some(password)) => {
             Login::Password { user: user.clone(), password: password.expose().to_owned() }
         }
         _ => Login::None,

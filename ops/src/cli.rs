@@ -13,6 +13,7 @@ pub mod demo;
 pub mod fields;
 pub mod home;
 pub mod lab;
+pub mod nats;
 pub mod run;
 pub mod schedule;
 pub mod workspace;
@@ -77,6 +78,9 @@ pub enum Verb {
     /// Check a configuration, or print one to begin with.
     #[command(subcommand)]
     Config(config::Config),
+    /// Print a NATS server's configuration in which everybody may do what he must, and no more.
+    #[command(subcommand)]
+    Nats(nats::Nats),
     /// Set a platform up on this machine, with simulated vendors, and tell the whole story.
     Demo(demo::Demo),
     /// Measure how fast Stead is on this machine.

@@ -102,7 +102,8 @@ impl From<ConnectError> for Ended {
             ),
             ConnectError::Login { .. } => {
                 format!(
-                    "{error}; set [nats] in --config, or STEAD_NATS_USER and STEAD_NATS_PASSWORD"
+                    "{error}; set [nats] in --config, or STEAD_NATS_NKEY, or STEAD_NATS_USER and \
+                     STEAD_NATS_PASSWORD"
                 )
             }
             _ => with_causes(&error),

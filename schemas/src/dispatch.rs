@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::event::{ByHand, Outcome, Seq, Signal};
 use crate::failure::Failure;
 use crate::ids::{EntityKey, Partition, RunId};
+use crate::origin::Origin;
 use crate::owner::Owner;
 use crate::proof::Proof;
 use crate::refusal::Refusal;
@@ -103,9 +104,14 @@ pub enum Caller {
     Inbox {
         /// The sequence of the message in the inbox stream.
         message: u64,
+        /// What its sender says that it is, which nobody has checked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client: Option<String>,
     },
-    /// Asked through the service interface.
+    /// Asked through the service interface by somebody of whom nothing is known.
     Api,
+    /// Asked through the service interface.
+    User(Origin),
     /// Another run, as one of its steps.
     Run(StepAddress),
     /// The command itself implied it: a delete stops what is going on.

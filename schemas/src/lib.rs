@@ -18,6 +18,7 @@ pub mod failure;
 pub mod glance;
 pub mod ids;
 pub mod limit;
+pub mod origin;
 pub mod owner;
 pub mod policy;
 pub mod proof;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::{Request, RequestErrorKind, StatusCode};
+use async_nats::{HeaderMap, Request, RequestErrorKind, StatusCode};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
@@ -18,6 +18,7 @@ use stead_schemas::dispatch::{
 };
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::limit::LimitView;
+use stead_schemas::origin::{CLIENT_HEADER, claim};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunSummary, RunView};
 use stead_schemas::subjects;
@@ -116,7 +117,8 @@ impl SteadClient {
         let (subject, payload) = (subjects::api(owner, kind, verb), json(&fields));
         let (started, mut pause) = (Instant::now(), Pause::new());
         loop {
-            let request = Request::new().payload(payload.clone()).timeout(Some(ANSWER_WITHIN));
+            let request = Request::new().headers(self.claim()).payload(payload.clone());
+            let request = request.timeout(Some(ANSWER_WITHIN));
             let sent = self.platform.connection.api.send_request(subject.clone(), request).await;
             let waited = started.elapsed();
             match sent {
@@ -167,7 +169,7 @@ impl SteadClient {
     ) -> Result<u64, ClientError> {
         let subject = subjects::command(owner, kind, verb);
         let client = &self.platform.connection.api;
-        jetstream::publish(client, &subject, async_nats::HeaderMap::new(), json(fields))
+        jetstream::publish(client, &subject, self.claim(), json(fields))
             .await
             .map_err(|error| ClientError::Inbox { words: error.to_string() })
     }
@@ -323,6 +325,15 @@ impl SteadClient {
         })?;
         until_heard(client).await;
         Ok(messages.map(|message| (message.subject.to_string(), value(&message.payload))))
+    }
+
+    /// The header in which commands say what they come from.
+    fn claim(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(says) = self.platform.connection.says.as_deref().and_then(claim) {
+            headers.insert(CLIENT_HEADER, says);
+        }
+        headers
     }
 
     fn home(&self, run: &RunId) -> Partition {

@@ -10,6 +10,7 @@ use async_nats::{Client, ConnectOptions, Event, Request, RequestErrorKind, Serve
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::access::{self, KeyError, inbox_prefix};
 use crate::pause::Pause;
 
 /// The oldest server whose promises the event log rests on: with fsync on every append, older
@@ -34,8 +35,17 @@ pub struct ConnectSettings {
     pub login: Login,
     /// A file with the certificate authority that signed the server's certificate.
     pub tls_ca: Option<PathBuf>,
-    /// What replies to us start with, where permissions ask for more than `_INBOX`.
+    /// What replies to us start with, where permissions ask for more than `_INBOX`. Whoever logs in
+    /// by a key has one of its own without saying so.
     pub inbox_prefix: Option<String>,
+    /// What the subjects of the JetStream API begin with; for those outside the streams' account it
+    /// is not `$JS.API`.
+    pub js_prefix: Option<String>,
+    /// What commands say that they come from; nobody checks it.
+    pub says: Option<String>,
+    /// Whether everybody who gives commands comes from another account of the server, which then
+    /// says who it is.
+    pub callers_are_proved: bool,
     /// How long to try for the first connection. Later ones are tried for ever.
     pub patience: Duration,
 }
@@ -55,6 +65,8 @@ pub enum Login {
     },
     /// By a credentials file.
     Credentials(PathBuf),
+    /// By a key: its seed, which is never shown and never sent.
+    Key(String),
 }
 
 impl ConnectSettings {
@@ -67,6 +79,9 @@ impl ConnectSettings {
             login: Login::None,
             tls_ca: None,
             inbox_prefix: None,
+            js_prefix: None,
+            says: None,
+            callers_are_proved: false,
             patience: Duration::from_secs(5),
         }
     }
@@ -110,6 +125,9 @@ pub enum ConnectError {
         /// Why.
         source: std::io::Error,
     },
+    /// The key's seed is none.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The server knows us not, or not with this password.
     #[error("the NATS server at {url} refuses this login")]
     Login {
@@ -151,7 +169,16 @@ pub struct Connection {
     pub(crate) api: Client,
     /// JetStream, through `api`.
     pub(crate) js: Context,
+    /// What the subjects of its API begin with.
+    pub(crate) js_prefix: String,
+    /// What commands say that they come from.
+    pub(crate) says: Option<String>,
+    /// Whether the server says who gives commands.
+    pub(crate) callers_are_proved: bool,
 }
+
+/// What the subjects of the JetStream API begin with in the streams' own account.
+const JS_PREFIX: &str = "$JS.API";
 
 impl Connection {
     /// Waits until the server has taken in everything sent so far.
@@ -195,8 +222,10 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Connection, ConnectEr
         let found = log.server_info().version;
         return Err(ConnectError::TooOld { url: settings.shown_url(), found });
     }
-    let js = ContextBuilder::new().timeout(ANSWER_WITHIN).build(api.clone());
-    Ok(Connection { log, log_broken, bus, api, js })
+    let js_prefix = settings.js_prefix.clone().unwrap_or_else(|| JS_PREFIX.to_owned());
+    let js = ContextBuilder::new().timeout(ANSWER_WITHIN).api_prefix(&js_prefix).build(api.clone());
+    let (says, callers_are_proved) = (settings.says.clone(), settings.callers_are_proved);
+    Ok(Connection { log, log_broken, bus, api, js, js_prefix, says, callers_are_proved })
 }
 
 async fn connect_one(
@@ -251,7 +280,7 @@ async fn options(
             tell(&event);
             std::future::ready(())
         });
-    if let Some(prefix) = &settings.inbox_prefix {
+    if let Some(prefix) = inbox_prefix_of(settings)? {
         options = options.custom_inbox_prefix(prefix);
     }
     if let Some(ca) = &settings.tls_ca {
@@ -262,10 +291,19 @@ async fn options(
         Login::Password { user, password } => {
             Ok(options.user_and_password(user.clone(), password.clone()))
         }
+        Login::Key(seed) => Ok(options.nkey(seed.trim().to_owned())),
         Login::Credentials(path) => options
             .credentials_file(path)
             .await
             .map_err(|source| ConnectError::Credentials { path: path.clone(), source }),
+    }
+}
+
+fn inbox_prefix_of(settings: &ConnectSettings) -> Result<Option<String>, KeyError> {
+    match (&settings.inbox_prefix, &settings.login) {
+        (Some(prefix), _) => Ok(Some(prefix.clone())),
+        (None, Login::Key(seed)) => access::public_key(seed).map(|key| Some(inbox_prefix(&key))),
+        (None, Login::None | Login::Password { .. } | Login::Credentials(_)) => Ok(None),
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Read next: `connect.rs`, `platform/mod.rs` (what is set up on the server), `log/mod.rs`.
 
+pub mod access;
 pub mod archive;
 pub mod bus;
 pub mod client;

@@ -3,6 +3,8 @@
 //! The program is taken from `STEAD_NATS_SERVER`, else from `.tools` in the workspace, else from
 //! the search path. Everything here panics when it fails: there is no test without a server.
 
+mod visitor;
+
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,8 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::connect::{ConnectError, ConnectSettings, Connection, connect};
+
+pub use visitor::{Visitor, next};
 
 /// Where `.tools` keeps the program, seen from the workspace's root.
 const IN_TOOLS: &str = ".tools/nats-server-2.15.1/nats-server";
@@ -39,6 +43,12 @@ impl NatsServer {
         let server = Self::launch("test", more).await;
         server.until_ready().await;
         server
+    }
+
+    /// The same for one that is spoken to in a way which only the test knows: whether it is ready
+    /// is not looked at.
+    pub async fn launch_with(more: &str) -> Self {
+        Self::launch("test", more).await
     }
 
     /// Starts a server without waiting until JetStream is ready.

@@ -2,6 +2,7 @@
 //! the server dies, the network swallows an answer, or a stream is deleted.
 
 mod suite {
+    mod access;
     mod api;
     mod bus;
     mod client;

@@ -148,7 +148,11 @@ fn started(command: &EntityCommand) -> Event {
 fn accepted(command: &EntityCommand, admitted: Admitted) -> Event {
     let reply = match &command.by {
         Caller::Run(address) => Some(address.clone()),
-        Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } | Caller::Engine => None,
+        Caller::Inbox { .. }
+        | Caller::Api
+        | Caller::User(_)
+        | Caller::Command { .. }
+        | Caller::Engine => None,
     };
     Event::CommandAccepted(CommandAccepted {
         id: command.id.clone(),

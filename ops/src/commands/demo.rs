@@ -185,7 +185,7 @@ impl Life<'_> {
             };
             live.show(&self.seen, &run, &moment);
             match moment.event {
-                Event::CommandAccepted(asked) if asked.by == (Caller::Inbox { message }) => {
+                Event::CommandAccepted(asked) if is_message(&asked.by, message) => {
                     id = Some(asked.id);
                 }
                 Event::CommandCompleted(done) if id.as_ref() == Some(&done.id) => {
@@ -267,4 +267,8 @@ stead run watch late"
 
 fn say(text: &str) {
     output::line(&hanging("", text, output::width(), 0));
+}
+
+fn is_message(by: &Caller, wanted: u64) -> bool {
+    matches!(by, Caller::Inbox { message, .. } if *message == wanted)
 }

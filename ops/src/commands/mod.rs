@@ -16,6 +16,7 @@ mod home;
 mod keep;
 mod lab;
 mod limits;
+mod nats;
 mod replay;
 mod run;
 mod schedule;
@@ -52,6 +53,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Replay(options) => replay::carry_out(global, &options).await,
         Verb::Archive(verb) => archive::carry_out(global, &verb).await,
         Verb::Lab(options) => lab::carry_out(global, &options).await,
+        Verb::Nats(verb) => nats::carry_out(global, &verb),
         Verb::Config(verb) => config::carry_out(global, &verb),
         Verb::Demo(options) => demo::carry_out(global, &options).await,
         Verb::Bench(options) => bench::carry_out(global, &options).await,

@@ -46,6 +46,12 @@ pub struct NatsConfig {
     pub password: Option<stead_workers::SecretText>,
     /// A credentials file, where the server wants one.
     pub credentials: Option<PathBuf>,
+    /// The seed of a key, where the server knows users by keys.
+    pub nkey: Option<stead_workers::SecretText>,
+    /// What the subjects of the JetStream API begin with, for those outside the streams' account.
+    pub js_prefix: Option<String>,
+    /// Whether everybody who gives commands comes from another account of the server.
+    pub callers_are_proved: bool,
     /// The authority that signed the server's certificate.
     pub tls_ca: Option<PathBuf>,
 }
@@ -147,11 +153,18 @@ pub fn read_nats(path: &Path) -> Result<NatsConfig, ConfigError> {
 
 fn nats(reader: &mut Reader<'_>) -> NatsConfig {
     let mut section = reader.section("nats");
+    let callers = section.text_or("callers", "unproved");
+    if !["proved", "unproved"].contains(&&*callers) {
+        section.fault("callers", "is `proved` or `unproved`");
+    }
     NatsConfig {
+        callers_are_proved: callers == "proved",
         url: section.text_or("url", "nats://127.0.0.1:4222"),
         user: section.optional_text("user"),
         password: section.optional_secret("password"),
         credentials: section.optional_text("credentials").map(PathBuf::from),
+        nkey: section.optional_secret("nkey"),
+        js_prefix: section.optional_text("js_prefix"),
         tls_ca: section.optional_text("tls_ca").map(PathBuf::from),
     }
 }

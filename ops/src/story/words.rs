@@ -31,12 +31,25 @@ pub fn moment(at: Timestamp) -> String {
 /// Who asked, to stand behind a comma.
 pub fn caller(by: &Caller) -> String {
     match by {
-        Caller::Inbox { message } => format!("message {message} of the inbox"),
+        Caller::Inbox { message, client } => {
+            format!("message {message} of the inbox{}", called(client.as_deref()))
+        }
         Caller::Api => "through the API".to_owned(),
+        Caller::User(origin) => {
+            let user = origin.user.as_deref().unwrap_or("somebody");
+            let from = origin.host.as_ref().map(|host| format!(" from {host}"));
+            let (from, called) = (from.unwrap_or_default(), called(origin.client.as_deref()));
+            format!("by {user}{from}{called}")
+        }
         Caller::Run(address) => format!("by step {} of {}", address.seq, address.run),
         Caller::Command { id } => format!("implied by command {id}"),
         Caller::Engine => "by the engine itself".to_owned(),
     }
+}
+
+/// What a client says of itself, which nobody has checked.
+fn called(client: Option<&str>) -> String {
+    client.map(|client| format!(" (says it is {client:?})")).unwrap_or_default()
 }
 
 /// Why it failed: the step only where `known` does not say it already.

@@ -23,7 +23,7 @@ use super::in_order::InOrder;
 use super::lanes::{Lanes, Place};
 use super::read::{Catalogue, Order, read_command};
 use super::refusals::{self, Said};
-use super::{Shutdown, forward, order_run, shut};
+use super::{Shutdown, forward, order_run, origin, shut};
 use crate::client::SteadClient;
 use crate::connect::Connection;
 use crate::pause::Pause;
@@ -276,7 +276,8 @@ async fn carry(desk: &Desk, letter: &Letter, read: Result<Order, Refusal>, mut p
 }
 
 async fn hand_over(desk: &Desk, letter: &Letter, order: &Order) -> CommandReply {
-    let by = Caller::Inbox { message: letter.seq };
+    let client = origin::claimed(letter.message.headers.as_ref());
+    let by = Caller::Inbox { message: letter.seq, client };
     match order.clone() {
         // Nobody would hear what would happen.
         Order::Entity(order) if order.dry_run => CommandReply::Refused(asked_in_vain()),

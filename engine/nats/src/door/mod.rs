@@ -8,6 +8,7 @@ pub mod api;
 mod in_order;
 mod inbox;
 mod lanes;
+mod origin;
 pub mod read;
 mod refusals;
 

@@ -42,6 +42,7 @@ struct PageRequest<'a> {
 /// A reader of one stream, from one sequence to another.
 struct Pages {
     client: Client,
+    js_prefix: String,
     stream: String,
     filter: String,
     next: u64,
@@ -69,6 +70,7 @@ pub(super) async fn partition(
     let (first, last) = bounds(&platform.connection.js, &stream).await?;
     let pages = Pages {
         client: platform.connection.api.clone(),
+        js_prefix: platform.connection.js_prefix.clone(),
         filter: subjects::log_stream_subjects(epoch, partition),
         stream,
         next: first.max(after + 1),
@@ -116,8 +118,8 @@ async fn stored_on(
         .map_err(|error| LogError(error.to_string()))?;
     let Some(last) = last else { return Ok(Vec::new()) };
     let (client, stream) = (platform.connection.api.clone(), stream.to_owned());
-    let until = last.sequence;
-    let mut pages = Pages { client, stream, filter, next: 1, until, gapless: false };
+    let (until, js_prefix) = (last.sequence, platform.connection.js_prefix.clone());
+    let mut pages = Pages { client, js_prefix, stream, filter, next: 1, until, gapless: false };
     let mut all = Vec::new();
     loop {
         let page = pages.read().await?;
@@ -197,7 +199,7 @@ impl Pages {
             max_bytes: PAGE_BYTES,
         };
         let body = serde_json::to_vec(&request).map_err(in_words)?;
-        let subject = format!("$JS.API.DIRECT.GET.{}", self.stream);
+        let subject = format!("{}.DIRECT.GET.{}", self.js_prefix, self.stream);
         self.client.publish_with_reply(subject, inbox, body.into()).await.map_err(in_words)?;
         self.collect(&mut answers).await
     }

@@ -77,7 +77,7 @@ async fn commands_are_taken_in_and_refusals_kept() {
         assert_eq!(taken.len(), 2, "{taken:?}");
         let dev = taken.iter().find(|command| command.name == "dev").expect("dev");
         assert!(dev.id.starts_with(&format!("inbox-{first}-")), "{}", dev.id);
-        assert_eq!(dev.by, Caller::Inbox { message: first });
+        assert_eq!(dev.by, Caller::Inbox { message: first, client: None });
         assert!(taken.iter().any(|command| command.id == "mine"));
     }
     let mut kept = refusals(&world).await;

@@ -29,9 +29,11 @@ impl Owner {
         command.fields.remove(PRIORITY);
         let asker = match &command.by {
             Caller::Run(address) => Asker::Step(address.clone()),
-            Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } | Caller::Engine => {
-                Asker::Caller(to)
-            }
+            Caller::Inbox { .. }
+            | Caller::Api
+            | Caller::User(_)
+            | Caller::Command { .. }
+            | Caller::Engine => Asker::Caller(to),
         };
         if let (CancelCommand::VERB, Asker::Step(address)) = (&*command.verb, &asker) {
             return self.cancel_command(&command, address.clone());
@@ -245,7 +247,11 @@ impl Owner {
         }
         let reply = match &command.by {
             Caller::Run(address) => Some(address.clone()),
-            Caller::Inbox { .. } | Caller::Api | Caller::Command { .. } | Caller::Engine => None,
+            Caller::Inbox { .. }
+            | Caller::Api
+            | Caller::User(_)
+            | Caller::Command { .. }
+            | Caller::Engine => None,
         };
         facts.push(Event::CommandAccepted(CommandAccepted {
             id: command.id.clone(),

@@ -18,14 +18,16 @@ use async_nats::service::{Request, Service, ServiceExt};
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
+use stead_schemas::dispatch::Caller;
 use stead_schemas::subjects::API_SUBJECTS;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::read::{Catalogue, Order, PublicVerb};
-use super::{Shutdown, rehearse, shut};
+use super::{Shutdown, origin, rehearse, shut};
 use crate::client::SteadClient;
 use crate::connect::Connection;
+use crate::partition::may_be_answered;
 use crate::platform::Platform;
 use asked::Asked;
 use replies::Reply;
@@ -150,7 +152,7 @@ async fn serve(counter: &Arc<Counter>, endpoints: Vec<Endpoint>) {
 }
 
 async fn respond(request: &Request, reply: Reply) {
-    if request.message.reply.is_none() {
+    if !request.message.reply.as_deref().is_some_and(may_be_answered) {
         return;
     }
     let sent = request.respond_with_headers(Ok(reply.body), reply.headers).await;
@@ -164,7 +166,7 @@ async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: S
     while let Some(message) = strays.next().await {
         let refusal = asked::stray(&counter.catalogue, &counter.served, &message.subject);
         let Some(refusal) = refusal else { continue };
-        let Some(to) = message.reply else { continue };
+        let Some(to) = message.reply.filter(|to| may_be_answered(to)) else { continue };
         let reply = Reply::refused(&refusal);
         let sent = connection.api.publish_with_headers(to, reply.headers, reply.body).await;
         if let Err(error) = sent {
@@ -181,22 +183,24 @@ impl Counter {
             let asked = asked::read(&self.catalogue, &message.subject, &message.payload)?;
             Ok((asked, wait))
         };
+        let are_proved = self.client.platform().connection.callers_are_proved;
+        let by = origin::caller(message.headers.as_ref(), are_proved);
         match asked() {
             Ok((Asked::Order(Order::Entity(order)), Some(wait))) => {
                 drop(place);
-                self.order_and_wait(order, wait).await
+                self.order_and_wait(order, by, wait).await
             }
-            Ok((asked, _)) => self.carry_out(asked).await,
+            Ok((asked, _)) => self.carry_out(asked, by).await,
             Err(refusal) => Reply::refused(&refusal),
         }
     }
 
-    async fn carry_out(&self, asked: Asked) -> Reply {
+    async fn carry_out(&self, asked: Asked, by: Caller) -> Reply {
         match asked {
             Asked::Order(Order::Entity(order)) if order.dry_run => {
                 Reply::rehearsal(&rehearse(&self.client, order).await)
             }
-            Asked::Order(order) => Reply::command(&self.order(order).await),
+            Asked::Order(order) => Reply::command(&self.order(order, by).await),
             Asked::List { owner, kind } => self.list(&owner, &kind).await,
             Asked::ShowEntity { owner, kind, name } => self.show_entity(&owner, &kind, &name).await,
             Asked::ShowRun { owner, run } => self.show_run(&owner, &run).await,

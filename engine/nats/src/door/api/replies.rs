@@ -99,16 +99,16 @@ fn one_line(words: &str) -> String {
 }
 
 impl Counter {
-    pub(super) async fn order(&self, order: Order) -> CommandReply {
+    pub(super) async fn order(&self, order: Order, by: Caller) -> CommandReply {
         let new_id = || Uuid::now_v7().to_string();
         match order {
             Order::Entity(order) => {
                 let id = order.id.clone().unwrap_or_else(new_id);
-                forward(&self.client, order, id, Caller::Api).await
+                forward(&self.client, order, id, by).await
             }
             Order::Run(owner, order) => {
                 let id = order.id.clone().unwrap_or_else(new_id);
-                order_run(&self.client, &owner, order, id, Caller::Api).await
+                order_run(&self.client, &owner, order, id, by).await
             }
         }
     }

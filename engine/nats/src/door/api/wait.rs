@@ -42,7 +42,12 @@ pub(super) fn wanted(message: &Message) -> Result<Option<Duration>, Refusal> {
 
 impl Counter {
     /// Gives a command and answers when it has ended, or when the time is over.
-    pub(super) async fn order_and_wait(&self, mut order: EntityOrder, wait: Duration) -> Reply {
+    pub(super) async fn order_and_wait(
+        &self,
+        mut order: EntityOrder,
+        by: Caller,
+        wait: Duration,
+    ) -> Reply {
         let Ok(_chair) = self.chairs.try_acquire() else {
             let words = format!(
                 "{WAITING_MAX} callers wait at this engine already; nothing was done: ask without \
@@ -52,7 +57,7 @@ impl Counter {
         };
         let until = Instant::now() + wait;
         let id = order.id.take().unwrap_or_else(|| Uuid::now_v7().to_string());
-        match self.give(&order, &id, until).await {
+        match self.give(&order, &by, &id, until).await {
             CommandReply::Accepted(accepted) => {
                 let accepted = self.with_outcome(accepted, until).await;
                 Reply::command(&CommandReply::Accepted(accepted))
@@ -62,10 +67,16 @@ impl Counter {
     }
 
     /// Gives a command, again while nobody can take it in and there is time.
-    async fn give(&self, order: &EntityOrder, id: &str, until: Instant) -> CommandReply {
+    async fn give(
+        &self,
+        order: &EntityOrder,
+        by: &Caller,
+        id: &str,
+        until: Instant,
+    ) -> CommandReply {
         let mut pause = Pause::new();
         loop {
-            let reply = forward(&self.client, order.clone(), id.to_owned(), Caller::Api).await;
+            let reply = forward(&self.client, order.clone(), id.to_owned(), by.clone()).await;
             let is_final = !matches!(reply, CommandReply::Unavailable { .. });
             if is_final || Instant::now() >= until || *self.shutdown.borrow() {
                 return reply;

@@ -1,0 +1,167 @@
+//! What each kind of user may publish and listen to, subject by subject.
+
+use super::{OUTSIDE_API, Role, User, inbox_prefix};
+
+/// The system whose worker has the guests' door.
+pub(super) const GUEST: &str = "guest";
+/// The streams that no engine ever deletes.
+const KEPT: [&str; 5] =
+    ["STEAD_ARCHIVE", "STEAD_INBOX", "STEAD_LEASES", "STEAD_REFUSALS", "STEAD_SETTINGS"];
+
+/// What one user may do; everything else is refused.
+#[derive(Debug, Default)]
+pub(super) struct Rights {
+    pub publish: Vec<String>,
+    pub never_publish: Vec<String>,
+    pub subscribe: Vec<String>,
+}
+
+/// What outsiders may ask for, and how it is answered.
+pub(super) struct Service {
+    /// Its subject inside.
+    pub subject: &'static str,
+    /// What it is called outside, where that differs.
+    pub outside: Option<String>,
+    pub answers: Answers,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Answers {
+    Soon,
+    /// The caller may want to know how his command ended.
+    Late,
+    Many,
+}
+
+/// Everything that outsiders may ask for.
+pub(super) fn services() -> Vec<Service> {
+    let plain = |subject| Service { subject, outside: None, answers: Answers::Soon };
+    let js = |subject: &'static str, answers| {
+        let outside = subject.replace("$JS.API", OUTSIDE_API);
+        Service { subject, outside: Some(outside), answers }
+    };
+    vec![
+        plain("stead.cmd.>"),
+        Service { answers: Answers::Late, ..plain("stead.api.>") },
+        plain("stead.part.*.query"),
+        plain("stead.part.*.list"),
+        plain("stead.part.*.turn"),
+        plain("stead.part.*.outside"),
+        // What can be asked, with schemas: `nats micro info stead`.
+        Service { answers: Answers::Many, ..plain("$SRV.>") },
+        js("$JS.API.STREAM.NAMES", Answers::Soon),
+        js("$JS.API.STREAM.INFO.*", Answers::Soon),
+        js("$JS.API.STREAM.MSG.GET.*", Answers::Soon),
+        js("$JS.API.DIRECT.GET.*", Answers::Many),
+    ]
+}
+
+/// Everything that outsiders may listen to.
+pub(super) const STREAMS: [&str; 4] =
+    ["stead.evt.>", "stead.step.guest.*", "stead.step-cancel", "stead.lease"];
+
+pub(super) fn rights(user: &User) -> Rights {
+    let mut rights = match &user.role {
+        Role::Engine => engine(),
+        Role::Worker(system) => worker(system),
+        Role::Operator => operator(),
+        Role::Dashboard => dashboard(),
+        Role::Owner(owner) => of_owner(&owner.token()),
+    };
+    let inbox = format!("{}.>", inbox_prefix(&user.key));
+    if !matches!(user.role, Role::Engine) {
+        // Asking oneself is how a client learns that the server has heard everything.
+        rights.publish.push(inbox.clone());
+    }
+    rights.subscribe.push(inbox);
+    rights
+}
+
+fn engine() -> Rights {
+    let publish = [
+        "stead.archive.>",
+        "stead.evt.>",
+        "stead.lease",
+        "stead.lease.>",
+        "stead.log.>",
+        "stead.part.>",
+        "stead.settings",
+        "stead.step.>",
+        "stead.step-cancel",
+        // Answers, inside and to those who asked by an import.
+        "_INBOX.>",
+        "_R_.>",
+        "$JS.API.INFO",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.CREATE.*",
+        "$JS.API.STREAM.UPDATE.STEAD_INBOX",
+        "$JS.API.STREAM.UPDATE.STEAD_LEASES",
+        "$JS.API.STREAM.UPDATE.STEAD_REFUSALS",
+        "$JS.API.STREAM.INFO.*",
+        // An epoch of the log is deleted when a later one is in force.
+        "$JS.API.STREAM.DELETE.*",
+        "$JS.API.STREAM.MSG.GET.*",
+        "$JS.API.STREAM.MSG.DELETE.STEAD_LEASES",
+        "$JS.API.DIRECT.GET.*",
+        "$JS.API.CONSUMER.CREATE.STEAD_INBOX.engines",
+        "$JS.API.CONSUMER.INFO.STEAD_INBOX.engines",
+        "$JS.API.CONSUMER.MSG.NEXT.STEAD_INBOX.engines",
+        "$JS.API.CONSUMER.UNPIN.STEAD_INBOX.engines",
+        "$JS.ACK.STEAD_INBOX.engines.>",
+    ];
+    let never = KEPT.iter().map(|stream| format!("$JS.API.STREAM.DELETE.{stream}"));
+    Rights {
+        publish: texts(&publish),
+        never_publish: never.collect(),
+        subscribe: texts(&["stead.api.>", "stead.part.>", "$SRV.>"]),
+    }
+}
+
+fn worker(system: &str) -> Rights {
+    // Only as one of many: each request goes to one worker.
+    let steps = format!("stead.step.{system}.* workers");
+    let subscribe = vec![steps, "stead.step-cancel".to_owned(), "stead.lease".to_owned()];
+    let publish = match system {
+        GUEST => vec![
+            "stead.part.*.query".to_owned(),
+            "stead.part.*.outside".to_owned(),
+            format!("{OUTSIDE_API}.STREAM.MSG.GET.STEAD_SETTINGS"),
+        ],
+        _ => vec!["stead.part.*.answer.>".to_owned()],
+    };
+    Rights { publish, never_publish: Vec::new(), subscribe }
+}
+
+fn operator() -> Rights {
+    let mut publish = texts(&[
+        "stead.api.>",
+        "stead.cmd.>",
+        "stead.part.*.query",
+        "stead.part.*.list",
+        "stead.part.*.turn",
+        "$SRV.>",
+    ]);
+    let reads = ["STREAM.NAMES", "STREAM.INFO.*", "STREAM.MSG.GET.*", "DIRECT.GET.*"];
+    publish.extend(reads.iter().map(|read| format!("{OUTSIDE_API}.{read}")));
+    Rights { publish, never_publish: Vec::new(), subscribe: texts(&["stead.evt.>"]) }
+}
+
+fn dashboard() -> Rights {
+    Rights {
+        publish: texts(&["stead.api.*.*.list", "stead.api.*.*.show", "$SRV.>"]),
+        never_publish: Vec::new(),
+        subscribe: texts(&["stead.evt.>"]),
+    }
+}
+
+fn of_owner(token: &str) -> Rights {
+    Rights {
+        publish: vec![format!("stead.api.{token}.>"), format!("stead.cmd.{token}.>")],
+        never_publish: Vec::new(),
+        subscribe: vec![format!("stead.evt.{token}.>")],
+    }
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}

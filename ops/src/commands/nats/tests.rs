@@ -1,0 +1,53 @@
+//! What a file of users may say, and that the shipped configuration is what is printed for the
+//! shipped file.
+
+use stead_nats::access::{Role, new_seed, public_key, server};
+
+use super::{EXAMPLE, read};
+
+const SHIPPED: &str = include_str!("../../../deploy/nats/nats.conf");
+
+fn check(text: &str, words: &str) {
+    let error = read(text).expect_err("a fault");
+    assert!(error.contains(words), "{error}");
+}
+
+#[test]
+fn the_shipped_configuration_is_the_one_for_the_example() {
+    let (settings, users) = read(EXAMPLE).expect("a file of users");
+    let printed = server(&settings, &users);
+    if std::env::var_os("STEAD_UPDATE").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/nats/nats.conf");
+        std::fs::write(path, &printed).expect("a file");
+    }
+    assert!(printed == SHIPPED, "STEAD_UPDATE=1 writes ops/deploy/nats/nats.conf anew");
+}
+
+#[test]
+fn every_kind_of_user_can_be_named() {
+    let (_, users) = read(EXAMPLE).expect("a file of users");
+    let of = |role: &Role| users.iter().filter(|user| user.role == *role).count();
+    assert_eq!((of(&Role::Engine), of(&Role::Operator), of(&Role::Dashboard)), (2, 2, 1));
+    assert_eq!(of(&Role::Worker("proxmox".to_owned())), 1);
+    let jane = stead_schemas::owner::Owner::new("jane.doe").expect("a name");
+    assert_eq!(of(&Role::Owner(jane)), 2);
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_words() {
+    let key = public_key(&new_seed().expect("a seed")).expect("a key");
+    let seed = new_seed().expect("a seed");
+    check("[engines", "not TOML");
+    check("", "no user in [engines]");
+    check(&format!("[kings]\na = \"{key}\""), "no such section");
+    check(&format!("[workers]\nforgejo = \"{key}\""), "there are workers for coder");
+    check("[engines]\na = 7", "wants a text");
+    check("[engines]\na = \"UABC\"", "public half");
+    check(&format!("[engines]\na = \"{key}\"\nb = \"{key}\""), "have the same key");
+    check(&format!("[owners]\n\"a\\nb\" = \"{key}\""), "control characters");
+    check("[server]\nport = \"1\"", "no such key");
+    check("[server]\nname = \"a\\\"b\"", "without quotation marks");
+    check("[server]\ntls_key = \"k\"", "belong together");
+    let secret = read(&format!("[engines]\na = \"{seed}\"")).expect_err("a fault");
+    assert!(!secret.contains(&seed), "{secret}");
+}
