@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::exit::EXIT_CODES;
 
 pub mod archive;
+pub mod audit;
 pub mod bucket;
 pub mod config;
 pub mod demo;
@@ -73,6 +74,9 @@ pub enum Verb {
     /// Move runs that are over out of the event log, and look after the archive of them.
     #[command(subcommand)]
     Archive(archive::Archive),
+    /// List who commanded what, and prove that the record of it is whole.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Run the lab of simulated vendors, or break and mend a running one.
     Lab(lab::Lab),
     /// Check a configuration, or print one to begin with.

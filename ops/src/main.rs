@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod assemble;
+mod audit;
 mod cli;
 mod commands;
 mod config;

@@ -9,6 +9,7 @@ mod verbs;
 
 mod abandon;
 mod archive;
+mod audit;
 mod buckets;
 mod cancel;
 mod changes;
@@ -22,6 +23,7 @@ mod life;
 mod limits;
 mod lost;
 mod orders;
+mod permissions;
 mod refusals;
 mod schedules;
 mod secrets;

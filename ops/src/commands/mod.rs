@@ -7,6 +7,7 @@ use crate::exit::Ended;
 use crate::output;
 
 mod archive;
+mod audit;
 mod bench;
 mod bucket;
 mod completions;
@@ -52,6 +53,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Limits => limits::carry_out(global).await,
         Verb::Replay(options) => replay::carry_out(global, &options).await,
         Verb::Archive(verb) => archive::carry_out(global, &verb).await,
+        Verb::Audit(verb) => audit::carry_out(global, &verb).await,
         Verb::Lab(options) => lab::carry_out(global, &options).await,
         Verb::Nats(verb) => nats::carry_out(global, &verb),
         Verb::Config(verb) => config::carry_out(global, &verb),

@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub use belongings::{Belongings, belongings, check_gone, check_whole};
 pub use desk::Desk;
 pub use events::{Events, Seen};
-use people::People;
+pub use people::People;
 pub use process::Process;
 pub use streams::Streams;
 pub use wait::{until, within};
@@ -277,7 +277,7 @@ fn environment(
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("an address").port()
 }

@@ -95,6 +95,18 @@ impl Streams {
         self.ask(&format!("STREAM.DELETE.{stream}"), json!({})).await["success"] == true
     }
 
+    /// Puts other messages in the place of what a stream holds, as somebody may who has every right.
+    pub async fn replace(&mut self, stream: &str, messages: &[Kept]) {
+        let info = self.ask(&format!("STREAM.INFO.{stream}"), json!({})).await;
+        assert!(self.delete(stream).await, "{stream} is deleted");
+        let made = self.ask(&format!("STREAM.CREATE.{stream}"), info["config"].clone()).await;
+        assert!(made["error"].is_null(), "{made}");
+        for message in messages {
+            let kept = self.wire.request(&message.subject, &message.body).await;
+            assert!(kept.headers.is_empty(), "it is kept: {kept:?}");
+        }
+    }
+
     async fn state(&mut self, stream: &str) -> Value {
         let info = self.ask(&format!("STREAM.INFO.{stream}"), json!({})).await;
         assert!(info["error"].is_null(), "{stream}: {info}");

@@ -9,7 +9,7 @@ mod turn;
 
 use futures_util::future::join_all;
 use stead_schemas::archive::{
-    self, Altered, Blob, Digests, Kept, Segment, check_follows, check_segment, life_tag,
+    self, Altered, Blob, Digests, History, Kept, Segment, check_follows, check_segment, life_tag,
 };
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::public::RunSummary;
@@ -150,6 +150,18 @@ pub async fn digests(archive: &dyn Archive, segment: &Segment) -> Result<Digests
 pub async fn lines(archive: &dyn Archive, segment: &Segment) -> Result<Vec<RunSummary>, LogError> {
     let bytes = blob(archive, segment, &segment.lines, "lines").await?;
     archive::lines(&bytes).map_err(|error| LogError(format!("{}: {error}", segment.name())))
+}
+
+/// The histories in a segment.
+///
+/// # Errors
+/// If the archive cannot be read now, or was altered.
+pub async fn histories(archive: &dyn Archive, segment: &Segment) -> Result<Vec<History>, LogError> {
+    let packed = blob(archive, segment, &segment.histories, "histories").await?;
+    match archive::histories(&packed) {
+        (histories, None) => Ok(histories),
+        (_, Some(altered)) => Err(LogError(format!("{}: {altered}", segment.name()))),
+    }
 }
 
 async fn blob(

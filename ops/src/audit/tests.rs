@@ -1,0 +1,173 @@
+//! What is read off histories, and what altered ones are told by.
+
+use serde_json::json;
+use stead_schemas::dispatch::{Caller, StepAddress};
+use stead_schemas::event::{
+    ByHand, CommandAccepted, CommandCompleted, Event, Outcome, RunPaused, RunStarted,
+};
+use stead_schemas::ids::{EntityKey, Partition, RunId};
+use stead_schemas::origin::Origin;
+use stead_schemas::owner::Owner;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::{Transition, VERSION, link};
+
+use super::{Chains, Filter, Reader, Stored};
+use crate::cli::audit::Log;
+
+fn john() -> Owner {
+    Owner::new("john").expect("a name")
+}
+
+fn run() -> RunId {
+    EntityKey::of("workspace", &john(), "dev").run(1)
+}
+
+fn user(key: &str) -> Caller {
+    let (user, host) = (Some(key.to_owned()), Some("10.0.0.7".to_owned()));
+    Caller::User(Origin { user, host, client: None })
+}
+
+fn given(id: &str, verb: &str, by: Caller) -> Event {
+    let (id, verb, digest) = (id.to_owned(), verb.to_owned(), "d".to_owned());
+    Event::CommandAccepted(CommandAccepted {
+        id,
+        verb,
+        payload: json!({}),
+        digest,
+        by,
+        reply: None,
+    })
+}
+
+fn ended(id: &str) -> Event {
+    let (id, outcome) = (id.to_owned(), Outcome::Done(json!({})));
+    Event::CommandCompleted(CommandCompleted { id, outcome })
+}
+
+fn began() -> Event {
+    Event::RunStarted(RunStarted {
+        workflow: "workspace".to_owned(),
+        owner: john(),
+        name: "dev".to_owned(),
+        build: "test".to_owned(),
+    })
+}
+
+/// A whole history of these transitions.
+fn history(transitions: Vec<Vec<Event>>) -> Vec<Stored> {
+    let mut prev = String::new();
+    let mut all = Vec::new();
+    for (events, n) in transitions.into_iter().zip(1_u64..) {
+        let at = Timestamp::from_millis(i64::try_from(n).expect("small") * 1_000);
+        let engine = "e".to_owned();
+        let transition = Transition { v: VERSION, run: run(), n, at, engine, prev, events };
+        let bytes = transition.encode();
+        prev = link(&bytes);
+        all.push(Stored { partition: Partition(3), epoch: 0, seq: n + 10, run: run(), bytes });
+    }
+    all
+}
+
+fn a_life() -> Vec<Stored> {
+    let paused = ByHand { by: user("UALICE"), why: "to look".to_owned(), id: None };
+    history(vec![
+        vec![began(), given("a", "create", user("UJOHN"))],
+        vec![ended("a"), given("b", "stop", Caller::Inbox { message: 7, client: None })],
+        vec![Event::RunPaused(RunPaused { seq: None, order: paused })],
+        vec![ended("b"), given("c", "start", Caller::Run(StepAddress { run: run(), seq: 4 }))],
+    ])
+}
+
+#[test]
+fn every_command_is_listed_with_who_gave_it_and_how_it_ended() {
+    let mut reader = Reader::default();
+    let entries: Vec<_> = a_life().iter().flat_map(|stored| reader.read(stored)).collect();
+    let told: Vec<String> = entries
+        .iter()
+        .map(|entry| {
+            let state = if entry.outcome.is_some() { "ended" } else { "given" };
+            let owner = entry.owner.as_ref().map_or("?", Owner::as_str);
+            format!("{state} {} of {owner}'s {} {}", entry.verb, entry.kind, entry.name)
+        })
+        .collect();
+    let dev = "of john's workspace dev";
+    let lines =
+        ["given create", "ended create", "given stop", "given pause", "ended stop", "given start"];
+    assert_eq!(told, lines.map(|line| format!("{line} {dev}")));
+    assert_eq!(entries[3].why.as_deref(), Some("to look"));
+    assert!(!entries[5].is_from_outside(), "a run gave it");
+}
+
+fn chosen(change: impl FnOnce(&mut Log)) -> Vec<String> {
+    let mut options = Log {
+        owner: None,
+        by: None,
+        entity: None,
+        verb: None,
+        since: None,
+        until: None,
+        limit: 9,
+        all: false,
+    };
+    change(&mut options);
+    let filter = Filter::of(&options).expect("options");
+    let mut reader = Reader::default();
+    let entries = a_life().iter().flat_map(|stored| reader.read(stored)).collect::<Vec<_>>();
+    let chosen = entries.iter().filter(|entry| entry.outcome.is_none() && filter.wants(entry));
+    chosen.map(|entry| entry.verb.clone()).collect()
+}
+
+#[test]
+fn a_filter_leaves_out_what_is_not_asked_for() {
+    assert_eq!(chosen(|_| {}), ["create", "stop", "pause"]);
+    assert_eq!(chosen(|log| log.all = true), ["create", "stop", "pause", "start"]);
+    assert_eq!(chosen(|log| log.by = Some("UALICE".into())), ["pause"]);
+    assert_eq!(chosen(|log| log.by = Some("10.0.0.7".into())), ["create", "pause"]);
+    assert_eq!(chosen(|log| log.verb = Some("stop".into())), ["stop"]);
+    assert_eq!(chosen(|log| log.owner = Some("jane".into())), [""; 0]);
+    assert_eq!(chosen(|log| log.entity = Some("workspace/dev".into())).len(), 3);
+    assert_eq!(chosen(|log| log.entity = Some("home/dev".into())), [""; 0]);
+    assert_eq!(chosen(|log| log.since = Some("1970-01-01T00:00:02Z".into())), ["stop", "pause"]);
+    assert_eq!(chosen(|log| log.until = Some("1970-01-01T00:00:02Z".into())), ["create"]);
+    assert_eq!(chosen(|log| log.until = Some("1970-01-01".into())), [""; 0]);
+}
+
+fn faults(stored: &[Stored]) -> Vec<String> {
+    let mut chains = Chains::default();
+    stored.iter().filter_map(|stored| chains.follow(stored)).collect()
+}
+
+#[test]
+fn a_whole_history_has_no_fault() {
+    assert_eq!(faults(&a_life()), [""; 0]);
+}
+
+#[test]
+fn an_altered_a_missing_and_a_moved_transition_are_named_with_their_place() {
+    let mut altered = a_life();
+    let text = String::from_utf8(altered[1].bytes.clone()).expect("JSON").replace("stop", "halt");
+    altered[1].bytes = text.into_bytes();
+    let place = "partition 3, epoch 0, sequence";
+    let found = format!(
+        "{place} 13: transition 3 of {} does not follow from transition 2, which was altered",
+        run()
+    );
+    assert_eq!(faults(&altered), [found]);
+
+    let mut missing = a_life();
+    missing.remove(1);
+    let found = format!("{place} 13: transition 3 of {} is where 2 should be", run());
+    assert_eq!(faults(&missing), [found]);
+
+    let mut moved = a_life();
+    moved.swap(1, 2);
+    assert!(faults(&moved)[0].contains("transition 3"), "{:?}", faults(&moved));
+
+    let mut garbled = a_life();
+    garbled[3].bytes = b"{}".to_vec();
+    assert!(faults(&garbled)[0].contains("cannot be read"), "{:?}", faults(&garbled));
+
+    let mut strange = a_life();
+    strange[0].run = EntityKey::of("workspace", &john(), "other").run(1);
+    assert!(faults(&strange)[0].contains("lies in the history of"), "{:?}", faults(&strange));
+}

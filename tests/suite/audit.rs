@@ -1,0 +1,98 @@
+//! Who commanded what, and the proof that the record of it is whole: by the real binary, on
+//! streams that somebody with every right has tampered with.
+
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, Streams};
+
+fn said(output: &std::process::Output) -> String {
+    let both = [&output.stdout[..], &output.stderr].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+/// A stage where a workspace has lived, which no engine can change any more.
+async fn a_life_that_is_over() -> (Stage, String) {
+    let mut stage = Stage::start().await;
+    let john = stage.desk("john").await;
+    let created = john.carry_out("create", json!({ "cpu_cores": 2 })).await;
+    john.carry_out("stop", json!({})).await;
+    stage.stop_engine(0).await;
+    (stage, created.run.to_string())
+}
+
+/// The stream that a run's history lies in.
+async fn stream_of(streams: &mut Streams, run: &str) -> String {
+    for stream in streams.logs().await {
+        let messages = streams.messages(&stream).await;
+        if messages.iter().any(|message| message.subject.ends_with(run)) {
+            return stream;
+        }
+    }
+    panic!("no history of {run}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_altered_history_is_found_and_its_place_named() {
+    let (stage, run) = a_life_that_is_over().await;
+    let whole = stage.verb(&["audit", "verify"]).await;
+    assert!(whole.status.success(), "{}", said(&whole));
+    let mut streams = stage.streams().await;
+    let stream = stream_of(&mut streams, &run).await;
+    let kept = streams.messages(&stream).await;
+    let (second, seq) = kept
+        .iter()
+        .enumerate()
+        .filter(|(_, message)| message.subject.ends_with(&run))
+        .map(|(place, message)| (place, message.seq))
+        .nth(1)
+        .expect("a second transition");
+
+    let mut altered = kept.clone();
+    let at = altered[second].json()["at"].clone();
+    let text = String::from_utf8(altered[second].body.clone()).expect("JSON");
+    altered[second].body =
+        text.replace(at.as_str().expect("a time"), "2020-01-01T00:00:00.000Z").into();
+    streams.replace(&stream, &altered).await;
+    let found = stage.verb(&["audit", "verify"]).await;
+    let words = said(&found);
+    assert!(!found.status.success(), "{words}");
+    let place =
+        format!("transition 3 of {run} does not follow from transition 2, which was altered");
+    assert!(words.contains(&place) && words.contains("1 fault"), "{words}");
+
+    let mut missing = kept.clone();
+    missing.remove(second);
+    streams.replace(&stream, &missing).await;
+    let found = stage.verb(&["audit", "verify", "--json"]).await;
+    let words = said(&found);
+    let place = format!("sequence {seq}: transition 3 of {run} is where 2 should be");
+    assert!(!found.status.success() && words.contains(&place), "{words}");
+
+    streams.replace(&stream, &kept).await;
+    let whole = stage.verb(&["audit", "verify"]).await;
+    assert!(whole.status.success(), "{}", said(&whole));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_commanded_is_listed_and_exported_once() {
+    let (stage, run) = a_life_that_is_over().await;
+    let listed = stage.verb(&["audit", "log", "--owner", "john"]).await;
+    let words = said(&listed);
+    assert!(listed.status.success() && words.contains(&run), "{words}");
+    let verbs: Vec<bool> = words.lines().map(|line| line.contains("done;")).collect();
+    assert_eq!(verbs, [true, true], "{words}");
+    let nobody = stage.verb(&["audit", "log", "--owner", "jane", "--json"]).await;
+    assert_eq!(said(&nobody).trim(), "[]");
+    let wrong = stage.verb(&["audit", "log", "--since", "yesterday"]).await;
+    assert!(!wrong.status.success() && said(&wrong).contains("is no time"), "{}", said(&wrong));
+
+    let position = stage.index(0).with_extension("position").display().to_string();
+    let export = ["audit", "export", "--position", &position];
+    let first = stage.verb(&export).await;
+    let lines: Vec<Value> =
+        said(&first).lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert_eq!(lines.len(), 4, "each when it was given and when it ended: {lines:#?}");
+    assert!(lines.iter().all(|line| line["run"] == run && line["owner"] == "john"), "{lines:#?}");
+    let again = stage.verb(&export).await;
+    assert!(again.status.success() && said(&again).is_empty(), "{}", said(&again));
+}

@@ -1,0 +1,177 @@
+//! The whole system on a server that is configured as `stead nats config` prints it: an engine, a
+//! worker of each system, an operator, a dashboard and owners, each with a key of its own. What
+//! must be refused is tried beside the adapters.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use stead_lab::{Lab, LabOptions};
+use stead_nats::access::{Role, User, accounts, new_seed, public_key};
+use stead_nats::testing::{NatsServer, Visitor, next};
+use stead_schemas::owner::Owner;
+use tempfile::TempDir;
+
+use crate::stage::{People, Process, check_gone, check_whole, free_port, until, within};
+
+const SYSTEMS: [&str; 7] = ["coder", "guest", "probe", "proxmox", "s3", "truenas", "vault"];
+
+/// A site where everybody has a key.
+struct Site {
+    nats: NatsServer,
+    lab: Lab,
+    seeds: BTreeMap<String, String>,
+    processes: Vec<Process>,
+    seed_port: u16,
+    dir: TempDir,
+}
+
+impl Site {
+    async fn open() -> Self {
+        let owner = |name: &str| (name.to_owned(), Role::Owner(Owner::new(name).expect("a name")));
+        let worker = |system: &str| (system.to_owned(), Role::Worker(system.to_owned()));
+        let mut roles: Vec<(String, Role)> = SYSTEMS.into_iter().map(worker).collect();
+        roles.push(("engine".to_owned(), Role::Engine));
+        roles.push(("alice".to_owned(), Role::Operator));
+        roles.push(("grafana".to_owned(), Role::Dashboard));
+        roles.extend(["john", "jane"].map(owner));
+        let mut seeds = BTreeMap::new();
+        let mut users = Vec::new();
+        for (name, role) in roles {
+            let seed = new_seed().expect("a seed");
+            let key = public_key(&seed).expect("a key");
+            seeds.insert(name.clone(), seed);
+            users.push(User { name, role, key });
+        }
+        let nats = NatsServer::start_with(&accounts(&users)).await;
+        let lab = Lab::start(LabOptions::default()).await.expect("the lab starts");
+        People::meet(&lab).await.welcome("john").await;
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("site.toml"), lab.site_toml()).expect("a file");
+        let seed_port = free_port();
+        let mut site = Self { nats, lab, seeds, processes: Vec::new(), seed_port, dir };
+        site.start("engine", &["engine"]);
+        for system in SYSTEMS {
+            site.start(system, &["worker", "--systems", system]);
+        }
+        site
+    }
+
+    fn start(&mut self, user: &str, words: &[&str]) {
+        let log = self.dir.path().join(format!("{user}.log"));
+        self.processes.push(Process::start(words, &self.environment(user), &log));
+    }
+
+    fn environment(&self, user: &str) -> Vec<(String, String)> {
+        let path = |name: &str| self.dir.path().join(name).display().to_string();
+        let login = self.lab.credentials();
+        let mut pairs = vec![
+            ("STEAD_CONFIG", path("site.toml")),
+            ("STEAD_LOG", "info".to_owned()),
+            ("STEAD_NATS_URL", self.nats.url()),
+            ("STEAD_NATS_NKEY", self.seeds[user].clone()),
+            ("STEAD_NATS_CALLERS", "proved".to_owned()),
+            ("STEAD_ENGINE_PARTITIONS", "2".to_owned()),
+            ("STEAD_ENGINE_INDEX", path("index")),
+            ("STEAD_TRUENAS_GRACE_SECONDS", "0".to_owned()),
+            ("STEAD_GUEST_LISTEN", format!("127.0.0.1:{}", self.seed_port)),
+            ("STEAD_GUEST_PUBLIC_URL", format!("http://127.0.0.1:{}", self.seed_port)),
+            ("STEAD_VAULT_ROLE_ID", "env:LAB_ROLE_ID".to_owned()),
+            ("STEAD_VAULT_SECRET_ID", "env:LAB_SECRET_ID".to_owned()),
+            ("LAB_ROLE_ID", login.vault_role_id.clone()),
+            ("LAB_SECRET_ID", login.vault_secret_id.clone()),
+        ];
+        if ["alice", "guest"].contains(&user) {
+            pairs.push(("STEAD_NATS_JS_PREFIX", "stead.js".to_owned()));
+        }
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    async fn visitor(&self, user: &str) -> Visitor {
+        Visitor::connect(&self.nats.url(), &self.seeds[user]).await
+    }
+
+    /// What the operator is told who gives `stead` these words; nothing if it does not work.
+    async fn try_operate(&self, words: &[&str]) -> Option<String> {
+        let mut environment = self.environment("alice");
+        environment.push(("STEAD_LOG".to_owned(), "error".to_owned()));
+        let output = Process::carry_out(words, &environment).await;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        output.status.success().then_some(said)
+    }
+
+    async fn operate(&self, words: &[&str]) -> String {
+        let said = self.try_operate(words).await;
+        said.unwrap_or_else(|| panic!("{words:?} does not work\n{}", self.said()))
+    }
+
+    fn said(&self) -> String {
+        let said = |process: &Process| process.said();
+        self.processes.iter().map(said).collect::<Vec<_>>().join("\n--\n")
+    }
+
+    fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+async fn asked(visitor: &Visitor, subject: &str, body: Value) -> Value {
+    let forged = r#"{"user":"forged","host":"6.6.6.6"}"#;
+    let headers =
+        [("Stead-Wait", "300"), ("Stead-Client", "a test"), ("Nats-Request-Info", forged)];
+    let answer = visitor.ask(subject, &headers, body.to_string()).await;
+    serde_json::from_slice(&answer).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_whole_system_runs_with_the_narrowest_rights() {
+    let site = Site::open().await;
+    until("an engine owns every partition", || site.try_operate(&["run", "list"])).await;
+    let (john, jane) = (site.visitor("john").await, site.visitor("jane").await);
+    let mut events = john.listen("stead.evt.john.>").await;
+
+    let order = json!({ "name": "dev", "cpu_cores": 2, "memory_gb": 4 });
+    let created = asked(&john, "stead.api.john.workspace.create", order).await;
+    assert!(created["accepted"]["outcome"]["done"].is_object(), "{created}\n{}", site.said());
+    let run = created["accepted"]["run"].as_str().expect("a run");
+    check_whole(&site.lab, "john");
+    let (subject, _) = next(&mut events).await;
+    assert!(subject.contains(run), "{subject}");
+
+    let refused = asked(&jane, "stead.api.jane.run.show", json!({ "run": run })).await;
+    assert!(refused["refused"].is_object(), "{refused}");
+    let dashboard = site.visitor("grafana").await;
+    let seen = asked(&dashboard, "stead.api.john.workspace.list", json!({})).await;
+    assert!(seen["runs"].to_string().contains(run), "{seen}");
+    let service = dashboard.ask("$SRV.PING.stead", &[], String::new()).await;
+    assert!(String::from_utf8_lossy(&service).contains("stead"));
+
+    assert!(site.operate(&["workspace", "list", "--owner", "john"]).await.contains("dev"));
+    let history = site.operate(&["run", "history", run]).await;
+    for words in
+        ["RunStarted", &public_key(&site.seeds["john"]).expect("a key"), "127.0.0.1", "a test"]
+    {
+        assert!(history.contains(words), "{words}\n{history}");
+    }
+    assert!(!history.contains("forged") && !history.contains("6.6.6.6"), "{history}");
+    site.operate(&["replay", run]).await;
+    site.operate(&["archive", "now"]).await;
+    let stopped = site.operate(&["workspace", "stop", "dev", "--owner", "john", "--json"]).await;
+    assert!(stopped.contains(run), "{stopped}");
+
+    // The inbox keeps it; the answer is the place that it has there.
+    let kept = asked(&john, "stead.cmd.john.workspace.delete", json!({ "name": "dev" })).await;
+    assert_eq!(kept["stream"], "STEAD_INBOX", "{kept}");
+    within("it is deleted", site.lab.until(stead_lab::Inventory::is_empty)).await;
+    check_gone(&site.lab, "john");
+    site.operate(&["archive", "now"]).await;
+    site.operate(&["archive", "verify"]).await;
+    site.operate(&["audit", "verify"]).await;
+
+    let alice = public_key(&site.seeds["alice"]).expect("a key");
+    let log = site.operate(&["audit", "log", "--verb", "stop"]).await;
+    assert!(log.contains(&alice) && log.contains("127.0.0.1"), "{log}");
+    let said = site.said();
+    assert!(!said.contains("complains"), "{}\n{said}", site.folder().display());
+    assert!(site.seeds.values().all(|seed| !said.contains(seed)), "a seed was said");
+}
