@@ -91,10 +91,11 @@ fn s3(site: &S3Site) -> String {
 }
 
 const fn login(config: &Config) -> &'static str {
-    match (&config.nats.credentials, &config.nats.user) {
-        (Some(_), _) => "with a credentials file",
-        (None, Some(_)) => "with a user and a password",
-        (None, None) => "without a login",
+    match (&config.nats.nkey, &config.nats.credentials, &config.nats.user) {
+        (Some(_), _, _) => "with a key",
+        (None, Some(_), _) => "with a credentials file",
+        (None, None, Some(_)) => "with a user and a password",
+        (None, None, None) => "without a login",
     }
 }
 
@@ -114,9 +115,13 @@ mod tests {
     use crate::config::read;
 
     fn env(name: &str) -> Option<String> {
-        ["STEAD_VAULT_ROLE_ID", "STEAD_VAULT_SECRET_ID", "STEAD_NATS_PASSWORD"]
-            .contains(&name)
-            .then(|| "canary-secret".to_owned())
+        let secrets = [
+            "STEAD_VAULT_ROLE_ID",
+            "STEAD_VAULT_SECRET_ID",
+            "STEAD_NATS_NKEY",
+            "STEAD_NATS_PASSWORD",
+        ];
+        secrets.contains(&name).then(|| "canary-secret".to_owned())
     }
 
     fn check(text: &str) {
