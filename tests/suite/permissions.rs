@@ -149,7 +149,7 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
     assert!(site.operate(&["workspace", "list", "--owner", "john"]).await.contains("dev"));
     let history = site.operate(&["run", "history", run]).await;
     for words in
-        ["RunStarted", &public_key(&site.seeds["john"]).expect("a key"), "127.0.0.1", "a test"]
+        ["run-started", &public_key(&site.seeds["john"]).expect("a key"), "127.0.0.1", "a test"]
     {
         assert!(history.contains(words), "{words}\n{history}");
     }
