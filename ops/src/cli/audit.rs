@@ -14,8 +14,8 @@ pub enum Audit {
     Log(Log),
     /// Read the whole event log and the archive, and say where it is not as it was written.
     Verify,
-    /// Print the same as `log` as JSON lines, each when it was asked and when it ended, oldest
-    /// partition by partition, going on where the last export ended.
+    /// Print what people asked for, and how it ended, as JSON lines, going on where the last export
+    /// ended.
     #[command(after_help = "Example:\n  \
         stead audit export --position /var/lib/stead/audit.position >> audit.jsonl")]
     Export {
