@@ -6,6 +6,7 @@ use stead_schemas::event::{
     ByHand, CommandAccepted, CommandCompleted, Event, Outcome, RunPaused, RunStarted,
 };
 use stead_schemas::ids::{EntityKey, Partition, RunId};
+use stead_schemas::limit::Priority;
 use stead_schemas::origin::Origin;
 use stead_schemas::owner::Owner;
 use stead_schemas::time::Timestamp;
@@ -36,6 +37,7 @@ fn given(id: &str, verb: &str, by: Caller) -> Event {
         digest,
         by,
         reply: None,
+        priority: Priority::default(),
     })
 }
 
