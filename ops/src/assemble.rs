@@ -27,6 +27,8 @@ use uuid::Uuid;
 
 use crate::config::{EngineConfig, NatsConfig};
 use crate::exit::Ended;
+use crate::serving::Health;
+use crate::serving::health::{WatchedLeases, WatchedLog};
 
 /// How often one looks whether an engine has set the platform up.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -86,19 +88,22 @@ pub async fn start_engine(
     config: &EngineConfig,
     site: Site,
     tuning: Tuning,
+    health: &Health,
     stop: watch::Receiver<bool>,
 ) -> Result<RunningEngine, Ended> {
     let connection = connection(nats, "stead-engine").await?;
     let settings =
         PlatformSettings { partitions: Some(config.partitions), replicas: config.replicas };
     let platform = open_platform(&connection, settings).await?;
+    let health = health.has_engine(&connection);
+    let (log, leases) = (NatsLog::new(&platform), NatsLeases::new(&platform));
     let ports = Ports {
-        log: Arc::new(NatsLog::new(&platform)),
+        log: Arc::new(WatchedLog { log, health: Arc::clone(&health) }),
         epochs: Arc::new(NatsLog::new(&platform)),
         archive: Arc::new(NatsArchive::new(&platform)),
         bus: Arc::new(NatsBus::start(&connection)),
         inboxes: Arc::new(NatsInboxes::new(&connection)),
-        leases: Arc::new(NatsLeases::new(&platform)),
+        leases: Arc::new(WatchedLeases { leases, health }),
         index: Arc::new(EmbeddedIndex::open(config.index.clone())),
         clock: Arc::new(SystemClock),
     };
@@ -207,6 +212,7 @@ pub async fn start_workers(
     workers: &Workers,
     systems: &[String],
     tuning: HarnessTuning,
+    health: &Health,
     stop: watch::Receiver<bool>,
 ) -> Result<RunningWorkers, Ended> {
     let connection = connection(nats, "stead-worker").await?;
@@ -226,6 +232,7 @@ pub async fn start_workers(
     let (inbound, replies) = stead_nats::worker_link::WorkerLink::start(&connection, &names)
         .await
         .map_err(|error| Ended::Unavailable(error.to_string()))?;
+    health.has_workers(&connection);
     let harness = Harness::new(chosen, replies, tuning);
     Ok(RunningWorkers { harness: tokio::spawn(harness.run(inbound, stop)), seeds })
 }

@@ -1,5 +1,6 @@
 //! Every verb and option, in one place.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -108,4 +109,7 @@ pub struct Worker {
     /// Only these systems: coder, guest, probe, proxmox, s3, truenas, vault.
     #[arg(long, value_delimiter = ',', value_name = "SYSTEM")]
     pub systems: Vec<String>,
+    /// Where to serve metrics, as 127.0.0.1:9465; the configuration says it otherwise.
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
 }

@@ -15,6 +15,7 @@ mod config;
 mod exit;
 mod output;
 mod processes;
+mod serving;
 mod signals;
 mod story;
 

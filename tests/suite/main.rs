@@ -22,6 +22,7 @@ mod faults;
 mod life;
 mod limits;
 mod lost;
+mod metrics;
 mod orders;
 mod permissions;
 mod refusals;

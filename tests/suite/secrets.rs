@@ -7,14 +7,15 @@ use serde_json::json;
 use stead_lab::CallFault;
 use stead_schemas::event::Outcome;
 
-use crate::stage::{Setting, Stage};
+use crate::metrics::page;
+use crate::stage::{Setting, Stage, free_addresses};
 
 /// A place that was searched, and what is there.
 type Place = (String, Vec<u8>);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_found_anywhere() {
-    let setting = Setting { log: "trace", ..Setting::default() };
+    let setting = Setting { log: "trace", metrics: Some(free_addresses()), ..Setting::default() };
     let mut stage = Stage::with(setting).await;
     troubled_life(&mut stage).await;
     let mut places = places(&stage).await;
@@ -84,6 +85,11 @@ async fn troubled_life(stage: &mut Stage) {
 
 async fn places(stage: &Stage) -> Vec<Place> {
     let mut all = Vec::new();
+    for address in stage.metrics() {
+        let (_, text) = page(address, "/metrics").await.expect("metrics are shown");
+        assert!(text.contains("stead_build_info"), "{text}");
+        all.push((format!("metrics of {address}"), text.into_bytes()));
+    }
     let mut streams = stage.streams().await;
     for stream in streams.names().await {
         for kept in streams.messages(&stream).await {

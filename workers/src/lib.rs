@@ -10,6 +10,7 @@ pub mod address;
 pub mod coder;
 pub mod guest;
 mod http;
+mod measured;
 mod pace;
 pub mod probe;
 pub mod proxmox;

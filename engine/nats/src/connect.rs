@@ -3,10 +3,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::jetstream::{Context, ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event, Request, RequestErrorKind, ServerAddr};
+use stead_runtime::metric;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -181,6 +185,13 @@ pub struct Connection {
 const JS_PREFIX: &str = "$JS.API";
 
 impl Connection {
+    /// Whether every part of it stands this moment.
+    #[must_use]
+    pub fn stands(&self) -> bool {
+        let parts = [&self.log, &self.bus, &self.api];
+        parts.iter().all(|client| client.connection_state() == State::Connected)
+    }
+
     /// Waits until the server has taken in everything sent so far.
     pub async fn flush(&self) {
         for client in [&self.log, &self.bus, &self.api] {
@@ -230,7 +241,7 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Connection, ConnectEr
 
 async fn connect_one(
     settings: &ConnectSettings,
-    what: &str,
+    what: &'static str,
     broken: &watch::Sender<u64>,
 ) -> Result<Client, ConnectError> {
     use async_nats::ConnectErrorKind::{Authentication, AuthorizationViolation, ServerParse};
@@ -263,10 +274,11 @@ fn addresses(settings: &ConnectSettings) -> Result<Vec<ServerAddr>, ConnectError
 
 async fn options(
     settings: &ConnectSettings,
-    what: &str,
+    what: &'static str,
     broken: &watch::Sender<u64>,
 ) -> Result<ConnectOptions, ConnectError> {
     let broken = broken.clone();
+    let standing = Standing::new(what);
     let mut options = ConnectOptions::new()
         .name(format!("{}/{what}", settings.name))
         .ping_interval(PING_EVERY)
@@ -277,6 +289,7 @@ async fn options(
             if event == Event::Disconnected {
                 broken.send_modify(|times| *times += 1);
             }
+            standing.note(&event);
             tell(&event);
             std::future::ready(())
         });
@@ -313,6 +326,36 @@ fn reconnect_delay(attempts: usize) -> Duration {
     Duration::from_millis(20 * 2_u64.pow(doublings)).min(Duration::from_secs(2))
 }
 
+/// Whether a connection stands, as metrics show it.
+struct Standing {
+    connection: &'static str,
+    is_lost: AtomicBool,
+}
+
+impl Standing {
+    const fn new(connection: &'static str) -> Self {
+        Self { connection, is_lost: AtomicBool::new(false) }
+    }
+
+    fn note(&self, event: &Event) {
+        let connection = [self.connection];
+        match event {
+            Event::Connected => metric::NATS_CONNECTS.count(connection),
+            Event::Disconnected => metric::NATS_DISCONNECTS.count(connection),
+            Event::LameDuckMode
+            | Event::Draining
+            | Event::Closed
+            | Event::SlowConsumer(_)
+            | Event::ServerError(_)
+            | Event::ClientError(_) => return,
+        }
+        let is_lost = *event == Event::Disconnected;
+        if self.is_lost.swap(is_lost, Relaxed) != is_lost {
+            metric::NATS_LOST.step(if is_lost { 1.0 } else { -1.0 }, connection);
+        }
+    }
+}
+
 fn tell(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to the NATS server"),
@@ -320,7 +363,7 @@ fn tell(event: &Event) {
         Event::LameDuckMode => tracing::info!("the NATS server is about to stop"),
         Event::Draining | Event::Closed => tracing::debug!("a NATS connection is closed"),
         Event::SlowConsumer(subscription) => {
-            metrics::counter!("stead_nats_slow_consumer_total").increment(1);
+            metric::NATS_SLOW.count([]);
             tracing::warn!(
                 subscription,
                 "messages come faster than we read them; some are dropped"

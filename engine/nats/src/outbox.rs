@@ -2,6 +2,7 @@
 
 use async_nats::Client;
 use bytes::Bytes;
+use stead_runtime::metric;
 use stead_schemas::subjects;
 use tokio::sync::mpsc;
 
@@ -36,7 +37,7 @@ impl Outbox {
     /// Hands a message over.
     pub(crate) fn send(&self, letter: Letter) {
         if let Err(error) = self.queue.try_send(letter) {
-            metrics::counter!("stead_bus_dropped_total").increment(1);
+            metric::BUS_DROPPED.count([]);
             tracing::debug!(%error, "dropped a message that has nowhere to go");
         }
     }
@@ -58,7 +59,7 @@ async fn publish(client: &Client, letter: Letter) {
         None => client.publish(letter.subject, letter.payload).await,
     };
     if let Err(error) = sent {
-        metrics::counter!("stead_bus_dropped_total").increment(1);
+        metric::BUS_DROPPED.count([]);
         let subject = subjects::without_proof(&subject);
         tracing::warn!(subject, %error, "a message cannot be sent");
     }

@@ -4,6 +4,7 @@ use async_nats::{Message, StatusCode};
 use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use stead_runtime::inbound::Inbound;
+use stead_runtime::metric;
 use stead_runtime::ports::ReplyTo;
 use stead_schemas::depth::{DEPTH_MAX, is_too_deep};
 use stead_schemas::dispatch::{OutsideAnswer, StepReply};
@@ -79,7 +80,7 @@ fn readable(message: Message) -> Option<Inbound> {
     match read_inbound(&heard) {
         Ok(inbound) => Some(inbound),
         Err(error) => {
-            metrics::counter!("stead_inbound_unreadable_total").increment(1);
+            metric::UNREADABLE.count([]);
             let subject = subjects::without_proof(&message.subject);
             tracing::warn!(subject, %error, "dropped an unreadable message");
             None

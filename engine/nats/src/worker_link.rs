@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, SelectAll};
 use stead_runtime::harness_ports::{WorkerInbound, WorkerReplies};
+use stead_runtime::metric;
 use stead_schemas::dispatch::{StepAddress, StepReply};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::Partition;
@@ -89,7 +90,7 @@ async fn forward(
 
 /// Whoever sent a step that we cannot read is told so, or it would be sent for ever.
 fn turn_away(message: &Message, error: &serde_json::Error, outbox: &Outbox) {
-    metrics::counter!("stead_inbound_unreadable_total").increment(1);
+    metric::UNREADABLE.count([]);
     tracing::warn!(subject = %message.subject, %error, "cannot read a message");
     if let Some(reply) = &message.reply {
         let words =

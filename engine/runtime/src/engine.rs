@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::lease::LeaseClock;
+use crate::metric;
 use crate::owner::{Owner, Stopped};
 use crate::ports::{LeaseError, Outgoing};
 
@@ -83,7 +84,8 @@ impl Share {
                 free -= usize::from(self.take(partition).await);
             }
         }
-        metrics::gauge!("stead_partitions_owned").set(self.owned.len() as f64);
+        metric::PARTITIONS_OWNED.set(self.owned.len() as f64, []);
+        metric::PARTITIONS.set(f64::from(env.partitions), []);
         self.owned.len() < fair && free > 0
     }
 
@@ -133,11 +135,12 @@ impl Share {
         }
         let epoch = claim.seq;
         env.ports.bus.send(Outgoing::Lease { partition, epoch });
-        metrics::counter!("stead_owner_changes_total").increment(1);
+        metric::OWNER_CHANGES.count([]);
         let (stop, stopped) = watch::channel(false);
         let (clock, ended) = (Rc::clone(&lease), self.ended.clone());
         spawn_local(async move {
             let why = Owner::run(env, partition, claim, clock, inbox, stopped).await;
+            metric::OWNERS_STOPPED.count([why.word()]);
             // Nobody listens only when the engine itself has ended.
             ended.send(Ended { partition, epoch, why }).ok();
         });

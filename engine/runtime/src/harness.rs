@@ -19,8 +19,10 @@ use stead_schemas::proof::Proof;
 use stead_schemas::step::{ANSWER_BYTES_MAX, system};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::harness_ports::{WorkerInbound, WorkerReplies};
+use crate::metric::{self, what};
 use crate::worker::{AnyWorker, StepContext, StepResult};
 
 /// How a harness behaves.
@@ -114,7 +116,7 @@ impl Harness {
         if request.epoch < *known {
             // A frozen owner has woken up. Whoever follows it asks for what is really wanted.
             tracing::warn!(run = %request.address.run, step = request.step, "refused a request of a former owner");
-            metrics::counter!("stead_stale_requests_total").increment(1);
+            metric::STALE.count([]);
             return;
         }
         *known = request.epoch;
@@ -162,10 +164,14 @@ impl Shared {
     }
 
     async fn carry_out(self: Arc<Self>, request: StepRequest, watch: Watch) {
-        let reply = match self.work(&request, watch).await.and_then(small_enough) {
+        let begun = Instant::now();
+        let result = self.work(&request, watch).await.and_then(small_enough);
+        self.count(&request.step, &result, begun.elapsed());
+        let reply = match result {
             Ok(answer) => StepReply::Done(answer),
             Err(failure) => {
-                tracing::debug!(run = %request.address.run, step = request.step, %failure, "not done");
+                let (run, step) = (&request.address.run, &request.step);
+                tracing::info!(%run, step, %failure, "a step is not done");
                 StepReply::Failed(failure)
             }
         };
@@ -179,8 +185,10 @@ impl Shared {
             return Err(Failure::new(Class::Permanent, words));
         };
         let begun = AtomicBool::new(false);
+        let mut open = Open::queued(worker.system());
         let work = async {
             let _permit = self.place(request, permits, &begun).await;
+            open.runs();
             worker.begin(&request.step, watch.context, request.request.clone()).await
         };
         let work = AssertUnwindSafe(work).catch_unwind();
@@ -190,6 +198,16 @@ impl Shared {
             result = work => result.unwrap_or_else(|_| Err(bug())),
             () = beats => unreachable!("heartbeats never end"),
         }
+    }
+
+    /// Counts a step that is over. A name that no worker here knows is not counted by itself:
+    /// whoever may send requests could make up any number of them.
+    fn count(&self, step: &str, result: &StepResult, took: Duration) {
+        let worker = self.workers.get(system(step)).map(|(worker, _)| worker);
+        let known = worker.and_then(|worker| worker.name_of(step)).unwrap_or("unknown.unknown");
+        let outcome =
+            result.as_ref().map_or_else(|failure| metric::class(failure.class), |_| "done");
+        metric::WORK_SECONDS.took(took, [system(known), what(known), outcome]);
     }
 
     /// A place among the steps that are carried out at once. While there is none the owner is
@@ -246,6 +264,31 @@ impl Shared {
 
     fn at_work(&self) -> MutexGuard<'_, HashMap<StepAddress, AtWork>> {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A step that this process has, as metrics show it.
+struct Open {
+    system: &'static str,
+    state: &'static str,
+}
+
+impl Open {
+    fn queued(system: &'static str) -> Self {
+        metric::WORK_OPEN.step(1.0, [system, "queued"]);
+        Self { system, state: "queued" }
+    }
+
+    fn runs(&mut self) {
+        metric::WORK_OPEN.step(-1.0, [self.system, self.state]);
+        self.state = "running";
+        metric::WORK_OPEN.step(1.0, [self.system, self.state]);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metric::WORK_OPEN.step(-1.0, [self.system, self.state]);
     }
 }
 

@@ -13,6 +13,7 @@ pub mod inbound;
 pub mod keeper;
 pub mod lease;
 pub mod memory;
+pub mod metric;
 pub mod owner;
 pub mod ports;
 pub mod worker;

@@ -78,6 +78,9 @@ pub trait AnyWorker: Send + Sync {
     /// The system it works for: `proxmox`.
     fn system(&self) -> &'static str;
 
+    /// The step's name, as the table has it; nothing if it is not there.
+    fn name_of(&self, step: &str) -> Option<&'static str>;
+
     /// Begins one attempt at a step. Fails as lasting if the step is not in the table.
     fn begin(&self, step: &str, context: StepContext, request: Value) -> StepFuture;
 }
@@ -85,6 +88,10 @@ pub trait AnyWorker: Send + Sync {
 impl<C: Clone + Send + Sync + 'static> AnyWorker for Worker<C> {
     fn system(&self) -> &'static str {
         self.system
+    }
+
+    fn name_of(&self, step: &str) -> Option<&'static str> {
+        self.steps.get_key_value(step).map(|(name, _)| *name)
     }
 
     fn begin(&self, step: &str, context: StepContext, request: Value) -> StepFuture {

@@ -1,5 +1,6 @@
 //! `stead config`: is a configuration good, and what does a good one look like?
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -47,6 +48,7 @@ fn as_json(config: &Config) -> Value {
             "index": config.engine.index,
             "metrics": config.engine.metrics,
         },
+        "workers": { "metrics": config.metrics },
         "site": config.site,
     })
 }
@@ -55,8 +57,10 @@ fn summary(config: &Config) -> String {
     let (engine, site) = (&config.engine, &config.site);
     let (proxmox, truenas) = (&site.proxmox, &site.truenas);
     let templates: Vec<&str> = site.templates.iter().map(|known| known.name.as_str()).collect();
-    let metrics =
-        engine.metrics.map_or("not served".to_owned(), |at| format!("http://{at}/metrics"));
+    let at = |address: Option<SocketAddr>| {
+        address.map_or("not served".to_owned(), |at| format!("http://{at}/metrics"))
+    };
+    let metrics = format!("engine {}, workers {}", at(engine.metrics), at(config.metrics));
     sheet(&[
         ("nats", format!("{}, {}", shown_url(&config.nats.url), login(config))),
         ("engine", format!("{} partitions, {} replicas", engine.partitions, engine.replicas)),

@@ -1,11 +1,14 @@
 //! `stead engine`, `stead worker`, `stead up`: processes that run until they are told to stop.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use stead_lab::{Lab, LabOptions, LabPorts, Latency};
 use stead_runtime::env::Tuning;
 use stead_runtime::harness::HarnessTuning;
+use stead_runtime::metric::By;
 use stead_workers::Workers;
 
 use crate::assemble::{start_engine, start_workers};
@@ -14,19 +17,17 @@ use crate::cli::{Global, Up, Worker};
 use crate::config::{Config, EngineConfig, read, read_file};
 use crate::exit::{Ended, with_causes};
 use crate::output;
+use crate::serving::{Health, serve};
 use crate::signals;
-
-/// Upper bounds of the histograms' buckets, in seconds: from a local append to a slow clone.
-const SECONDS: [f64; 14] =
-    [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0, 600.0];
 
 pub async fn engine(global: &Global) -> Result<(), Ended> {
     let config = read_file(&global.config)?;
-    serve_metrics(&config.engine)?;
-    let stop = stop()?;
+    let health = Arc::new(Health::default());
+    serve(&config.engine.metrics.into_iter().collect::<Vec<_>>(), By::Engine, health.clone())
+        .await?;
+    let (stop, tuning) = (stop()?, tuning(&config.engine));
     let running =
-        start_engine(&config.nats, &config.engine, config.site, tuning(&config.engine), stop)
-            .await?;
+        start_engine(&config.nats, &config.engine, config.site, tuning, &health, stop).await?;
     output::note(&format!("the engine is up, on {}", config.nats.url));
     running.ended().await
 }
@@ -34,8 +35,12 @@ pub async fn engine(global: &Global) -> Result<(), Ended> {
 pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
     let config = read_file(&global.config)?;
     let workers = workers(&config)?;
+    let health = Arc::new(Health::default());
+    let metrics: Vec<SocketAddr> = options.metrics.or(config.metrics).into_iter().collect();
+    serve(&metrics, By::Worker, health.clone()).await?;
+    let (tuning, stop) = (harness_tuning(), stop()?);
     let running =
-        start_workers(&config.nats, &workers, &options.systems, harness_tuning(), stop()?).await?;
+        start_workers(&config.nats, &workers, &options.systems, tuning, &health, stop).await?;
     output::note(&format!("the workers are up, on {}", config.nats.url));
     if let Some(seeds) = running.seed_url() {
         output::note(&format!("guests fetch their seed from {seeds}"));
@@ -50,7 +55,10 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         Some(lab) => lab_config(lab)?,
         None => read_file(&global.config)?,
     };
-    serve_metrics(&config.engine)?;
+    let health = Arc::new(Health::default());
+    let metrics: BTreeSet<SocketAddr> =
+        config.engine.metrics.into_iter().chain(config.metrics).collect();
+    serve(&metrics.into_iter().collect::<Vec<_>>(), By::Both, health.clone()).await?;
     let stop = stop()?;
     let workers = workers(&config)?;
     let engine = start_engine(
@@ -58,10 +66,12 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         &config.engine,
         config.site.clone(),
         tuning(&config.engine),
+        &health,
         stop.clone(),
     )
     .await?;
-    let running = start_workers(&config.nats, &workers, &[], harness_tuning(), stop).await?;
+    let running =
+        start_workers(&config.nats, &workers, &[], harness_tuning(), &health, stop).await?;
     output::note(&format!("engine and workers are up, on {}", config.nats.url));
     if let Some(lab) = &lab {
         let control = &lab.addresses().control_url;
@@ -125,12 +135,4 @@ fn harness_tuning() -> HarnessTuning {
 
 fn millis(variable: &str) -> Option<Duration> {
     std::env::var(variable).ok()?.parse().ok().map(Duration::from_millis)
-}
-
-fn serve_metrics(config: &EngineConfig) -> Result<(), Ended> {
-    let Some(address) = config.metrics else { return Ok(()) };
-    let builder = PrometheusBuilder::new().with_http_listener(address);
-    let builder = builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS);
-    let installed = builder.and_then(PrometheusBuilder::install);
-    installed.map_err(|error| Ended::Failed(format!("cannot serve metrics on {address}: {error}")))
 }

@@ -33,6 +33,8 @@ pub struct Config {
     pub site: Site,
     /// Where the outside systems are.
     pub workers: WorkersConfig,
+    /// Where workers serve metrics, if they do.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// How to reach the broker.
@@ -120,9 +122,10 @@ pub fn read(
     let engine = engine(&mut reader);
     let site = site(&mut reader);
     let workers = workers(&mut reader);
+    let metrics = reader.section("workers").optional_address("metrics");
     let faults = reader.finish();
     match workers {
-        Some(workers) if faults.is_empty() => Ok(Config { nats, engine, site, workers }),
+        Some(workers) if faults.is_empty() => Ok(Config { nats, engine, site, workers, metrics }),
         _ => Err(ConfigError::Faulty { place: place.to_owned(), faults }),
     }
 }

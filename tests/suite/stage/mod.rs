@@ -13,7 +13,7 @@ mod streams;
 mod wait;
 mod wire;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Output;
 use std::sync::OnceLock;
@@ -39,6 +39,9 @@ pub const CALL: Duration = Duration::from_millis(12);
 /// Stages that may stand at once: each is four processes and a lab.
 const STAGES_MAX: usize = 2;
 
+/// Engines of a stage that can show metrics.
+const ENGINES_MAX: usize = 2;
+
 /// How a stage is set.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -50,6 +53,8 @@ pub struct Setting {
     pub silence_ms: u32,
     /// How long homes and deleted workspaces are kept, in seconds.
     pub grace_seconds: u32,
+    /// Where engines and, last, the worker serve metrics, if they do.
+    pub metrics: Option<[SocketAddr; ENGINES_MAX + 1]>,
     /// How long a bucket is kept that is to go with what it holds.
     pub bucket_grace_seconds: u32,
     /// What stands in the site file besides.
@@ -64,6 +69,7 @@ impl Default for Setting {
             log: "info",
             silence_ms: 600,
             grace_seconds: 0,
+            metrics: None,
             bucket_grace_seconds: 7 * 86_400,
             site: "",
         }
@@ -164,6 +170,12 @@ impl Stage {
     /// Where an engine keeps its index.
     pub fn index(&self, number: usize) -> PathBuf {
         self.dir.path().join(format!("index-{number}"))
+    }
+
+    /// Where the first engine and the worker show metrics.
+    pub fn metrics(&self) -> Vec<SocketAddr> {
+        let shown = self.setting.metrics.iter();
+        shown.flat_map(|addresses| [addresses[0], addresses[ENGINES_MAX]]).collect()
     }
 
     /// Everything that the processes have said.
@@ -274,7 +286,22 @@ fn environment(
         ("LAB_ROLE_ID", login.vault_role_id.clone()),
         ("LAB_SECRET_ID", login.vault_secret_id.clone()),
     ];
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let metrics = setting.metrics.iter().flat_map(|addresses| {
+        let engine = addresses.get(number).filter(|_| number < ENGINES_MAX);
+        let engine = engine.map(|address| ("STEAD_ENGINE_METRICS", address.to_string()));
+        let worker = ("STEAD_WORKERS_METRICS", addresses[ENGINES_MAX].to_string());
+        engine.into_iter().chain([worker])
+    });
+    let pairs = pairs.into_iter().chain(metrics);
+    pairs.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Addresses at which nobody listens, for everything of a stage that shows metrics.
+pub fn free_addresses() -> [SocketAddr; ENGINES_MAX + 1] {
+    // All are held until all are known, or two of them could be the same.
+    let listeners: [TcpListener; ENGINES_MAX + 1] =
+        std::array::from_fn(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("an address"))
 }
 
 pub fn free_port() -> u16 {

@@ -11,6 +11,7 @@ use super::Config;
 use super::classify::classify;
 use crate::StartError;
 use crate::http::{self, Effect};
+use crate::measured::Call;
 use crate::trouble::{Trouble, unless_missing};
 use crate::vault::Secrets;
 
@@ -71,6 +72,16 @@ impl Coder {
         body: Option<&Value>,
     ) -> Result<Value, Trouble> {
         let effect = if method == Method::GET { Effect::None } else { Effect::Possible };
+        Call::of("coder", effect).measured(self.call(method, path, body, effect)).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        effect: Effect,
+    ) -> Result<Value, Trouble> {
         let url = format!("{}{path}", self.shared.base);
         let mut request = self.shared.http.request(method, url).header(TOKEN, self.token.clone());
         if let Some(body) = body {

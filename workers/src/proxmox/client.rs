@@ -15,6 +15,7 @@ use super::classify::{classify, seen_before};
 use crate::StartError;
 use crate::guest::SeedUrls;
 use crate::http::{self, Effect, segment};
+use crate::measured::Call;
 use crate::trouble::{Trouble, unless_missing};
 use crate::vault::Secrets;
 
@@ -88,8 +89,19 @@ impl Pve {
     }
 
     async fn send(&self, method: Method, path: &str, params: &Params) -> Result<Value, Trouble> {
-        let has_form = method == Method::POST || method == Method::PUT;
         let effect = if method == Method::GET { Effect::None } else { Effect::Possible };
+        let call = self.call(method, path, params, effect);
+        Call::of("proxmox", effect).measured(call).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        params: &Params,
+        effect: Effect,
+    ) -> Result<Value, Trouble> {
+        let has_form = method == Method::POST || method == Method::PUT;
         let mut url = format!("{}{path}", self.shared.base);
         if !has_form && !params.is_empty() {
             // Proxmox refuses a body on GET and DELETE.

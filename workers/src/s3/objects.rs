@@ -21,6 +21,7 @@ use super::record::Record;
 use super::sign::{Request, Signer, hex};
 use super::xml::leaves;
 use crate::http::{self, Effect, segment};
+use crate::measured;
 use crate::trouble::{Trouble, unless_missing};
 
 /// Objects of one page; S3 allows no more, in a list or in a delete.
@@ -98,6 +99,11 @@ impl<'a> Objects<'a> {
     }
 
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Vec<u8>, Trouble> {
+        let effect = call.effect;
+        measured::Call::of("s3", effect).measured(self.carry(call)).await
+    }
+
+    async fn carry(&self, call: Call<'_>) -> Result<Vec<u8>, Trouble> {
         let Call { method, path, query, body, effect } = call;
         let address = &self.client.config().address;
         let digest = Sha256::digest(body.as_bytes());

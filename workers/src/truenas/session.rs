@@ -16,6 +16,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::classify::{RpcError, classify};
 use crate::http::Effect;
+use crate::measured::Call;
 use crate::trouble::Trouble;
 use crate::vault::Secret;
 
@@ -54,8 +55,12 @@ struct Calls {
 impl Session {
     /// Connects and logs in with the API key in `secret`.
     pub(super) async fn open(address: &str, secret: &Secret) -> Result<Self, Failure> {
-        let session = Self::on(connect(address).await?);
-        session.log_in(secret).await?;
+        let entering = async {
+            let session = Self::on(connect(address).await?);
+            session.log_in(secret).await?;
+            Ok(session)
+        };
+        let session: Self = Call::login("truenas").measured::<_, Failure>(entering).await?;
         session.call("core.subscribe", json!(["core.get_jobs"]), Effect::None).await?;
         Ok(session)
     }
@@ -73,7 +78,7 @@ impl Session {
             "username": secret.field("username")?,
             "api_key": secret.field("api_key")?,
         }]);
-        let answer = self.call("auth.login_ex", login, Effect::None).await?;
+        let answer = self.answered("auth.login_ex", login, Effect::None).await?;
         match answer["response_type"].as_str().unwrap_or_default() {
             "SUCCESS" => Ok(()),
             "EXPIRED" => Err(Failure::new(Class::Auth, "our TrueNAS key has expired")),
@@ -84,6 +89,15 @@ impl Session {
 
     /// Calls a method and waits for its answer.
     pub(super) async fn call(
+        &self,
+        method: &str,
+        params: Value,
+        effect: Effect,
+    ) -> Result<Value, Trouble> {
+        Call::of("truenas", effect).measured(self.answered(method, params, effect)).await
+    }
+
+    async fn answered(
         &self,
         method: &str,
         params: Value,

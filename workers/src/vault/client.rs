@@ -19,6 +19,8 @@ use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 use super::classify::{Doing, classify, is_missing};
 use super::{Config, Reference};
 use crate::StartError;
+use crate::http::Effect;
+use crate::measured::Call;
 
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// Pinned secrets that are remembered; there are a handful, and a few more while they rotate.
@@ -161,9 +163,11 @@ impl Secrets {
         let config = &self.shared.config;
         let (role, secret) = (config.role_id.expose(), config.secret_id.expose());
         let stranger = connect(config, "").map_err(|error| no_client(&error))?;
-        let login = vaultrs::auth::approle::login(&stranger, "approle", role, secret)
-            .await
-            .map_err(|error| classify(&error, Doing::LogIn))?;
+        let entering = async {
+            let login = vaultrs::auth::approle::login(&stranger, "approle", role, secret).await;
+            login.map_err(|error| classify(&error, Doing::LogIn))
+        };
+        let login = Call::login("vault").measured(entering).await?;
         let client = connect(config, &login.client_token).map_err(|error| no_client(&error))?;
         Ok(Session { client: Arc::new(client), renew_at: half_of(login.lease_duration) })
     }
@@ -179,18 +183,22 @@ impl Session {
     }
 
     async fn renewed(&self) -> Result<Self, Failure> {
-        let login = vaultrs::token::renew_self(self.client.as_ref(), None)
-            .await
-            .map_err(|error| classify(&error, Doing::LogIn))?;
+        let renewing = async {
+            let login = vaultrs::token::renew_self(self.client.as_ref(), None).await;
+            login.map_err(|error| classify(&error, Doing::LogIn))
+        };
+        let login = Call::login("vault").measured(renewing).await?;
         Ok(Self { client: self.client.clone(), renew_at: half_of(login.lease_duration) })
     }
 
     pub(super) async fn read(&self, place: &Reference) -> Result<Secret, Failure> {
-        let answer = vaultrs::api::exec_with_result(self.client.as_ref(), request_of(place)?).await;
-        match answer {
-            Ok(answer) => Ok(secret_of(place, answer)),
-            Err(error) => Err(classify(&error, Doing::Read(&place.to_string()))),
-        }
+        let request = request_of(place)?;
+        let reading = async {
+            let answer = vaultrs::api::exec_with_result(self.client.as_ref(), request).await;
+            answer.map_err(|error| classify(&error, Doing::Read(&place.to_string())))
+        };
+        let answer = Call::of("vault", Effect::None).measured(reading).await?;
+        Ok(secret_of(place, answer))
     }
 
     /// Reads a secret that may be missing.

@@ -16,6 +16,8 @@ use vaultrs::kv2;
 use super::classify::{Doing, classify, is_missing};
 use super::client::{Secret, Secrets, Session};
 use super::reference::Reference;
+use crate::http::Effect;
+use crate::measured::Call;
 
 /// What Vault says to a write that names a version which is not the latest.
 const OVERTAKEN: &str = "check-and-set";
@@ -37,9 +39,11 @@ impl Secrets {
     pub async fn current(&self, reference: &str) -> Result<Current, Failure> {
         let place = self.place_of(reference)?;
         let session = self.session(None).await?;
-        match session.current(&place).await {
+        let call = Call::of("vault", Effect::None);
+        match call.measured(session.current(&place)).await {
             Err(failure) if failure.class == Class::Auth => {
-                self.session(Some(&session)).await?.current(&place).await
+                let session = self.session(Some(&session)).await?;
+                call.measured(session.current(&place)).await
             }
             answer => answer,
         }
@@ -59,9 +63,11 @@ impl Secrets {
     ) -> Result<Option<Reference>, Failure> {
         let place = self.place_of(reference)?;
         let session = self.session(None).await?;
-        match session.write(&place, values, after).await {
+        let call = Call::of("vault", Effect::Possible);
+        match call.measured(session.write(&place, values, after)).await {
             Err(failure) if failure.class == Class::Auth => {
-                self.session(Some(&session)).await?.write(&place, values, after).await
+                let session = self.session(Some(&session)).await?;
+                call.measured(session.write(&place, values, after)).await
             }
             answer => answer,
         }
@@ -75,9 +81,11 @@ impl Secrets {
     pub async fn forget(&self, reference: &str) -> Result<(), Failure> {
         let place = self.place_of(reference)?;
         let session = self.session(None).await?;
-        match session.forget(&place).await {
+        let call = Call::of("vault", Effect::Possible);
+        match call.measured(session.forget(&place)).await {
             Err(failure) if failure.class == Class::Auth => {
-                self.session(Some(&session)).await?.forget(&place).await
+                let session = self.session(Some(&session)).await?;
+                call.measured(session.forget(&place)).await
             }
             answer => answer,
         }

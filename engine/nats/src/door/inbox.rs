@@ -13,6 +13,8 @@ use async_nats::jetstream::consumer::pull::{Config, MessagesError, MessagesError
 use async_nats::jetstream::consumer::{AckPolicy, PriorityPolicy, PullConsumer};
 use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt;
+use stead_runtime::metric;
+use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::dispatch::{Caller, CommandReply};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::subjects::INBOX_STREAM;
@@ -67,6 +69,10 @@ struct Letter {
     seq: u64,
     /// An engine was given it before, and did not finish it.
     again: bool,
+    /// When it arrived, in milliseconds of the epoch.
+    arrived: i64,
+    /// How many came after it and were not given to anybody yet.
+    behind: u64,
     /// Unique even when the inbox is lost and its numbers begin again.
     id: String,
 }
@@ -108,13 +114,15 @@ struct Reader {
     lanes: Lanes,
     arrived: InOrder<Letter>,
     in_hand: JoinSet<()>,
+    /// How many commands nobody was given yet, when last heard of.
+    behind: u64,
     shutdown: Shutdown,
 }
 
 impl Reader {
     fn new(desk: Arc<Desk>, shutdown: Shutdown) -> Self {
         let (lanes, arrived, in_hand) = Default::default();
-        Self { desk, lanes, arrived, in_hand, shutdown }
+        Self { desk, lanes, arrived, in_hand, behind: 0, shutdown }
     }
 
     /// Reads until the stream of messages ends. It never waits for what it has read, or the
@@ -130,16 +138,25 @@ impl Reader {
                 }
                 Ok(Some(Err(error))) => return Err(error.to_string()),
                 Ok(None) => return Ok(()),
-                Err(_) => {}
+                // Nothing has come for a while: there is nothing.
+                Err(_) => self.behind = 0,
             }
             for letter in self.arrived.ready(Instant::now()) {
                 self.begin(letter);
             }
+            self.show();
         }
+    }
+
+    /// Shows how many commands are still in the inbox.
+    fn show(&mut self) {
+        while self.in_hand.try_join_next().is_some() {}
+        metric::INBOX_WAITING.set(self.behind as f64 + self.in_hand.len() as f64, []);
     }
 
     fn arrive(&mut self, message: Message) {
         if let Some(letter) = letter(message) {
+            self.behind = letter.behind;
             self.arrived.put(letter.seq, letter.again, letter, Instant::now());
         }
     }
@@ -228,15 +245,18 @@ async fn release_pin(platform: &Platform) {
 }
 
 fn letter(message: Message) -> Option<Letter> {
-    let (seq, published, delivered) = match message.info() {
-        Ok(info) => (info.stream_sequence, info.published.timestamp_millis(), info.delivered),
+    let (seq, arrived, delivered, behind) = match message.info() {
+        Ok(info) => {
+            let arrived = info.published.timestamp_millis();
+            (info.stream_sequence, arrived, info.delivered, info.pending)
+        }
         Err(error) => {
             tracing::warn!(%error, "the inbox delivered something that is no message of a stream");
             return None;
         }
     };
-    let id = format!("inbox-{seq}-{published}");
-    Some(Letter { message, seq, again: delivered > 1, id })
+    let id = format!("inbox-{seq}-{arrived}");
+    Some(Letter { message, seq, again: delivered > 1, arrived, behind, id })
 }
 
 /// Commands of one lane keep their order.
@@ -266,12 +286,22 @@ async fn carry(desk: &Desk, letter: &Letter, read: Result<Order, Refusal>, mut p
             },
         };
         match finish(desk, letter, refusal.as_ref()).await {
-            Ok(()) => return,
+            Ok(()) => return counted(letter, &read),
             Err(words) => {
                 tracing::warn!(id = letter.id, %words, "cannot finish a command yet");
                 pause.wait().await;
             }
         }
+    }
+}
+
+/// Counts a command that has left the inbox.
+fn counted(letter: &Letter, read: &Result<Order, Refusal>) {
+    let now = SystemClock.now().as_millis().saturating_sub(letter.arrived);
+    let span = Duration::from_millis(u64::try_from(now).unwrap_or(0));
+    metric::INBOX_SECONDS.took(span, []);
+    if read.is_err() {
+        metric::TURNED_AWAY.count(["inbox"]);
     }
 }
 

@@ -68,7 +68,6 @@ pub(super) async fn publish(
     refusal: &Refusal,
     unique: &str,
 ) -> Result<(), NotAcked> {
-    metrics::counter!("stead_commands_refused_total").increment(1);
     let mut headers = HeaderMap::new();
     headers.insert(NATS_MESSAGE_ID, unique);
     let payload = json(&Notice { refusal, command: said, at: SystemClock.now() });

@@ -20,6 +20,7 @@ use async_nats::jetstream::message::StreamMessage;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use stead_runtime::metric;
 use stead_runtime::ports::{Append, AppendError, Claim, EventLog, LogError, Recorded};
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::subjects;
@@ -115,7 +116,7 @@ impl NatsLog {
             match self.look(append).await {
                 Ok(found) => {
                     if matches!(doubt, NotAcked::Unknown(_)) {
-                        metrics::counter!("stead_append_settled_by_reading_total").increment(1);
+                        metric::APPEND_SETTLED.count([]);
                     }
                     return found;
                 }
@@ -173,9 +174,9 @@ impl EventLog for NatsLog {
     async fn append(&self, append: Append) -> Result<u64, AppendError> {
         let started = Instant::now();
         let outcome = self.append_until_known(&self.prepare(append)).await;
-        metrics::histogram!("stead_append_seconds").record(started.elapsed().as_secs_f64());
+        metric::APPEND_SECONDS.took(started.elapsed(), []);
         if outcome == Err(AppendError::Conflict) {
-            metrics::counter!("stead_append_conflicts_total").increment(1);
+            metric::APPEND_CONFLICTS.count([]);
         }
         outcome
     }

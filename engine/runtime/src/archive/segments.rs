@@ -170,7 +170,7 @@ impl Shelf {
         self.last = (seq, written, record.n);
         self.to = to;
         self.kept.extend(histories.iter().map(|history| tag(&history.run)));
-        metrics::counter!("stead_archived_runs_total").increment(runs);
+        crate::metric::ARCHIVED.add(runs, []);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::attempts::GiveUp;
 use super::live::Live;
 use super::{Owner, queries};
+use crate::metric;
 
 impl Owner {
     /// Carries out what a transition says, event by event.
@@ -79,6 +80,7 @@ impl Owner {
     /// Lets go of a run that is over.
     pub(super) fn end(&mut self, run: &RunId) {
         let Some(live) = self.runs.remove(run) else { return };
+        tracing::info!(%run, "the run is over");
         self.over += live.run.transitions();
         self.no_more_outcomes(run);
         self.ended.push(queries::line(&live));
@@ -87,6 +89,5 @@ impl Owner {
 }
 
 fn count_note(run: &RunId, noted: &Noted) {
-    let (kind, what) = (run.key().kind().to_owned(), noted.what.clone());
-    metrics::counter!("stead_notes_total", "kind" => kind, "what" => what).increment(1);
+    metric::NOTES.count([run.key().kind(), &noted.what]);
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::live::{Fact, Live, Tell, Writing};
 use super::{Finished, Owner, Stopped};
 use crate::inbound::{OrderReply, encoded};
+use crate::metric;
 use crate::ports::{Append, AppendError, Outgoing};
 
 impl Owner {
@@ -43,6 +44,7 @@ impl Owner {
             Err(illegal) => {
                 // A bug of ours: the turn is lost, the log is not.
                 tracing::error!(run = %id, %illegal, "the workflow decided something illegal");
+                metric::PARKED.count(["illegal"]);
                 live.parked = Some(format!("this build decided something illegal: {illegal}"));
                 return;
             }
@@ -95,12 +97,15 @@ impl Owner {
         live.last_seq = seq;
         live.prev = writing.link;
         live.updated = writing.transition.at;
+        live.note_begun(&writing.transition);
         self.dirty.insert(run.clone());
         for tell in writing.tell {
             self.tell(tell);
         }
         for event in &writing.transition.events {
             if let Event::CommandAccepted(accepted) = event {
+                tracing::info!(%run, verb = accepted.verb, "a command is accepted");
+                metric::COMMANDS.count([run.key().kind(), &accepted.verb, "accepted"]);
                 self.tell_accepted(run, &accepted.id);
             }
         }
@@ -109,11 +114,12 @@ impl Owner {
 
     pub(super) fn not_appended(&mut self, run: &RunId, error: &AppendError) {
         tracing::warn!(%run, %error, partition = %self.partition, "an append was refused");
-        metrics::counter!("stead_append_refused_total").increment(1);
+        metric::APPEND_REFUSED.count([]);
         match error {
             AppendError::Conflict => self.stopped = Some(Stopped::Fenced),
             AppendError::Lasting(words) => {
                 if let Some(live) = self.runs.get_mut(run) {
+                    metric::PARKED.count(["log"]);
                     live.writing = None;
                     live.parked = Some(format!("the log refused its next transition: {words}"));
                     self.dirty.insert(run.clone());

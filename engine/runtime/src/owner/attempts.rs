@@ -13,14 +13,15 @@ use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::proof::Proof;
 use stead_schemas::public::{StepProgress, StepRetrying};
-use stead_schemas::step::system;
 use stead_schemas::time::spoken;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::counting::{count_attempt, count_silence, count_step};
 use super::gate::Place;
 use super::proofs::ticket;
 use super::{Owner, patience};
+use crate::metric;
 use crate::ports::Outgoing;
 
 /// How often to look at a step that only somebody else brings on: its deadlines come first.
@@ -220,9 +221,7 @@ impl Owner {
     }
 
     fn done(&mut self, run: &RunId, seq: Seq, answer: Value) {
-        let now = self.env.ports.clock.now();
-        let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        step_metrics(open, "done", now);
+        let Some((attempt, _)) = self.open_step(run, seq) else { return };
         let done = StepCompleted { seq, answer, attempts: attempt.number };
         self.conclude(run, seq, Event::StepCompleted(done));
     }
@@ -276,9 +275,8 @@ impl Owner {
             (true, Some(overdue)) => overdue.clone(),
             _ => failure.at(&step),
         };
-        metrics::counter!("stead_step_attempts_failed_total",
-            "system" => system(&step).to_owned(), "class" => class_word(failure.class))
-        .increment(1);
+        tracing::info!(%run, step, attempt = attempt.number, %failure, "an attempt came to nothing");
+        count_attempt(&step, failure.class);
         let lasting = failure.class.kind() == Kind::Lasting;
         let (number, tried, give_up) = (attempt.number, attempt.tried, attempt.give_up);
         let span = now.since(open.tried_since).saturating_sub(attempt.waited);
@@ -316,10 +314,12 @@ impl Owner {
         let paused = live.is_paused();
         if let Some(timer) = live.run.folded().timers.get(&seq) {
             // A paused run watches its timers again when it is resumed.
-            if now < timer.timer.due {
+            let due = timer.timer.due;
+            if now < due {
                 let timer = timer.timer.clone();
                 self.watch_timer(run, &timer);
             } else if !paused {
+                metric::TIMER_LATE_SECONDS.took(now.since(due), []);
                 self.take(run, Event::TimerFired(TimerFired { seq }));
             }
             return;
@@ -366,6 +366,7 @@ impl Owner {
         if !open.step.route.is_worker() {
             return self.attempt(run, seq);
         }
+        count_silence(&open.step.step);
         let words = format!("the worker fell silent for {}", spoken(silence));
         let failure = Failure::new(Class::Ambiguous, words).at(&open.step.step);
         let (policy, tried, now) = (open.step.policy, attempt.tried, self.env.ports.clock.now());
@@ -440,8 +441,10 @@ impl Owner {
     /// The step is over. An append that is under way may keep the fact waiting; another attempt
     /// meanwhile would be one that nobody knows of.
     fn conclude(&mut self, run: &RunId, seq: Seq, fact: Event) {
-        if let Some((attempt, _)) = self.open_step(run, seq) {
+        let now = self.env.ports.clock.now();
+        if let Some((attempt, open)) = self.open_step(run, seq) {
             attempt.phase = Phase::Over;
+            count_step(open, &fact, now);
             self.leave(run, seq);
             self.take(run, fact);
         }
@@ -477,27 +480,5 @@ impl Owner {
         let open = live.run.folded().steps.get(&seq)?;
         let attempt = live.attempts.get_mut(&seq)?;
         (attempt.phase != Phase::Over).then_some((attempt, open))
-    }
-}
-
-fn step_metrics(open: &OpenStep, outcome: &'static str, now: stead_schemas::time::Timestamp) {
-    let system = system(&open.step.step).to_owned();
-    metrics::histogram!("stead_step_seconds", "system" => system, "outcome" => outcome)
-        .record(now.since(open.since).as_secs_f64());
-}
-
-/// The word for a class in metrics.
-const fn class_word(class: Class) -> &'static str {
-    match class {
-        Class::Retry => "retry",
-        Class::Ambiguous => "ambiguous",
-        Class::Wait => "wait",
-        Class::VendorDown => "vendor-down",
-        Class::Conflict => "conflict",
-        Class::Permanent => "permanent",
-        Class::Auth => "auth",
-        Class::TimedOut => "timed-out",
-        Class::Cancelled => "cancelled",
-        Class::Refused => "refused",
     }
 }

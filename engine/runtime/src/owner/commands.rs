@@ -267,7 +267,6 @@ impl Owner {
 
     /// Tells everyone who asked for a command that it is in the log.
     pub(super) fn tell_accepted(&mut self, run: &RunId, id: &str) {
-        metrics::counter!("stead_commands_accepted_total").increment(1);
         let askers = self.runs.get_mut(run).map(|live| live.take_askers(id));
         for asker in askers.into_iter().flatten() {
             self.tell_asker(asker, run, id, false);
@@ -286,7 +285,7 @@ impl Owner {
     }
 
     fn refuse(&self, command: &EntityCommand, asker: Asker, refusal: Refusal) {
-        metrics::counter!("stead_commands_refused_total").increment(1);
+        self.count_refused(&command.kind, &command.verb);
         match asker {
             Asker::Caller(to) => {
                 let bytes = encoded(&CommandReply::Refused(refusal));

@@ -7,7 +7,7 @@
 //! engine's thread; what concerns the run waits here meanwhile, in order. A history that does not
 //! end where its stub says was written by somebody else.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::
 /// The runs that are not in memory, and what has come for them.
 pub(super) struct Idle {
     stubs: HashMap<RunId, Stub>,
+    /// How many of them are of each kind and phase.
+    phases: BTreeMap<(String, String), u32>,
     /// What has come for runs that are being read, or wait for that.
     calls: HashMap<RunId, Vec<Call>>,
     /// Who waits to be read.
@@ -51,8 +53,8 @@ struct Stub {
     last_seq: u64,
     /// A digest of that message.
     last: Tag,
-    /// Whether it waits for a timer.
-    has_timer: bool,
+    /// Since when it waits for a timer, if it does.
+    timer_since: Option<Timestamp>,
 }
 
 /// Why a run is wanted.
@@ -68,6 +70,7 @@ impl Idle {
     pub fn new() -> Self {
         Self {
             stubs: HashMap::new(),
+            phases: BTreeMap::new(),
             calls: HashMap::new(),
             line: VecDeque::new(),
             reading: 0,
@@ -92,10 +95,14 @@ impl Idle {
         }
     }
 
-    /// How many wait for a timer, and how many for a command alone.
-    pub fn waiting(&self) -> (usize, usize) {
-        let timers = self.stubs.values().filter(|stub| stub.has_timer).count();
-        (timers, self.stubs.len() - timers)
+    /// How many there are of each kind and phase.
+    pub fn phases(&self) -> &BTreeMap<(String, String), u32> {
+        &self.phases
+    }
+
+    /// For each, since when it waits for a timer; nothing if it waits for a command alone.
+    pub fn waits(&self) -> impl Iterator<Item = Option<Timestamp>> {
+        self.stubs.values().map(|stub| stub.timer_since)
     }
 }
 
@@ -193,6 +200,9 @@ impl Owner {
         }
         // It may have been copied into another epoch since it was read.
         live.last_seq = stub.last_seq;
+        if let Some(count) = self.idle.phases.get_mut(&kind_and_phase(&live)) {
+            *count -= 1;
+        }
         self.runs.insert(run.clone(), Box::new(live));
         for call in self.idle.calls.remove(&run).unwrap_or_default() {
             match call {
@@ -238,10 +248,15 @@ impl Owner {
 
     fn let_go(&mut self, run: &RunId) {
         let Some(live) = self.runs.remove(run) else { return };
-        let has_timer = !live.run.folded().timers.is_empty();
-        let stub = Stub { last_seq: live.last_seq, last: Tag::of(&[&live.prev]), has_timer };
+        let timer_since = live.run.folded().timers.values().map(|open| open.since).min();
+        let stub = Stub { last_seq: live.last_seq, last: Tag::of(&[&live.prev]), timer_since };
+        *self.idle.phases.entry(kind_and_phase(&live)).or_default() += 1;
         self.idle.stubs.insert(run.clone(), stub);
     }
+}
+
+fn kind_and_phase(live: &Live) -> (String, String) {
+    (live.run.id().key().kind().to_owned(), live.run.phase())
 }
 
 /// Whether all that a run does is wait, for that long already and for that long to come.

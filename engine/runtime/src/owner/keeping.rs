@@ -2,10 +2,8 @@
 //! that takes over hears from those who have places before it gives any.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
-use stead_schemas::ids::Partition;
-use stead_schemas::limit::{Limit, LimitView, PlaceAsk, PlaceReply};
+use stead_schemas::limit::{LimitView, PlaceAsk, PlaceReply};
 use tokio::time::Instant;
 
 use super::Owner;
@@ -100,29 +98,21 @@ impl Owner {
         self.send(Outgoing::Reply { to, bytes: encoded(&views) });
     }
 
-    /// Forgets keys that nobody has or wants, and shows in metrics how many places there are.
-    pub(super) fn count_places(&mut self) {
+    /// Forgets keys that nobody has or wants, and counts the places by limit and state.
+    pub(super) fn count_places(&mut self) -> BTreeMap<(String, &'static str), u32> {
         let now = Instant::now();
         self.keeping.keys.retain(|_, key| !key.is_idle(now));
-        let env = Rc::clone(&self.env);
-        for limit in &env.site.limits {
-            let keys = self.keeping.keys.iter().filter(|((name, _), _)| *name == limit.name);
-            let counts = keys.map(|(_, key)| key.counts());
-            let sum = counts.fold((0, 0), |sum, (held, wait)| (sum.0 + held, sum.1 + wait));
-            show(self.partition, limit, sum);
+        let names = self.env.site.limits.iter().map(|limit| &limit.name);
+        let mut places: BTreeMap<(String, &'static str), u32> = names
+            .flat_map(|name| [((name.clone(), "held"), 0), ((name.clone(), "waiting"), 0)])
+            .collect();
+        for ((name, _), key) in &self.keeping.keys {
+            let (held, waiting) = key.counts();
+            for (state, count) in [("held", held), ("waiting", waiting)] {
+                *places.entry((name.clone(), state)).or_default() +=
+                    u32::try_from(count).unwrap_or(u32::MAX);
+            }
         }
-    }
-
-    /// Whoever owns the partition next counts its places.
-    pub(super) fn count_no_places(&self) {
-        self.env.site.limits.iter().for_each(|limit| show(self.partition, limit, (0, 0)));
-    }
-}
-
-fn show(partition: Partition, limit: &Limit, (held, waiting): (usize, usize)) {
-    for (state, count) in [("held", held), ("waiting", waiting)] {
-        let (partition, limit) = (partition.to_string(), limit.name.clone());
-        metrics::gauge!("stead_places", "partition" => partition, "limit" => limit, "state" => state)
-            .set(count as f64);
+        places
     }
 }

@@ -9,6 +9,7 @@ use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
 use super::attempts::Attempt;
+use super::counting::Begun;
 use crate::ports::ReplyTo;
 
 /// A living run.
@@ -28,6 +29,8 @@ pub(super) struct Live {
     pub askers: HashMap<String, Vec<Asker>>,
     /// The steps of other runs that want a command of theirs cancelled, by that command.
     pub cancels: BTreeMap<String, Vec<StepAddress>>,
+    /// The commands under way, for metrics.
+    pub begun: BTreeMap<String, Begun>,
     /// Why the run is not continued by this build.
     pub parked: Option<String>,
     /// When the history last grew.
@@ -74,6 +77,7 @@ impl Live {
             attempts: BTreeMap::new(),
             askers: HashMap::new(),
             cancels: BTreeMap::new(),
+            begun: BTreeMap::new(),
             parked: None,
             updated: at,
         }

@@ -9,6 +9,7 @@ use tokio::task::yield_now;
 use super::Owner;
 use super::live::Live;
 use super::reading::{self, Found, Message};
+use crate::metric;
 use crate::ports::LogError;
 
 /// How many runs are taken up before others on this thread get their turn: the leases must be
@@ -91,23 +92,24 @@ pub(super) fn take(live: &mut Live, message: Message) {
     }
     match message.transition {
         Ok(transition) => follow(live, &transition, &prev),
-        Err(words) => park(live, words),
+        Err(words) => park(live, "unreadable", words),
     }
 }
 
 fn follow(live: &mut Live, transition: &Transition, prev: &str) {
     if transition.prev != prev {
         let words = format!("transition {} does not follow the one before it", transition.n);
-        return park(live, words);
+        return park(live, "unreadable", words);
     }
     live.updated = transition.at;
+    live.note_read(transition);
     if let Err(divergence) = live.run.replay(transition) {
-        park(live, divergence.to_string());
+        park(live, "diverged", divergence.to_string());
     }
 }
 
-fn park(live: &mut Live, words: String) {
+fn park(live: &mut Live, why: &str, words: String) {
     tracing::error!(run = %live.run.id(), %words, "the run is parked");
-    metrics::counter!("stead_runs_parked_total").increment(1);
+    metric::PARKED.count([why]);
     live.parked = Some(words);
 }

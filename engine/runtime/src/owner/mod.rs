@@ -10,7 +10,7 @@
 //! `pausing.rs` lets them rest, `unheard.rs` offers those again that nobody heard, `outside.rs` hears what nobody was sent for, `orders.rs` is what
 //! people do to a run by hand, `outcomes.rs` says how commands ended, `cancels.rs` what its parent wants cancelled, `reading.rs` and
 //! `load.rs` read the partition back, `tail.rs` looks for strangers, `turning.rs` begins a new
-//! epoch of the log, `publish.rs` shows what happens, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
+//! epoch of the log, `publish.rs` shows what happens, `counting.rs` counts it, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
 //! run in memory, `idle.rs` lets go of those that wait for long, `entities.rs` what is kept of those that are over.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -37,6 +37,7 @@ mod advance;
 mod attempts;
 mod cancels;
 mod commands;
+mod counting;
 mod entities;
 mod gate;
 mod idle;
@@ -86,6 +87,19 @@ pub enum Stopped {
     Asked,
     /// The log could not be read.
     Unreadable,
+}
+
+impl Stopped {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::LeaseOver => "lease-over",
+            Self::Fenced => "fenced",
+            Self::Asked => "asked",
+            Self::Unreadable => "unreadable",
+        }
+    }
 }
 
 /// See the module's head.
@@ -279,8 +293,7 @@ impl Owner {
                 let counts = epoch == self.log_epoch && !self.turning.holds_back();
                 let last = last.filter(|_| counts);
                 self.compare_tail(last.unwrap_or(0));
-                self.count_waiting();
-                self.count_places();
+                self.count_runs();
                 self.look_at_tail();
                 self.turn_if_due();
             }

@@ -108,9 +108,7 @@ impl Owner {
 
     /// A command has ended, and the log says so: everybody who waits for that is told.
     pub(super) fn command_completed(&mut self, run: &RunId, completed: &CommandCompleted) {
-        metrics::counter!("stead_commands_completed_total",
-            "outcome" => match completed.outcome { Outcome::Done(_) => "done", Outcome::Failed(_) => "failed" })
-        .increment(1);
+        self.count_completed(run, completed);
         self.cancel_pressed(run, &completed.id);
         for waiter in self.waiters.take(run, &completed.id) {
             self.tell_caller(waiter.to, Some(completed.outcome.clone()));

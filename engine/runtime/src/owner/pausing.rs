@@ -10,6 +10,7 @@ use stead_schemas::time::spoken;
 
 use super::Owner;
 use super::attempts::{Attempt, Phase};
+use crate::metric;
 use crate::ports::Outgoing;
 
 impl Owner {
@@ -25,8 +26,8 @@ impl Owner {
             if number == 1 { "time" } else { "times" },
             trouble.unwrap_or_else(|| open.step.step.clone()),
         );
-        metrics::counter!("stead_runs_paused_total", "system" => system(&open.step.step).to_owned())
-            .increment(1);
+        tracing::warn!(%run, step = open.step.step, why, "the run is paused");
+        metric::PAUSED.count([system(&open.step.step)]);
         let order = ByHand { by: Caller::Engine, why, id: None };
         self.leave(run, seq);
         self.take(run, Event::RunPaused(RunPaused { seq: Some(seq), order }));

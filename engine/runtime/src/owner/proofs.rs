@@ -5,6 +5,7 @@ use stead_schemas::proof::Proof;
 
 use super::Owner;
 use super::attempts::Attempt;
+use crate::metric;
 
 impl Owner {
     /// Whether an answer is to the attempt that is under way. Others are counted: those that come
@@ -20,12 +21,12 @@ impl Owner {
         let (run, seq, epoch) = (&address.run, address.seq, self.epoch);
         let Some((attempt, _)) = self.open_step(run, seq) else { return false };
         if asked != 0 && asked != ticket(epoch, attempt.sendings) {
-            metrics::counter!("stead_late_answers_total").increment(1);
+            metric::LATE_ANSWERS.count([]);
             self.heard_late(address, reply);
             return false;
         }
         if !attempt.is_shown_by(proof) {
-            metrics::counter!("stead_forged_answers_total").increment(1);
+            metric::FORGED_ANSWERS.count([]);
             tracing::warn!(%run, seq, "refused an answer of somebody who was not asked");
             return false;
         }

@@ -19,6 +19,7 @@ use super::publish::MAYBE_UNTOLD;
 use super::{Finished, Owner, Stopped, Tail};
 use crate::archive::{Draft, Turner};
 use crate::inbound::encoded;
+use crate::metric;
 use crate::ports::{AppendError, LogError, Outgoing, ReplyTo};
 
 /// Where a turn came to nothing the owner does not try by itself for so long.
@@ -192,7 +193,7 @@ impl Owner {
     fn begin_epoch(&mut self, draft: Draft) {
         let (partition, epoch) = (self.partition, draft.opened.epoch);
         tracing::info!(%partition, epoch, from = self.log_epoch, "a new epoch of the log is in force");
-        metrics::counter!("stead_epochs_turned_total").increment(1);
+        metric::EPOCHS_TURNED.count([]);
         self.log_epoch = epoch;
         self.tail = Tail::new(draft.last);
         for (run, live) in &mut self.runs {
@@ -207,7 +208,7 @@ impl Owner {
 
     fn not_turned(&mut self, words: &str) {
         tracing::warn!(partition = %self.partition, words, "the epoch of the log stays");
-        metrics::counter!("stead_epochs_not_turned_total").increment(1);
+        metric::EPOCHS_NOT_TURNED.count([]);
         let rests_until = Some(Instant::now() + TRY_AGAIN_AFTER);
         self.turning =
             Turning { failed: Some(words.to_owned()), rests_until, ..Turning::default() };

@@ -2,14 +2,13 @@
 
 use stead_core::fold::{OpenStep, Paused};
 use stead_schemas::failure::Failure;
-use stead_schemas::ids::Partition;
 use stead_schemas::policy::limit;
 use stead_schemas::public::Waiting;
-use stead_schemas::time::spoken;
+use stead_schemas::time::{Timestamp, spoken};
 
-use super::Owner;
 use super::attempts::{Attempt, Phase};
 use super::live::Live;
+use crate::metric::REASONS;
 
 /// Everything that a run waits for, most important first: a person, then steps, then timers.
 pub(super) fn waiting(live: &Live) -> Vec<Waiting> {
@@ -65,7 +64,7 @@ fn waiting_step(open: &OpenStep, attempt: Option<&Attempt>) -> Waiting {
 }
 
 /// Who must act so that a step goes on, in one word.
-const fn reason(open: &OpenStep, attempt: Option<&Attempt>) -> &'static str {
+pub(super) const fn reason(open: &OpenStep, attempt: Option<&Attempt>) -> &'static str {
     let Some(attempt) = attempt else { return "running" };
     match attempt.phase {
         Phase::Stuck => "human",
@@ -102,65 +101,19 @@ fn words(open: &OpenStep, attempt: Option<&Attempt>) -> String {
     }
 }
 
-/// Every reason there is, as metrics have it, in the order in which somebody should care.
-const REASONS: [&str; 11] = [
-    "human",
-    "paused",
-    "no-worker",
-    "retrying",
-    "limit",
-    "queued",
-    "outside",
-    "entity",
-    "running",
-    "timer",
-    "command",
-];
-
-/// Why a run does not go on this moment, most important first; `command` if it only waits for
-/// the next one.
-fn main_reason(live: &Live) -> &'static str {
+/// Why a run does not go on this moment, most important first, and since when; `command` if it
+/// only waits for the next one.
+pub(super) fn main_wait(live: &Live) -> (&'static str, Option<Timestamp>) {
     let folded = live.run.folded();
-    let steps = folded.steps.iter().map(|(seq, open)| reason(open, live.attempts.get(seq)));
-    let stopped =
-        [live.parked.is_some().then_some("human"), folded.paused.is_some().then_some("paused")];
-    let rest = (!folded.timers.is_empty()).then_some("timer");
-    let all = stopped.into_iter().flatten().chain(steps).chain(rest);
-    all.min_by_key(|reason| REASONS.iter().position(|known| known == reason)).unwrap_or("command")
-}
-
-impl Owner {
-    /// Shows in metrics how many runs wait for what.
-    pub(super) fn count_waiting(&self) {
-        let mut counts = [0_u32; REASONS.len()];
-        for live in self.runs.values() {
-            let reason = main_reason(live);
-            let place = REASONS.iter().position(|known| *known == reason);
-            counts[place.unwrap_or(0)] += 1;
-        }
-        let idle = self.idle.waiting();
-        for (reason, idle) in [("timer", idle.0), ("command", idle.1)] {
-            let place = REASONS.iter().position(|known| *known == reason);
-            counts[place.unwrap_or(0)] += u32::try_from(idle).unwrap_or(u32::MAX);
-        }
-        show_waiting(self.partition, counts);
-    }
-}
-
-impl Drop for Owner {
-    /// Whoever owns the partition next counts its runs; here there are none any more.
-    fn drop(&mut self) {
-        show_waiting(self.partition, [0; REASONS.len()]);
-        self.count_no_places();
-    }
-}
-
-fn show_waiting(partition: Partition, counts: [u32; REASONS.len()]) {
-    for (reason, count) in REASONS.into_iter().zip(counts) {
-        let partition = partition.to_string();
-        metrics::gauge!("stead_runs_waiting", "partition" => partition, "reason" => reason)
-            .set(f64::from(count));
-    }
+    let parked = live.parked.is_some().then_some(("human", live.updated));
+    let paused = folded.paused.as_ref().map(|paused| ("paused", paused.since));
+    let steps = folded.steps.iter();
+    let steps = steps.map(|(seq, open)| (reason(open, live.attempts.get(seq)), open.since));
+    let timers = folded.timers.values().map(|open| ("timer", open.since));
+    let all = parked.into_iter().chain(paused).chain(steps).chain(timers);
+    let first = all
+        .min_by_key(|(reason, since)| (REASONS.iter().position(|known| known == reason), *since));
+    first.map_or(("command", None), |(reason, since)| (reason, Some(since)))
 }
 
 /// One line for a list.

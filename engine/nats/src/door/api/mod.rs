@@ -18,7 +18,9 @@ use async_nats::service::{Request, Service, ServiceExt};
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
+use stead_runtime::metric;
 use stead_schemas::dispatch::Caller;
+use stead_schemas::refusal::Refusal;
 use stead_schemas::subjects::API_SUBJECTS;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
@@ -167,12 +169,18 @@ async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: S
         let refusal = asked::stray(&counter.catalogue, &counter.served, &message.subject);
         let Some(refusal) = refusal else { continue };
         let Some(to) = message.reply.filter(|to| may_be_answered(to)) else { continue };
-        let reply = Reply::refused(&refusal);
+        let reply = turned_away(&refusal);
         let sent = connection.api.publish_with_headers(to, reply.headers, reply.body).await;
         if let Err(error) = sent {
             tracing::debug!(%error, "a refusal cannot be sent");
         }
     }
+}
+
+/// The reply to what no owner has seen.
+fn turned_away(refusal: &Refusal) -> Reply {
+    metric::TURNED_AWAY.count(["api"]);
+    Reply::refused(refusal)
 }
 
 impl Counter {
@@ -191,7 +199,7 @@ impl Counter {
                 self.order_and_wait(order, by, wait).await
             }
             Ok((asked, _)) => self.carry_out(asked, by).await,
-            Err(refusal) => Reply::refused(&refusal),
+            Err(refusal) => turned_away(&refusal),
         }
     }
 

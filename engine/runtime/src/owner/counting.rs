@@ -1,0 +1,266 @@
+//! What an owner shows of its runs in metrics: how many there are and where they stand, why they
+//! do not go on and for how long, and what is owed.
+//!
+//! The owners of one engine share a thread and a board on which each writes its partition; what
+//! is shown is the sum. A partition that is given up is wiped off.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use stead_core::fold::OpenStep;
+use stead_schemas::event::{CommandAccepted, CommandCompleted, Event, Outcome};
+use stead_schemas::failure::Class;
+use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::step::system;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::Transition;
+
+use super::Owner;
+use super::idle::Idle;
+use super::live::Live;
+use super::waiting::{main_wait, reason};
+use crate::metric::{self, REASONS, what};
+
+thread_local! {
+    static BOARD: RefCell<Board> = RefCell::default();
+}
+
+/// What the owners on this thread have counted, and what was shown of it.
+#[derive(Default)]
+struct Board {
+    partitions: BTreeMap<Partition, Census>,
+    shown: Census,
+}
+
+/// What is counted in one partition, or in all.
+#[derive(Clone, Default)]
+struct Census {
+    /// By kind and phase.
+    runs: BTreeMap<(String, String), u32>,
+    waiting: [Waits; REASONS.len()],
+    /// By system and reason.
+    steps: BTreeMap<(String, &'static str), u32>,
+    undo: Waits,
+    parked: u32,
+    /// By limit and state.
+    places: BTreeMap<(String, &'static str), u32>,
+    /// Messages of runs that are over.
+    over: u64,
+}
+
+/// How many wait, and the longest of them for how long.
+#[derive(Clone, Copy, Default)]
+struct Waits {
+    count: u32,
+    oldest: Duration,
+}
+
+impl Waits {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.oldest = self.oldest.max(other.oldest);
+    }
+
+    fn one(since: Option<Timestamp>, now: Timestamp) -> Self {
+        Self { count: 1, oldest: since.map_or(Duration::ZERO, |since| now.since(since)) }
+    }
+}
+
+impl Census {
+    fn take(&mut self, live: &Live, now: Timestamp) {
+        let (reason, since) = main_wait(live);
+        let place = REASONS.iter().position(|known| *known == reason).unwrap_or(0);
+        self.waiting[place].add(Waits::one(since, now));
+        let kind = live.run.id().key().kind().to_owned();
+        *self.runs.entry((kind, live.run.phase())).or_default() += 1;
+        self.parked += u32::from(live.parked.is_some());
+        for (seq, open) in &live.run.folded().steps {
+            let why = self::reason(open, live.attempts.get(seq));
+            *self.steps.entry((system(&open.step.step).to_owned(), why)).or_default() += 1;
+            if open.step.undo {
+                self.undo.add(Waits::one(Some(open.since), now));
+            }
+        }
+    }
+
+    /// Those that are not in memory do nothing but wait.
+    fn take_idle(&mut self, idle: &Idle, now: Timestamp) {
+        for (key, count) in idle.phases() {
+            *self.runs.entry(key.clone()).or_default() += count;
+        }
+        let place = |wanted| REASONS.iter().position(|known| *known == wanted).unwrap_or(0);
+        let (timer, command) = (place("timer"), place("command"));
+        for since in idle.waits() {
+            let place = if since.is_some() { timer } else { command };
+            self.waiting[place].add(Waits::one(since, now));
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (key, count) in &other.runs {
+            *self.runs.entry(key.clone()).or_default() += count;
+        }
+        for (key, count) in &other.steps {
+            *self.steps.entry(key.clone()).or_default() += count;
+        }
+        for (key, count) in &other.places {
+            *self.places.entry(key.clone()).or_default() += count;
+        }
+        for (mine, theirs) in self.waiting.iter_mut().zip(other.waiting) {
+            mine.add(theirs);
+        }
+        self.undo.add(other.undo);
+        self.parked += other.parked;
+        self.over += other.over;
+    }
+
+    /// Shows it. What was shown `before` and is not there any more is nought.
+    fn show(&self, before: &Self) {
+        for key in self.runs.keys().chain(before.runs.keys()) {
+            let count = self.runs.get(key).copied().unwrap_or(0);
+            metric::RUNS.set(f64::from(count), [&key.0, &key.1]);
+        }
+        for key in self.steps.keys().chain(before.steps.keys()) {
+            let count = self.steps.get(key).copied().unwrap_or(0);
+            metric::STEPS_OPEN.set(f64::from(count), [&key.0, key.1]);
+        }
+        for key in self.places.keys().chain(before.places.keys()) {
+            let count = self.places.get(key).copied().unwrap_or(0);
+            metric::PLACES.set(f64::from(count), [&key.0, key.1]);
+        }
+        for (reason, waits) in REASONS.into_iter().zip(self.waiting) {
+            metric::RUNS_WAITING.set(f64::from(waits.count), [reason]);
+            metric::RUNS_OLDEST_SECONDS.set(waits.oldest.as_secs_f64(), [reason]);
+        }
+        metric::UNDO_OPEN.set(f64::from(self.undo.count), []);
+        metric::UNDO_OLDEST_SECONDS.set(self.undo.oldest.as_secs_f64(), []);
+        metric::RUNS_PARKED.set(f64::from(self.parked), []);
+        metric::ARCHIVE_LAG.set(self.over as f64, []);
+    }
+}
+
+impl Board {
+    fn write(&mut self, partition: Partition, census: Option<Census>) {
+        match census {
+            Some(census) => drop(self.partitions.insert(partition, census)),
+            None => drop(self.partitions.remove(&partition)),
+        }
+        let mut all = Census::default();
+        self.partitions.values().for_each(|census| all.add(census));
+        all.show(&self.shown);
+        self.shown = all;
+    }
+}
+
+impl Owner {
+    /// Shows in metrics what there is in this partition.
+    pub(super) fn count_runs(&mut self) {
+        let now = self.env.ports.clock.now();
+        let places = self.count_places();
+        let mut census = Census { over: self.over, places, ..Census::default() };
+        self.runs.values().for_each(|live| census.take(live, now));
+        census.take_idle(&self.idle, now);
+        BOARD.with_borrow_mut(|board| board.write(self.partition, Some(census)));
+    }
+
+    /// Counts a command that is over.
+    pub(super) fn count_completed(&mut self, run: &RunId, completed: &CommandCompleted) {
+        let now = self.env.ports.clock.now();
+        let begun = self.runs.get_mut(run).and_then(|live| live.begun.remove(&completed.id));
+        let Some(Begun { verb, at, template }) = begun else { return };
+        let outcome = match completed.outcome {
+            Outcome::Done(_) => "done",
+            Outcome::Failed(_) => "failed",
+        };
+        let (key, took) = (run.key(), now.since(at));
+        match &completed.outcome {
+            Outcome::Done(_) => tracing::info!(%run, verb, ?took, "a command is done"),
+            Outcome::Failed(failure) => {
+                tracing::info!(%run, verb, ?took, %failure, "a command has failed");
+            }
+        }
+        metric::COMMANDS.count([key.kind(), &verb, outcome]);
+        metric::COMMAND_SECONDS.took(took, [key.kind(), &verb, outcome]);
+        let known = |name: &&String| self.env.site.templates.iter().any(|site| site.name == **name);
+        if let (Some(template), "done") = (template.as_ref().filter(known), outcome) {
+            metric::READY_SECONDS.took(took, [template]);
+        }
+    }
+
+    /// Counts a refusal. What people may have made up is counted as unknown.
+    pub(super) fn count_refused(&self, kind: &str, verb: &str) {
+        let definition = self.env.definition(kind);
+        let known = definition.and_then(|of| of.verbs.iter().find(|known| **known == verb));
+        let kind = definition.map_or("unknown", |definition| definition.kind);
+        metric::COMMANDS.count([kind, known.unwrap_or(&"unknown"), "refused"]);
+    }
+}
+
+impl Drop for Owner {
+    /// Whoever owns the partition next counts its runs; here there are none any more.
+    fn drop(&mut self) {
+        let wipe = |board: &RefCell<Board>| board.borrow_mut().write(self.partition, None);
+        // The thread may be ending, and the board gone.
+        BOARD.try_with(wipe).ok();
+    }
+}
+
+/// A command that is under way.
+pub(super) struct Begun {
+    verb: String,
+    at: Timestamp,
+    /// What a workspace is made from, if that is what it is.
+    template: Option<String>,
+}
+
+impl Live {
+    /// Notes when commands began, as the log has it.
+    pub(super) fn note_begun(&mut self, transition: &Transition) {
+        for event in &transition.events {
+            if let Event::CommandAccepted(accepted) = event {
+                self.begun.insert(accepted.id.clone(), begun(accepted, transition.at));
+            }
+        }
+    }
+
+    /// The same of a transition that is read back: what it ended was counted by whoever wrote it.
+    pub(super) fn note_read(&mut self, transition: &Transition) {
+        self.note_begun(transition);
+        for event in &transition.events {
+            if let Event::CommandCompleted(completed) = event {
+                self.begun.remove(&completed.id);
+            }
+        }
+    }
+}
+
+fn begun(accepted: &CommandAccepted, at: Timestamp) -> Begun {
+    let template = (accepted.verb == "create").then(|| &accepted.payload["template"]["name"]);
+    let template = template.and_then(|name| name.as_str()).map(str::to_owned);
+    Begun { verb: accepted.verb.clone(), at, template }
+}
+
+/// Counts an attempt that came to nothing.
+pub(super) fn count_attempt(step: &str, class: Class) {
+    metric::ATTEMPTS.count([system(step), what(step), metric::class(class)]);
+}
+
+/// Counts an attempt that nothing is heard of any more.
+pub(super) fn count_silence(step: &str) {
+    metric::ATTEMPTS.count([system(step), what(step), "silent"]);
+}
+
+/// Counts a step that is over.
+pub(super) fn count_step(open: &OpenStep, fact: &Event, now: Timestamp) {
+    let (system, step) = (system(&open.step.step), what(&open.step.step));
+    let outcome = match fact {
+        Event::StepCompleted(_) => "done",
+        Event::StepFailed(_) => "failed",
+        _ => "cancelled",
+    };
+    metric::STEP_SECONDS.took(now.since(open.since), [system, step, outcome]);
+    if outcome == "done" {
+        metric::ATTEMPTS.count([system, step, "done"]);
+    }
+}

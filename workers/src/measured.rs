@@ -1,0 +1,65 @@
+//! Measures calls to vendors: how long each took, and what its answer meant.
+
+use std::time::Instant;
+
+use stead_runtime::metric;
+use stead_schemas::failure::Failure;
+
+use crate::http::Effect;
+use crate::trouble::Trouble;
+
+/// Whom a call is for, and what it does there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    system: &'static str,
+    operation: &'static str,
+}
+
+impl Call {
+    /// A call that may change something, or only looks.
+    pub(crate) const fn of(system: &'static str, effect: Effect) -> Self {
+        let operation = match effect {
+            Effect::None => "look",
+            Effect::Possible => "change",
+        };
+        Self { system, operation }
+    }
+
+    /// A call by which one is let in.
+    pub(crate) const fn login(system: &'static str) -> Self {
+        Self { system, operation: "login" }
+    }
+
+    /// Makes the call. One that is given up half-way is not measured.
+    pub(crate) async fn measured<T, E: Meaning>(
+        self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let begun = Instant::now();
+        let answer = call.await;
+        let outcome = answer.as_ref().map_or_else(Meaning::word, |_| "done");
+        metric::VENDOR_SECONDS.took(begun.elapsed(), [self.system, self.operation, outcome]);
+        answer
+    }
+}
+
+/// What it means that a call was not carried out, in one word.
+pub(crate) trait Meaning {
+    fn word(&self) -> &'static str;
+}
+
+impl Meaning for Trouble {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "missing",
+            Self::Already(_) => "already",
+            Self::Other(failure) => failure.word(),
+        }
+    }
+}
+
+impl Meaning for Failure {
+    fn word(&self) -> &'static str {
+        metric::class(self.class)
+    }
+}
