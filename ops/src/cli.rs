@@ -86,6 +86,8 @@ pub enum Verb {
     /// Print a NATS server's configuration in which everybody may do what he must, and no more.
     #[command(subcommand)]
     Nats(nats::Nats),
+    /// Say what an alert or a refusal means, and what to do.
+    Explain(config::Explain),
     /// Set a platform up on this machine, with simulated vendors, and tell the whole story.
     Demo(demo::Demo),
     /// Measure how fast Stead is on this machine.

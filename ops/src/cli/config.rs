@@ -26,3 +26,11 @@ pub struct Completions {
     /// The shell.
     pub shell: clap_complete::Shell,
 }
+
+/// Says what an alert or a refusal means.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  stead explain RunPaused")]
+pub struct Explain {
+    /// The alert, or the code of a refusal; all there are if left out.
+    pub code: Option<String>,
+}

@@ -13,6 +13,7 @@ mod bucket;
 mod completions;
 mod config;
 mod demo;
+mod explain;
 mod home;
 mod keep;
 mod lab;
@@ -57,6 +58,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Lab(options) => lab::carry_out(global, &options).await,
         Verb::Nats(verb) => nats::carry_out(global, &verb),
         Verb::Config(verb) => config::carry_out(global, &verb),
+        Verb::Explain(options) => explain::carry_out(global, &options),
         Verb::Demo(options) => demo::carry_out(global, &options).await,
         Verb::Bench(options) => bench::carry_out(global, &options).await,
         Verb::Keep(options) => keep::carry_out(&options).await,
