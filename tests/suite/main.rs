@@ -16,6 +16,7 @@ mod changes;
 mod commands;
 mod contract;
 mod crash;
+mod dashboards;
 mod economy;
 mod engines;
 mod faults;

@@ -69,20 +69,20 @@ async fn a_life(stage: &Stage) {
     john.fail("create", json!({})).await;
 }
 
-fn specs() -> Option<PathBuf> {
+pub fn specs() -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/specs");
     let named = std::env::var_os("STEAD_SPECS").map(PathBuf::from);
     let folder = named.unwrap_or_else(|| PathBuf::from(beside));
     folder.join("proxmox/apidata.json").is_file().then_some(folder)
 }
 
-fn read(specs: &std::path::Path, file: &str) -> Value {
+pub fn read(specs: &std::path::Path, file: &str) -> Value {
     let bytes = std::fs::read(specs.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 #[expect(clippy::print_stderr, reason = "a test that checks nothing says so")]
-fn skipped(words: &str) {
+pub fn skipped(words: &str) {
     eprintln!("skipped: {words}");
 }
 

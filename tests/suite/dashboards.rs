@@ -1,0 +1,233 @@
+//! The dashboards: Grafana can read them, they ask only for metrics that there are, and a real
+//! Prometheus that scrapes a stage under load has something to show in every panel. So do the
+//! alerts.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+use stead_lab::CallFault;
+use stead_runtime::metric::{Kind, METRICS};
+use tempfile::TempDir;
+
+use crate::contract::{read, skipped, specs};
+use crate::stage::{Desk, Setting, Stage, free_addresses, until};
+
+/// What Prometheus makes itself, and what others than Stead's engines and workers show.
+const OTHERS: [&str; 1] = ["stead_token_days_left"];
+
+fn ops() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops")
+}
+
+fn dashboards() -> Vec<(String, Value)> {
+    let folder = ops().join("grafana/dashboards");
+    let files = std::fs::read_dir(folder).expect("the folder of dashboards");
+    let mut all: Vec<(String, Value)> = files
+        .map(|file| {
+            let path = file.expect("a file").path();
+            let text = std::fs::read(&path).expect("readable");
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            (name, serde_json::from_slice(&text).expect("JSON"))
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+/// The queries of a dashboard, each with the title of its panel.
+fn queries(dashboard: &Value) -> Vec<(String, String)> {
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let of_panel = |panel: &Value| {
+        let title = panel["title"].as_str().expect("a title").to_owned();
+        let targets = panel["targets"].as_array().cloned().unwrap_or_default();
+        let query = |target: Value| target["expr"].as_str().expect("a query").to_owned();
+        targets.into_iter().map(move |target| (title.clone(), query(target))).collect::<Vec<_>>()
+    };
+    panels.iter().flat_map(of_panel).collect()
+}
+
+/// The metrics that a query names.
+fn metrics_in(query: &str) -> BTreeSet<&str> {
+    let words = query.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    words.filter(|word| word.starts_with("stead_")).collect()
+}
+
+/// Whether the table knows it, as Prometheus stores it.
+fn is_known(name: &str) -> bool {
+    METRICS.iter().any(|metric| match metric.kind {
+        Kind::Counter | Kind::Gauge => metric.name == name,
+        Kind::Histogram(_) => {
+            ["_bucket", "_sum", "_count"].iter().any(|end| format!("{}{end}", metric.name) == name)
+        }
+    })
+}
+
+#[test]
+fn grafana_can_read_every_dashboard() {
+    let Some(specs) = specs() else {
+        return skipped("Grafana's own description of dashboards is not at hand (STEAD_SPECS)");
+    };
+    let schema = read(&specs, "grafana/dashboard.jsonschema.json");
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    for (name, dashboard) in dashboards() {
+        let faults = validator.iter_errors(&dashboard);
+        let faults: Vec<_> =
+            faults.map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+        assert!(faults.is_empty(), "{name}: {faults:#?}");
+    }
+}
+
+#[test]
+fn dashboards_and_alerts_ask_only_for_metrics_that_there_are() {
+    let mut asked = 0;
+    for (name, dashboard) in dashboards() {
+        assert_eq!(dashboard["uid"], name);
+        for (title, query) in queries(&dashboard) {
+            asked += 1;
+            assert!(!metrics_in(&query).is_empty(), "{name}: {title}");
+            for metric in metrics_in(&query) {
+                assert!(is_known(metric), "{name}: {title}: there is no {metric}");
+            }
+        }
+    }
+    assert!(asked > 40, "{asked} queries");
+    let alerts = std::fs::read_to_string(ops().join("alerts/stead.yml")).expect("the alerts");
+    for line in alerts.lines().filter_map(|line| line.trim().strip_prefix("expr: ")) {
+        for metric in metrics_in(line) {
+            assert!(is_known(metric) || OTHERS.contains(&metric), "there is no {metric}");
+        }
+    }
+}
+
+/// A Prometheus that scrapes a stage. Killed when dropped.
+struct Prometheus {
+    child: Child,
+    at: SocketAddr,
+    _dir: TempDir,
+}
+
+impl Prometheus {
+    fn start(program: &Path, at: SocketAddr, targets: &[SocketAddr]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+        let config = json!({
+            "global": { "scrape_interval": "500ms", "scrape_timeout": "500ms" },
+            "scrape_configs": [{ "job_name": "stead", "static_configs": [{ "targets": targets }] }],
+        });
+        // JSON is YAML, too.
+        let file = dir.path().join("prometheus.yml");
+        std::fs::write(&file, config.to_string()).expect("a file");
+        let child = Command::new(program)
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
+            .arg(format!("--web.listen-address={at}"))
+            .arg("--log.level=error")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("prometheus starts");
+        Self { child, at, _dir: dir }
+    }
+
+    /// The numbers that a query comes to; nothing if it comes to none. Not a number is none.
+    async fn ask(&self, query: &str) -> Option<Vec<f64>> {
+        let client = reqwest::Client::new();
+        let request = client.get(format!("http://{}/api/v1/query", self.at));
+        let answer = request.query(&[("query", query)]).send().await.ok()?;
+        let answer: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+        assert!(answer["status"] == "success" || answer["errorType"] != "bad_data", "{answer}");
+        let found = answer["data"]["result"].as_array()?.iter();
+        let number = |found: &Value| found["value"][1].as_str()?.parse::<f64>().ok();
+        let numbers: Vec<f64> = found.filter_map(number).filter(|value| !value.is_nan()).collect();
+        (!numbers.is_empty()).then_some(numbers)
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // An error is a process that has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The Prometheus to run, if there is one.
+fn program() -> Option<PathBuf> {
+    let named = std::env::var_os("STEAD_PROMETHEUS").map(PathBuf::from);
+    let in_tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools/prometheus");
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = named.into_iter().chain([in_tools]).chain(std::env::split_paths(&on_path));
+    let found = folders.map(|folder| folder.join("prometheus")).find(|path| path.is_file());
+    assert!(
+        found.is_some() || std::env::var_os("CI").is_none(),
+        "there is no Prometheus, and where CI is set nothing is skipped (STEAD_PROMETHEUS)"
+    );
+    found
+}
+
+/// A query as Grafana would ask it: over the time of this test, and for everything.
+fn as_asked(query: &str) -> String {
+    query.replace("$__rate_interval", "1m").replace("$kind", ".*").replace("$system", ".*")
+}
+
+/// What a query comes to that falls back on 0.
+const FALLBACK: &str = " or vector(0)";
+
+/// Panels that show nothing but the fallback while nothing goes wrong.
+const QUIET: [&str; 5] =
+    ["Vendors that are down", "Not let in", "Silent workers", "Timers, lateness", "Runs paused"];
+
+/// What the stage is busy with: creates, troubled ones too, changes, refusals, deletes.
+async fn load(stage: &Stage, desk: &Desk, round: usize) {
+    stage.lab.break_call_times("proxmox", "", CallFault::FailPassing, 1).expect("a vendor");
+    desk.carry_out("create", json!({})).await;
+    desk.ask("workspace", "create", json!({ "name": "dev" })).await.expect_err("it is there");
+    desk.carry_out("stop", json!({})).await;
+    desk.carry_out("start", json!({})).await;
+    let bad = serde_json::from_value(json!({ "name": "dev", "colour": "red" })).expect("fields");
+    let published = stage.client.publish_command(&desk.owner, "workspace", "create", &bad).await;
+    published.expect("the inbox takes it");
+    if round > 0 {
+        let call = "POST /workspaces";
+        stage.lab.break_call_times("coder", call, CallFault::FailLasting, 1).expect("a vendor");
+        let troubled =
+            desk.ask("workspace", "create", json!({ "name": format!("t{round}") })).await;
+        desk.outcome(&troubled.expect("it is let in")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_panel_shows_something_under_load() {
+    let Some(program) = program() else {
+        return skipped("there is no Prometheus (ops/lib/prometheus.sh fetches one)");
+    };
+    let (addresses, at) = (free_addresses(), free_addresses()[0]);
+    let stage = Stage::with(Setting { metrics: Some(addresses), ..Setting::default() }).await;
+    let prometheus = Prometheus::start(&program, at, &stage.metrics());
+    let until_counted = async |rounds: usize| {
+        let query = r#"sum(stead_commands_total{verb="start", outcome="done"})"#;
+        until("Prometheus has seen what was done", || async {
+            let seen = prometheus.ask(query).await?;
+            (seen[0] >= rounds as f64).then_some(())
+        })
+        .await;
+    };
+    for (round, owner) in ["john", "ann", "bob"].into_iter().enumerate() {
+        load(&stage, &stage.desk(owner).await, round).await;
+        // A rate is seen between two scrapes.
+        until_counted(round + 1).await;
+    }
+    for (name, dashboard) in dashboards() {
+        for (title, query) in queries(&dashboard) {
+            let query = as_asked(&query);
+            let loud = query.strip_suffix(FALLBACK).filter(|_| !QUIET.contains(&title.as_str()));
+            let wanted = loud.unwrap_or(&query);
+            let what = format!("{name}: {title} shows something: {wanted}");
+            until(&what, || prometheus.ask(wanted)).await;
+        }
+    }
+    stage.finish().await;
+}
