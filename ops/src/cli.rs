@@ -44,7 +44,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log: Option<String>,
     /// Log as JSON lines.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, env = "STEAD_LOG_JSON")]
     pub log_json: bool,
 }
 

@@ -78,7 +78,8 @@ pub fn start_logging(global: &Global) {
     let filter = EnvFilter::try_from_env("STEAD_LOG").unwrap_or_else(|_| EnvFilter::new(quieter));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if global.log_json {
-        logs.json().init();
+        // Each field stands beside the others, so that one can look for `run` without knowing more.
+        logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
     } else {
         logs.with_target(false).with_ansi(is_watched()).init();
     }

@@ -22,6 +22,7 @@ mod engines;
 mod faults;
 mod life;
 mod limits;
+mod logs;
 mod lost;
 mod metrics;
 mod orders;

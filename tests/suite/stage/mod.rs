@@ -49,6 +49,8 @@ pub struct Setting {
     pub engines: usize,
     /// What the processes log.
     pub log: &'static str,
+    /// Whether they log for machines.
+    pub log_json: bool,
     /// How long a worker may be silent, in milliseconds.
     pub silence_ms: u32,
     /// How long homes and deleted workspaces are kept, in seconds.
@@ -67,6 +69,7 @@ impl Default for Setting {
             partitions: 2,
             engines: 1,
             log: "info",
+            log_json: false,
             silence_ms: 600,
             grace_seconds: 0,
             metrics: None,
@@ -273,6 +276,7 @@ fn environment(
     let pairs = [
         ("STEAD_CONFIG", path("site.toml")),
         ("STEAD_LOG", setting.log.to_owned()),
+        ("STEAD_LOG_JSON", setting.log_json.to_string()),
         ("STEAD_NATS_URL", nats.url()),
         ("STEAD_ENGINE_PARTITIONS", setting.partitions.to_string()),
         ("STEAD_ENGINE_INDEX", path(&format!("index-{number}"))),
