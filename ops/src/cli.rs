@@ -15,6 +15,7 @@ pub mod demo;
 pub mod fields;
 pub mod home;
 pub mod lab;
+pub mod ledger;
 pub mod nats;
 pub mod run;
 pub mod schedule;
@@ -67,6 +68,8 @@ pub enum Verb {
     /// Look at runs, follow them, cancel what they do.
     #[command(subcommand)]
     Run(run::Run),
+    /// List every resource outside that runs have made: for whom, since when, and how it stands.
+    Ledger(ledger::Ledger),
     /// Show what the site limits: who is at work, and who waits, in the order of their turns.
     #[command(after_help = "Example:\n  stead limits --json")]
     Limits,

@@ -17,6 +17,7 @@ pub mod event;
 pub mod failure;
 pub mod glance;
 pub mod ids;
+pub mod ledger;
 pub mod limit;
 pub mod origin;
 pub mod owner;

@@ -178,8 +178,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use stead_schemas::step::known::STEPS;
+    use stead_schemas::step::touch::is_known;
 
-    use super::{SYSTEMS, StartError, WorkersConfig, coder, probe, proxmox, s3, truenas, vault};
+    use super::{SYSTEMS, StartError, Workers, WorkersConfig};
     use crate::testing::Stage;
 
     fn written() -> Value {
@@ -223,19 +224,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn limits_can_name_every_step_and_no_other() {
-        let workers = Stage::open().await.workers;
-        let s3 = workers.s3.clone().expect("the lab has S3");
+    async fn every_step_has_its_lines_in_the_tables_of_steps() {
+        let Workers { vault, proxmox, truenas, coder, s3, .. } = Stage::open().await.workers;
         let steps = [
-            coder::worker(workers.coder.clone()).steps().collect::<Vec<_>>(),
-            probe::worker().steps().collect(),
-            proxmox::worker(workers.proxmox.clone()).steps().collect(),
-            s3::worker(s3).steps().collect(),
-            truenas::worker(workers.truenas.clone()).steps().collect(),
-            vault::worker(workers.vault.clone()).steps().collect(),
+            crate::coder::worker(coder).steps().collect::<Vec<_>>(),
+            crate::probe::worker().steps().collect(),
+            crate::proxmox::worker(proxmox).steps().collect(),
+            crate::s3::worker(s3.expect("the stage has one")).steps().collect(),
+            crate::truenas::worker(truenas).steps().collect(),
+            crate::vault::worker(vault).steps().collect(),
         ];
+        let steps = steps.concat();
         let known: Vec<&str> = STEPS.iter().map(|(step, _)| *step).collect();
-        assert_eq!(known, steps.concat());
+        assert_eq!(known, steps, "schemas/src/step/known.rs");
+        for step in steps {
+            assert!(is_known(step), "{step} is missing in schemas/src/step/touch.rs");
+        }
     }
 
     #[tokio::test]

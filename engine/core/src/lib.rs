@@ -6,8 +6,8 @@
 //! Read in this order: `context.rs` (what a workflow may ask for), `step_call.rs` (a step),
 //! `operation.rs` (what is taken back together), `combine.rs` (several things at once), `run.rs`
 //! (one run: facts in, decisions out, and the same again on replay), `fold.rs` (what follows from
-//! a history without its workflow), `definition.rs` (what a workflow is made known by),
-//! `retry.rs`.
+//! a history without its workflow), `ledger.rs` (what it holds outside), `definition.rs` (what a
+//! workflow is made known by), `retry.rs`.
 #![no_std]
 
 extern crate alloc;
@@ -16,6 +16,7 @@ pub mod combine;
 pub mod context;
 pub mod definition;
 pub mod fold;
+pub mod ledger;
 mod operation;
 pub mod retry;
 pub mod run;

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, Request, RequestErrorKind, StatusCode};
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use stead_runtime::archive::{self, Found};
 use stead_runtime::inbound::{LimitsReply, ListReply, OrderReply, OutcomeReply, QueryReply};
-use stead_runtime::ports::LogError;
+use stead_runtime::ports::{EventLog, LogError, Recorded};
 use stead_runtime::worker::Engines;
 use stead_schemas::dispatch::{
     Accepted, CommandReply, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply,
@@ -293,6 +294,19 @@ impl SteadClient {
     /// If the log cannot be read now.
     pub async fn epoch(&self, partition: Partition) -> Result<u32, LogError> {
         in_force(&self.platform, partition).await
+    }
+
+    /// Everything in the epoch of a partition's log that is in force, oldest first: the histories of
+    /// all runs that live, and of those that are over and not in the archive.
+    ///
+    /// # Errors
+    /// If the log cannot be read now, or a new epoch has begun meanwhile.
+    pub async fn read_partition(
+        &self,
+        partition: Partition,
+    ) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError> {
+        let epoch = in_force(&self.platform, partition).await?;
+        NatsLog::new(&self.platform).read_partition(partition, epoch, 0).await
     }
 
     /// Has the owner of a partition leave this epoch of its log. To be asked again until the

@@ -17,6 +17,7 @@ mod explain;
 mod home;
 mod keep;
 mod lab;
+mod ledger;
 mod limits;
 mod nats;
 mod replay;
@@ -51,6 +52,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Bucket(options) => bucket::carry_out(global, &options).await,
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Run(verb) => run::carry_out(global, &verb).await,
+        Verb::Ledger(options) => ledger::carry_out(global, &options).await,
         Verb::Limits => limits::carry_out(global).await,
         Verb::Replay(options) => replay::carry_out(global, &options).await,
         Verb::Archive(verb) => archive::carry_out(global, &verb).await,

@@ -26,6 +26,9 @@ pub struct Inventory {
     /// Names of the keys that open buckets.
     #[serde(default)]
     pub bucket_keys: Vec<String>,
+    /// Where the secrets of such keys lie in Vault, as far as they can be read.
+    #[serde(default)]
+    pub bucket_secrets: Vec<String>,
 }
 
 impl Inventory {
@@ -38,6 +41,7 @@ impl Inventory {
             && self.coder_workspaces.is_empty()
             && self.buckets.is_empty()
             && self.bucket_keys.is_empty()
+            && self.bucket_secrets.is_empty()
     }
 }
 
@@ -156,6 +160,7 @@ pub(crate) fn take(state: &State) -> Inventory {
         coder_workspaces: workspaces(&state.coder),
         buckets: state.s3.entries(),
         bucket_keys: state.s3.key_names(),
+        bucket_secrets: state.vault.bucket_secrets(),
     }
 }
 

@@ -6,6 +6,7 @@ mod by_hand;
 mod combining;
 mod desk;
 mod facts;
+mod ledger;
 mod legality;
 
 use proptest::collection::vec;

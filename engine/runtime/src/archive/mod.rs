@@ -152,7 +152,7 @@ pub async fn lines(archive: &dyn Archive, segment: &Segment) -> Result<Vec<RunSu
     archive::lines(&bytes).map_err(|error| LogError(format!("{}: {error}", segment.name())))
 }
 
-/// The histories in a segment.
+/// The histories of all runs in a segment.
 ///
 /// # Errors
 /// If the archive cannot be read now, or was altered.

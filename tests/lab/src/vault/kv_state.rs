@@ -77,6 +77,15 @@ impl Store {
         self.secrets.remove(path);
     }
 
+    /// The paths that begin so, and whose current version can be read.
+    pub(super) fn readable(&self, prefix: &str) -> Vec<String> {
+        let is_readable = |secret: &Secret| {
+            secret.versions.get(&secret.current).is_some_and(Version::is_readable)
+        };
+        let below = self.secrets.iter().filter(|(path, _)| path.starts_with(prefix));
+        below.filter(|(_, secret)| is_readable(secret)).map(|(path, _)| path.clone()).collect()
+    }
+
     /// Names directly below `prefix`; folders end in a slash.
     pub(super) fn list(&self, prefix: &str) -> Vec<String> {
         let folder = match prefix.trim_matches('/') {

@@ -74,6 +74,11 @@ impl State {
         self.minted.extend(secret.map(str::to_owned));
     }
 
+    /// The paths of the secrets beneath the folder of buckets that can be read.
+    pub(crate) fn bucket_secrets(&self) -> Vec<String> {
+        self.store.readable("stead/buckets/")
+    }
+
     /// Every token ever minted, and every secret that a worker has written.
     pub(crate) fn tokens(&self) -> Vec<String> {
         self.minted.clone()

@@ -1,0 +1,103 @@
+//! Folds every history there is: first those in the log, partition by partition, then those in the
+//! archive. In this order a run that goes into the archive meanwhile is seen at least once.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_util::TryStreamExt;
+use stead_core::ledger::Ledger;
+use stead_nats::{NatsArchive, SteadClient};
+use stead_runtime::archive;
+use stead_runtime::ports::LogError;
+use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::ledger::Held;
+use stead_schemas::transition::Transition;
+
+use crate::exit::Ended;
+
+/// How often a partition is read anew whose epoch is left meanwhile.
+const READS_MAX: u32 = 5;
+
+/// What all runs together hold.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// The resources, run by run.
+    pub held: Vec<Held>,
+    /// Steps of which this build does not know what they make.
+    pub unread: BTreeSet<String>,
+}
+
+/// Reads the whole ledger. Only what is held is kept in memory.
+pub async fn read(client: &SteadClient, no_archive: bool) -> Result<Book, Ended> {
+    let (mut book, mut found) = (Book::default(), BTreeMap::new());
+    let archive = NatsArchive::new(client.platform());
+    for partition in client.platform().all_partitions() {
+        for (run, ledger) in in_log(client, partition).await? {
+            book.note(&mut found, run, &ledger);
+        }
+        if no_archive {
+            continue;
+        }
+        for segment in archive::segments(&archive, partition).await? {
+            for history in archive::histories(&archive, &segment).await? {
+                let mut ledger = Ledger::new(history.run.clone());
+                for message in &history.messages {
+                    take(&mut ledger, &message.bytes)?;
+                }
+                book.note(&mut found, history.run, &ledger);
+            }
+        }
+    }
+    book.held = found.into_values().flatten().collect();
+    Ok(book)
+}
+
+async fn in_log(
+    client: &SteadClient,
+    partition: Partition,
+) -> Result<HashMap<RunId, Ledger>, Ended> {
+    let mut reads = 1;
+    loop {
+        match once(client, partition).await {
+            Err(Unread::Log(_)) if reads < READS_MAX => reads += 1,
+            Err(Unread::Log(error)) => return Err(error.into()),
+            Err(Unread::Message(ended)) => return Err(ended),
+            Ok(ledgers) => return Ok(ledgers),
+        }
+    }
+}
+
+enum Unread {
+    Log(LogError),
+    Message(Ended),
+}
+
+async fn once(
+    client: &SteadClient,
+    partition: Partition,
+) -> Result<HashMap<RunId, Ledger>, Unread> {
+    let mut ledgers: HashMap<RunId, Ledger> = HashMap::new();
+    let mut messages = client.read_partition(partition).await.map_err(Unread::Log)?;
+    while let Some(recorded) = messages.try_next().await.map_err(Unread::Log)? {
+        let new = || Ledger::new(recorded.run.clone());
+        let ledger = ledgers.entry(recorded.run.clone()).or_insert_with(new);
+        take(ledger, &recorded.bytes).map_err(Unread::Message)?;
+    }
+    Ok(ledgers)
+}
+
+fn take(ledger: &mut Ledger, bytes: &[u8]) -> Result<(), Ended> {
+    let transition = Transition::decode(bytes).map_err(|error| Ended::Failed(error.to_string()))?;
+    ledger.take(&transition);
+    Ok(())
+}
+
+impl Book {
+    fn note(&mut self, found: &mut BTreeMap<RunId, Vec<Held>>, run: RunId, ledger: &Ledger) {
+        self.unread.extend(ledger.unread().iter().cloned());
+        if ledger.held().is_empty() {
+            found.remove(&run);
+        } else {
+            found.insert(run, ledger.held().to_vec());
+        }
+    }
+}

@@ -1,0 +1,441 @@
+//! What each step does to the resources outside: the machine that it makes, the dataset that it
+//! uses, the key that it removes. The ledger, whoever lists what would be taken back, and whoever
+//! shows what a vendor held at some moment read it here.
+//!
+//! A step that touches nothing says so in the table, too: what is not in it is unknown, not
+//! harmless. What a step may find gone and is done for all that, as a shutdown, says nothing about
+//! whether it is there, and so counts as touching nothing.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Step, allowance, coder, entity, guest, home, probe, proxmox, s3, schedule};
+use super::{system, truenas, vault, vmids};
+
+/// What a step does to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// It is there once the step is done, and may be there before.
+    Makes,
+    /// It was there when the step was done.
+    Uses,
+    /// It is gone once the step is done, and may be gone before.
+    Removes,
+}
+
+/// Something outside that a step touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// What is done to it.
+    pub deed: Deed,
+    /// Which it is.
+    pub resource: Resource,
+    /// Our name tag on it; empty where the step does not name it.
+    pub marker: String,
+}
+
+/// A resource outside, as people name it. A snapshot is part of its dataset and a disk of its
+/// machine: they come and go with it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Resource {
+    /// Whose it is: `proxmox`.
+    pub system: String,
+    /// What it is: `machine`.
+    pub kind: String,
+    /// Its name there, known before it is made: `10432`, `tank/coder-home/john`. Empty where only
+    /// the vendor's own name is known.
+    pub id: String,
+    /// The vendor's own name for it, where that is another one and known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor_id: Option<String>,
+}
+
+impl Resource {
+    fn new(system: &str, kind: &str, id: impl ToString) -> Self {
+        let (system, kind) = (system.to_string(), kind.to_string());
+        Self { system, kind, id: id.to_string(), vendor_id: None }
+    }
+
+    fn vendor_id(mut self, id: Option<impl ToString>) -> Self {
+        self.vendor_id = id.map(|id| id.to_string());
+        self
+    }
+
+    /// Whether both names mean the same thing.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let is_same_name = !self.id.is_empty() && self.id == other.id;
+        let is_same_number = self.vendor_id.is_some() && self.vendor_id == other.vendor_id;
+        self.system == other.system && self.kind == other.kind && (is_same_name || is_same_number)
+    }
+
+    /// How people and commands name it: `proxmox/machine/10432`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}/{}", self.system, self.kind, self.id)
+    }
+
+    fn made(self, marker: &str) -> Touch {
+        Touch { deed: Deed::Makes, resource: self, marker: marker.to_string() }
+    }
+
+    fn used(self, marker: &str) -> Touch {
+        Touch { deed: Deed::Uses, resource: self, marker: marker.to_string() }
+    }
+
+    fn removed(self, marker: &str) -> Touch {
+        Touch { deed: Deed::Removes, resource: self, marker: marker.to_string() }
+    }
+}
+
+/// A step that says what it touches.
+trait Touching: Step {
+    fn touches(&self, answer: Option<&Self::Answer>) -> Vec<Touch>;
+}
+
+type Decode = fn(&Value, Option<&Value>) -> Option<Vec<Touch>>;
+
+/// Every step of every system, by name.
+const TABLE: &[(&str, Decode)] = &[
+    row::<allowance::GiveBack>(),
+    row::<allowance::Take>(),
+    row::<coder::AwaitAgent>(),
+    row::<coder::DeleteWorkspace>(),
+    row::<coder::LookUpUse>(),
+    row::<coder::StartWorkspace>(),
+    row::<coder::StopWorkspace>(),
+    row::<entity::CancelCommand>(),
+    row::<guest::AwaitHome>(),
+    row::<home::Attach>(),
+    row::<home::Detach>(),
+    row::<home::Resize>(),
+    row::<probe::Noop>(),
+    row::<proxmox::CheckVmid>(),
+    row::<proxmox::CloneVm>(),
+    row::<proxmox::ConfigureVm>(),
+    row::<proxmox::DestroyVm>(),
+    row::<proxmox::ResizeDisk>(),
+    row::<proxmox::ShutdownVm>(),
+    row::<proxmox::StartVm>(),
+    row::<proxmox::Survey>(),
+    row::<s3::DeleteBucket>(),
+    row::<s3::DeleteIfEmpty>(),
+    row::<s3::DeleteKey>(),
+    row::<s3::EmptyBucket>(),
+    row::<s3::EnsureBucket>(),
+    row::<s3::EnsureKey>(),
+    row::<s3::SetLimits>(),
+    row::<schedule::PlanFirings>(),
+    row::<truenas::DestroyDataset>(),
+    row::<truenas::EnsureDataset>(),
+    row::<truenas::EnsureShare>(),
+    row::<truenas::RemoveShare>(),
+    row::<truenas::SetPermissions>(),
+    row::<truenas::SnapshotDataset>(),
+    row::<truenas::SurveyPool>(),
+    row::<truenas::UpdateQuota>(),
+    row::<vault::PinSecrets>(),
+    row::<vmids::Release>(),
+    row::<vmids::Reserve>(),
+];
+
+const fn row<S: Touching>() -> (&'static str, Decode) {
+    (S::NAME, decoded::<S>)
+}
+
+fn decoded<S: Touching>(request: &Value, answer: Option<&Value>) -> Option<Vec<Touch>> {
+    let asked: S = serde_json::from_value(request.clone()).ok()?;
+    // An answer of another build, or one given by hand, says at least that the step is done.
+    let answer = answer.and_then(|answer| serde_json::from_value(answer.clone()).ok());
+    Some(asked.touches(answer.as_ref()))
+}
+
+/// Whether it is known what this step touches.
+#[must_use]
+pub fn is_known(step: &str) -> bool {
+    TABLE.iter().any(|(name, _)| *name == step)
+}
+
+/// What a step of this name touches that was asked this, and answered so, if it was; nothing if
+/// this build does not know.
+#[must_use]
+pub fn touches(step: &str, request: &Value, answer: Option<&Value>) -> Option<Vec<Touch>> {
+    let (_, decode) = TABLE.iter().find(|(name, _)| *name == step)?;
+    decode(request, answer)
+}
+
+/// The systems that something can be made in, in order.
+#[must_use]
+pub fn systems() -> Vec<&'static str> {
+    let mut systems: Vec<&str> = TABLE.iter().map(|(name, _)| system(name)).collect();
+    systems.retain(|system| ["coder", "proxmox", "s3", "truenas", "vault"].contains(system));
+    systems.dedup();
+    systems
+}
+
+/// Steps that make, use and remove nothing outside: they look, ask an entity of ours, or are done
+/// too where what they are about is gone.
+macro_rules! touching_nothing {
+    ($($step:ty),+ $(,)?) => {$(
+        impl Touching for $step {
+            fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+                Vec::new()
+            }
+        }
+    )+};
+}
+
+touching_nothing!(
+    allowance::GiveBack,
+    allowance::Take,
+    coder::StopWorkspace,
+    entity::CancelCommand,
+    guest::AwaitHome,
+    home::Attach,
+    home::Detach,
+    home::Resize,
+    probe::Noop,
+    proxmox::CheckVmid,
+    proxmox::ShutdownVm,
+    proxmox::Survey,
+    s3::EmptyBucket,
+    schedule::PlanFirings,
+    truenas::SnapshotDataset,
+    truenas::SurveyPool,
+    vault::PinSecrets,
+    vmids::Release,
+    vmids::Reserve,
+);
+
+fn machine(machine: &proxmox::Machine) -> Resource {
+    Resource::new("proxmox", "machine", machine.vmid)
+}
+
+impl Touching for proxmox::CloneVm {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![machine(&self.machine).made(&self.machine.marker)]
+    }
+}
+
+impl Touching for proxmox::ConfigureVm {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![machine(&self.machine).used(&self.machine.marker)]
+    }
+}
+
+impl Touching for proxmox::ResizeDisk {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![machine(&self.machine).used(&self.machine.marker)]
+    }
+}
+
+impl Touching for proxmox::StartVm {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![machine(&self.machine).used(&self.machine.marker)]
+    }
+}
+
+impl Touching for proxmox::DestroyVm {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![machine(&self.machine).removed(&self.machine.marker)]
+    }
+}
+
+fn dataset(id: &str) -> Resource {
+    Resource::new("truenas", "dataset", id)
+}
+
+fn share(path: &str) -> Resource {
+    Resource::new("truenas", "share", path)
+}
+
+impl Touching for truenas::EnsureDataset {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![dataset(&self.dataset).made(&self.marker)]
+    }
+}
+
+impl Touching for truenas::SetPermissions {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![dataset(&self.dataset).used(&self.marker)]
+    }
+}
+
+impl Touching for truenas::UpdateQuota {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![dataset(&self.dataset).used(&self.marker)]
+    }
+}
+
+impl Touching for truenas::DestroyDataset {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![dataset(&self.dataset).removed(&self.marker)]
+    }
+}
+
+impl Touching for truenas::EnsureShare {
+    fn touches(&self, answer: Option<&Self::Answer>) -> Vec<Touch> {
+        let share = share(&self.path).vendor_id(answer.map(|share| share.id));
+        vec![share.made(&self.marker)]
+    }
+}
+
+impl Touching for truenas::RemoveShare {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![share(&self.path).removed(&self.marker)]
+    }
+}
+
+fn shown(user: &str, name: &str) -> Resource {
+    Resource::new("coder", "workspace", format!("{user}/{name}"))
+}
+
+/// A workspace of which the step knows Coder's own id only.
+fn shown_as(id: &str) -> Resource {
+    Resource::new("coder", "workspace", "").vendor_id(Some(id))
+}
+
+impl Touching for coder::StartWorkspace {
+    fn touches(&self, answer: Option<&Self::Answer>) -> Vec<Touch> {
+        let shown = shown(&self.user, &self.name).vendor_id(answer.map(|shown| &shown.id));
+        vec![shown.made(&self.marker)]
+    }
+}
+
+impl Touching for coder::AwaitAgent {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![shown_as(&self.id).used("")]
+    }
+}
+
+impl Touching for coder::LookUpUse {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![shown_as(&self.id).used("")]
+    }
+}
+
+impl Touching for coder::DeleteWorkspace {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![shown(&self.user, &self.name).removed(&self.marker)]
+    }
+}
+
+fn bucket(place: &s3::Place) -> Resource {
+    Resource::new("s3", "bucket", &place.bucket)
+}
+
+/// The key that opens a bucket, by its name, and its secret, by where it lies.
+fn key(place: &s3::Place) -> [Resource; 2] {
+    let secret = Resource::new("vault", "secret", &place.credentials);
+    [Resource::new("s3", "key", &place.marker), secret]
+}
+
+impl Touching for s3::EnsureKey {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        key(&self.place).map(|one| one.made(&self.place.marker)).into()
+    }
+}
+
+impl Touching for s3::DeleteKey {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        key(&self.place).map(|one| one.removed(&self.place.marker)).into()
+    }
+}
+
+impl Touching for s3::EnsureBucket {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![bucket(&self.place).made(&self.place.marker)]
+    }
+}
+
+impl Touching for s3::SetLimits {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![bucket(&self.place).used(&self.place.marker)]
+    }
+}
+
+impl Touching for s3::DeleteIfEmpty {
+    fn touches(&self, answer: Option<&Self::Answer>) -> Vec<Touch> {
+        let bucket = bucket(&self.place);
+        match answer {
+            Some(stays) if !stays.gone => vec![bucket.used(&self.place.marker)],
+            _ => vec![bucket.removed(&self.place.marker)],
+        }
+    }
+}
+
+impl Touching for s3::DeleteBucket {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![bucket(&self.place).removed(&self.place.marker)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+    use alloc::vec::Vec;
+
+    use serde_json::{Value, json};
+
+    use super::{Deed, TABLE, systems, touches};
+
+    fn check(step: &str, request: Value, answer: Option<Value>, expected: &[(Deed, &str)]) {
+        let found = touches(step, &request, answer.as_ref()).expect("it is known and readable");
+        let found = found.iter().map(|touch| (touch.deed, touch.resource.path()));
+        let expected = expected.iter().map(|(deed, path)| (*deed, (*path).to_string()));
+        let (found, expected): (Vec<_>, Vec<_>) = (found.collect(), expected.collect());
+        assert_eq!(found, expected, "{step}");
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_without_twins() {
+        assert!(TABLE.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert_eq!(systems(), ["coder", "proxmox", "s3", "truenas", "vault"]);
+    }
+
+    #[test]
+    fn a_step_says_what_it_makes_and_removes() {
+        let machine = json!({ "login": "", "node": "pve1", "vmid": 10432, "marker": "m" });
+        check(
+            "proxmox.destroy-vm",
+            json!({ "machine": machine }),
+            None,
+            &[(Deed::Removes, "proxmox/machine/10432")],
+        );
+        let place = json!({ "login": "", "bucket": "b", "credentials": "vault:c", "marker": "m" });
+        let key = [(Deed::Makes, "s3/key/m"), (Deed::Makes, "vault/secret/vault:c")];
+        check("s3.ensure-key", json!({ "place": place, "endpoint": "e" }), None, &key);
+    }
+
+    #[test]
+    fn a_bucket_that_holds_something_is_not_removed() {
+        let place = json!({ "login": "", "bucket": "b", "credentials": "vault:c", "marker": "m" });
+        let request = json!({ "place": place });
+        let stays = json!({ "gone": false, "objects": 1, "uploads": 0 });
+        let goes = json!({ "gone": true, "objects": 0, "uploads": 0 });
+        let removes = [(Deed::Removes, "s3/bucket/b")];
+        check("s3.delete-if-empty", request.clone(), None, &removes);
+        check("s3.delete-if-empty", request.clone(), Some(goes), &removes);
+        check("s3.delete-if-empty", request, Some(stays), &[(Deed::Uses, "s3/bucket/b")]);
+    }
+
+    #[test]
+    fn what_coder_calls_a_workspace_is_the_same_as_its_name() {
+        let request = json!({
+            "login": "", "organization": "o", "user": "john", "name": "dev", "template": "t",
+            "marker": "m",
+        });
+        let answer = json!({ "id": "77" });
+        let made = touches("coder.start-workspace", &request, Some(&answer)).expect("known");
+        let request = json!({ "login": "", "id": "77" });
+        let used = touches("coder.await-agent", &request, None).expect("known");
+        assert!(made[0].resource.is(&used[0].resource), "{made:?} {used:?}");
+        assert!(!used[0].resource.is(&super::shown("john", "dev")));
+    }
+}
