@@ -5,7 +5,8 @@ use stead_schemas::dispatch::Accepted;
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::RunId;
 
-use crate::stage::{Desk, Setting, Stage, check_gone, until};
+use crate::stage::ledger::ledger;
+use crate::stage::{Desk, Setting, Stage, check_gone, check_ledger, until};
 
 /// Gives up a step of a run, once it has been tried in vain.
 async fn abandon(stage: &Stage, john: &Desk, run: &RunId, step: &str) {
@@ -37,7 +38,27 @@ async fn a_delete_of_which_a_part_is_given_up_does_the_rest_and_says_what_stays(
     assert_eq!(debts[0]["what"], "the Coder workspace dev");
     let there = stage.lab.inventory();
     assert_eq!((there.vms.len(), there.datasets.len()), (0, 0), "{there:#?}");
+    check_left(&stage).await;
+    until("the run is in the archive", || async {
+        stage.verb(&["archive", "now"]).await;
+        let in_log = stage.verb(&["ledger", "--no-archive", "--json"]).await;
+        let book: Value = serde_json::from_slice(&in_log.stdout).ok()?;
+        book["held"].as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
+    check_left(&stage).await;
     stage.finish().await;
+}
+
+/// What was given up stands in the ledger, and is there.
+async fn check_left(stage: &Stage) {
+    let held = ledger(stage).await;
+    let told: Vec<_> = held.iter().map(|held| (held.resource.path(), held.why.as_str())).collect();
+    assert_eq!(told, [("coder/workspace/john/dev".to_owned(), "given up by hand: a test")]);
+    check_ledger(stage).await;
+    let shown = stage.verb(&["ledger", "show", "coder/workspace/john/dev"]).await;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("left: nobody takes it away"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,6 +83,7 @@ async fn a_bucket_whose_destruction_is_given_up_stays_and_can_be_deleted_again()
         })
         .await;
         assert_eq!(stage.lab.inventory().buckets.len(), 1);
+        check_ledger(&stage).await;
         stage.lab.mend();
         let again = ask(&john, "delete", confirmed).await;
         assert_eq!(again.run, made.run, "it has not ended");
@@ -69,6 +91,7 @@ async fn a_bucket_whose_destruction_is_given_up_stays_and_can_be_deleted_again()
         until("the bucket is gone", || async { stage.lab.inventory().is_empty().then_some(()) })
             .await;
         check_gone(&stage.lab, "john");
+        check_ledger(&stage).await;
         stage.finish().await;
     }
 }

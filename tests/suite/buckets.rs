@@ -2,8 +2,9 @@
 //! holds something, and gone without a trace.
 
 use serde_json::{Value, json};
+use stead_schemas::event::Outcome;
 
-use crate::stage::Stage;
+use crate::stage::{Desk, Setting, Stage, check_ledger_after};
 
 const OWNER: &str = "--owner=john";
 
@@ -84,4 +85,36 @@ async fn an_empty_bucket_goes_without_a_trace_while_s3_is_in_trouble() {
         |kind: &str| stage.lab.effects().into_iter().filter(|effect| effect.kind == kind).count();
     assert_eq!(["bucket-created", "key-imported"].map(effects), [1, 1]);
     stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_fails_at_a_bucket_the_ledger_says_what_is_there() {
+    let setting = Setting { bucket_grace_seconds: 0, ..Setting::default() };
+    let stage = Stage::with(setting).await;
+    let john = stage.desk("john").await;
+    let faults = stage.lab.faults();
+    for fault in faults.iter().filter(|fault| ["s3", "vault"].contains(&fault.vendor.as_str())) {
+        let story = format!("{} {}", fault.vendor, fault.name);
+        stage.lab.break_times(&fault.vendor, &fault.name, 2).expect("a fault");
+        let made = carry_out(&john, "create", json!({ "name": "dev" })).await;
+        stage.lab.mend();
+        check_ledger_after(&stage, &format!("{story}: create")).await;
+        if !made {
+            assert!(stage.lab.inventory().is_empty(), "{story}: {:#?}", stage.lab.inventory());
+            continue;
+        }
+        stage.lab.put_objects("john-dev", &[("a", 1)]);
+        stage.lab.break_times(&fault.vendor, &fault.name, 2).expect("a fault");
+        let gone = carry_out(&john, "delete", json!({ "name": "dev", "confirm": "dev" })).await;
+        stage.lab.mend();
+        check_ledger_after(&stage, &format!("{story}: delete")).await;
+        assert!(gone && stage.lab.inventory().is_empty(), "{story}: {:#?}", stage.lab.inventory());
+    }
+    stage.finish().await;
+}
+
+/// Whether it was carried out.
+async fn carry_out(john: &Desk, verb: &str, fields: Value) -> bool {
+    let accepted = john.ask("bucket", verb, fields).await.expect("it is let in");
+    matches!(john.outcome(&accepted).await, Outcome::Done(_))
 }

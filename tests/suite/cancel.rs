@@ -6,7 +6,7 @@ use stead_schemas::event::Outcome;
 use stead_schemas::failure::Class;
 
 use crate::stage::effects::check_once;
-use crate::stage::{CALL, Desk, Stage, check_gone, check_whole};
+use crate::stage::{CALL, Desk, Stage, check_gone, check_ledger_after, check_whole};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_create_is_cancelled_at_every_step_and_taken_back() {
@@ -30,6 +30,7 @@ async fn a_create_is_cancelled_at_every_step_and_taken_back() {
         stage.lab.mend();
         assert!(stage.lab.inventory().is_empty(), "{step}: {:#?}", stage.lab.inventory());
         check_once(&stage.lab.effects()[before..], &step);
+        check_ledger_after(&stage, &step).await;
         let over = john.ask("run", "cancel", cancel).await.expect_err("it is over");
         assert_eq!(over.code, "run.over", "{step}");
     }
@@ -72,6 +73,7 @@ async fn a_delete_during_a_create_takes_it_back() {
         stage.lab.mend();
         assert!(stage.lab.inventory().is_empty(), "{step}: {:#?}", stage.lab.inventory());
         check_once(&stage.lab.effects()[before..], step);
+        check_ledger_after(&stage, step).await;
     }
     stage.finish().await;
 }

@@ -7,7 +7,7 @@ use stead_schemas::event::Outcome;
 use stead_schemas::failure::Class;
 
 use crate::stage::effects::count;
-use crate::stage::{Desk, Setting, Stage, check_gone, check_whole, until};
+use crate::stage::{Desk, Setting, Stage, check_gone, check_ledger, check_whole, until};
 
 const GIB: u64 = 1 << 30;
 
@@ -33,6 +33,7 @@ async fn a_rebuild_exchanges_the_machine_or_leaves_the_one_from_before() {
     };
     crate::stage::within("the machine from before runs", stage.lab.until(ready)).await;
     assert_eq!(stage.lab.inventory().vms[0].vmid, 10_001);
+    check_ledger(&stage).await;
     john.carry_out("rebuild", json!({ "template": "debian-12-desktop" })).await;
     check_whole(&stage.lab, "john");
     assert_eq!(count(&stage.lab.effects(), "dataset-created"), 1);
@@ -52,6 +53,7 @@ async fn a_deleted_workspace_is_brought_back_with_what_is_in_its_home() {
     john.carry_out("delete", json!({})).await;
     let inventory = stage.lab.inventory();
     assert_eq!((inventory.vms.len(), inventory.datasets.len()), (0, 1), "{inventory:#?}");
+    check_ledger(&stage).await;
     let view = john.view(&created.run).await;
     assert_eq!(view.summary.phase, "deleted");
     assert!(view.view["undelete_until"].is_string(), "{view:?}");

@@ -10,7 +10,9 @@ use stead_schemas::public::RunState;
 
 use crate::stage::chance::Chance;
 use crate::stage::effects::check_once;
-use crate::stage::{CALL, Desk, Seen, Stage, Wire, check_gone, check_whole, until};
+use crate::stage::{
+    CALL, Desk, Seen, Stage, Wire, check_gone, check_ledger_after, check_whole, until,
+};
 
 /// Calls of a step that may be over when the kill strikes, at most.
 const CALLS_MAX: usize = 4;
@@ -78,6 +80,7 @@ async fn every_step(victim: Victim, verb: &str) {
             "create" => check_whole(&stage.lab, &owner),
             _ => check_gone(&stage.lab, &owner),
         }
+        check_ledger_after(&stage, &story).await;
         check_once(&stage.lab.effects()[before..], &story);
     }
     stage.finish().await;

@@ -6,7 +6,8 @@ use stead_lab::CallFault;
 use stead_schemas::event::{Event, Outcome};
 
 use crate::stage::effects::{check_once, count};
-use crate::stage::{Desk, Stage, check_gone, check_whole, until};
+use crate::stage::ledger::{compare, ledger};
+use crate::stage::{Desk, Stage, check_gone, check_ledger_after, check_whole, until};
 
 /// The call by which each step of a create has its effect.
 const CALLS: &[(&str, &str, &str)] = &[
@@ -69,6 +70,7 @@ async fn check_fails(stage: &Stage, john: &Desk, step: &str) {
     assert!(!failure.words.is_empty() && failure.vendor.is_some(), "{failure:?}");
     let inventory = stage.lab.inventory();
     assert!(inventory.is_empty(), "{step}: {inventory:#?}");
+    check_ledger_after(stage, step).await;
     let effects = stage.lab.effects().split_off(before);
     check_once(&effects, step);
     for (done, undone) in [
@@ -108,6 +110,7 @@ async fn calls_that_fail_twice_or_lose_their_answers_cost_time_only() {
                 assert!(!rule.active, "{fault:?}: {} {} is left over", rule.vendor, rule.name);
             }
             stage.lab.mend();
+            check_ledger_after(&stage, &format!("{fault:?} in a {verb}")).await;
             if verb == "create" {
                 check_whole(&stage.lab, "john");
             }
@@ -209,6 +212,7 @@ async fn every_fault_of_the_catalogue_ends_whole_or_taken_back() {
         match broken(&mut stage, &john, "create", fault).await {
             Outcome::Done(_) => {
                 check_whole(&stage.lab, "john");
+                check_ledger_after(&stage, &story).await;
                 let deleted = broken(&mut stage, &john, "delete", fault).await;
                 assert!(matches!(deleted, Outcome::Done(_)), "{story}: {deleted:?}");
             }
@@ -216,6 +220,7 @@ async fn every_fault_of_the_catalogue_ends_whole_or_taken_back() {
         }
         let inventory = stage.lab.inventory();
         assert!(inventory.is_empty(), "{story}: {inventory:#?}");
+        check_ledger_after(&stage, &story).await;
     }
     // A lock that a crashed node left can only be taken away by root; the run waits and says so.
     stage.lab.break_times("proxmox", "lock-left", 1).expect("a fault");
@@ -225,6 +230,7 @@ async fn every_fault_of_the_catalogue_ends_whole_or_taken_back() {
         waiting.iter().any(|waiting| waiting.words.contains("must unlock it")).then_some(())
     })
     .await;
+    compare(&stage.lab, &ledger(&stage).await, "a lock that is left");
     stage.finish().await;
 }
 

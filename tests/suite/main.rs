@@ -13,6 +13,7 @@ mod audit;
 mod buckets;
 mod cancel;
 mod changes;
+mod chaos;
 mod commands;
 mod contract;
 mod crash;

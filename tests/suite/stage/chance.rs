@@ -12,7 +12,11 @@ impl Chance {
     /// From `STEAD_TEST_SEED`, else from the time.
     pub fn new() -> Self {
         let named = std::env::var("STEAD_TEST_SEED").ok();
-        let seed = named.map_or_else(of_now, |text| text.parse().expect("a number"));
+        Self::of(named.map_or_else(of_now, |text| text.parse().expect("a number")))
+    }
+
+    /// From this seed.
+    pub const fn of(seed: u64) -> Self {
         // xorshift never leaves zero.
         Self { seed, state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1 }
     }

@@ -7,6 +7,7 @@ mod desk;
 pub mod effects;
 mod events;
 pub mod histories;
+pub mod ledger;
 mod people;
 mod process;
 mod streams;
@@ -14,7 +15,7 @@ mod wait;
 mod wire;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub use belongings::{Belongings, belongings, check_gone, check_whole};
 pub use desk::Desk;
 pub use events::{Events, Seen};
+pub use ledger::{check_ledger, check_ledger_after};
 pub use people::People;
 pub use process::Process;
 pub use streams::Streams;
@@ -148,6 +150,11 @@ impl Stage {
         Process::carry_out(words, &environment).await
     }
 
+    /// Another process, that nobody else on the stage knows; it says things in a log of this name.
+    pub fn process(&self, words: &[&str], log: &str) -> Process {
+        Process::start(words, &self.environment(0), &self.dir.path().join(log))
+    }
+
     pub fn start_worker(&mut self) {
         let log = self.dir.path().join("worker.log");
         self.worker = Some(Process::start(&["worker"], &self.environment(0), &log));
@@ -168,6 +175,11 @@ impl Stage {
 
     pub fn kill_worker(&mut self) {
         self.worker.take().expect("the worker runs").kill9();
+    }
+
+    /// Where everything lies that its processes write.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Where an engine keeps its index.

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use stead_core::ledger::Ledger;
 use stead_core::run::Run;
+use stead_schemas::event::Event;
 use stead_schemas::transition::Transition;
 use stead_workflows::WORKFLOWS;
 
@@ -27,4 +29,27 @@ fn recorded_histories_replay() {
         replayed += 1;
     }
     assert!(replayed >= 4, "{replayed}");
+}
+
+#[test]
+fn lives_that_are_over_hold_nothing() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/tests/golden");
+    let mut touched = 0;
+    for file in fs::read_dir(folder).expect("the folder is there").flatten() {
+        let text = fs::read_to_string(file.path()).expect("it can be read");
+        let transitions = text.lines().map(|line| Transition::decode(line.as_bytes()));
+        let history: Vec<_> = transitions.map(|one| one.expect("an old shape decodes")).collect();
+        let mut ledger = Ledger::new(history[0].run.clone());
+        for transition in &history {
+            ledger.take(transition);
+            touched += ledger.held().len();
+        }
+        let events = history.iter().flat_map(|transition| &transition.events);
+        let place = file.path();
+        assert!(ledger.unread().is_empty(), "{}: {:?}", place.display(), ledger.unread());
+        if events.into_iter().any(Event::is_last) {
+            assert_eq!(ledger.held(), [], "{}", place.display());
+        }
+    }
+    assert!(touched > 20, "they made something: {touched}");
 }
