@@ -12,6 +12,7 @@ pub mod audit;
 pub mod bucket;
 pub mod config;
 pub mod demo;
+pub mod drift;
 pub mod fields;
 pub mod home;
 pub mod lab;
@@ -73,6 +74,9 @@ pub enum Verb {
     /// Show what the site limits: who is at work, and who waits, in the order of their turns.
     #[command(after_help = "Example:\n  stead limits --json")]
     Limits,
+    /// Look at what is really there, and find what is not as the ledger has it.
+    #[command(subcommand)]
+    Drift(drift::Drift),
     /// Replay a history with this build, tell it as a story, and prove that it is whole.
     Replay(run::Replay),
     /// Move runs that are over out of the event log, and look after the archive of them.

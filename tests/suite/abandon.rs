@@ -9,7 +9,7 @@ use crate::stage::ledger::ledger;
 use crate::stage::{Desk, Setting, Stage, check_gone, check_ledger, until};
 
 /// Gives up a step of a run, once it has been tried in vain.
-async fn abandon(stage: &Stage, john: &Desk, run: &RunId, step: &str) {
+pub async fn abandon(stage: &Stage, john: &Desk, run: &RunId, step: &str) {
     let seq = until(&format!("{step} of {run} is tried in vain"), || async {
         let view = john.view(run).await;
         let mut tried = view.waiting.iter().filter(|waiting| waiting.attempts > 0);

@@ -13,6 +13,7 @@ use stead_core::definition::Definition;
 
 pub mod allowance;
 pub mod bucket;
+pub mod drift;
 pub mod home;
 pub mod probe;
 pub mod schedule;
@@ -23,6 +24,7 @@ pub mod workspace;
 pub static WORKFLOWS: &[Definition] = &[
     allowance::DEFINITION,
     bucket::DEFINITION,
+    drift::DEFINITION,
     home::DEFINITION,
     probe::DEFINITION,
     schedule::DEFINITION,

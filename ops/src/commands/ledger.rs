@@ -35,7 +35,7 @@ pub async fn carry_out(global: &Global, options: &Ledger) -> Result<(), Ended> {
 }
 
 async fn book(client: &SteadClient, no_archive: bool) -> Result<Book, Ended> {
-    let book = read(client, no_archive).await?;
+    let book = read(client, no_archive, None).await?;
     if !book.unread.is_empty() {
         let steps: Vec<&str> = book.unread.iter().map(String::as_str).collect();
         output::warn(&format!(

@@ -14,6 +14,7 @@ mod completions;
 mod config;
 mod demo;
 mod explain;
+mod drift;
 mod home;
 mod keep;
 mod lab;
@@ -54,6 +55,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Run(verb) => run::carry_out(global, &verb).await,
         Verb::Ledger(options) => ledger::carry_out(global, &options).await,
         Verb::Limits => limits::carry_out(global).await,
+        Verb::Drift(verb) => drift::carry_out(global, &verb).await,
         Verb::Replay(options) => replay::carry_out(global, &options).await,
         Verb::Archive(verb) => archive::carry_out(global, &verb).await,
         Verb::Audit(verb) => audit::carry_out(global, &verb).await,

@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::json;
 
 pub mod bucket;
+pub mod drift;
 pub mod fields;
 pub mod home;
 pub mod probe;
@@ -13,6 +14,7 @@ pub mod wait;
 pub mod workspace;
 
 use bucket::{BucketUser, CreateBucket, DeleteBucket, NameBucket, ResizeBucket};
+use drift::ScanDrift;
 use home::SnapshotHome;
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
@@ -85,6 +87,12 @@ pub const COMMANDS: &[Described] = &[
         verb: "restore",
         about: "Takes the delete of a bucket back, within its grace period",
         schema: of_entity::<NameBucket>,
+    },
+    Described {
+        kind: drift::KIND,
+        verb: "scan",
+        about: "Looks at what is really there, to be compared with the ledger",
+        schema: || schema_for!(ScanDrift),
     },
     Described {
         kind: crate::step::home::KIND,

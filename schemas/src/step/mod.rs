@@ -21,6 +21,7 @@ pub mod probe;
 pub mod proxmox;
 pub mod s3;
 pub mod schedule;
+pub mod sight;
 pub mod touch;
 pub mod truenas;
 pub mod vault;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Step, allowance, coder, entity, guest, home, probe, proxmox, s3, schedule};
-use super::{system, truenas, vault, vmids};
+use super::{sight, system, truenas, vault, vmids};
 
 /// What a step does to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,9 @@ pub struct Resource {
 }
 
 impl Resource {
-    fn new(system: &str, kind: &str, id: impl ToString) -> Self {
+    /// The resource of this name.
+    #[must_use]
+    pub fn new(system: &str, kind: &str, id: impl ToString) -> Self {
         let (system, kind) = (system.to_string(), kind.to_string());
         Self { system, kind, id: id.to_string(), vendor_id: None }
     }
@@ -108,6 +110,7 @@ const TABLE: &[(&str, Decode)] = &[
     row::<coder::AwaitAgent>(),
     row::<coder::DeleteWorkspace>(),
     row::<coder::LookUpUse>(),
+    row::<sight::SightWorkspaces>(),
     row::<coder::StartWorkspace>(),
     row::<coder::StopWorkspace>(),
     row::<entity::CancelCommand>(),
@@ -122,6 +125,7 @@ const TABLE: &[(&str, Decode)] = &[
     row::<proxmox::DestroyVm>(),
     row::<proxmox::ResizeDisk>(),
     row::<proxmox::ShutdownVm>(),
+    row::<sight::SightMachines>(),
     row::<proxmox::StartVm>(),
     row::<proxmox::Survey>(),
     row::<s3::DeleteBucket>(),
@@ -137,6 +141,8 @@ const TABLE: &[(&str, Decode)] = &[
     row::<truenas::EnsureShare>(),
     row::<truenas::RemoveShare>(),
     row::<truenas::SetPermissions>(),
+    row::<sight::SightDatasets>(),
+    row::<sight::SightShares>(),
     row::<truenas::SnapshotDataset>(),
     row::<truenas::SurveyPool>(),
     row::<truenas::UpdateQuota>(),
@@ -206,6 +212,10 @@ touching_nothing!(
     proxmox::Survey,
     s3::EmptyBucket,
     schedule::PlanFirings,
+    sight::SightDatasets,
+    sight::SightMachines,
+    sight::SightShares,
+    sight::SightWorkspaces,
     truenas::SnapshotDataset,
     truenas::SurveyPool,
     vault::PinSecrets,

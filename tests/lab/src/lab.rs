@@ -218,6 +218,19 @@ impl Lab {
         })
     }
 
+    /// Takes a machine away behind everybody's back. False if there is no such machine.
+    pub fn lose_machine(&self, vmid: u32) -> bool {
+        self.world().change(|state| state.proxmox.vms.remove(&vmid).is_some())
+    }
+
+    /// Puts another mark on a dataset. False if there is no such dataset, or it has none.
+    pub fn mark_dataset(&self, dataset: &str, marker: &str) -> bool {
+        self.world().change(|state| {
+            let found = state.truenas.datasets.get_mut(dataset);
+            found.is_some_and(|dataset| dataset.mark(marker))
+        })
+    }
+
     /// Lets somebody connect to a Coder workspace, now. False if there is none of that id.
     pub fn use_workspace(&self, id: &str) -> bool {
         self.world().change(|state| {

@@ -13,8 +13,6 @@ use crate::stage::{Desk, until};
 
 /// How long it may take after everything was mended.
 const QUIET_WITHIN: Duration = Duration::from_secs(240);
-/// How long until a person cancels what a guest does that will not come back.
-const CANCELLED_AFTER: Duration = Duration::from_secs(90);
 /// How often one looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -42,7 +40,7 @@ pub async fn until_quiet(play: &mut Play) {
         }
         let told: Vec<String> = busy.iter().map(told).collect();
         assert!(began.elapsed() < QUIET_WITHIN, "it does not come to rest:\n{}", told.join("\n"));
-        help(play, &busy, began.elapsed() > CANCELLED_AFTER).await;
+        resume(play, &busy).await;
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
@@ -77,21 +75,14 @@ fn told(view: &RunView) -> String {
     format!("{run} {owner} {phase} {:?}: {waiting}", view.summary.state)
 }
 
-/// What a person does: lets go on what was paused, and gives up on guests that are dead.
-async fn help(play: &Play, busy: &[RunView], may_cancel: bool) {
-    for view in busy {
-        let why = |why: &str| json!({ "run": view.summary.run, "why": why });
+/// What a person does: lets go on what somebody has paused.
+async fn resume(play: &Play, busy: &[RunView]) {
+    for view in busy.iter().filter(|view| view.summary.state == RunState::Paused) {
+        play.story.tell(&format!("{} is resumed", view.summary.run));
+        let why = json!({ "run": view.summary.run, "why": "everything is mended" });
         let desk = desk(play, &view.summary.owner).await;
-        if view.summary.state == RunState::Paused {
-            play.story.tell(&format!("{} is resumed", view.summary.run));
-            desk.ask("run", "resume", why("everything is mended")).await.ok();
-        }
-        let guest = ["guest.await-home", "coder.await-agent"];
-        let is_dead = view.waiting.iter().any(|waiting| guest.contains(&waiting.what.as_str()));
-        if may_cancel && is_dead {
-            play.story.tell(&format!("is cancelled: {}", told(view)));
-            desk.ask("run", "cancel", why("its guest does not come")).await.ok();
-        }
+        // It may be resumed already.
+        desk.ask("run", "resume", why).await.ok();
     }
 }
 

@@ -8,9 +8,14 @@ use stead_lab::CallFault;
 use super::Play;
 use crate::stage::chance::Chance;
 
-/// Faults that only a person can mend, or that no machine survives: they have stories of their own.
-const FINAL: &[(&str, &str)] =
-    &[("guest", "agent-never-connects"), ("guest", "never-boots"), ("proxmox", "lock-left")];
+/// Faults that only a person can mend, or that no boot of a machine survives: they have stories of
+/// their own.
+const FINAL: &[(&str, &str)] = &[
+    ("coder", "agent-never-ready"),
+    ("guest", "agent-never-connects"),
+    ("guest", "never-boots"),
+    ("proxmox", "lock-left"),
+];
 const VENDORS: [&str; 5] = ["coder", "proxmox", "s3", "truenas", "vault"];
 /// How long a process is away, or a vendor, at most.
 const AWAY_MS: usize = 3_000;

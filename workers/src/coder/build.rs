@@ -61,16 +61,22 @@ pub(super) async fn owner_of(
     workspace: &Value,
     marker: &str,
 ) -> Result<Owner, Failure> {
+    Ok(match marker_of(coder, workspace).await? {
+        Some(found) if found == marker => Owner::Us,
+        Some(other) => Owner::Another(other),
+        None => Owner::Nobody,
+    })
+}
+
+/// The mark of ours that a workspace's latest build carries.
+pub(super) async fn marker_of(coder: &Coder, workspace: &Value) -> Result<Option<String>, Failure> {
     let build = workspace["latest_build"]["id"].as_str().unwrap_or_default();
     let parameters = coder.look(&format!("/workspacebuilds/{}/parameters", segment(build))).await?;
     let parameters = parameters.unwrap_or_default();
     let parameters = parameters.as_array().map(Vec::as_slice).unwrap_or_default();
     let found = parameters.iter().find(|parameter| parameter["name"] == MARKER);
-    Ok(match found.and_then(|parameter| parameter["value"].as_str()) {
-        Some(found) if found == marker => Owner::Us,
-        Some(other) if !other.is_empty() => Owner::Another(other.to_owned()),
-        _ => Owner::Nobody,
-    })
+    let found = found.and_then(|parameter| parameter["value"].as_str());
+    Ok(found.filter(|marker| !marker.is_empty()).map(str::to_owned))
 }
 
 /// Sees to it that the latest build is of this transition and has succeeded. What is going on is

@@ -4,6 +4,7 @@
 mod build;
 mod classify;
 mod client;
+mod sight;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub struct Config {
 #[must_use]
 pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("coder", client)
+        .on(sight::sight_workspaces)
         .on(steps::start_workspace)
         .on(steps::await_agent)
         .on(steps::look_up_use)

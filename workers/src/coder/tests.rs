@@ -6,6 +6,7 @@ use stead_schemas::failure::Class;
 use stead_schemas::step::coder::{
     AwaitAgent, DeleteWorkspace, LookUpUse, StartWorkspace, StopWorkspace,
 };
+use stead_schemas::step::sight::{SightWorkspaces, Sighted};
 
 use super::build::MARKER;
 use crate::testing::{Stage, contract, marker};
@@ -167,4 +168,20 @@ async fn what_coder_does_not_know_is_named() {
     let id = "00000000-0000-4000-8000-000000000000";
     stage.refused(await_agent(id), Class::Permanent).await;
     stage.ask(stop(id)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_workspaces_with_a_mark_of_ours_are_listed() {
+    let stage = Stage::open().await;
+    let sight = |after: Option<&str>| SightWorkspaces {
+        login: LOGIN.to_owned(),
+        after: after.map(str::to_owned),
+    };
+    assert_eq!(stage.ask(sight(None)).await.unwrap(), Sighted::default());
+    let id = stage.ask(start()).await.unwrap().id;
+    let seen = stage.ask(sight(None)).await.unwrap().things;
+    assert_eq!((seen.len(), seen[0].resource.path().as_str()), (1, "coder/workspace/john/dev"));
+    assert_eq!((&seen[0].resource.vendor_id, &seen[0].marker), (&Some(id), &Some(marker())));
+    assert_eq!(stage.ask(sight(Some("1"))).await.unwrap(), Sighted::default());
+    stage.check_contract("coder", "coder/swagger.json", contract::check_coder);
 }

@@ -9,6 +9,9 @@ use super::client::{Params, Pve, number};
 use crate::http::segment;
 use crate::trouble::unless_missing;
 
+/// How a mark begins.
+const MARK: &str = "stead: ";
+
 /// What has the VMID.
 #[derive(Debug)]
 pub(super) enum Seen {
@@ -33,7 +36,19 @@ pub(super) struct Vm {
 
 /// The line of a description that names the machine's owner.
 pub(super) fn mark(marker: &str) -> String {
-    format!("stead: {marker}")
+    format!("{MARK}{marker}")
+}
+
+/// Whether a machine is being cloned and shows nothing of itself yet.
+pub(super) fn is_unborn(config: &Value) -> bool {
+    let is_unmarked = config["description"].is_null() && config["name"].is_null();
+    is_unmarked && config["lock"] == "clone"
+}
+
+/// The mark of ours that a machine carries.
+pub(super) fn mark_of(config: &Value) -> Option<String> {
+    let lines = config["description"].as_str()?.lines();
+    lines.filter_map(|line| line.trim().strip_prefix(MARK)).map(str::to_owned).next()
 }
 
 /// Looks at what has the machine's VMID.
@@ -54,8 +69,7 @@ pub(super) async fn see(pve: &Pve, machine: &Machine) -> Result<Seen, Failure> {
     if vm.has_mark(&machine.marker) {
         return Ok(Seen::Ours(vm));
     }
-    let unmarked = vm.text("description").is_none() && vm.text("name").is_none();
-    if unmarked && vm.lock() == Some("clone") {
+    if is_unborn(&vm.config) {
         return Ok(Seen::Unborn(vm));
     }
     Ok(Seen::Stranger(vm.text("name").unwrap_or("a machine without a name").to_owned()))

@@ -30,6 +30,7 @@ pub struct Config {
 pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("proxmox", client)
         .on(steps::survey)
+        .on(steps::sight_machines)
         .on(steps::check_vmid)
         .on(steps::clone_vm)
         .on(steps::configure_vm)

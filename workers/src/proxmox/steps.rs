@@ -2,6 +2,7 @@
 //! where they can be made in `steps/survey.rs`.
 
 mod power;
+mod sight;
 mod survey;
 
 use reqwest::Method;
@@ -16,6 +17,7 @@ use super::{smbios, task};
 use crate::trouble::Trouble;
 
 pub(super) use power::{destroy_vm, shutdown_vm, start_vm};
+pub(super) use sight::sight_machines;
 pub(super) use survey::survey;
 
 /// Asks whether a VMID is free. That reserves nothing.

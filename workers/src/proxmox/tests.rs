@@ -8,6 +8,7 @@ use stead_schemas::step::proxmox::{
     CheckVmid, CloneVm, ConfigureVm, DestroyVm, Machine, ResizeDisk, ShutdownVm, StartVm, Survey,
     VmidState,
 };
+use stead_schemas::step::sight::{SightMachines, Sighted};
 
 use super::client::Pve;
 use super::task;
@@ -327,4 +328,30 @@ async fn what_is_not_there_is_said_to_be_missing() {
     let cx = stead_runtime::worker::StepContext::unwatched(run());
     let failure = worker.begin("proxmox.start-vm", cx, broken).await.unwrap_err();
     assert_eq!(failure.class, Class::Permanent);
+}
+
+#[tokio::test]
+async fn the_machines_on_our_numbers_are_listed_with_their_marks() {
+    let stage = Stage::open().await;
+    let sight = |vmid_last, after: Option<u32>| SightMachines {
+        login: LOGIN.to_owned(),
+        vmid_first: VMID,
+        vmid_last,
+        after: after.map(|vmid| vmid.to_string()),
+    };
+    assert_eq!(stage.ask(sight(19_999, None)).await.unwrap(), Sighted::default());
+    put_stranger(&stage).await;
+    let next = Machine { vmid: VMID + 1, ..machine() };
+    stage.ask(CloneVm { machine: next, ..clone() }).await.unwrap();
+    let seen = |page: Sighted| {
+        assert_eq!(page.after, None);
+        let things = page.things.into_iter();
+        things.map(|thing| (thing.resource.id, thing.marker)).collect::<Vec<_>>()
+    };
+    let (stranger, ours) = (("10000".to_owned(), None), ("10001".to_owned(), Some(marker())));
+    let all = stage.ask(sight(19_999, None)).await.unwrap();
+    assert_eq!(seen(all), [stranger.clone(), ours.clone()]);
+    assert_eq!(seen(stage.ask(sight(VMID, None)).await.unwrap()), [stranger]);
+    assert_eq!(seen(stage.ask(sight(19_999, Some(VMID))).await.unwrap()), [ours]);
+    stage.check_contract("proxmox", "proxmox/apidata.json", contract::check_proxmox);
 }

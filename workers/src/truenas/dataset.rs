@@ -38,6 +38,19 @@ pub(super) async fn find_ours(nas: &Nas, id: &str, marker: &str) -> Result<Optio
     }
 }
 
+/// The mark of ours that a dataset carries, as the middleware shows it.
+pub(super) fn marker_of(entry: &Value) -> Option<String> {
+    own_property(entry, MARKER).map(str::to_owned)
+}
+
+fn own_property<'a>(entry: &'a Value, key: &str) -> Option<&'a str> {
+    let property = &entry["user_properties"][key];
+    if property["source"] == "INHERITED" {
+        return None;
+    }
+    ["rawvalue", "value", "parsed"].into_iter().find_map(|form| property[form].as_str())
+}
+
 impl Found {
     /// Fails as a conflict if the dataset is not ours.
     pub(super) fn check_marker(&self, marker: &str) -> Result<(), Failure> {
@@ -53,11 +66,7 @@ impl Found {
     /// A user property that was set on this very dataset. Children inherit their parent's, and
     /// would else seem to be ours.
     pub(super) fn own_property(&self, key: &str) -> Option<&str> {
-        let property = &self.entry["user_properties"][key];
-        if property["source"] == "INHERITED" {
-            return None;
-        }
-        ["rawvalue", "value", "parsed"].into_iter().find_map(|form| property[form].as_str())
+        own_property(&self.entry, key)
     }
 
     /// Where it is mounted, if it is.

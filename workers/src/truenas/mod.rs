@@ -31,6 +31,8 @@ pub struct Config {
 pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("truenas", client)
         .on(steps::survey_pool)
+        .on(steps::sight_datasets)
+        .on(steps::sight_shares)
         .on(steps::ensure_dataset)
         .on(steps::set_permissions)
         .on(steps::ensure_share)

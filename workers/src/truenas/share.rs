@@ -11,9 +11,17 @@ pub(super) struct Export {
     pub(super) comment: String,
 }
 
+/// How the comment of an export of ours begins.
+const MARK: &str = "stead: ";
+
 /// The comment that marks an export as ours.
 pub(super) fn comment(marker: &str) -> String {
-    format!("stead: {marker}")
+    format!("{MARK}{marker}")
+}
+
+/// The mark of ours that an export carries, as the middleware shows it.
+pub(super) fn marker_of(entry: &Value) -> Option<String> {
+    entry["comment"].as_str()?.strip_prefix(MARK).map(str::to_owned)
 }
 
 /// Every export of exactly this path.

@@ -2,6 +2,7 @@
 //! ours, and followed by another when its outcome is in doubt.
 
 mod destroy;
+mod sight;
 mod survey;
 
 use serde_json::json;
@@ -20,6 +21,7 @@ use super::share;
 use crate::trouble::{Trouble, unless_missing};
 
 pub(super) use destroy::destroy_dataset;
+pub(super) use sight::{sight_datasets, sight_shares};
 pub(super) use survey::survey_pool;
 
 /// Makes the dataset, or takes the one with our marker and sees to its limit.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use stead_schemas::failure::Class;
+use stead_schemas::step::sight::{SightDatasets, SightShares, Sighted};
 use stead_schemas::step::truenas::{
     DestroyDataset, EnsureDataset, EnsureShare, PoolSeen, RemoveShare, SetPermissions,
     SnapshotDataset, SurveyPool, UpdateQuota,
@@ -296,4 +297,26 @@ async fn many_steps_share_one_session() {
     assert!(answers.iter().all(Result::is_ok));
     let logins = stage.lab.requests().iter().filter(|call| call.path == "auth.login_ex").count();
     assert_eq!(logins, 1);
+}
+
+#[tokio::test]
+async fn the_homes_and_their_exports_are_listed_with_their_marks() {
+    let stage = Stage::open().await;
+    let (login, parent) = (LOGIN.to_owned(), "tank/coder-home".to_owned());
+    let datasets = SightDatasets { login: login.clone(), parent: parent.clone(), after: None };
+    let shares = SightShares { login, parent, after: None };
+    assert_eq!(stage.ask(datasets.clone()).await.unwrap(), Sighted::default());
+    stage.ask(ensure()).await.unwrap();
+    stage.ask(share()).await.unwrap();
+    let seen = stage.ask(datasets.clone()).await.unwrap().things;
+    assert_eq!((seen.len(), seen[0].resource.path()), (1, format!("truenas/dataset/{DATASET}")));
+    assert_eq!(seen[0].marker, Some(marker()));
+    let seen = stage.ask(shares.clone()).await.unwrap().things;
+    assert_eq!((seen.len(), seen[0].resource.path()), (1, format!("truenas/share/{PATH}")));
+    assert_eq!(seen[0].marker, Some(marker()));
+    let behind = SightDatasets { after: Some(DATASET.to_owned()), ..datasets };
+    assert_eq!(stage.ask(behind).await.unwrap(), Sighted::default());
+    let behind = SightShares { after: seen[0].resource.vendor_id.clone(), ..shares };
+    assert_eq!(stage.ask(behind).await.unwrap(), Sighted::default());
+    stage.check_contract("truenas", "truenas/subset-v25.10.5.json", contract::check_truenas);
 }

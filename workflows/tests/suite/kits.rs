@@ -175,6 +175,12 @@ pub fn vmids() -> Kit<World> {
         .leaves([])
 }
 
+/// A scan looks at everything.
+pub fn drift() -> Kit<World> {
+    let kit = Kit::of(WORKFLOWS).site(site()).entity("drift", vmids::PLATFORM, "site");
+    kit.command("scan", json!({})).leaves([])
+}
+
 /// The probe makes its steps.
 pub fn probe() -> Kit<World> {
     let kit = Kit::of(WORKFLOWS).entity("probe", "john", "p");

@@ -131,6 +131,27 @@ fn a_ledger_and_a_probe_read_like_this() {
 }
 
 #[test]
+fn a_scan_for_drift_reads_like_this() {
+    tells(
+        &kits::drift(),
+        "
+        command  drift.scan
+        step     vault.pin-secrets       done
+        step     proxmox.sight-machines  done
+        step     proxmox.sight-machines  done
+        step     truenas.sight-datasets  done
+        step     truenas.sight-datasets  done
+        step     truenas.sight-shares    done
+        step     truenas.sight-shares    done
+        step     coder.sight-workspaces  done
+        step     coder.sight-workspaces  done
+        done     drift.scan
+        over     completed
+        ",
+    );
+}
+
+#[test]
 fn two_workspaces_share_a_home() {
     let mut tale = Tale::new(Trouble::default());
     done(tale.workspace("create", "one", json!({})));

@@ -43,6 +43,11 @@ fn the_vmid_ledger_survives() {
 }
 
 #[test]
+fn a_scan_for_drift_survives() {
+    stead_testkit::survives(&kits::drift());
+}
+
+#[test]
 fn a_probe_survives() {
     stead_testkit::survives(&kits::probe());
 }

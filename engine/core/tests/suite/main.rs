@@ -5,6 +5,7 @@
 mod by_hand;
 mod combining;
 mod desk;
+mod drift;
 mod facts;
 mod ledger;
 mod legality;

@@ -10,6 +10,7 @@ use stead_runtime::archive;
 use stead_runtime::ports::LogError;
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::ledger::Held;
+use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
 use crate::exit::Ended;
@@ -26,12 +27,17 @@ pub struct Book {
     pub unread: BTreeSet<String>,
 }
 
-/// Reads the whole ledger. Only what is held is kept in memory.
-pub async fn read(client: &SteadClient, no_archive: bool) -> Result<Book, Ended> {
+/// Reads the whole ledger, as it was at that time if one is named. Only what is held is kept in
+/// memory.
+pub async fn read(
+    client: &SteadClient,
+    no_archive: bool,
+    until: Option<Timestamp>,
+) -> Result<Book, Ended> {
     let (mut book, mut found) = (Book::default(), BTreeMap::new());
     let archive = NatsArchive::new(client.platform());
     for partition in client.platform().all_partitions() {
-        for (run, ledger) in in_log(client, partition).await? {
+        for (run, ledger) in in_log(client, partition, until).await? {
             book.note(&mut found, run, &ledger);
         }
         if no_archive {
@@ -41,7 +47,7 @@ pub async fn read(client: &SteadClient, no_archive: bool) -> Result<Book, Ended>
             for history in archive::histories(&archive, &segment).await? {
                 let mut ledger = Ledger::new(history.run.clone());
                 for message in &history.messages {
-                    take(&mut ledger, &message.bytes)?;
+                    take(&mut ledger, &message.bytes, until)?;
                 }
                 book.note(&mut found, history.run, &ledger);
             }
@@ -54,10 +60,11 @@ pub async fn read(client: &SteadClient, no_archive: bool) -> Result<Book, Ended>
 async fn in_log(
     client: &SteadClient,
     partition: Partition,
+    until: Option<Timestamp>,
 ) -> Result<HashMap<RunId, Ledger>, Ended> {
     let mut reads = 1;
     loop {
-        match once(client, partition).await {
+        match once(client, partition, until).await {
             Err(Unread::Log(_)) if reads < READS_MAX => reads += 1,
             Err(Unread::Log(error)) => return Err(error.into()),
             Err(Unread::Message(ended)) => return Err(ended),
@@ -74,20 +81,23 @@ enum Unread {
 async fn once(
     client: &SteadClient,
     partition: Partition,
+    until: Option<Timestamp>,
 ) -> Result<HashMap<RunId, Ledger>, Unread> {
     let mut ledgers: HashMap<RunId, Ledger> = HashMap::new();
     let mut messages = client.read_partition(partition).await.map_err(Unread::Log)?;
     while let Some(recorded) = messages.try_next().await.map_err(Unread::Log)? {
         let new = || Ledger::new(recorded.run.clone());
         let ledger = ledgers.entry(recorded.run.clone()).or_insert_with(new);
-        take(ledger, &recorded.bytes).map_err(Unread::Message)?;
+        take(ledger, &recorded.bytes, until).map_err(Unread::Message)?;
     }
     Ok(ledgers)
 }
 
-fn take(ledger: &mut Ledger, bytes: &[u8]) -> Result<(), Ended> {
+fn take(ledger: &mut Ledger, bytes: &[u8], until: Option<Timestamp>) -> Result<(), Ended> {
     let transition = Transition::decode(bytes).map_err(|error| Ended::Failed(error.to_string()))?;
-    ledger.take(&transition);
+    if until.is_none_or(|until| transition.at <= until) {
+        ledger.take(&transition);
+    }
     Ok(())
 }
 

@@ -99,6 +99,13 @@ impl Dataset {
             .map(|(_, value)| value.clone())
             .unwrap_or_default()
     }
+
+    /// Makes it somebody else's. False if it is nobody's.
+    pub(crate) fn mark(&mut self, marker: &str) -> bool {
+        let mut properties = self.user_properties.iter_mut();
+        let owner = properties.find(|(name, _)| name.ends_with(OWNER_SUFFIX));
+        owner.map(|(_, value)| marker.clone_into(value)).is_some()
+    }
 }
 
 impl State {

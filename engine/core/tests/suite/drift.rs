@@ -1,0 +1,88 @@
+//! What is found where the ledger and what is there differ, and what is no finding.
+
+use std::collections::BTreeSet;
+
+use stead_core::drift::{Drift, compare};
+use stead_schemas::ids::EntityKey;
+use stead_schemas::ledger::{Held, Standing};
+use stead_schemas::owner::Owner;
+use stead_schemas::step::sight::Thing;
+use stead_schemas::step::touch::Resource;
+use stead_schemas::time::Timestamp;
+
+const VMID: &str = "10000";
+const OURS: &str = "workspace-27ytv97dprxd6njw-1";
+
+fn machine() -> Resource {
+    Resource::new("proxmox", "machine", VMID)
+}
+
+fn held(standing: Standing) -> Held {
+    let owner = Owner::new("john").unwrap();
+    let run = EntityKey::of("workspace", &owner, "dev").run(1);
+    Held {
+        resource: machine(),
+        marker: OURS.into(),
+        standing,
+        owner,
+        entity: "workspace".into(),
+        name: "dev".into(),
+        run,
+        since: Timestamp::default(),
+        seen: None,
+        step: "proxmox.clone-vm".into(),
+        why: String::new(),
+    }
+}
+
+fn seen(marker: Option<&str>) -> Vec<Thing> {
+    vec![Thing { resource: machine(), marker: marker.map(Into::into) }]
+}
+
+fn check(before: &[Held], after: &[Held], seen: &[Thing], expected: Option<Drift>) {
+    let kinds = BTreeSet::from(["proxmox/machine".to_owned()]);
+    let found: Vec<_> = compare(before, after, seen, &kinds).iter().map(|f| f.drift).collect();
+    let expected: Vec<_> = expected.into_iter().collect();
+    assert_eq!(found, expected, "{before:?} {after:?} {seen:?}");
+}
+
+#[test]
+fn what_is_as_the_ledger_has_it_is_no_finding() {
+    let wanted = [held(Standing::Wanted)];
+    check(&wanted, &wanted, &seen(Some(OURS)), None);
+    let left = [held(Standing::Left)];
+    check(&left, &left, &[], None);
+    check(&[], &[], &[], None);
+}
+
+#[test]
+fn each_difference_has_its_word() {
+    let (wanted, left) = ([held(Standing::Wanted)], [held(Standing::Left)]);
+    check(&wanted, &wanted, &[], Some(Drift::Missing));
+    check(&wanted, &wanted, &seen(None), Some(Drift::Changed));
+    check(&wanted, &wanted, &seen(Some("another")), Some(Drift::Changed));
+    check(&left, &left, &seen(Some(OURS)), Some(Drift::Orphan));
+    check(&[], &[], &seen(Some(OURS)), Some(Drift::Orphan));
+    check(&[], &[], &seen(Some("no run")), Some(Drift::Stranger));
+    check(&[], &[], &seen(None), Some(Drift::Stranger));
+}
+
+#[test]
+fn what_is_being_made_or_taken_away_is_no_finding() {
+    let (wanted, asked) = ([held(Standing::Wanted)], [held(Standing::Unknown)]);
+    let debt = [held(Standing::Debt)];
+    for is_there in [seen(Some(OURS)), Vec::new()] {
+        check(&[], &wanted, &is_there, None);
+        check(&asked, &asked, &is_there, None);
+        check(&asked, &wanted, &is_there, None);
+        check(&wanted, &debt, &is_there, None);
+        check(&debt, &debt, &is_there, None);
+        check(&wanted, &[], &is_there, None);
+    }
+}
+
+#[test]
+fn what_was_not_looked_for_is_not_missing() {
+    let wanted = [held(Standing::Wanted)];
+    assert_eq!(compare(&wanted, &wanted, &[], &BTreeSet::new()), []);
+}

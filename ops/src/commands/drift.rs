@@ -1,0 +1,177 @@
+//! `stead drift`: what is really there, beside the ledger.
+//!
+//! A scan is a run whose history says what was seen. What it found follows from that and from the
+//! ledger as it was when the scan began and when it ended, at any time and the same each time.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+use stead_core::drift::{Finding, compare};
+use stead_nats::SteadClient;
+use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::command::drift::{KIND, NAME};
+use stead_schemas::event::{Event, Outcome};
+use stead_schemas::ids::RunId;
+use stead_schemas::ledger::Held;
+use stead_schemas::owner::Owner;
+use stead_schemas::public::RunState;
+use stead_schemas::refusal::Refusal;
+use stead_schemas::step::sight::{self, Sighted, Thing};
+use stead_schemas::step::vmids::PLATFORM;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::Transition;
+
+use super::ledger;
+use super::run::follow::{self, Follower, Until};
+use super::run::screen::Screen;
+use super::run::{accepted, client, find};
+use crate::cli::Global;
+use crate::cli::drift::Drift;
+use crate::exit::Ended;
+use crate::output;
+use crate::story::table::{sheet, table};
+use crate::story::words::{counted, moment, span};
+
+/// A scan that is over, and what it found.
+struct Scan {
+    run: RunId,
+    began: Timestamp,
+    ended: Timestamp,
+    things: usize,
+    findings: Vec<Finding>,
+}
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, verb: &Drift) -> Result<(), Ended> {
+    let client = client(global).await?;
+    match verb {
+        Drift::Scan { id } => {
+            let run = scan(global, &client, id.as_deref()).await?;
+            list(global, &found(&client, run).await?)
+        }
+        Drift::List => list(global, &found(&client, latest(&client).await?).await?),
+        Drift::Show { resource } => {
+            show(global, &found(&client, latest(&client).await?).await?, resource)
+        }
+    }
+}
+
+fn platform() -> Result<Owner, Ended> {
+    find::owner(Some(PLATFORM))
+}
+
+/// Has everything looked at, and waits for that.
+async fn scan(global: &Global, client: &SteadClient, id: Option<&str>) -> Result<RunId, Ended> {
+    let owner = platform()?;
+    let mut fields = Map::from_iter([("name".to_owned(), json!(NAME))]);
+    fields.extend(id.map(|id| ("id".to_owned(), Value::from(id))));
+    let published = follow::listen(client, &owner, KIND).await?;
+    let accepted = accepted(client.command(&owner, KIND, "scan", &fields).await?, id)?;
+    let screen = Screen::new(global.json);
+    let mut follower = Follower::new(client, accepted.run.clone(), published, screen);
+    match follower.follow(&Until::Command(accepted.command.clone())).await? {
+        Outcome::Done(_) => Ok(accepted.run),
+        Outcome::Failed(failure) => Err(failure.into()),
+    }
+}
+
+/// The last scan that was carried out.
+async fn latest(client: &SteadClient) -> Result<RunId, Ended> {
+    let lines = client.list_all().await?;
+    let scans = lines.into_iter().filter(|line| line.kind == KIND);
+    let done = scans.filter(|line| line.state == RunState::Completed);
+    done.max_by_key(|line| line.run.life()).map(|line| line.run).ok_or_else(|| {
+        let words = "nothing was scanned yet; `stead drift scan` looks at what is there";
+        Ended::Refused(Refusal::new("drift.unscanned", words))
+    })
+}
+
+/// Compares what a scan saw with the ledger of before and after.
+async fn found(client: &SteadClient, run: RunId) -> Result<Scan, Ended> {
+    let (mut things, mut kinds) = (Vec::new(), BTreeSet::new());
+    let (mut began, mut ended) = (Timestamp::default(), Timestamp::default());
+    let mut steps = Vec::new();
+    for recorded in client.history(&run).await?.messages {
+        let transition = Transition::decode(&recorded.bytes)
+            .map_err(|error| Ended::Failed(format!("{run}: {error}")))?;
+        for event in &transition.events {
+            match event {
+                Event::RunStarted(_) => began = transition.at,
+                Event::StepScheduled(step) => steps.push((step.seq, step.step.clone())),
+                Event::StepCompleted(done) => {
+                    ended = transition.at;
+                    let step = steps.iter().find(|(seq, _)| *seq == done.seq);
+                    let Some(kind) = step.and_then(|(_, step)| sight::kind_of(step)) else {
+                        continue;
+                    };
+                    kinds.insert(kind.to_owned());
+                    things.extend(sighted(&done.answer)?);
+                }
+                _ => {}
+            }
+        }
+    }
+    let before = ledger::read(client, false, Some(began)).await?;
+    let after = ledger::read(client, false, Some(ended)).await?;
+    let findings = compare(&before.held, &after.held, &things, &kinds);
+    Ok(Scan { run, began, ended, things: things.len(), findings })
+}
+
+fn sighted(answer: &Value) -> Result<Vec<Thing>, Ended> {
+    let page: Sighted = serde_json::from_value(answer.clone())
+        .map_err(|error| Ended::Failed(format!("what was seen cannot be read: {error}")))?;
+    Ok(page.things)
+}
+
+fn list(global: &Global, scan: &Scan) -> Result<(), Ended> {
+    let Scan { run, began, ended, things, findings } = scan;
+    if global.json {
+        output::json(&json!({
+            "scan": run, "began": began, "ended": ended, "things": things, "findings": findings,
+        }));
+        return Ok(());
+    }
+    let seen = counted(u64::try_from(*things).unwrap_or(u64::MAX), "resource");
+    let ago = span(SystemClock.now().since(*ended));
+    output::note(&format!("{seen} seen at {}, {ago} ago", moment(*ended)));
+    if findings.is_empty() {
+        output::line("everything is as the ledger has it");
+        return Ok(());
+    }
+    let rows: Vec<[String; 3]> = findings
+        .iter()
+        .map(|finding| {
+            let path = finding.resource.path();
+            [finding.drift.word().to_owned(), path, finding.words.clone()]
+        })
+        .collect();
+    output::line(&table(["DRIFT", "RESOURCE", "WHAT IT IS"], &rows, output::width()));
+    Ok(())
+}
+
+fn show(global: &Global, scan: &Scan, resource: &str) -> Result<(), Ended> {
+    let is_it =
+        |finding: &&Finding| finding.resource.path() == resource || finding.resource.id == resource;
+    let Some(finding) = scan.findings.iter().find(is_it) else {
+        let words =
+            format!("the last scan found nothing about `{resource}`; see `stead drift list`");
+        return Err(Ended::Refused(Refusal::new("drift.unknown", words).field("resource")));
+    };
+    if global.json {
+        output::json(finding);
+        return Ok(());
+    }
+    let held = finding.held.as_ref();
+    let whose = |held: &Held| format!("{} {}/{}", held.entity, held.owner, held.name);
+    output::line(&sheet(&[
+        ("resource", finding.resource.path()),
+        ("there", finding.resource.vendor_id.clone().unwrap_or_default()),
+        ("drift", finding.drift.word().to_owned()),
+        ("marker", finding.marker.clone().unwrap_or_default()),
+        ("ledger", held.map_or(String::new(), |held| held.standing.word().to_owned())),
+        ("for", held.map_or(String::new(), whose)),
+        ("means", finding.words.clone()),
+        ("scan", scan.run.to_string()),
+    ]));
+    Ok(())
+}

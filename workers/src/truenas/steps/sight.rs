@@ -1,0 +1,55 @@
+//! The datasets beneath the parent of all homes and their exports, and whose they are.
+
+use serde_json::{Value, json};
+use stead_runtime::worker::StepContext;
+use stead_schemas::failure::Failure;
+use stead_schemas::step::sight::{PAGE, SightDatasets, SightShares, Sighted, Thing};
+use stead_schemas::step::touch::Resource;
+
+use super::super::client::{Client, Nas};
+use super::super::{dataset, share};
+
+/// A page of them, in the order of their names.
+pub(crate) async fn sight_datasets(
+    client: Client,
+    _cx: StepContext,
+    ask: SightDatasets,
+) -> Result<Sighted, Failure> {
+    let nas = client.log_in(&ask.login);
+    let mut filters = vec![json!(["id", "^", format!("{}/", ask.parent)])];
+    filters.extend(ask.after.map(|after| json!(["id", ">", after])));
+    let found = page(&nas, "pool.dataset.query", &filters).await?;
+    let things = found.iter().filter_map(|entry| {
+        let id = entry["id"].as_str()?;
+        let marker = dataset::marker_of(entry);
+        Some(Thing { resource: Resource::new("truenas", "dataset", id), marker })
+    });
+    let last = found.last().and_then(|entry| entry["id"].as_str()).map(str::to_owned);
+    Ok(Sighted { things: things.collect(), after: last.filter(|_| found.len() == PAGE) })
+}
+
+/// A page of them, in the order of their numbers.
+pub(crate) async fn sight_shares(
+    client: Client,
+    _cx: StepContext,
+    ask: SightShares,
+) -> Result<Sighted, Failure> {
+    let nas = client.log_in(&ask.login);
+    let mut filters = vec![json!(["path", "^", format!("/mnt/{}/", ask.parent)])];
+    let after = ask.after.and_then(|after| after.parse::<u64>().ok());
+    filters.extend(after.map(|after| json!(["id", ">", after])));
+    let found = page(&nas, "sharing.nfs.query", &filters).await?;
+    let things = found.iter().filter_map(|entry| {
+        let mut resource = Resource::new("truenas", "share", entry["path"].as_str()?);
+        resource.vendor_id = entry["id"].as_u64().map(|id| id.to_string());
+        Some(Thing { resource, marker: share::marker_of(entry) })
+    });
+    let last = found.last().and_then(|entry| entry["id"].as_u64()).map(|id| id.to_string());
+    Ok(Sighted { things: things.collect(), after: last.filter(|_| found.len() == PAGE) })
+}
+
+async fn page(nas: &Nas, method: &str, filters: &[Value]) -> Result<Vec<Value>, Failure> {
+    let options = json!({ "order_by": ["id"], "limit": PAGE });
+    let found = nas.look(method, json!([filters, options])).await?;
+    Ok(found.as_array().cloned().unwrap_or_default())
+}
