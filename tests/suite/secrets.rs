@@ -1,6 +1,7 @@
 //! Secrets never travel: after a whole life with faults, none is found in any stream, event,
 //! answer, log or index.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::json;
@@ -9,6 +10,9 @@ use stead_schemas::event::Outcome;
 
 use crate::metrics::page;
 use crate::stage::{Setting, Stage, free_addresses};
+
+/// No secret is as short.
+const HEAD: usize = 8;
 
 /// A place that was searched, and what is there.
 pub type Place = (String, Vec<u8>);
@@ -36,11 +40,17 @@ async fn no_secret_is_found_anywhere() {
 
 /// No secret is in any of these places.
 pub fn check_none(secrets: &[String], places: &[Place]) {
+    // Each place is looked at once, however many secrets there are.
+    let mut by_head: HashMap<&[u8], Vec<&str>> = HashMap::new();
+    for secret in secrets {
+        by_head.entry(&secret.as_bytes()[..HEAD]).or_default().push(secret);
+    }
     for (place, bytes) in places {
-        let text = String::from_utf8_lossy(bytes);
-        for secret in secrets {
-            let found = text.contains(secret.as_str());
-            assert!(!found, "a secret that begins with {secret:.12} is in {place}");
+        for (at, head) in bytes.windows(HEAD).enumerate() {
+            for secret in by_head.get(head).into_iter().flatten() {
+                let found = bytes[at..].starts_with(secret.as_bytes());
+                assert!(!found, "a secret that begins with {secret:.12} is in {place}");
+            }
         }
     }
 }

@@ -35,6 +35,7 @@ const SYSTEMS: &str = "--systems=coder,probe,proxmox,s3,truenas,vault";
 struct Play {
     stage: Stage,
     second_worker: Option<Process>,
+    archived: u32,
     story: Story,
 }
 
@@ -62,7 +63,7 @@ async fn whatever_breaks_nothing_is_lost_and_nothing_is_left_behind() {
     };
     let stage = Stage::with(setting).await;
     let story = Story::begin(&stage, chance.seed);
-    let mut play = Play { stage, second_worker: None, story };
+    let mut play = Play { stage, second_worker: None, archived: 0, story };
     play.start_second_worker();
     let (stop, stopped) = watch::channel(false);
     let book = Book::default();

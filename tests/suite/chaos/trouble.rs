@@ -19,6 +19,8 @@ const FINAL: &[(&str, &str)] = &[
 const VENDORS: [&str; 5] = ["coder", "proxmox", "s3", "truenas", "vault"];
 /// How long a process is away, or a vendor, at most.
 const AWAY_MS: usize = 3_000;
+/// How often runs go into the archive, at most: each history is read back from there in the end.
+const ARCHIVED_MAX: u32 = 12;
 /// How long nothing strikes, at most.
 const QUIET_MS: usize = 1_500;
 
@@ -35,7 +37,8 @@ pub async fn strike(play: &mut Play, chance: &mut Chance) {
         15 => engine_stopped(play, chance).await,
         16 | 17 => worker_killed(play, chance).await,
         18 => broker_killed(play, chance).await,
-        _ => archived(play).await,
+        _ if play.archived < ARCHIVED_MAX => archived(play).await,
+        _ => lost_calls(play, chance),
     }
 }
 
@@ -141,6 +144,7 @@ async fn broker_killed(play: &mut Play, chance: &mut Chance) {
 
 async fn archived(play: &mut Play) {
     play.story.strike("runs that are over go into the archive");
+    play.archived += 1;
     // Where a partition has no owner at this moment it stays as it is.
     play.stage.verb(&["archive", "now"]).await;
 }
