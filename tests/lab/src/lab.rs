@@ -244,6 +244,12 @@ impl Lab {
         })
     }
 
+    /// Lets somebody have an account at Coder; who has one keeps it.
+    pub fn welcome(&self, user: &str) {
+        let id = self.world().pace.uuid();
+        self.world().change(|state| state.coder.welcome(user, id));
+    }
+
     /// Makes the pool of homes so large, or so small.
     pub fn resize_pool(&self, bytes: u64) {
         self.world().change(|state| state.truenas.pool_bytes = bytes);

@@ -92,6 +92,11 @@ pub(super) enum JobStatus {
 }
 
 impl State {
+    /// Gives somebody an account, unless there is one.
+    pub(crate) fn welcome(&mut self, user: &str, id: Uuid) {
+        self.users.entry(user.to_owned()).or_insert(id);
+    }
+
     pub(crate) fn pristine(pace: &Pace) -> Self {
         Self {
             organization: pace.uuid(),
