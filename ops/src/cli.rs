@@ -15,6 +15,7 @@ pub mod demo;
 pub mod drift;
 pub mod fields;
 pub mod home;
+pub mod incident;
 pub mod lab;
 pub mod ledger;
 pub mod nats;
@@ -79,6 +80,13 @@ pub enum Verb {
     Drift(drift::Drift),
     /// Replay a history with this build, tell it as a story, and prove that it is whole.
     Replay(run::Replay),
+    /// Draw a waterfall of a run's steps: the same as `stead run timeline`.
+    Timeline(run::Timeline),
+    /// Show where two runs part.
+    Diff(incident::Diff),
+    /// Say why a run went wrong, and pack what is known of it into one file.
+    #[command(subcommand)]
+    Incident(incident::Incident),
     /// Move runs that are over out of the event log, and look after the archive of them.
     #[command(subcommand)]
     Archive(archive::Archive),

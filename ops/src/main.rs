@@ -9,6 +9,7 @@ use clap::Parser;
 
 mod assemble;
 mod audit;
+mod bundle;
 mod cli;
 mod commands;
 mod config;

@@ -11,6 +11,7 @@ pub const CONTROL_PORT: u16 = 7780;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example:\n  stead lab --latency realistic --write-site lab.toml\n  \
+    stead lab --from incident.stead.tar.gz --at 7 --write-site lab.toml\n  \
     stead lab break proxmox storage-full --times 2",
     args_conflicts_with_subcommands = true
 )]
@@ -26,6 +27,14 @@ pub struct Lab {
     /// Where to write the site configuration that leads a Stead to this lab.
     #[arg(long, value_name = "FILE")]
     pub write_site: Option<PathBuf>,
+    /// Let the vendors hold what the histories in this file show, and break what was broken: the
+    /// bundle of an incident (FILE#RUN for one of several runs in it), or a history.
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<String>,
+    /// With --from, what was held at this moment: after the transition of this number, or at a
+    /// time, as `stead replay --to` takes them.
+    #[arg(long, value_name = "N|TIME", allow_hyphen_values = true, requires = "from")]
+    pub at: Option<String>,
 }
 
 /// How long the vendors take.

@@ -21,9 +21,11 @@ pub enum Run {
     /// stored, which `stead replay --file` reads.
     #[command(after_help = "Example:\n  stead run history john/dev --json > dev.jsonl")]
     History(Which),
-    /// Draw a waterfall of a run's steps, a command at a time.
-    #[command(after_help = "Example:\n  stead run timeline john/dev")]
-    Timeline(Which),
+    /// Draw a waterfall of a run's steps, a command at a time, and say which of them took longer
+    /// than they usually do.
+    #[command(after_help = "Example:\n  stead run timeline john/dev\n  \
+        stead run timeline john/dev --svg dev.svg")]
+    Timeline(Timeline),
     /// Stop what a run is doing and take it back. First says what that will be.
     #[command(
         after_help = "Example:\n  stead run cancel john/dev --why 'wrong template' --dry-run"
@@ -251,12 +253,27 @@ pub struct Which {
     pub run: String,
 }
 
+/// What is drawn of a run.
+#[derive(Debug, Args)]
+pub struct Timeline {
+    #[command(flatten)]
+    pub which: Which,
+    /// Draw it as a picture, too, into this file.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Do not look at other runs for how long the steps usually take.
+    #[arg(long)]
+    pub alone: bool,
+}
+
 /// Which history is replayed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  stead run history john/dev --json > dev.jsonl\n  \
-    stead replay --file dev.jsonl\n  stead replay --all --golden schemas/tests/golden")]
+    stead replay --file dev.jsonl\n  stead replay john/dev --to 7\n  \
+    stead replay incident.stead.tar.gz --step-through\n  stead replay --all --golden schemas/tests/golden")]
 pub struct Replay {
-    /// A run's id, or `owner/name` for the latest workspace of that name.
+    /// A run's id, `owner/name` for the latest workspace of that name, or a file: a history, or the
+    /// bundle of an incident (FILE#RUN for one of several runs in it).
     #[arg(required_unless_present_any = ["file", "all"], conflicts_with_all = ["file", "all"])]
     pub run: Option<String>,
     /// Every run that lives: would this build go on with all of them?
@@ -265,7 +282,18 @@ pub struct Replay {
     /// With --all, the histories in this folder, too: its files that end in .jsonl.
     #[arg(long, value_name = "FOLDER", requires = "all")]
     pub golden: Option<PathBuf>,
-    /// A history in a file, as `stead run history --json` prints it; `-` is standard input.
+    /// A history in a file, as `stead run history --json` prints it, or the bundle of an incident;
+    /// `-` is standard input.
     #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
+    pub file: Option<String>,
+    /// Show where the run stood at a moment: after the transition of this number, or at a time
+    /// (2026-03-01T14:02:00Z, 14:02, or -5m before the history's end).
+    #[arg(long, value_name = "N|TIME", allow_hyphen_values = true, conflicts_with = "all")]
+    pub to: Option<String>,
+    /// Go through the history in the terminal, a transition at a time.
+    #[arg(long, conflicts_with_all = ["all", "to", "against"])]
+    pub step_through: bool,
+    /// Let another build of Stead decide, too: the path of its binary.
+    #[arg(long, value_name = "BUILD", conflicts_with_all = ["all", "to"])]
+    pub against: Option<PathBuf>,
 }

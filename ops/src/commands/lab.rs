@@ -7,6 +7,8 @@ use std::path::Path;
 use serde_json::json;
 use stead_lab::{FaultStatus, Inventory, Lab, LabClient, LabError, LabOptions, LabPorts, Latency};
 
+use from::Restored;
+
 use crate::cli::Global;
 use crate::cli::lab::{At, CONTROL_PORT, Lab as Options, Latency as Pace, Verb};
 use crate::exit::{Ended, with_causes};
@@ -14,6 +16,8 @@ use crate::output;
 use crate::signals;
 use crate::story::table::{sheet, table};
 use crate::story::words::counted;
+
+mod from;
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Options) -> Result<(), Ended> {
@@ -100,7 +104,11 @@ async fn run(global: &Global, options: &Options) -> Result<(), Ended> {
     if let Some(file) = &options.write_site {
         write_site(&lab, file)?;
     }
-    introduce(global, options, &lab);
+    let restored = match &options.from {
+        Some(file) => Some(from::restore(&lab, file, options.at.as_deref()).await?),
+        None => None,
+    };
+    introduce(global, options, &lab, restored.as_ref());
     signals::stopped(&mut stop).await;
     lab.shutdown().await;
     Ok(())
@@ -142,7 +150,7 @@ fn write_site(lab: &Lab, file: &Path) -> Result<(), Ended> {
         .map_err(|error| Ended::Failed(format!("cannot write {}: {error}", file.display())))
 }
 
-fn introduce(global: &Global, options: &Options, lab: &Lab) {
+fn introduce(global: &Global, options: &Options, lab: &Lab, restored: Option<&Restored>) {
     let (at, login) = (lab.addresses(), lab.credentials());
     if global.json {
         let environment = json!({
@@ -150,11 +158,14 @@ fn introduce(global: &Global, options: &Options, lab: &Lab) {
             "STEAD_VAULT_SECRET_ID": login.vault_secret_id,
         });
         let site = &options.write_site;
-        return output::json_line(
-            &json!({ "addresses": at, "environment": environment, "site": site }),
-        );
+        return output::json_line(&json!({
+            "addresses": at, "environment": environment, "site": site, "restored": restored,
+        }));
     }
     output::line("the lab is open, until Ctrl-C");
+    if let Some(restored) = restored {
+        output::line(&restored.told(&things(&lab.inventory(), output::width())));
+    }
     output::line(&sheet(&[
         ("  control", at.control_url.clone()),
         ("  vault", at.vault_url.clone()),

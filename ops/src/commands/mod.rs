@@ -13,18 +13,21 @@ mod bucket;
 mod completions;
 mod config;
 mod demo;
+mod diff;
 mod drift;
 mod explain;
 mod home;
+mod incident;
 mod keep;
 mod lab;
 mod ledger;
 mod limits;
 mod nats;
-mod replay;
+pub mod replay;
 mod run;
 mod schedule;
 mod serve;
+mod source;
 mod workspace;
 
 /// Carries a verb out and says how it ended.
@@ -56,6 +59,9 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Ledger(options) => ledger::carry_out(global, &options).await,
         Verb::Limits => limits::carry_out(global).await,
         Verb::Drift(verb) => drift::carry_out(global, &verb).await,
+        Verb::Diff(options) => diff::carry_out(global, &options).await,
+        Verb::Incident(verb) => incident::carry_out(global, &verb).await,
+        Verb::Timeline(options) => run::timeline::carry_out(global, &options).await,
         Verb::Replay(options) => replay::carry_out(global, &options).await,
         Verb::Archive(verb) => archive::carry_out(global, &verb).await,
         Verb::Audit(verb) => audit::carry_out(global, &verb).await,

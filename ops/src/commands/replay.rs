@@ -1,8 +1,5 @@
 //! `stead replay`: a stored history, decided again by this build, told as a story.
 
-use std::io::Read;
-use std::path::Path;
-
 use serde_json::json;
 use stead_core::run::{Divergence, Run};
 use stead_nats::SteadClient;
@@ -10,7 +7,8 @@ use stead_schemas::ids::RunId;
 use stead_schemas::transition::{Transition, link};
 use stead_workflows::WORKFLOWS;
 
-use super::run::{client, find};
+use super::run::client;
+use super::source::{self, Source};
 use crate::assemble::BUILD;
 use crate::cli::Global;
 use crate::cli::run::Replay;
@@ -19,15 +17,18 @@ use crate::output;
 use crate::story::words::counted;
 use crate::story::{moments, story};
 
+mod against;
+mod at;
 mod differ;
 mod rehearse;
+mod steps;
 
 /// What a replay showed.
-struct Verdict {
+pub struct Verdict {
     /// Where the history was altered, if it was.
-    chain: Result<(), String>,
+    pub chain: Result<(), String>,
     /// Where this build decides otherwise, if it does.
-    decisions: Result<(), Divergence>,
+    pub decisions: Result<(), Divergence>,
 }
 
 /// Carries the verb out.
@@ -35,65 +36,45 @@ pub async fn carry_out(global: &Global, options: &Replay) -> Result<(), Ended> {
     if options.all {
         return rehearse::carry_out(global, options.golden.as_deref()).await;
     }
-    let lines = match (&options.file, &options.run) {
-        (Some(file), _) => read(file)?,
-        (None, Some(run)) => recorded(&client(global).await?, run).await?,
+    let source = match (&options.file, &options.run) {
+        (Some(file), _) => source::open_file(file)?,
+        (None, Some(run)) => source::open(global, run).await?,
         (None, None) => return Err(Ended::Usage("which run? Name one, or a --file".to_owned())),
     };
-    let history = decoded(&lines)?;
-    let Some(run) = history.first().map(|first| first.run.clone()) else {
-        return Err(Ended::Failed("there is no transition in it".to_owned()));
-    };
-    let verdict = judge(&run, &lines, &history)?;
+    if let Some(to) = &options.to {
+        return at::carry_out(global, &source, to).await;
+    }
+    if let Some(build) = &options.against {
+        return against::carry_out(global, &source, build).await;
+    }
+    if options.step_through {
+        return steps::carry_out(&source).await;
+    }
+    let Source { run, history, .. } = &source;
+    let verdict = verdict(&source)?;
     if global.json {
-        output::json(&as_json(&run, history.len(), &verdict));
+        output::json(&as_json(run, history.len(), &verdict));
     } else {
-        output::line(&story(&moments(&history), output::width_or(usize::MAX)));
+        output::line(&story(&moments(history), output::width_or(usize::MAX)));
     }
     conclude(global, history.len(), &verdict)
 }
 
 /// Replays a run and says in a line what that proved.
 pub async fn prove(client: &SteadClient, which: &str) -> Result<String, Ended> {
-    let lines = recorded(client, which).await?;
-    let history = decoded(&lines)?;
-    let Some(run) = history.first().map(|first| first.run.clone()) else {
-        return Err(Ended::Failed("there is no transition in it".to_owned()));
-    };
-    let verdict = judge(&run, &lines, &history)?;
+    let source = source::of_platform(client.clone(), which).await?;
+    let (history, verdict) = (&source.history, verdict(&source)?);
     wrong(&verdict)?;
     Ok(proven(history.len()))
 }
 
-async fn recorded(client: &SteadClient, text: &str) -> Result<Vec<Vec<u8>>, Ended> {
-    let run = find::run(client, text).await?;
-    let recorded = find::recorded(client, &run).await?;
-    Ok(recorded.into_iter().map(|message| message.bytes).collect())
+/// What this build makes of a history.
+pub fn verdict(source: &Source) -> Result<Verdict, Ended> {
+    judge(&source.run, &source.lines, &source.history)
 }
 
-fn read(file: &Path) -> Result<Vec<Vec<u8>>, Ended> {
-    let mut text = Vec::new();
-    let read = match file.to_str() {
-        Some("-") => std::io::stdin().read_to_end(&mut text).map(drop),
-        _ => std::fs::read(file).map(|read| text = read),
-    };
-    read.map_err(|error| Ended::Usage(format!("cannot read {}: {error}", file.display())))?;
-    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    Ok(lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
-}
-
-fn decoded(lines: &[Vec<u8>]) -> Result<Vec<Transition>, Ended> {
-    let numbered = lines.iter().zip(1..);
-    let decoded = numbered.map(|(line, number): (_, u64)| {
-        Transition::decode(line).map_err(|error| {
-            let hint = "`stead run history RUN --json` prints what can be read";
-            Ended::Failed(format!("line {number} cannot be read: {error}; {hint}"))
-        })
-    });
-    decoded.collect()
-}
-
-fn judge(run: &RunId, lines: &[Vec<u8>], history: &[Transition]) -> Result<Verdict, Ended> {
+/// What this build makes of these transitions of a run.
+pub fn judge(run: &RunId, lines: &[Vec<u8>], history: &[Transition]) -> Result<Verdict, Ended> {
     let kind = run.key().kind().to_owned();
     let Some(definition) = WORKFLOWS.iter().find(|known| known.kind == kind) else {
         let words = format!("{BUILD} has no workflow `{kind}`, so it cannot replay {run}");

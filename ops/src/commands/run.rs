@@ -30,6 +30,10 @@ mod why;
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
+    // A history in a file can be drawn where there is no platform.
+    if let Verb::Timeline(options) = verb {
+        return timeline::carry_out(global, options).await;
+    }
     let client = client(global).await?;
     match verb {
         Verb::List(which) => list(global, &client, which).await,
@@ -39,7 +43,6 @@ pub async fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
         }
         Verb::Watch(which) => watch(global, &client, &which.run).await,
         Verb::History(which) => history::print(global, &client, &which.run).await,
-        Verb::Timeline(which) => timeline::print(global, &client, &which.run).await,
         Verb::Cancel { which, why, dry_run } => {
             let order = cancel::Order { run: &which.run, why, dry_run: *dry_run };
             cancel::carry_out(global, &client, &order).await

@@ -1,5 +1,6 @@
-//! A run's history as a person reads it: a story (`teller.rs`), a waterfall (`timeline.rs`), and
-//! the tables of lists (`table.rs`).
+//! A run's history as a person reads it: a story (`teller.rs`), a waterfall (`timeline.rs`,
+//! `svg.rs`), where it stood at a moment (`standing.rs`), why it went wrong (`explain/`), where it
+//! parts from another one (`apart.rs`), and the tables of lists (`table.rs`).
 //!
 //! Everything here is pure: moments in, text out. Reading histories and printing happen in
 //! `commands/`.
@@ -8,10 +9,17 @@ use stead_schemas::event::Event;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
+pub mod apart;
+pub mod explain;
+pub mod instant;
 pub mod operations;
+pub mod standing;
+pub mod svg;
 pub mod table;
 pub mod teller;
 pub mod timeline;
+pub mod touches;
+pub mod usual;
 pub mod words;
 
 #[cfg(test)]

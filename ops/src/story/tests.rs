@@ -1,6 +1,7 @@
 //! One history, made by hand, told and drawn at the width of a narrow and of a wide terminal.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use stead_schemas::dispatch::{Caller, Route, StepAddress};
@@ -12,10 +13,17 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::time::Timestamp;
+use stead_schemas::transition::{Transition, VERSION};
 
+use super::apart::{Exactness, apart};
+use super::explain::{Case, Kind, explain};
 use super::operations::{Operation, operations};
+use super::standing::standing;
+use super::svg::{Drawn, picture};
 use super::timeline::timeline;
-use super::{Moment, story};
+use super::touches::Holdings;
+use super::usual::{Usual, kind};
+use super::{Moment, moments, story};
 
 fn john() -> Owner {
     Owner::new("john").expect("a plain name")
@@ -133,7 +141,7 @@ fn check_timeline(width: usize, expected: &str) {
     let of_home = operations(&home()).into_iter();
     let beneath: BTreeMap<u32, Operation> =
         of_home.filter_map(|o| Some((o.reply.as_ref()?.seq, o.clone()))).collect();
-    let drawn = timeline(&create, &beneath, Timestamp::from_millis(0), width);
+    let drawn = timeline(&create, &beneath, &Usual::default(), Timestamp::from_millis(0), width);
     assert_eq!(drawn, expected.trim_matches('\n'), "\n{drawn}");
 }
 
@@ -242,4 +250,191 @@ fn a_command_that_waits_its_turn_has_its_own_steps() {
         |o: &Operation| o.steps.iter().map(|s| s.name.clone()).collect::<Vec<_>>().join(" ");
     let told: Vec<String> = found.iter().map(|o| format!("{}: {}", o.verb, names(o))).collect();
     assert_eq!(told, ["start: one.step", "stop: two.step", "by itself: three.step"]);
+}
+
+/// A workspace's life as the golden files have it.
+fn golden() -> Vec<Transition> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/tests/golden/workspace-life.jsonl");
+    let text = std::fs::read_to_string(file).expect("a golden file");
+    text.lines().map(|line| Transition::decode(line.as_bytes()).expect("a transition")).collect()
+}
+
+#[test]
+fn a_run_is_shown_as_it_stood_at_a_moment() {
+    let history = golden();
+    let begun = standing(&history, 2, &[]);
+    assert_eq!((begun.n, begun.phase.as_str()), (2, "creating"));
+    assert_eq!(begun.unknown, None, "this build decides the same");
+    assert_eq!(begun.open[0].what, "home.attach");
+    assert_eq!(begun.known[0].step, "vault.pin-secrets");
+    assert!(begun.held.iter().all(|held| held.perhaps), "{:?}", begun.held);
+    let ready = history.iter().map(|transition| standing(&history, transition.n, &[]));
+    let ready = ready.into_iter().find(|standing| standing.phase == "ready").expect("it is ready");
+    let held: Vec<String> =
+        ready.held.iter().map(|held| format!("{} {}", held.what, held.state)).collect();
+    assert_eq!(
+        held,
+        [
+            "workspace alice/dev started",
+            "home of alice used",
+            "machine 10000 on",
+            &format!("number of {} reserved", history[0].run),
+        ]
+    );
+    let over = standing(&history, u64::MAX, &[]);
+    assert_eq!((over.n, over.over.as_deref()), (over.of, Some("run-completed")));
+    assert_eq!(over.held, [], "everything was taken away");
+    let told = ready.told(80);
+    assert!(told.contains("proxmox: machine 10000, on by step"), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
+}
+
+#[test]
+fn what_may_have_been_made_is_held_perhaps() {
+    let asked = |seq, name: &str| {
+        let Event::StepScheduled(mut asked) = step(seq, name, false) else { unreachable!() };
+        asked.request = json!({ "machine": { "vmid": 7 } });
+        Event::StepScheduled(asked)
+    };
+    let failed = |class| {
+        Event::StepFailed(StepFailed { seq: 1, failure: Failure::new(class, "x"), attempts: 1 })
+    };
+    for (end, expected) in [
+        (None, Some(true)),
+        (Some(done(1, 1)), Some(false)),
+        (Some(failed(Class::Ambiguous)), Some(true)),
+        (Some(failed(Class::TimedOut)), Some(true)),
+        (Some(failed(Class::Permanent)), None),
+    ] {
+        let mut holdings = Holdings::default();
+        holdings.take(&asked(1, "proxmox.clone-vm"));
+        end.iter().for_each(|end| holdings.take(end));
+        let held = holdings.conclude();
+        assert_eq!(held.first().map(|held| held.perhaps), expected, "{end:?}");
+    }
+}
+
+/// A run of the golden life under other ids, changed by `change`.
+fn changed(from: &str, to: &str) -> Vec<Transition> {
+    let text: Vec<String> =
+        golden().iter().map(|t| String::from_utf8(t.encode()).expect("JSON")).collect();
+    assert!(text.iter().any(|line| line.contains(from)), "{from} is in it");
+    let other = EntityKey::of("workspace", &john(), "other").run(1).to_string();
+    let run = golden()[0].run.to_string();
+    let lines = text.iter().map(|line| line.replace(&run, &other).replace(from, to));
+    lines.map(|line| Transition::decode(line.as_bytes()).expect("a transition")).collect()
+}
+
+#[test]
+fn runs_that_differ_in_ids_only_are_alike_unless_to_the_letter() {
+    let (one, other) = (golden(), changed("01a20e02-3aca-74da", "01a20e02-3aca-7fff"));
+    assert_eq!(apart(&one, &other, Exactness::Sense).differences, []);
+    assert_ne!(apart(&one, &other, Exactness::Letter).differences, []);
+    assert!(apart(&one, &one, Exactness::Letter).told(80).starts_with("the runs are alike"));
+}
+
+#[test]
+fn the_first_difference_of_two_runs_is_shown_with_both_sides() {
+    let found = apart(&golden(), &changed("\"vmid\":10000", "\"vmid\":10001"), Exactness::Sense);
+    let first = &found.differences[0];
+    assert_eq!((first.place.as_str(), first.what), ("create, step vmids.reserve", "end"));
+    assert_eq!((&first.one["vmid"], &first.other["vmid"]), (&json!(10_000), &json!(10_001)));
+    let told = found.told(100);
+    assert!(told.contains("differs at  vmid: 10000, and 10001"), "{told}");
+    assert!(told.contains("create, step proxmox.clone-vm: request differs"), "{told}");
+    let mut shorter = golden();
+    shorter.truncate(6);
+    let told = apart(&golden(), &shorter, Exactness::Sense).told(100);
+    assert!(told.contains("only the first has it"), "{told}");
+}
+
+#[test]
+fn a_step_is_compared_with_the_median_of_others_of_its_kind() {
+    let life = golden();
+    let told = moments(&life);
+    let create = operations(&told).remove(0);
+    let of = kind(&told, &create);
+    assert_eq!(of, ("create".to_owned(), "debian-12".to_owned()));
+    let others = [&life[..], &life[..], &life[..]];
+    let usual = Usual::of(&of, others.into_iter());
+    assert_eq!(usual.operations, 3);
+    let clone = create.steps.iter().find(|step| step.name == "proxmox.clone-vm").expect("a clone");
+    let took = clone.until.expect("it is done").since(clone.from);
+    assert_eq!(usual.of_step(&clone.name), Some(took));
+    assert_eq!(usual.slower(&clone.name, took), None);
+    let slow = took * 3 + Duration::from_secs(1);
+    let words = usual.slower(&clone.name, slow).expect("it is slow");
+    assert!(words.contains("x the usual"), "{words}");
+    let few = Usual::of(&of, others[..2].iter().copied());
+    assert_eq!(few.slower(&clone.name, slow), None, "two say nothing");
+    let other_kind = ("create".to_owned(), "windows".to_owned());
+    assert_eq!(Usual::of(&other_kind, others.into_iter()).operations, 0);
+}
+
+#[test]
+fn a_picture_is_well_formed_and_names_every_step() {
+    let told = moments(&golden());
+    let (beneath, usual) = (BTreeMap::new(), Usual::default());
+    let all = operations(&told);
+    let drawn: Vec<Drawn<'_>> =
+        all.iter().map(|operation| Drawn { operation, beneath: &beneath, usual: &usual }).collect();
+    let picture = picture("a <life> & \"more\"", &drawn, Timestamp::from_millis(0));
+    assert!(picture.starts_with("<svg xmlns="), "{picture}");
+    assert!(picture.contains("a &lt;life&gt; &amp; &quot;more&quot;"), "{picture}");
+    assert!(picture.contains("prefers-color-scheme:dark"), "{picture}");
+    assert!(!picture.contains("<script"), "{picture}");
+    for step in all.iter().flat_map(|operation| &operation.steps) {
+        assert!(picture.contains(&format!(">{}</text>", step.name)), "{}", step.name);
+    }
+    let open = picture.matches("<rect").count();
+    assert_eq!(open, picture.matches("</rect>").count() + picture.matches("rx=\"2\"/>").count());
+}
+
+#[test]
+fn a_build_that_decides_otherwise_is_the_first_cause() {
+    let history = golden();
+    let views = BTreeMap::new();
+    let words = "transition 5: the history has\n  one thing\nand this build decides\n  another";
+    let case =
+        |diverges| Case { history: &history, related: &[], alike: &[], views: &views, diverges };
+    let explained = explain(&case(Some(words))).expect("a history");
+    let cause = explained.cause.expect("a cause");
+    assert_eq!((cause.kind, cause.n), (Kind::Divergence, 5));
+    assert_eq!(cause.at, history[4].at);
+    let well = explain(&case(None)).expect("a history");
+    assert_eq!(well.cause, None);
+    assert!(well.verdict.starts_with("nothing went wrong"), "{}", well.verdict);
+}
+
+#[test]
+fn the_same_trouble_of_other_runs_is_found_and_other_trouble_is_not() {
+    let failed = |class, words: &str, name: &str| {
+        let run = EntityKey::of("workspace", &john(), name).run(1);
+        let failure = Failure::new(class, words).at("one.step");
+        let ended = StepFailed { seq: 1, failure: failure.clone(), attempts: 1 };
+        let events = vec![
+            started("workspace", name),
+            asked("c1", "create", Caller::Api),
+            step(1, "one.step", false),
+            Event::StepFailed(ended),
+            answered("c1", Outcome::Failed(failure.clone())),
+            Event::RunFailed(RunFailed { failure }),
+        ];
+        let at = Timestamp::from_millis(1_800_000_000_000);
+        let (engine, prev) = (String::new(), String::new());
+        vec![Transition { v: VERSION, run, n: 1, at, engine, prev, events }]
+    };
+    let history = failed(Class::Permanent, "no room", "dev");
+    let alike = [failed(Class::Auth, "401", "two"), golden()];
+    let views = BTreeMap::new();
+    let case =
+        Case { history: &history, related: &[], alike: &alike, views: &views, diverges: None };
+    let explained = explain(&case).expect("a history");
+    let cause = explained.cause.as_ref().expect("a cause");
+    assert_eq!(cause.words, "it failed (it will not pass): no room");
+    let names: Vec<&str> = explained.similar.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["john/two"], "the same step failed there");
+    let told = explained.told(80);
+    assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
+    assert!(told.contains("first cause"), "{told}");
 }

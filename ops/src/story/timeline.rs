@@ -7,6 +7,7 @@ use stead_schemas::event::{Outcome, Seq};
 use stead_schemas::time::Timestamp;
 
 use super::operations::{End, Operation, StepSpan};
+use super::usual::Usual;
 use super::words::{counted, cut, hanging, span};
 
 /// The narrowest bars, in characters.
@@ -17,20 +18,34 @@ const BARS_MAX: usize = 80;
 /// The operations that other entities carried out for steps of this one.
 pub type Beneath = BTreeMap<Seq, Operation>;
 
-struct Row {
-    name: String,
-    took: String,
-    note: String,
-    from: Timestamp,
-    until: Timestamp,
-    fill: char,
-    end: Option<char>,
+/// A bar.
+pub(super) struct Row {
+    /// The step's name, set in beneath the step that it was carried out for.
+    pub name: String,
+    /// How long it took.
+    pub took: String,
+    /// How many attempts it took, and that it was slow.
+    pub note: String,
+    /// When it was asked for.
+    pub from: Timestamp,
+    /// When it was settled; now, if it is not.
+    pub until: Timestamp,
+    /// How its bar is drawn: `█`, or `▒` for what takes back.
+    pub fill: char,
+    /// How its bar ends: `x` for what failed or was stopped, `>` for what goes on.
+    pub end: Option<char>,
 }
 
-/// Draws an operation in lines of at most `width` characters. What is still open reaches to
-/// `now`.
-pub fn timeline(operation: &Operation, beneath: &Beneath, now: Timestamp, width: usize) -> String {
-    let rows = rows(operation, beneath, now);
+/// Draws an operation in lines of at most `width` characters, and says which steps are slower than
+/// usual. What is still open reaches to `now`.
+pub fn timeline(
+    operation: &Operation,
+    beneath: &Beneath,
+    usual: &Usual,
+    now: Timestamp,
+    width: usize,
+) -> String {
+    let rows = rows(operation, beneath, usual, now);
     let until = if operation.until.is_none() { now } else { operation.last() };
     let scale = Scale::of(&rows, operation.from, until, width);
     let mut lines = vec![hanging("", &head(operation, now), width, 2)];
@@ -42,7 +57,8 @@ pub fn timeline(operation: &Operation, beneath: &Beneath, now: Timestamp, width:
     lines.join("\n")
 }
 
-fn head(operation: &Operation, now: Timestamp) -> String {
+/// What the operation was and how it ended.
+pub(super) fn head(operation: &Operation, now: Timestamp) -> String {
     let verb = &operation.verb;
     let took = |until: Timestamp| span(until.since(operation.from));
     match (&operation.outcome, operation.until) {
@@ -55,27 +71,35 @@ fn head(operation: &Operation, now: Timestamp) -> String {
     }
 }
 
-fn rows(operation: &Operation, beneath: &Beneath, now: Timestamp) -> Vec<Row> {
+/// The bars of an operation, from the top.
+pub(super) fn rows(
+    operation: &Operation,
+    beneath: &Beneath,
+    usual: &Usual,
+    now: Timestamp,
+) -> Vec<Row> {
     let mut rows = Vec::new();
     for step in &operation.steps {
-        rows.push(row(step, 0, now));
-        let below = beneath.get(&step.seq);
-        rows.extend(below.into_iter().flat_map(|b| &b.steps).map(|step| row(step, 1, now)));
+        rows.push(row(step, 0, usual, now));
+        let below = beneath.get(&step.seq).into_iter().flat_map(|below| &below.steps);
+        rows.extend(below.map(|step| row(step, 1, &Usual::default(), now)));
     }
     rows
 }
 
-fn row(step: &StepSpan, depth: usize, now: Timestamp) -> Row {
+fn row(step: &StepSpan, depth: usize, usual: &Usual, now: Timestamp) -> Row {
     let end = match &step.end {
         End::Done => None,
         End::Open => Some('>'),
         End::Failed(_) | End::Cancelled => Some('x'),
     };
-    let note = match step.attempts {
-        0 | 1 => String::new(),
-        attempts => counted(u64::from(attempts), "attempt"),
+    let attempts = match step.attempts {
+        0 | 1 => None,
+        attempts => Some(counted(u64::from(attempts), "attempt")),
     };
     let until = step.until.unwrap_or(now).max(step.from);
+    let slower = usual.slower(&step.name, until.since(step.from));
+    let note = attempts.into_iter().chain(slower).collect::<Vec<_>>().join(", ");
     Row {
         name: format!("{}{}", "  ".repeat(depth), step.name),
         took: span(until.since(step.from)),

@@ -8,9 +8,11 @@ use stead_nats::SteadClient;
 use stead_schemas::ids::RunId;
 use stead_schemas::public::RunState;
 
-use super::{client, decoded, judge, read, wrong};
+use super::{client, judge, wrong};
 use crate::assemble::BUILD;
+use crate::bundle::pack::lines;
 use crate::cli::Global;
+use crate::commands::source::{decoded, read};
 use crate::exit::Ended;
 use crate::output;
 use crate::story::words::counted;
@@ -34,7 +36,7 @@ pub async fn carry_out(global: &Global, golden: Option<&Path>) -> Result<(), End
         }
     }
     for file in golden.map(files).transpose()?.unwrap_or_default() {
-        let lines = read(&file)?;
+        let lines = lines(&read(&file)?);
         rehearsal.note(&file.display().to_string(), check(&lines));
     }
     rehearsal.conclude(global)

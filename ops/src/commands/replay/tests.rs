@@ -10,7 +10,8 @@ use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION, link};
 use stead_workflows::WORKFLOWS;
 
-use super::{decoded, differ, judge};
+use super::{differ, judge};
+use crate::commands::source::decoded;
 
 fn id() -> RunId {
     EntityKey::of("probe", &Owner::new("john").expect("a plain name"), "p").run(1)
@@ -36,10 +37,21 @@ fn facts() -> Vec<Vec<Event>> {
 
 /// What an engine of this build writes.
 fn recorded() -> Vec<Vec<u8>> {
+    recorded_with(&[])
+}
+
+/// The same, with other ends of some steps; nothing follows the first of them.
+pub fn recorded_with(others: &[(u32, Event)]) -> Vec<Vec<u8>> {
+    let mut facts = facts();
+    for (seq, other) in others {
+        let place = usize::try_from(*seq).expect("a place");
+        facts[place] = vec![other.clone()];
+        facts.truncate(place + 1);
+    }
     let definition = WORKFLOWS.iter().find(|known| known.kind == "probe").expect("the probe");
     let mut run = Run::new(*definition, id());
     let mut lines: Vec<Vec<u8>> = Vec::new();
-    for (facts, n) in facts().into_iter().zip(1..) {
+    for (facts, n) in facts.into_iter().zip(1..) {
         let at = Timestamp::from_millis(1_800_000_000_000);
         let decided = run.decide(at, facts).expect("legal facts");
         let prev = lines.last().map_or(String::new(), |line| link(line));

@@ -1,0 +1,358 @@
+//! People, addresses and hosts by other names, the same everywhere in a bundle.
+//!
+//! Runs are called by digests of their owners and names, so they get the ids that the new names
+//! make: whoever guesses an owner cannot look whether he is in it. Each history's chain is made
+//! anew over the changed text; that it was whole before stands in the manifest.
+//!
+//! What things are called by their owners themselves (workspaces, buckets) stays as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde_json::Value;
+use stead_schemas::command::workspace::host_name;
+use stead_schemas::event::Event;
+use stead_schemas::ids::{EntityKey, RunId, Tag};
+use stead_schemas::owner::Owner;
+use stead_schemas::step::home::dataset_name;
+use stead_schemas::step::vmids::PLATFORM;
+use stead_schemas::transition::{Transition, link};
+
+use super::Bundle;
+
+/// Fields that name hosts, or lists of them.
+const HOST_FIELDS: [&str; 7] =
+    ["node", "nodes", "template_node", "nfs_server", "host", "hostname", "server"];
+/// Fields whose values are our own words, whatever an owner is called.
+const OUR_FIELDS: [&str; 12] = [
+    "step",
+    "workflow",
+    "kind",
+    "verb",
+    "class",
+    "phase",
+    "engine",
+    "build",
+    "state",
+    "digest",
+    "reason",
+    "storage_backend",
+];
+
+/// The names that are given, by those they stand for.
+struct Names {
+    /// By the first letter, longest first.
+    words: BTreeMap<u8, Vec<(String, String)>>,
+    addresses: BTreeMap<String, String>,
+    runs: BTreeMap<String, String>,
+    /// Makes ids of runs of which nothing but the id is known.
+    salt: String,
+}
+
+/// The bundle under other names. `salt` is nobody else's: nothing can be looked up in a table.
+///
+/// # Errors
+/// In words, if a history in it cannot be read.
+pub fn redacted(bundle: &Bundle, salt: &str) -> Result<Bundle, String> {
+    let histories: Result<BTreeMap<RunId, Vec<Value>>, serde_json::Error> =
+        bundle.histories.iter().map(|(run, lines)| Ok((run.clone(), values(lines)?))).collect();
+    let histories = histories.map_err(|error| format!("a history cannot be read: {error}"))?;
+    let mut names = Names::of(bundle, &histories, salt);
+    let mut other = Bundle {
+        manifest: bundle.manifest.clone(),
+        histories: BTreeMap::new(),
+        views: BTreeMap::new(),
+        texts: BTreeMap::new(),
+    };
+    for (run, values) in histories {
+        other.histories.insert(names.run(&run), chained(&mut names, values)?);
+    }
+    for (run, view) in &bundle.views {
+        let value = serde_json::to_value(view).map_err(|error| error.to_string())?;
+        let view = serde_json::from_value(names.value(value)).map_err(|error| error.to_string())?;
+        other.views.insert(names.run(run), view);
+    }
+    for (name, text) in &bundle.texts {
+        other.texts.insert(names.text(name), names.text(text));
+    }
+    let manifest = &mut other.manifest;
+    manifest.redacted = true;
+    manifest.about = names.text(&manifest.about);
+    manifest.run = manifest.run.as_ref().map(|run| names.run(run));
+    manifest.missing = manifest.missing.iter().map(|words| names.text(words)).collect();
+    for listed in &mut manifest.runs {
+        (listed.run, listed.name) = (names.run(&listed.run), names.text(&listed.name));
+        listed.diverges = listed.diverges.as_ref().map(|words| names.text(words));
+    }
+    Ok(other)
+}
+
+fn values(lines: &[Vec<u8>]) -> serde_json::Result<Vec<Value>> {
+    lines.iter().map(|line| serde_json::from_slice(line)).collect()
+}
+
+/// The transitions under their new names, each with the digest of the one before it.
+fn chained(names: &mut Names, values: Vec<Value>) -> Result<Vec<Vec<u8>>, String> {
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    for value in values {
+        let mut transition: Transition =
+            serde_json::from_value(names.value(value)).map_err(|error| error.to_string())?;
+        transition.prev = lines.last().map_or(String::new(), |line| link(line));
+        lines.push(transition.encode());
+    }
+    Ok(lines)
+}
+
+impl Names {
+    fn of(bundle: &Bundle, histories: &BTreeMap<RunId, Vec<Value>>, salt: &str) -> Self {
+        let (mut owners, mut hosts, mut parents) = Default::default();
+        for value in histories.values().flatten() {
+            gather(value, "", &mut owners, &mut hosts, &mut parents);
+        }
+        for view in bundle.views.values().filter_map(|view| serde_json::to_value(view).ok()) {
+            gather(&view, "", &mut owners, &mut hosts, &mut parents);
+        }
+        for text in bundle.texts.iter().filter(|(name, _)| name.ends_with(".json")).map(|(_, t)| t)
+        {
+            let value: Value = serde_json::from_str(text).unwrap_or_default();
+            gather(&value, "", &mut owners, &mut hosts, &mut parents);
+        }
+        owners.remove(PLATFORM);
+        let mut words: BTreeMap<String, String> = BTreeMap::new();
+        for (host, n) in hosts.into_iter().zip(1..) {
+            words.insert(host, format!("host-{n}"));
+        }
+        let mut people = BTreeMap::new();
+        for (owner, n) in owners.iter().zip(1..) {
+            let other = format!("owner-{n}");
+            people.insert(owner.clone(), other.clone());
+            words.extend(spellings(owner, &parents).into_iter().map(|one| (one, other.clone())));
+        }
+        let mut by_letter: BTreeMap<u8, Vec<(String, String)>> = BTreeMap::new();
+        for (word, other) in words.into_iter().filter(|(word, _)| !word.is_empty()) {
+            by_letter.entry(word.as_bytes()[0]).or_default().push((word, other));
+        }
+        for list in by_letter.values_mut() {
+            list.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+        }
+        let runs = runs(histories, &people);
+        let (addresses, salt) = (BTreeMap::new(), salt.to_owned());
+        Self { words: by_letter, addresses, runs, salt }
+    }
+
+    fn run(&mut self, run: &RunId) -> RunId {
+        let other = self.key(run.key().as_str());
+        format!("{other}-{}", run.life()).parse().unwrap_or_else(|_| run.clone())
+    }
+
+    /// Another key for an entity's.
+    fn key(&mut self, key: &str) -> String {
+        if let Some(other) = self.runs.get(key) {
+            return other.clone();
+        }
+        let kind = key.rsplit_once('-').map_or(key, |(kind, _)| kind);
+        let tag = Tag::of(&[&self.salt, key]).bytes();
+        let digest: String = tag[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let other = format!("{kind}-{digest}");
+        self.runs.insert(key.to_owned(), other.clone());
+        other
+    }
+
+    fn value(&mut self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(&text)),
+            Value::Array(values) => values.into_iter().map(|value| self.value(value)).collect(),
+            Value::Object(fields) => {
+                let fields = fields.into_iter().map(|(field, value)| {
+                    let ours = OUR_FIELDS.contains(&field.as_str()) && value.is_string();
+                    let value = if ours { value } else { self.value(value) };
+                    // Some maps are by runs.
+                    (self.keys_in(&field), value)
+                });
+                Value::Object(fields.collect())
+            }
+            other => other,
+        }
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        let text = self.keys_in(text);
+        let text = self.addresses_in(&text);
+        self.words_in(&text)
+    }
+
+    /// Gives runs other ids: `<kind>-<16 characters>`, with or without a life behind.
+    fn keys_in(&mut self, text: &str) -> String {
+        let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        self.pieces(text, is_part, |names, piece| {
+            let parts: Vec<&str> = piece.split('-').collect();
+            let place = parts.windows(2).position(|pair| is_kind(pair[0]) && is_digest(pair[1]))?;
+            let other = names.key(&format!("{}-{}", parts[place], parts[place + 1]));
+            let mut pieces = parts[..place].to_vec();
+            pieces.push(&other);
+            pieces.extend(&parts[place + 2..]);
+            Some(pieces.join("-"))
+        })
+    }
+
+    fn addresses_in(&mut self, text: &str) -> String {
+        let is_part = |c: char| c.is_ascii_hexdigit() || c == '.' || c == ':';
+        self.pieces(text, is_part, |names, piece| {
+            let bare = piece.trim_matches(':').trim_end_matches('.');
+            let (address, behind) = match bare.parse::<Ipv6Addr>() {
+                Ok(_) => (bare, ""),
+                // `10.10.30.2:/mnt` and `10.10.30.2:8006` name an address, too.
+                Err(_) => bare
+                    .split_once(':')
+                    .map_or((bare, ""), |(address, _)| (address, &bare[address.len()..])),
+            };
+            let other = names.address(address)?;
+            let (before, _) = piece.split_once(bare)?;
+            let after = &piece[before.len() + bare.len()..];
+            Some(format!("{before}{other}{behind}{after}"))
+        })
+    }
+
+    /// Another address, of those that are for examples; nothing if this is none.
+    fn address(&mut self, text: &str) -> Option<String> {
+        let is_loopback = match (text.parse::<Ipv4Addr>(), text.parse::<Ipv6Addr>()) {
+            (Ok(address), _) => address.is_loopback() || address.is_unspecified(),
+            (_, Ok(address)) => address.is_loopback() || address.is_unspecified(),
+            _ => return None,
+        };
+        if is_loopback {
+            return None;
+        }
+        let n = self.addresses.len() + 1;
+        let other = match text.contains(':') {
+            true => format!("2001:db8::{n:x}"),
+            // 198.18.0.0/15 is nobody's, and has room for as many as a bundle may hold.
+            false => format!("198.{}.{}.{}", 18 + n / 65_536 % 2, n / 256 % 256, n % 256),
+        };
+        Some(self.addresses.entry(text.to_owned()).or_insert(other).clone())
+    }
+
+    fn words_in(&self, text: &str) -> String {
+        let mut other = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(letter) = rest.chars().next() {
+            let begins = other.chars().next_back().is_none_or(|before| !before.is_alphanumeric());
+            let found = if begins { self.word_at(rest) } else { None };
+            match found {
+                Some((word, stands_for)) => {
+                    other.push_str(stands_for);
+                    rest = &rest[word.len()..];
+                }
+                None => {
+                    other.push(letter);
+                    rest = &rest[letter.len_utf8()..];
+                }
+            }
+        }
+        other
+    }
+
+    fn word_at(&self, rest: &str) -> Option<(&str, &str)> {
+        let words = self.words.get(rest.as_bytes().first()?)?;
+        let found = words.iter().find(|(word, _)| {
+            let after = rest.strip_prefix(word.as_str());
+            after.is_some_and(|after| !after.starts_with(char::is_alphanumeric))
+        })?;
+        Some((&found.0, &found.1))
+    }
+
+    /// Exchanges the pieces of a text that consist of such letters, where there is another one.
+    fn pieces(
+        &mut self,
+        text: &str,
+        is_part: impl Fn(char) -> bool,
+        other: impl Fn(&mut Self, &str) -> Option<String>,
+    ) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while !rest.is_empty() {
+            let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+            let (piece, after) = rest.split_at(end);
+            out.push_str(&other(self, piece).unwrap_or_else(|| piece.to_owned()));
+            let skip = after.find(&is_part).unwrap_or(after.len());
+            out.push_str(&after[..skip]);
+            rest = &after[skip..];
+        }
+        out
+    }
+}
+
+/// A kind of entity, as ids have it.
+fn is_kind(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+}
+
+/// Every spelling under which an owner may stand somewhere.
+fn spellings(owner: &str, parents: &BTreeSet<String>) -> Vec<String> {
+    let mut all = vec![owner.to_owned(), host_name(owner, "")];
+    if let Ok(owner) = Owner::new(owner) {
+        all.push(owner.token());
+        let homes = parents.iter().map(|parent| dataset_name(parent, &owner));
+        all.extend(homes.filter_map(|home| home.rsplit_once('/').map(|(_, name)| name.to_owned())));
+    }
+    all
+}
+
+/// Collects owners, hosts, and the datasets beneath which homes are.
+fn gather(
+    value: &Value,
+    field: &str,
+    owners: &mut BTreeSet<String>,
+    hosts: &mut BTreeSet<String>,
+    parents: &mut BTreeSet<String>,
+) {
+    match value {
+        Value::String(text) => {
+            let is_name = !text.is_empty() && text.parse::<Ipv4Addr>().is_err();
+            if matches!(field, "owner" | "user") {
+                owners.insert(text.clone());
+            } else if field == "parent" {
+                parents.insert(text.clone());
+            } else if HOST_FIELDS.contains(&field) && is_name {
+                hosts.insert(text.clone());
+            } else if let Some((_, rest)) = text.split_once("://") {
+                let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+                if !host.is_empty() && host.parse::<Ipv4Addr>().is_err() {
+                    hosts.insert(host.to_owned());
+                }
+            }
+        }
+        Value::Array(values) => {
+            values.iter().for_each(|value| gather(value, field, owners, hosts, parents));
+        }
+        Value::Object(fields) => {
+            fields.iter().for_each(|(field, value)| gather(value, field, owners, hosts, parents));
+        }
+        _ => {}
+    }
+}
+
+/// Other keys for the entities whose owners and names stand in the histories.
+fn runs(
+    histories: &BTreeMap<RunId, Vec<Value>>,
+    people: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut runs = BTreeMap::new();
+    for (run, values) in histories {
+        let first = values.first().and_then(|value| {
+            serde_json::from_value::<Transition>(value.clone()).ok()?.events.into_iter().next()
+        });
+        let Some(Event::RunStarted(started)) = first else { continue };
+        let owner =
+            people.get(started.owner.as_str()).and_then(|other| Owner::new(other.as_str()).ok());
+        let owner = owner.unwrap_or(started.owner);
+        let key = run.key();
+        let other = EntityKey::of(key.kind(), &owner, &started.name);
+        runs.insert(key.as_str().to_owned(), other.to_string());
+    }
+    runs
+}

@@ -1,0 +1,164 @@
+//! Bundles, packed and unpacked, damaged, and under other names.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use stead_schemas::event::Event;
+use stead_schemas::ids::RunId;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::{Transition, link};
+
+use super::pack::{UnpackError, is_packed, pack, unpack};
+use super::redact::redacted;
+use super::{Bundle, Listed, Manifest, VERSION};
+use crate::commands::replay::judge;
+
+/// A workspace's life and its home's, as the golden files have them.
+fn bundle() -> Bundle {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/tests/golden");
+    let mut histories = BTreeMap::new();
+    for name in ["workspace-life", "home-life"] {
+        let text = std::fs::read(format!("{golden}/{name}.jsonl")).expect("a golden file");
+        let lines = super::pack::lines(&text);
+        histories.insert(first(&lines).run, lines);
+    }
+    let runs = histories.iter().map(|(run, lines)| listed(run, lines)).collect();
+    let run = histories.keys().find(|run| run.key().kind() == "workspace").cloned();
+    let manifest = Manifest {
+        v: VERSION,
+        build: "stead 0.1.0".to_owned(),
+        at: Timestamp::from_millis(1_800_000_000_000),
+        about: "alice/dev".to_owned(),
+        run,
+        runs,
+        redacted: false,
+        missing: vec!["metrics: none".to_owned()],
+    };
+    let log = "warn: 10.10.30.2:2049 is slow for alice on pve1, http://nas.lan/x".to_owned();
+    let texts = BTreeMap::from([
+        ("logs/worker.log".to_owned(), log),
+        (
+            "site.json".to_owned(),
+            json!({ "nfs_server": "10.10.30.2", "at": "http://nas.lan" }).to_string(),
+        ),
+    ]);
+    Bundle { manifest, histories, views: BTreeMap::new(), texts }
+}
+
+fn first(lines: &[Vec<u8>]) -> Transition {
+    Transition::decode(&lines[0]).expect("a transition")
+}
+
+fn listed(run: &RunId, lines: &[Vec<u8>]) -> Listed {
+    let Event::RunStarted(started) = &first(lines).events[0] else { panic!("it begins otherwise") };
+    Listed {
+        run: run.clone(),
+        name: format!("{}/{}", started.owner, started.name),
+        build: started.build.clone(),
+        transitions: lines.len() as u64,
+        broken: None,
+        diverges: None,
+    }
+}
+
+/// This build decides as the history says, and its chain is whole.
+fn check_replays(run: &RunId, lines: &[Vec<u8>]) {
+    let history: Vec<Transition> =
+        lines.iter().map(|line| Transition::decode(line).expect("a transition")).collect();
+    let verdict = judge(run, lines, &history).unwrap_or_else(|ended| panic!("{run}: {ended}"));
+    assert_eq!(verdict.chain, Ok(()), "{run}");
+    assert!(verdict.decisions.is_ok(), "{run}: {}", verdict.decisions.unwrap_err());
+}
+
+#[test]
+fn what_is_packed_is_unpacked_to_the_byte() {
+    let bundle = bundle();
+    let packed = pack(&bundle).expect("it is packed");
+    assert!(is_packed(&packed));
+    assert_eq!(unpack(&packed).expect("it is unpacked"), bundle);
+    assert_eq!(pack(&bundle).expect("again"), packed, "the same bundle has the same bytes");
+}
+
+#[test]
+fn a_damaged_bundle_is_named_and_never_half_read() {
+    let packed = pack(&bundle()).expect("it is packed");
+    for cut in [2, packed.len() / 2, packed.len() - 9] {
+        assert!(unpack(&packed[..cut]).is_err(), "cut at {cut}");
+    }
+    let mut altered = packed.clone();
+    altered[packed.len() / 2] ^= 0x40;
+    assert!(unpack(&altered).is_err());
+    assert!(matches!(unpack(b"no archive"), Err(UnpackError::Archive(_))));
+}
+
+#[test]
+fn a_bundle_without_a_history_that_it_lists_or_of_a_newer_shape_is_refused() {
+    let mut lacking = bundle();
+    let run = lacking.histories.pop_first().expect("a history").0;
+    let told = unpack(&pack(&lacking).expect("packed")).expect_err("it lacks one").to_string();
+    assert_eq!(told, format!("{run} in it cannot be read: its history is missing"));
+    let mut newer = bundle();
+    newer.manifest.v = VERSION + 1;
+    assert!(matches!(unpack(&pack(&newer).expect("packed")), Err(UnpackError::Newer(_))));
+}
+
+#[test]
+fn a_run_of_a_bundle_is_found_by_its_id_and_its_name() {
+    let mut bundle = bundle();
+    let dev = bundle.manifest.run.clone().expect("a run");
+    let name = bundle.manifest.runs.iter().find(|one| one.run == dev).expect("it").name.clone();
+    assert_eq!(bundle.which(None), Ok(dev.clone()));
+    assert_eq!(bundle.which(Some(dev.as_str())), Ok(dev.clone()));
+    assert_eq!(bundle.which(Some(&name)), Ok(dev));
+    assert!(bundle.which(Some("jane/dev")).expect_err("unknown").contains("there is no run"));
+    bundle.manifest.run = None;
+    assert!(bundle.which(None).expect_err("two").contains("FILE#RUN"));
+}
+
+#[test]
+fn other_names_stand_everywhere_and_the_histories_still_replay() {
+    let bundle = bundle();
+    let other = redacted(&bundle, "salt").expect("it is redacted");
+    assert!(other.manifest.redacted);
+    let text = {
+        let lines = other.histories.values().flatten();
+        let lines = lines.map(|line| String::from_utf8_lossy(line).into_owned());
+        let texts = other.texts.values().cloned();
+        let about = serde_json::to_string(&other.manifest).expect("JSON");
+        lines.chain(texts).chain([about]).collect::<Vec<_>>().join("\n")
+    };
+    for secret in ["alice", "10.10.30.2", "pve1", "nas.lan"] {
+        assert!(!text.contains(secret), "{secret} is still in it");
+    }
+    for run in bundle.histories.keys() {
+        assert!(!text.contains(run.as_str()), "{run} is still in it");
+    }
+    for (run, lines) in &other.histories {
+        assert_eq!(first(lines).run, *run);
+        check_replays(run, lines);
+        let mut before = String::new();
+        for line in lines {
+            assert_eq!(Transition::decode(line).expect("a transition").prev, before);
+            before = link(line);
+        }
+    }
+    let workspace = other.manifest.run.as_ref().expect("a run");
+    let asks = String::from_utf8_lossy(&other.histories[workspace].concat()).into_owned();
+    assert!(asks.contains("owner-1") && asks.contains("host-"), "{asks}");
+}
+
+#[test]
+fn the_same_name_is_the_same_everywhere_and_words_are_left_alone() {
+    let mut bundle = bundle();
+    let log = "alice aliceny 10.10.30.2 10.10.30.2:111 127.0.0.1 proxmox.clone-vm 12:00:05 fe80::7";
+    bundle.texts.insert("logs/a.log".to_owned(), log.to_owned());
+    let other = redacted(&bundle, "salt").expect("it is redacted");
+    let log = &other.texts["logs/a.log"];
+    let words: Vec<&str> = log.split(' ').collect();
+    assert_eq!(words[0], "owner-1", "{log}");
+    assert_eq!(words[1], "aliceny", "{log}");
+    assert!(words[2].starts_with("198.18.0."), "{log}");
+    assert_eq!(words[3], format!("{}:111", words[2]), "{log}");
+    assert_eq!(words[4..7], ["127.0.0.1", "proxmox.clone-vm", "12:00:05"], "{log}");
+    assert!(words[7].starts_with("2001:db8::"), "{log}");
+}

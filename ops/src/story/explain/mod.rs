@@ -1,0 +1,238 @@
+//! Why a run went wrong: the first cause, what followed from it, what was taken back, what is
+//! left, and where the same happened before.
+//!
+//! A pure function of histories (`trouble.rs` finds what went wrong in one operation, `chain.rs`
+//! what came of it): what no history says is named as not known, and nothing is guessed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use stead_schemas::event::{Outcome, Seq};
+use stead_schemas::ids::RunId;
+use stead_schemas::public::RunView;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::Transition;
+
+use super::operations::{Operation, operations};
+use super::words::{counted, moment, span};
+use super::{Moment, moments};
+
+mod chain;
+mod told;
+mod trouble;
+
+/// How many runs with the same trouble are named.
+const SIMILAR_MAX: usize = 5;
+
+/// What is known of an incident.
+pub struct Case<'a> {
+    /// The run's history.
+    pub history: &'a [Transition],
+    /// Histories of entities that it asked for something.
+    pub related: &'a [Vec<Transition>],
+    /// Other runs of the same kind, latest first.
+    pub alike: &'a [Vec<Transition>],
+    /// What runs show, where that is known.
+    pub views: &'a BTreeMap<RunId, RunView>,
+    /// Where this build decides otherwise, if it does.
+    pub diverges: Option<&'a str>,
+}
+
+/// See the module's head.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The run.
+    pub run: RunId,
+    /// What it is called: `john/dev`.
+    pub name: String,
+    /// What became of what was asked: `create failed after 4.3 s`.
+    pub verdict: String,
+    /// What went wrong first; nothing if nothing did.
+    pub cause: Option<Link>,
+    /// What followed, in order.
+    pub chain: Vec<Link>,
+    /// What was taken back.
+    pub undone: Vec<String>,
+    /// What was given up, or is still to be taken back.
+    pub left: Vec<String>,
+    /// What the run still holds at the vendors', as far as its history shows.
+    pub held: Vec<String>,
+    /// Runs that met the same before.
+    pub similar: Vec<Similar>,
+    /// What the histories do not say.
+    pub not_known: Vec<String>,
+}
+
+/// Something that happened, and where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Link {
+    /// In whose history.
+    pub run: RunId,
+    /// In which transition.
+    pub n: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The step, where it was one: its number and its name.
+    pub step: Option<(Seq, String)>,
+    /// What kind of thing it was.
+    pub kind: Kind,
+    /// What happened, in words.
+    pub words: String,
+}
+
+/// What kinds of things go wrong, and come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A build decides otherwise than the history says.
+    Divergence,
+    /// A step failed.
+    StepFailed,
+    /// A step waits, and does not get on.
+    Waits,
+    /// A step was done, but not at the first attempt.
+    Attempts,
+    /// Another engine took the partition over while something was under way.
+    OwnerChanged,
+    /// Somebody stopped it.
+    Stopped,
+    /// It was paused.
+    Paused,
+    /// What was begun is taken back.
+    TakenBack,
+    /// The command, or the run, ended.
+    Ended,
+}
+
+/// A run that met the same.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Similar {
+    /// The run.
+    pub run: RunId,
+    /// What it is called.
+    pub name: String,
+    /// When.
+    pub at: Timestamp,
+    /// In which words.
+    pub words: String,
+}
+
+/// A history, taken apart.
+struct Read {
+    run: RunId,
+    name: String,
+    moments: Vec<Moment>,
+    operations: Vec<Operation>,
+    engines: Vec<(u64, Timestamp, String)>,
+}
+
+impl Read {
+    fn of(history: &[Transition]) -> Option<Self> {
+        let run = history.first()?.run.clone();
+        let moments = moments(history);
+        let operations = operations(&moments);
+        let engines = history.iter().map(|t| (t.n, t.at, t.engine.clone())).collect();
+        Some(Self { run, name: name(&moments), operations, moments, engines })
+    }
+
+    fn last(&self) -> Timestamp {
+        self.moments.last().map_or(Timestamp::default(), |moment| moment.at)
+    }
+}
+
+fn name(moments: &[Moment]) -> String {
+    let named = moments.iter().find_map(|moment| match &moment.event {
+        stead_schemas::event::Event::RunStarted(run) => Some(format!("{}/{}", run.owner, run.name)),
+        _ => None,
+    });
+    named.unwrap_or_default()
+}
+
+/// Explains a run. Nothing comes of a history without a transition.
+pub fn explain(case: &Case<'_>) -> Option<Explanation> {
+    let read = Read::of(case.history)?;
+    let related: Vec<Read> = case.related.iter().filter_map(|other| Read::of(other)).collect();
+    let finder = trouble::Finder { related: &related, views: case.views };
+    let (operation, troubles) = finder.worst(&read);
+    let mut links: Vec<Link> = Vec::new();
+    links.extend(case.diverges.map(|words| diverged(&read, words)));
+    links.extend(troubles);
+    let cause = if links.is_empty() { None } else { Some(links.remove(0)) };
+    if let (Some(cause), Some(operation)) = (&cause, operation) {
+        links.extend(chain::after(&read, operation, cause));
+        links.sort_by_key(|link| link.at);
+        links.dedup();
+    }
+    let similar = cause.as_ref().map_or(Vec::new(), |cause| similar(case, cause));
+    Some(Explanation {
+        run: read.run.clone(),
+        name: read.name.clone(),
+        verdict: match (operation, case.diverges) {
+            (None, Some(_)) => "this build decides otherwise than the history says".to_owned(),
+            _ => verdict(&read, operation),
+        },
+        undone: operation.map_or(Vec::new(), chain::undone),
+        left: chain::left(&read, operation),
+        held: super::touches::held(case.history).iter().map(|held| held.told()).collect(),
+        not_known: trouble::not_known(cause.as_ref()),
+        chain: links,
+        similar,
+        cause,
+    })
+}
+
+fn verdict(read: &Read, operation: Option<&Operation>) -> String {
+    let Some(operation) = operation else {
+        return format!(
+            "nothing went wrong in {}",
+            counted(read.engines.len() as u64, "transition")
+        );
+    };
+    let until = operation.until.unwrap_or_else(|| read.last());
+    let took = span(until.since(operation.from));
+    match &operation.outcome {
+        Some(Outcome::Done(_)) => format!("{} was done after {took}, not all well", operation.verb),
+        Some(Outcome::Failed(failure)) => {
+            format!("{} failed after {took}: {failure}", operation.verb)
+        }
+        None => {
+            let asked = moment(operation.from);
+            format!("{}, asked at {asked}, is not over where the history ends", operation.verb)
+        }
+    }
+}
+
+fn diverged(read: &Read, words: &str) -> Link {
+    let number = words
+        .split_whitespace()
+        .find_map(|word| word.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().ok());
+    let n = number.unwrap_or(0);
+    let at = read.engines.iter().find(|(of, ..)| *of == n).map_or(read.last(), |(_, at, _)| *at);
+    let words = words.replace('\n', " ").replace("  ", " ");
+    let words = words.split_once(": ").map_or(words.as_str(), |(_, words)| words).to_owned();
+    Link { run: read.run.clone(), n, at, step: None, kind: Kind::Divergence, words }
+}
+
+/// Runs of the same kind with the same kind of trouble at the same step.
+fn similar(case: &Case<'_>, cause: &Link) -> Vec<Similar> {
+    let finder = trouble::Finder { related: &[], views: case.views };
+    let Some(began) = case.history.first().map(|first| first.at) else { return Vec::new() };
+    let met = case.alike.iter().filter_map(|other| {
+        let other = Read::of(other)?;
+        let (_, troubles) = finder.worst(&other);
+        let same = troubles.into_iter().find(|link| is_same(link, cause))?;
+        let earlier = same.at <= began.max(cause.at);
+        earlier.then_some(Similar {
+            run: other.run,
+            name: other.name,
+            at: same.at,
+            words: same.words,
+        })
+    });
+    met.take(SIMILAR_MAX).collect()
+}
+
+fn is_same(one: &Link, other: &Link) -> bool {
+    let step = |link: &Link| link.step.as_ref().map(|(_, name)| name.clone());
+    one.kind == other.kind && step(one) == step(other)
+}

@@ -1,0 +1,256 @@
+//! What went wrong in an operation, first things first; and in the operations of other entities
+//! that it waited for.
+
+use std::collections::BTreeMap;
+
+use stead_schemas::dispatch::StepAddress;
+use stead_schemas::event::{ByHand, Event, Outcome, Seq};
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::ids::RunId;
+use stead_schemas::public::{RunView, Waiting};
+use stead_schemas::time::Timestamp;
+
+use super::{Kind, Link, Read};
+use crate::story::Moment;
+use crate::story::operations::{End, Operation, StepSpan};
+use crate::story::words::{caller, counted, moment as said, span};
+
+/// A pause between two transitions in which another engine came that is worth a word.
+const SILENCE_MIN_MS: u128 = 100;
+
+/// Finds troubles.
+pub(super) struct Finder<'a> {
+    /// The histories of entities that are asked for something.
+    pub related: &'a [Read],
+    /// What runs show.
+    pub views: &'a BTreeMap<RunId, RunView>,
+}
+
+impl Finder<'_> {
+    /// The operation that matters most, and its troubles: the latest that failed or does not get
+    /// on, or else the latest that had to get over something.
+    pub fn worst<'r>(&self, read: &'r Read) -> (Option<&'r Operation>, Vec<Link>) {
+        let with = |operation: &'r Operation| (operation, self.troubles(read, operation));
+        let all: Vec<_> = read.operations.iter().rev().map(with).collect();
+        let bad = |(operation, troubles): &(&Operation, Vec<Link>)| match operation.outcome {
+            Some(Outcome::Failed(_)) => true,
+            None => !troubles.is_empty(),
+            Some(Outcome::Done(_)) => false,
+        };
+        let place = all.iter().position(bad);
+        let place = place.or_else(|| all.iter().position(|(_, troubles)| !troubles.is_empty()));
+        match place.and_then(|place| all.into_iter().nth(place)) {
+            Some((operation, troubles)) => (Some(operation), troubles),
+            None => (None, Vec::new()),
+        }
+    }
+
+    /// What went wrong in an operation. The first is the cause of its failure, where it failed.
+    fn troubles(&self, read: &Read, operation: &Operation) -> Vec<Link> {
+        let mut links = Vec::new();
+        let until = operation.until.unwrap_or_else(|| read.last());
+        let within = |at: Timestamp| operation.from <= at && at <= until;
+        for moment in read.moments.iter().filter(|moment| within(moment.at)) {
+            links.extend(self.of_moment(read, operation, moment));
+        }
+        links.extend(owner_changes(read, operation, until));
+        links.extend(self.waits(read, operation));
+        links.sort_by_key(|link| link.at);
+        if let Some(place) = decisive(&links, operation) {
+            let cause = links.remove(place);
+            let beneath = self.beneath(read, &cause);
+            links.insert(0, cause);
+            links.splice(0..0, beneath);
+        }
+        links
+    }
+
+    fn of_moment(&self, read: &Read, operation: &Operation, moment: &Moment) -> Option<Link> {
+        let link = |step: Option<&StepSpan>, kind: Kind, words: String| Link {
+            run: read.run.clone(),
+            n: moment.n,
+            at: moment.at,
+            step: step.map(|step| (step.seq, step.name.clone())),
+            kind,
+            words,
+        };
+        let step = |seq: Seq| operation.steps.iter().find(|step| step.seq == seq);
+        match &moment.event {
+            Event::StepFailed(failed) => {
+                let step = step(failed.seq).filter(|step| !step.is_undo)?;
+                Some(link(Some(step), Kind::StepFailed, failure(&failed.failure, failed.attempts)))
+            }
+            Event::StepCompleted(done) if done.attempts > 1 => {
+                let step = step(done.seq)?;
+                let took = span(moment.at.since(step.from));
+                let attempts = counted(u64::from(done.attempts), "attempt");
+                let words = format!("it was done only at the last of {attempts}, after {took}");
+                Some(link(Some(step), Kind::Attempts, words))
+            }
+            Event::CancelRequested(cancel) => {
+                let words = format!("it was cancelled, {}: {}", caller(&cancel.by), cancel.why);
+                Some(link(None, Kind::Stopped, words))
+            }
+            Event::TerminateRequested(request) => {
+                Some(link(None, Kind::Stopped, by_hand("terminated", &request.order)))
+            }
+            Event::RunPaused(paused) => {
+                let step = paused.seq.and_then(step);
+                Some(link(step, Kind::Paused, by_hand("paused", &paused.order)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Steps that are open where the history ends, if it is known that they do not get on.
+    fn waits(&self, read: &Read, operation: &Operation) -> Vec<Link> {
+        let open = operation.steps.iter().filter(|step| step.end == End::Open);
+        let view = self.views.get(&read.run);
+        let waits = open.filter_map(|step| {
+            let waiting = view?.waiting.iter().find(|waiting| waiting.seq == step.seq)?;
+            let below = self.carried_out_by(read, step.seq);
+            let beneath = below.map_or(Vec::new(), |(of, operation)| self.troubles(of, operation));
+            let stands = stands(waiting) || !beneath.is_empty();
+            stands.then(|| [beneath, vec![wait(read, step, waiting)]].concat())
+        });
+        waits.flatten().collect()
+    }
+
+    /// What went wrong in the operation of another entity that a failed step asked for.
+    fn beneath(&self, read: &Read, cause: &Link) -> Vec<Link> {
+        let Some((seq, _)) = &cause.step else { return Vec::new() };
+        let below = self.carried_out_by(read, *seq);
+        below.map_or(Vec::new(), |(of, operation)| self.troubles(of, operation))
+    }
+
+    /// The operation that carried a step of this run out.
+    fn carried_out_by(&self, read: &Read, seq: Seq) -> Option<(&Read, &Operation)> {
+        let asks = StepAddress { run: read.run.clone(), seq };
+        self.related.iter().find_map(|of| {
+            let found = of.operations.iter().find(|one| one.reply.as_ref() == Some(&asks))?;
+            Some((of, found))
+        })
+    }
+}
+
+/// Which of these made the operation fail: a failure of the same words, or somebody who stopped
+/// it. What stood in the way before was got over.
+fn decisive(links: &[Link], operation: &Operation) -> Option<usize> {
+    let Some(Outcome::Failed(failure)) = &operation.outcome else {
+        return (!links.is_empty()).then_some(0);
+    };
+    let stopped = |link: &Link| link.kind == Kind::Stopped && failure.class == Class::Cancelled;
+    let failed = |link: &Link| {
+        let step = link.step.as_ref().map(|(_, name)| name.as_str());
+        let same = failure.step.is_none() || failure.step.as_deref() == step;
+        link.kind == Kind::StepFailed && same && link.words.contains(&failure.words)
+    };
+    let found = links.iter().position(|link| stopped(link) || failed(link));
+    found.or_else(|| (!links.is_empty()).then_some(0))
+}
+
+/// Whether somebody should act, or something is in the way.
+fn stands(waiting: &Waiting) -> bool {
+    !matches!(waiting.reason.as_str(), "running" | "queued" | "entity" | "timer" | "limit")
+}
+
+fn wait(read: &Read, step: &StepSpan, waiting: &Waiting) -> Link {
+    let since = said(waiting.since);
+    let attempts = match waiting.attempts {
+        0 | 1 => String::new(),
+        attempts => format!(", {}", counted(u64::from(attempts), "attempt")),
+    };
+    let because = match waiting.words.as_str() {
+        "" => waiting.reason.clone(),
+        words => format!("{}: {words}", waiting.reason),
+    };
+    let undo = if step.is_undo { "what would take it back waits" } else { "it waits" };
+    Link {
+        run: read.run.clone(),
+        n: read.scheduled(step.seq),
+        at: step.from,
+        step: Some((step.seq, step.name.clone())),
+        kind: Kind::Waits,
+        words: format!("{undo} since {since}{attempts}: {because}"),
+    }
+}
+
+impl Read {
+    /// The transition that scheduled a step.
+    fn scheduled(&self, seq: Seq) -> u64 {
+        let asked = self
+            .moments
+            .iter()
+            .find(|moment| matches!(&moment.event, Event::StepScheduled(step) if step.seq == seq));
+        asked.map_or(0, |moment| moment.n)
+    }
+}
+
+fn failure(failure: &Failure, attempts: u32) -> String {
+    let attempts = match attempts {
+        0 | 1 => String::new(),
+        attempts => format!("after {} ", counted(u64::from(attempts), "attempt")),
+    };
+    let mut bare = failure.clone();
+    bare.step = None;
+    format!("it failed {attempts}({}): {bare}", class(failure.class))
+}
+
+/// What a class of trouble means.
+const fn class(class: Class) -> &'static str {
+    match class {
+        Class::Retry => "nothing happened",
+        Class::Ambiguous => "nobody knows whether it happened",
+        Class::Wait => "busy or locked",
+        Class::VendorDown => "the vendor does not answer",
+        Class::Conflict => "something that is not ours is in the way",
+        Class::Permanent => "it will not pass",
+        Class::Auth => "not let in",
+        Class::TimedOut => "the time allowed was over",
+        Class::Cancelled => "somebody stopped it",
+        Class::Refused => "refused",
+    }
+}
+
+fn by_hand(what: &str, order: &ByHand) -> String {
+    format!("it was {what}, {}: {}", caller(&order.by), order.why)
+}
+
+/// Other engines that went on with an operation.
+fn owner_changes(read: &Read, operation: &Operation, until: Timestamp) -> Vec<Link> {
+    let pairs = read.engines.windows(2);
+    let changes = pairs.filter_map(|pair| {
+        let [(_, before, old), (n, at, new)] = pair else { return None };
+        let within = operation.from <= *before && *at <= until;
+        let silent = at.since(*before);
+        (within && old != new && silent.as_millis() >= SILENCE_MIN_MS).then(|| Link {
+            run: read.run.clone(),
+            n: *n,
+            at: *before,
+            step: None,
+            kind: Kind::OwnerChanged,
+            words: format!(
+                "{old} wrote nothing more; {new} owned the partition when the next transition was \
+                 written, {} later",
+                span(silent)
+            ),
+        })
+    });
+    changes.collect()
+}
+
+/// What a cause leaves open.
+pub(super) fn not_known(cause: Option<&Link>) -> Vec<String> {
+    let words = match cause.map(|cause| cause.kind) {
+        Some(Kind::Attempts) => {
+            "what the earlier attempts met: a history keeps how many there were, not why each \
+             failed; the workers' logs do"
+        }
+        Some(Kind::OwnerChanged) => {
+            "why that engine stopped writing: it may have been ended, frozen or cut off; its own \
+             log says"
+        }
+        _ => return Vec::new(),
+    };
+    vec![words.to_owned()]
+}
