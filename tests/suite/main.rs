@@ -22,6 +22,7 @@ mod drift;
 mod economy;
 mod engines;
 mod faults;
+mod incidents;
 mod life;
 mod limits;
 mod logs;

@@ -1,5 +1,7 @@
 //! The program under test.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -9,6 +11,22 @@ use std::sync::OnceLock;
 pub fn binary() -> &'static PathBuf {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| std::env::var_os("STEAD_BINARY").map_or_else(built, PathBuf::from))
+}
+
+/// Another build of it, which decides otherwise: what this one calls `proxmox.resize-disk` has
+/// another name in it, for engines and workers alike.
+pub fn other_build() -> &'static PathBuf {
+    static OTHER: OnceLock<PathBuf> = OnceLock::new();
+    OTHER.get_or_init(|| {
+        let file = binary().with_file_name(format!("stead-other-{}", std::process::id()));
+        let renamed = "s/proxmox[.]resize-disk/proxmox.resize-disc/g";
+        let out = fs::File::create(&file).expect("a file");
+        let mut sed = Command::new("sed");
+        sed.env("LC_ALL", "C").arg(renamed).arg(binary()).stdout(out);
+        assert!(sed.status().expect("sed runs").success(), "the binary can be changed");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("it may run");
+        file
+    })
 }
 
 fn built() -> PathBuf {

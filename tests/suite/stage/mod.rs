@@ -27,6 +27,8 @@ use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use belongings::{Belongings, belongings, check_gone, check_whole};
+use binary::binary;
+pub use binary::other_build;
 pub use desk::Desk;
 pub use events::{Events, Seen};
 pub use ledger::{check_ledger, check_ledger_after};
@@ -63,6 +65,14 @@ pub struct Setting {
     pub bucket_grace_seconds: u32,
     /// What stands in the site file besides.
     pub site: &'static str,
+    /// Whether engines and workers are of another build than the one that people use.
+    pub other_build: bool,
+}
+
+impl Setting {
+    fn build(&self) -> &'static Path {
+        if self.other_build { other_build() } else { binary() }
+    }
 }
 
 impl Default for Setting {
@@ -77,6 +87,7 @@ impl Default for Setting {
             metrics: None,
             bucket_grace_seconds: 7 * 86_400,
             site: "",
+            other_build: false,
         }
     }
 }
@@ -109,7 +120,8 @@ impl Stage {
         let site = lab.site_toml() + setting.site;
         std::fs::write(dir.path().join("site.toml"), site).expect("a file");
         let environment = environment(&setting, &nats, &lab, &dir, 0, 0);
-        let first = Process::start(&["engine"], &environment, &dir.path().join("engine-0.log"));
+        let log = dir.path().join("engine-0.log");
+        let first = Process::start_build(setting.build(), &["engine"], &environment, &log);
         let client = client(&nats, &first).await;
         let events = Events::watch(&client).await;
         let people = People::meet(&lab).await;
@@ -140,7 +152,8 @@ impl Stage {
     pub fn start_engine(&mut self, number: usize) {
         let log = self.dir.path().join(format!("engine-{number}.log"));
         let environment = self.environment(number);
-        self.engines[number] = Some(Process::start(&["engine"], &environment, &log));
+        let build = self.setting.build();
+        self.engines[number] = Some(Process::start_build(build, &["engine"], &environment, &log));
     }
 
     /// What a person gets who gives `stead` these words.
@@ -155,9 +168,15 @@ impl Stage {
         Process::start(words, &self.environment(0), &self.dir.path().join(log))
     }
 
+    /// What somebody gets who gives `stead` these words on a machine that knows no platform.
+    pub async fn verb_alone(&self, words: &[&str]) -> Output {
+        Process::carry_out(words, &[("STEAD_LOG".to_owned(), "error".to_owned())]).await
+    }
+
     pub fn start_worker(&mut self) {
         let log = self.dir.path().join("worker.log");
-        self.worker = Some(Process::start(&["worker"], &self.environment(0), &log));
+        let (build, environment) = (self.setting.build(), self.environment(0));
+        self.worker = Some(Process::start_build(build, &["worker"], &environment, &log));
     }
 
     /// The engine that runs under this number.

@@ -17,8 +17,18 @@ pub struct Process {
 impl Process {
     /// Starts `stead` with these words; what it says goes to the end of `log`.
     pub fn start(words: &[&str], environment: &[(String, String)], log: &Path) -> Self {
+        Self::start_build(binary(), words, environment, log)
+    }
+
+    /// Starts this build of `stead`.
+    pub fn start_build(
+        build: &Path,
+        words: &[&str],
+        environment: &[(String, String)],
+        log: &Path,
+    ) -> Self {
         let file = File::options().create(true).append(true).open(log).expect("a log file");
-        let child = Command::new(binary())
+        let child = Command::new(build)
             .args(words)
             .env_clear()
             .envs(environment.iter().cloned())

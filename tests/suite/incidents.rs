@@ -1,0 +1,347 @@
+//! Incidents as an operator meets them: a fault is made, everything that is known goes into one
+//! file, and from that file alone the first cause is named and the history decided again.
+//!
+//! `STEAD_RECORD=1 cargo test -p stead-tests --test suite incidents` records the files that
+//! `ops` explains word for word (`incidents/*.stead.tar.gz`) anew.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::{Value, json};
+use stead_lab::{CallFault, Inventory, LabClient};
+use stead_schemas::event::Outcome;
+use stead_schemas::ids::RunId;
+use tempfile::TempDir;
+
+use crate::stage::{CALL, Desk, Process, Setting, Stage, check_whole, other_build, until};
+
+/// A bundle that was made on a stage, and what is asked of it.
+struct Bundle {
+    file: PathBuf,
+    _dir: TempDir,
+}
+
+impl Bundle {
+    async fn export(stage: &Stage, run: &RunId, name: &str, options: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join(format!("{name}.stead.tar.gz"));
+        let mut words = vec!["incident", "export", run.as_str(), "-o", path(&file)];
+        words.extend(options);
+        said(&stage.verb(&words).await);
+        Self { file, _dir: dir }
+    }
+
+    /// Keeps it among the recorded ones, if that is wanted.
+    fn record(&self) {
+        if std::env::var_os("STEAD_RECORD").is_some() {
+            let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/incidents");
+            std::fs::create_dir_all(&kept).expect("a folder");
+            let name = self.file.file_name().expect("a name");
+            std::fs::copy(&self.file, kept.join(name)).expect("it is kept");
+        }
+    }
+
+    /// What is said of it where there is no platform.
+    async fn ask(&self, stage: &Stage, words: &[&str]) -> Output {
+        let words: Vec<&str> =
+            words.iter().map(|w| if *w == "FILE" { path(&self.file) } else { w }).collect();
+        stage.verb_alone(&words).await
+    }
+}
+
+fn path(file: &Path) -> &str {
+    file.to_str().expect("a plain path")
+}
+
+fn said(told: &Output) -> String {
+    let words = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.status.success(), "{words}\n{}", String::from_utf8_lossy(&told.stderr));
+    words
+}
+
+/// Exports a run, and sees to it that the file alone names the cause and replays.
+async fn check(stage: &Stage, run: &RunId, name: &str, step: Option<&str>, causes: &[&str]) {
+    let bundle = Bundle::export(stage, run, name, &[]).await;
+    bundle.record();
+    let told = said(&bundle.ask(stage, &["incident", "explain", "FILE", "--json"]).await);
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    let cause = &told["cause"];
+    assert_eq!(cause["step"][1].as_str(), step, "{name}: {told:#}");
+    let words = cause["words"].as_str().unwrap_or_default();
+    for part in causes {
+        assert!(words.contains(part), "{name}: `{part}` is not in the cause: {told:#}");
+    }
+    said(&bundle.ask(stage, &["replay", "FILE"]).await);
+}
+
+/// Waits until a step has been tried in vain, or is waited for from outside.
+async fn stands(john: &Desk, run: &RunId, step: &str) {
+    until(&format!("{step} of {run} does not get on"), || async {
+        let view = john.view(run).await;
+        let mut waiting = view.waiting.iter().filter(|waiting| waiting.what == step);
+        waiting
+            .find(|one| one.attempts > 0 && !one.words.is_empty() || one.reason == "outside")
+            .map(drop)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vendors_that_do_not_do_what_they_should_are_named_as_the_cause() {
+    let stage = Stage::start().await;
+    for (vendor, fault, step, causes) in [
+        ("vault", "sealed", "vault.pin-secrets", &["sealed"][..]),
+        ("guest", "home-never-mounts", "guest.await-home", &["outside"][..]),
+    ] {
+        let name = if vendor == "vault" { "sealed-vault" } else { "unmounted-home" };
+        let john = stage.desk(name).await;
+        stage.lab.break_(vendor, fault).expect("a fault");
+        let accepted = john.order("create", json!({})).await;
+        stands(&john, &accepted.run, step).await;
+        check(&stage, &accepted.run, name, Some(step), causes).await;
+        stage.lab.mend();
+        let outcome = john.outcome(&accepted).await;
+        assert!(matches!(outcome, Outcome::Done(_)), "{name}: {outcome:?}");
+    }
+    for (vendor, fault, name, step, causes) in [
+        ("truenas", "pool-full", "full-pool", "truenas.ensure-dataset", &["no room left"][..]),
+        ("proxmox", "unauthorized", "expired-token", "proxmox.survey", &["not let in"][..]),
+    ] {
+        let john = stage.desk(name).await;
+        stage.lab.break_(vendor, fault).expect("a fault");
+        let accepted = john.order("create", json!({})).await;
+        let outcome = john.outcome(&accepted).await;
+        assert!(matches!(outcome, Outcome::Failed(_)), "{name}: {outcome:?}");
+        check(&stage, &accepted.run, name, Some(step), causes).await;
+        stage.lab.mend();
+    }
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stolen_number_and_an_undo_that_is_stuck_are_named_as_the_cause() {
+    let stage = Stage::start().await;
+    let john = stage.desk("stolen-vmid").await;
+    stage.lab.break_times("proxmox", "vmid-taken", 1).expect("a fault");
+    let accepted = john.carry_out("create", json!({})).await;
+    check(&stage, &accepted.run, "stolen-vmid", Some("proxmox.clone-vm"), &["not ours"]).await;
+
+    let john = stage.desk("stuck-undo").await;
+    let lasting = CallFault::FailLasting;
+    stage.lab.break_call_times("proxmox", "POST /status/start", lasting, 1).expect("a vendor");
+    stage.lab.break_call("proxmox", "DELETE /qemu/", lasting).expect("a vendor");
+    let accepted = john.order("create", json!({})).await;
+    stands(&john, &accepted.run, "proxmox.destroy-vm").await;
+    check(&stage, &accepted.run, "stuck-undo", Some("proxmox.start-vm"), &["it failed"]).await;
+    let bundle = Bundle::export(&stage, &accepted.run, "stuck", &["--redact"]).await;
+    let told = said(&bundle.ask(&stage, &["incident", "explain", "FILE"]).await);
+    assert!(told.contains("proxmox.destroy-vm is still to be done"), "{told}");
+    assert!(!told.contains("stuck-undo"), "its owner has another name: {told}");
+    stage.lab.mend();
+    assert!(matches!(john.outcome(&accepted).await, Outcome::Failed(_)));
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_and_an_engine_that_are_frozen_are_named_as_the_cause() {
+    let setting = Setting { engines: 2, partitions: 1, ..Setting::default() };
+    let stage = Stage::with(setting).await;
+    let john = stage.desk("late-answer").await;
+    stage.slow_down(CALL);
+    let accepted = john.order("create", json!({})).await;
+    let clone = || async { asked(&john, &accepted.run, "proxmox.clone-vm").await };
+    until("the machine is cloned", clone).await;
+    let worker = stage.worker.as_ref().expect("the worker runs");
+    worker.freeze();
+    until("it is asked again", || async {
+        let view = john.view(&accepted.run).await;
+        view.waiting.iter().any(|waiting| waiting.attempts > 1).then_some(())
+    })
+    .await;
+    worker.thaw();
+    john.outcome(&accepted).await;
+    let step = last_tried_again(&john, &accepted.run).await;
+    check(&stage, &accepted.run, "late-answer", Some(&step), &["attempts"]).await;
+
+    let john = stage.desk("frozen-owner").await;
+    let accepted = john.order("create", json!({})).await;
+    until("it is on its way", || async { asked(&john, &accepted.run, "home.attach").await }).await;
+    stage.engine(0).freeze();
+    until("it is done", || async {
+        let history = john.history(&accepted.run).await?;
+        let last = history.last()?;
+        (last.engine != history[0].engine).then_some(())
+    })
+    .await;
+    stage.engine(0).thaw();
+    john.outcome(&accepted).await;
+    stage.lab.mend();
+    check_whole(&stage.lab, "frozen-owner");
+    check(&stage, &accepted.run, "frozen-owner", None, &["owned the partition"]).await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_build_that_decides_otherwise_is_named_as_the_cause() {
+    let stage = Stage::with(Setting { other_build: true, ..Setting::default() }).await;
+    let john = stage.desk("john").await;
+    let accepted = john.carry_out("create", json!({})).await;
+    let bundle = Bundle::export(&stage, &accepted.run, "diverging-build", &[]).await;
+    bundle.record();
+    let told = said(&bundle.ask(&stage, &["incident", "explain", "FILE"]).await);
+    assert!(told.contains("proxmox.resize-disc") && told.contains("proxmox.resize-disk"), "{told}");
+    let alone = bundle.ask(&stage, &["replay", "FILE"]).await;
+    assert_eq!(alone.status.code(), Some(1), "{alone:?}");
+    // The build that wrote it decides the same, and says so where this one does not.
+    let other = path(other_build());
+    let told = bundle.ask(&stage, &["replay", "FILE", "--against", other]).await;
+    let words = String::from_utf8_lossy(&told.stdout);
+    assert!(words.contains("this build: stead") && words.contains("decides otherwise"), "{words}");
+    assert!(words.contains(&format!("at {other}, decides the same")), "{words}");
+    assert_eq!(told.status.code(), Some(1), "{words}");
+    // A history of this build is not what the other one would have written.
+    let golden =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../schemas/tests/golden/workspace-life.jsonl");
+    let told = stage.verb_alone(&["replay", path(&golden), "--against", other]).await;
+    let words = String::from_utf8_lossy(&told.stderr);
+    assert_eq!(told.status.code(), Some(1), "{words}");
+    for part in
+        ["decides otherwise at transition", "the history has", "that build wants", "resize-disc"]
+    {
+        assert!(words.contains(part), "`{part}` is not in {words}");
+    }
+    std::fs::remove_file(other_build()).ok();
+}
+
+/// Whether a run has asked for a step.
+async fn asked(john: &Desk, run: &RunId, step: &str) -> Option<()> {
+    use stead_schemas::event::Event;
+    let history = john.history(run).await?;
+    let mut events = history.iter().flat_map(|transition| &transition.events);
+    events.any(|event| matches!(event, Event::StepScheduled(s) if s.step == step)).then_some(())
+}
+
+/// The first step of a run that took more than one attempt.
+async fn last_tried_again(john: &Desk, run: &RunId) -> String {
+    use stead_schemas::event::Event;
+    let history = john.history(run).await.expect("a history");
+    let events: Vec<&Event> = history.iter().flat_map(|transition| &transition.events).collect();
+    let again = events.iter().find_map(|event| match event {
+        Event::StepCompleted(done) if done.attempts > 1 => Some(done.seq),
+        _ => None,
+    });
+    let named = events.iter().find_map(|event| match event {
+        Event::StepScheduled(step) if Some(step.seq) == again => Some(step.step.clone()),
+        _ => None,
+    });
+    named.expect("a step was tried again")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_is_whole_or_not_there_and_shows_what_a_platform_shows() {
+    let stage = Stage::start().await;
+    let john = stage.desk("john").await;
+    let first = john.carry_out("create", json!({})).await;
+    stage
+        .lab
+        .break_call_times("proxmox", "POST /status/start", CallFault::FailLasting, 1)
+        .expect("a vendor");
+    let failing = json!({ "name": "other" });
+    let other = john.order("create", failing).await;
+    john.outcome(&other).await;
+    let bundle = Bundle::export(&stage, &first.run, "both", &[]).await;
+    // A second export replaces nothing unless that is wanted.
+    let again = ["incident", "export", first.run.as_str(), "-o", path(&bundle.file)];
+    let before = std::fs::read(&bundle.file).expect("a bundle");
+    let refused = stage.verb(&again).await;
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert_eq!(std::fs::read(&bundle.file).expect("a bundle"), before);
+    let forced: Vec<&str> = again.iter().copied().chain(["--force"]).collect();
+    said(&stage.verb(&forced).await);
+    let folder = bundle.file.parent().expect("a folder");
+    assert_eq!(
+        std::fs::read_dir(folder).expect("a folder").count(),
+        1,
+        "nothing half-written stays"
+    );
+    for words in [
+        &["replay", "FILE", "--to", "7"][..],
+        &["replay", "FILE", "--to=2999-01-01T00:00:00Z", "--json"],
+    ] {
+        let there = words.iter().map(|word| if *word == "FILE" { "john/dev" } else { word });
+        let there = said(&stage.verb(&there.collect::<Vec<_>>()).await);
+        assert_eq!(said(&bundle.ask(&stage, words).await), there, "{words:?}");
+    }
+    let both = said(&stage.verb(&["diff", "john/dev", "john/other"]).await);
+    assert!(both.contains("they part at create"), "{both}");
+    let same = said(&bundle.ask(&stage, &["diff", "FILE", "FILE", "--exact"]).await);
+    assert!(same.contains("the runs are alike"), "{same}");
+    let drawn = said(&bundle.ask(&stage, &["timeline", "FILE"]).await);
+    assert!(drawn.contains("proxmox.clone-vm"), "{drawn}");
+    for secret in stage.lab.secrets() {
+        let bytes = std::fs::read(&bundle.file).expect("a bundle");
+        let text = String::from_utf8_lossy(&unpacked(&bytes)).into_owned();
+        assert!(text.contains("john"), "what is searched is the text");
+        assert!(!text.contains(&secret), "a secret is in the bundle");
+    }
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lab_is_brought_to_what_a_bundle_shows_with_the_same_fault() {
+    let stage = Stage::start().await;
+    let john = stage.desk("jane.doe").await;
+    let created = john.carry_out("create", json!({ "cpu_cores": 8 })).await;
+    stage.lab.break_("vault", "sealed").expect("a fault");
+    let stopped = john.order("stop", json!({})).await;
+    stands(&john, &created.run, "vault.pin-secrets").await;
+    let bundle = Bundle::export(&stage, &created.run, "sealed-stop", &[]).await;
+    let log = bundle.file.with_extension("log");
+    let words = ["lab", "--from", path(&bundle.file), "--control=0", "--latency=zero", "--json"];
+    let lab = Process::start(&words, &[("STEAD_LOG".to_owned(), "error".to_owned())], &log);
+    let opened = until("the lab is open", || async {
+        lab.said().lines().find_map(|line| serde_json::from_str::<Value>(line).ok())
+    })
+    .await;
+    let control = opened["addresses"]["control_url"].as_str().unwrap_or_else(|| panic!("{opened}"));
+    let other = LabClient::new(control);
+    let there = other.inventory().await.expect("it answers");
+    assert_eq!(held(&there), held(&stage.lab.inventory()), "{opened:#}");
+    assert_eq!(opened["restored"]["missing"], json!([]), "{opened:#}");
+    let faults = other.faults().await.expect("it answers");
+    let broken = faults.iter().filter(|fault| fault.active).map(|fault| fault.name.as_str());
+    assert_eq!(broken.collect::<Vec<_>>(), ["sealed"]);
+    lab.stop().await;
+    stage.lab.mend();
+    john.outcome(&stopped).await;
+    stage.finish().await;
+}
+
+/// What vendors hold, but for what the system inside a machine has come to.
+fn held(inventory: &Inventory) -> Vec<String> {
+    let vms = inventory.vms.iter().map(|vm| {
+        let size = (vm.cores, vm.memory_mib, vm.disk_gib);
+        format!("{} {} on {}, {}, {size:?}, {}", vm.vmid, vm.name, vm.node, vm.status, vm.tags)
+    });
+    let datasets = inventory.datasets.iter().map(|home| {
+        format!("{} of {}, {}, {}", home.id, home.owner, home.refquota_bytes, home.uid)
+    });
+    let shares = inventory.shares.iter().map(|share| format!("{} {}", share.path, share.comment));
+    let shown = inventory.coder_workspaces.iter().map(|one| format!("{}/{}", one.owner, one.name));
+    vms.chain(datasets).chain(shares).chain(shown).collect()
+}
+
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut child = std::process::Command::new("gzip")
+        .arg("-dc")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("gzip runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    let bytes = bytes.to_vec();
+    let fed = std::thread::spawn(move || std::io::Write::write_all(&mut input, &bytes));
+    let told = child.wait_with_output().expect("gzip ends");
+    fed.join().expect("no panic").expect("it is read");
+    told.stdout
+}
