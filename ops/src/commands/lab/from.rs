@@ -199,10 +199,10 @@ fn adapt(value: &mut Value, field: &str, system: &str, ids: &BTreeMap<String, St
                 NODE.clone_into(text);
             }
         }
-        Value::Number(number) if field == "template" => {
-            if !matches!(number.as_u64(), Some(9_000 | 9_001)) {
-                *number = TEMPLATE.into();
-            }
+        Value::Number(number)
+            if field == "template" && !matches!(number.as_u64(), Some(9_000 | 9_001)) =>
+        {
+            *number = TEMPLATE.into();
         }
         Value::Array(values) => {
             values.iter_mut().for_each(|value| adapt(value, field, system, ids));

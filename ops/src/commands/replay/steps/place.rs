@@ -221,11 +221,11 @@ impl Place {
     /// What a step was, and what it was asked.
     fn asked(&self, seq: Seq) -> Option<String> {
         let events = self.history[..=self.at].iter().flat_map(|transition| &transition.events);
-        let scheduled = events.filter_map(|event| match event {
+        let mut scheduled = events.filter_map(|event| match event {
             Event::StepScheduled(step) if step.seq == seq => Some(step),
             _ => None,
         });
-        scheduled.last().map(|step| format!("{} {}", step.step, brief(&step.request)))
+        scheduled.next_back().map(|step| format!("{} {}", step.step, brief(&step.request)))
     }
 
     /// What is otherwise than before the transition.
