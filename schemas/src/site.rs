@@ -29,6 +29,8 @@ pub struct Site {
     pub limits: Vec<Limit>,
     /// Facts about S3, where the site has it.
     pub s3: Option<S3Site>,
+    /// Facts about Forgejo, where the site has it.
+    pub forgejo: Option<ForgejoSite>,
 }
 
 /// How much one owner may have, all workspaces together, whether they run or not. What is not
@@ -111,6 +113,16 @@ pub struct S3Site {
     pub quota_gb: u32,
     /// How long a bucket that holds something outlives its delete, in seconds.
     pub grace_seconds: u64,
+}
+
+/// Where CI works.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ForgejoSite {
+    /// Where our access token lies.
+    pub secret: String,
+    /// The folder in Vault beneath which every token that CI is given lies:
+    /// `vault:secret/data/stead/tokens`.
+    pub credentials: String,
 }
 
 /// What a machine is made from, and what may be chosen about it.

@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod coder;
+pub mod forgejo;
 pub mod guest;
 mod http;
 mod measured;
@@ -31,7 +32,8 @@ use stead_runtime::worker::{AnyWorker, Engines};
 pub use vault::{SecretText, Secrets};
 
 /// Every system that something is done for. `guest` takes no steps: it is the seed server.
-pub const SYSTEMS: [&str; 7] = ["coder", "guest", "probe", "proxmox", "s3", "truenas", "vault"];
+pub const SYSTEMS: [&str; 8] =
+    ["coder", "forgejo", "guest", "probe", "proxmox", "s3", "truenas", "vault"];
 
 /// Where every outside system is.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +47,9 @@ pub struct WorkersConfig {
     pub truenas: truenas::Config,
     /// Where developers look.
     pub coder: coder::Config,
+    /// Where CI works, if the site has a Forgejo.
+    #[serde(default)]
+    pub forgejo: Option<forgejo::Config>,
     /// Where buckets are, if the site has any.
     #[serde(default)]
     pub s3: Option<s3::Config>,
@@ -88,6 +93,7 @@ pub struct Workers {
     proxmox: proxmox::Client,
     truenas: truenas::Client,
     coder: coder::Client,
+    forgejo: Option<forgejo::Client>,
     s3: Option<s3::Client>,
     guest: guest::Config,
     seeds: guest::SeedUrls,
@@ -107,6 +113,10 @@ impl Workers {
             proxmox: proxmox::Client::new(&config.proxmox, vault.clone(), seeds.clone())?,
             truenas: truenas::Client::new(&config.truenas, vault.clone()),
             coder: coder::Client::new(&config.coder, vault.clone())?,
+            forgejo: match &config.forgejo {
+                Some(config) => Some(forgejo::Client::new(config, vault.clone())?),
+                None => None,
+            },
             s3: match &config.s3 {
                 Some(config) => Some(s3::Client::new(config, vault.clone())?),
                 None => None,
@@ -163,6 +173,7 @@ impl Workers {
     fn of(&self, system: &str) -> Option<Arc<dyn AnyWorker>> {
         match system {
             "coder" => Some(Arc::new(coder::worker(self.coder.clone()))),
+            "forgejo" => Some(Arc::new(forgejo::worker(self.forgejo.clone()?))),
             "probe" => Some(Arc::new(probe::worker())),
             "proxmox" => Some(Arc::new(proxmox::worker(self.proxmox.clone()))),
             "s3" => Some(Arc::new(s3::worker(self.s3.clone()?))),
@@ -215,12 +226,12 @@ mod tests {
     async fn workers_are_taken_by_name() {
         let stage = Stage::open().await;
         let all: Vec<_> = stage.workers.all().iter().map(|worker| worker.system()).collect();
-        assert_eq!(all, ["coder", "probe", "proxmox", "s3", "truenas", "vault"]);
+        assert_eq!(all, ["coder", "forgejo", "probe", "proxmox", "s3", "truenas", "vault"]);
         assert!(SYSTEMS.is_sorted());
         assert_eq!(stage.workers.only(["vault", "truenas"]).unwrap().len(), 2);
         assert!(stage.workers.only(["guest"]).unwrap().is_empty());
-        let unknown = stage.workers.only(["forgejo"]);
-        assert!(matches!(unknown, Err(StartError::UnknownSystem { name }) if name == "forgejo"));
+        let unknown = stage.workers.only(["gitea"]);
+        assert!(matches!(unknown, Err(StartError::UnknownSystem { name }) if name == "gitea"));
     }
 
     #[tokio::test]

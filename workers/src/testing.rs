@@ -16,7 +16,7 @@ use stead_schemas::owner::Owner;
 use stead_schemas::step::{self, Step};
 
 use crate::vault::SecretText;
-use crate::{Workers, WorkersConfig, coder, guest, proxmox, s3, truenas, vault};
+use crate::{Workers, WorkersConfig, coder, forgejo, guest, proxmox, s3, truenas, vault};
 
 /// More attempts than any step needs while the lab carries out what it was asked before.
 const ATTEMPTS_MAX: u32 = 5000;
@@ -170,6 +170,7 @@ pub(crate) fn config(lab: &Lab) -> WorkersConfig {
         proxmox: proxmox::Config { address: addresses.proxmox_url.parse().unwrap() },
         truenas: truenas::Config { address: addresses.truenas_url.parse().unwrap() },
         coder: coder::Config { address: addresses.coder_url.parse().unwrap() },
+        forgejo: Some(forgejo::Config { address: addresses.forgejo_url.parse().unwrap() }),
         s3: Some(s3::Config {
             admin: addresses.s3_url.parse().unwrap(),
             address: addresses.s3_url.parse().unwrap(),

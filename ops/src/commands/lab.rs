@@ -172,6 +172,7 @@ fn introduce(global: &Global, options: &Options, lab: &Lab, restored: Option<&Re
         ("  proxmox", at.proxmox_url.clone()),
         ("  truenas", at.truenas_url.clone()),
         ("  coder", at.coder_url.clone()),
+        ("  forgejo", at.forgejo_url.clone()),
         ("  s3", at.s3_url.clone()),
     ]));
     match &options.write_site {
@@ -245,6 +246,12 @@ pub fn things(inventory: &Inventory, width: usize) -> String {
     }
     for key in &inventory.bucket_keys {
         rows.push(["key".to_owned(), key.clone(), "valid".to_owned(), "opens buckets".to_owned()]);
+    }
+    for token in &inventory.coder_tokens {
+        rows.push(["token".to_owned(), token.clone(), "made".to_owned(), "of Coder's".to_owned()]);
+    }
+    for secret in &inventory.forgejo_secrets {
+        rows.push(["secret".to_owned(), secret.clone(), "set".to_owned(), "in Forgejo".to_owned()]);
     }
     table(["WHAT", "WHICH", "STATE", "MORE"], &rows, width)
 }

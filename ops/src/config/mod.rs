@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use stead_schemas::command::bucket::QUOTA_GB_MAX;
-use stead_schemas::site::{Allowance, CoderSite, ProxmoxSite, S3Site, Site, Template, TrueNasSite};
+use stead_schemas::site::{
+    Allowance, CoderSite, ForgejoSite, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
+};
 use stead_workers::WorkersConfig;
 
 mod limits;
@@ -219,7 +221,8 @@ fn site(reader: &mut Reader<'_>) -> Site {
     let allowance = allowance(reader);
     let limits = limits::read(reader);
     let s3 = s3_site(reader);
-    Site { templates: templates(reader), proxmox, truenas, coder, allowance, limits, s3 }
+    let forgejo = forgejo_site(reader);
+    Site { templates: templates(reader), proxmox, truenas, coder, allowance, limits, s3, forgejo }
 }
 
 /// Several nodes have commas between.
@@ -258,6 +261,19 @@ fn s3_site(reader: &mut Reader<'_>) -> Option<S3Site> {
     })
 }
 
+/// Where CI works; a site need not have any.
+fn forgejo_site(reader: &mut Reader<'_>) -> Option<ForgejoSite> {
+    if !reader.has_section("forgejo", "address") {
+        return None;
+    }
+    let mut section = reader.section("forgejo");
+    let credentials = section.vault_reference("credentials");
+    if credentials.contains('#') {
+        section.fault("credentials", "names a folder in Vault, which has no version");
+    }
+    Some(ForgejoSite { secret: section.vault_reference("secret"), credentials })
+}
+
 fn templates(reader: &mut Reader<'_>) -> Vec<Template> {
     templates::read(reader)
 }
@@ -272,6 +288,9 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
     });
     let mut address = |name| json!({ "address": reader.section(name).text("address") });
     let (proxmox, truenas, coder) = (address("proxmox"), address("truenas"), address("coder"));
+    let has_forgejo = reader.has_section("forgejo", "address");
+    let forgejo =
+        has_forgejo.then(|| json!({ "address": reader.section("forgejo").text("address") }));
     let has_s3 = reader.has_section("s3", "address");
     let buckets = has_s3.then(|| reader.section("s3").optional_text("credentials")).flatten();
     let mut section = reader.section("guest");
@@ -294,6 +313,10 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
         proxmox: part(reader, "proxmox", proxmox)?,
         truenas: part(reader, "truenas", truenas)?,
         coder: part(reader, "coder", coder)?,
+        forgejo: match forgejo {
+            Some(forgejo) => Some(part(reader, "forgejo", forgejo)?),
+            None => None,
+        },
         s3: match s3 {
             Some(s3) => Some(part(reader, "s3", s3)?),
             None => None,

@@ -115,6 +115,19 @@ fn a_site_need_not_have_s3_and_what_it_has_is_checked() {
     );
 }
 
+const FORGEJO: &str = "[forgejo]\naddress = \"https://git.lan\"\n\
+                       secret = \"vault:secret/data/forgejo/api\"\n\
+                       credentials = \"vault:secret/data/stead/tokens\"\n";
+
+#[test]
+fn a_site_need_not_have_forgejo_and_what_it_has_is_checked() {
+    check(|text| format!("{FORGEJO}{text}"), &[]);
+    check(
+        |text| format!("{}{text}", FORGEJO.replace("tokens", "tokens#1").replace("https", "ftp")),
+        &["line 1: forgejo.credentials: names a folder in Vault, which has no version"],
+    );
+}
+
 const LIMIT: &str = "[[limits]]\nname = \"clones per node\"\nsteps = [\"proxmox.clone-vm\"]\n\
                      per = \"node\"\nat_once = 2\n";
 

@@ -104,3 +104,87 @@ impl Step for DeleteWorkspace {
     const NAME: &'static str = "coder.delete-workspace";
     type Answer = Done;
 }
+
+/// Which token of ours, and whose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenPlace {
+    /// Pinned reference to the session token that we make it with.
+    pub login: String,
+    /// The user that it acts for, by user name.
+    pub user: String,
+    /// The token's name at Coder, which nobody else chooses.
+    pub name: String,
+    /// Where it lies in Vault, not pinned: `vault:secret/data/stead/tokens/…`.
+    pub credentials: String,
+    /// Our name tag, beside it in Vault.
+    pub marker: String,
+}
+
+/// Makes a token and hands it to Vault, or finds the one of this name that lies there. Coder shows
+/// a token once: one whose secret was lost on the way is revoked and made again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateToken {
+    /// Which token.
+    pub place: TokenPlace,
+    /// How long it is to live.
+    pub life_seconds: u64,
+}
+
+/// The answer to [`CreateToken`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// The pinned reference to the token.
+    pub credentials: String,
+    /// When it ends, by Coder's clock.
+    pub expires_at: Timestamp,
+}
+
+impl Step for CreateToken {
+    const NAME: &'static str = "coder.create-token";
+    type Answer = Token;
+}
+
+/// Logs in with a token, to see that Coder takes it as this user's. Changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProveToken {
+    /// Pinned reference to the token.
+    pub credentials: String,
+    /// Whose it must be, by user name.
+    pub user: String,
+}
+
+impl Step for ProveToken {
+    const NAME: &'static str = "coder.prove-token";
+    type Answer = Done;
+}
+
+/// Asks when a token ends. Changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LookUpToken {
+    /// Which token.
+    pub place: TokenPlace,
+}
+
+/// The answer to [`LookUpToken`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenEnd {
+    /// When, by Coder's clock; nothing if Coder has no such token.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Step for LookUpToken {
+    const NAME: &'static str = "coder.look-up-token";
+    type Answer = TokenEnd;
+}
+
+/// Revokes a token, and forgets its secret with all versions. Done too if it is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeToken {
+    /// Which token.
+    pub place: TokenPlace,
+}
+
+impl Step for RevokeToken {
+    const NAME: &'static str = "coder.revoke-token";
+    type Answer = Done;
+}

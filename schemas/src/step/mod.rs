@@ -14,6 +14,7 @@ use crate::dispatch::Route;
 pub mod allowance;
 pub mod coder;
 pub mod entity;
+pub mod forgejo;
 pub mod guest;
 pub mod home;
 pub mod known;

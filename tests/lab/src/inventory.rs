@@ -29,6 +29,12 @@ pub struct Inventory {
     /// Where the secrets of such keys lie in Vault, as far as they can be read.
     #[serde(default)]
     pub bucket_secrets: Vec<String>,
+    /// Names of the tokens that Coder's users have.
+    #[serde(default)]
+    pub coder_tokens: Vec<String>,
+    /// Secrets of Forgejo's repositories: `john/templates NAME`.
+    #[serde(default)]
+    pub forgejo_secrets: Vec<String>,
 }
 
 impl Inventory {
@@ -42,6 +48,8 @@ impl Inventory {
             && self.buckets.is_empty()
             && self.bucket_keys.is_empty()
             && self.bucket_secrets.is_empty()
+            && self.coder_tokens.is_empty()
+            && self.forgejo_secrets.is_empty()
     }
 }
 
@@ -161,6 +169,8 @@ pub(crate) fn take(state: &State) -> Inventory {
         buckets: state.s3.entries(),
         bucket_keys: state.s3.key_names(),
         bucket_secrets: state.vault.bucket_secrets(),
+        coder_tokens: state.coder.token_names(),
+        forgejo_secrets: state.forgejo.secret_names(),
     }
 }
 

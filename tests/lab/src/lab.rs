@@ -10,6 +10,7 @@ use crate::coder::Coder;
 use crate::control;
 use crate::error::LabError;
 use crate::faults::{CallFault, FaultStatus};
+use crate::forgejo::Forgejo;
 use crate::inventory::{self, Inventory};
 use crate::journal::{Effect, RecordedRequest};
 use crate::net::{Cut, Door, bind, router, url};
@@ -51,6 +52,7 @@ struct Doors {
     truenas: Door,
     proxmox: Door,
     coder: Door,
+    forgejo: Door,
     s3: Door,
 }
 
@@ -62,6 +64,7 @@ impl Doors {
             truenas: bind(options.bind.truenas).await?,
             proxmox: bind(options.bind.proxmox).await?,
             coder: bind(options.bind.coder).await?,
+            forgejo: bind(options.bind.forgejo).await?,
             s3: bind(options.bind.s3).await?,
         })
     }
@@ -73,6 +76,7 @@ impl Doors {
             truenas_url: format!("{}/api/current", url("ws", &self.truenas)?),
             proxmox_url: url("http", &self.proxmox)?,
             coder_url: url("http", &self.coder)?,
+            forgejo_url: url("http", &self.forgejo)?,
             s3_url: url("http", &self.s3)?,
         })
     }
@@ -90,6 +94,7 @@ impl Lab {
         open(doors.vault, router::<Vault>(Arc::clone(&world)));
         open(doors.proxmox, router::<Proxmox>(Arc::clone(&world)));
         open(doors.coder, router::<Coder>(Arc::clone(&world)));
+        open(doors.forgejo, router::<Forgejo>(Arc::clone(&world)));
         open(doors.s3, router::<S3>(Arc::clone(&world)));
         open(doors.truenas, truenas::router(Arc::clone(&world)));
         open(doors.control, control::router(Arc::clone(&world), addresses.clone()));
@@ -205,6 +210,18 @@ impl Lab {
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         self.world().all_secrets()
+    }
+
+    /// What a job in this repository would be given as this secret; nothing if there is none.
+    #[must_use]
+    pub fn forgejo_secret(&self, repository: &str, name: &str) -> Option<String> {
+        self.world().read(|state| state.forgejo.secret(repository, name))
+    }
+
+    /// Whose Coder token this is, if it lives.
+    #[must_use]
+    pub fn coder_user_of(&self, token: &str) -> Option<String> {
+        self.world().read(|state| state.coder.opened_by(token))
     }
 
     /// Lets somebody's data fill a dataset, or makes room again. False if there is no such dataset.

@@ -1,5 +1,5 @@
-//! The lab: simulated Vault, TrueNAS, Proxmox VE, Coder, S3 and guest machines that speak the real
-//! protocols on loopback, with faults on demand.
+//! The lab: simulated Vault, TrueNAS, Proxmox VE, Coder, Forgejo, S3 and guest machines that speak
+//! the real protocols on loopback, with faults on demand.
 //!
 //! A worker that works against the lab should work against the real systems: the lab keeps their
 //! status codes, error shapes, tasks, jobs, locks and bad habits. What it does not keep is scale:
@@ -13,6 +13,7 @@ mod coder;
 mod control;
 mod error;
 mod faults;
+mod forgejo;
 mod guest;
 mod inventory;
 mod journal;

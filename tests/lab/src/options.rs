@@ -62,6 +62,8 @@ pub struct LabPorts {
     pub proxmox: u16,
     /// Coder.
     pub coder: u16,
+    /// Forgejo.
+    pub forgejo: u16,
     /// S3 and its administration.
     pub s3: u16,
 }
@@ -79,6 +81,8 @@ pub struct Addresses {
     pub proxmox_url: String,
     /// `http://127.0.0.1:<port>`.
     pub coder_url: String,
+    /// `http://127.0.0.1:<port>`.
+    pub forgejo_url: String,
     /// `http://127.0.0.1:<port>`: S3, and its administration beneath `/v2/`.
     pub s3_url: String,
 }

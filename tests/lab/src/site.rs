@@ -34,6 +34,11 @@ address = "{coder}"
 secret = "vault:secret/data/coder/api"
 organization = "default"
 
+[forgejo]
+address = "{forgejo}"
+secret = "vault:secret/data/forgejo/api"
+credentials = "vault:secret/data/stead/tokens"
+
 [s3]
 admin = "{s3}"
 address = "{s3}"
@@ -47,6 +52,7 @@ secret = "vault:secret/data/stead/seed"
         proxmox = at.proxmox_url,
         truenas = at.truenas_url,
         coder = at.coder_url,
+        forgejo = at.forgejo_url,
         s3 = at.s3_url,
     )
 }

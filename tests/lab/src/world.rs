@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::coder;
 use crate::faults::Faults;
+use crate::forgejo;
 use crate::journal::Journal;
 use crate::options::{Credentials, LabOptions};
 use crate::pace::Pace;
@@ -25,6 +26,7 @@ pub(crate) struct State {
     pub(crate) truenas: truenas::State,
     pub(crate) proxmox: proxmox::State,
     pub(crate) coder: coder::State,
+    pub(crate) forgejo: forgejo::State,
     pub(crate) s3: s3::State,
 }
 
@@ -51,6 +53,7 @@ pub(crate) struct Secrets {
     pub(crate) coder_token: String,
     pub(crate) seed_key: String,
     pub(crate) s3_token: String,
+    pub(crate) forgejo_token: String,
 }
 
 /// The API token's id in Proxmox VE.
@@ -72,6 +75,7 @@ impl Secrets {
             coder_token: canary("coder"),
             seed_key: canary("seed"),
             s3_token: canary("s3"),
+            forgejo_token: canary("forgejo"),
         }
     }
 
@@ -83,6 +87,7 @@ impl Secrets {
             self.coder_token.clone(),
             self.seed_key.clone(),
             self.s3_token.clone(),
+            self.forgejo_token.clone(),
         ]
     }
 }
@@ -95,6 +100,7 @@ impl State {
             proxmox: proxmox::State::pristine(pace),
             coder: coder::State::pristine(pace),
             s3: s3::State::pristine(pace),
+            forgejo: forgejo::State::pristine(pace),
         }
     }
 }
@@ -193,7 +199,7 @@ impl World {
         let mut all = self.secrets.all();
         self.read(|state| {
             all.extend(state.vault.tokens());
-            all.extend(state.coder.agent_tokens());
+            all.extend(state.coder.minted());
             all.extend(state.s3.secrets());
         });
         all

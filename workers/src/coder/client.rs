@@ -46,6 +46,10 @@ impl Client {
         let token = http::secret_header(secret.field("token")?)?;
         Ok(Coder { shared: self.shared.clone(), token })
     }
+
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.shared.secrets
+    }
 }
 
 /// Coder, as one user.
@@ -65,7 +69,8 @@ impl Coder {
         self.send(Method::POST, path, Some(body)).await
     }
 
-    async fn send(
+    /// Sends a request and says what its answer means.
+    pub(super) async fn send(
         &self,
         method: Method,
         path: &str,

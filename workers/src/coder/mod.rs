@@ -8,6 +8,7 @@ mod sight;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use serde::Deserialize;
 use stead_runtime::worker::Worker;
@@ -34,4 +35,8 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::look_up_use)
         .on(steps::stop_workspace)
         .on(steps::delete_workspace)
+        .on(tokens::create_token)
+        .on(tokens::prove_token)
+        .on(tokens::look_up_token)
+        .on(tokens::revoke_token)
 }

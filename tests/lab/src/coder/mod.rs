@@ -7,6 +7,7 @@
 mod agent;
 mod answer;
 mod builds;
+mod keys;
 mod shapes;
 mod state;
 mod users;
@@ -53,8 +54,13 @@ impl HttpVendor for Coder {
             return users::buildinfo();
         }
         let token = call.header("coder-session-token").unwrap_or_default();
-        if token != world.secrets.coder_token {
-            return answer::unauthorized();
+        let caller = match token == world.secrets.coder_token {
+            true => Some(state::ME.to_owned()),
+            false => world.read(|state| state.coder.opened_by(token)),
+        };
+        let Some(caller) = caller else { return answer::unauthorized() };
+        if call.method == "GET" && path == ["users", "me"] {
+            return users::show(world, &caller).unwrap_or_else(|refused| refused);
         }
         route(world, call, &path).unwrap_or_else(|refused| refused)
     }
@@ -80,6 +86,11 @@ impl HttpVendor for Coder {
 fn route(world: &Arc<World>, call: &Call, path: &[&str]) -> Result<Answer, Answer> {
     match (call.method.as_str(), path) {
         ("GET", ["users", user]) => users::show(world, user),
+        ("POST", ["users", user, "keys", "tokens"]) => keys::create(world, call, user),
+        ("GET", ["users", user, "keys", "tokens"]) => keys::list(world, call, user),
+        ("GET", ["users", _, "keys", "tokens", "tokenconfig"]) => Ok(keys::config()),
+        ("GET", ["users", user, "keys", "tokens", name]) => keys::by_name(world, user, name),
+        ("DELETE", ["users", user, "keys", id]) => keys::delete(world, user, id),
         ("POST", ["users"]) => users::create(world, call),
         ("GET", ["organizations", org]) => users::organization(world, org),
         ("GET", ["organizations", org, "templates", name]) => users::template(world, org, name),

@@ -7,12 +7,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::agent::Agent;
+use super::keys::Key;
 use crate::pace::Pace;
 
 /// Users that are there from the first morning; others are made by `POST /api/v2/users`.
-const USERS: [&str; 12] = [
+const USERS: [&str; 13] = [
     "alice", "bob", "carol", "dave", "demo", "erin", "jane", "john", "john.doe", "mallory",
-    "stead", "zoe",
+    "platform", "stead", "zoe",
 ];
 
 /// The user whose session token the lab gives out.
@@ -28,7 +29,9 @@ pub(crate) struct State {
     pub(super) born: DateTime<Utc>,
     pub(super) users: BTreeMap<String, Uuid>,
     pub(crate) workspaces: BTreeMap<Uuid, Workspace>,
+    /// Tokens ever minted, of agents and of users.
     pub(super) tokens: Vec<String>,
+    pub(super) keys: Vec<Key>,
 }
 
 /// A template and its active version.
@@ -107,12 +110,18 @@ impl State {
             users: USERS.map(|name| (name.to_owned(), pace.uuid())).into(),
             workspaces: BTreeMap::new(),
             tokens: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
-    /// Every agent token minted so far.
-    pub(crate) fn agent_tokens(&self) -> Vec<String> {
+    /// Every token minted so far, of agents and of users.
+    pub(crate) fn minted(&self) -> Vec<String> {
         self.tokens.clone()
+    }
+
+    /// The names of the tokens that users have.
+    pub(crate) fn token_names(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.name.clone()).collect()
     }
 
     /// A user by name, by id, or `me`.

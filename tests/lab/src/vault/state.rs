@@ -51,6 +51,7 @@ impl State {
         );
         state.put("truenas/api", json!({ "username": NAS_USER, "api_key": secrets.nas_key }));
         state.put("coder/api", json!({ "token": secrets.coder_token }));
+        state.put("forgejo/api", json!({ "token": secrets.forgejo_token }));
         state.put("s3/admin", json!({ "token": secrets.s3_token }));
         state.put("stead/seed", json!({ "key": secrets.seed_key }));
         state

@@ -2,6 +2,7 @@
 
 mod coder;
 mod control;
+mod forgejo;
 mod guest;
 mod machine;
 mod proxmox;

@@ -1,0 +1,122 @@
+//! Tokens of users: made, shown once, looked at, revoked. They end by themselves.
+//!
+//! A lifetime is a number of nanoseconds. Whoever takes it for seconds has a token that has ended
+//! before he can use it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::answer;
+use super::state::State;
+use crate::net::{Answer, Call};
+use crate::world::World;
+
+/// The longest that a token may live: 30 days.
+const LIFETIME_NS_MAX: i64 = 30 * 24 * 3600 * 1_000_000_000;
+
+/// A token of a user's.
+#[derive(Clone)]
+pub(crate) struct Key {
+    pub(super) id: String,
+    pub(crate) name: String,
+    pub(super) user: String,
+    user_id: Uuid,
+    token: String,
+    created: DateTime<Utc>,
+    expires: DateTime<Utc>,
+    used: DateTime<Utc>,
+}
+
+impl Key {
+    fn lives(&self) -> bool {
+        self.expires > Utc::now()
+    }
+
+    fn shape(&self) -> Value {
+        json!({
+            "id": self.id, "user_id": self.user_id, "token_name": self.name,
+            "created_at": self.created, "updated_at": self.created, "expires_at": self.expires,
+            "last_used": self.used, "login_type": "token", "scope": "all", "scopes": ["all"],
+            "lifetime_seconds": (self.expires - self.created).num_seconds(),
+            "allow_list": [{ "type": "*", "id": "*" }],
+        })
+    }
+}
+
+impl State {
+    /// Whose token this is, if it lives.
+    pub(crate) fn opened_by(&self, token: &str) -> Option<String> {
+        let key = self.keys.iter().find(|key| key.token == token && key.lives());
+        key.map(|key| key.user.clone())
+    }
+
+    fn key(&self, user: &str, fits: impl Fn(&Key) -> bool) -> Result<&Key, Answer> {
+        let (user, _) = self.user(user).ok_or_else(answer::no_user)?;
+        let found = self.keys.iter().find(|key| key.user == user && fits(key));
+        found.ok_or_else(answer::not_found)
+    }
+}
+
+pub(super) fn create(world: &World, call: &Call, user: &str) -> Result<Answer, Answer> {
+    let fields = Value::Object(call.fields());
+    let lifetime = fields["lifetime"].as_i64().unwrap_or_default();
+    if !(1..=LIFETIME_NS_MAX).contains(&lifetime) {
+        let detail = "lifetime must be greater than 0 and less than 720h0m0s";
+        let text = "Failed to validate create API key request.";
+        return Err(answer::validation(400, text, "lifetime", detail));
+    }
+    let id = world.pace.uuid().simple().to_string()[..10].to_owned();
+    let token = format!("{id}-canary{}", world.pace.uuid().simple());
+    let (name, created) = (call.text("token_name").unwrap_or(&id).to_owned(), Utc::now());
+    world.change(|state| {
+        let state = &mut state.coder;
+        let (user, user_id) = state.user(user).ok_or_else(answer::no_user)?;
+        if state.keys.iter().any(|key| key.user == user && key.name == name) {
+            let text = format!("A token with name {name:?} already exists.");
+            return Err(answer::validation(
+                409,
+                &text,
+                "token_name",
+                "This value is already in use",
+            ));
+        }
+        let expires = created + TimeDelta::nanoseconds(lifetime);
+        state.tokens.push(token.clone());
+        let (id, token, name) = (id.clone(), token.clone(), name.clone());
+        state.keys.push(Key { id, name, user, user_id, token, created, expires, used: created });
+        Ok(())
+    })?;
+    world.journal.effect("coder", "token-created", &name, "");
+    Ok(Answer::json(201, json!({ "key": token })))
+}
+
+pub(super) fn list(world: &World, call: &Call, user: &str) -> Result<Answer, Answer> {
+    let all = call.query("include_expired") == Some("true");
+    world.read(|state| {
+        let (user, _) = state.coder.user(user).ok_or_else(answer::no_user)?;
+        let keys = state.coder.keys.iter().filter(|key| key.user == user && (all || key.lives()));
+        Ok(Answer::json(200, keys.map(Key::shape).collect()))
+    })
+}
+
+pub(super) fn by_name(world: &World, user: &str, name: &str) -> Result<Answer, Answer> {
+    world.read(|state| {
+        let key = state.coder.key(user, |key| key.name == name)?;
+        Ok(Answer::json(200, key.shape()))
+    })
+}
+
+pub(super) fn delete(world: &World, user: &str, id: &str) -> Result<Answer, Answer> {
+    let name = world.change(|state| {
+        let name = state.coder.key(user, |key| key.id == id)?.name.clone();
+        state.coder.keys.retain(|key| key.id != id);
+        Ok(name)
+    })?;
+    world.journal.effect("coder", "token-revoked", &name, "");
+    Ok(Answer::empty(204))
+}
+
+pub(super) fn config() -> Answer {
+    Answer::json(200, json!({ "max_token_lifetime": LIFETIME_NS_MAX }))
+}

@@ -1,0 +1,81 @@
+//! What Forgejo knows: repositories, their secrets, runs and branches.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::answer;
+use crate::net::Answer;
+use crate::pace::Pace;
+
+/// Who has a repository `templates` from the first morning.
+const OWNERS: [&str; 5] = ["alice", "demo", "john", "john.doe", "platform"];
+
+/// What Forgejo knows.
+pub(crate) struct State {
+    repositories: BTreeMap<String, Repository>,
+    pub(super) runs: Vec<Run>,
+}
+
+/// A repository.
+pub(super) struct Repository {
+    pub(super) born: DateTime<Utc>,
+    /// Name and value; the value is never shown.
+    pub(super) secrets: BTreeMap<String, String>,
+    /// Name and last commit.
+    pub(super) branches: BTreeMap<String, String>,
+    /// Commit, context and state, the latest last.
+    pub(super) statuses: Vec<(String, String, String)>,
+}
+
+/// A run of a workflow. Its number is its place among all of them, counted from 1.
+#[derive(Clone)]
+pub(super) struct Run {
+    pub(super) repository: String,
+    pub(super) workflow: String,
+    pub(super) branch: String,
+    pub(super) commit: String,
+    /// What it was started with, as a text of JSON.
+    pub(super) payload: String,
+    pub(super) status: &'static str,
+    pub(super) created: DateTime<Utc>,
+    pub(super) started: Option<DateTime<Utc>>,
+    pub(super) stopped: Option<DateTime<Utc>>,
+}
+
+impl State {
+    pub(crate) fn pristine(pace: &Pace) -> Self {
+        let repository = |owner: &str| {
+            let commit = format!("{:040x}", pace.uuid().as_u128());
+            let held = Repository {
+                born: Utc::now(),
+                secrets: BTreeMap::new(),
+                branches: BTreeMap::from([("main".to_owned(), commit)]),
+                statuses: Vec::new(),
+            };
+            (format!("{owner}/templates"), held)
+        };
+        Self { repositories: OWNERS.map(repository).into(), runs: Vec::new() }
+    }
+
+    pub(super) fn repository(&self, name: &str) -> Result<&Repository, Answer> {
+        self.repositories.get(name).ok_or_else(answer::not_found)
+    }
+
+    pub(super) fn repository_mut(&mut self, name: &str) -> Result<&mut Repository, Answer> {
+        self.repositories.get_mut(name).ok_or_else(answer::not_found)
+    }
+
+    /// Every secret that somebody has put and nobody has deleted: `john/templates NAME`.
+    pub(crate) fn secret_names(&self) -> Vec<String> {
+        let of = |(name, held): (&String, &Repository)| {
+            held.secrets.keys().map(|secret| format!("{name} {secret}")).collect::<Vec<_>>()
+        };
+        self.repositories.iter().flat_map(of).collect()
+    }
+
+    /// The value of a secret, as a job would be given it.
+    pub(crate) fn secret(&self, repository: &str, name: &str) -> Option<String> {
+        self.repositories.get(repository)?.secrets.get(name).cloned()
+    }
+}

@@ -1,0 +1,108 @@
+//! Speaks to Forgejo's API.
+
+use std::sync::Arc;
+
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::step::forgejo::Repository;
+
+use super::Config;
+use super::classify::classify;
+use crate::StartError;
+use crate::http::{self, Effect, segment};
+use crate::trouble::{Trouble, unless_missing};
+use crate::vault::Secrets;
+
+/// One Forgejo, before a login is chosen.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    http: reqwest::Client,
+    base: String,
+    secrets: Secrets,
+}
+
+impl Client {
+    /// A client that connects when it is first used.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(config: &Config, secrets: Secrets) -> Result<Self, StartError> {
+        let http = http::client("forgejo", &config.address)?;
+        let base = format!("{}/api/v1/repos", config.address);
+        Ok(Self { shared: Arc::new(Shared { http, base, secrets }) })
+    }
+
+    /// This repository, with the access token that its login refers to.
+    pub(super) async fn open(&self, place: &Repository) -> Result<Forgejo, Failure> {
+        let Some((owner, name)) = place.repository.split_once('/') else {
+            let words = format!("`{}` is no repository; one is owner/name", place.repository);
+            return Err(Failure::new(Class::Permanent, words));
+        };
+        let base = format!("{}/{}/{}", self.shared.base, segment(owner), segment(name));
+        let secret = self.shared.secrets.read(&place.login).await?;
+        let token = http::secret_header(&format!("token {}", secret.field("token")?))?;
+        Ok(Forgejo { shared: self.shared.clone(), base, token })
+    }
+
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.shared.secrets
+    }
+}
+
+/// A repository of Forgejo's.
+pub(super) struct Forgejo {
+    shared: Arc<Shared>,
+    base: String,
+    token: HeaderValue,
+}
+
+impl Forgejo {
+    /// Reads something that may be missing.
+    pub(super) async fn look(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Option<Value>, Failure> {
+        let request = self.request(Method::GET, path).query(query);
+        unless_missing(self.send(request, Effect::None).await)
+    }
+
+    /// Asks for something to be made.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, Trouble> {
+        self.send(self.request(Method::POST, path).json(body), Effect::Possible).await
+    }
+
+    /// Puts something in its place.
+    pub(super) async fn put(&self, path: &str, body: &Value) -> Result<Value, Trouble> {
+        self.send(self.request(Method::PUT, path).json(body), Effect::Possible).await
+    }
+
+    /// Takes something away.
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, Trouble> {
+        self.send(self.request(Method::DELETE, path), Effect::Possible).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.base);
+        self.shared.http.request(method, url).header(AUTHORIZATION, self.token.clone())
+    }
+
+    async fn send(&self, request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
+        let lost = |error| Trouble::Other(http::unanswered("Forgejo", error, effect));
+        let answer = request.send().await.map_err(lost)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(lost)?;
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status.is_success() {
+            return Ok(body);
+        }
+        let said = body["message"].as_str().unwrap_or_default();
+        Err(classify(status.as_u16(), said, effect))
+    }
+}
