@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod nats;
 pub mod run;
 pub mod schedule;
+pub mod token;
 pub mod workspace;
 
 /// Durable workflows for development workspaces, on NATS JetStream.
@@ -67,6 +68,8 @@ pub enum Verb {
     Bucket(bucket::Bucket),
     /// Give commands again and again, at the times of a cron expression.
     Schedule(schedule::Schedule),
+    /// Keep the tokens that CI works with fresh, and see when they end.
+    Token(token::Token),
     /// Look at runs, follow them, cancel what they do.
     #[command(subcommand)]
     Run(run::Run),
@@ -123,7 +126,7 @@ pub struct Up {
 
 #[derive(Debug, Args)]
 pub struct Worker {
-    /// Only these systems: coder, guest, probe, proxmox, s3, truenas, vault.
+    /// Only these systems: coder, forgejo, guest, probe, proxmox, s3, truenas, vault.
     #[arg(long, value_delimiter = ',', value_name = "SYSTEM")]
     pub systems: Vec<String>,
     /// Where to serve metrics, as 127.0.0.1:9465; the configuration says it otherwise.

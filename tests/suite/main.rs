@@ -33,4 +33,5 @@ mod permissions;
 mod refusals;
 mod schedules;
 mod secrets;
+mod tokens;
 mod waits;

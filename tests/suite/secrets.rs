@@ -59,7 +59,7 @@ pub fn check_none(secrets: &[String], places: &[Place]) {
 async fn troubled_life(stage: &mut Stage) {
     let john = stage.desk("john").await;
     let lab = stage.lab.clone();
-    let vendors = ["vault", "proxmox", "truenas", "coder", "s3"];
+    let vendors = ["vault", "proxmox", "truenas", "coder", "s3", "forgejo"];
     let trouble = |fault, times| {
         for vendor in vendors {
             lab.break_call_times(vendor, "", fault, times).expect("a vendor");
@@ -72,6 +72,10 @@ async fn troubled_life(stage: &mut Stage) {
     trouble(CallFault::LoseResponse, 1);
     let bucket = john.ask("bucket", "create", json!({ "name": "dev" })).await.expect("let in");
     let outcome = john.outcome(&bucket).await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    let token = json!({ "name": "ci", "repository": "templates" });
+    let token = john.ask("token", "create", token).await.expect("let in");
+    let outcome = john.outcome(&token).await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
     john.carry_out("resize", json!({ "cpu_cores": 8, "storage_quota_gb": 99 })).await;
     stage.kill_worker();

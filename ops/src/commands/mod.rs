@@ -28,6 +28,7 @@ mod run;
 mod schedule;
 mod serve;
 mod source;
+mod token;
 mod workspace;
 
 /// Carries a verb out and says how it ended.
@@ -55,6 +56,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Home(options) => home::carry_out(global, &options).await,
         Verb::Bucket(options) => bucket::carry_out(global, &options).await,
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
+        Verb::Token(options) => token::carry_out(global, &options).await,
         Verb::Run(verb) => run::carry_out(global, &verb).await,
         Verb::Ledger(options) => ledger::carry_out(global, &options).await,
         Verb::Limits => limits::carry_out(global).await,

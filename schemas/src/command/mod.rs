@@ -10,6 +10,7 @@ pub mod home;
 pub mod probe;
 pub mod run;
 pub mod schedule;
+pub mod token;
 pub mod wait;
 pub mod workspace;
 
@@ -18,6 +19,7 @@ use drift::ScanDrift;
 use home::SnapshotHome;
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
+use token::{ConfigureToken, CreateToken, NameToken};
 use workspace::{
     ConfigureWorkspace, CreateWorkspace, DeleteWorkspace, NameWorkspace, RebuildWorkspace,
     ResizeWorkspace, RetryWorkspace,
@@ -147,6 +149,30 @@ pub const COMMANDS: &[Described] = &[
         verb: "update",
         about: "Changes what is named about a schedule, keeps the rest",
         schema: of_entity::<UpdateSchedule>,
+    },
+    Described {
+        kind: token::KIND,
+        verb: "configure",
+        about: "Changes how long tokens live and how often they are made anew",
+        schema: || schema_for!(ConfigureToken),
+    },
+    Described {
+        kind: token::KIND,
+        verb: "create",
+        about: "Makes a Coder token for CI, gives it to a repository, and proves it by a run",
+        schema: || schema_for!(CreateToken),
+    },
+    Described {
+        kind: token::KIND,
+        verb: "delete",
+        about: "Takes a token away: the repository's secret, and the token itself",
+        schema: || schema_for!(NameToken),
+    },
+    Described {
+        kind: token::KIND,
+        verb: "rotate",
+        about: "Makes a token anew now; the one before is revoked once that is proved",
+        schema: || schema_for!(NameToken),
     },
     Described {
         kind: workspace::KIND,

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use stead_lab::{CallFault, RecordedRequest};
+use stead_schemas::event::Outcome;
 
 use crate::stage::Stage;
 
@@ -61,6 +62,15 @@ async fn a_life(stage: &Stage) {
     john.carry_out("create", json!({ "storage_backend": "nvme" })).await;
     john.carry_out("resize", json!({ "cpu_cores": 8, "storage_quota_gb": 99 })).await;
     john.carry_out("restart", json!({})).await;
+    for verb in ["create", "rotate", "delete"] {
+        let mut fields = json!({ "name": "ci" });
+        if verb == "create" {
+            fields["repository"] = "templates".into();
+        }
+        let token = john.ask("token", verb, fields).await.expect("let in");
+        let outcome = john.outcome(&token).await;
+        assert!(matches!(outcome, Outcome::Done(_)), "{verb}: {outcome:?}");
+    }
     john.carry_out("delete", json!({})).await;
     stage
         .lab

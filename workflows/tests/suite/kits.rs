@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use stead_schemas::owner::Owner;
 use stead_schemas::site::{
-    Allowance, CoderSite, Lifetime, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
+    Allowance, CoderSite, ForgejoSite, Lifetime, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
 };
 use stead_schemas::step::{home, vmids};
 use stead_testkit::Kit;
@@ -19,6 +19,7 @@ const HOME: [&str; 2] = ["dataset tank/home/john", "share /mnt/tank/home/john"];
 const WORKSPACE: [&str; 4] =
     ["coder dev", "dataset tank/home/john", "share /mnt/tank/home/john", "vm 10000"];
 
+const SECRET: &str = "secret john/templates CODER_SESSION_TOKEN";
 const BUCKET: [&str; 2] = ["bucket john-data", "key john-data"];
 
 /// A workspace is made, changed, stopped, started and deleted.
@@ -160,6 +161,27 @@ pub fn make_bucket() -> Kit<World> {
     kit.command("create", json!({}))
 }
 
+/// A token is made, made anew by itself and by hand, and taken away.
+pub fn token() -> Kit<World> {
+    let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
+    make_token()
+        .leaves([SECRET, "token john/ci/a"])
+        .command("rotate", json!({}))
+        .leaves([SECRET, "token john/ci/a", "token john/ci/b"])
+        .passes(hour * 7)
+        .leaves([SECRET, "token john/ci/b"])
+        .passes(day * 6 - hour * 6)
+        .leaves([SECRET, "token john/ci/a", "token john/ci/b"])
+        .command("delete", json!({}))
+        .leaves([])
+}
+
+/// A token is made.
+pub fn make_token() -> Kit<World> {
+    let kit = Kit::of(WORKFLOWS).site(site()).entity("token", "john", "ci");
+    kit.command("create", json!({ "repository": "templates" }))
+}
+
 /// The ledger gives numbers out and takes one back.
 pub fn vmids() -> Kit<World> {
     let reserve = |workspace: &str| vmids::Reserve {
@@ -227,6 +249,10 @@ pub fn site() -> Site {
             credentials: "vault:secret/data/stead/buckets".into(),
             quota_gb: 10,
             grace_seconds: GRACE.as_secs(),
+        }),
+        forgejo: Some(ForgejoSite {
+            secret: "vault:secret/data/forgejo/api".into(),
+            credentials: "vault:secret/data/stead/tokens".into(),
         }),
         ..Site::default()
     }

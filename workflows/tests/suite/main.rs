@@ -1,5 +1,5 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `buckets.rs`,
-//! `changes.rs`, `retries.rs`, `homes.rs`, `ends.rs`, `schedules.rs`).
+//! `changes.rs`, `retries.rs`, `homes.rs`, `ends.rs`, `schedules.rs`, `tokens.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
@@ -15,4 +15,5 @@ mod schedules;
 mod stories;
 mod survival;
 mod tale;
+mod tokens;
 mod world;

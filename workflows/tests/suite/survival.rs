@@ -38,6 +38,11 @@ fn a_bucket_that_holds_something_survives() {
 }
 
 #[test]
+fn a_token_survives() {
+    stead_testkit::survives(&kits::token());
+}
+
+#[test]
 fn the_vmid_ledger_survives() {
     stead_testkit::survives(&kits::vmids());
 }

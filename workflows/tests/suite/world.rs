@@ -1,6 +1,7 @@
 //! The world that steps change: sets of things, each with the marker of who made it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use stead_schemas::failure::{Class, Failure};
@@ -32,6 +33,10 @@ pub struct World {
     pub version: u32,
     /// With what each step has logged in the last time.
     pub logins: BTreeMap<String, String>,
+    /// What Forgejo's secrets were given last.
+    pub given: BTreeMap<String, String>,
+    /// How many of the next runs in Forgejo fail.
+    pub runs_fail: u32,
     /// How many cores the machines are set to have.
     pub cores: BTreeMap<u32, u64>,
 }
@@ -51,6 +56,8 @@ impl Default for World {
             nodes: nodes.into(),
             version: 1,
             logins: BTreeMap::new(),
+            given: BTreeMap::new(),
+            runs_fail: 0,
             cores: BTreeMap::new(),
         }
     }
@@ -107,6 +114,10 @@ impl stead_testkit::World for World {
             | "truenas.sight-shares" => Ok(Self::sighted(ask)),
             step if step.starts_with("proxmox.") => self.with_machine(step, ask),
             step if step.starts_with("s3.") => self.with_s3(step, ask),
+            "coder.create-token" | "coder.prove-token" | "coder.revoke-token" => {
+                self.with_token(step, ask)
+            }
+            step if step.starts_with("forgejo.") => self.with_forgejo(step, ask),
             unknown => panic!("the world does not know the step {unknown}"),
         }
     }
@@ -217,6 +228,60 @@ impl World {
         }
     }
 
+    /// Tokens of Coder's, by the place where each lies in Vault.
+    fn with_token(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
+        let place = |field: &str| ask["place"][field].as_str().unwrap_or_default().to_owned();
+        let thing = token_at(&place("credentials"));
+        match step {
+            "coder.create-token" => {
+                self.ensure(thing, place("marker"))?;
+                let life = Duration::from_secs(ask["life_seconds"].as_u64().unwrap_or_default());
+                // The world has no clock: each token is taken to be made six days after the last.
+                let number = place("name").rsplit('-').next().and_then(|n| n.parse().ok());
+                let before = Duration::from_secs(6 * 86_400) * (number.unwrap_or(1) - 1);
+                let expires_at = Timestamp::default().after(before).after(life);
+                let credentials = format!("{}#1", place("credentials"));
+                Ok(json!({ "credentials": credentials, "expires_at": expires_at }))
+            }
+            "coder.revoke-token" => self.remove(&thing),
+            _ => match self.opens(ask["credentials"].as_str().unwrap_or_default()) {
+                true => Ok(json!({})),
+                false => Err(Failure::new(Class::Auth, "the token opens nothing")),
+            },
+        }
+    }
+
+    /// Whether the token that lies there is one of Coder's.
+    fn opens(&self, credentials: &str) -> bool {
+        self.things.contains_key(&token_at(credentials))
+    }
+
+    /// Forgejo: a secret holds what it was given last, and a run proves that.
+    fn with_forgejo(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
+        let repository = ask["place"]["repository"].as_str().unwrap_or_default();
+        let secret = format!("secret {repository} {}", ask["name"].as_str().unwrap_or_default());
+        match step {
+            "forgejo.set-secret" => {
+                let given = ask["secret"].as_str().unwrap_or_default().to_owned();
+                self.things.insert(secret.clone(), String::new());
+                self.given.insert(secret, given);
+                Ok(json!({}))
+            }
+            "forgejo.delete-secret" => {
+                self.given.remove(&secret);
+                self.remove(&secret)
+            }
+            "forgejo.run-workflow" => {
+                let fails = self.runs_fail > 0;
+                self.runs_fail = self.runs_fail.saturating_sub(1);
+                let good = !fails && self.given.values().all(|given| self.opens(given));
+                let status = if good { "success" } else { "failure" };
+                Ok(json!({ "succeeded": good, "status": status, "url": "https://git.lan/1" }))
+            }
+            unknown => panic!("the world does not know the step {unknown}"),
+        }
+    }
+
     fn ensure(&mut self, thing: String, marker: String) -> Result<(), Failure> {
         let owner = self.things.entry(thing.clone()).or_insert_with(|| marker.clone());
         if *owner == marker {
@@ -239,4 +304,11 @@ impl World {
             .collect();
         json!({ "pinned": pinned })
     }
+}
+
+/// `token john/ci/a` of `vault:secret/data/stead/tokens/john/ci/a#1`.
+fn token_at(credentials: &str) -> String {
+    let place = credentials.split('#').next().unwrap_or_default();
+    let place = place.strip_prefix("vault:secret/data/stead/tokens/").unwrap_or(place);
+    format!("token {place}")
 }

@@ -1,0 +1,110 @@
+//! The options of `stead token`.
+//!
+//! What an order says is handed on as it was typed: the engine decides what may be chosen, and
+//! says why not, in one place for every client.
+
+use clap::{Args, Subcommand};
+
+use super::fields::Fields;
+
+/// What may be asked of tokens.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// Whose tokens; $USER if nothing is said.
+    #[arg(long, global = true, env = "STEAD_OWNER", value_name = "OWNER")]
+    pub owner: Option<String>,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// One verb.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a token of Coder's, give it to a repository in Forgejo as a secret, and let a workflow
+    /// prove it there. From then on it is made anew by itself.
+    #[command(after_help = "Example:\n  stead token create ci --repository templates --wait")]
+    Create {
+        #[command(flatten)]
+        command: Command,
+        /// The repository, without its owner, who is the token's.
+        #[arg(long, value_name = "NAME")]
+        repository: String,
+        /// The secret's name in workflows; CODER_SESSION_TOKEN if nothing is said.
+        #[arg(long, value_name = "NAME")]
+        secret: Option<String>,
+        /// The workflow that proves it; prove-token.yml if nothing is said.
+        #[arg(long, value_name = "FILE")]
+        workflow: Option<String>,
+        /// The branch that the workflow is taken from; main if nothing is said.
+        #[arg(long, value_name = "BRANCH")]
+        branch: Option<String>,
+        #[command(flatten)]
+        pace: Pace,
+    },
+    /// List the owner's tokens.
+    #[command(after_help = "Example:\n  stead token list --owner platform")]
+    List {
+        /// Those that are gone, too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Say when a token ends, when it is made anew, and whether the last one was proved.
+    #[command(after_help = "Example:\n  stead token status ci")]
+    Status {
+        /// The token.
+        name: String,
+    },
+    /// Make a token anew now. The one before is revoked six hours later, or by the next rotation.
+    #[command(after_help = "Example:\n  stead token rotate ci --wait")]
+    Rotate(Command),
+    /// Change how long tokens live and how often they are made.
+    #[command(after_help = "Example:\n  stead token configure ci --every-days 3")]
+    Configure {
+        #[command(flatten)]
+        command: Command,
+        #[command(flatten)]
+        pace: Pace,
+    },
+    /// Take a token away: the repository's secret, and the token itself.
+    #[command(after_help = "Example:\n  stead token delete ci --wait")]
+    Delete(Command),
+}
+
+/// What every command to a token says.
+#[derive(Debug, Args)]
+pub struct Command {
+    /// The token.
+    pub name: String,
+    /// The command's id: sent twice, a command of the same id acts once.
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// Follow the command until it has an outcome.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+impl Command {
+    /// The fields that every command has.
+    pub fn fields(&self) -> Fields {
+        Fields::of(&self.name, self.id.as_ref())
+    }
+}
+
+/// How long tokens live and how often they are made.
+#[derive(Debug, Args)]
+pub struct Pace {
+    /// How many days each lives; 7 if nothing is said.
+    #[arg(long, value_name = "DAYS")]
+    pub life_days: Option<String>,
+    /// After how many days the next one is made; 6 if nothing is said.
+    #[arg(long, value_name = "DAYS")]
+    pub every_days: Option<String>,
+}
+
+impl Fields {
+    /// The pace, as far as it was typed.
+    pub fn pace(self, pace: &Pace) -> Self {
+        self.number("life_days", pace.life_days.as_ref())
+            .number("every_days", pace.every_days.as_ref())
+    }
+}

@@ -1,0 +1,178 @@
+//! `stead token`: gives commands to tokens, and says how they fare.
+
+use serde_json::{Value, json};
+use stead_nats::SteadClient;
+use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::command::token::{KIND, TokenView};
+use stead_schemas::dispatch::{Accepted, CommandReply};
+use stead_schemas::event::Outcome;
+use stead_schemas::owner::Owner;
+use stead_schemas::public::RunState;
+
+use super::run::follow::{Follower, Published, Until, listen};
+use super::run::screen::Screen;
+use super::run::{accepted, client, find};
+use super::workspace::listed;
+use crate::cli::Global;
+use crate::cli::fields::Fields;
+use crate::cli::token::{Command, Token, Verb};
+use crate::exit::Ended;
+use crate::output;
+
+mod shown;
+
+/// A command as it is given.
+struct Order<'a> {
+    owner: &'a Owner,
+    verb: &'a str,
+    command: &'a Command,
+    fields: Fields,
+}
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, options: &Token) -> Result<(), Ended> {
+    let owner = find::owner(options.owner.as_deref())?;
+    let order = |verb, command| Order { owner: &owner, verb, command, fields: command.fields() };
+    let order = match &options.verb {
+        Verb::List { all } => return list(global, &owner, *all).await,
+        Verb::Status { name } => return status(global, &owner, name).await,
+        Verb::Create { command, repository, secret, workflow, branch, pace } => Order {
+            fields: command
+                .fields()
+                .text("repository", Some(repository))
+                .text("secret", secret.as_ref())
+                .text("workflow", workflow.as_ref())
+                .text("branch", branch.as_ref())
+                .pace(pace),
+            ..order("create", command)
+        },
+        Verb::Configure { command, pace } => {
+            Order { fields: command.fields().pace(pace), ..order("configure", command) }
+        }
+        Verb::Rotate(command) => order("rotate", command),
+        Verb::Delete(command) => order("delete", command),
+    };
+    give(global, &order).await
+}
+
+/// Gives a command, and follows it if that is wanted.
+async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
+    let client = client(global).await?;
+    // Whoever listens before he asks misses nothing.
+    let published = match order.command.wait {
+        true => Some(listen(&client, order.owner, KIND).await?),
+        false => None,
+    };
+    let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
+    let accepted = accepted(reply, order.command.id.as_deref())?;
+    match published {
+        Some(published) => wait(global, &client, order, &accepted, published).await,
+        None if global.json => {
+            output::json(&CommandReply::Accepted(accepted));
+            Ok(())
+        }
+        None => {
+            let Accepted { run, command, repeated, .. } = accepted;
+            let before = if repeated { "had been accepted before" } else { "is accepted" };
+            output::line(&format!("{} {before}: run {run}, command {command}", order.verb));
+            output::note(&format!("see what becomes of it with `stead run show {run}`"));
+            Ok(())
+        }
+    }
+}
+
+async fn wait(
+    global: &Global,
+    client: &SteadClient,
+    order: &Order<'_>,
+    accepted: &Accepted,
+    published: Published,
+) -> Result<(), Ended> {
+    let run = &accepted.run;
+    let screen = Screen::new(global.json);
+    let mut follower = Follower::new(client, run.clone(), published, screen);
+    let ended = follower.follow(&Until::Command(accepted.command.clone())).await;
+    if matches!(ended, Err(Ended::Interrupted)) {
+        output::note(&format!("it goes on; follow it with `stead run watch {run}`"));
+    }
+    let outcome = ended?;
+    if global.json {
+        let (run, command) = (&accepted.run, &accepted.command);
+        output::json(&json!({ "run": run, "command": command, "outcome": outcome }));
+    }
+    match outcome {
+        Outcome::Done(_) if global.json => Ok(()),
+        Outcome::Done(result) => {
+            output::line(&told(&order.command.name, &result));
+            Ok(())
+        }
+        Outcome::Failed(failure) => Err(failure.into()),
+    }
+}
+
+/// A result in words.
+fn told(name: &str, result: &Value) -> String {
+    let text = |field: &str| result[field].as_str();
+    let mut lines = vec![format!("{name} is {}", text("phase").unwrap_or("done"))];
+    if let (Some(repository), Some(secret)) = (text("repository"), text("secret")) {
+        lines.push(format!("  secret {secret} of {repository}"));
+    }
+    lines.extend(text("expires_at").map(|at| format!("  it ends at {at}")));
+    lines.extend(text("next_rotation").map(|at| format!("  and is made anew at {at}")));
+    lines.join("\n")
+}
+
+async fn status(global: &Global, owner: &Owner, name: &str) -> Result<(), Ended> {
+    let client = client(global).await?;
+    let run = find::latest(&client, KIND, owner, name).await?;
+    let view = find::view(&client, &run).await?;
+    if global.json {
+        output::json(&view);
+        return Ok(());
+    }
+    // A run that is over shows nothing of itself any more.
+    match serde_json::from_value::<TokenView>(view.view.clone()) {
+        Ok(token) if view.outcome.is_none() => {
+            output::line(&shown::status(&view, &token, SystemClock.now()));
+            Ok(())
+        }
+        _ => super::run::show(global, &client, &run).await,
+    }
+}
+
+async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
+    let mut lines = client(global).await?.list_all().await?;
+    lines.retain(|line| line.kind == KIND && line.owner == *owner);
+    lines.retain(|line| all || matches!(line.state, RunState::Running | RunState::Paused));
+    lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
+    if global.json {
+        output::json(&lines);
+    } else if lines.is_empty() {
+        let make = "`stead token create NAME --repository REPOSITORY` makes one";
+        output::line(&format!("{owner} has no token; {make}"));
+    } else {
+        output::line(&listed(&lines, SystemClock.now(), output::width()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::told;
+
+    #[test]
+    fn a_result_says_where_the_token_is_and_when_it_ends() {
+        let result = json!({
+            "phase": "ready", "repository": "platform/templates", "secret": "CODER_SESSION_TOKEN",
+            "expires_at": "2026-12-06T00:00:00.000Z", "next_rotation": "2026-12-05T00:00:00.000Z",
+        });
+        assert_eq!(
+            told("ci", &result),
+            "ci is ready\n  secret CODER_SESSION_TOKEN of platform/templates\n  it ends at \
+             2026-12-06T00:00:00.000Z\n  and is made anew at 2026-12-05T00:00:00.000Z"
+        );
+        assert_eq!(told("ci", &json!({ "phase": "deleted" })), "ci is deleted");
+    }
+}
