@@ -155,6 +155,9 @@ table! {
     Engine PLACES: Gauge = "stead_places" [
         Label { name: "limit", values: Values::Of("the site's limits") },
         Label { name: "state", values: Values::These(&["held", "waiting"]) }];
+    /// How many days the token still lives that ends first; less than none once it has ended, and no
+    /// number where there is none any more.
+    Engine TOKEN_DAYS_LEFT: Gauge = "stead_token_days_left" [];
     /// Undo that is owed: steps that take something back and are not done.
     Engine UNDO_OPEN: Gauge = "stead_undo_open" [];
     /// How long the oldest undo has been owed.

@@ -19,6 +19,7 @@ use stead_schemas::transition::Transition;
 use super::Owner;
 use super::idle::Idle;
 use super::live::Live;
+use super::tokens;
 use super::waiting::{main_wait, reason};
 use crate::metric::{self, REASONS, what};
 
@@ -43,6 +44,8 @@ struct Census {
     steps: BTreeMap<(String, &'static str), u32>,
     undo: Waits,
     parked: u32,
+    /// In how many days the first token ends.
+    token_days: Option<f64>,
     /// By limit and state.
     places: BTreeMap<(String, &'static str), u32>,
     /// Messages of runs that are over.
@@ -75,6 +78,7 @@ impl Census {
         let kind = live.run.id().key().kind().to_owned();
         *self.runs.entry((kind, live.run.phase())).or_default() += 1;
         self.parked += u32::from(live.parked.is_some());
+        self.token_lives(tokens::end(live).map(|end| tokens::days_between(now, end)));
         for (seq, open) in &live.run.folded().steps {
             let why = self::reason(open, live.attempts.get(seq));
             *self.steps.entry((system(&open.step.step).to_owned(), why)).or_default() += 1;
@@ -84,8 +88,13 @@ impl Census {
         }
     }
 
+    fn token_lives(&mut self, days: Option<f64>) {
+        self.token_days = self.token_days.into_iter().chain(days).reduce(f64::min);
+    }
+
     /// Those that are not in memory do nothing but wait.
     fn take_idle(&mut self, idle: &Idle, now: Timestamp) {
+        self.token_lives(idle.token_end().map(|end| tokens::days_between(now, end)));
         for (key, count) in idle.phases() {
             *self.runs.entry(key.clone()).or_default() += count;
         }
@@ -111,6 +120,7 @@ impl Census {
             mine.add(theirs);
         }
         self.undo.add(other.undo);
+        self.token_lives(other.token_days);
         self.parked += other.parked;
         self.over += other.over;
     }
@@ -137,6 +147,9 @@ impl Census {
         metric::UNDO_OLDEST_SECONDS.set(self.undo.oldest.as_secs_f64(), []);
         metric::RUNS_PARKED.set(f64::from(self.parked), []);
         metric::ARCHIVE_LAG.set(self.over as f64, []);
+        if self.token_days.or(before.token_days).is_some() {
+            metric::TOKEN_DAYS_LEFT.set(self.token_days.unwrap_or(f64::NAN), []);
+        }
     }
 }
 

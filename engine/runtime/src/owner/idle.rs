@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use super::live::Live;
 use super::reading::Message;
-use super::{Finished, Owner, Stopped, load, queries};
+use super::{Finished, Owner, Stopped, load, queries, tokens};
 use crate::archive::Draft;
 use crate::inbound::Inbound;
 use crate::ports::LogError;
@@ -37,6 +37,8 @@ pub(super) struct Idle {
     stubs: HashMap<RunId, Stub>,
     /// How many of them are of each kind and phase.
     phases: BTreeMap<(String, String), u32>,
+    /// When the tokens among them end.
+    token_ends: HashMap<RunId, Timestamp>,
     /// What has come for runs that are being read, or wait for that.
     calls: HashMap<RunId, Vec<Call>>,
     /// Who waits to be read.
@@ -71,6 +73,7 @@ impl Idle {
         Self {
             stubs: HashMap::new(),
             phases: BTreeMap::new(),
+            token_ends: HashMap::new(),
             calls: HashMap::new(),
             line: VecDeque::new(),
             reading: 0,
@@ -98,6 +101,11 @@ impl Idle {
     /// How many there are of each kind and phase.
     pub fn phases(&self) -> &BTreeMap<(String, String), u32> {
         &self.phases
+    }
+
+    /// When the first of the tokens among them ends.
+    pub fn token_end(&self) -> Option<Timestamp> {
+        self.token_ends.values().min().copied()
     }
 
     /// For each, since when it waits for a timer; nothing if it waits for a command alone.
@@ -200,6 +208,7 @@ impl Owner {
         }
         // It may have been copied into another epoch since it was read.
         live.last_seq = stub.last_seq;
+        self.idle.token_ends.remove(&run);
         if let Some(count) = self.idle.phases.get_mut(&kind_and_phase(&live)) {
             *count -= 1;
         }
@@ -251,6 +260,7 @@ impl Owner {
         let timer_since = live.run.folded().timers.values().map(|open| open.since).min();
         let stub = Stub { last_seq: live.last_seq, last: Tag::of(&[&live.prev]), timer_since };
         *self.idle.phases.entry(kind_and_phase(&live)).or_default() += 1;
+        self.idle.token_ends.extend(tokens::end(&live).map(|end| (run.clone(), end)));
         self.idle.stubs.insert(run.clone(), stub);
     }
 }

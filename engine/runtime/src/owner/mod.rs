@@ -10,7 +10,7 @@
 //! `pausing.rs` lets them rest, `unheard.rs` offers those again that nobody heard, `outside.rs` hears what nobody was sent for, `orders.rs` is what
 //! people do to a run by hand, `outcomes.rs` says how commands ended, `cancels.rs` what its parent wants cancelled, `reading.rs` and
 //! `load.rs` read the partition back, `tail.rs` looks for strangers, `turning.rs` begins a new
-//! epoch of the log, `publish.rs` shows what happens, `counting.rs` counts it, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
+//! epoch of the log, `publish.rs` shows what happens, `counting.rs` counts it, `tokens.rs` says when tokens end, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
 //! run in memory, `idle.rs` lets go of those that wait for long, `entities.rs` what is kept of those that are over.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -55,6 +55,7 @@ mod publish;
 mod queries;
 mod reading;
 mod tail;
+mod tokens;
 mod turning;
 mod unheard;
 mod waiting;
