@@ -15,9 +15,6 @@ use tempfile::TempDir;
 use crate::contract::{read, skipped, specs};
 use crate::stage::{Desk, Setting, Stage, free_addresses, until};
 
-/// What Prometheus makes itself, and what others than Stead's engines and workers show.
-const OTHERS: [&str; 1] = ["stead_token_days_left"];
-
 fn ops() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops")
 }
@@ -97,7 +94,7 @@ fn dashboards_and_alerts_ask_only_for_metrics_that_there_are() {
     let alerts = std::fs::read_to_string(ops().join("alerts/stead.yml")).expect("the alerts");
     for line in alerts.lines().filter_map(|line| line.trim().strip_prefix("expr: ")) {
         for metric in metrics_in(line) {
-            assert!(is_known(metric) || OTHERS.contains(&metric), "there is no {metric}");
+            assert!(is_known(metric), "there is no {metric}");
         }
     }
 }

@@ -236,9 +236,11 @@ mod tests {
 
     #[tokio::test]
     async fn every_step_has_its_lines_in_the_tables_of_steps() {
-        let Workers { vault, proxmox, truenas, coder, s3, .. } = Stage::open().await.workers;
+        let Workers { vault, proxmox, truenas, coder, forgejo, s3, .. } =
+            Stage::open().await.workers;
         let steps = [
             crate::coder::worker(coder).steps().collect::<Vec<_>>(),
+            crate::forgejo::worker(forgejo.expect("the stage has one")).steps().collect(),
             crate::probe::worker().steps().collect(),
             crate::proxmox::worker(proxmox).steps().collect(),
             crate::s3::worker(s3.expect("the stage has one")).steps().collect(),

@@ -143,7 +143,7 @@ fn limits_are_looked_up_before_they_limit_nothing() {
         &[
             "line 20: limits.steps: there is no step `proxmox.clone`; there are \
              proxmox.check-vmid, proxmox.clone-vm, proxmox.configure-vm, proxmox.destroy-vm, \
-             proxmox.resize-disk, proxmox.shutdown-vm, proxmox.start-vm, proxmox.survey",
+             proxmox.resize-disk, proxmox.shutdown-vm, proxmox.sight-machines, proxmox.start-vm, proxmox.survey",
             "line 20: limits.at_once: 0 would let nothing begin for ever",
         ],
     );

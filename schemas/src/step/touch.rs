@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Step, allowance, coder, entity, guest, home, probe, proxmox, s3, schedule};
+use super::{Step, allowance, coder, entity, forgejo, guest, home, probe, proxmox, s3, schedule};
 use super::{sight, system, truenas, vault, vmids};
 
 /// What a step does to a resource.
@@ -108,12 +108,21 @@ const TABLE: &[(&str, Decode)] = &[
     row::<allowance::GiveBack>(),
     row::<allowance::Take>(),
     row::<coder::AwaitAgent>(),
+    row::<coder::CreateToken>(),
     row::<coder::DeleteWorkspace>(),
+    row::<coder::LookUpToken>(),
     row::<coder::LookUpUse>(),
+    row::<coder::ProveToken>(),
+    row::<coder::RevokeToken>(),
     row::<sight::SightWorkspaces>(),
     row::<coder::StartWorkspace>(),
     row::<coder::StopWorkspace>(),
     row::<entity::CancelCommand>(),
+    row::<forgejo::DeleteSecret>(),
+    row::<forgejo::LookUpHead>(),
+    row::<forgejo::RunWorkflow>(),
+    row::<forgejo::SetSecret>(),
+    row::<forgejo::SetStatus>(),
     row::<guest::AwaitHome>(),
     row::<home::Attach>(),
     row::<home::Detach>(),
@@ -180,7 +189,9 @@ pub fn touches(step: &str, request: &Value, answer: Option<&Value>) -> Option<Ve
 #[must_use]
 pub fn systems() -> Vec<&'static str> {
     let mut systems: Vec<&str> = TABLE.iter().map(|(name, _)| system(name)).collect();
-    systems.retain(|system| ["coder", "proxmox", "s3", "truenas", "vault"].contains(system));
+    systems.retain(|system| {
+        ["coder", "forgejo", "proxmox", "s3", "truenas", "vault"].contains(system)
+    });
     systems.dedup();
     systems
 }
@@ -200,8 +211,13 @@ macro_rules! touching_nothing {
 touching_nothing!(
     allowance::GiveBack,
     allowance::Take,
+    coder::LookUpToken,
+    coder::ProveToken,
     coder::StopWorkspace,
     entity::CancelCommand,
+    forgejo::LookUpHead,
+    forgejo::RunWorkflow,
+    forgejo::SetStatus,
     guest::AwaitHome,
     home::Attach,
     home::Detach,
@@ -336,6 +352,40 @@ impl Touching for coder::DeleteWorkspace {
     }
 }
 
+/// A token, by its name, and its secret, by where it lies.
+fn token(place: &coder::TokenPlace) -> [Resource; 2] {
+    let secret = Resource::new("vault", "secret", &place.credentials);
+    [Resource::new("coder", "token", &place.name), secret]
+}
+
+impl Touching for coder::CreateToken {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        token(&self.place).map(|one| one.made(&self.place.marker)).into()
+    }
+}
+
+impl Touching for coder::RevokeToken {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        token(&self.place).map(|one| one.removed(&self.place.marker)).into()
+    }
+}
+
+fn ci_secret(place: &forgejo::Repository, name: &str) -> Resource {
+    Resource::new("forgejo", "secret", format!("{}/{name}", place.repository))
+}
+
+impl Touching for forgejo::SetSecret {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![ci_secret(&self.place, &self.name).made("")]
+    }
+}
+
+impl Touching for forgejo::DeleteSecret {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![ci_secret(&self.place, &self.name).removed("")]
+    }
+}
+
 fn bucket(place: &s3::Place) -> Resource {
     Resource::new("s3", "bucket", &place.bucket)
 }
@@ -387,65 +437,4 @@ impl Touching for s3::DeleteBucket {
 }
 
 #[cfg(test)]
-mod tests {
-    use alloc::string::ToString;
-    use alloc::vec::Vec;
-
-    use serde_json::{Value, json};
-
-    use super::{Deed, TABLE, systems, touches};
-
-    fn check(step: &str, request: Value, answer: Option<Value>, expected: &[(Deed, &str)]) {
-        let found = touches(step, &request, answer.as_ref()).expect("it is known and readable");
-        let found = found.iter().map(|touch| (touch.deed, touch.resource.path()));
-        let expected = expected.iter().map(|(deed, path)| (*deed, (*path).to_string()));
-        let (found, expected): (Vec<_>, Vec<_>) = (found.collect(), expected.collect());
-        assert_eq!(found, expected, "{step}");
-    }
-
-    #[test]
-    fn the_table_is_sorted_and_without_twins() {
-        assert!(TABLE.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert_eq!(systems(), ["coder", "proxmox", "s3", "truenas", "vault"]);
-    }
-
-    #[test]
-    fn a_step_says_what_it_makes_and_removes() {
-        let machine = json!({ "login": "", "node": "pve1", "vmid": 10432, "marker": "m" });
-        check(
-            "proxmox.destroy-vm",
-            json!({ "machine": machine }),
-            None,
-            &[(Deed::Removes, "proxmox/machine/10432")],
-        );
-        let place = json!({ "login": "", "bucket": "b", "credentials": "vault:c", "marker": "m" });
-        let key = [(Deed::Makes, "s3/key/m"), (Deed::Makes, "vault/secret/vault:c")];
-        check("s3.ensure-key", json!({ "place": place, "endpoint": "e" }), None, &key);
-    }
-
-    #[test]
-    fn a_bucket_that_holds_something_is_not_removed() {
-        let place = json!({ "login": "", "bucket": "b", "credentials": "vault:c", "marker": "m" });
-        let request = json!({ "place": place });
-        let stays = json!({ "gone": false, "objects": 1, "uploads": 0 });
-        let goes = json!({ "gone": true, "objects": 0, "uploads": 0 });
-        let removes = [(Deed::Removes, "s3/bucket/b")];
-        check("s3.delete-if-empty", request.clone(), None, &removes);
-        check("s3.delete-if-empty", request.clone(), Some(goes), &removes);
-        check("s3.delete-if-empty", request, Some(stays), &[(Deed::Uses, "s3/bucket/b")]);
-    }
-
-    #[test]
-    fn what_coder_calls_a_workspace_is_the_same_as_its_name() {
-        let request = json!({
-            "login": "", "organization": "o", "user": "john", "name": "dev", "template": "t",
-            "marker": "m",
-        });
-        let answer = json!({ "id": "77" });
-        let made = touches("coder.start-workspace", &request, Some(&answer)).expect("known");
-        let request = json!({ "login": "", "id": "77" });
-        let used = touches("coder.await-agent", &request, None).expect("known");
-        assert!(made[0].resource.is(&used[0].resource), "{made:?} {used:?}");
-        assert!(!used[0].resource.is(&super::shown("john", "dev")));
-    }
-}
+mod tests;

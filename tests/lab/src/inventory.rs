@@ -26,9 +26,9 @@ pub struct Inventory {
     /// Names of the keys that open buckets.
     #[serde(default)]
     pub bucket_keys: Vec<String>,
-    /// Where the secrets of such keys lie in Vault, as far as they can be read.
+    /// Where the secrets of such keys and of tokens lie in Vault, as far as they can be read.
     #[serde(default)]
-    pub bucket_secrets: Vec<String>,
+    pub kept_secrets: Vec<String>,
     /// Names of the tokens that Coder's users have.
     #[serde(default)]
     pub coder_tokens: Vec<String>,
@@ -47,7 +47,7 @@ impl Inventory {
             && self.coder_workspaces.is_empty()
             && self.buckets.is_empty()
             && self.bucket_keys.is_empty()
-            && self.bucket_secrets.is_empty()
+            && self.kept_secrets.is_empty()
             && self.coder_tokens.is_empty()
             && self.forgejo_secrets.is_empty()
     }
@@ -168,7 +168,7 @@ pub(crate) fn take(state: &State) -> Inventory {
         coder_workspaces: workspaces(&state.coder),
         buckets: state.s3.entries(),
         bucket_keys: state.s3.key_names(),
-        bucket_secrets: state.vault.bucket_secrets(),
+        kept_secrets: state.vault.kept_secrets(),
         coder_tokens: state.coder.token_names(),
         forgejo_secrets: state.forgejo.secret_names(),
     }

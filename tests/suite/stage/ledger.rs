@@ -77,7 +77,13 @@ fn marks(inventory: &Inventory) -> BTreeMap<String, Option<String>> {
     for key in &inventory.bucket_keys {
         all.insert(format!("s3/key/{key}"), Some(key.clone()));
     }
-    for secret in &inventory.bucket_secrets {
+    for token in &inventory.coder_tokens {
+        all.insert(format!("coder/token/{token}"), Some(token.clone()));
+    }
+    for secret in &inventory.forgejo_secrets {
+        all.insert(format!("forgejo/secret/{}", secret.replacen(' ', "/", 1)), None);
+    }
+    for secret in &inventory.kept_secrets {
         all.insert(format!("vault/secret/vault:secret/data/{secret}"), None);
     }
     all

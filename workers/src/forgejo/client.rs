@@ -12,6 +12,7 @@ use super::Config;
 use super::classify::classify;
 use crate::StartError;
 use crate::http::{self, Effect, segment};
+use crate::measured::Call;
 use crate::trouble::{Trouble, unless_missing};
 use crate::vault::Secrets;
 
@@ -94,15 +95,19 @@ impl Forgejo {
     }
 
     async fn send(&self, request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
-        let lost = |error| Trouble::Other(http::unanswered("Forgejo", error, effect));
-        let answer = request.send().await.map_err(lost)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(lost)?;
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        if status.is_success() {
-            return Ok(body);
-        }
-        let said = body["message"].as_str().unwrap_or_default();
-        Err(classify(status.as_u16(), said, effect))
+        Call::of("forgejo", effect).measured(call(request, effect)).await
     }
+}
+
+async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
+    let lost = |error| Trouble::Other(http::unanswered("Forgejo", error, effect));
+    let answer = request.send().await.map_err(lost)?;
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(lost)?;
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if status.is_success() {
+        return Ok(body);
+    }
+    let said = body["message"].as_str().unwrap_or_default();
+    Err(classify(status.as_u16(), said, effect))
 }

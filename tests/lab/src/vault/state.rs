@@ -76,8 +76,9 @@ impl State {
     }
 
     /// The paths of the secrets beneath the folder of buckets that can be read.
-    pub(crate) fn bucket_secrets(&self) -> Vec<String> {
-        self.store.readable("stead/buckets/")
+    pub(crate) fn kept_secrets(&self) -> Vec<String> {
+        let folders = ["stead/buckets/", "stead/tokens/"];
+        folders.iter().flat_map(|folder| self.store.readable(folder)).collect()
     }
 
     /// Every token ever minted, and every secret that a worker has written.
