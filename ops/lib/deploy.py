@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+"""Checks what ops/deploy says to other people's programs, with their own words where they are at hand.
+
+    ops/lib/deploy.py
+
+* YAML can be read (PyYAML), each Kubernetes manifest fits its schema (the package
+  kubernetes-validate, or the schemas that STEAD_SPECS names), and the manifests fit each other.
+* The compose file names only what there is.
+* `nats-server -t` takes the configurations, `systemd-analyze verify` the units.
+
+What is not at hand is skipped and named. Prints each breach, and fails if there is one.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "ops" / "deploy"
+KUBERNETES = DEPLOY / "kubernetes"
+COMPOSE = DEPLOY / "compose" / "compose.yaml"
+
+# Settings without which a container could do more than it has to.
+CONTAINER_MUST = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True}
+
+
+def main() -> int:
+    breaches, skipped = [], []
+    for check in [kubernetes, compose, nats, units]:
+        for kind, words in check():
+            (skipped if kind == "skipped" else breaches).append(words)
+    for words in skipped:
+        print(f"skipped: {words}")
+    for words in breaches:
+        print(words)
+    return 1 if breaches else 0
+
+
+def yaml():
+    """PyYAML, if it is here."""
+    try:
+        import yaml as found
+    except ImportError:
+        return None
+    return found
+
+
+def kubernetes():
+    reader = yaml()
+    if reader is None:
+        yield "skipped", "the manifests: python3 has no yaml here"
+        return
+    objects = []
+    for path in sorted(KUBERNETES.glob("*.yaml")):
+        try:
+            documents = [found for found in reader.safe_load_all(path.read_text("utf-8")) if found]
+        except reader.YAMLError as error:
+            yield "breach", f"{path.relative_to(ROOT)}: {error}"
+            continue
+        if path.name == "kustomization.yaml":
+            yield from kustomization(documents[0])
+        else:
+            objects += [(f"{path.relative_to(ROOT)}: {name_of(found)}", found) for found in documents]
+    yield from schemas(objects)
+    for place, found in objects:
+        yield from (("breach", f"{place}: {words}") for words in sound(found))
+    yield from (("breach", words) for words in fitting(objects))
+
+
+def kustomization(found: dict):
+    listed = set(found["resources"])
+    there = {path.name for path in KUBERNETES.glob("*.yaml")} - {"kustomization.yaml"}
+    for name in sorted(listed ^ there):
+        yield "breach", f"ops/deploy/kubernetes/kustomization.yaml: {name} is listed or there, and not both"
+
+
+def schemas(objects):
+    """Each manifest against its schema: of all kinds, of some, or of none."""
+    try:
+        import kubernetes_validate
+    except ImportError:
+        yield from some_schemas(objects)
+        return
+    for place, found in objects:
+        try:
+            kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
+        except Exception as error:
+            yield "breach", f"{place}: {str(error).splitlines()[0]}"
+
+
+def some_schemas(objects):
+    folder = pathlib.Path(os.environ.get("STEAD_SPECS", ROOT.parent / "shared" / "specs")) / "kubernetes"
+    try:
+        import jsonschema
+    except ImportError:
+        yield "skipped", "the schemas of Kubernetes: python3 has neither kubernetes-validate nor jsonschema here"
+        return
+    if not folder.is_dir():
+        yield "skipped", "the schemas of Kubernetes: python3 has no kubernetes-validate here, and STEAD_SPECS names none"
+        return
+    unknown = set()
+    for place, found in objects:
+        path = folder / f"{found['kind'].lower()}-{found['apiVersion'].replace('/', '-')}.json"
+        if not path.is_file():
+            unknown.add(found["kind"])
+            continue
+        validator = jsonschema.Draft202012Validator(json.loads(path.read_text("utf-8")))
+        for error in validator.iter_errors(found):
+            yield "breach", f"{place}: {'.'.join(map(str, error.path))}: {error.message}"
+    if unknown:
+        yield "skipped", f"the schemas of {', '.join(sorted(unknown))}: they are not at hand"
+
+
+def name_of(found: dict) -> str:
+    return f"{found.get('kind')} {found.get('metadata', {}).get('name')}"
+
+
+def sound(found: dict):
+    """What no schema asks for, and we do.
+
+    >>> pod = {"serviceAccountName": "a", "automountServiceAccountToken": False,
+    ...     "securityContext": {"runAsNonRoot": True}, "containers": [{"name": "c",
+    ...     "resources": {"requests": {"cpu": 1, "memory": 1}}, "securityContext": {
+    ...     "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+    ...     "capabilities": {"drop": ["ALL"]}}}]}
+    >>> of = lambda pod: {"kind": "Deployment", "spec": {"template": {"spec": pod}}}
+    >>> list(sound(of(pod)))
+    []
+    >>> list(sound(of({**pod, "serviceAccountName": None})))
+    ['has no service account of its own']
+    >>> del pod["containers"][0]["resources"]
+    >>> list(sound(of(pod)))
+    ['c requests neither processor nor memory']
+    """
+    pod = found.get("spec", {}).get("template", {}).get("spec") if isinstance(found.get("spec"), dict) else None
+    if pod is None:
+        return
+    if not pod.get("serviceAccountName"):
+        yield "has no service account of its own"
+    if pod.get("automountServiceAccountToken") is not False:
+        yield "is given a token of the cluster, which it needs for nothing"
+    if pod.get("securityContext", {}).get("runAsNonRoot") is not True:
+        yield "may run as root"
+    for container in pod["containers"]:
+        name, security = container["name"], container.get("securityContext", {})
+        if not {"cpu", "memory"} <= set(container.get("resources", {}).get("requests", {})):
+            yield f"{name} requests neither processor nor memory"
+        for key, wanted in CONTAINER_MUST.items():
+            if security.get(key) is not wanted:
+                yield f"{name} must have {key}: {wanted}"
+        if security.get("capabilities", {}).get("drop") != ["ALL"]:
+            yield f"{name} keeps capabilities"
+
+
+def fitting(objects):
+    """Whether what the manifests name is there: accounts, and pods for each selector."""
+    all_found = [found for _, found in objects]
+    accounts = {found["metadata"]["name"] for found in all_found if found["kind"] == "ServiceAccount"}
+    pods = [
+        found["spec"]["template"] for found in all_found if found["kind"] in ("Deployment", "StatefulSet")
+    ]
+    ports = {
+        port["name"] for pod in pods for of in pod["spec"]["containers"] for port in of.get("ports", [])
+    }
+    used = [pod["spec"].get("serviceAccountName") for pod in pods]
+    for account in sorted({name for name in used if used.count(name) > 1}):
+        yield f"the account {account} is shared by several kinds of pods"
+    for place, found in objects:
+        account = found["spec"]["template"]["spec"].get("serviceAccountName") if found["kind"] in (
+            "Deployment", "StatefulSet") else None
+        if account and account not in accounts:
+            yield f"{place}: there is no account {account}"
+        for labels in selectors(found):
+            if labels and not any(labels.items() <= pod["metadata"]["labels"].items() for pod in pods):
+                yield f"{place}: no pod has the labels {labels}"
+        if found["kind"] == "Service":
+            for port in found["spec"]["ports"]:
+                if port["targetPort"] not in ports:
+                    yield f"{place}: no container has a port {port['targetPort']}"
+
+
+def selectors(found: dict):
+    spec = found.get("spec", {})
+    if found["kind"] == "Service":
+        yield spec["selector"]
+    elif found["kind"] in ("Deployment", "StatefulSet", "PodDisruptionBudget"):
+        yield spec["selector"]["matchLabels"]
+    elif found["kind"] == "NetworkPolicy":
+        yield spec["podSelector"].get("matchLabels", {})
+
+
+def compose():
+    reader = yaml()
+    if reader is None:
+        yield "skipped", "the compose file: python3 has no yaml here"
+        return
+    found = reader.safe_load(COMPOSE.read_text("utf-8"))
+    yield from (("breach", f"ops/deploy/compose/compose.yaml: {words}") for words in composed(found))
+
+
+# What git cannot hold, or others lay there: the site's own files, and folders beside this one.
+GIVEN = {"site.toml", "vault_role_id", "vault_secret_id", "alerts", "grafana"}
+
+
+def composed(found: dict):
+    """
+    >>> list(composed({"services": {"a": {"image": "i", "depends_on": ["b"], "networks": ["n"]}}}))
+    ['a waits for b, which is not there', 'a is in the network n, which is not there']
+    """
+    services = found["services"]
+    for name, service in services.items():
+        for other in service.get("depends_on", []):
+            if other not in services:
+                yield f"{name} waits for {other}, which is not there"
+        for kind, plural in [("network", "networks"), ("secret", "secrets")]:
+            for other in service.get(plural, []):
+                if other not in found.get(plural, {}):
+                    yield f"{name} is in the {kind} {other}, which is not there"
+        if not (service.get("image") or service.get("build")):
+            yield f"{name} has no image"
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                path = COMPOSE.parent / source
+                if not path.exists() and path.name not in GIVEN:
+                    yield f"{name} mounts {source}, which is not there"
+            elif source not in found.get("volumes", {}):
+                yield f"{name} mounts the volume {source}, which is not there"
+
+
+def nats():
+    server = nats_server()
+    if server is None:
+        yield "skipped", "the configurations of nats-server: there is none here (STEAD_NATS_SERVER)"
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        texts = {"ops/deploy/compose/nats.conf": (DEPLOY / "compose" / "nats.conf").read_text("utf-8")}
+        reader = yaml()
+        if reader is not None:
+            documents = reader.safe_load_all((KUBERNETES / "nats.yaml").read_text("utf-8"))
+            maps = [found for found in documents if found["kind"] == "ConfigMap"]
+            texts["ops/deploy/kubernetes/nats.yaml"] = maps[0]["data"]["nats.conf"]
+        for place, text in texts.items():
+            if "sync_interval: always" not in text:
+                yield "breach", f"{place}: appends are not synced"
+            path = pathlib.Path(folder) / "nats.conf"
+            path.write_text(text, "utf-8")
+            said = subprocess.run(
+                [server, "-t", "-c", path], capture_output=True, text=True,
+                env={**os.environ, "POD_NAME": "nats-0"},
+            )
+            if said.returncode != 0:
+                yield "breach", f"{place}: nats-server refuses it: {said.stderr.strip()}"
+
+
+def nats_server():
+    named = os.environ.get("STEAD_NATS_SERVER")
+    in_tools = next(iter(sorted((ROOT / ".tools").glob("nats-server-*/nats-server"))), None)
+    return named or in_tools or shutil.which("nats-server")
+
+
+def units():
+    if shutil.which("systemd-analyze") is None:
+        yield "skipped", "the units: there is no systemd-analyze here"
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sorted((DEPLOY / "systemd").glob("*.service")):
+            # Verified as the unit of one instance, with a program that is surely there.
+            text = path.read_text("utf-8").replace("/usr/bin/stead", shutil.which("true"))
+            instance = pathlib.Path(folder) / path.name.replace("@", "@one")
+            instance.write_text(text, "utf-8")
+            said = subprocess.run(["systemd-analyze", "verify", instance], capture_output=True, text=True)
+            ours = [line for line in said.stderr.splitlines() if "stead-" in line]
+            for line in ours:
+                yield "breach", f"{path.relative_to(ROOT)}: {line}"
+            if said.returncode != 0 and not ours:
+                yield "breach", f"{path.relative_to(ROOT)}: {said.stderr.strip()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
