@@ -11,10 +11,12 @@ use stead_nats::{
     ConnectSettings, Connection, Login, NatsArchive, NatsBus, NatsInboxes, NatsLeases, NatsLog,
     Platform, PlatformError, PlatformSettings, SteadClient, connect, open_platform,
 };
+use stead_runtime::checkup::Checker;
 use stead_runtime::engine;
 use stead_runtime::env::{Env, Tuning};
 use stead_runtime::harness::{Harness, HarnessTuning};
 use stead_runtime::ports::{Ports, SystemClock};
+use stead_runtime::worker::AnyWorker;
 use stead_schemas::command::COMMANDS;
 use stead_schemas::site::Site;
 use stead_workers::guest::SeedServer;
@@ -35,6 +37,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// This build, as it is written into every run.
 pub const BUILD: &str = concat!("stead ", env!("CARGO_PKG_VERSION"));
+
+/// The build that this process says it is: tests let one binary stand for two.
+fn build() -> String {
+    std::env::var("STEAD_BUILD").unwrap_or_else(|_| BUILD.to_owned())
+}
 
 /// Connects to the broker.
 pub async fn connection(nats: &NatsConfig, name: &str) -> Result<Connection, Ended> {
@@ -96,7 +103,7 @@ pub async fn start_engine(
         PlatformSettings { partitions: Some(config.partitions), replicas: config.replicas };
     let platform = open_platform(&connection, settings).await?;
     let health = health.has_engine(&connection);
-    let (log, leases) = (NatsLog::new(&platform), NatsLeases::new(&platform));
+    let (log, leases) = (NatsLog::new(&platform), NatsLeases::new(&platform).of_build(build()));
     let ports = Ports {
         log: Arc::new(WatchedLog { log, health: Arc::clone(&health) }),
         epochs: Arc::new(NatsLog::new(&platform)),
@@ -112,7 +119,7 @@ pub async fn start_engine(
     let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
         let env = Rc::new(Env {
             engine: format!("engine-{}", Uuid::now_v7().simple()),
-            build: BUILD.to_owned(),
+            build: build(),
             partitions,
             definitions: WORKFLOWS,
             site,
@@ -233,6 +240,10 @@ pub async fn start_workers(
         .await
         .map_err(|error| Ended::Unavailable(error.to_string()))?;
     health.has_workers(&connection);
+    let checker = Checker::new(&chosen, build());
+    stead_nats::checkup::serve_checkups(&connection, &names, checker)
+        .await
+        .map_err(|error| Ended::Unavailable(error.to_string()))?;
     let harness = Harness::new(chosen, replies, tuning);
     Ok(RunningWorkers { harness: tokio::spawn(harness.run(inbound, stop)), seeds })
 }

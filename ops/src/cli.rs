@@ -12,6 +12,7 @@ pub mod audit;
 pub mod bucket;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod drift;
 pub mod fields;
 pub mod home;
@@ -98,6 +99,8 @@ pub enum Verb {
     Audit(audit::Audit),
     /// Run the lab of simulated vendors, or break and mend a running one.
     Lab(lab::Lab),
+    /// Look at everything that Stead needs, and say of each fault how to mend it.
+    Doctor(doctor::Doctor),
     /// Check a configuration, or print one to begin with.
     #[command(subcommand)]
     Config(config::Config),

@@ -10,6 +10,7 @@
 extern crate alloc;
 
 pub mod archive;
+pub mod checkup;
 pub mod command;
 pub mod depth;
 pub mod dispatch;

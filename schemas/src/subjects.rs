@@ -8,6 +8,7 @@
 //! | `stead.log.<epoch>.<partition>.<run>` | the event log; engines alone write it |
 //! | `stead.archive.<partition>.…` | histories that have left it, and which epoch is in force |
 //! | `stead.step.<system>.<step>` | requests to workers |
+//! | `stead.checkup.<system>` | to one worker of the system: can it be worked with? |
 //! | `stead.part.<partition>.…` | to whichever engine owns the partition |
 //! | `stead.lease` | engines announce a lease won, so that workers refuse older ones |
 
@@ -128,6 +129,12 @@ pub fn steps_of(system: &str) -> String {
 #[must_use]
 pub fn step_cancel() -> String {
     "stead.step-cancel".to_string()
+}
+
+/// Where one worker of a system is asked whether it can be worked with.
+#[must_use]
+pub fn checkup(system: &str) -> String {
+    format!("stead.checkup.{system}")
 }
 
 /// Where a worker's answer to one attempt goes. The last token proves which one it is.

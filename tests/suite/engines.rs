@@ -83,7 +83,7 @@ async fn taken_in(orders: Vec<Ordered>) -> Vec<(Desk, Accepted)> {
 }
 
 /// Waits until this much more has happened.
-async fn middle(stage: &Stage, events: usize) {
+pub async fn middle(stage: &Stage, events: usize) {
     let enough = stage.events.count() + events;
     let what = format!("{events} more events");
     stage.events.until(&what, || async { (stage.events.count() >= enough).then_some(()) }).await;
@@ -117,7 +117,7 @@ async fn claims(stage: &Stage) -> Vec<(String, String, u64)> {
 }
 
 /// The engines that own a partition now.
-async fn owners(stage: &Stage) -> std::collections::BTreeSet<String> {
+pub async fn owners(stage: &Stage) -> std::collections::BTreeSet<String> {
     let mut last = std::collections::BTreeMap::new();
     for (stream, engine, _) in claims(stage).await {
         last.insert(stream, engine);
@@ -126,7 +126,7 @@ async fn owners(stage: &Stage) -> std::collections::BTreeSet<String> {
 }
 
 /// How long it took after `since` until one engine owned everything.
-async fn taken_over(stage: &Stage, since: u64) -> Duration {
+pub async fn taken_over(stage: &Stage, since: u64) -> Duration {
     let found = until("the partitions of the frozen engine are taken over", || async {
         if owners(stage).await.len() > 1 {
             return None;
@@ -136,7 +136,8 @@ async fn taken_over(stage: &Stage, since: u64) -> Duration {
     Duration::from_millis(found.await.saturating_sub(since))
 }
 
-fn now_ms() -> u64 {
+/// Milliseconds since 1970, now.
+pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     u64::try_from(since.as_millis()).expect("not that late")
 }

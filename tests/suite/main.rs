@@ -18,6 +18,7 @@ mod commands;
 mod contract;
 mod crash;
 mod dashboards;
+mod doctor;
 mod drift;
 mod economy;
 mod engines;

@@ -4,13 +4,13 @@
 //! publishes are made by hand. The stream may be deleted while everything runs: it is made anew
 //! by whoever needs it first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use async_nats::HeaderMap;
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL};
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use stead_runtime::ports::{LeaseError, Leases};
 use stead_schemas::ids::Partition;
@@ -24,9 +24,28 @@ use crate::platform::{Platform, ensure_leases};
 /// How long a lease lasts, in whole seconds: the server knows no shorter unit.
 pub const LEASE_SECONDS: u64 = 3;
 
+/// An engine that says that it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EngineSeen {
+    /// Its name.
+    pub engine: String,
+    /// Its build, if that says so.
+    pub build: Option<String>,
+}
+
+/// Who owns what now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    /// The engines that say that they are there.
+    pub engines: Vec<EngineSeen>,
+    /// The partitions that an engine holds.
+    pub owned: BTreeMap<Partition, String>,
+}
+
 /// The leases on JetStream.
 pub struct NatsLeases {
     platform: Platform,
+    build: Option<String>,
     /// Who holds what through us and the sequence of each lease, to renew it without asking.
     held: Mutex<HashMap<(Partition, String), u64>>,
 }
@@ -34,6 +53,8 @@ pub struct NatsLeases {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Holder {
     engine: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    build: Option<String>,
 }
 
 /// What a subject says now.
@@ -46,7 +67,46 @@ impl NatsLeases {
     /// The leases of a platform.
     #[must_use]
     pub fn new(platform: &Platform) -> Self {
-        Self { platform: platform.clone(), held: Mutex::default() }
+        Self { platform: platform.clone(), build: None, held: Mutex::default() }
+    }
+
+    /// The same, of an engine of this build, for whoever looks.
+    #[must_use]
+    pub fn of_build(self, build: impl Into<String>) -> Self {
+        Self { build: Some(build.into()), ..self }
+    }
+
+    /// Who owns what now. Only looks.
+    ///
+    /// # Errors
+    /// If the leases cannot be read.
+    pub async fn owners(&self) -> Result<Owners, LeaseError> {
+        let mut owners = Owners::default();
+        for subject in self.subjects("stead.lease.>").await? {
+            let Some(holder) = self.read(&subject).await?.and_then(|standing| standing.holder)
+            else {
+                continue;
+            };
+            let partition = subject.strip_prefix("stead.lease.p.");
+            match partition.and_then(|number| number.parse().ok()).map(Partition) {
+                Some(partition) => drop(owners.owned.insert(partition, holder.engine)),
+                None => {
+                    owners.engines.push(EngineSeen { engine: holder.engine, build: holder.build })
+                }
+            }
+        }
+        Ok(owners)
+    }
+
+    async fn subjects(&self, filter: &str) -> Result<Vec<String>, LeaseError> {
+        let failed = |error: String| LeaseError(error);
+        let js = &self.platform.connection.js;
+        let stream = js.get_stream_no_info(LEASE_BUCKET).await;
+        let stream = stream.map_err(|error| failed(error.to_string()))?;
+        let subjects = stream.info_with_subjects(filter).await;
+        let subjects = subjects.map_err(|error| failed(error.to_string()))?;
+        let names = subjects.map_ok(|(subject, _)| subject).try_collect().await;
+        names.map_err(|error| failed(error.to_string()))
     }
 
     /// Writes a lease if `expected` is the subject's last message. Returns its sequence, or
@@ -78,7 +138,7 @@ impl NatsLeases {
         if let Some(expected) = expected {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         }
-        let payload = json(&Holder { engine: engine.to_string() });
+        let payload = json(&Holder { engine: engine.to_string(), build: self.build.clone() });
         jetstream::publish(&self.platform.connection.api, subject, headers, payload).await
     }
 

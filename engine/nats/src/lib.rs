@@ -9,10 +9,12 @@
 pub mod access;
 pub mod archive;
 pub mod bus;
+pub mod checkup;
 pub mod client;
 pub mod connect;
 pub mod door;
 pub mod inboxes;
+pub mod inspect;
 mod jetstream;
 pub mod leases;
 pub mod log;

@@ -95,6 +95,15 @@ impl NatsServer {
         self.until_ready().await;
     }
 
+    /// Loses all that it kept, as with its disk, and starts it again on the same port.
+    pub async fn lose_store(&mut self) {
+        self.kill9();
+        let store = self.dir.path().join("store");
+        fs::remove_dir_all(&store).expect("the store can be deleted");
+        self.spawn();
+        self.until_ready().await;
+    }
+
     /// Stops it in its tracks; connections stay open and nothing answers.
     pub fn pause(&self) {
         self.signal("-STOP");

@@ -4,6 +4,7 @@
 //! promises are checked by one conformance suite (`conformance/`) on every adapter.
 
 pub mod archive;
+pub mod checkup;
 pub mod conformance;
 pub mod engine;
 pub mod env;

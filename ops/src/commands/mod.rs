@@ -14,6 +14,7 @@ mod completions;
 mod config;
 mod demo;
 mod diff;
+mod doctor;
 mod drift;
 mod explain;
 mod home;
@@ -68,6 +69,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Archive(verb) => archive::carry_out(global, &verb).await,
         Verb::Audit(verb) => audit::carry_out(global, &verb).await,
         Verb::Lab(options) => lab::carry_out(global, &options).await,
+        Verb::Doctor(options) => doctor::carry_out(global, &options).await,
         Verb::Nats(verb) => nats::carry_out(global, &verb),
         Verb::Config(verb) => config::carry_out(global, &verb),
         Verb::Explain(options) => explain::carry_out(global, &options),

@@ -58,6 +58,8 @@ pub struct NatsConfig {
     pub callers_are_proved: bool,
     /// The authority that signed the server's certificate.
     pub tls_ca: Option<PathBuf>,
+    /// Where the servers serve their monitoring, for whoever looks how they are set.
+    pub monitors: Vec<String>,
 }
 
 /// How an engine runs.
@@ -132,6 +134,30 @@ pub fn read(
     }
 }
 
+/// What somebody needs who only looks: no login to a vendor.
+pub struct Seen {
+    /// The broker.
+    pub nats: NatsConfig,
+    /// The engine.
+    pub engine: EngineConfig,
+    /// What orders are completed with; nothing if that is not said, or has faults.
+    pub site: Option<Site>,
+}
+
+/// Reads what somebody needs who only looks. Where there is no file, the broker is all there is.
+///
+/// # Errors
+/// If it does not say how to reach the broker.
+pub fn read_to_look(path: &Path) -> Result<Seen, ConfigError> {
+    let nats = read_nats(path)?;
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let env = |name: &str| std::env::var(name).ok();
+    let mut reader = Reader::new(&text, &env);
+    let (engine, site) = (engine(&mut reader), site(&mut reader));
+    let site = reader.faults_so_far().is_empty().then_some(site);
+    Ok(Seen { nats, engine, site })
+}
+
 /// Reads how to reach the broker; the rest of the file may hold what it wants.
 ///
 /// # Errors
@@ -171,6 +197,7 @@ fn nats(reader: &mut Reader<'_>) -> NatsConfig {
         nkey: section.optional_secret("nkey"),
         js_prefix: section.optional_text("js_prefix"),
         tls_ca: section.optional_text("tls_ca").map(PathBuf::from),
+        monitors: names(section.optional_text("monitor")),
     }
 }
 
@@ -191,7 +218,7 @@ fn engine(reader: &mut Reader<'_>) -> EngineConfig {
 
 fn site(reader: &mut Reader<'_>) -> Site {
     let mut section = reader.section("proxmox");
-    let nodes = nodes(section.optional_text("nodes"));
+    let nodes = names(section.optional_text("nodes"));
     let proxmox = ProxmoxSite {
         node: match nodes.first() {
             Some(first) => section.text_or("node", first),
@@ -225,10 +252,10 @@ fn site(reader: &mut Reader<'_>) -> Site {
     Site { templates: templates(reader), proxmox, truenas, coder, allowance, limits, s3, forgejo }
 }
 
-/// Several nodes have commas between.
-fn nodes(text: Option<String>) -> Vec<String> {
-    let nodes = text.iter().flat_map(|text| text.split(',')).map(str::trim);
-    nodes.filter(|node| !node.is_empty()).map(str::to_owned).collect()
+/// Several names have commas between.
+fn names(text: Option<String>) -> Vec<String> {
+    let names = text.iter().flat_map(|text| text.split(',')).map(str::trim);
+    names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// How much one owner may have; 0 is no limit.

@@ -188,3 +188,19 @@ impl Step for RevokeToken {
     const NAME: &'static str = "coder.revoke-token";
     type Answer = Done;
 }
+
+/// Looks for a template, and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindTemplate {
+    /// Reference to the session token.
+    pub login: String,
+    /// Coder's organization.
+    pub organization: String,
+    /// The name of Coder's template.
+    pub template: String,
+}
+
+impl Step for FindTemplate {
+    const NAME: &'static str = "coder.find-template";
+    type Answer = Done;
+}

@@ -140,3 +140,15 @@ impl Step for DeleteKey {
     const NAME: &'static str = "s3.delete-key";
     type Answer = Done;
 }
+
+/// Lists the buckets as their administrator sees them, and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListBuckets {
+    /// Reference to the administrator's token.
+    pub login: String,
+}
+
+impl Step for ListBuckets {
+    const NAME: &'static str = "s3.list-buckets";
+    type Answer = Done;
+}

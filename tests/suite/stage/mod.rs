@@ -156,10 +156,44 @@ impl Stage {
         self.engines[number] = Some(Process::start_build(build, &["engine"], &environment, &log));
     }
 
+    /// The same, as if it were of this build.
+    pub fn start_engine_of(&mut self, number: usize, build: &str) {
+        let log = self.dir.path().join(format!("engine-{number}.log"));
+        let mut environment = self.environment(number);
+        environment.push(("STEAD_BUILD".to_owned(), build.to_owned()));
+        self.engines[number] = Some(Process::start(&["engine"], &environment, &log));
+    }
+
+    /// Starts one more worker, of every system but the guests, whose address is taken.
+    pub fn one_more_worker(&self) -> Process {
+        let systems = "coder,probe,proxmox,s3,truenas,vault";
+        let log = self.dir.path().join("worker-2.log");
+        let mut environment = self.environment(0);
+        let seeds = format!("http://127.0.0.1:{}", self.seed_port);
+        environment.push(("STEAD_GUEST_PUBLIC_URL".to_owned(), seeds));
+        Process::start(&["worker", "--systems", systems], &environment, &log)
+    }
+
+    /// Asks the worker to end in good order and waits until it has.
+    pub async fn stop_worker(&mut self) {
+        self.worker.take().expect("the worker runs").stop().await;
+    }
+
+    /// A place for files of this stage.
+    pub fn place(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     /// What a person gets who gives `stead` these words.
     pub async fn verb(&self, words: &[&str]) -> Output {
+        self.verb_with(words, &[]).await
+    }
+
+    /// The same with more in the environment.
+    pub async fn verb_with(&self, words: &[&str], more: &[(&str, String)]) -> Output {
         let mut environment = self.environment(0);
         environment.push(("STEAD_LOG".to_owned(), "error".to_owned()));
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         Process::carry_out(words, &environment).await
     }
 

@@ -65,6 +65,11 @@ impl Process {
         assert!(status.success(), "{status}: {}", self.said());
     }
 
+    /// Asks it to read its configuration again.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
     /// Stops it in its tracks.
     pub fn freeze(&self) {
         self.signal("-STOP");

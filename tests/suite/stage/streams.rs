@@ -90,6 +90,15 @@ impl Streams {
         all
     }
 
+    /// Changes a setting of a stream, as somebody might by hand.
+    pub async fn alter(&mut self, stream: &str, setting: &str, value: Value) {
+        let info = self.ask(&format!("STREAM.INFO.{stream}"), json!({})).await;
+        let mut config = info["config"].clone();
+        config[setting] = value;
+        let altered = self.ask(&format!("STREAM.UPDATE.{stream}"), config).await;
+        assert!(altered["error"].is_null(), "{stream}: {altered}");
+    }
+
     /// Deletes a stream; false if there is none.
     pub async fn delete(&mut self, stream: &str) -> bool {
         self.ask(&format!("STREAM.DELETE.{stream}"), json!({})).await["success"] == true

@@ -29,6 +29,7 @@ pub struct Config {
 #[must_use]
 pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("coder", client)
+        .on(steps::find_template)
         .on(sight::sight_workspaces)
         .on(steps::start_workspace)
         .on(steps::await_agent)

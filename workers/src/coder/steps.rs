@@ -7,7 +7,8 @@ use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::coder::{
-    AwaitAgent, CoderWorkspace, DeleteWorkspace, LastUse, LookUpUse, StartWorkspace, StopWorkspace,
+    AwaitAgent, CoderWorkspace, DeleteWorkspace, FindTemplate, LastUse, LookUpUse, StartWorkspace,
+    StopWorkspace,
 };
 
 use super::build::{self, MARKER, Owner, Transition};
@@ -15,6 +16,17 @@ use super::client::{Client, Coder};
 use crate::http::segment;
 use crate::pace::Pace;
 use crate::trouble::Trouble;
+
+/// Looks whether the template is there for whoever logs in.
+pub(super) async fn find_template(
+    client: Client,
+    _cx: StepContext,
+    ask: FindTemplate,
+) -> Result<Done, Failure> {
+    let coder = client.log_in(&ask.login).await?;
+    template_id(&coder, &ask.organization, &ask.template).await?;
+    Ok(Done {})
+}
 
 /// Makes the workspace if there is none, and sees to it that it is started.
 pub(super) async fn start_workspace(
@@ -41,7 +53,7 @@ async fn find(coder: &Coder, user: &str, name: &str) -> Result<Option<Value>, Fa
 }
 
 async fn create(coder: &Coder, ask: &StartWorkspace) -> Result<Value, Failure> {
-    let template = template_id(coder, ask).await?;
+    let template = template_id(coder, &ask.organization, &ask.template).await?;
     let body = json!({
         "name": ask.name,
         "template_id": template,
@@ -59,13 +71,12 @@ async fn create(coder: &Coder, ask: &StartWorkspace) -> Result<Value, Failure> {
     }
 }
 
-async fn template_id(coder: &Coder, ask: &StartWorkspace) -> Result<String, Failure> {
-    let (organization, template) = (segment(&ask.organization), segment(&ask.template));
-    let path = format!("/organizations/{organization}/templates/{template}");
+async fn template_id(coder: &Coder, organization: &str, name: &str) -> Result<String, Failure> {
+    let path = format!("/organizations/{}/templates/{}", segment(organization), segment(name));
     match coder.look(&path).await? {
         Some(template) => id_of(&template),
         None => {
-            let words = format!("Coder has no template {} in {}", ask.template, ask.organization);
+            let words = format!("Coder has no template {name} in {organization}");
             Err(Failure::new(Class::Permanent, words))
         }
     }

@@ -46,6 +46,7 @@ fn region() -> String {
 #[must_use]
 pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("s3", client)
+        .on(steps::list_buckets)
         .on(steps::ensure_key)
         .on(steps::ensure_bucket)
         .on(steps::set_limits)

@@ -6,7 +6,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::s3::{
     DeleteBucket, DeleteIfEmpty, DeleteKey, Deleted, EmptyBucket, EnsureBucket, EnsureKey, Key,
-    Place, SetLimits,
+    ListBuckets, Place, SetLimits,
 };
 
 use super::bucket::{self, Bucket, Found};
@@ -17,6 +17,16 @@ use crate::trouble::{Trouble, unless_missing};
 
 /// How often other writers may be faster before this attempt is given up.
 const ROUNDS_MAX: u32 = 5;
+
+/// Looks whether Garage answers its administrator.
+pub(super) async fn list_buckets(
+    client: Client,
+    _cx: StepContext,
+    ask: ListBuckets,
+) -> Result<Done, Failure> {
+    client.log_in(&ask.login).await?.look("ListBuckets", &[]).await?;
+    Ok(Done {})
+}
 
 /// Writes the key's record, then makes the key that it describes.
 pub(super) async fn ensure_key(

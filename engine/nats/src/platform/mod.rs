@@ -5,6 +5,7 @@
 //! rewrites some settings. The log and the settings are the truth and are never made anew; the
 //! other streams may be deleted at any moment and come back empty.
 
+mod inspect;
 mod settings;
 mod streams;
 mod verify;
@@ -14,6 +15,7 @@ use stead_schemas::ids::Partition;
 
 use crate::connect::Connection;
 
+pub use inspect::{StreamSeen, inspect_streams};
 pub use settings::SettingsRecord;
 pub(crate) use streams::{create_epoch, ensure_inbox, ensure_leases, ensure_refusals};
 

@@ -42,7 +42,7 @@ fn plain(name: &str, stream_subjects: &[&str], replicas: usize) -> Config {
 }
 
 /// Facts are only ever added: nothing limits them, nothing deletes them.
-fn log(platform: &Platform, partition: Partition, epoch: u32) -> Config {
+pub(super) fn log(platform: &Platform, partition: Partition, epoch: u32) -> Config {
     let captured = subjects::log_stream_subjects(epoch, partition);
     Config {
         description: Some(format!("The event log of partition {partition}")),
@@ -101,6 +101,17 @@ fn leases(replicas: usize) -> Config {
         allow_message_ttl: true,
         ..plain(subjects::LEASE_BUCKET, &LEASE_SUBJECTS, replicas)
     }
+}
+
+/// Every stream but the log, and whether there are facts in it.
+pub(super) fn besides_the_log(replicas: usize) -> [(Config, bool); 5] {
+    [
+        (archive(replicas), true),
+        (inbox(replicas), false),
+        (leases(replicas), false),
+        (refusals(replicas), false),
+        (settings_stream(replicas), true),
+    ]
 }
 
 /// Creates the log of a partition if there never was one, and refuses it if it is not safe.

@@ -57,14 +57,28 @@ fn lossy_settings(found: &Config) -> Vec<String> {
 
 /// Whether a stream of messages that may be lost does what it is for.
 pub(super) fn works_as(wanted: &Config, found: &Config) -> bool {
-    found.subjects == wanted.subjects
-        && found.retention == wanted.retention
-        && found.discard == wanted.discard
-        && found.max_bytes == wanted.max_bytes
-        && found.max_age == wanted.max_age
-        && found.max_messages_per_subject == wanted.max_messages_per_subject
-        && found.allow_message_ttl == wanted.allow_message_ttl
-        && found.num_replicas >= wanted.num_replicas
+    differences(wanted, found).is_empty()
+}
+
+/// Everything by which it does not, in words.
+pub(super) fn differences(wanted: &Config, found: &Config) -> Vec<String> {
+    let rules = [
+        (found.subjects != wanted.subjects, "it captures other subjects"),
+        (found.retention != wanted.retention, "it keeps messages by another rule"),
+        (found.discard != wanted.discard, "when it is full, it discards others"),
+        (found.max_bytes != wanted.max_bytes, "its size is limited otherwise"),
+        (found.max_age != wanted.max_age, "messages last otherwise"),
+        (
+            found.max_messages_per_subject != wanted.max_messages_per_subject,
+            "it keeps another number of messages of a subject",
+        ),
+        (
+            found.allow_message_ttl != wanted.allow_message_ttl,
+            "whether messages may carry an end is otherwise",
+        ),
+        (found.num_replicas < wanted.num_replicas, "it has fewer replicas"),
+    ];
+    rules.into_iter().filter(|(other, _)| *other).map(|(_, words)| words.to_string()).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,149 @@
+//! The outside systems, by the eyes of their workers: nobody else can log in to them.
+
+use futures_util::future::join_all;
+use stead_nats::Connection;
+use stead_nats::checkup::{Examined, examine};
+use stead_schemas::checkup::{Ask, CheckupReply, CheckupRequest, Seen};
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::site::Site;
+use stead_schemas::step::coder::FindTemplate;
+use stead_schemas::step::probe::Noop;
+use stead_schemas::step::proxmox::Survey;
+use stead_schemas::step::s3::ListBuckets;
+use stead_schemas::step::truenas::SurveyPool;
+use stead_schemas::step::vault::PinSecrets;
+use stead_workers::SYSTEMS;
+
+use super::finding::Finding;
+
+/// Has a worker of each system look at it, all at once.
+pub async fn look(connection: &Connection, site: Option<&Site>) -> Vec<Finding> {
+    // A site need not have any buckets, and then nobody works for them.
+    let is_wanted = |system: &&str| *system != "s3" || site.is_none_or(|site| site.s3.is_some());
+    let looks = SYSTEMS.into_iter().filter(is_wanted).map(|system| async move {
+        let asks = site.map(|site| asks(system, site)).unwrap_or_default();
+        let examined = examine(connection, system, &CheckupRequest { asks }).await;
+        told(system, &examined, site.is_some())
+    });
+    join_all(looks).await.into_iter().flatten().collect()
+}
+
+/// By which steps a system is looked at.
+fn asks(system: &str, site: &Site) -> Vec<Ask> {
+    match system {
+        "coder" => templates(site),
+        "probe" => vec![Ask::by(&Noop { number: 1 })],
+        "proxmox" => machines(site),
+        "s3" => {
+            let login = site.s3.iter().map(|s3| s3.secret.clone());
+            login.map(|login| Ask::by(&ListBuckets { login })).collect()
+        }
+        "truenas" => {
+            let (parent, login) = (site.truenas.parent.clone(), site.truenas.secret.clone());
+            // It need not be there: what is looked at is the pool.
+            let dataset = format!("{parent}/stead-doctor");
+            vec![Ask::by(&SurveyPool { login, parent, dataset })]
+        }
+        "vault" => vec![Ask::by(&PinSecrets { secrets: secrets(site) })],
+        _ => Vec::new(),
+    }
+}
+
+fn secrets(site: &Site) -> Vec<String> {
+    let mut secrets =
+        vec![site.proxmox.secret.clone(), site.truenas.secret.clone(), site.coder.secret.clone()];
+    secrets.extend(site.s3.iter().map(|s3| s3.secret.clone()));
+    secrets
+}
+
+fn templates(site: &Site) -> Vec<Ask> {
+    let look = |template: &str| {
+        Ask::by(&FindTemplate {
+            login: site.coder.secret.clone(),
+            organization: site.coder.organization.clone(),
+            template: template.to_owned(),
+        })
+    };
+    let mut names: Vec<&str> =
+        site.templates.iter().map(|template| template.coder_template.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(look).collect()
+}
+
+fn machines(site: &Site) -> Vec<Ask> {
+    let proxmox = &site.proxmox;
+    let look = |template: &stead_schemas::site::Template| {
+        let storage = template.storage_backend.first().copied()?;
+        Some(Ask::by(&Survey {
+            login: proxmox.secret.clone(),
+            nodes: proxmox.nodes.clone(),
+            template: template.vmid,
+            storage,
+            vmid_first: proxmox.vmid_first,
+            vmid_last: proxmox.vmid_last,
+        }))
+    };
+    site.templates.iter().filter_map(look).collect()
+}
+
+fn told(system: &str, examined: &Examined, site_is_known: bool) -> Vec<Finding> {
+    match examined {
+        Examined::NoWorker => {
+            let words = format!("no worker of {system} listens; its steps wait");
+            let mend = format!("start one: `stead worker --systems {system}`");
+            vec![Finding::failed(system, words, mend)]
+        }
+        Examined::Unanswered(words) => {
+            let words = format!("a worker of {system} listens, and does not answer: {words}");
+            vec![Finding::failed(
+                system,
+                words,
+                "look into the worker's log; it may be of an older build",
+            )]
+        }
+        Examined::Answered(reply) => answered(system, reply, site_is_known),
+    }
+}
+
+fn answered(system: &str, reply: &CheckupReply, site_is_known: bool) -> Vec<Finding> {
+    let failed: Vec<Finding> = reply.seen.iter().filter_map(|seen| failure(system, seen)).collect();
+    if !failed.is_empty() {
+        return failed;
+    }
+    let build = &reply.build;
+    // Nothing of the site is needed to look at these two.
+    if !site_is_known && !["guest", "probe"].contains(&system) {
+        let words = format!("a worker ({build}) listens; {system} itself was not tried");
+        let mend = "give the site's configuration with --config";
+        return vec![Finding::unseen(system, words, mend)];
+    }
+    let words = match reply.seen.len() {
+        0 => format!("a worker ({build}) listens"),
+        _ => format!("a worker ({build}) reaches it, and may read what it needs"),
+    };
+    vec![Finding::ok(system, words)]
+}
+
+fn failure(system: &str, seen: &Seen) -> Option<Finding> {
+    let failure = seen.failure.as_ref()?;
+    Some(Finding::failed(system, failure.to_string(), mend(system, failure)))
+}
+
+fn mend(system: &str, failure: &Failure) -> String {
+    match failure.class {
+        Class::Auth if system == "vault" => {
+            "renew the AppRole's secret_id of the workers, and its policy on these paths".to_owned()
+        }
+        Class::Auth => format!("renew the login of {system} in Vault, and its rights there"),
+        Class::VendorDown | Class::Retry | Class::Ambiguous | Class::TimedOut => {
+            format!("see that {system} runs, is unsealed, and that the worker's host reaches it")
+        }
+        Class::Wait | Class::Conflict | Class::Cancelled => {
+            format!("wait until {system} is less busy, and look again")
+        }
+        Class::Permanent | Class::Refused => {
+            format!("compare [{system}] and the templates of the configuration with what is there")
+        }
+    }
+}

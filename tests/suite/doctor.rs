@@ -1,0 +1,131 @@
+//! `stead doctor` finds what was put out of order on purpose, and nothing else.
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use serde_json::{Value, json};
+use stead_nats::testing::NatsServer;
+
+use crate::stage::{Process, Setting, Stage, until};
+
+/// What `stead doctor` says: each check, how it is, in which words.
+struct Told(Vec<Value>);
+
+impl Told {
+    fn read(output: &Output) -> Self {
+        let findings = serde_json::from_slice(&output.stdout);
+        Self(findings.unwrap_or_else(|error| panic!("{error}: {output:?}")))
+    }
+
+    fn of(&self, check: &str) -> &Value {
+        let found = self.0.iter().find(|finding| finding["check"] == check);
+        found.unwrap_or_else(|| panic!("nothing is said of {check}: {:#?}", self.0))
+    }
+
+    /// Asserts how a check is, that the words hold this, and that a mend is there if one is due.
+    fn check(&self, check: &str, verdict: &str, words: &str) {
+        let found = self.of(check);
+        assert_eq!(found["verdict"], verdict, "{found}");
+        assert!(found["words"].as_str().is_some_and(|said| said.contains(words)), "{found}");
+        assert_eq!(found["mend"].is_null(), verdict == "ok", "{found}");
+    }
+
+    fn failed(&self) -> Vec<&str> {
+        let failed = self.0.iter().filter(|finding| finding["verdict"] == "failed");
+        failed.filter_map(|finding| finding["check"].as_str()).collect()
+    }
+}
+
+async fn doctor(stage: &Stage, words: &[&str]) -> (Output, Told) {
+    let output = stage.verb(&[&["doctor", "--json"], words].concat()).await;
+    let told = Told::read(&output);
+    (output, told)
+}
+
+/// Waits until the doctor has nothing to say: a worker that has just started may not listen yet.
+async fn until_well(stage: &Stage) -> Told {
+    until("nothing has to be mended", || async {
+        let (output, told) = doctor(stage, &[]).await;
+        output.status.success().then_some(told)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_put_out_of_order_is_found_and_nothing_else() {
+    let mut stage = Stage::with(Setting { engines: 2, ..Setting::default() }).await;
+    let told = until_well(&stage).await;
+    told.check("server", "ok", "nats-server");
+    told.check("fsync", "unseen", "cannot be seen from here");
+    told.check("streams", "ok", "7 streams");
+    told.check("replicas", "warning", "one server");
+    told.check("partitions", "ok", "2 partitions");
+    for system in ["coder", "guest", "probe", "proxmox", "s3", "truenas", "vault"] {
+        told.check(system, "ok", "a worker");
+    }
+    assert!(stage.lab.inventory().is_empty(), "it only looks");
+
+    // A stream of facts that would lose them, and one that no longer does what it is for.
+    let mut streams = stage.streams().await;
+    streams.alter("STEAD_LOG_0_1", "max_age", json!(3_600_000_000_000_u64)).await;
+    streams.alter("STEAD_REFUSALS", "max_bytes", json!(1024)).await;
+    stage.lab.break_("vault", "sealed").expect("a fault");
+    let (output, told) = doctor(&stage, &["--clock-ahead-ms", "5000"]).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    told.check("stream STEAD_LOG_0_1", "failed", "messages go when they are old");
+    told.check("stream STEAD_REFUSALS", "failed", "its size is limited otherwise");
+    told.check("clock", "failed", "ahead of the server");
+    told.check("vault", "failed", "sealed");
+    let clock = told.of("clock")["words"].as_str().expect("words");
+    assert!(clock.contains("5000 ms") || clock.contains("49") || clock.contains("50"), "{clock}");
+
+    // No worker at all; an engine of another build; nobody owns anything.
+    stage.lab.mend();
+    stage.kill_worker();
+    let (_, told) = doctor(&stage, &[]).await;
+    for system in ["coder", "guest", "probe", "proxmox", "s3", "truenas", "vault"] {
+        told.check(system, "failed", "no worker");
+    }
+    assert_eq!(told.failed().len(), 2 + 7, "and nothing else: {:?}", told.failed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_syncs_later_is_found_where_it_can_be_seen() {
+    let store = tempfile::tempdir().expect("a folder");
+    let port = {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        listener.local_addr().expect("an address").port()
+    };
+    let more = |sync: &str| {
+        let store = store.path().display();
+        format!(
+            "http: \"127.0.0.1:{port}\"\njetstream {{ store_dir: \"{store}\"\n{sync} }}\n\
+             authorization {{ users: [{{ user: eve, password: s3cret, permissions: {{ \
+             publish: [\"stead.cmd.eve.>\", \"$SYS.REQ.USER.INFO\", \"$JS.API.INFO\"] }} }}] }}"
+        )
+    };
+    for (sync, verdict, words) in [
+        ("sync_interval: always", "ok", "syncs every append"),
+        ("sync_interval: 90s", "failed", "every 90 s"),
+    ] {
+        let server = NatsServer::start_with(&more(sync)).await;
+        let environment = [
+            ("STEAD_NATS_URL", server.url()),
+            ("STEAD_NATS_MONITOR", format!("http://127.0.0.1:{port}")),
+            ("STEAD_NATS_USER", "eve".to_owned()),
+            ("STEAD_NATS_PASSWORD", "s3cret".to_owned()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value));
+        let output = Process::carry_out(&["doctor", "--json"], &environment).await;
+        let told = Told::read(&output);
+        told.check("fsync", verdict, words);
+        told.check("permissions", "failed", "publish to stead.checkup.*");
+        told.check("platform", "failed", "");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(!said.contains("s3cret"), "a password is told: {said}");
+    }
+    let nobody = [("STEAD_NATS_URL".to_owned(), "nats://127.0.0.1:1".to_owned())];
+    let output = Process::carry_out(&["doctor", "--json"], &nobody).await;
+    Told::read(&output).check("server", "failed", "cannot reach NATS");
+    assert_eq!(output.status.code(), Some(1));
+}
