@@ -35,4 +35,5 @@ mod refusals;
 mod schedules;
 mod secrets;
 mod tokens;
+mod upgrade;
 mod waits;

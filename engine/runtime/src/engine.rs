@@ -188,12 +188,19 @@ impl Share {
     }
 
     async fn hand_over(mut self) {
-        while let Some((partition, owned)) = self.owned.pop_last() {
-            self.stop_owner(partition, &owned).await;
-            self.release(partition).await;
-        }
+        // First of all, so that the others see that there is more for them to take.
         if let Err(error) = self.env.ports.leases.leave(&self.env.engine).await {
             tracing::warn!(%error, "cannot say goodbye; the engine's presence will run out");
+        }
+        for owned in self.owned.values() {
+            owned.stop.send_replace(true);
+        }
+        while !self.owned.is_empty() {
+            let Some(Ended { partition, epoch, .. }) = self.news.recv().await else { break };
+            if self.owned.get(&partition).is_some_and(|owned| owned.epoch == epoch) {
+                self.owned.remove(&partition);
+                self.release(partition).await;
+            }
         }
     }
 }

@@ -1,0 +1,113 @@
+//! Engines and workers are replaced by others one after the other, as for a new build, while
+//! commands go on: nothing fails, and nothing is done twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::engines::{both_own, middle, now_ms, owners, taken_over};
+use crate::stage::effects::check_once;
+use crate::stage::{CALL, Desk, Setting, Stage, check_whole, until};
+
+/// Owners who give one command after the other.
+const LANES: usize = 4;
+/// What has to happen between two replacements, in events.
+const MIDDLE: usize = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn engines_and_workers_are_replaced_under_load_and_no_run_fails() {
+    let mut stage = Stage::with(Setting { engines: 2, partitions: 4, ..Setting::default() }).await;
+    let mut second = stage.one_more_worker();
+    both_own(&stage).await;
+    stage.slow_down(CALL);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let mut lanes = Vec::new();
+    for lane in 0..LANES {
+        let desk = stage.desk(&format!("lane-{lane}")).await;
+        lanes.push(tokio::spawn(give_commands(desk, Arc::clone(&is_over))));
+    }
+    for number in [0, 1] {
+        middle(&stage, MIDDLE).await;
+        stage.stop_engine(number).await;
+        middle(&stage, MIDDLE).await;
+        stage.start_engine_of(number, "stead next");
+        both_own(&stage).await;
+    }
+    middle(&stage, MIDDLE).await;
+    second.stop().await;
+    second = stage.one_more_worker();
+    middle(&stage, MIDDLE).await;
+    stage.stop_worker().await;
+    stage.start_worker();
+    middle(&stage, MIDDLE).await;
+    is_over.store(true, Ordering::Relaxed);
+    for lane in lanes {
+        end_lane(&stage, lane).await;
+    }
+    check_once(&stage.lab.effects(), "a rolling upgrade");
+    let told = stage.verb(&["doctor", "--json"]).await;
+    let told: Vec<Value> = serde_json::from_slice(&told.stdout).expect("findings");
+    let engines = told.iter().find(|finding| finding["check"] == "engines").expect("engines");
+    assert_eq!(engines["words"], "2 engines of stead next");
+    drop(second);
+    stage.finish().await;
+}
+
+/// Makes a workspace, then stops and starts it until it is over; each command has to succeed.
+async fn give_commands(desk: Desk, is_over: Arc<AtomicBool>) -> (Desk, usize) {
+    desk.carry_out("create", json!({})).await;
+    let mut given = 1;
+    while !is_over.load(Ordering::Relaxed) {
+        for verb in ["stop", "start"] {
+            desk.carry_out(verb, json!({})).await;
+            given += 1;
+        }
+    }
+    (desk, given)
+}
+
+async fn end_lane(stage: &Stage, lane: JoinHandle<(Desk, usize)>) {
+    let (desk, given) = lane.await.expect("no command fails");
+    assert!(given >= 3, "{} gave {given} commands only", desk.owner);
+    check_whole(&stage.lab, desk.owner.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_told_to_stop_leaves_nothing_to_be_waited_for() {
+    let mut stage = Stage::with(Setting { engines: 2, partitions: 8, ..Setting::default() }).await;
+    both_own(&stage).await;
+    let all = owners(&stage).await;
+    let asked_at = now_ms();
+    stage.stop_engine(0).await;
+    // No lease has to run out: whatever is in the stream of leases now is the other engine's.
+    let left = leases(&stage).await;
+    assert!(!left.is_empty() && left.len() < all.len() + 8, "{left:?}");
+    let names: std::collections::BTreeSet<&String> = left.iter().collect();
+    assert_eq!(names.len(), 1, "only one engine holds anything: {left:?}");
+    let taken = taken_over(&stage, asked_at).await;
+    tell(taken);
+    let john = stage.desk("john").await;
+    john.carry_out("create", json!({})).await;
+    until("the other engine owns all", || async {
+        (owners(&stage).await.len() == 1).then_some(())
+    })
+    .await;
+    stage.finish().await;
+}
+
+/// Whom each lease names that has not run out.
+async fn leases(stage: &Stage) -> Vec<String> {
+    let mut streams = stage.streams().await;
+    let kept = streams.messages("STEAD_LEASES").await;
+    let holders =
+        kept.iter().filter_map(|lease| lease.json()["engine"].as_str().map(str::to_owned));
+    holders.collect()
+}
+
+#[expect(clippy::print_stderr, reason = "a time is told, and not judged")]
+fn tell(taken: Duration) {
+    eprintln!("from SIGTERM until the other engine owned everything: {taken:?}");
+}
