@@ -9,6 +9,7 @@ use crate::exit::EXIT_CODES;
 
 pub mod archive;
 pub mod audit;
+pub mod backup;
 pub mod bucket;
 pub mod config;
 pub mod demo;
@@ -97,6 +98,9 @@ pub enum Verb {
     /// List who commanded what, and prove that the record of it is whole.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Make a backup of all that is true, check one, put one back.
+    #[command(subcommand)]
+    Backup(backup::Backup),
     /// Run the lab of simulated vendors, or break and mend a running one.
     Lab(lab::Lab),
     /// Look at everything that Stead needs, and say of each fault how to mend it.

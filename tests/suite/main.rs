@@ -10,6 +10,7 @@ mod verbs;
 mod abandon;
 mod archive;
 mod audit;
+mod backup;
 mod buckets;
 mod cancel;
 mod changes;

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod archive;
+pub mod backup;
 pub mod bus;
 pub mod checkup;
 pub mod client;

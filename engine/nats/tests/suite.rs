@@ -4,6 +4,7 @@
 mod suite {
     mod access;
     mod api;
+    mod backup;
     mod bus;
     mod client;
     mod cluster;

@@ -8,6 +8,7 @@ use crate::output;
 
 mod archive;
 mod audit;
+mod backup;
 mod bench;
 mod bucket;
 mod completions;
@@ -68,6 +69,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Replay(options) => replay::carry_out(global, &options).await,
         Verb::Archive(verb) => archive::carry_out(global, &verb).await,
         Verb::Audit(verb) => audit::carry_out(global, &verb).await,
+        Verb::Backup(verb) => backup::carry_out(global, &verb).await,
         Verb::Lab(options) => lab::carry_out(global, &options).await,
         Verb::Doctor(options) => doctor::carry_out(global, &options).await,
         Verb::Nats(verb) => nats::carry_out(global, &verb),
