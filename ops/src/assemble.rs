@@ -13,7 +13,8 @@ use stead_nats::{
 };
 use stead_runtime::checkup::Checker;
 use stead_runtime::engine;
-use stead_runtime::env::{Env, Tuning};
+use stead_runtime::env::{CurrentSite, Env, Tuning};
+use stead_runtime::exchange::Exchangeable;
 use stead_runtime::harness::{Harness, HarnessTuning};
 use stead_runtime::ports::{Ports, SystemClock};
 use stead_runtime::worker::AnyWorker;
@@ -72,9 +73,15 @@ pub async fn client(nats: &NatsConfig) -> Result<SteadClient, Ended> {
 pub struct RunningEngine {
     thread: thread::JoinHandle<()>,
     doors: Vec<JoinHandle<()>>,
+    site: CurrentSite,
 }
 
 impl RunningEngine {
+    /// What it completes orders with, which may be replaced while it runs.
+    pub fn site(&self) -> CurrentSite {
+        self.site.clone()
+    }
+
     /// Waits until it has ended, which it does after its `stop` has turned true.
     pub async fn ended(self) -> Result<(), Ended> {
         for door in self.doors {
@@ -116,13 +123,15 @@ pub async fn start_engine(
     };
     let partitions = platform.partitions;
     let (handle, engine_stop) = (Handle::current(), stop.clone());
+    let site = CurrentSite::from(site);
+    let for_engine = site.clone();
     let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
         let env = Rc::new(Env {
             engine: format!("engine-{}", Uuid::now_v7().simple()),
             build: build(),
             partitions,
             definitions: WORKFLOWS,
-            site,
+            site: for_engine,
             ports,
             tuning,
         });
@@ -131,7 +140,7 @@ pub async fn start_engine(
     let thread =
         thread.map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
     let doors = open_doors(&connection, &platform, &stop);
-    Ok(RunningEngine { thread, doors })
+    Ok(RunningEngine { thread, doors, site })
 }
 
 /// Opens the doors by which commands come in: the durable inbox and the service interface.
@@ -172,9 +181,15 @@ fn catalogue() -> Catalogue {
 pub struct RunningWorkers {
     harness: JoinHandle<()>,
     seeds: Option<SeedServer>,
+    exchange: Vec<Arc<Exchangeable>>,
 }
 
 impl RunningWorkers {
+    /// What stands for each worker, and can be exchanged while it works.
+    pub fn exchange(&self) -> Vec<Arc<Exchangeable>> {
+        self.exchange.clone()
+    }
+
     /// Where guests fetch their seed, if these workers serve it.
     pub fn seed_url(&self) -> Option<String> {
         self.seeds.as_ref().map(SeedServer::url)
@@ -229,6 +244,10 @@ pub async fn start_workers(
     };
     let chosen =
         workers.only(names.iter().copied()).map_err(|error| Ended::Usage(error.to_string()))?;
+    let exchange: Vec<_> =
+        chosen.into_iter().map(|worker| Arc::new(Exchangeable::new(worker))).collect();
+    let chosen: Vec<Arc<dyn AnyWorker>> =
+        exchange.iter().map(|one| Arc::clone(one) as Arc<dyn AnyWorker>).collect();
     let seeds = if names.contains(&"guest") {
         let client = SteadClient::new(&set_up(&connection, stop.clone()).await?);
         let seeds = workers.serve_seeds(Arc::new(client)).await;
@@ -245,5 +264,5 @@ pub async fn start_workers(
         .await
         .map_err(|error| Ended::Unavailable(error.to_string()))?;
     let harness = Harness::new(chosen, replies, tuning);
-    Ok(RunningWorkers { harness: tokio::spawn(harness.run(inbound, stop)), seeds })
+    Ok(RunningWorkers { harness: tokio::spawn(harness.run(inbound, stop)), seeds, exchange })
 }

@@ -16,6 +16,7 @@ mod config;
 mod exit;
 mod output;
 mod processes;
+mod reload;
 mod serving;
 mod signals;
 mod story;

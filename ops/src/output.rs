@@ -1,6 +1,7 @@
 //! What the verbs print: results on standard output, everything else on standard error.
 
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
@@ -70,17 +71,43 @@ pub fn note_width() -> usize {
     size.map_or(usize::MAX, |(width, _)| usize::from(width.0))
 }
 
+/// Puts another filter in force.
+type Refilter = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
+
+/// What changes the level; nothing where the command line or STEAD_LOG has decided it.
+static REFILTER: OnceLock<Refilter> = OnceLock::new();
+
 /// Sets logging up, on standard error: lines for people, or JSON for machines.
 pub fn start_logging(global: &Global) {
     let level = global.log.as_deref().unwrap_or("warn");
-    // These two tell what we tell ourselves, in more lines and without the run.
-    let quieter = format!("{level},vaultrs=off,async_nats=error");
-    let filter = EnvFilter::try_from_env("STEAD_LOG").unwrap_or_else(|_| EnvFilter::new(quieter));
+    let from_environment = EnvFilter::try_from_env("STEAD_LOG").ok();
+    let is_decided = global.log.is_some() || from_environment.is_some();
+    let filter = from_environment.unwrap_or_else(|| filter(level));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if global.log_json {
+    let refilter: Refilter = if global.log_json {
         // Each field stands beside the others, so that one can look for `run` without knowing more.
-        logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        let logs = logs.json().flatten_event(true).with_current_span(false).with_span_list(false);
+        let logs = logs.with_filter_reloading();
+        let handle = logs.reload_handle();
+        logs.init();
+        Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
     } else {
-        logs.with_target(false).with_ansi(is_watched()).init();
+        let logs = logs.with_target(false).with_ansi(is_watched()).with_filter_reloading();
+        let handle = logs.reload_handle();
+        logs.init();
+        Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+    };
+    if !is_decided {
+        REFILTER.set(refilter).ok();
     }
+}
+
+/// Logs at this level from now on, unless the command line or STEAD_LOG has decided it.
+pub fn set_log_level(level: &str) -> Result<(), String> {
+    REFILTER.get().map_or(Ok(()), |refilter| refilter(filter(level)))
+}
+
+fn filter(level: &str) -> EnvFilter {
+    // These two tell what we tell ourselves, in more lines and without the run.
+    EnvFilter::new(format!("{level},vaultrs=off,async_nats=error"))
 }

@@ -33,6 +33,7 @@ mod metrics;
 mod orders;
 mod permissions;
 mod refusals;
+mod reload;
 mod schedules;
 mod secrets;
 mod tokens;

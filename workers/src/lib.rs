@@ -128,6 +128,28 @@ impl Workers {
         })
     }
 
+    /// The same workers with other addresses of Proxmox VE, TrueNAS, Coder and S3. Vault and the
+    /// guests' door stay as they are.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn moved(&self, config: &WorkersConfig) -> Result<Self, StartError> {
+        let (vault, seeds) = (self.vault.clone(), self.seeds.clone());
+        Ok(Self {
+            proxmox: proxmox::Client::new(&config.proxmox, vault.clone(), seeds.clone())?,
+            truenas: truenas::Client::new(&config.truenas, vault.clone()),
+            coder: coder::Client::new(&config.coder, vault.clone())?,
+            s3: match &config.s3 {
+                Some(config) => Some(s3::Client::new(config, vault.clone())?),
+                None => None,
+            },
+            coder_url: self.coder_url.clone(),
+            guest: self.guest.clone(),
+            vault,
+            seeds,
+        })
+    }
+
     /// The workers of every system.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<dyn AnyWorker>> {

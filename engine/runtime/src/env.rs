@@ -1,5 +1,6 @@
 //! What all owners of one engine share.
 
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use stead_core::definition::Definition;
@@ -18,7 +19,7 @@ pub struct Env {
     /// The workflows.
     pub definitions: &'static [Definition],
     /// The facts of the site.
-    pub site: Site,
+    pub site: CurrentSite,
     /// The world.
     pub ports: Ports,
     /// How patient it is.
@@ -30,6 +31,29 @@ impl Env {
     #[must_use]
     pub fn definition(&self, kind: &str) -> Option<&Definition> {
         self.definitions.iter().find(|definition| definition.kind == kind)
+    }
+}
+
+/// The facts of the site, which may be read anew while the engine runs. A clone is the same.
+#[derive(Clone, Default)]
+pub struct CurrentSite(Arc<RwLock<Arc<Site>>>);
+
+impl CurrentSite {
+    /// The facts as they are now.
+    #[must_use]
+    pub fn now(&self) -> Arc<Site> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Completes every order from now on with these.
+    pub fn replace(&self, site: Site) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(site);
+    }
+}
+
+impl From<Site> for CurrentSite {
+    fn from(site: Site) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(site))))
     }
 }
 

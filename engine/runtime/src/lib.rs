@@ -8,6 +8,7 @@ pub mod checkup;
 pub mod conformance;
 pub mod engine;
 pub mod env;
+pub mod exchange;
 pub mod harness;
 pub mod harness_ports;
 pub mod inbound;

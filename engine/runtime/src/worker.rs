@@ -31,7 +31,8 @@ use tokio::sync::watch;
 
 /// What comes of one attempt: the step's answer as JSON, or why not.
 pub type StepResult = Result<Value, Failure>;
-type StepFuture = Pin<Box<dyn Future<Output = StepResult> + Send>>;
+/// An attempt that is under way.
+pub type StepFuture = Pin<Box<dyn Future<Output = StepResult> + Send>>;
 type Handler<C> = Arc<dyn Fn(C, StepContext, Value) -> StepFuture + Send + Sync>;
 
 /// The steps of one system, carried out with one client.

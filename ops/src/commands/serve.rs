@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stead_lab::{Lab, LabOptions, LabPorts, Latency};
 use stead_runtime::env::Tuning;
+use stead_runtime::exchange::Exchangeable;
 use stead_runtime::harness::HarnessTuning;
 use stead_runtime::metric::By;
 use stead_workers::Workers;
@@ -17,11 +19,13 @@ use crate::cli::{Global, Up, Worker};
 use crate::config::{Config, EngineConfig, read, read_file};
 use crate::exit::{Ended, with_causes};
 use crate::output;
+use crate::reload::{Duty, Reload};
 use crate::serving::{Health, serve};
 use crate::signals;
 
 pub async fn engine(global: &Global) -> Result<(), Ended> {
-    let config = read_file(&global.config)?;
+    let mut reload = Reload::listen(&global.config, Duty::Engine)?;
+    let config = read_config(&global.config)?;
     let health = Arc::new(Health::default());
     serve(&config.engine.metrics.into_iter().collect::<Vec<_>>(), By::Engine, health.clone())
         .await?;
@@ -29,11 +33,17 @@ pub async fn engine(global: &Global) -> Result<(), Ended> {
     let running =
         start_engine(&config.nats, &config.engine, config.site, tuning, &health, stop).await?;
     output::note(&format!("the engine is up, on {}", config.nats.url));
-    running.ended().await
+    let site = running.site();
+    unless_ended(running.ended(), &mut reload, |config| {
+        site.replace(config.site);
+        Ok(())
+    })
+    .await
 }
 
 pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
-    let config = read_file(&global.config)?;
+    let mut reload = Reload::listen(&global.config, Duty::Worker)?;
+    let config = read_config(&global.config)?;
     let workers = workers(&config)?;
     let health = Arc::new(Health::default());
     let metrics: Vec<SocketAddr> = options.metrics.or(config.metrics).into_iter().collect();
@@ -45,15 +55,60 @@ pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
     if let Some(seeds) = running.seed_url() {
         output::note(&format!("guests fetch their seed from {seeds}"));
     }
-    running.ended().await;
+    let exchange = running.exchange();
+    let ended = async {
+        running.ended().await;
+        Ok(())
+    };
+    unless_ended(ended, &mut reload, |config| moved(&workers, &exchange, &config)).await
+}
+
+/// Takes over what changes until it has ended.
+async fn unless_ended(
+    ended: impl Future<Output = Result<(), Ended>>,
+    reload: &mut Reload,
+    take_over: impl Fn(Config) -> Result<(), Ended>,
+) -> Result<(), Ended> {
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            ended = &mut ended => return ended,
+            config = reload.next() => {
+                if let Err(error) = take_over(config) {
+                    output::complain(&format!("goes on as it was: {error}"));
+                }
+            }
+        }
+    }
+}
+
+/// Gives the steps that come from now on to workers with other addresses.
+fn moved(workers: &Workers, exchange: &[Arc<Exchangeable>], config: &Config) -> Result<(), Ended> {
+    let moved = workers.moved(&config.workers);
+    let moved = moved.map_err(|error| Ended::Failed(with_causes(&error)))?;
+    for worker in moved.all() {
+        for place in exchange {
+            place.exchange(Arc::clone(&worker));
+        }
+    }
     Ok(())
+}
+
+/// Reads the configuration of a process that runs, and logs as it says.
+fn read_config(file: &Path) -> Result<Config, Ended> {
+    let config = read_file(file)?;
+    if let Some(level) = &config.log_level {
+        output::set_log_level(level).map_err(Ended::Failed)?;
+    }
+    Ok(config)
 }
 
 pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     let lab = if options.lab { Some(start_lab().await?) } else { None };
+    let mut reload = Reload::listen(&global.config, Duty::Both)?;
     let config = match &lab {
         Some(lab) => lab_config(lab)?,
-        None => read_file(&global.config)?,
+        None => read_config(&global.config)?,
     };
     let health = Arc::new(Health::default());
     let metrics: BTreeSet<SocketAddr> =
@@ -77,8 +132,20 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         let control = &lab.addresses().control_url;
         output::note(&format!("the lab is up; `stead lab inventory --lab {control}` shows it"));
     }
-    running.ended().await;
-    engine.ended().await
+    let (site, exchange, is_lab) = (engine.site(), running.exchange(), lab.is_some());
+    let ended = async {
+        running.ended().await;
+        engine.ended().await
+    };
+    unless_ended(ended, &mut reload, |config| {
+        if is_lab {
+            return Err(Ended::Usage("the lab is the configuration".to_owned()));
+        }
+        moved(&workers, &exchange, &config)?;
+        site.replace(config.site);
+        Ok(())
+    })
+    .await
 }
 
 fn stop() -> Result<tokio::sync::watch::Receiver<bool>, Ended> {

@@ -37,6 +37,8 @@ pub struct Config {
     pub workers: WorkersConfig,
     /// Where workers serve metrics, if they do.
     pub metrics: Option<SocketAddr>,
+    /// What to log, where neither the command line nor the environment says it.
+    pub log_level: Option<String>,
 }
 
 /// How to reach the broker.
@@ -127,9 +129,12 @@ pub fn read(
     let site = site(&mut reader);
     let workers = workers(&mut reader);
     let metrics = reader.section("workers").optional_address("metrics");
+    let log_level = log_level(&mut reader);
     let faults = reader.finish();
     match workers {
-        Some(workers) if faults.is_empty() => Ok(Config { nats, engine, site, workers, metrics }),
+        Some(workers) if faults.is_empty() => {
+            Ok(Config { nats, engine, site, workers, metrics, log_level })
+        }
         _ => Err(ConfigError::Faulty { place: place.to_owned(), faults }),
     }
 }
@@ -214,6 +219,16 @@ fn engine(reader: &mut Reader<'_>) -> EngineConfig {
             .filter(|after| *after > 0)
             .map(u64::from),
     }
+}
+
+fn log_level(reader: &mut Reader<'_>) -> Option<String> {
+    let mut section = reader.section("logging");
+    let level = section.optional_text("level")?;
+    if ["error", "warn", "info", "debug"].contains(&level.as_str()) {
+        return Some(level);
+    }
+    section.fault("level", "is one of error, warn, info, debug");
+    None
 }
 
 fn site(reader: &mut Reader<'_>) -> Site {

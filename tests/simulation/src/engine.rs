@@ -205,7 +205,7 @@ fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
         build: "simulated".into(),
         partitions,
         definitions: PAGES,
-        site: Site { limits, ..Site::default() },
+        site: Site { limits, ..Site::default() }.into(),
         ports,
         tuning: Tuning { archive_after, idle_after, ..Tuning::default() },
     };

@@ -159,8 +159,9 @@ impl Owner {
             (Some(phase), Some(view)) => Some(Living { phase, view }),
             _ => None,
         };
+        let site = self.env.site.now();
         (definition.admit)(&Admission {
-            site: &self.env.site,
+            site: &site,
             owner: &command.owner,
             name: &command.name,
             living,

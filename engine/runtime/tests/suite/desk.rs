@@ -137,7 +137,7 @@ impl Desk {
             build: "test".into(),
             partitions: 1,
             definitions: PAGES,
-            site,
+            site: site.into(),
             ports,
             tuning,
         });

@@ -1,0 +1,166 @@
+//! SIGHUP: the configuration is read again, and what may change while a process runs is taken
+//! over. Where anything else has changed all of it is refused, in words, and the process goes on
+//! with what it had.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use toml::Table;
+
+use crate::config::{Config, read_file};
+use crate::exit::Ended;
+use crate::output;
+
+/// What a process does, which decides what it may take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// Decides for runs.
+    Engine,
+    /// Carries out steps.
+    Worker,
+    /// Both.
+    Both,
+}
+
+impl Duty {
+    /// The sections that are read when it starts, and never again.
+    const fn fixed(self) -> &'static [&'static str] {
+        match self {
+            Self::Engine => &["nats", "engine"],
+            Self::Worker => &["nats", "vault", "guest"],
+            Self::Both => &["nats", "engine", "vault", "guest"],
+        }
+    }
+}
+
+/// The configuration of a running process, and the signal to read it again.
+pub struct Reload {
+    file: PathBuf,
+    duty: Duty,
+    had: Table,
+    hangup: Signal,
+}
+
+impl Reload {
+    /// Listens from now on.
+    pub fn listen(file: &Path, duty: Duty) -> Result<Self, Ended> {
+        let hangup = signal(SignalKind::hangup())
+            .map_err(|error| Ended::Failed(format!("cannot listen for signals: {error}")))?;
+        Ok(Self { file: file.to_owned(), duty, had: table(file), hangup })
+    }
+
+    /// Waits until the configuration was changed so that it can be taken over.
+    pub async fn next(&mut self) -> Config {
+        loop {
+            if self.hangup.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+            match self.read() {
+                Ok(config) => return config,
+                Err(words) => output::complain(&format!(
+                    "goes on with the configuration that it had: {words}"
+                )),
+            }
+        }
+    }
+
+    fn read(&mut self) -> Result<Config, String> {
+        let config = read_file(&self.file).map_err(|error| error.to_string())?;
+        let has = table(&self.file);
+        let changed = changed(&self.had, &has);
+        let refused = refused(&changed, self.duty);
+        if !refused.is_empty() {
+            return Err(refused.join("; "));
+        }
+        if let Some(level) = &config.log_level {
+            output::set_log_level(level)?;
+        }
+        self.had = has;
+        let file = self.file.display();
+        output::note(&match changed.is_empty() {
+            true => format!("read {file} again; nothing has changed"),
+            false => format!("read {file} again and took over {}", listed(&changed)),
+        });
+        Ok(config)
+    }
+}
+
+/// The file as it is; what it means was read before, with every fault.
+fn table(file: &Path) -> Table {
+    std::fs::read_to_string(file).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
+/// Which keys differ: `engine.partitions`, or a whole section: `template`, `s3`.
+fn changed(had: &Table, has: &Table) -> BTreeSet<String> {
+    let mut changed = BTreeSet::new();
+    let sections: BTreeSet<&String> = had.keys().chain(has.keys()).collect();
+    for name in sections {
+        match (had.get(name), has.get(name)) {
+            (Some(toml::Value::Table(before)), Some(toml::Value::Table(after))) => {
+                let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+                let other = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
+                changed.extend(other.map(|key| format!("{name}.{key}")));
+            }
+            (before, after) if before != after => drop(changed.insert(name.clone())),
+            _ => {}
+        }
+    }
+    changed
+}
+
+/// What cannot be taken over, in words.
+fn refused(changed: &BTreeSet<String>, duty: Duty) -> Vec<String> {
+    let fixed = |key: &&String| {
+        let section = key.split('.').next().unwrap_or_default();
+        duty.fixed().contains(&section)
+            // Whoever does nothing for buckets cannot begin to, nor the other way round.
+            || (key.as_str() == "s3" && duty != Duty::Engine)
+    };
+    let each = changed.iter().filter(fixed);
+    each.map(|key| match key.as_str() {
+        "engine.partitions" => {
+            "engine.partitions is fixed for ever by the engine that came first".to_owned()
+        }
+        key => format!("{key} cannot change while it runs; stop it and start it anew"),
+    })
+    .collect()
+}
+
+fn listed(changed: &BTreeSet<String>) -> String {
+    changed.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duty, changed, refused};
+
+    const HAD: &str = "[engine]\npartitions = 8\n[proxmox]\naddress = \"a\"\n[limits]\nworkspaces = 1\n\
+                       [[template]]\nname = \"t\"\n";
+
+    fn check(duty: Duty, has: &str, changes: &[&str], words: &[&str]) {
+        let table = |text: &str| text.parse().expect("TOML");
+        let changed = changed(&table(HAD), &table(has));
+        assert_eq!(changed.iter().map(String::as_str).collect::<Vec<_>>(), changes);
+        let refused = refused(&changed, duty);
+        assert_eq!(refused.len(), words.len(), "{refused:?}");
+        for (refused, words) in refused.iter().zip(words) {
+            assert!(refused.contains(words), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_change_is_refused_by_whom_it_concerns() {
+        check(Duty::Engine, HAD, &[], &[]);
+        let templates = HAD.replace("\"t\"", "\"u\"").replace("= 1", "= 2");
+        check(Duty::Engine, &templates, &["limits.workspaces", "template"], &[]);
+        let partitions = HAD.replace('8', "16");
+        check(Duty::Both, &partitions, &["engine.partitions"], &["fixed for ever"]);
+        check(Duty::Worker, &partitions, &["engine.partitions"], &[]);
+        let s3 = format!("{HAD}[s3]\naddress = \"b\"\n");
+        check(Duty::Worker, &s3, &["s3"], &["stop it and start it anew"]);
+        check(Duty::Engine, &s3, &["s3"], &[]);
+        let guest = format!("{HAD}[guest]\nlisten = \"b\"\n");
+        check(Duty::Worker, &guest, &["guest"], &["guest cannot change"]);
+    }
+}
