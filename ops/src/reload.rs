@@ -32,6 +32,16 @@ impl Duty {
             Self::Both => &["nats", "engine", "vault", "guest"],
         }
     }
+
+    /// The sections that it takes over; the others do not concern it.
+    const fn taken(self) -> &'static [&'static str] {
+        match self {
+            Self::Engine | Self::Both => {
+                &["coder", "limits", "logging", "proxmox", "s3", "template", "truenas"]
+            }
+            Self::Worker => &["coder", "logging", "proxmox", "s3", "truenas"],
+        }
+    }
 }
 
 /// The configuration of a running process, and the signal to read it again.
@@ -78,9 +88,10 @@ impl Reload {
         }
         self.had = has;
         let file = self.file.display();
-        output::note(&match changed.is_empty() {
-            true => format!("read {file} again; nothing has changed"),
-            false => format!("read {file} again and took over {}", listed(&changed)),
+        let taken = of_sections(&changed, self.duty.taken());
+        output::note(&match taken.is_empty() {
+            true => format!("read {file} again; nothing has changed for this process"),
+            false => format!("read {file} again and took over {}", taken.join(", ")),
         });
         Ok(config)
     }
@@ -109,26 +120,24 @@ fn changed(had: &Table, has: &Table) -> BTreeSet<String> {
     changed
 }
 
+/// Those of the keys that are in one of these sections.
+fn of_sections<'a>(changed: &'a BTreeSet<String>, sections: &[&str]) -> Vec<&'a str> {
+    let is_there = |key: &&str| key.split('.').next().is_some_and(|name| sections.contains(&name));
+    changed.iter().map(String::as_str).filter(is_there).collect()
+}
+
 /// What cannot be taken over, in words.
 fn refused(changed: &BTreeSet<String>, duty: Duty) -> Vec<String> {
-    let fixed = |key: &&String| {
-        let section = key.split('.').next().unwrap_or_default();
-        duty.fixed().contains(&section)
-            // Whoever does nothing for buckets cannot begin to, nor the other way round.
-            || (key.as_str() == "s3" && duty != Duty::Engine)
-    };
-    let each = changed.iter().filter(fixed);
-    each.map(|key| match key.as_str() {
+    let mut fixed = of_sections(changed, duty.fixed());
+    // Whoever does nothing for buckets cannot begin to, nor the other way round.
+    fixed.extend((duty != Duty::Engine && changed.contains("s3")).then_some("s3"));
+    let words = |key: &str| match key {
         "engine.partitions" => {
             "engine.partitions is fixed for ever by the engine that came first".to_owned()
         }
         key => format!("{key} cannot change while it runs; stop it and start it anew"),
-    })
-    .collect()
-}
-
-fn listed(changed: &BTreeSet<String>) -> String {
-    changed.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    };
+    fixed.into_iter().map(words).collect()
 }
 
 #[cfg(test)]

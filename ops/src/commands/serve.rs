@@ -44,6 +44,15 @@ pub async fn engine(global: &Global) -> Result<(), Ended> {
 pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
     let mut reload = Reload::listen(&global.config, Duty::Worker)?;
     let config = read_config(&global.config)?;
+    let has = |system: &str| {
+        options.systems.is_empty() || options.systems.iter().any(|name| name == system)
+    };
+    if has("proxmox") && !has("guest") && config.workers.guest.public_url.is_none() {
+        output::warn(
+            "guests cannot be told where their seed is, and no machine can be made: set \
+             guest.public_url",
+        );
+    }
     let workers = workers(&config)?;
     let health = Arc::new(Health::default());
     let metrics: Vec<SocketAddr> = options.metrics.or(config.metrics).into_iter().collect();
