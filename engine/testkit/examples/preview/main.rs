@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         build: "the guide".to_owned(),
         partitions: platform.partitions,
         definitions: &[workflow::PREVIEW],
-        site: Site::default(),
+        site: Site::default().into(),
         ports: Ports {
             log: Arc::new(NatsLog::new(&platform)),
             epochs: Arc::new(NatsLog::new(&platform)),
