@@ -28,18 +28,26 @@ impl Duty {
     const fn fixed(self) -> &'static [&'static str] {
         match self {
             Self::Engine => &["nats", "engine"],
-            Self::Worker => &["nats", "vault", "guest"],
-            Self::Both => &["nats", "engine", "vault", "guest"],
+            Self::Worker => &["nats", "vault", "guest", "workers"],
+            Self::Both => &["nats", "engine", "vault", "guest", "workers"],
         }
     }
 
     /// The sections that it takes over; the others do not concern it.
     const fn taken(self) -> &'static [&'static str] {
         match self {
-            Self::Engine | Self::Both => {
-                &["coder", "limits", "logging", "proxmox", "s3", "template", "truenas"]
-            }
-            Self::Worker => &["coder", "logging", "proxmox", "s3", "truenas"],
+            Self::Engine | Self::Both => &[
+                "allowance",
+                "coder",
+                "forgejo",
+                "limits",
+                "logging",
+                "proxmox",
+                "s3",
+                "template",
+                "truenas",
+            ],
+            Self::Worker => &["coder", "forgejo", "logging", "proxmox", "s3", "truenas"],
         }
     }
 }
@@ -129,8 +137,9 @@ fn of_sections<'a>(changed: &'a BTreeSet<String>, sections: &[&str]) -> Vec<&'a 
 /// What cannot be taken over, in words.
 fn refused(changed: &BTreeSet<String>, duty: Duty) -> Vec<String> {
     let mut fixed = of_sections(changed, duty.fixed());
-    // Whoever does nothing for buckets cannot begin to, nor the other way round.
-    fixed.extend((duty != Duty::Engine && changed.contains("s3")).then_some("s3"));
+    // Whoever does nothing for buckets or tokens cannot begin to, nor the other way round.
+    let optional = ["s3", "forgejo"].into_iter().filter(|section| changed.contains(*section));
+    fixed.extend(optional.filter(|_| duty != Duty::Engine));
     let words = |key: &str| match key {
         "engine.partitions" => {
             "engine.partitions is fixed for ever by the engine that came first".to_owned()

@@ -139,6 +139,10 @@ impl Workers {
             proxmox: proxmox::Client::new(&config.proxmox, vault.clone(), seeds.clone())?,
             truenas: truenas::Client::new(&config.truenas, vault.clone()),
             coder: coder::Client::new(&config.coder, vault.clone())?,
+            forgejo: match &config.forgejo {
+                Some(config) => Some(forgejo::Client::new(config, vault.clone())?),
+                None => None,
+            },
             s3: match &config.s3 {
                 Some(config) => Some(s3::Client::new(config, vault.clone())?),
                 None => None,

@@ -37,6 +37,10 @@ impl AnyWorker for Exchangeable {
         self.system
     }
 
+    fn name_of(&self, step: &str) -> Option<&'static str> {
+        self.now().name_of(step)
+    }
+
     fn begin(&self, step: &str, context: StepContext, request: Value) -> StepFuture {
         self.now().begin(step, context, request)
     }

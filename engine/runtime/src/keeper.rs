@@ -116,6 +116,16 @@ impl Key {
         }
     }
 
+    /// Keeps to this limit from now on, which may be another one than it was.
+    pub fn keep_to(&mut self, limit: &Limit) {
+        self.at_once = limit.at_once.unwrap_or(u32::MAX);
+        let Some(bucket) = &mut self.bucket else { return };
+        if let Some(per_minute) = limit.per_minute {
+            bucket.per_second = f64::from(per_minute) / 60.0;
+            bucket.most = f64::from(limit.burst());
+        }
+    }
+
     /// Takes in what a step's owner says. It is told where it stands, unless it leaves; the others
     /// who are told have got a place by it.
     pub fn hear(&mut self, now: Instant, ask: PlaceAsk) -> Vec<Told> {

@@ -6,6 +6,7 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("coder.await-agent", &["id"]),
     ("coder.create-token", &["user"]),
     ("coder.delete-workspace", &["name", "user"]),
+    ("coder.find-template", &["organization", "template"]),
     ("coder.look-up-token", &["user"]),
     ("coder.look-up-use", &["id"]),
     ("coder.prove-token", &["user"]),

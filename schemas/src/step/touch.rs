@@ -110,6 +110,7 @@ const TABLE: &[(&str, Decode)] = &[
     row::<coder::AwaitAgent>(),
     row::<coder::CreateToken>(),
     row::<coder::DeleteWorkspace>(),
+    row::<coder::FindTemplate>(),
     row::<coder::LookUpToken>(),
     row::<coder::LookUpUse>(),
     row::<coder::ProveToken>(),
@@ -211,6 +212,7 @@ macro_rules! touching_nothing {
 touching_nothing!(
     allowance::GiveBack,
     allowance::Take,
+    coder::FindTemplate,
     coder::LookUpToken,
     coder::ProveToken,
     coder::StopWorkspace,

@@ -14,6 +14,8 @@ pub(super) struct Rights {
     pub publish: Vec<String>,
     pub never_publish: Vec<String>,
     pub subscribe: Vec<String>,
+    /// Whether it may answer what it is asked.
+    pub answers: bool,
 }
 
 /// What outsiders may ask for, and how it is answered.
@@ -43,6 +45,7 @@ pub(super) fn services() -> Vec<Service> {
     vec![
         plain("stead.cmd.>"),
         Service { answers: Answers::Late, ..plain("stead.api.>") },
+        plain("stead.checkup.*"),
         plain("stead.part.*.query"),
         plain("stead.part.*.limits"),
         plain("stead.part.*.list"),
@@ -101,6 +104,10 @@ fn engine() -> Rights {
         "$JS.API.STREAM.INFO.*",
         // An epoch of the log is deleted when a later one is in force.
         "$JS.API.STREAM.DELETE.*",
+        // Whoever makes a backup or puts one back does so with an engine's key.
+        "$JS.API.STREAM.RESTORE.*",
+        "$JS.API.STREAM.SNAPSHOT.*",
+        "$JS.SNAPSHOT.>",
         "$JS.API.STREAM.MSG.GET.*",
         "$JS.API.STREAM.MSG.DELETE.STEAD_LEASES",
         "$JS.API.DIRECT.GET.*",
@@ -115,13 +122,15 @@ fn engine() -> Rights {
         publish: texts(&publish),
         never_publish: never.collect(),
         subscribe: texts(&["stead.api.>", "stead.part.>", "$SRV.>"]),
+        answers: false,
     }
 }
 
 fn worker(system: &str) -> Rights {
     // Only as one of many: each request goes to one worker.
     let steps = format!("stead.step.{system}.* workers");
-    let subscribe = vec![steps, "stead.step-cancel".to_owned(), "stead.lease".to_owned()];
+    let checkups = format!("stead.checkup.{system} workers");
+    let subscribe = vec![checkups, steps, "stead.step-cancel".to_owned(), "stead.lease".to_owned()];
     let publish = match system {
         GUEST => vec![
             "stead.part.*.query".to_owned(),
@@ -130,12 +139,13 @@ fn worker(system: &str) -> Rights {
         ],
         _ => vec!["stead.part.*.answer.>".to_owned()],
     };
-    Rights { publish, never_publish: Vec::new(), subscribe }
+    Rights { publish, subscribe, answers: true, ..Rights::default() }
 }
 
 fn operator() -> Rights {
     let mut publish = texts(&[
         "stead.api.>",
+        "stead.checkup.*",
         "stead.cmd.>",
         "stead.part.*.query",
         "stead.part.*.limits",
@@ -145,22 +155,22 @@ fn operator() -> Rights {
     ]);
     let reads = ["STREAM.NAMES", "STREAM.INFO.*", "STREAM.MSG.GET.*", "DIRECT.GET.*"];
     publish.extend(reads.iter().map(|read| format!("{OUTSIDE_API}.{read}")));
-    Rights { publish, never_publish: Vec::new(), subscribe: texts(&["stead.evt.>"]) }
+    Rights { publish, subscribe: texts(&["stead.evt.>"]), ..Rights::default() }
 }
 
 fn dashboard() -> Rights {
     Rights {
         publish: texts(&["stead.api.*.*.list", "stead.api.*.*.show", "$SRV.>"]),
-        never_publish: Vec::new(),
         subscribe: texts(&["stead.evt.>"]),
+        ..Rights::default()
     }
 }
 
 fn of_owner(token: &str) -> Rights {
     Rights {
         publish: vec![format!("stead.api.{token}.>"), format!("stead.cmd.{token}.>")],
-        never_publish: Vec::new(),
         subscribe: vec![format!("stead.evt.{token}.>")],
+        ..Rights::default()
     }
 }
 

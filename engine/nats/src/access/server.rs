@@ -65,7 +65,7 @@ pub fn accounts(users: &[User]) -> String {
 fn printed_users(users: &[&User]) -> String {
     let mut text = "    users: [\n".to_owned();
     for user in users {
-        let Rights { publish, never_publish, subscribe } = rights(user);
+        let Rights { publish, never_publish, subscribe, answers } = rights(user);
         text += &format!("      {{ # {}\n        nkey: {}\n", user.name, user.key);
         text += "        permissions: {\n          publish: {\n";
         text += &list("allow", &publish);
@@ -74,7 +74,11 @@ fn printed_users(users: &[&User]) -> String {
         }
         text += "          }\n          subscribe: {\n";
         text += &list("allow", &subscribe);
-        text += "          }\n        }\n      }\n";
+        text += "          }\n";
+        if answers {
+            text += "          allow_responses: { max: 1, expires: \"2m\" }\n";
+        }
+        text += "        }\n      }\n";
     }
     text + "    ]\n"
 }

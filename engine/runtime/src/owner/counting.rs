@@ -195,7 +195,8 @@ impl Owner {
         }
         metric::COMMANDS.count([key.kind(), &verb, outcome]);
         metric::COMMAND_SECONDS.took(took, [key.kind(), &verb, outcome]);
-        let known = |name: &&String| self.env.site.templates.iter().any(|site| site.name == **name);
+        let site = self.env.site.now();
+        let known = |name: &&String| site.templates.iter().any(|site| site.name == **name);
         if let (Some(template), "done") = (template.as_ref().filter(known), outcome) {
             metric::READY_SECONDS.took(took, [template]);
         }

@@ -148,7 +148,8 @@ fn ordinal(number: u32) -> String {
 impl Owner {
     /// Whether a step may be sent now. If not, its turn is waited for.
     pub(super) fn has_turn(&mut self, run: &RunId, seq: Seq) -> bool {
-        if self.env.site.limits.is_empty() {
+        let site = self.env.site.now();
+        if site.limits.is_empty() {
             return true;
         }
         let now = Instant::now();
@@ -162,7 +163,7 @@ impl Owner {
             return true;
         }
         if attempt.place.is_none() {
-            attempt.place = Place::new(&self.env.site.limits, open, started).map(Box::new);
+            attempt.place = Place::new(&site.limits, open, started).map(Box::new);
         }
         let Some(place) = &mut attempt.place else { return true };
         place.leaves = None;

@@ -44,7 +44,8 @@ impl Owner {
     pub(super) fn place_asked(&mut self, ask: PlaceAsk) {
         let now = Instant::now();
         let (limit, key) = (ask.limit.clone(), ask.key.clone());
-        let Some(known) = self.env.site.limits.iter().find(|known| known.name == limit) else {
+        let site = self.env.site.now();
+        let Some(known) = site.limits.iter().find(|known| known.name == limit) else {
             // What this engine is not configured to limit it does not hold up.
             let told = Told { step: ask.step, number: ask.number, line: None };
             return self.tell_placed(&limit, &key, told);
@@ -53,6 +54,7 @@ impl Owner {
         let place = (limit, key);
         let line = self.keeping.keys.entry(place.clone());
         let line = line.or_insert_with(|| Key::new(known, now, settled_at));
+        line.keep_to(known);
         let told = line.hear(now, ask);
         let next = line.next_change(now);
         self.keeping.look_again(next);
@@ -88,7 +90,8 @@ impl Owner {
     /// Shows the limits, with the keys that are kept here.
     pub(super) fn limits(&self, to: ReplyTo) {
         let now = Instant::now();
-        let views = self.env.site.limits.iter().map(|limit| {
+        let site = self.env.site.now();
+        let views = site.limits.iter().map(|limit| {
             let keys = self.keeping.keys.iter().filter(|((name, _), _)| *name == limit.name);
             let shown = keys.map(|((_, key), line)| line.shown(now, key));
             let keys = shown.filter(|key| !key.at_work.is_empty() || !key.waiting.is_empty());
@@ -102,7 +105,8 @@ impl Owner {
     pub(super) fn count_places(&mut self) -> BTreeMap<(String, &'static str), u32> {
         let now = Instant::now();
         self.keeping.keys.retain(|_, key| !key.is_idle(now));
-        let names = self.env.site.limits.iter().map(|limit| &limit.name);
+        let site = self.env.site.now();
+        let names = site.limits.iter().map(|limit| &limit.name);
         let mut places: BTreeMap<(String, &'static str), u32> = names
             .flat_map(|name| [((name.clone(), "held"), 0), ((name.clone(), "waiting"), 0)])
             .collect();

@@ -18,8 +18,14 @@ use super::finding::Finding;
 
 /// Has a worker of each system look at it, all at once.
 pub async fn look(connection: &Connection, site: Option<&Site>) -> Vec<Finding> {
-    // A site need not have any buckets, and then nobody works for them.
-    let is_wanted = |system: &&str| *system != "s3" || site.is_none_or(|site| site.s3.is_some());
+    // A site need not have buckets or a Forgejo, and then nobody works for them.
+    let is_wanted = |system: &&str| {
+        site.is_none_or(|site| match *system {
+            "s3" => site.s3.is_some(),
+            "forgejo" => site.forgejo.is_some(),
+            _ => true,
+        })
+    };
     let looks = SYSTEMS.into_iter().filter(is_wanted).map(|system| async move {
         let asks = site.map(|site| asks(system, site)).unwrap_or_default();
         let examined = examine(connection, system, &CheckupRequest { asks }).await;
@@ -53,6 +59,7 @@ fn secrets(site: &Site) -> Vec<String> {
     let mut secrets =
         vec![site.proxmox.secret.clone(), site.truenas.secret.clone(), site.coder.secret.clone()];
     secrets.extend(site.s3.iter().map(|s3| s3.secret.clone()));
+    secrets.extend(site.forgejo.iter().map(|forgejo| forgejo.secret.clone()));
     secrets
 }
 
