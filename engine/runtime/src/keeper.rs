@@ -126,13 +126,18 @@ impl Key {
         }
     }
 
-    /// Takes in what a step's owner says. It is told where it stands, unless it leaves; the others
-    /// who are told have got a place by it.
+    /// Takes in what a step's owner says. It is told where it stands, unless it leaves, or has said
+    /// something later: an answer to what a former owner says would only make it say it again. The
+    /// others who are told have got a place by it.
     pub fn hear(&mut self, now: Instant, ask: PlaceAsk) -> Vec<Told> {
         let (step, number) = (ask.step.clone(), ask.number);
-        self.take(now, ask);
+        let is_overtaken = self.latest(&step).is_some_and(|latest| number < latest);
+        let is_asking = ask.wants != PlaceWanted::Leave && !is_overtaken;
+        if !is_overtaken {
+            self.take(now, ask);
+        }
         let mut told = self.give(now);
-        if !told.iter().any(|told| told.step == step) {
+        if is_asking && !told.iter().any(|told| told.step == step) {
             told.extend(self.told(now, step, number));
         }
         told
@@ -140,10 +145,6 @@ impl Key {
 
     fn take(&mut self, now: Instant, ask: PlaceAsk) {
         let PlaceAsk { step, what, owner, name, number, wants, .. } = ask;
-        // Overtaken on the way by what its owner said later.
-        if self.latest(&step).is_some_and(|latest| number < latest) {
-            return;
-        }
         let who = |priority, undo| Who { what, owner, name, number, priority, undo };
         let until = now + LEASE;
         match wants {

@@ -141,23 +141,23 @@ fn limits_are_looked_up_before_they_limit_nothing() {
     limits(
         &|limit| limit.replace("clone-vm", "clone").replace("at_once = 2", "at_once = 0"),
         &[
-            "line 20: limits.steps: there is no step `proxmox.clone`; there are \
+            "line 25: limits.steps: there is no step `proxmox.clone`; there are \
              proxmox.check-vmid, proxmox.clone-vm, proxmox.configure-vm, proxmox.destroy-vm, \
              proxmox.resize-disk, proxmox.shutdown-vm, proxmox.sight-machines, proxmox.start-vm, proxmox.survey",
-            "line 20: limits.at_once: 0 would let nothing begin for ever",
+            "line 25: limits.at_once: 0 would let nothing begin for ever",
         ],
     );
     limits(
         &|limit| limit.replace("\"node\"", "\"nods\"").replace("at_once = 2", ""),
         &[
-            "line 20: limits.per: `proxmox.clone-vm` is not asked for a `nods`; it can be counted \
+            "line 25: limits.per: `proxmox.clone-vm` is not asked for a `nods`; it can be counted \
              by owner, name, node, storage, template, vmid",
-            "line 20: limits.at_once: say how many: at_once, per_minute, or both",
+            "line 25: limits.at_once: say how many: at_once, per_minute, or both",
         ],
     );
     limits(
         &|limit| format!("{limit}{limit}"),
-        &["line 25: limits.name: there are two limits of the name clones per node"],
+        &["line 30: limits.name: there are two limits of the name clones per node"],
     );
     check(
         |text| format!("[limits]\nworkspaces = 3\n{text}"),

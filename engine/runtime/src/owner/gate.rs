@@ -251,11 +251,13 @@ impl Owner {
         };
         let Some(share) = place.shares.iter_mut().find(is_meant) else { return };
         let has_news = share.line != reply.line;
+        let was_ours = share.is_ours(now);
         share.line.clone_from(&reply.line);
         share.until = match (&reply.line, share.said) {
             (None, Some((_, said))) => Some(said + LEASE - MARGIN),
             _ => None,
         };
+        let is_new = reply.line.is_none() && !was_ours;
         let (is_late, lacks) = (share.until.is_some_and(|until| until <= now), place.lacks(now));
         if has_news {
             self.dirty.insert(run.clone());
@@ -264,7 +266,7 @@ impl Owner {
             ((Phase::Limit, true), _) => self.leave(run, seq),
             ((Phase::Limit, false), None) => self.attempt(run, seq),
             // The next one's turn, or once more what came too late to be believed.
-            ((Phase::Limit, false), Some(_)) if reply.line.is_none() || is_late => {
+            ((Phase::Limit, false), Some(_)) if is_new || is_late => {
                 self.tend(run, seq);
             }
             _ => {}

@@ -213,6 +213,26 @@ impl Chance {
     }
 }
 
+#[test]
+fn a_former_owner_who_leaves_is_not_answered() {
+    let mut desk = Desk::new(&limit(Some(1), None));
+    desk.turn("ann", "holds");
+    desk.turn("bob", "waits");
+    let owner = Owner::new("bob").unwrap();
+    let leaves = PlaceAsk {
+        limit: "clones".to_owned(),
+        key: String::new(),
+        step: step(&owner, "waits"),
+        what: "proxmox.clone-vm".to_owned(),
+        owner,
+        name: "waits".to_owned(),
+        number: 0,
+        wants: PlaceWanted::Leave,
+    };
+    assert_eq!(desk.key.hear(desk.now, leaves), [], "an answer would make it say it again");
+    assert_eq!(desk.key.counts(), (1, 1), "it leaves nothing that it does not have");
+}
+
 /// So many who come, work and go, one of whose messages in six is lost.
 fn crowd(seed: u64) {
     let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
@@ -235,7 +255,8 @@ fn crowd(seed: u64) {
         assert!(held <= at_once as usize, "seed {seed}: {held} at work");
         let longest = all.values().filter_map(|one| one.waits_since).min();
         let longest = longest.map(|since| desk.now - since).unwrap_or_default();
-        assert!(longest < RISES_AFTER * 3, "seed {seed}: {longest:?}");
+        // Whoever is low rises twice, and then everybody has a turn, with messages that are lost.
+        assert!(longest < RISES_AFTER * 5, "seed {seed}: {longest:?}");
     }
 }
 
