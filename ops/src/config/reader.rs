@@ -120,6 +120,10 @@ impl<'a> Reader<'a> {
                 strangers.push((line, name, "there is no such section".to_owned()));
                 continue;
             }
+            // What should be a list of tables was found at fault as a whole.
+            if keys.iter().all(|(_, key)| key.is_empty()) {
+                continue;
+            }
             let DeValue::Table(table) = value.get_ref() else { continue };
             for key in table.keys() {
                 let key_name = key.get_ref();

@@ -35,6 +35,7 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("s3.empty-bucket", &["bucket"]),
     ("s3.ensure-bucket", &["bucket"]),
     ("s3.ensure-key", &["bucket", "endpoint"]),
+    ("s3.list-buckets", &[]),
     ("s3.set-limits", &["bucket"]),
     ("truenas.destroy-dataset", &["dataset"]),
     ("truenas.ensure-dataset", &["dataset"]),
