@@ -49,6 +49,9 @@ pub struct Key {
     order: Option<(Instant, HashMap<StepAddress, u32>)>,
 }
 
+/// Those of one class who wait, by owner, each since when.
+type Lines<'a> = BTreeMap<&'a Owner, Vec<(Instant, &'a StepAddress)>>;
+
 /// A place that somebody has.
 struct Held {
     who: Who,
@@ -259,8 +262,7 @@ impl Key {
     /// Those who wait, in the order of their turns, if nobody comes and nobody goes.
     fn in_order(&self, now: Instant) -> Vec<StepAddress> {
         let (mut turns, mut turn) = (self.turns.clone(), self.turn);
-        let mut classes: BTreeMap<u32, BTreeMap<&Owner, Vec<(Instant, &StepAddress)>>> =
-            BTreeMap::new();
+        let mut classes: BTreeMap<u32, Lines<'_>> = BTreeMap::new();
         for (step, waiter) in &self.waiting {
             let owners = classes.entry(waiter.class(now)).or_default();
             owners.entry(&waiter.who.owner).or_default().push((waiter.since, step));

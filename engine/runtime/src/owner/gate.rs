@@ -162,7 +162,8 @@ impl Owner {
         if open.step.route != Route::Worker {
             return true;
         }
-        if attempt.place.is_none() {
+        let is_new = attempt.place.is_none();
+        if is_new {
             attempt.place = Place::new(&site.limits, open, started).map(Box::new);
         }
         let Some(place) = &mut attempt.place else { return true };
@@ -172,7 +173,8 @@ impl Owner {
             place.is_at_work = true;
             return true;
         }
-        if attempt.phase != Phase::Limit {
+        // Whoever wants it tried anew while it waits has given its place in the line back.
+        if is_new || attempt.phase != Phase::Limit {
             attempt.phase = Phase::Limit;
             self.dirty.insert(run.clone());
             self.rest(run, seq);

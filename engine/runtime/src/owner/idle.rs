@@ -62,7 +62,7 @@ struct Stub {
 /// Why a run is wanted.
 pub(super) enum Call {
     /// Something came for it.
-    Message(Inbound),
+    Message(Box<Inbound>),
     /// A timer may have come due.
     Timer(Seq),
 }
@@ -144,7 +144,7 @@ impl Owner {
         }
         match self.concerned(&message).filter(|run| self.idle.has(run)) {
             Some(run) => {
-                self.call_back(run, Call::Message(message));
+                self.call_back(run, Call::Message(Box::new(message)));
                 None
             }
             None => Some(message),
@@ -215,7 +215,7 @@ impl Owner {
         self.runs.insert(run.clone(), Box::new(live));
         for call in self.idle.calls.remove(&run).unwrap_or_default() {
             match call {
-                Call::Message(message) => self.message(message),
+                Call::Message(message) => self.message(*message),
                 Call::Timer(seq) => self.woken(&run, seq),
             }
         }
