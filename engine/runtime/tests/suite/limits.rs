@@ -149,6 +149,28 @@ fn whoever_rests_or_is_over_gives_its_place_back() {
 }
 
 #[test]
+fn what_is_edited_while_it_waits_stands_in_line_again() {
+    on_simulated_time(async {
+        let (_, desk, step) = three().await;
+        let seq = waits(&desk, "b").await.seq;
+        let edit = RunOrder::Edit { step: seq, fields: serde_json::Map::new() };
+        assert_eq!(desk.order(&run("b"), edit).await, "done");
+        desk.carry_places().await;
+        desk.done(&step).await;
+        let mut sent = Vec::new();
+        for _ in 0..2 {
+            desk.pass_in_line(RENEW * 2).await;
+            let firsts = desk.steps().into_iter().filter(|step| step.step == "test.first");
+            for first in firsts.collect::<Vec<_>>() {
+                desk.done(&first).await;
+                sent.push(first.address.run);
+            }
+        }
+        assert!(sent.contains(&run("b")) && sent.contains(&run("c")), "{sent:?}");
+    });
+}
+
+#[test]
 fn an_undo_goes_before_what_has_waited_for_longer() {
     on_simulated_time(async {
         let (_, desk, step) = three().await;
