@@ -104,10 +104,6 @@ fn engine() -> Rights {
         "$JS.API.STREAM.INFO.*",
         // An epoch of the log is deleted when a later one is in force.
         "$JS.API.STREAM.DELETE.*",
-        // Whoever makes a backup or puts one back does so with an engine's key.
-        "$JS.API.STREAM.RESTORE.*",
-        "$JS.API.STREAM.SNAPSHOT.*",
-        "$JS.SNAPSHOT.>",
         "$JS.API.STREAM.MSG.GET.*",
         "$JS.API.STREAM.MSG.DELETE.STEAD_LEASES",
         "$JS.API.DIRECT.GET.*",
