@@ -5,7 +5,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::fields::Fields;
+use super::fields::{Command, Fields};
 
 /// What may be asked of buckets.
 #[derive(Debug, Args)]
@@ -70,26 +70,6 @@ pub enum Verb {
     /// Take a delete back, within the grace period.
     #[command(after_help = "Example:\n  stead bucket restore dev")]
     Restore(Command),
-}
-
-/// What every command to a bucket says.
-#[derive(Debug, Args)]
-pub struct Command {
-    /// The bucket.
-    pub name: String,
-    /// The command's id: sent twice, a command of the same id acts once.
-    #[arg(long, value_name = "ID")]
-    pub id: Option<String>,
-    /// Follow the command until it has an outcome.
-    #[arg(long)]
-    pub wait: bool,
-}
-
-impl Command {
-    /// The fields that every command has.
-    pub fn fields(&self) -> Fields {
-        Fields::of(&self.name, self.id.as_ref())
-    }
 }
 
 /// A bucket and a workspace.

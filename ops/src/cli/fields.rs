@@ -1,11 +1,32 @@
 //! The fields of a command, as they are sent: what was typed is handed on as it is, and the engine
 //! decides what may be chosen, and says why not, in one place for every client.
 
+use clap::Args;
 use serde_json::{Map, Value};
 
 /// See the module's head.
 #[derive(Debug, Default)]
 pub struct Fields(pub Map<String, Value>);
+
+/// What every command to a bucket or a token says.
+#[derive(Debug, Args)]
+pub struct Command {
+    /// Its name.
+    pub name: String,
+    /// The command's id: sent twice, a command of the same id acts once.
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// Follow the command until it has an outcome.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+impl Command {
+    /// The fields that every command has.
+    pub fn fields(&self) -> Fields {
+        Fields::of(&self.name, self.id.as_ref())
+    }
+}
 
 impl Fields {
     /// The fields that every command has.

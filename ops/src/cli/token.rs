@@ -5,7 +5,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::fields::Fields;
+use super::fields::{Command, Fields};
 
 /// What may be asked of tokens.
 #[derive(Debug, Args)]
@@ -68,26 +68,6 @@ pub enum Verb {
     /// Take a token away: the repository's secret, and the token itself.
     #[command(after_help = "Example:\n  stead token delete ci --wait")]
     Delete(Command),
-}
-
-/// What every command to a token says.
-#[derive(Debug, Args)]
-pub struct Command {
-    /// The token.
-    pub name: String,
-    /// The command's id: sent twice, a command of the same id acts once.
-    #[arg(long, value_name = "ID")]
-    pub id: Option<String>,
-    /// Follow the command until it has an outcome.
-    #[arg(long)]
-    pub wait: bool,
-}
-
-impl Command {
-    /// The fields that every command has.
-    pub fn fields(&self) -> Fields {
-        Fields::of(&self.name, self.id.as_ref())
-    }
 }
 
 /// How long tokens live and how often they are made.

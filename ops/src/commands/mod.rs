@@ -18,6 +18,7 @@ mod diff;
 mod doctor;
 mod drift;
 mod explain;
+mod give;
 mod home;
 mod incident;
 mod keep;

@@ -1,38 +1,26 @@
 //! `stead token`: gives commands to tokens, and says how they fare.
 
-use serde_json::{Value, json};
-use stead_nats::SteadClient;
+use serde_json::Value;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::token::{KIND, TokenView};
-use stead_schemas::dispatch::{Accepted, CommandReply};
-use stead_schemas::event::Outcome;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::RunState;
 
-use super::run::follow::{Follower, Published, Until, listen};
-use super::run::screen::Screen;
-use super::run::{accepted, client, find};
+use super::give::{Order, give};
+use super::run::{client, find};
 use super::workspace::listed;
 use crate::cli::Global;
-use crate::cli::fields::Fields;
-use crate::cli::token::{Command, Token, Verb};
+use crate::cli::fields::{Command, Fields};
+use crate::cli::token::{Token, Verb};
 use crate::exit::Ended;
 use crate::output;
 
 mod shown;
 
-/// A command as it is given.
-struct Order<'a> {
-    owner: &'a Owner,
-    verb: &'a str,
-    command: &'a Command,
-    fields: Fields,
-}
-
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Token) -> Result<(), Ended> {
     let owner = find::owner(options.owner.as_deref())?;
-    let order = |verb, command| Order { owner: &owner, verb, command, fields: command.fields() };
+    let order = |verb, command| order(&owner, verb, command, command.fields());
     let order = match &options.verb {
         Verb::List { all } => return list(global, &owner, *all).await,
         Verb::Status { name } => return status(global, &owner, name).await,
@@ -55,59 +43,8 @@ pub async fn carry_out(global: &Global, options: &Token) -> Result<(), Ended> {
     give(global, &order).await
 }
 
-/// Gives a command, and follows it if that is wanted.
-async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
-    let client = client(global).await?;
-    // Whoever listens before he asks misses nothing.
-    let published = match order.command.wait {
-        true => Some(listen(&client, order.owner, KIND).await?),
-        false => None,
-    };
-    let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
-    let accepted = accepted(reply, order.command.id.as_deref())?;
-    match published {
-        Some(published) => wait(global, &client, order, &accepted, published).await,
-        None if global.json => {
-            output::json(&CommandReply::Accepted(accepted));
-            Ok(())
-        }
-        None => {
-            let Accepted { run, command, repeated, .. } = accepted;
-            let before = if repeated { "had been accepted before" } else { "is accepted" };
-            output::line(&format!("{} {before}: run {run}, command {command}", order.verb));
-            output::note(&format!("see what becomes of it with `stead run show {run}`"));
-            Ok(())
-        }
-    }
-}
-
-async fn wait(
-    global: &Global,
-    client: &SteadClient,
-    order: &Order<'_>,
-    accepted: &Accepted,
-    published: Published,
-) -> Result<(), Ended> {
-    let run = &accepted.run;
-    let screen = Screen::new(global.json);
-    let mut follower = Follower::new(client, run.clone(), published, screen);
-    let ended = follower.follow(&Until::Command(accepted.command.clone())).await;
-    if matches!(ended, Err(Ended::Interrupted)) {
-        output::note(&format!("it goes on; follow it with `stead run watch {run}`"));
-    }
-    let outcome = ended?;
-    if global.json {
-        let (run, command) = (&accepted.run, &accepted.command);
-        output::json(&json!({ "run": run, "command": command, "outcome": outcome }));
-    }
-    match outcome {
-        Outcome::Done(_) if global.json => Ok(()),
-        Outcome::Done(result) => {
-            output::line(&told(&order.command.name, &result));
-            Ok(())
-        }
-        Outcome::Failed(failure) => Err(failure.into()),
-    }
+fn order<'a>(owner: &'a Owner, verb: &'a str, command: &'a Command, fields: Fields) -> Order<'a> {
+    Order { owner, kind: KIND, verb, command, fields, told }
 }
 
 /// A result in words.
