@@ -214,6 +214,23 @@ impl Chance {
 }
 
 #[test]
+fn a_limit_that_was_changed_is_kept_from_then_on() {
+    let mut desk = Desk::new(&limit(Some(1), None));
+    desk.turn("ann", "first");
+    desk.turn("bob", "second");
+    desk.given(&[("ann", "first")]);
+    desk.key.keep_to(&limit(Some(2), None));
+    desk.pass(Duration::ZERO);
+    desk.given(&[("bob", "second")]);
+    desk.key.keep_to(&limit(Some(1), None));
+    desk.turn("cid", "third");
+    desk.leave("ann", "first");
+    desk.given(&[]);
+    desk.leave("bob", "second");
+    desk.given(&[("cid", "third")]);
+}
+
+#[test]
 fn a_former_owner_who_leaves_is_not_answered() {
     let mut desk = Desk::new(&limit(Some(1), None));
     desk.turn("ann", "holds");
