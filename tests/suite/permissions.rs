@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use crate::stage::{People, Process, check_gone, check_whole, free_port, until, within};
 
-const SYSTEMS: [&str; 7] = ["coder", "guest", "probe", "proxmox", "s3", "truenas", "vault"];
+const SYSTEMS: [&str; 8] =
+    ["coder", "forgejo", "guest", "probe", "proxmox", "s3", "truenas", "vault"];
 
 /// A site where everybody has a key.
 struct Site {
@@ -155,6 +156,16 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
     }
     assert!(!history.contains("forged") && !history.contains("6.6.6.6"), "{history}");
     site.operate(&["replay", run]).await;
+    site.operate(&["limits"]).await;
+    assert!(site.operate(&["ledger"]).await.contains("truenas"));
+    let checked = Process::carry_out(&["doctor", "--json"], &site.environment("alice")).await;
+    let checked = String::from_utf8_lossy(&checked.stdout).into_owned();
+    for system in SYSTEMS {
+        assert!(checked.contains(&format!("\"{system}\"")), "{system}\n{checked}");
+    }
+    for words in ["no worker of", "does not answer"] {
+        assert!(!checked.contains(words), "{checked}");
+    }
     site.operate(&["archive", "now"]).await;
     let stopped = site.operate(&["workspace", "stop", "dev", "--owner", "john", "--json"]).await;
     assert!(stopped.contains(run), "{stopped}");
