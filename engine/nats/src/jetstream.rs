@@ -17,6 +17,9 @@ const WRONG_LAST_SEQUENCE: u64 = 10071;
 /// The same on a replicated stream, where the other write is still on its way.
 const WRONG_LAST_SEQUENCE_IN_FLIGHT: u64 = 10164;
 
+/// The stream takes no batches.
+const NO_BATCHES: u64 = 10174;
+
 /// Why a message was not acknowledged.
 #[derive(Debug)]
 pub(crate) enum NotAcked {
@@ -26,6 +29,8 @@ pub(crate) enum NotAcked {
     WrongLast,
     /// No stream listens, or JetStream is away; nothing was written.
     NoStream,
+    /// The stream takes no batches; nothing was written.
+    NoBatches,
     /// It was not written and never will be.
     Lasting(String),
     /// It was not written now.
@@ -39,6 +44,7 @@ impl std::fmt::Display for NotAcked {
                 out.write_str(words)
             }
             Self::WrongLast => out.write_str("somebody else has written"),
+            Self::NoBatches => out.write_str("the stream takes no batches"),
             Self::NoStream => out.write_str("no stream takes it, or JetStream is away"),
         }
     }
@@ -103,6 +109,7 @@ fn refused(error: ApiError) -> NotAcked {
     let words = format!("{} ({})", error.description, error.err_code);
     match error.err_code {
         WRONG_LAST_SEQUENCE | WRONG_LAST_SEQUENCE_IN_FLIGHT => NotAcked::WrongLast,
+        NO_BATCHES => NotAcked::NoBatches,
         // Too many requests, no leader, disk full, shutting down: all of it may pass.
         _ if error.code >= 429 => NotAcked::Passing(words),
         _ => NotAcked::Lasting(words),

@@ -7,10 +7,12 @@
 
 mod epochs;
 mod read;
+mod together;
 
 pub(crate) use epochs::{epochs_there, in_force};
 pub(crate) use read::whole_subject;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_nats::HeaderMap;
@@ -25,9 +27,11 @@ use stead_runtime::ports::{Append, AppendError, Claim, EventLog, LogError, Recor
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::subjects;
 
+use crate::connect::Connection;
 use crate::jetstream::{self, NotAcked, Unread};
 use crate::pause::Pause;
 use crate::platform::Platform;
+use together::{Together, Turn};
 
 /// The header by which a writer finds its own message again.
 pub(crate) const COMMIT: &str = "Stead-Commit";
@@ -40,6 +44,7 @@ const READS_MAX: u32 = 3;
 #[derive(Clone)]
 pub struct NatsLog {
     platform: Platform,
+    together: Arc<Together>,
 }
 
 /// One append with everything that is prepared once and sent as often as needed.
@@ -56,7 +61,7 @@ impl NatsLog {
     /// The log of a platform.
     #[must_use]
     pub fn new(platform: &Platform) -> Self {
-        Self { platform: platform.clone() }
+        Self { platform: platform.clone(), together: Arc::new(Together::new(&platform.connection)) }
     }
 
     fn prepare(&self, append: Append) -> Prepared {
@@ -78,7 +83,8 @@ impl NatsLog {
     async fn append_until_known(&self, append: &Prepared) -> Result<u64, AppendError> {
         let mut pause = Pause::new();
         loop {
-            let doubt = match self.publish(append).await {
+            let headers = append.headers.clone();
+            let doubt = match publish(&self.platform.connection, append, headers).await {
                 Ok(seq) => return Ok(seq),
                 Err(NotAcked::Lasting(words)) => return Err(AppendError::Lasting(words)),
                 Err(doubt) => doubt,
@@ -88,19 +94,6 @@ impl NatsLog {
             }
             tracing::debug!(subject = append.subject, %doubt, "appending once more");
             pause.wait().await;
-        }
-    }
-
-    async fn publish(&self, append: &Prepared) -> Result<u64, NotAcked> {
-        let connection = &self.platform.connection;
-        let mut broken = connection.log_broken.clone();
-        broken.mark_unchanged();
-        let (headers, payload) = (append.headers.clone(), append.payload.clone());
-        let kept = jetstream::publish(&connection.log, &append.subject, headers, payload);
-        tokio::select! {
-            kept = kept => kept,
-            // The acknowledgement cannot come any more; reading tells at once, waiting would not.
-            Ok(()) = broken.changed() => Err(NotAcked::Unknown("the connection broke".into())),
         }
     }
 
@@ -160,6 +153,22 @@ impl NatsLog {
     }
 }
 
+async fn publish(
+    connection: &Connection,
+    append: &Prepared,
+    headers: HeaderMap,
+) -> Result<u64, NotAcked> {
+    let mut broken = connection.log_broken.clone();
+    broken.mark_unchanged();
+    let payload = append.payload.clone();
+    let kept = jetstream::publish(&connection.log, &append.subject, headers, payload);
+    tokio::select! {
+        kept = kept => kept,
+        // The acknowledgement cannot come any more; reading tells at once, waiting would not.
+        Ok(()) = broken.changed() => Err(NotAcked::Unknown("the connection broke".into())),
+    }
+}
+
 fn is_ours(message: &StreamMessage, append: &Prepared) -> bool {
     has_commit(message, &append.commit)
 }
@@ -173,7 +182,11 @@ pub(crate) fn has_commit(message: &StreamMessage, commit: &str) -> bool {
 impl EventLog for NatsLog {
     async fn append(&self, append: Append) -> Result<u64, AppendError> {
         let started = Instant::now();
-        let outcome = self.append_until_known(&self.prepare(append)).await;
+        let append = Arc::new(self.prepare(append));
+        let outcome = match self.together.turn(&append).await {
+            Turn::Kept(seq) => Ok(seq),
+            Turn::Alone(_place) => self.append_until_known(&append).await,
+        };
         metric::APPEND_SECONDS.took(started.elapsed(), []);
         if outcome == Err(AppendError::Conflict) {
             metric::APPEND_CONFLICTS.count([]);

@@ -68,7 +68,9 @@ async fn read_or_write(
             // Whether ours or another engine's was written shows when it is read back.
             Ok(_) | Err(NotAcked::WrongLast | NotAcked::Unknown(_)) => {}
             Err(NotAcked::Lasting(words)) => return Err(PlatformError::Settings { words }),
-            Err(NotAcked::NoStream | NotAcked::Passing(_)) => pause.wait().await,
+            Err(NotAcked::NoBatches | NotAcked::NoStream | NotAcked::Passing(_)) => {
+                pause.wait().await
+            }
         }
     }
     Err(PlatformError::Silent { words: "the settings record cannot be written".into() })

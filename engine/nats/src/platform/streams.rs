@@ -49,6 +49,7 @@ pub(super) fn log(platform: &Platform, partition: Partition, epoch: u32) -> Conf
         deny_delete: true,
         deny_purge: true,
         allow_direct: true,
+        allow_atomic_publish: true,
         ..plain(&subjects::log_stream(epoch, partition), &[&captured], platform.replicas)
     }
 }

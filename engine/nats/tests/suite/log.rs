@@ -1,10 +1,12 @@
 //! Reading in bulk, and what the log does not take.
 
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::Config;
 use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 use stead_nats::testing::NatsServer;
 use stead_nats::{ConnectSettings, NatsLog, connect};
-use stead_runtime::conformance::log::{append_of, fresh_run, read_partition};
+use stead_runtime::conformance::log::{append_of, fresh_run, fresh_run_in, read_partition};
 use stead_runtime::ports::{AppendError, EventLog};
 use stead_schemas::ids::{Partition, RunId};
 
@@ -13,9 +15,7 @@ use super::support::{PARTITIONS, World, platform};
 
 /// Some run that lives in `partition`.
 fn run_in(partition: Partition) -> RunId {
-    std::iter::repeat_with(fresh_run)
-        .find(|run| run.partition(PARTITIONS) == partition)
-        .expect("one of many")
+    fresh_run_in(partition, PARTITIONS)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,4 +131,37 @@ async fn a_stranger_s_message_is_no_history() {
     let run = run_in(Partition(0));
     log.append(append_of(&run, PARTITIONS, 0, "a")).await.expect("a new history");
     assert_eq!(read_partition(&log, Partition(0), 0).await.len(), 1);
+}
+
+/// Appends to a thousand new histories of one partition at once. Returns how many of the messages
+/// came in a batch.
+async fn a_thousand_at_once(world: &World) -> usize {
+    let log = NatsLog::new(&world.platform);
+    let runs: Vec<RunId> = std::iter::repeat_with(|| run_in(Partition(1))).take(1_000).collect();
+    let appends = runs.iter().map(|run| log.append(append_of(run, PARTITIONS, 0, "a")));
+    let seqs = futures_util::future::join_all(appends).await;
+    assert!(seqs.iter().all(Result::is_ok), "{seqs:?}");
+    assert_eq!(read_partition(&log, Partition(1), 0).await.len(), 1_000);
+    let stream = world.js().get_stream("STEAD_LOG_0_1").await.expect("the log");
+    let messages = stream::iter(1..=1_000).map(|seq| stream.get_raw_message(seq));
+    let messages: Vec<_> = messages.buffered(32).try_collect().await.expect("they can be read");
+    let has_batch = |it: &&StreamMessage| it.headers.get("Nats-Batch-Id").is_some();
+    messages.iter().filter(has_batch).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_many_wait_they_go_together() {
+    let world = World::new().await;
+    let together = a_thousand_at_once(&world).await;
+    assert!(together >= 96, "{together} of 1,000 went together");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_stream_takes_no_batch_each_goes_alone() {
+    let world = World::new().await;
+    let stream = world.js().get_stream("STEAD_LOG_0_1").await.expect("the log");
+    let config = stream.cached_info().config.clone();
+    let config = Config { allow_atomic_publish: false, ..config };
+    world.js().update_stream(config).await.expect("an older stead's stream");
+    assert_eq!(a_thousand_at_once(&world).await, 0);
 }

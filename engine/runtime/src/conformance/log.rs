@@ -26,6 +26,7 @@ pub async fn check_log(log: &dyn EventLog, partitions: u16, loses: &dyn LosesAck
     a_partition_is_read_without_claims(log, partitions).await;
     a_run_without_history_is_empty(log, partitions).await;
     of_many_writers_one_wins(log, partitions).await;
+    of_very_many_at_once_each_is_told_the_truth(log, partitions, loses).await;
     a_claim_is_larger_than_every_one_before(log).await;
     the_last_message_of_a_partition_is_known(log, partitions).await;
 }
@@ -35,6 +36,18 @@ pub async fn check_log(log: &dyn EventLog, partitions: u16, loses: &dyn LosesAck
 pub fn fresh_run() -> RunId {
     let owner = Owner::new("conformance").expect("a good owner");
     EntityKey::of("probe", &owner, &Uuid::new_v4().to_string()).run(1)
+}
+
+/// A run that nobody else uses and that lives in `partition`.
+///
+/// # Panics
+/// Where there is no such partition.
+#[must_use]
+pub fn fresh_run_in(partition: Partition, partitions: u16) -> RunId {
+    assert!(partition.0 < partitions, "{partition} is not one of {partitions}");
+    std::iter::repeat_with(fresh_run)
+        .find(|run| run.partition(partitions) == partition)
+        .expect("one")
 }
 
 /// An append of `text` after `expected`.
@@ -168,6 +181,40 @@ pub async fn of_many_writers_one_wins(log: &dyn EventLog, partitions: u16) {
         last = won[0];
     }
     assert_eq!(texts(log, &run).await.len(), 5);
+}
+
+/// A log that lets many appends go together tells each what became of itself: the stale ones are
+/// refused and the others kept, also where an acknowledgement for all of them is lost.
+pub async fn of_very_many_at_once_each_is_told_the_truth(
+    log: &dyn EventLog,
+    partitions: u16,
+    loses: &dyn LosesAcknowledgements,
+) {
+    let partition = fresh_run().partition(partitions);
+    let of_one = || fresh_run_in(partition, partitions);
+    for (stale, lost) in [(0, false), (3, false), (0, true), (3, true)] {
+        let runs: Vec<RunId> = std::iter::repeat_with(of_one).take(1_000).collect();
+        let others = runs[..stale].iter().map(|run| log.append(append_of(run, partitions, 0, "b")));
+        assert!(join_all(others).await.iter().all(Result::is_ok));
+        if lost {
+            loses.lose_next().await;
+        }
+        let ours = runs.iter().map(|run| log.append(append_of(run, partitions, 0, "a")));
+        let outcomes = join_all(ours).await;
+        let (refused, kept) = outcomes.split_at(stale);
+        assert!(refused.iter().all(|it| *it == Err(AppendError::Conflict)), "{refused:?}");
+        assert!(kept.iter().all(Result::is_ok), "{kept:?}");
+        let whole = read_partition(log, partition, 0).await;
+        let mut there: Vec<(&RunId, u64)> =
+            whole.iter().filter(|it| runs.contains(&it.run)).map(|it| (&it.run, it.seq)).collect();
+        there.retain(|(run, _)| !runs[..stale].contains(run));
+        let mut told: Vec<(&RunId, u64)> =
+            runs[stale..].iter().zip(kept.iter().cloned().flatten()).collect();
+        for list in [&mut there, &mut told] {
+            list.sort_unstable_by_key(|(_, seq)| *seq);
+        }
+        assert_eq!(there, told);
+    }
 }
 
 /// The number of a claim can be compared.

@@ -169,6 +169,8 @@ table! {
     Engine APPEND_SECONDS: Histogram = "stead_append_seconds" [] APPENDS;
     /// Appends that lost because somebody else had written to the same history.
     Engine APPEND_CONFLICTS: Counter = "stead_append_conflicts_total" [];
+    /// Appends that went together with others as one batch, because many were waiting.
+    Engine APPENDS_TOGETHER: Counter = "stead_appends_together_total" [];
     /// Appends that came to nothing, for whatever reason.
     Engine APPEND_REFUSED: Counter = "stead_append_refused_total" [];
     /// Appends whose acknowledgement was lost, and whose outcome was found by reading back.
