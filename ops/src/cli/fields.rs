@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 #[derive(Debug, Default)]
 pub struct Fields(pub Map<String, Value>);
 
-/// What every command to a bucket or a token says.
+/// What every command to an entity says.
 #[derive(Debug, Args)]
 pub struct Command {
     /// Its name.
@@ -16,15 +16,21 @@ pub struct Command {
     /// The command's id: sent twice, a command of the same id acts once.
     #[arg(long, value_name = "ID")]
     pub id: Option<String>,
+    /// How much it is wanted before others that wait for the same: high, normal or low.
+    #[arg(long, value_name = "WORD")]
+    pub priority: Option<String>,
     /// Follow the command until it has an outcome.
     #[arg(long)]
     pub wait: bool,
+    /// Say what would happen, and let nothing happen.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 impl Command {
     /// The fields that every command has.
     pub fn fields(&self) -> Fields {
-        Fields::of(&self.name, self.id.as_ref())
+        Fields::of(&self.name, self.id.as_ref()).text("priority", self.priority.as_ref())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::fields::Fields;
+use super::fields::{Command, Fields};
 
 /// What may be asked of workspaces.
 #[derive(Debug, Args)]
@@ -137,32 +137,6 @@ pub struct Change {
     /// The node that the machine is made on, one of the site's.
     #[arg(long, value_name = "NODE")]
     pub node: Option<String>,
-}
-
-/// What every command to a workspace says.
-#[derive(Debug, Args)]
-pub struct Command {
-    /// The workspace.
-    pub name: String,
-    /// The command's id: sent twice, a command of the same id acts once.
-    #[arg(long, value_name = "ID")]
-    pub id: Option<String>,
-    /// How much it is wanted before others that wait for the same: high, normal or low.
-    #[arg(long, value_name = "WORD")]
-    pub priority: Option<String>,
-    /// Follow the command until it has an outcome.
-    #[arg(long)]
-    pub wait: bool,
-    /// Say what would happen, and let nothing happen.
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-impl Command {
-    /// The fields that every command has.
-    pub fn fields(&self) -> Fields {
-        Fields::of(&self.name, self.id.as_ref()).text("priority", self.priority.as_ref())
-    }
 }
 
 /// How large.

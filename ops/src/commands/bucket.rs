@@ -44,7 +44,14 @@ pub async fn carry_out(global: &Global, options: &Bucket) -> Result<(), Ended> {
 }
 
 fn order<'a>(owner: &'a Owner, verb: &'a str, command: &'a Command, fields: Fields) -> Order<'a> {
-    Order { owner, kind: KIND, verb, command, fields, told }
+    Order {
+        owner,
+        kind: KIND,
+        verb,
+        command,
+        fields,
+        told: |ending, result| told(ending.name, result),
+    }
 }
 
 /// An order about a workspace that uses the bucket.

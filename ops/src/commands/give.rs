@@ -1,8 +1,10 @@
-//! Gives a command to a bucket or a token, and follows it until it has an outcome if that is wanted.
+//! Gives a command to an entity, and follows it until it has an outcome if that is wanted.
+//!
+//! `ending.rs` says in words how a command ended.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use stead_nats::SteadClient;
-use stead_schemas::dispatch::{Accepted, CommandReply};
+use stead_schemas::dispatch::{Accepted, CommandReply, Rehearsal, RehearsalReply};
 use stead_schemas::event::Outcome;
 use stead_schemas::owner::Owner;
 
@@ -13,6 +15,10 @@ use crate::cli::Global;
 use crate::cli::fields::{Command, Fields};
 use crate::exit::Ended;
 use crate::output;
+
+mod ending;
+
+pub use ending::Ending;
 
 /// A command as it is given.
 pub struct Order<'a> {
@@ -26,12 +32,44 @@ pub struct Order<'a> {
     pub command: &'a Command,
     /// All that is sent.
     pub fields: Fields,
-    /// A result in words, for the entity of this name.
-    pub told: fn(&str, &Value) -> String,
+    /// A good end and its result in words.
+    pub told: fn(&Ending<'_>, &Value) -> String,
 }
 
-/// Gives a command, and follows it if that is wanted.
+/// Gives a command, or says what it would do, if that is wanted.
 pub async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
+    match order.command.dry_run {
+        true => rehearse(global, order).await,
+        false => send(global, order).await,
+    }
+}
+
+/// Says what a command would do.
+async fn rehearse(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
+    let client = client(global).await?;
+    let reply = client.rehearse(order.owner, order.kind, order.verb, &order.fields.0).await?;
+    let rehearsal = match reply {
+        RehearsalReply::Rehearsed(rehearsal) => rehearsal,
+        RehearsalReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
+        RehearsalReply::Unavailable { words } => return Err(Ended::Unavailable(words)),
+    };
+    if global.json {
+        output::json(&rehearsal);
+        return Ok(());
+    }
+    let Rehearsal { run, interrupts, plan, .. } = rehearsal;
+    output::line(&format!("{} of {} would be accepted", order.verb, order.command.name));
+    if let (true, Some(run)) = (interrupts, run) {
+        output::line(&format!("  first, whatever {run} is doing then is stopped and taken back"));
+    }
+    for line in plan {
+        output::line(&format!("  {line}"));
+    }
+    output::note("nothing has happened; give it again without --dry-run");
+    Ok(())
+}
+
+async fn send(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
     let client = client(global).await?;
     // Whoever listens before he asks misses nothing.
     let published = match order.command.wait {
@@ -50,7 +88,9 @@ pub async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
             let Accepted { run, command, repeated, .. } = accepted;
             let before = if repeated { "had been accepted before" } else { "is accepted" };
             output::line(&format!("{} {before}: run {run}, command {command}", order.verb));
-            output::note(&format!("see what becomes of it with `stead run show {run}`"));
+            output::note(&format!(
+                "follow it with `stead run watch {run}`, see it with `stead run show {run}`"
+            ));
             Ok(())
         }
     }
@@ -71,16 +111,24 @@ async fn wait(
         output::note(&format!("it goes on; follow it with `stead run watch {run}`"));
     }
     let outcome = ended?;
+    let ending = Ending {
+        run,
+        kind: order.kind,
+        name: &order.command.name,
+        verb: order.verb,
+        command: &accepted.command,
+        seen: follower.seen(),
+        view: client.view(run).await.ok().flatten(),
+    };
     if global.json {
-        let (run, command) = (&accepted.run, &accepted.command);
-        output::json(&json!({ "run": run, "command": command, "outcome": outcome }));
+        output::json(&ending.as_json(&outcome));
     }
     match outcome {
         Outcome::Done(_) if global.json => Ok(()),
         Outcome::Done(result) => {
-            output::line(&(order.told)(&order.command.name, &result));
+            output::line(&(order.told)(&ending, &result));
             Ok(())
         }
-        Outcome::Failed(failure) => Err(failure.into()),
+        Outcome::Failed(failure) => Err(Ended::Failed(ending.failed(&failure))),
     }
 }

@@ -1,41 +1,26 @@
 //! `stead workspace`: gives commands to workspaces, and shows them.
-//!
-//! `outcome.rs` says in words how a command ended.
 
-use stead_nats::SteadClient;
+use serde_json::Value;
 use stead_runtime::ports::{Clock, SystemClock};
-use stead_schemas::command::workspace::KIND;
-use stead_schemas::dispatch::{Accepted, CommandReply, Rehearsal, RehearsalReply};
-use stead_schemas::event::Outcome;
+use stead_schemas::command::workspace::{KIND, WorkspaceView};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary};
 use stead_schemas::time::Timestamp;
 
-use super::run::follow::{Follower, Published, Until, listen};
-use super::run::screen::Screen;
-use super::run::{accepted, client, find, show};
+use super::give::{Ending, Order, give};
+use super::run::{client, find, show};
 use crate::cli::Global;
-use crate::cli::fields::Fields;
-use crate::cli::workspace::{Command, Verb, Workspace};
+use crate::cli::fields::Command;
+use crate::cli::workspace::{Verb, Workspace};
 use crate::exit::Ended;
 use crate::output;
 use crate::story::table::table;
 use crate::story::words::{counted, span};
 
-mod outcome;
-
-/// A command as it is given.
-struct Order<'a> {
-    owner: &'a Owner,
-    verb: &'a str,
-    command: &'a Command,
-    fields: Fields,
-}
-
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended> {
     let owner = find::owner(options.owner.as_deref())?;
-    let order = |verb, command| Order { owner: &owner, verb, command, fields: command.fields() };
+    let order = |verb, command| order(&owner, verb, command);
     let order = match &options.verb {
         Verb::List { all } => return list(global, &owner, *all).await,
         Verb::Show { name } => {
@@ -78,99 +63,28 @@ pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended
         }
         Verb::Undelete(command) => order("undelete", command),
     };
-    match order.command.dry_run {
-        true => rehearse(global, &order).await,
-        false => give(global, &order).await,
-    }
+    give(global, &order).await
 }
 
-/// Says what a command would do.
-async fn rehearse(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
-    let client = client(global).await?;
-    let rehearsal = match client.rehearse(order.owner, KIND, order.verb, &order.fields.0).await? {
-        RehearsalReply::Rehearsed(rehearsal) => rehearsal,
-        RehearsalReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
-        RehearsalReply::Unavailable { words } => return Err(Ended::Unavailable(words)),
-    };
-    if global.json {
-        output::json(&rehearsal);
-        return Ok(());
-    }
-    let Rehearsal { run, interrupts, plan, .. } = rehearsal;
-    output::line(&format!("{} of {} would be accepted", order.verb, order.command.name));
-    if let (true, Some(run)) = (interrupts, run) {
-        output::line(&format!("  first, whatever {run} is doing then is stopped and taken back"));
-    }
-    for line in plan {
-        output::line(&format!("  {line}"));
-    }
-    output::note("nothing has happened; give it again without --dry-run");
-    Ok(())
+fn order<'a>(owner: &'a Owner, verb: &'a str, command: &'a Command) -> Order<'a> {
+    Order { owner, kind: KIND, verb, command, fields: command.fields(), told }
 }
 
-/// Gives a command, and follows it if that is wanted.
-async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
-    let client = client(global).await?;
-    // Whoever listens before he asks misses nothing.
-    let published = match order.command.wait {
-        true => Some(listen(&client, order.owner, KIND).await?),
-        false => None,
-    };
-    let reply = client.command(order.owner, KIND, order.verb, &order.fields.0).await?;
-    let accepted = accepted(reply, order.command.id.as_deref())?;
-    match published {
-        Some(published) => wait(global, &client, order, &accepted, published).await,
-        None => {
-            tell_accepted(global, order, &accepted);
-            Ok(())
-        }
-    }
-}
-
-fn tell_accepted(global: &Global, order: &Order<'_>, accepted: &Accepted) {
-    if global.json {
-        return output::json(&CommandReply::Accepted(accepted.clone()));
-    }
-    let Accepted { run, command, repeated, .. } = accepted;
-    let before = if *repeated { "had been accepted before" } else { "is accepted" };
-    output::line(&format!("{} {before}: run {run}, command {command}", order.verb));
-    output::note(&format!(
-        "follow it with `stead run watch {run}`, see it with `stead run show {run}`"
-    ));
-}
-
-async fn wait(
-    global: &Global,
-    client: &SteadClient,
-    order: &Order<'_>,
-    accepted: &Accepted,
-    published: Published,
-) -> Result<(), Ended> {
-    let run = &accepted.run;
-    let screen = Screen::new(global.json);
-    let mut follower = Follower::new(client, run.clone(), published, screen);
-    let ended = follower.follow(&Until::Command(accepted.command.clone())).await;
-    if matches!(ended, Err(Ended::Interrupted)) {
-        output::note(&format!("it goes on; follow it with `stead run watch {run}`"));
-    }
-    let how = ended?;
-    let ending = outcome::Ending {
-        run,
-        verb: order.verb,
-        command: &accepted.command,
-        seen: follower.seen(),
-        view: client.view(run).await.ok().flatten(),
-    };
-    if global.json {
-        output::json(&ending.as_json(&how));
-    }
-    match how {
-        Outcome::Done(_) if global.json => Ok(()),
-        Outcome::Done(_) => {
-            output::line(&ending.done());
-            Ok(())
-        }
-        Outcome::Failed(failure) => Err(Ended::Failed(ending.failed(&failure))),
+/// A good end in words: where the workspace stands now.
+fn told(ending: &Ending<'_>, _result: &Value) -> String {
+    let name = ending.entity();
+    let took = ending.took().map_or(String::new(), |took| format!(", after {took}"));
+    let view = ending.view.as_ref().map(|view| view.view.clone());
+    let shown = view.and_then(|view| serde_json::from_value::<WorkspaceView>(view).ok());
+    let Some(shown) = shown else { return format!("{name}: {} is done{took}", ending.verb) };
+    let size = shown.size;
+    let mut facts = vec![format!("{} cores, {} GiB", size.cpu_cores, size.memory_gb)];
+    facts.extend(shown.vmid.map(|vmid| format!("VMID {vmid} on {}", shown.node)));
+    let home = |home| format!("home {home} ({} GiB)", size.storage_quota_gb);
+    facts.extend(shown.home_source.map(home));
+    match shown.phase.word() {
+        "deleted" => format!("{name} is deleted{took}"),
+        phase => format!("{name} is {phase}{took}\n  {}", facts.join("\n  ")),
     }
 }
 

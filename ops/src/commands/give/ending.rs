@@ -2,7 +2,6 @@
 //! and what to do next.
 
 use serde_json::{Value, json};
-use stead_schemas::command::workspace::WorkspaceView;
 use stead_schemas::event::Outcome;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
@@ -13,9 +12,13 @@ use crate::story::operations::{End, Operation, StepSpan, operations};
 use crate::story::words::span;
 
 /// What is known when a command has ended.
-pub(super) struct Ending<'a> {
+pub struct Ending<'a> {
     /// The run that carried it out.
     pub run: &'a RunId,
+    /// Which kind of entity it is.
+    pub kind: &'static str,
+    /// Its name, as it was typed.
+    pub name: &'a str,
     /// What was asked.
     pub verb: &'a str,
     /// The command's id.
@@ -27,28 +30,10 @@ pub(super) struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// All well.
-    pub fn done(&self) -> String {
-        let name = self.name();
-        let took = self.took().map_or(String::new(), |took| format!(", after {took}"));
-        let Some(shown) = self.shown() else {
-            return format!("{name}: {} is done{took}", self.verb);
-        };
-        let size = shown.size;
-        let mut facts = vec![format!("{} cores, {} GiB", size.cpu_cores, size.memory_gb)];
-        facts.extend(shown.vmid.map(|vmid| format!("VMID {vmid} on {}", shown.node)));
-        let home = |home| format!("home {home} ({} GiB)", size.storage_quota_gb);
-        facts.extend(shown.home_source.map(home));
-        match shown.phase.word() {
-            "deleted" => format!("{name} is deleted{took}"),
-            phase => format!("{name} is {phase}{took}\n  {}", facts.join("\n  ")),
-        }
-    }
-
     /// It failed.
     pub fn failed(&self, failure: &Failure) -> String {
         let operation = self.operation();
-        let mut lines = vec![format!("{} of {} failed: {failure}", self.verb, self.name())];
+        let mut lines = vec![format!("{} of {} failed: {failure}", self.verb, self.entity())];
         lines.extend(operation.as_ref().map(taken_back));
         lines.push(self.left(operation.as_ref()));
         lines.push(format!("next: {}", next(failure.class, self.verb)));
@@ -61,20 +46,18 @@ impl Ending<'_> {
         json!({ "run": self.run, "command": self.command, "outcome": outcome, "view": self.view })
     }
 
-    fn name(&self) -> String {
+    /// The entity with its owner, where that is known.
+    pub fn entity(&self) -> String {
         let line = self.view.as_ref().map(|view| &view.summary);
         line.map_or(self.run.to_string(), |line| format!("{}/{}", line.owner, line.name))
-    }
-
-    fn shown(&self) -> Option<WorkspaceView> {
-        serde_json::from_value(self.view.as_ref()?.view.clone()).ok()
     }
 
     fn operation(&self) -> Option<Operation> {
         operations(&self.seen).into_iter().find(|operation| operation.id == self.command)
     }
 
-    fn took(&self) -> Option<String> {
+    /// How long it took, where that was seen.
+    pub fn took(&self) -> Option<String> {
         let operation = self.operation()?;
         Some(span(operation.until?.since(operation.from)))
     }
@@ -96,7 +79,7 @@ impl Ending<'_> {
             ("retry", Some("stuck")) => {
                 "what was made so far stays; retry it or delete it".to_owned()
             }
-            (_, Some(phase)) => format!("nothing of it is left; the workspace is {phase}"),
+            (_, Some(phase)) => format!("nothing of it is left; the {} is {phase}", self.kind),
             (_, None) => "nothing of it is left".to_owned(),
         }
     }
@@ -188,7 +171,15 @@ mod tests {
         let moments = events.into_iter().map(|event| Moment { n: 1, at, event });
         let run = "workspace-k3j5x7q2m4n6p8r9-1".parse().expect("a run id");
         let seen = moments.collect();
-        let ending = Ending { run: &run, verb: "create", command: "c", seen, view: None };
+        let ending = Ending {
+            run: &run,
+            kind: "workspace",
+            name: "dev",
+            verb: "create",
+            command: "c",
+            seen,
+            view: None,
+        };
         let told = ending.failed(&failure());
         assert_eq!(told.lines().map(str::trim).collect::<Vec<_>>(), expected);
     }
