@@ -43,13 +43,19 @@ pub trait Step: Serialize + DeserializeOwned {
 
     /// The step's name where only the request itself knows it.
     fn name(&self) -> String {
-        Self::NAME.to_string()
+        owned(Self::NAME)
     }
 
     /// Who carries it out; a worker of the step's system unless said otherwise.
     fn route(&self) -> Route {
         Route::Worker
     }
+}
+
+/// Once for all steps, and not written out in each of them: a name is in a build in one place.
+#[inline(never)]
+fn owned(name: &str) -> String {
+    name.to_string()
 }
 
 /// The system of a step's name: `proxmox` of `proxmox.clone-vm`.

@@ -14,7 +14,7 @@ pub fn binary() -> &'static PathBuf {
 }
 
 /// Another build of it, which decides otherwise: what this one calls `proxmox.resize-disk` has
-/// another name in it, for engines and workers alike.
+/// another name in it, for engines and workers alike. Its bytes are in one place (`Step::name`).
 pub fn other_build() -> &'static PathBuf {
     static OTHER: OnceLock<PathBuf> = OnceLock::new();
     OTHER.get_or_init(|| {
