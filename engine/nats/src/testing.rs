@@ -107,6 +107,19 @@ impl NatsServer {
     /// Stops it in its tracks; connections stay open and nothing answers.
     pub fn pause(&self) {
         self.signal("-STOP");
+        // Threads that are running on another processor go on for a moment.
+        while self.has_a_running_thread() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether one of its threads is not stopped yet, where the system tells (Linux does).
+    fn has_a_running_thread(&self) -> bool {
+        let pid = self.child.as_ref().expect("nats-server runs").id();
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let mut states = threads.filter_map(|it| fs::read_to_string(it.path().join("stat")).ok());
+        // `17 (nats-server) T 1 ..`: the state stands behind the name.
+        states.any(|stat| stat.rsplit_once(") ").is_some_and(|(_, it)| !it.starts_with('T')))
     }
 
     /// Lets it go on.
