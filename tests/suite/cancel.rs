@@ -21,7 +21,9 @@ async fn a_create_is_cancelled_at_every_step_and_taken_back() {
         let cancel = json!({ "run": accepted.run, "why": "the wrong size" });
         john.ask("run", "cancel", cancel.clone()).await.expect("a cancel is let in");
         let again = john.ask("run", "cancel", cancel.clone()).await.expect_err("it is cancelled");
-        assert_eq!(again.code, "run.nothing-to-cancel", "{step}");
+        // It may be over already.
+        let refused = ["run.nothing-to-cancel", "run.over"];
+        assert!(refused.contains(&again.code.as_str()), "{step}: {again}");
         let Outcome::Failed(failure) = john.outcome(&accepted).await else {
             panic!("a create cancelled at {step} is carried out");
         };
