@@ -74,6 +74,7 @@ pub struct RunningEngine {
     thread: thread::JoinHandle<()>,
     doors: Vec<JoinHandle<()>>,
     site: CurrentSite,
+    connection: Connection,
 }
 
 impl RunningEngine {
@@ -89,6 +90,7 @@ impl RunningEngine {
             door.await.ok();
         }
         let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        self.connection.flush().await;
         match joined {
             Ok(Ok(())) => Ok(()),
             _ => Err(Ended::Failed("the engine ended with a bug of ours".to_owned())),
@@ -140,7 +142,7 @@ pub async fn start_engine(
     let thread =
         thread.map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
     let doors = open_doors(&connection, &platform, &stop);
-    Ok(RunningEngine { thread, doors, site })
+    Ok(RunningEngine { thread, doors, site, connection })
 }
 
 /// Opens the doors by which commands come in: the durable inbox and the service interface.
@@ -182,6 +184,7 @@ pub struct RunningWorkers {
     harness: JoinHandle<()>,
     seeds: Option<SeedServer>,
     exchange: Vec<Arc<Exchangeable>>,
+    connection: Connection,
 }
 
 impl RunningWorkers {
@@ -198,6 +201,7 @@ impl RunningWorkers {
     /// Waits until they have ended, which they do after their `stop` has turned true.
     pub async fn ended(self) {
         self.harness.await.ok();
+        self.connection.flush().await;
         if let Some(seeds) = self.seeds {
             seeds.shutdown().await;
         }
@@ -264,5 +268,6 @@ pub async fn start_workers(
         .await
         .map_err(|error| Ended::Unavailable(error.to_string()))?;
     let harness = Harness::new(chosen, replies, tuning);
-    Ok(RunningWorkers { harness: tokio::spawn(harness.run(inbound, stop)), seeds, exchange })
+    let harness = tokio::spawn(harness.run(inbound, stop));
+    Ok(RunningWorkers { harness, seeds, exchange, connection })
 }

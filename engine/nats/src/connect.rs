@@ -192,11 +192,11 @@ impl Connection {
         parts.iter().all(|client| client.connection_state() == State::Connected)
     }
 
-    /// Waits until the server has taken in everything sent so far.
+    /// Waits until the server has taken in everything sent so far, some seconds at most. Whoever
+    /// ends does so last: what a client still holds when it goes is never sent.
     pub async fn flush(&self) {
-        for client in [&self.log, &self.bus, &self.api] {
-            until_heard(client).await;
-        }
+        let parts = [&self.log, &self.bus, &self.api];
+        futures_util::future::join_all(parts.map(until_heard)).await;
     }
 
     /// Whether JetStream answers: in a cluster it does once its servers have agreed on a leader.

@@ -28,7 +28,7 @@ use tokio::time::timeout;
 use super::read::{Catalogue, Order, PublicVerb};
 use super::{Shutdown, origin, rehearse, shut};
 use crate::client::SteadClient;
-use crate::connect::Connection;
+use crate::connect::{Connection, until_heard};
 use crate::partition::may_be_answered;
 use crate::platform::Platform;
 use asked::Asked;
@@ -103,6 +103,8 @@ pub async fn run_api(
     if timeout(ANSWERED_WITHIN, all_answered.recv()).await.is_err() {
         tracing::debug!("some requests are not answered; whoever asked will ask again");
     }
+    // Who was answered last has its answer before the service is gone.
+    until_heard(&connection.api).await;
     service.stop().await.map_err(|error| ApiError(error.to_string()))
 }
 
