@@ -74,6 +74,8 @@ impl Owner {
         let Some((attempt, _)) = self.open_step(run, seq) else { return };
         match attempt.phase {
             Phase::Over => {}
+            // Whoever may be at it has been told to stop, and is given its time.
+            _ if attempt.give_up.is_some() => {}
             // Its deadlines may have stood still and run on now.
             Phase::Sent { .. } | Phase::Queued { .. } | Phase::Outside => {
                 self.look_again(run, seq);

@@ -99,6 +99,22 @@ fn a_cancel_lets_a_paused_run_go_on_to_be_taken_back() {
 }
 
 #[test]
+fn a_cancel_asks_nobody_anew_for_what_a_worker_of_the_owner_before_may_be_at() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.step("test.first");
+        desk.order(&run, RunOrder::Pause).await;
+        let again = Desk::on(desk.log.clone()).await;
+        assert_eq!(again.order(&run, RunOrder::Cancel).await, "done");
+        assert!(again.steps().is_empty(), "the worker is told to stop, and has its time");
+        again.pass(Duration::from_secs(10)).await;
+        again.done(&again.step("test.undo-first")).await;
+        assert_eq!(again.view(&run).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
 fn the_deadline_of_a_report_from_outside_stands_still_and_then_runs_on() {
     on_simulated_time(async {
         let desk = Desk::new().await;
