@@ -453,9 +453,13 @@ impl Owner {
         }
     }
 
-    /// Leaves a step alone until its time is over, or somebody else brings it on.
+    /// Leaves a step alone until its time is over, or somebody else brings it on. One that nobody
+    /// waits for any more has a grace that runs already.
     pub(super) fn rest(&mut self, run: &RunId, seq: Seq) {
-        self.wake_in(run, seq, REST);
+        let Some((attempt, _)) = self.open_step(run, seq) else { return };
+        if attempt.give_up.is_none() {
+            self.wake_in(run, seq, REST);
+        }
     }
 
     /// Looks at the step again in `span`, or when its time is over, whichever is first.

@@ -115,6 +115,21 @@ fn a_cancel_asks_nobody_anew_for_what_a_worker_of_the_owner_before_may_be_at() {
 }
 
 #[test]
+fn a_cancelled_step_that_nobody_listens_to_is_over_when_its_grace_is() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        assert_eq!(desk.order(&run, RunOrder::Cancel).await, "done");
+        // The server's word that nobody listens was on its way.
+        desk.unheard(&first).await;
+        desk.pass(Duration::from_secs(10)).await;
+        desk.done(&desk.step("test.undo-first")).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
 fn the_deadline_of_a_report_from_outside_stands_still_and_then_runs_on() {
     on_simulated_time(async {
         let desk = Desk::new().await;
