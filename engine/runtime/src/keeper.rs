@@ -42,6 +42,9 @@ pub struct Key {
     settled_at: Instant,
     at_work: BTreeMap<StepAddress, Held>,
     waiting: BTreeMap<StepAddress, Waiter>,
+    /// What was said last of those that have left, and until when it is remembered: what was said
+    /// before that may still be on its way.
+    left: BTreeMap<StepAddress, (u64, Instant)>,
     /// When each owner had its last turn.
     turns: HashMap<Owner, u64>,
     turn: u64,
@@ -113,6 +116,7 @@ impl Key {
             settled_at,
             at_work: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            left: BTreeMap::new(),
             turns: HashMap::new(),
             turn: 0,
             order: None,
@@ -154,6 +158,7 @@ impl Key {
             PlaceWanted::Leave => {
                 self.at_work.remove(&step);
                 self.waiting.remove(&step);
+                self.left.insert(step, (number, until));
                 self.order = None;
             }
             PlaceWanted::Stay => {
@@ -184,7 +189,8 @@ impl Key {
 
     fn latest(&self, step: &StepAddress) -> Option<u64> {
         let held = self.at_work.get(step).map(|held| held.who.number);
-        held.or_else(|| self.waiting.get(step).map(|waiter| waiter.who.number))
+        let waits = || self.waiting.get(step).map(|waiter| waiter.who.number);
+        held.or_else(waits).or_else(|| self.left.get(step).map(|(number, _)| *number))
     }
 
     /// Gives places to those whose turn it is, as far as there are any; they are to be told.
@@ -212,6 +218,7 @@ impl Key {
     fn expire(&mut self, now: Instant) {
         let before = self.waiting.len();
         self.at_work.retain(|_, held| held.until > now);
+        self.left.retain(|_, (_, until)| *until > now);
         self.waiting.retain(|_, waiter| waiter.until > now);
         if self.waiting.len() != before {
             self.order = None;

@@ -104,6 +104,22 @@ fn owners_take_turns_and_each_one_s_steps_come_in_order() {
 }
 
 #[test]
+fn what_somebody_said_before_it_left_gives_it_no_place_when_it_comes_afterwards() {
+    let mut desk = Desk::new(&limit(Some(1), None));
+    desk.turn("ann", "1");
+    desk.turn("bob", "2");
+    desk.number = 10;
+    desk.leave("ann", "1");
+    desk.given(&[("ann", "1"), ("bob", "2")]);
+    desk.number = 5;
+    assert_eq!(desk.ask("ann", "1", PlaceWanted::Stay), [], "it was on its way for long");
+    desk.number = 11;
+    let told = desk.turn("ann", "1");
+    assert!(told.iter().all(|told| told.line.is_some()) && told.len() == 1, "{told:?}");
+    assert_eq!(desk.key.counts(), (1, 1));
+}
+
+#[test]
 fn what_takes_back_goes_first_then_the_priorities_and_whoever_waits_for_long_rises() {
     let mut desk = Desk::new(&limit(Some(1), None));
     desk.turn("ann", "holds");
