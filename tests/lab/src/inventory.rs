@@ -35,6 +35,9 @@ pub struct Inventory {
     /// Secrets of Forgejo's repositories: `john/templates NAME`.
     #[serde(default)]
     pub forgejo_secrets: Vec<String>,
+    /// Versions of Coder's templates, `stead-machine/NAME`, with what their message says.
+    #[serde(default)]
+    pub template_versions: Vec<(String, String)>,
 }
 
 impl Inventory {
@@ -50,6 +53,7 @@ impl Inventory {
             && self.kept_secrets.is_empty()
             && self.coder_tokens.is_empty()
             && self.forgejo_secrets.is_empty()
+            && self.template_versions.is_empty()
     }
 }
 
@@ -171,6 +175,7 @@ pub(crate) fn take(state: &State) -> Inventory {
         kept_secrets: state.vault.kept_secrets(),
         coder_tokens: state.coder.token_names(),
         forgejo_secrets: state.forgejo.secret_names(),
+        template_versions: state.coder.version_names(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::coder::Coder;
 use crate::control;
 use crate::error::LabError;
 use crate::faults::{CallFault, FaultStatus};
-use crate::forgejo::Forgejo;
+use crate::forgejo::{self, Forgejo};
 use crate::inventory::{self, Inventory};
 use crate::journal::{Effect, RecordedRequest};
 use crate::net::{Cut, Door, bind, router, url};
@@ -216,6 +216,48 @@ impl Lab {
     #[must_use]
     pub fn forgejo_secret(&self, repository: &str, name: &str) -> Option<String> {
         self.world().read(|state| state.forgejo.secret(repository, name))
+    }
+
+    /// Has Forgejo tell of pushes to a repository there, signed with the key that lies in the lab's
+    /// Vault as `stead/webhook`; with none if it is not to sign. False if there is no such repository.
+    pub fn hook(&self, repository: &str, url: &str, signs: bool) -> bool {
+        let key = if signs { self.world().secrets.webhook_key.as_str() } else { "" };
+        self.world().change(|state| state.forgejo.hook(repository, url, key))
+    }
+
+    /// The key that webhooks are signed with.
+    #[must_use]
+    pub fn webhook_key(&self) -> &str {
+        &self.world().secrets.webhook_key
+    }
+
+    /// Commits files (`-> PLACE` is a link) to a branch; the commit, or nothing if there is no such
+    /// repository.
+    pub fn commit(&self, repository: &str, branch: &str, files: &[(&str, &str)]) -> Option<String> {
+        forgejo::commit(self.world(), repository, branch, files)
+    }
+
+    /// Sends the last webhook of a repository once more, under another number.
+    pub fn replay_hook(&self, repository: &str) {
+        forgejo::replay(self.world(), repository);
+    }
+
+    /// The commit that a branch ends with.
+    #[must_use]
+    pub fn head(&self, repository: &str, branch: &str) -> Option<String> {
+        self.world().read(|state| state.forgejo.head(repository, branch))
+    }
+
+    /// What was said last of a commit in a context: `success`.
+    #[must_use]
+    pub fn commit_status(&self, repository: &str, commit: &str, context: &str) -> Option<String> {
+        self.world().read(|state| state.forgejo.status(repository, commit, context))
+    }
+
+    /// The name of the version that workspaces are made of.
+    #[must_use]
+    pub fn active_version(&self, template: &str) -> Option<String> {
+        self.world().read(|state| state.coder.active_version(template).map(str::to_owned))
     }
 
     /// Whose Coder token this is, if it lives.

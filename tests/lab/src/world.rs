@@ -54,6 +54,7 @@ pub(crate) struct Secrets {
     pub(crate) seed_key: String,
     pub(crate) s3_token: String,
     pub(crate) forgejo_token: String,
+    pub(crate) webhook_key: String,
 }
 
 /// The API token's id in Proxmox VE.
@@ -76,6 +77,7 @@ impl Secrets {
             seed_key: canary("seed"),
             s3_token: canary("s3"),
             forgejo_token: canary("forgejo"),
+            webhook_key: canary("webhook"),
         }
     }
 
@@ -88,6 +90,7 @@ impl Secrets {
             self.seed_key.clone(),
             self.s3_token.clone(),
             self.forgejo_token.clone(),
+            self.webhook_key.clone(),
         ]
     }
 }

@@ -83,6 +83,9 @@ fn marks(inventory: &Inventory) -> BTreeMap<String, Option<String>> {
     for secret in &inventory.forgejo_secrets {
         all.insert(format!("forgejo/secret/{}", secret.replacen(' ', "/", 1)), None);
     }
+    for (version, message) in &inventory.template_versions {
+        all.insert(format!("coder/template-version/{version}"), Some(message.clone()));
+    }
     for secret in &inventory.kept_secrets {
         all.insert(format!("vault/secret/vault:secret/data/{secret}"), None);
     }

@@ -1,4 +1,4 @@
-//! Coder, API v2: one organization, one template, workspaces with builds and agents.
+//! Coder, API v2: one organization, templates with their versions, workspaces with builds and agents.
 //!
 //! Every start build mints a new agent token and, as the thin Terraform template does in
 //! production, writes it into Vault before the build succeeds. An agent with the token of an
@@ -11,6 +11,7 @@ mod keys;
 mod shapes;
 mod state;
 mod users;
+mod versions;
 mod workspaces;
 
 use std::sync::Arc;
@@ -94,6 +95,15 @@ fn route(world: &Arc<World>, call: &Call, path: &[&str]) -> Result<Answer, Answe
         ("POST", ["users"]) => users::create(world, call),
         ("GET", ["organizations", org]) => users::organization(world, org),
         ("GET", ["organizations", org, "templates", name]) => users::template(world, org, name),
+        ("POST", ["files"]) => versions::upload(world, call),
+        ("POST", ["organizations", org, "templateversions"]) => versions::create(world, call, org),
+        ("GET", ["organizations", org, "templates", template, "versions", name]) => {
+            versions::by_name(world, org, template, name)
+        }
+        ("GET", ["templateversions", id]) => versions::show(world, id),
+        ("GET", ["templateversions", id, "rich-parameters"]) => versions::parameters(world, id),
+        ("POST", ["templateversions", id, "archive"]) => versions::archive(world, id),
+        ("PATCH", ["templates", id, "versions"]) => versions::promote(world, call, id),
         ("POST", ["users", user, "workspaces"]) => workspaces::create(world, call, user),
         ("GET", ["users", user, "workspace", name]) => workspaces::by_name(world, call, user, name),
         ("GET", ["workspaces"]) => workspaces::list(world, call),

@@ -6,8 +6,6 @@ use uuid::Uuid;
 
 use super::state::{Build, JobStatus, State, Template, Workspace};
 
-/// The name of each template's active version.
-const VERSION: &str = "v1";
 /// The one organization.
 pub(super) const ORGANIZATION: &str = "default";
 
@@ -25,7 +23,7 @@ pub(super) fn workspace(state: &State, workspace: &Workspace) -> Value {
         "owner_id": workspace.owner_id, "owner_name": workspace.owner, "owner_avatar_url": "",
         "organization_id": state.organization, "organization_name": ORGANIZATION,
         "template_id": workspace.template.id, "template_name": workspace.template.name, "template_display_name": "Stead machine",
-        "template_icon": "", "template_active_version_id": workspace.template.version,
+        "template_icon": "", "template_active_version_id": state.active_of(&workspace.template),
         "template_allow_user_cancel_workspace_jobs": true, "template_require_active_version": false,
         "template_use_classic_parameter_flow": false,
         "latest_build": build(state, workspace, latest), "latest_app_status": null, "outdated": false,
@@ -45,7 +43,7 @@ pub(super) fn build(state: &State, workspace: &Workspace, build: &Build) -> Valu
         "workspace_id": workspace.id, "workspace_name": workspace.name,
         "workspace_owner_id": workspace.owner_id, "workspace_owner_name": workspace.owner,
         "workspace_owner_avatar_url": "",
-        "template_version_id": workspace.template.version, "template_version_name": VERSION,
+        "template_version_id": workspace.template.version, "template_version_name": state.version_name(workspace.template.version),
         "template_version_preset_id": null,
         "transition": build.transition.word(), "initiator_id": state.users.get(super::state::ME),
         "initiator_name": super::state::ME, "job": job(state, workspace, build), "reason": "initiator",
@@ -68,7 +66,7 @@ fn job(state: &State, workspace: &Workspace, build: &Build) -> Value {
         "input": { "workspace_build_id": build.id }, "logs_overflowed": false,
         "metadata": {
             "template_id": workspace.template.id, "template_name": workspace.template.name, "template_display_name": "Stead machine",
-            "template_icon": "", "template_version_name": VERSION, "workspace_id": workspace.id,
+            "template_icon": "", "template_version_name": state.version_name(workspace.template.version), "workspace_id": workspace.id,
             "workspace_name": workspace.name, "workspace_build_transition": build.transition.word(),
         },
     });

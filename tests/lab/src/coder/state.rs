@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Bytes;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::agent::Agent;
 use super::keys::Key;
+use super::versions::Version;
 use crate::pace::Pace;
 
 /// Users that are there from the first morning; others are made by `POST /api/v2/users`.
@@ -32,6 +34,9 @@ pub(crate) struct State {
     /// Tokens ever minted, of agents and of users.
     pub(super) tokens: Vec<String>,
     pub(super) keys: Vec<Key>,
+    pub(super) versions: Vec<Version>,
+    /// What was uploaded.
+    pub(super) files: BTreeMap<Uuid, Bytes>,
 }
 
 /// A template and its active version.
@@ -101,11 +106,15 @@ impl State {
     }
 
     pub(crate) fn pristine(pace: &Pace) -> Self {
+        let organization = pace.uuid();
+        let templates =
+            TEMPLATES.map(|name| Template { name, id: pace.uuid(), version: pace.uuid() });
+        let first = |one: &Template| Version::pristine(pace, one.id, one.version);
         Self {
-            organization: pace.uuid(),
-            templates: TEMPLATES
-                .map(|name| Template { name, id: pace.uuid(), version: pace.uuid() })
-                .into(),
+            organization,
+            versions: templates.iter().map(first).collect(),
+            files: BTreeMap::new(),
+            templates: templates.into(),
             born: Utc::now(),
             users: USERS.map(|name| (name.to_owned(), pace.uuid())).into(),
             workspaces: BTreeMap::new(),

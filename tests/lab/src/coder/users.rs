@@ -45,7 +45,7 @@ pub(super) fn create(world: &World, call: &Call) -> Result<Answer, Answer> {
     })
 }
 
-fn known_organization(state: &State, org: &str) -> Result<(), Answer> {
+pub(super) fn known_organization(state: &State, org: &str) -> Result<(), Answer> {
     let known = org == ORGANIZATION || org == state.organization.to_string();
     if known { Ok(()) } else { Err(answer::not_found()) }
 }

@@ -1,16 +1,18 @@
 //! Forgejo, API v1: a repository `templates` for each of a few owners, with secrets that cannot be
-//! read back, workflow runs, and states of commits.
+//! read back, workflow runs, states of commits, and webhooks that tell of pushes once.
 //!
 //! There is one workflow, `prove-token.yml`. A run of it takes the secrets as they are when it
 //! begins and tries them at Coder, as the real one does.
 
 mod answer;
+mod commits;
 mod runs;
 mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use commits::{commit, replay};
 use serde_json::{Value, json};
 pub(crate) use state::State;
 
@@ -80,6 +82,7 @@ fn route(
         }
         ("GET", ["actions", "runs"]) => runs::list(world, call, repository),
         ("GET", ["actions", "runs", id]) => runs::show(world, repository, id),
+        ("GET", ["archive", file]) => commits::archive(world, repository, file),
         ("GET", ["branches", branch]) => show_branch(world, repository, branch),
         ("POST", ["statuses", commit]) => set_status(world, call, repository, commit),
         _ => Err(answer::not_found()),
@@ -153,7 +156,7 @@ fn set_status(
     }
     let id = world.change(|all| {
         let held = all.forgejo.repository_mut(repository)?;
-        if !held.branches.values().any(|head| head == commit) {
+        if !held.commits.contains_key(commit) {
             return Err(answer::not_found());
         }
         held.statuses.push((commit.to_owned(), context.clone(), state.clone()));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::answer;
+use super::commits::{self, Hook, Tree};
 use crate::net::Answer;
 use crate::pace::Pace;
 
@@ -24,6 +25,11 @@ pub(super) struct Repository {
     pub(super) secrets: BTreeMap<String, String>,
     /// Name and last commit.
     pub(super) branches: BTreeMap<String, String>,
+    /// What each commit holds.
+    pub(super) commits: BTreeMap<String, Tree>,
+    pub(super) hooks: Vec<Hook>,
+    /// What they were told last.
+    pub(super) last_push: String,
     /// Commit, context and state, the latest last.
     pub(super) statuses: Vec<(String, String, String)>,
 }
@@ -46,11 +52,14 @@ pub(super) struct Run {
 impl State {
     pub(crate) fn pristine(pace: &Pace) -> Self {
         let repository = |owner: &str| {
-            let commit = format!("{:040x}", pace.uuid().as_u128());
+            let commit = commits::hash(pace.uuid());
             let held = Repository {
                 born: Utc::now(),
                 secrets: BTreeMap::new(),
-                branches: BTreeMap::from([("main".to_owned(), commit)]),
+                branches: BTreeMap::from([("main".to_owned(), commit.clone())]),
+                commits: BTreeMap::from([(commit, commits::pristine())]),
+                hooks: Vec::new(),
+                last_push: String::new(),
                 statuses: Vec::new(),
             };
             (format!("{owner}/templates"), held)
@@ -72,6 +81,25 @@ impl State {
             held.secrets.keys().map(|secret| format!("{name} {secret}")).collect::<Vec<_>>()
         };
         self.repositories.iter().flat_map(of).collect()
+    }
+
+    /// Whom to tell of pushes. False if there is no such repository.
+    pub(crate) fn hook(&mut self, repository: &str, url: &str, secret: &str) -> bool {
+        let Some(held) = self.repositories.get_mut(repository) else { return false };
+        held.hooks.push(Hook { url: url.to_owned(), secret: secret.to_owned() });
+        true
+    }
+
+    /// The commit that a branch ends with.
+    pub(crate) fn head(&self, repository: &str, branch: &str) -> Option<String> {
+        self.repositories.get(repository)?.branches.get(branch).cloned()
+    }
+
+    /// What was said last of a commit in a context.
+    pub(crate) fn status(&self, repository: &str, commit: &str, context: &str) -> Option<String> {
+        let mut said = self.repositories.get(repository)?.statuses.iter().rev();
+        let found = said.find(|(of, by, _)| of == commit && by == context);
+        found.map(|(_, _, state)| state.clone())
     }
 
     /// The value of a secret, as a job would be given it.

@@ -1,4 +1,4 @@
-//! What a vendor answers over HTTP: status, reason phrase, headers, JSON or XML.
+//! What a vendor answers over HTTP: status, reason phrase, headers, JSON, XML or a file.
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -11,17 +11,22 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     reason: Option<String>,
     headers: Vec<(&'static str, String)>,
-    body: Option<String>,
+    body: Option<Vec<u8>>,
     kind: &'static str,
 }
 
 impl Answer {
     pub(crate) fn json(status: u16, body: Value) -> Self {
-        Self { body: Some(body.to_string()), ..Self::empty(status) }
+        Self { body: Some(body.to_string().into_bytes()), ..Self::empty(status) }
     }
 
     pub(crate) fn xml(status: u16, body: String) -> Self {
-        Self { body: Some(body), kind: "application/xml", ..Self::empty(status) }
+        Self { body: Some(body.into_bytes()), kind: "application/xml", ..Self::empty(status) }
+    }
+
+    /// A file.
+    pub(crate) fn bytes(kind: &'static str, body: Vec<u8>) -> Self {
+        Self { body: Some(body), kind, ..Self::empty(200) }
     }
 
     pub(crate) fn empty(status: u16) -> Self {
