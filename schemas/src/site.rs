@@ -31,6 +31,8 @@ pub struct Site {
     pub s3: Option<S3Site>,
     /// Facts about Forgejo, where the site has it.
     pub forgejo: Option<ForgejoSite>,
+    /// Which templates of Coder's are made of what is in a repository.
+    pub deployments: Vec<Deployment>,
 }
 
 /// How much one owner may have, all workspaces together, whether they run or not. What is not
@@ -123,6 +125,34 @@ pub struct ForgejoSite {
     /// The folder in Vault beneath which every token that CI is given lies:
     /// `vault:secret/data/stead/tokens`.
     pub credentials: String,
+}
+
+/// A template of Coder's, and the folder of a repository that it is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deployment {
+    /// The template's name at Coder.
+    pub template: String,
+    /// The repository: `platform/templates`. Its owner is the one who may deploy it.
+    pub repository: String,
+    /// The branch that counts; `main` if nothing is said.
+    #[serde(default = "main_branch")]
+    pub branch: String,
+    /// The folder; the whole repository if it is empty.
+    #[serde(default)]
+    pub path: String,
+}
+
+impl Deployment {
+    /// Whose the repository is.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        self.repository.split('/').next().unwrap_or_default()
+    }
+}
+
+fn main_branch() -> String {
+    "main".to_string()
 }
 
 /// What a machine is made from, and what may be chosen about it.

@@ -11,6 +11,7 @@ pub mod coder;
 pub mod forgejo;
 pub mod guest;
 mod http;
+mod listener;
 mod measured;
 mod pace;
 pub mod probe;
@@ -27,7 +28,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use stead_runtime::worker::{AnyWorker, Engines};
+use stead_runtime::worker::{AnyWorker, Engines, Inbox};
+use stead_schemas::site::Deployment;
+
+use forgejo::webhook::{self, Webhooks};
 
 pub use vault::{SecretText, Secrets};
 
@@ -79,6 +83,15 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The address of the door for webhooks is taken, or not ours.
+    #[error("the door for webhooks cannot listen on {address}")]
+    Door {
+        /// The address as configured.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// A name that is not in [`SYSTEMS`].
     #[error("there are no workers for `{name}`; there are for {}", SYSTEMS.join(", "))]
     UnknownSystem {
@@ -98,6 +111,7 @@ pub struct Workers {
     guest: guest::Config,
     seeds: guest::SeedUrls,
     coder_url: String,
+    webhook: Option<webhook::Config>,
 }
 
 impl Workers {
@@ -107,21 +121,20 @@ impl Workers {
     /// # Errors
     /// If TLS cannot be set up.
     pub fn new(config: WorkersConfig) -> Result<Self, StartError> {
-        let vault = Secrets::new(config.vault)?;
+        let vault = Secrets::new(config.vault.clone())?;
         let seeds = guest::SeedUrls::new(&config.guest, vault.clone());
+        let forgejo = forgejo_of(&config, &vault)?;
         Ok(Self {
             proxmox: proxmox::Client::new(&config.proxmox, vault.clone(), seeds.clone())?,
             truenas: truenas::Client::new(&config.truenas, vault.clone()),
-            coder: coder::Client::new(&config.coder, vault.clone())?,
-            forgejo: match &config.forgejo {
-                Some(config) => Some(forgejo::Client::new(config, vault.clone())?),
-                None => None,
-            },
+            coder: coder::Client::new(&config.coder, vault.clone(), forgejo.clone())?,
+            forgejo,
             s3: match &config.s3 {
                 Some(config) => Some(s3::Client::new(config, vault.clone())?),
                 None => None,
             },
             coder_url: config.coder.address.to_string(),
+            webhook: config.forgejo.and_then(|forgejo| forgejo.webhook),
             guest: config.guest,
             vault,
             seeds,
@@ -135,19 +148,18 @@ impl Workers {
     /// If TLS cannot be set up.
     pub fn moved(&self, config: &WorkersConfig) -> Result<Self, StartError> {
         let (vault, seeds) = (self.vault.clone(), self.seeds.clone());
+        let forgejo = forgejo_of(config, &vault)?;
         Ok(Self {
             proxmox: proxmox::Client::new(&config.proxmox, vault.clone(), seeds.clone())?,
             truenas: truenas::Client::new(&config.truenas, vault.clone()),
-            coder: coder::Client::new(&config.coder, vault.clone())?,
-            forgejo: match &config.forgejo {
-                Some(config) => Some(forgejo::Client::new(config, vault.clone())?),
-                None => None,
-            },
+            coder: coder::Client::new(&config.coder, vault.clone(), forgejo.clone())?,
+            forgejo,
             s3: match &config.s3 {
                 Some(config) => Some(s3::Client::new(config, vault.clone())?),
                 None => None,
             },
             coder_url: self.coder_url.clone(),
+            webhook: self.webhook.clone(),
             guest: self.guest.clone(),
             vault,
             seeds,
@@ -190,6 +202,25 @@ impl Workers {
         guest::SeedServer::start(&self.guest, self.seeds.clone(), &self.coder_url, engines).await
     }
 
+    /// Whether the site has a door for webhooks.
+    #[must_use]
+    pub fn has_webhooks(&self) -> bool {
+        self.webhook.is_some()
+    }
+
+    /// Opens the door for webhooks, if the site has one.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn take_webhooks(
+        &self,
+        deployments: Vec<Deployment>,
+        inbox: Arc<dyn Inbox>,
+    ) -> Result<Option<Webhooks>, StartError> {
+        let Some(config) = &self.webhook else { return Ok(None) };
+        Webhooks::open(config, self.vault.clone(), deployments, inbox).await.map(Some)
+    }
+
     /// The secrets that all of them share.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
@@ -208,6 +239,14 @@ impl Workers {
             _ => None,
         }
     }
+}
+
+fn forgejo_of(
+    config: &WorkersConfig,
+    vault: &Secrets,
+) -> Result<Option<forgejo::Client>, StartError> {
+    let new = |config| forgejo::Client::new(config, vault.clone());
+    config.forgejo.as_ref().map(new).transpose()
 }
 
 #[cfg(test)]

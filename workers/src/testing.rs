@@ -170,7 +170,10 @@ pub(crate) fn config(lab: &Lab) -> WorkersConfig {
         proxmox: proxmox::Config { address: addresses.proxmox_url.parse().unwrap() },
         truenas: truenas::Config { address: addresses.truenas_url.parse().unwrap() },
         coder: coder::Config { address: addresses.coder_url.parse().unwrap() },
-        forgejo: Some(forgejo::Config { address: addresses.forgejo_url.parse().unwrap() }),
+        forgejo: Some(forgejo::Config {
+            address: addresses.forgejo_url.parse().unwrap(),
+            webhook: None,
+        }),
         s3: Some(s3::Config {
             admin: addresses.s3_url.parse().unwrap(),
             address: addresses.s3_url.parse().unwrap(),

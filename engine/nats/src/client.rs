@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use stead_runtime::archive::{self, Found};
 use stead_runtime::inbound::{LimitsReply, ListReply, OrderReply, OutcomeReply, QueryReply};
 use stead_runtime::ports::{EventLog, LogError, Recorded};
-use stead_runtime::worker::Engines;
+use stead_runtime::worker::{Engines, Inbox};
 use stead_schemas::dispatch::{
     Accepted, CommandReply, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply,
     RehearsalReply, RunQuery, TurnEpoch, TurnReply,
@@ -415,6 +415,20 @@ impl Engines for SteadClient {
     async fn answer(&self, answer: OutsideAnswer) -> Result<OutsideReply, String> {
         let partition = self.home(&answer.run);
         self.ask(partition, "outside", json(&answer)).await.map_err(|error| error.to_string())
+    }
+}
+
+#[async_trait::async_trait]
+impl Inbox for SteadClient {
+    async fn leave(
+        &self,
+        owner: &Owner,
+        kind: &str,
+        verb: &str,
+        fields: Map<String, Value>,
+    ) -> Result<(), String> {
+        let left = self.publish_command(owner, kind, verb, &fields).await;
+        left.map(drop).map_err(|error| error.to_string())
     }
 }
 

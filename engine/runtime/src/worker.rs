@@ -21,10 +21,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, StepAddress};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
+use stead_schemas::owner::Owner;
 use stead_schemas::public::RunView;
 use stead_schemas::step::Step;
 use tokio::sync::watch;
@@ -200,4 +201,22 @@ pub trait Engines: Send + Sync {
     /// # Errors
     /// In words, if no engine answers.
     async fn answer(&self, answer: OutsideAnswer) -> Result<OutsideReply, String>;
+}
+
+/// Where a worker that listens to the outside leaves commands. The door for webhooks is the one
+/// user.
+#[async_trait::async_trait]
+pub trait Inbox: Send + Sync {
+    /// Leaves a command, which is kept until it is carried out or refused, even while no engine is
+    /// there.
+    ///
+    /// # Errors
+    /// In words, if it is not kept.
+    async fn leave(
+        &self,
+        owner: &Owner,
+        kind: &str,
+        verb: &str,
+        fields: Map<String, Value>,
+    ) -> Result<(), String>;
 }

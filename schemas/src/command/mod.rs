@@ -10,6 +10,7 @@ pub mod home;
 pub mod probe;
 pub mod run;
 pub mod schedule;
+pub mod template;
 pub mod token;
 pub mod wait;
 pub mod workspace;
@@ -19,6 +20,7 @@ use drift::ScanDrift;
 use home::SnapshotHome;
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
+use template::{NameTemplate, PromoteTemplate, PushTemplate};
 use token::{ConfigureToken, CreateToken, NameToken};
 use workspace::{
     ConfigureWorkspace, CreateWorkspace, DeleteWorkspace, NameWorkspace, RebuildWorkspace,
@@ -149,6 +151,36 @@ pub const COMMANDS: &[Described] = &[
         verb: "update",
         about: "Changes what is named about a schedule, keeps the rest",
         schema: of_entity::<UpdateSchedule>,
+    },
+    Described {
+        kind: template::KIND,
+        verb: "check",
+        about: "Pushes what a template's branch ends with, if that was not tried before",
+        schema: of_entity::<NameTemplate>,
+    },
+    Described {
+        kind: template::KIND,
+        verb: "forget",
+        about: "Ends the deployment of a template; Coder's template stays as it is",
+        schema: of_entity::<NameTemplate>,
+    },
+    Described {
+        kind: template::KIND,
+        verb: "promote",
+        about: "Lets workspaces be made of a version that was pushed",
+        schema: of_entity::<PromoteTemplate>,
+    },
+    Described {
+        kind: template::KIND,
+        verb: "push",
+        about: "Makes a version of what is in the repository, and promotes it",
+        schema: of_entity::<PushTemplate>,
+    },
+    Described {
+        kind: template::KIND,
+        verb: "rollback",
+        about: "Lets workspaces be made of the version before again",
+        schema: of_entity::<NameTemplate>,
     },
     Described {
         kind: token::KIND,

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Done, Step};
 use crate::time::Timestamp;
 
+pub mod versions;
+
 /// Which Coder workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoderWorkspace {

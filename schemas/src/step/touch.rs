@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::coder::versions;
 use super::{Step, allowance, coder, entity, forgejo, guest, home, probe, proxmox, s3, schedule};
 use super::{sight, system, truenas, vault, vmids};
 
@@ -107,17 +108,24 @@ type Decode = fn(&Value, Option<&Value>) -> Option<Vec<Touch>>;
 const TABLE: &[(&str, Decode)] = &[
     row::<allowance::GiveBack>(),
     row::<allowance::Take>(),
+    row::<versions::ArchiveVersion>(),
     row::<coder::AwaitAgent>(),
+    row::<versions::AwaitImport>(),
     row::<coder::CreateToken>(),
+    row::<versions::CreateVersion>(),
     row::<coder::DeleteWorkspace>(),
     row::<coder::FindTemplate>(),
+    row::<versions::LookUpTemplate>(),
     row::<coder::LookUpToken>(),
     row::<coder::LookUpUse>(),
+    row::<versions::PromoteVersion>(),
     row::<coder::ProveToken>(),
+    row::<versions::RestoreVersion>(),
     row::<coder::RevokeToken>(),
     row::<sight::SightWorkspaces>(),
     row::<coder::StartWorkspace>(),
     row::<coder::StopWorkspace>(),
+    row::<versions::UploadTemplate>(),
     row::<entity::CancelCommand>(),
     row::<forgejo::DeleteSecret>(),
     row::<forgejo::LookUpHead>(),
@@ -239,6 +247,11 @@ touching_nothing!(
     truenas::SnapshotDataset,
     truenas::SurveyPool,
     vault::PinSecrets,
+    versions::AwaitImport,
+    versions::LookUpTemplate,
+    versions::PromoteVersion,
+    versions::RestoreVersion,
+    versions::UploadTemplate,
     vmids::Release,
     vmids::Reserve,
 );
@@ -371,6 +384,23 @@ impl Touching for coder::CreateToken {
 impl Touching for coder::RevokeToken {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
         token(&self.place).map(|one| one.removed(&self.place.marker)).into()
+    }
+}
+
+fn version(place: &versions::TemplatePlace, name: &str) -> Resource {
+    Resource::new("coder", "template-version", format!("{}/{name}", place.template))
+}
+
+impl Touching for versions::CreateVersion {
+    fn touches(&self, answer: Option<&Self::Answer>) -> Vec<Touch> {
+        let made = version(&self.place, &self.name).vendor_id(answer.map(|version| &version.id));
+        vec![made.made(&self.marker)]
+    }
+}
+
+impl Touching for versions::ArchiveVersion {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![version(&self.place, &self.name).removed(&self.marker)]
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use schemars::{JsonSchema, Schema, schema_for};
 use stead_schemas::command::bucket::BucketView;
 use stead_schemas::command::schedule::ScheduleView;
+use stead_schemas::command::template::TemplateView;
 use stead_schemas::command::token::TokenView;
 use stead_schemas::command::{COMMANDS, run};
 use stead_schemas::dispatch::{CommandReply, RehearsalReply};
@@ -85,6 +86,7 @@ fn every_event_has_its_schema() {
     keep(&root().join("replies/rehearsal.json"), &schema_for!(RehearsalReply));
     keep(&root().join("replies/show.json"), &schema_for!(RunView));
     keep(&root().join("replies/schedule.json"), &schema_for!(ScheduleView));
+    keep(&root().join("replies/template.json"), &schema_for!(TemplateView));
     keep(&root().join("replies/token.json"), &schema_for!(TokenView));
     keep(&root().join("replies/list.json"), &schema_for!(Vec<RunSummary>));
 }

@@ -13,7 +13,7 @@ use crate::pace::Pace;
 use crate::trouble::Trouble;
 
 /// The template's parameter that holds our marker.
-pub(super) const MARKER: &str = "stead_run";
+pub(super) const MARKER: &str = stead_schemas::step::coder::versions::MARKER;
 
 /// What a build does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

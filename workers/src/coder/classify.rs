@@ -20,6 +20,7 @@ pub(super) fn classify(status: u16, said: &str, effect: Effect) -> Trouble {
         }
         409 => Trouble::Already(Failure::new(Class::Conflict, "Coder has one of that name")),
         412 => Trouble::new(Class::Retry, "the build had moved on"),
+        413 => Trouble::new(Class::Permanent, "Coder does not take a file of that size"),
         429 => Trouble::new(Class::Wait, "Coder asks us to come back later"),
         503 => Trouble::new(Class::VendorDown, "Coder is not in service"),
         500 | 502 | 504 => {
@@ -56,6 +57,7 @@ mod tests {
         check(409, "A workspace build is already active.", "Wait");
         check(410, "Workspace was deleted.", "missing");
         check(412, "", "Retry");
+        check(413, "", "Permanent");
         check(429, "You've been rate limited", "Wait");
         check(500, "", "Ambiguous");
         check(502, "", "Ambiguous");

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
-use stead_schemas::failure::Failure;
+use stead_schemas::failure::{Class, Failure};
 
 use super::Config;
 use super::classify::classify;
 use crate::StartError;
+use crate::forgejo;
 use crate::http::{self, Effect};
 use crate::measured::Call;
 use crate::trouble::{Trouble, unless_missing};
@@ -27,17 +28,23 @@ struct Shared {
     http: reqwest::Client,
     base: String,
     secrets: Secrets,
+    forgejo: Option<forgejo::Client>,
 }
 
 impl Client {
-    /// A client that connects when it is first used.
+    /// A client that connects when it is first used. What templates are made of comes from
+    /// Forgejo, where the site has it.
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(config: &Config, secrets: Secrets) -> Result<Self, StartError> {
+    pub fn new(
+        config: &Config,
+        secrets: Secrets,
+        forgejo: Option<forgejo::Client>,
+    ) -> Result<Self, StartError> {
         let http = http::client("coder", &config.address)?;
         let base = format!("{}/api/v2", config.address);
-        Ok(Self { shared: Arc::new(Shared { http, base, secrets }) })
+        Ok(Self { shared: Arc::new(Shared { http, base, secrets, forgejo }) })
     }
 
     /// The same Coder, with the session token that `login` refers to.
@@ -49,6 +56,13 @@ impl Client {
 
     pub(super) fn secrets(&self) -> &Secrets {
         &self.shared.secrets
+    }
+
+    pub(super) fn forgejo(&self) -> Result<&forgejo::Client, Failure> {
+        self.shared.forgejo.as_ref().ok_or_else(|| {
+            let words = "the workers for Coder know no Forgejo; write a [forgejo] section for them";
+            Failure::new(Class::Permanent, words)
+        })
     }
 }
 
@@ -69,6 +83,14 @@ impl Coder {
         self.send(Method::POST, path, Some(body)).await
     }
 
+    /// Gives Coder a file in the format of tar.
+    pub(super) async fn upload(&self, tar: Vec<u8>) -> Result<Value, Trouble> {
+        let request = self.request(Method::POST, "/files");
+        let request = request.header(CONTENT_TYPE, "application/x-tar").body(tar);
+        let effect = Effect::Possible;
+        Call::of("coder", effect).measured(call(request, effect)).await
+    }
+
     /// Sends a request and says what its answer means.
     pub(super) async fn send(
         &self,
@@ -77,31 +99,29 @@ impl Coder {
         body: Option<&Value>,
     ) -> Result<Value, Trouble> {
         let effect = if method == Method::GET { Effect::None } else { Effect::Possible };
-        Call::of("coder", effect).measured(self.call(method, path, body, effect)).await
-    }
-
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-        effect: Effect,
-    ) -> Result<Value, Trouble> {
-        let url = format!("{}{path}", self.shared.base);
-        let mut request = self.shared.http.request(method, url).header(TOKEN, self.token.clone());
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(body);
         }
-        let lost = |error| Trouble::Other(http::unanswered("Coder", error, effect));
-        let answer = request.send().await.map_err(lost)?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(lost)?;
-        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        if status.is_success() {
-            Ok(body)
-        } else {
-            Err(classify(status.as_u16(), &said(&body), effect))
-        }
+        Call::of("coder", effect).measured(call(request, effect)).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.shared.base);
+        self.shared.http.request(method, url).header(TOKEN, self.token.clone())
+    }
+}
+
+async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
+    let lost = |error| Trouble::Other(http::unanswered("Coder", error, effect));
+    let answer = request.send().await.map_err(lost)?;
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(lost)?;
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(classify(status.as_u16(), &said(&body), effect))
     }
 }
 

@@ -4,11 +4,13 @@
 mod build;
 mod classify;
 mod client;
+mod pack;
 mod sight;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod versions;
 
 use serde::Deserialize;
 use stead_runtime::worker::Worker;
@@ -40,4 +42,11 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(tokens::prove_token)
         .on(tokens::look_up_token)
         .on(tokens::revoke_token)
+        .on(versions::look_up_template)
+        .on(versions::upload_template)
+        .on(versions::create_version)
+        .on(versions::await_import)
+        .on(versions::promote_version)
+        .on(versions::restore_version)
+        .on(versions::archive_version)
 }

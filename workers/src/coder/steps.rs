@@ -72,17 +72,23 @@ async fn create(coder: &Coder, ask: &StartWorkspace) -> Result<Value, Failure> {
 }
 
 async fn template_id(coder: &Coder, organization: &str, name: &str) -> Result<String, Failure> {
-    let path = format!("/organizations/{}/templates/{}", segment(organization), segment(name));
-    match coder.look(&path).await? {
-        Some(template) => id_of(&template),
-        None => {
-            let words = format!("Coder has no template {name} in {organization}");
-            Err(Failure::new(Class::Permanent, words))
-        }
-    }
+    id_of(&template_of(coder, organization, name).await?)
 }
 
-fn id_of(thing: &Value) -> Result<String, Failure> {
+/// The template of this name.
+pub(super) async fn template_of(
+    coder: &Coder,
+    organization: &str,
+    name: &str,
+) -> Result<Value, Failure> {
+    let path = format!("/organizations/{}/templates/{}", segment(organization), segment(name));
+    coder.look(&path).await?.ok_or_else(|| {
+        let words = format!("Coder has no template {name} in {organization}");
+        Failure::new(Class::Permanent, words)
+    })
+}
+
+pub(super) fn id_of(thing: &Value) -> Result<String, Failure> {
     thing["id"].as_str().map(str::to_owned).ok_or_else(|| {
         Failure::new(Class::Permanent, "Coder answered in an unknown form; its version differs")
     })

@@ -16,6 +16,9 @@ use crate::measured::Call;
 use crate::trouble::{Trouble, unless_missing};
 use crate::vault::Secrets;
 
+/// How large a repository may be, packed.
+const ARCHIVE_BYTES_MAX: usize = 16 << 20;
+
 /// One Forgejo, before a login is chosen.
 #[derive(Clone)]
 pub struct Client {
@@ -49,6 +52,28 @@ impl Client {
         let secret = self.shared.secrets.read(&place.login).await?;
         let token = http::secret_header(&format!("token {}", secret.field("token")?))?;
         Ok(Forgejo { shared: self.shared.clone(), base, token })
+    }
+
+    /// Everything that a repository holds at a commit, packed as tar and gzip.
+    ///
+    /// # Errors
+    /// If there is no such commit, it is too large, or Forgejo does not answer.
+    pub(crate) async fn archive(
+        &self,
+        place: &Repository,
+        commit: &str,
+    ) -> Result<Vec<u8>, Failure> {
+        let forgejo = self.open(place).await?;
+        let path = format!("/archive/{}.tar.gz", segment(commit));
+        let request = forgejo.request(Method::GET, &path);
+        match Call::of("forgejo", Effect::None).measured(file(request)).await {
+            Ok(bytes) => Ok(bytes),
+            Err(Trouble::Missing(said)) => {
+                let words = format!("{} has no commit {commit}", place.repository);
+                Err(Failure { words, ..said })
+            }
+            Err(trouble) => Err(trouble.into()),
+        }
     }
 
     pub(super) fn secrets(&self) -> &Secrets {
@@ -104,10 +129,32 @@ async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble>
     let answer = request.send().await.map_err(lost)?;
     let status = answer.status();
     let body = answer.bytes().await.map_err(lost)?;
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if status.is_success() {
-        return Ok(body);
+    match status.is_success() {
+        true => Ok(serde_json::from_slice(&body).unwrap_or_default()),
+        false => Err(refused(status.as_u16(), &body, effect)),
     }
-    let said = body["message"].as_str().unwrap_or_default();
-    Err(classify(status.as_u16(), said, effect))
+}
+
+/// Reads a file, and no more of it than anybody needs.
+async fn file(request: RequestBuilder) -> Result<Vec<u8>, Trouble> {
+    let lost = |error| Trouble::Other(http::unanswered("Forgejo", error, Effect::None));
+    let mut answer = request.send().await.map_err(lost)?;
+    let status = answer.status();
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(lost)? {
+        bytes.extend_from_slice(&part);
+        if bytes.len() > ARCHIVE_BYTES_MAX {
+            let words = format!("the repository is larger than {} MiB", ARCHIVE_BYTES_MAX >> 20);
+            return Err(Trouble::new(Class::Permanent, words));
+        }
+    }
+    match status.is_success() {
+        true => Ok(bytes),
+        false => Err(refused(status.as_u16(), &bytes, Effect::None)),
+    }
+}
+
+fn refused(status: u16, body: &[u8], effect: Effect) -> Trouble {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    classify(status, body["message"].as_str().unwrap_or_default(), effect)
 }

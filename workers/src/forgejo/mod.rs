@@ -10,6 +10,7 @@ mod runs;
 mod steps;
 #[cfg(test)]
 mod tests;
+pub mod webhook;
 
 use serde::Deserialize;
 use stead_runtime::worker::Worker;
@@ -24,6 +25,9 @@ use crate::address::HttpAddress;
 pub struct Config {
     /// `https://git.lan`.
     pub address: HttpAddress,
+    /// Where it tells us of pushes, if it does.
+    #[serde(default)]
+    pub webhook: Option<webhook::Config>,
 }
 
 /// The table of steps.

@@ -7,7 +7,6 @@
 
 mod bucket;
 mod door;
-mod listener;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -32,11 +32,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::door::{Closed, Door, workspace_of};
-use super::listener::Bounded;
 use super::user_data::{Seed, user_data};
 use super::{Config, SeedUrls, bucket};
 use crate::StartError;
 use crate::http::{segment, shortened};
+use crate::listener::Bounded;
 
 /// The largest event or report that is read, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;

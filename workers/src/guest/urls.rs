@@ -4,20 +4,16 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use stead_schemas::failure::{Class, Failure};
-use tokio::time::Instant;
 
 use super::Config;
-use crate::vault::{Secret, Secrets};
+use crate::vault::{Key, Secret, Secrets};
 
 /// How many bytes of the signature an address holds; 128 bits cannot be guessed.
 const TOKEN_BYTES: usize = 16;
-/// How long the key is kept. A booting guest asks dozens of times.
-const KEY_LIFE: Duration = Duration::from_secs(60);
 
 /// Makes and checks seed addresses. A clone shares the key.
 #[derive(Clone)]
@@ -27,9 +23,8 @@ pub struct SeedUrls {
 
 struct Shared {
     public_url: OnceLock<String>,
-    secret: String,
     secrets: Secrets,
-    key: tokio::sync::Mutex<Option<(Instant, Arc<Secret>)>>,
+    key: Key,
 }
 
 impl SeedUrls {
@@ -40,8 +35,8 @@ impl SeedUrls {
         if let Some(url) = &config.public_url {
             public_url.get_or_init(|| url.to_string());
         }
-        let (secret, key) = (config.secret.clone(), tokio::sync::Mutex::default());
-        Self { shared: Arc::new(Shared { public_url, secret, secrets, key }) }
+        let key = Key::new(config.secret.clone(), secrets.clone());
+        Self { shared: Arc::new(Shared { public_url, secrets, key }) }
     }
 
     /// Where the machine of this run fetches its seed; ends in a slash.
@@ -89,23 +84,9 @@ impl SeedUrls {
     }
 
     async fn signer(&self, run: &str) -> Result<Hmac<Sha256>, Failure> {
-        let secret = self.key().await?;
-        let mut signer =
-            Hmac::<Sha256>::new_from_slice(secret.field("key")?.as_bytes()).map_err(|_| {
-                Failure::new(Class::Permanent, "the key for seed addresses is unusable")
-            })?;
+        let mut signer = self.shared.key.signer().await?;
         signer.update(run.as_bytes());
         Ok(signer)
-    }
-
-    async fn key(&self) -> Result<Arc<Secret>, Failure> {
-        let mut held = self.shared.key.lock().await;
-        if let Some((_, key)) = held.as_ref().filter(|(read, _)| read.elapsed() < KEY_LIFE) {
-            return Ok(key.clone());
-        }
-        let key = self.read_secret(&self.shared.secret).await?;
-        *held = Some((Instant::now(), key.clone()));
-        Ok(key)
     }
 }
 

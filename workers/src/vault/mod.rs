@@ -3,6 +3,7 @@
 
 mod classify;
 mod client;
+mod key;
 mod reference;
 mod steps;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use stead_runtime::worker::Worker;
 
 pub use client::{Secret, Secrets};
+pub(crate) use key::Key;
 pub use reference::Reference;
 pub use write::Current;
 

@@ -15,14 +15,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
 /// See the module's head.
-pub(super) struct Bounded {
+pub(crate) struct Bounded {
     listener: TcpListener,
     time_max: Duration,
     places: Arc<Semaphore>,
 }
 
 /// A connection that is read from until its time is over, and written to until it is closed.
-pub(super) struct Timed {
+pub(crate) struct Timed {
     stream: TcpStream,
     over: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
@@ -30,7 +30,7 @@ pub(super) struct Timed {
 
 impl Bounded {
     /// Connections last `time_max`, and there are at most `most` at once.
-    pub(super) fn new(listener: TcpListener, time_max: Duration, most: usize) -> Self {
+    pub(crate) fn new(listener: TcpListener, time_max: Duration, most: usize) -> Self {
         Self { listener, time_max, places: Arc::new(Semaphore::new(most)) }
     }
 }

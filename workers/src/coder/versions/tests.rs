@@ -1,0 +1,187 @@
+//! Versions of templates against the lab.
+
+use stead_lab::CallFault;
+use stead_schemas::failure::Class;
+use stead_schemas::step::coder::versions::{
+    ArchiveVersion, AwaitImport, CreateVersion, Import, LookUpTemplate, Parameter, PromoteVersion,
+    RestoreVersion, Source, TemplatePlace, UploadTemplate,
+};
+use stead_schemas::step::forgejo::Repository;
+
+use crate::testing::{Stage, contract, marker};
+
+const LOGIN: &str = "vault:secret/data/coder/api#1";
+const REPOSITORY: &str = "platform/templates";
+const TEMPLATE: &str = "stead-machine";
+const GOOD: &str = "data \"coder_parameter\" \"run\" {\n  name = \"stead_run\"\n}\n";
+
+fn place() -> TemplatePlace {
+    TemplatePlace {
+        login: LOGIN.to_owned(),
+        organization: "default".to_owned(),
+        template: TEMPLATE.to_owned(),
+    }
+}
+
+fn upload(commit: &str) -> UploadTemplate {
+    let login = "vault:secret/data/forgejo/api".to_owned();
+    let source = Source {
+        place: Repository { login, repository: REPOSITORY.to_owned() },
+        commit: commit.to_owned(),
+        path: TEMPLATE.to_owned(),
+    };
+    UploadTemplate { place: place(), source }
+}
+
+fn create(name: &str, file: &str) -> CreateVersion {
+    CreateVersion {
+        place: place(),
+        name: name.to_owned(),
+        file: file.to_owned(),
+        commit: "0123".to_owned(),
+        marker: marker(),
+    }
+}
+
+fn archive(name: &str) -> ArchiveVersion {
+    ArchiveVersion { place: place(), name: name.to_owned(), marker: marker() }
+}
+
+fn wait(id: &str) -> AwaitImport {
+    AwaitImport { login: LOGIN.to_owned(), id: id.to_owned() }
+}
+
+fn promote(id: &str) -> PromoteVersion {
+    PromoteVersion { place: place(), id: id.to_owned() }
+}
+
+fn restore(promoted: &str, before: &str) -> RestoreVersion {
+    RestoreVersion { place: place(), promoted: promoted.to_owned(), before: before.to_owned() }
+}
+
+fn committed(stage: &Stage, files: &[(&str, &str)]) -> String {
+    stage.lab.commit(REPOSITORY, "main", files).unwrap()
+}
+
+/// What Coder calls the files of the template as they are at a new commit of these.
+async fn uploaded(stage: &Stage, files: &[(&str, &str)]) -> String {
+    stage.ask(upload(&committed(stage, files))).await.unwrap().file
+}
+
+fn active(stage: &Stage) -> String {
+    stage.lab.active_version(TEMPLATE).unwrap()
+}
+
+#[tokio::test]
+async fn a_version_is_made_imported_promoted_and_put_back() {
+    let stage = Stage::open().await;
+    let before = stage.ask(LookUpTemplate { place: place() }).await.unwrap();
+    assert_eq!(before.name, "v1");
+    let file = uploaded(&stage, &[("stead-machine/main.tf", GOOD)]).await;
+    let same = uploaded(&stage, &[("README.md", "something else")]).await;
+    assert_eq!(file, same, "the folder is the same");
+    let id = stage.ask(create("a-1", &file)).await.unwrap().id;
+    assert_eq!(stage.ask(create("a-1", &file)).await.unwrap().id, id, "asked twice");
+    let import = stage.ask(wait(&id)).await.unwrap();
+    let run = Parameter { name: "stead_run".to_owned(), required: true };
+    assert_eq!(import, Import { error: None, parameters: vec![run] });
+    assert_eq!(active(&stage), "v1", "nothing uses it yet");
+    for _ in 0..2 {
+        stage.ask(promote(&id)).await.unwrap();
+    }
+    assert_eq!(active(&stage), "a-1");
+    assert_eq!(stage.count("version-promoted"), 1);
+    stage.refused(archive("a-1"), Class::Permanent).await;
+    // What is not active any more is left alone.
+    stage.ask(restore(&before.id, &id)).await.unwrap();
+    assert_eq!(active(&stage), "a-1");
+    for _ in 0..2 {
+        stage.ask(restore(&id, &before.id)).await.unwrap();
+    }
+    assert_eq!(active(&stage), "v1");
+    for _ in 0..2 {
+        stage.ask(archive("a-1")).await.unwrap();
+    }
+    assert_eq!(stage.count("version-archived"), 1);
+    assert!(stage.lab.inventory().is_empty(), "{:#?}", stage.lab.inventory());
+    stage.check_contract("coder", "coder/swagger.json", contract::check_coder);
+}
+
+#[tokio::test]
+async fn an_import_that_fails_is_an_answer() {
+    let stage = Stage::open().await;
+    let file = uploaded(&stage, &[("stead-machine/main.tf", "data {")]).await;
+    let id = stage.ask(create("a-1", &file)).await.unwrap().id;
+    let said = stage.ask(wait(&id)).await.unwrap().error.expect("it has failed");
+    assert!(said.contains("Unclosed configuration block on main.tf"), "{said}");
+    stage.refused(promote(&id), Class::Auth).await;
+    stage.ask(archive("a-1")).await.unwrap();
+    stage.lab.break_times("coder", "import-failed", 1).unwrap();
+    let file = uploaded(&stage, &[("stead-machine/main.tf", GOOD)]).await;
+    let id = stage.ask(create("a-2", &file)).await.unwrap().id;
+    let said = stage.ask(wait(&id)).await.unwrap().error;
+    assert_eq!(said.as_deref(), Some("terraform init: exit status 1"));
+}
+
+#[tokio::test]
+async fn a_lost_answer_ends_with_one_effect() {
+    let stage = Stage::open().await;
+    let lost = ("coder", "lost-response");
+    let commit = committed(&stage, &[("stead-machine/main.tf", GOOD)]);
+    let before = stage.ask(LookUpTemplate { place: place() }).await.unwrap().id;
+    let file = stage.survives(lost, Class::Ambiguous, upload(&commit)).await.file;
+    let id = stage.survives(lost, Class::Ambiguous, create("a-1", &file)).await.id;
+    stage.insist(wait(&id)).await;
+    stage.survives(lost, Class::Ambiguous, promote(&id)).await;
+    stage.survives(lost, Class::Ambiguous, restore(&id, &before)).await;
+    stage.survives(lost, Class::Ambiguous, archive("a-1")).await;
+    let counts = ["version-created", "version-promoted", "version-archived"];
+    assert_eq!(counts.map(|kind| stage.count(kind)), [1, 2, 1]);
+    // Forgejo's answer is lost in the middle: it is fetched again.
+    stage.lab.break_call_times("forgejo", "/archive/", CallFault::DropBefore, 1).unwrap();
+    stage.refused(upload(&commit), Class::Retry).await;
+    assert_eq!(stage.ask(upload(&commit)).await.unwrap().file, file);
+}
+
+#[tokio::test]
+async fn what_is_somebody_else_s_stays() {
+    let stage = Stage::open().await;
+    let file = uploaded(&stage, &[("stead-machine/main.tf", GOOD)]).await;
+    let theirs = CreateVersion { marker: "somebody".to_owned(), ..create("a-1", &file) };
+    stage.ask(theirs).await.unwrap();
+    stage.refused(create("a-1", &file), Class::Conflict).await;
+    stage.ask(archive("a-1")).await.unwrap();
+    assert_eq!(stage.count("version-archived"), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named() {
+    let stage = Stage::open().await;
+    let failure = stage.refused(upload("0123"), Class::Permanent).await;
+    assert!(failure.words.contains("platform/templates has no commit 0123"), "{failure}");
+    let elsewhere = TemplatePlace { template: "none".to_owned(), ..place() };
+    let failure = stage.refused(LookUpTemplate { place: elsewhere }, Class::Permanent).await;
+    assert!(failure.words.contains("no template none"), "{failure}");
+    let link = committed(&stage, &[("stead-machine/extra.tf", "-> ../main.tf")]);
+    let failure = stage.refused(upload(&link), Class::Permanent).await;
+    assert!(failure.words.contains("extra.tf is a link"), "{failure}");
+    let nowhere = "00000000-0000-4000-8000-000000000000";
+    stage.refused(wait(nowhere), Class::Permanent).await;
+    stage.refused(create("a-1", nowhere), Class::Permanent).await;
+}
+
+#[tokio::test]
+async fn each_trouble_has_its_class() {
+    let stage = Stage::open().await;
+    let commit = committed(&stage, &[("stead-machine/main.tf", GOOD)]);
+    for (vendor, fault, class) in [
+        ("coder", "unauthorized", Class::Auth),
+        ("coder", "rate-limited", Class::Wait),
+        ("forgejo", "unauthorized", Class::Auth),
+        ("forgejo", "not-in-service", Class::VendorDown),
+    ] {
+        stage.lab.break_(vendor, fault).unwrap();
+        stage.refused(upload(&commit), class).await;
+        stage.lab.mend();
+    }
+}

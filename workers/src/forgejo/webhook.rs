@@ -1,0 +1,245 @@
+//! The door for webhooks: Forgejo tells of a push, and the templates that are made of that branch
+//! are looked at.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /forgejo`, signed, of a push to a branch that counts | 202: it is being looked at |
+//! | the same of anything else | 204 |
+//! | not signed, or with another key | 401 |
+//!
+//! The signature says that Forgejo has written this at some time. It says neither when nor which
+//! delivery it is: whoever has seen one can send it again, under another number. So nothing that
+//! it says is carried out. A `template.check` is left in the inbox, and what the branch ends with
+//! is asked of Forgejo itself; what was tried before is not tried again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use hmac::Mac;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use stead_runtime::worker::Inbox;
+use stead_schemas::command::template::KIND;
+use stead_schemas::owner::Owner;
+use stead_schemas::site::Deployment;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::StartError;
+use crate::listener::Bounded;
+use crate::vault::{Key, Secrets};
+
+/// The largest webhook that is read, in bytes. Forgejo lists a few commits, and their files.
+const BODY_BYTES_MAX: usize = 512 * 1024;
+/// How long a request may take. Forgejo itself gives up after 5 seconds.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a connection may take to ask for everything.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(30);
+/// How many connections are open at once; more wait until one of these is closed.
+const CONNECTIONS_MAX: usize = 64;
+/// The longest number of a delivery.
+const DELIVERY_MAX: usize = 100;
+
+/// Where webhooks come in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the door listens.
+    pub listen: SocketAddr,
+    /// Where the key lies that webhooks are signed with; its field is `key`.
+    pub secret: String,
+}
+
+/// A door that is open until it is shut down or dropped.
+pub struct Webhooks {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Webhooks {
+    pub(crate) async fn open(
+        config: &Config,
+        secrets: Secrets,
+        deployments: Vec<Deployment>,
+        inbox: Arc<dyn Inbox>,
+    ) -> Result<Self, StartError> {
+        let cannot = |source| StartError::Door { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        let listener = Bounded::new(listener, CONNECTION_TIME_MAX, CONNECTIONS_MAX);
+        let key = Key::new(config.secret.clone(), secrets);
+        let router = router(Arc::new(Door { key, deployments, inbox }));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(async move {
+            let until = async { drop(stopped.await) };
+            let served = axum::serve(listener, router).with_graceful_shutdown(until).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the door for webhooks ended");
+            }
+        });
+        Ok(Self { address, stop, serving })
+    }
+
+    /// Where Forgejo is to send them.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/forgejo", self.address)
+    }
+
+    /// Answers what was asked, then closes.
+    pub async fn shutdown(self) {
+        drop(self.stop);
+        if self.serving.await.is_err() {
+            tracing::error!("the door for webhooks was torn down");
+        }
+    }
+}
+
+/// What every request needs.
+struct Door {
+    key: Key,
+    deployments: Vec<Deployment>,
+    inbox: Arc<dyn Inbox>,
+}
+
+/// Why a webhook is not let in.
+#[derive(Debug, PartialEq, Eq)]
+enum Closed {
+    /// It is not signed with our key.
+    Unsigned,
+    /// It is signed, and cannot be read.
+    Unreadable(&'static str),
+    /// Something that is needed does not answer. Forgejo does not send it again; whoever looks at
+    /// the branch finds the push all the same.
+    NotNow(String),
+}
+
+impl IntoResponse for Closed {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unsigned => StatusCode::UNAUTHORIZED.into_response(),
+            Self::Unreadable(words) => (StatusCode::BAD_REQUEST, words).into_response(),
+            Self::NotNow(words) => {
+                tracing::warn!(words, "a webhook is lost");
+                StatusCode::SERVICE_UNAVAILABLE.into_response()
+            }
+        }
+    }
+}
+
+fn router(door: Arc<Door>) -> Router {
+    Router::new()
+        .route("/forgejo", post(take))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(in_time))
+        .with_state(door)
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST_TIME_MAX, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Closed::NotNow("it took too long".to_owned()).into_response(),
+    }
+}
+
+/// What is read of a push.
+#[derive(Deserialize)]
+struct Push {
+    #[serde(rename = "ref")]
+    branch: String,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    full_name: String,
+}
+
+async fn take(
+    State(door): State<Arc<Door>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Closed> {
+    door.check(&headers, &body).await?;
+    if either(&headers, "event") != Some("push") {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let delivery = either(&headers, "delivery").filter(|delivery| is_plain(delivery));
+    let delivery = delivery.ok_or(Closed::Unreadable("it has no delivery number\n"))?;
+    let push: Push =
+        serde_json::from_slice(&body).map_err(|_| Closed::Unreadable("this is no push\n"))?;
+    let mut looked_at = false;
+    for deployment in door.deployments.iter().filter(|one| is_about(&push, one)) {
+        door.have_looked_at(deployment, delivery).await?;
+        looked_at = true;
+    }
+    Ok(if looked_at { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT })
+}
+
+impl Door {
+    /// Whether the body is signed with our key. Takes the same time either way.
+    async fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Closed> {
+        let given = signature(headers).ok_or(Closed::Unsigned)?;
+        let signer = self.key.signer().await;
+        let mut signer = signer.map_err(|failure| Closed::NotNow(failure.to_string()))?;
+        signer.update(body);
+        signer.verify_slice(&given).map_err(|_| Closed::Unsigned)
+    }
+
+    async fn have_looked_at(&self, of: &Deployment, delivery: &str) -> Result<(), Closed> {
+        let not_now = |words: String| Closed::NotNow(words);
+        let owner = Owner::new(of.owner()).map_err(|error| not_now(error.to_string()))?;
+        let mut fields = Map::new();
+        fields.insert("id".to_owned(), Value::from(format!("webhook-{delivery}")));
+        fields.insert("name".to_owned(), Value::from(of.template.clone()));
+        self.inbox.leave(&owner, KIND, "check", fields).await.map_err(not_now)
+    }
+}
+
+/// The header of this name, as Forgejo or its ancestor calls it.
+fn either<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut names = ["forgejo", "gitea"].into_iter().map(|of| format!("x-{of}-{name}"));
+    names.find_map(|name| headers.get(name)).and_then(|value| value.to_str().ok())
+}
+
+/// The signature, if there is a whole one. Forgejo sends an empty one where it has no key.
+fn signature(headers: &HeaderMap) -> Option<[u8; 32]> {
+    let github = || headers.get("x-hub-signature-256")?.to_str().ok()?.strip_prefix("sha256=");
+    from_hex(either(headers, "signature").or_else(github)?)
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+fn is_plain(delivery: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !delivery.is_empty() && delivery.len() <= DELIVERY_MAX && delivery.bytes().all(plain)
+}
+
+fn is_about(push: &Push, deployment: &Deployment) -> bool {
+    let branch = push.branch.strip_prefix("refs/heads/");
+    branch == Some(&deployment.branch)
+        && push.repository.full_name.eq_ignore_ascii_case(&deployment.repository)
+}
+
+#[cfg(test)]
+mod tests;
