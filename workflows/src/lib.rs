@@ -17,6 +17,7 @@ pub mod drift;
 pub mod home;
 pub mod probe;
 pub mod schedule;
+pub mod template;
 pub mod token;
 pub mod vmids;
 pub mod workspace;
@@ -29,6 +30,7 @@ pub static WORKFLOWS: &[Definition] = &[
     home::DEFINITION,
     probe::DEFINITION,
     schedule::DEFINITION,
+    template::DEFINITION,
     token::DEFINITION,
     vmids::DEFINITION,
     workspace::DEFINITION,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use stead_schemas::owner::Owner;
 use stead_schemas::site::{
-    Allowance, CoderSite, ForgejoSite, Lifetime, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
+    Allowance, CoderSite, Deployment, ForgejoSite, Lifetime, ProxmoxSite, S3Site, Site, Template,
+    TrueNasSite,
 };
 use stead_schemas::step::{home, vmids};
 use stead_testkit::Kit;
@@ -182,6 +183,27 @@ pub fn make_token() -> Kit<World> {
     kit.command("create", json!({ "repository": "templates" }))
 }
 
+/// A version is made and promoted, the branch looked at again, and somebody goes back and forth.
+pub fn template() -> Kit<World> {
+    let deployed = ["active a", "version a"];
+    push_template()
+        .leaves(deployed)
+        .command("check", json!({}))
+        .leaves(deployed)
+        .command("rollback", json!({}))
+        .leaves(["version a"])
+        .command("promote", json!({}))
+        .leaves(deployed)
+        .command("push", json!({}))
+        .leaves(deployed)
+}
+
+/// A version is made and promoted.
+pub fn push_template() -> Kit<World> {
+    let kit = Kit::of(WORKFLOWS).site(site()).entity("template", "platform", "stead-machine");
+    kit.command("push", json!({}))
+}
+
 /// The ledger gives numbers out and takes one back.
 pub fn vmids() -> Kit<World> {
     let reserve = |workspace: &str| vmids::Reserve {
@@ -250,6 +272,12 @@ pub fn site() -> Site {
             quota_gb: 10,
             grace_seconds: GRACE.as_secs(),
         }),
+        deployments: vec![Deployment {
+            template: "stead-machine".into(),
+            repository: "platform/templates".into(),
+            branch: "main".into(),
+            path: "machine".into(),
+        }],
         forgejo: Some(ForgejoSite {
             secret: "vault:secret/data/forgejo/api".into(),
             credentials: "vault:secret/data/stead/tokens".into(),

@@ -1,5 +1,6 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `buckets.rs`,
-//! `changes.rs`, `retries.rs`, `homes.rs`, `ends.rs`, `schedules.rs`, `tokens.rs`).
+//! `changes.rs`, `retries.rs`, `homes.rs`, `ends.rs`, `schedules.rs`, `templates.rs`,
+//! `tokens.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
@@ -15,5 +16,6 @@ mod schedules;
 mod stories;
 mod survival;
 mod tale;
+mod templates;
 mod tokens;
 mod world;

@@ -43,6 +43,11 @@ fn a_token_survives() {
 }
 
 #[test]
+fn a_template_survives() {
+    stead_testkit::survives(&kits::template());
+}
+
+#[test]
 fn the_vmid_ledger_survives() {
     stead_testkit::survives(&kits::vmids());
 }

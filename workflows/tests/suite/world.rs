@@ -39,6 +39,16 @@ pub struct World {
     pub runs_fail: u32,
     /// How many cores the machines are set to have.
     pub cores: BTreeMap<u32, u64>,
+    /// The commit that every branch ends with. What a commit holds is told by its first letter.
+    pub head: String,
+    /// Coder's id of the active version.
+    pub active: String,
+    /// What Coder says of the next import, if that fails.
+    pub import_error: Option<String>,
+    /// The parameters of what is imported, and whether each is needed.
+    pub parameters: Vec<(String, bool)>,
+    /// What was said of commits, in order.
+    pub said: Vec<String>,
 }
 
 impl Default for World {
@@ -59,6 +69,11 @@ impl Default for World {
             given: BTreeMap::new(),
             runs_fail: 0,
             cores: BTreeMap::new(),
+            head: "a".repeat(40),
+            active: "id-v0".to_owned(),
+            import_error: None,
+            parameters: vec![("stead_run".to_owned(), true)],
+            said: Vec::new(),
         }
     }
 }
@@ -117,6 +132,19 @@ impl stead_testkit::World for World {
             "coder.create-token" | "coder.prove-token" | "coder.revoke-token" => {
                 self.with_token(step, ask)
             }
+            "forgejo.look-up-head" => Ok(json!({ "commit": self.head })),
+            "forgejo.set-status" => {
+                let state = format!("{} {}", text("state"), &text("commit")[..1]);
+                self.said.push(state);
+                Ok(json!({}))
+            }
+            "coder.look-up-template"
+            | "coder.upload-template"
+            | "coder.create-version"
+            | "coder.await-import"
+            | "coder.promote-version"
+            | "coder.restore-version"
+            | "coder.archive-version" => self.with_version(step, ask),
             step if step.starts_with("forgejo.") => self.with_forgejo(step, ask),
             unknown => panic!("the world does not know the step {unknown}"),
         }
@@ -249,6 +277,48 @@ impl World {
                 false => Err(Failure::new(Class::Auth, "the token opens nothing")),
             },
         }
+    }
+
+    /// Versions of a template, by what they are made of. The first one is always there.
+    fn with_version(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
+        let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
+        let version = |name: &str| format!("version {}", &name[..1]);
+        match step {
+            "coder.look-up-template" => {
+                let name = self.active.trim_start_matches("id-");
+                Ok(json!({ "id": self.active, "name": name }))
+            }
+            "coder.upload-template" => {
+                let commit = ask["source"]["commit"].as_str().unwrap_or_default();
+                Ok(json!({ "file": format!("file-{}", &commit[..1]) }))
+            }
+            "coder.create-version" => {
+                self.ensure(version(&text("name")), text("marker"))?;
+                Ok(json!({ "id": format!("id-{}", text("name")) }))
+            }
+            "coder.await-import" => {
+                let parameters = self.parameters.iter();
+                let parameters: Vec<Value> = parameters
+                    .map(|(name, required)| json!({ "name": name, "required": required }))
+                    .collect();
+                Ok(json!({ "error": self.import_error.take(), "parameters": parameters }))
+            }
+            "coder.promote-version" => Ok(self.activate(text("id"))),
+            "coder.restore-version" if self.active == text("promoted") => {
+                Ok(self.activate(text("before")))
+            }
+            "coder.archive-version" => self.remove(&version(&text("name"))),
+            _ => Ok(json!({})),
+        }
+    }
+
+    fn activate(&mut self, id: String) -> Value {
+        self.things.retain(|thing, _| !thing.starts_with("active "));
+        if let Some(name) = id.strip_prefix("id-").filter(|name| *name != "v0") {
+            self.things.insert(format!("active {}", &name[..1]), String::new());
+        }
+        self.active = id;
+        json!({})
     }
 
     /// Whether the token that lies there is one of Coder's.
