@@ -169,7 +169,7 @@ async fn make(cx: &Context, template: &mut Template, job: &Job) -> Result<Came, 
     if template.active().is_some_and(|active| active.file.as_ref() == Some(&file)) {
         return Ok(Came::Same);
     }
-    let (name, marker) = (template.next_name(&job.source.commit), cx.run().to_string());
+    let (name, marker) = (template.next_name(cx, &job.source.commit), cx.run().to_string());
     let archive = ArchiveVersion { place: place.clone(), name: name.clone(), marker };
     let create = CreateVersion {
         place: place.clone(),

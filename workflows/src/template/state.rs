@@ -70,10 +70,11 @@ pub(super) fn shortened(commit: &str) -> &str {
 }
 
 impl Template {
-    /// The name of the next version, which nobody else chooses.
-    pub fn next_name(&mut self, commit: &str) -> String {
+    /// The name of the next version, which nobody else chooses: no other one of this life, nor any
+    /// of another life, has it.
+    pub fn next_name(&mut self, cx: &Context, commit: &str) -> String {
         self.begun += 1;
-        format!("{}-{}", shortened(commit), self.begun)
+        format!("{}-{}.{}", shortened(commit), cx.run().life(), self.begun)
     }
 
     /// Remembers which version is active. What others have made active can be gone back to as well.

@@ -103,7 +103,7 @@ fn a_push_reads_like_this() {
         step     coder.await-import      done
         step     coder.promote-version   done
         step     forgejo.set-status      done
-        note     stead-machine: aaaaaaaaaaaa-1 is active
+        note     stead-machine: aaaaaaaaaaaa-1.1 is active
         done     template.push
         ",
     );
@@ -143,7 +143,7 @@ fn a_failed_import_leaves_the_active_version_and_is_not_tried_again_until_someth
     assert_eq!(words, "Coder cannot import it: Unclosed configuration block");
     assert_eq!(tale.stage.world.names(), ["active a", "version a"]);
     let view = tale.view();
-    assert_eq!((view.phase.word(), view.active.as_deref()), ("rejected", Some("aaaaaaaaaaaa-1")));
+    assert_eq!((view.phase.word(), view.active.as_deref()), ("rejected", Some("aaaaaaaaaaaa-1.1")));
     assert!(view.trouble.is_some_and(|words| words.contains("Unclosed")));
     assert_eq!(
         tale.stage.world.said,
@@ -172,7 +172,7 @@ fn a_template_that_stead_cannot_use_is_not_promoted() {
     assert_eq!((tale.stage.world.names().len(), tale.stage.world.active.as_str()), (0, "id-v0"));
     tale.stage.world.parameters[1].1 = false;
     tale.done("push", json!({}));
-    assert_eq!(tale.view().active.as_deref(), Some("aaaaaaaaaaaa-3"));
+    assert_eq!(tale.view().active.as_deref(), Some("aaaaaaaaaaaa-1.3"));
     tale.stage.everything_replays();
 }
 
@@ -204,23 +204,23 @@ fn one_can_go_back_to_every_version_that_was_active() {
     let told = tale.done("rollback", json!({}));
     assert_eq!(
         (&told["active"], &told["commit"]),
-        (&json!("aaaaaaaaaaaa-1"), &json!("a".repeat(40)))
+        (&json!("aaaaaaaaaaaa-1.1"), &json!("a".repeat(40)))
     );
     // What one has gone back from is not pushed again by itself.
     tale.done("check", json!({}));
-    assert_eq!(tale.stage.world.active, "id-aaaaaaaaaaaa-1");
+    assert_eq!(tale.stage.world.active, "id-aaaaaaaaaaaa-1.1");
     tale.done("rollback", json!({}));
     assert_eq!(tale.stage.world.active, "id-v0", "which was there before Stead");
     assert_eq!(tale.refused("rollback", json!({})), "template.no-earlier");
-    tale.done("promote", json!({ "version": "bbbbbbbbbbbb-2" }));
+    tale.done("promote", json!({ "version": "bbbbbbbbbbbb-1.2" }));
     assert_eq!(tale.stage.world.names(), ["active b", "version a", "version b", "version c"]);
     assert_eq!(tale.refused("promote", json!({ "version": "b" })), "template.version-unknown");
     tale.done("promote", json!({}));
-    assert_eq!(tale.view().active.as_deref(), Some("cccccccccccc-3"));
+    assert_eq!(tale.view().active.as_deref(), Some("cccccccccccc-1.3"));
     // Somebody else has promoted something: back is where Stead has been.
     tale.stage.world.active = "id-x".into();
     tale.done("rollback", json!({}));
-    assert_eq!(tale.stage.world.active, "id-cccccccccccc-3");
+    assert_eq!(tale.stage.world.active, "id-cccccccccccc-1.3");
     tale.stage.everything_replays();
 }
 
@@ -234,8 +234,8 @@ fn a_long_life_stays_short_and_keeps_what_is_active() {
         tale.done("push", json!({ "promote": false }));
     }
     let view = tale.view();
-    assert_eq!((view.versions.len(), view.active.as_deref()), (21, Some("aaaaaaaaaaaa-1")));
-    assert_eq!(view.versions[20].name, "aaaaaaaaaaaa-1");
+    assert_eq!((view.versions.len(), view.active.as_deref()), (21, Some("aaaaaaaaaaaa-1.1")));
+    assert_eq!(view.versions[20].name, "aaaaaaaaaaaa-1.1");
     tale.stage.everything_replays();
 }
 
@@ -253,7 +253,7 @@ fn a_forget_stops_a_push_and_leaves_what_is_there() {
     assert_eq!(tale.stage.world.names(), ["active a", "version a"]);
     assert_eq!(tale.refused("forget", json!({})), "template.unknown");
     tale.done("check", json!({}));
-    assert_eq!(tale.stage.world.active, "id-bbbbbbbbbbbb-1", "a new life counts anew");
+    assert_eq!(tale.stage.world.active, "id-bbbbbbbbbbbb-2.1", "a new life counts anew");
     tale.stage.everything_replays();
 }
 
