@@ -117,6 +117,7 @@ fn users_of(users: &mut Vec<User>, kind: &str, section: &DeTable<'_>) -> Result<
             }
             "operators" => Role::Operator,
             "dashboards" => Role::Dashboard,
+            "webhooks" => Role::Webhook,
             "owners" => {
                 Role::Owner(Owner::new(name).map_err(|error| format!("owners.{name:?}: {error}"))?)
             }

@@ -37,6 +37,8 @@ pub enum Role {
     Operator,
     /// Something that only looks: lists, single runs, and the events.
     Dashboard,
+    /// The door for webhooks: has templates looked at, whoever's they are, and nothing else.
+    Webhook,
     /// The owner of workspaces: that owner's commands and events, and nothing else.
     Owner(Owner),
 }
@@ -60,7 +62,7 @@ impl Role {
         match self {
             Self::Engine => true,
             Self::Worker(system) => system != rights::GUEST,
-            Self::Operator | Self::Dashboard | Self::Owner(_) => false,
+            Self::Operator | Self::Dashboard | Self::Webhook | Self::Owner(_) => false,
         }
     }
 }

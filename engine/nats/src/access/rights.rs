@@ -70,6 +70,7 @@ pub(super) fn rights(user: &User) -> Rights {
         Role::Worker(system) => worker(system),
         Role::Operator => operator(),
         Role::Dashboard => dashboard(),
+        Role::Webhook => webhook(),
         Role::Owner(owner) => of_owner(&owner.token()),
     };
     let inbox = format!("{}.>", inbox_prefix(&user.key));
@@ -158,6 +159,16 @@ fn dashboard() -> Rights {
     Rights {
         publish: texts(&["stead.api.*.*.list", "stead.api.*.*.show", "$SRV.>"]),
         subscribe: texts(&["stead.evt.>"]),
+        ..Rights::default()
+    }
+}
+
+fn webhook() -> Rights {
+    Rights {
+        publish: vec![
+            "stead.cmd.*.template.check".to_owned(),
+            format!("{OUTSIDE_API}.STREAM.MSG.GET.STEAD_SETTINGS"),
+        ],
         ..Rights::default()
     }
 }

@@ -29,6 +29,7 @@ impl Site {
             worker("guest"),
             Role::Operator,
             Role::Dashboard,
+            Role::Webhook,
             owner("john"),
             owner("jane.doe"),
         ];
@@ -174,6 +175,13 @@ async fn nobody_may_do_what_is_not_his() {
 
     let forbidden = [&all[..], &READS, &PARTS, &commands, &[answer]].concat();
     site.refuses(&Role::Dashboard, &forbidden, &LISTENING).await;
+
+    let others = ["stead.cmd.john.template.push", "stead.api.john.template.check"];
+    let forbidden = [&all[..], &READS, &PARTS, &commands, &others, &[answer]].concat();
+    let events = ["stead.evt.>", "stead.step.guest.*"];
+    site.refuses(&Role::Webhook, &forbidden, &[&LISTENING[..], &events].concat()).await;
+    let webhook = site.visitor(&Role::Webhook).await;
+    assert!(webhook.may_publish("stead.cmd.john.template.check").await);
 
     let inside: Vec<&str> =
         LISTENING.into_iter().filter(|subject| !engine_hears(subject)).collect();
