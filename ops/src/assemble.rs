@@ -19,7 +19,8 @@ use stead_runtime::harness::{Harness, HarnessTuning};
 use stead_runtime::ports::{Ports, SystemClock};
 use stead_runtime::worker::AnyWorker;
 use stead_schemas::command::COMMANDS;
-use stead_schemas::site::Site;
+use stead_schemas::site::{Deployment, Site};
+use stead_workers::forgejo::webhook::Webhooks;
 use stead_workers::guest::SeedServer;
 use stead_workers::{SYSTEMS, Workers};
 use stead_workflows::WORKFLOWS;
@@ -230,6 +231,22 @@ async fn set_up(
             () = crate::signals::stopped(&mut stop) => {}
         }
     }
+}
+
+/// Opens the door for webhooks, if the site has one.
+pub async fn open_webhooks(
+    nats: &NatsConfig,
+    workers: &Workers,
+    deployments: Vec<Deployment>,
+    stop: watch::Receiver<bool>,
+) -> Result<Option<Webhooks>, Ended> {
+    if !workers.has_webhooks() {
+        return Ok(None);
+    }
+    let connection = connection(nats, "stead-webhook").await?;
+    let client = SteadClient::new(&set_up(&connection, stop).await?);
+    let door = workers.take_webhooks(deployments, Arc::new(client)).await;
+    door.map_err(|error| Ended::Failed(crate::exit::with_causes(&error)))
 }
 
 /// Starts the workers of these systems; of all if none is named.

@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod nats;
 pub mod run;
 pub mod schedule;
+pub mod template;
 pub mod token;
 pub mod workspace;
 
@@ -62,6 +63,8 @@ pub enum Verb {
     Engine,
     /// Run workers: they carry out the steps.
     Worker(Worker),
+    /// Open the door by which Forgejo tells of pushes, so that templates are deployed at once.
+    Webhook,
     /// Make workspaces, change them, take them away.
     Workspace(workspace::Workspace),
     /// Look at homes, and keep one in a snapshot.
@@ -70,6 +73,8 @@ pub enum Verb {
     Bucket(bucket::Bucket),
     /// Give commands again and again, at the times of a cron expression.
     Schedule(schedule::Schedule),
+    /// Make Coder's templates of what is in a repository, and go back to the version before.
+    Template(template::Template),
     /// Keep the tokens that CI works with fresh, and see when they end.
     Token(token::Token),
     /// Look at runs, follow them, cancel what they do.

@@ -39,6 +39,7 @@ impl Duty {
             Self::Engine | Self::Both => &[
                 "allowance",
                 "coder",
+                "deployments",
                 "forgejo",
                 "limits",
                 "logging",
@@ -140,6 +141,9 @@ fn refused(changed: &BTreeSet<String>, duty: Duty) -> Vec<String> {
     // Whoever does nothing for buckets or tokens cannot begin to, nor the other way round.
     let optional = ["s3", "forgejo"].into_iter().filter(|section| changed.contains(*section));
     fixed.extend(optional.filter(|_| duty != Duty::Engine));
+    let door = ["forgejo.webhook_listen", "forgejo.webhook_secret"];
+    let door = door.into_iter().filter(|key| changed.contains(*key));
+    fixed.extend(door.filter(|_| duty == Duty::Both));
     let words = |key: &str| match key {
         "engine.partitions" => {
             "engine.partitions is fixed for ever by the engine that came first".to_owned()
@@ -151,7 +155,7 @@ fn refused(changed: &BTreeSet<String>, duty: Duty) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duty, changed, refused};
+    use super::{Duty, Table, changed, refused};
 
     const HAD: &str = "[engine]\npartitions = 8\n[proxmox]\naddress = \"a\"\n[limits]\nworkspaces = 1\n\
                        [[template]]\nname = \"t\"\n";
@@ -178,6 +182,12 @@ mod tests {
         let s3 = format!("{HAD}[s3]\naddress = \"b\"\n");
         check(Duty::Worker, &s3, &["s3"], &["stop it and start it anew"]);
         check(Duty::Engine, &s3, &["s3"], &[]);
+        let forgejo = "[forgejo]\naddress = \"b\"\n";
+        let had: Table = format!("{HAD}{forgejo}").parse().expect("TOML");
+        let door: Table = format!("{HAD}{forgejo}webhook_listen = \"c\"\n").parse().expect("TOML");
+        let changed = changed(&had, &door);
+        assert_eq!(refused(&changed, Duty::Both).len(), 1, "{changed:?}");
+        assert!(refused(&changed, Duty::Worker).is_empty(), "it opens no door");
         let guest = format!("{HAD}[guest]\nlisten = \"b\"\n");
         check(Duty::Worker, &guest, &["guest"], &["guest cannot change"]);
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::step::Step;
 use crate::step::coder::FindTemplate;
+use crate::step::forgejo::LookUpHead;
 use crate::step::probe::Noop;
 use crate::step::proxmox::Survey;
 use crate::step::s3::ListBuckets;
@@ -18,8 +19,9 @@ use crate::step::truenas::SurveyPool;
 use crate::step::vault::PinSecrets;
 
 /// The steps that change nothing; a worker carries out no other for a checkup.
-pub const READS: [&str; 6] = [
+pub const READS: [&str; 7] = [
     FindTemplate::NAME,
+    LookUpHead::NAME,
     Noop::NAME,
     Survey::NAME,
     ListBuckets::NAME,

@@ -36,6 +36,7 @@ mod refusals;
 mod reload;
 mod schedules;
 mod secrets;
+mod templates;
 mod tokens;
 mod upgrade;
 mod waits;

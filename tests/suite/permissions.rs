@@ -3,16 +3,17 @@
 //! must be refused is tried beside the adapters.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stead_lab::{Lab, LabOptions};
+use stead_lab::{Inventory, Lab, LabOptions};
 use stead_nats::access::{Role, User, accounts, new_seed, public_key};
 use stead_nats::testing::{NatsServer, Visitor, next};
 use stead_schemas::owner::Owner;
 use tempfile::TempDir;
 
-use crate::stage::{People, Process, check_gone, check_whole, free_port, until, within};
+use crate::stage::{People, Process, check_gone, check_whole, door_of, free_port, until, within};
 
 const SYSTEMS: [&str; 8] =
     ["coder", "forgejo", "guest", "probe", "proxmox", "s3", "truenas", "vault"];
@@ -35,6 +36,7 @@ impl Site {
         roles.push(("engine".to_owned(), Role::Engine));
         roles.push(("alice".to_owned(), Role::Operator));
         roles.push(("grafana".to_owned(), Role::Dashboard));
+        roles.push(("forgejo-door".to_owned(), Role::Webhook));
         roles.extend(["john", "jane"].map(owner));
         let mut seeds = BTreeMap::new();
         let mut users = Vec::new();
@@ -55,6 +57,7 @@ impl Site {
         for system in SYSTEMS {
             site.start(system, &["worker", "--systems", system]);
         }
+        site.start("forgejo-door", &["webhook"]);
         site
     }
 
@@ -77,12 +80,13 @@ impl Site {
             ("STEAD_TRUENAS_GRACE_SECONDS", "0".to_owned()),
             ("STEAD_GUEST_LISTEN", format!("127.0.0.1:{}", self.seed_port)),
             ("STEAD_GUEST_PUBLIC_URL", format!("http://127.0.0.1:{}", self.seed_port)),
+            ("STEAD_FORGEJO_WEBHOOK_LISTEN", "127.0.0.1:0".to_owned()),
             ("STEAD_VAULT_ROLE_ID", "env:LAB_ROLE_ID".to_owned()),
             ("STEAD_VAULT_SECRET_ID", "env:LAB_SECRET_ID".to_owned()),
             ("LAB_ROLE_ID", login.vault_role_id.clone()),
             ("LAB_SECRET_ID", login.vault_secret_id.clone()),
         ];
-        if ["alice", "guest"].contains(&user) {
+        if ["alice", "guest", "forgejo-door"].contains(&user) {
             pairs.push(("STEAD_NATS_JS_PREFIX", "stead.js".to_owned()));
         }
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -122,6 +126,17 @@ async fn asked(visitor: &Visitor, subject: &str, body: Value) -> Value {
         [("Stead-Wait", "300"), ("Stead-Client", "a test"), ("Nats-Request-Info", forged)];
     let answer = visitor.ask(subject, &headers, body.to_string()).await;
     serde_json::from_slice(&answer).expect("JSON")
+}
+
+/// Forgejo tells the door of a push, and the version of it is active.
+async fn a_push_is_deployed(site: &Site) {
+    let door = until("the door is open", || ready(door_of(&site.said()))).await;
+    assert!(site.lab.hook("platform/templates", &door, true));
+    let files = [("stead-machine/more.tf", "# more")];
+    let commit = site.lab.commit("platform/templates", "main", &files).expect("a commit");
+    let deployed = || site.lab.active_version("stead-machine").filter(|name| name != "v1");
+    let version = until("it is deployed", || ready(deployed())).await;
+    assert!(version.starts_with(&commit[..12]), "{version} of {commit}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,10 +185,15 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
     let stopped = site.operate(&["workspace", "stop", "dev", "--owner", "john", "--json"]).await;
     assert!(stopped.contains(run), "{stopped}");
 
+    a_push_is_deployed(&site).await;
+
     // The inbox keeps it; the answer is the place that it has there.
     let kept = asked(&john, "stead.cmd.john.workspace.delete", json!({ "name": "dev" })).await;
     assert_eq!(kept["stream"], "STEAD_INBOX", "{kept}");
-    within("it is deleted", site.lab.until(stead_lab::Inventory::is_empty)).await;
+    let is_gone = |inventory: &Inventory| {
+        Inventory { template_versions: Vec::new(), ..inventory.clone() }.is_empty()
+    };
+    within("it is deleted", site.lab.until(is_gone)).await;
     check_gone(&site.lab, "john");
     site.operate(&["archive", "now"]).await;
     site.operate(&["archive", "verify"]).await;

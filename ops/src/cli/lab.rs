@@ -55,6 +55,23 @@ pub enum Verb {
     /// List every fault there is, and which are in force.
     #[command(after_help = "Example:\n  stead lab faults")]
     Faults(At),
+    /// Commit a file to a repository of the lab's Forgejo, as somebody does who pushes it.
+    #[command(after_help = "Example:\n  stead lab commit main.tf --as stead-machine/main.tf")]
+    Commit {
+        /// The file.
+        file: PathBuf,
+        /// Where it goes in the repository.
+        #[arg(long = "as", value_name = "PATH")]
+        path: String,
+        /// The repository.
+        #[arg(long, value_name = "OWNER/NAME", default_value = "platform/templates")]
+        repository: String,
+        /// The branch.
+        #[arg(long, default_value = "main")]
+        branch: String,
+        #[command(flatten)]
+        at: At,
+    },
     /// Put a fault in force.
     #[command(after_help = "Example:\n  stead lab break vault sealed\n  \
         stead lab break proxmox storage-full --times 2")]

@@ -30,6 +30,15 @@ pub async fn carry_out(global: &Global, options: &Options) -> Result<(), Ended> 
             tell(global, &json!({ "vendor": vendor, "fault": fault, "times": times }));
             Ok(())
         }
+        Some(Verb::Commit { file, path, repository, branch, at }) => {
+            let text = std::fs::read_to_string(file).map_err(|error| {
+                Ended::Usage(format!("cannot read {}: {error}", file.display()))
+            })?;
+            let commit = client(at).commit(repository, branch, path, &text).await.map_err(ended)?;
+            output::note(&format!("{path} of {repository} is committed to {branch}: {commit}"));
+            tell(global, &json!({ "repository": repository, "branch": branch, "commit": commit }));
+            Ok(())
+        }
         Some(Verb::Mend { vendor, fault, at }) => {
             mend(at, vendor.as_deref(), fault.as_deref()).await?;
             tell(global, &json!({ "mended": { "vendor": vendor, "fault": fault } }));
@@ -252,6 +261,10 @@ pub fn things(inventory: &Inventory, width: usize) -> String {
     }
     for secret in &inventory.forgejo_secrets {
         rows.push(["secret".to_owned(), secret.clone(), "set".to_owned(), "in Forgejo".to_owned()]);
+    }
+    for (version, message) in &inventory.template_versions {
+        let what = ["version".to_owned(), version.clone(), "made".to_owned(), message.clone()];
+        rows.push(what);
     }
     table(["WHAT", "WHICH", "STATE", "MORE"], &rows, width)
 }

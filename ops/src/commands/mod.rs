@@ -31,7 +31,9 @@ mod run;
 mod schedule;
 mod serve;
 mod source;
+mod template;
 mod token;
+mod webhook;
 mod workspace;
 
 /// Carries a verb out and says how it ended.
@@ -55,10 +57,12 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Up(up) => serve::up(global, &up).await,
         Verb::Engine => serve::engine(global).await,
         Verb::Worker(worker) => serve::worker(global, &worker).await,
+        Verb::Webhook => webhook::carry_out(global).await,
         Verb::Workspace(options) => workspace::carry_out(global, &options).await,
         Verb::Home(options) => home::carry_out(global, &options).await,
         Verb::Bucket(options) => bucket::carry_out(global, &options).await,
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
+        Verb::Template(options) => template::carry_out(global, &options).await,
         Verb::Token(options) => token::carry_out(global, &options).await,
         Verb::Run(verb) => run::carry_out(global, &verb).await,
         Verb::Ledger(options) => ledger::carry_out(global, &options).await,

@@ -11,9 +11,11 @@ use stead_runtime::env::Tuning;
 use stead_runtime::exchange::Exchangeable;
 use stead_runtime::harness::HarnessTuning;
 use stead_runtime::metric::By;
+use stead_schemas::site::Deployment;
 use stead_workers::Workers;
+use stead_workers::forgejo::webhook::Webhooks;
 
-use crate::assemble::{start_engine, start_workers};
+use crate::assemble::{open_webhooks, start_engine, start_workers};
 use crate::cli::lab::CONTROL_PORT;
 use crate::cli::{Global, Up, Worker};
 use crate::config::{Config, EngineConfig, read, read_file};
@@ -134,16 +136,25 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         stop.clone(),
     )
     .await?;
+    let door = open_webhooks(&config.nats, &workers, config.site.deployments.clone(), stop.clone())
+        .await?;
     let running =
         start_workers(&config.nats, &workers, &[], harness_tuning(), &health, stop).await?;
+    if let Some(door) = &door {
+        output::note(&format!("webhooks come in at {}", door.url()));
+    }
     output::note(&format!("engine and workers are up, on {}", config.nats.url));
     if let Some(lab) = &lab {
         let control = &lab.addresses().control_url;
+        introduce_webhooks(lab, door.as_ref(), &config.site.deployments);
         output::note(&format!("the lab is up; `stead lab inventory --lab {control}` shows it"));
     }
     let (site, exchange, is_lab) = (engine.site(), running.exchange(), lab.is_some());
     let ended = async {
         running.ended().await;
+        if let Some(door) = door {
+            door.shutdown().await;
+        }
         engine.ended().await
     };
     unless_ended(ended, &mut reload, |config| {
@@ -157,11 +168,21 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     .await
 }
 
-fn stop() -> Result<tokio::sync::watch::Receiver<bool>, Ended> {
+/// Has the lab's Forgejo tell of pushes to every repository that something is made of.
+fn introduce_webhooks(lab: &Lab, door: Option<&Webhooks>, deployments: &[Deployment]) {
+    let Some(door) = door else { return };
+    let repositories: BTreeSet<&str> =
+        deployments.iter().map(|deployment| deployment.repository.as_str()).collect();
+    for repository in repositories {
+        lab.hook(repository, &door.url(), true);
+    }
+}
+
+pub fn stop() -> Result<tokio::sync::watch::Receiver<bool>, Ended> {
     signals::stop().map_err(|error| Ended::Failed(format!("cannot listen for signals: {error}")))
 }
 
-fn workers(config: &Config) -> Result<Workers, Ended> {
+pub fn workers(config: &Config) -> Result<Workers, Ended> {
     Workers::new(config.workers.clone()).map_err(|error| Ended::Failed(with_causes(&error)))
 }
 
@@ -185,6 +206,9 @@ pub fn lab_config(lab: &Lab) -> Result<Config, Ended> {
         "STEAD_VAULT_ROLE_ID" => Some(credentials.vault_role_id.clone()),
         "STEAD_VAULT_SECRET_ID" => Some(credentials.vault_secret_id.clone()),
         "STEAD_TRUENAS_GRACE_SECONDS" => std::env::var(name).ok().or(Some("0".to_owned())),
+        "STEAD_FORGEJO_WEBHOOK_LISTEN" => {
+            std::env::var(name).ok().or(Some("127.0.0.1:0".to_owned()))
+        }
         "STEAD_ENGINE_PARTITIONS" => std::env::var(name).ok().or(Some("2".to_owned())),
         _ => std::env::var(name).ok(),
     };

@@ -14,6 +14,7 @@ use stead_schemas::site::{
 };
 use stead_workers::WorkersConfig;
 
+mod deployments;
 mod limits;
 mod reader;
 mod templates;
@@ -264,7 +265,9 @@ fn site(reader: &mut Reader<'_>) -> Site {
     let limits = limits::read(reader);
     let s3 = s3_site(reader);
     let forgejo = forgejo_site(reader);
-    Site { templates: templates(reader), proxmox, truenas, coder, allowance, limits, s3, forgejo }
+    let deployments = deployments::read(reader);
+    let templates = templates(reader);
+    Site { templates, proxmox, truenas, coder, allowance, limits, s3, forgejo, deployments }
 }
 
 /// Several names have commas between.
@@ -331,8 +334,17 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
     let mut address = |name| json!({ "address": reader.section(name).text("address") });
     let (proxmox, truenas, coder) = (address("proxmox"), address("truenas"), address("coder"));
     let has_forgejo = reader.has_section("forgejo", "address");
-    let forgejo =
-        has_forgejo.then(|| json!({ "address": reader.section("forgejo").text("address") }));
+    let forgejo = has_forgejo.then(|| {
+        let mut section = reader.section("forgejo");
+        let listen = section.optional_address("webhook_listen");
+        // It is no secret where the key lies, and harmless where nobody listens.
+        let secret = section.optional_vault_reference("webhook_secret");
+        if listen.is_some() && secret.is_none() {
+            section.fault("webhook_secret", "is missing: a door without a key takes anything");
+        }
+        let webhook = listen.map(|listen| json!({ "listen": listen, "secret": secret }));
+        json!({ "address": section.text("address"), "webhook": webhook })
+    });
     let has_s3 = reader.has_section("s3", "address");
     let buckets = has_s3.then(|| reader.section("s3").optional_text("credentials")).flatten();
     let mut section = reader.section("guest");

@@ -236,6 +236,12 @@ impl Section<'_, '_> {
         String::new()
     }
 
+    /// The same, where there need not be one.
+    pub fn optional_vault_reference(&mut self, key: &'static str) -> Option<String> {
+        self.reader.find(self.name, key)?;
+        Some(self.vault_reference(key)).filter(|text| !text.is_empty())
+    }
+
     /// A secret that is needed before Vault can be asked: `env:NAME` or `file:/path`.
     pub fn secret(&mut self, key: &'static str) -> Option<SecretText> {
         let faults = self.reader.faults.len();

@@ -126,6 +126,46 @@ fn a_site_need_not_have_forgejo_and_what_it_has_is_checked() {
         |text| format!("{}{text}", FORGEJO.replace("tokens", "tokens#1").replace("https", "ftp")),
         &["line 1: forgejo.credentials: names a folder in Vault, which has no version"],
     );
+    let door = format!("{FORGEJO}webhook_listen = \"127.0.0.1:9480\"\n");
+    check(
+        |text| format!("{door}{text}"),
+        &["line 1: forgejo.webhook_secret: is missing: a door without a key takes anything"],
+    );
+    let key = "webhook_secret = \"vault:secret/data/stead/webhook\"\n";
+    check(|text| format!("{door}{key}{text}"), &[]);
+    let nowhere = door.replace("127.0.0.1:9480", "nowhere");
+    check(
+        |text| format!("{nowhere}{key}{text}"),
+        &["line 5: forgejo.webhook_listen: is not an address and a port, such as \
+             127.0.0.1:9100"],
+    );
+}
+
+const DEPLOYMENT: &str = "[[deployments]]\ntemplate = \"stead-machine\"\n\
+                          repository = \"platform/templates\"\npath = \"machine\"\n";
+
+#[test]
+fn what_is_deployed_is_said_so_that_it_can_be_found() {
+    let deployed = |change: &dyn Fn(String) -> String, faults: &[&str]| {
+        check(|text| format!("{FORGEJO}{text}{}", change(DEPLOYMENT.to_owned())), faults);
+    };
+    deployed(&|text| text, &[]);
+    deployed(&|text| text.replace("path = \"machine\"\n", "branch = \"next\"\n"), &[]);
+    deployed(
+        &|text| text.replace("platform/", "").replace("\"machine\"", "\"../machine\""),
+        &[
+            "line 29: deployments.repository: is an owner and a name, such as platform/templates",
+            "line 29: deployments.path: is a folder of the repository, without a slash at its ends",
+        ],
+    );
+    deployed(
+        &|text| format!("{text}{text}"),
+        &["line 33: deployments.template: stead-machine is deployed twice"],
+    );
+    check(
+        |text| text + DEPLOYMENT,
+        &["deployments: needs a [forgejo] section: there the repositories are"],
+    );
 }
 
 const LIMIT: &str = "[[limits]]\nname = \"clones per node\"\nsteps = [\"proxmox.clone-vm\"]\n\

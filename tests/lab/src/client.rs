@@ -4,7 +4,7 @@ use reqwest::{RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::control::{BreakOrder, MendOrder, http_client};
+use crate::control::{BreakOrder, CommitOrder, MendOrder, http_client};
 use crate::error::LabError;
 use crate::faults::FaultStatus;
 use crate::inventory::Inventory;
@@ -71,6 +71,21 @@ impl LabClient {
         let order =
             MendOrder { vendor: vendor.map(str::to_owned), fault: fault.map(str::to_owned) };
         self.send(http_client()?.post(self.url("mend")).json(&order)).await.map(drop)
+    }
+
+    /// Commits a file to a branch of a repository of Forgejo's; the commit.
+    pub async fn commit(
+        &self,
+        repository: &str,
+        branch: &str,
+        path: &str,
+        text: &str,
+    ) -> Result<String, LabError> {
+        let [repository, branch, path, text] = [repository, branch, path, text].map(str::to_owned);
+        let order = CommitOrder { repository, branch, path, text };
+        let answer = self.send(http_client()?.post(self.url("commit")).json(&order)).await?;
+        let answer: Value = answer.json().await.map_err(|source| self.unreachable(source))?;
+        Ok(answer["commit"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Back to the pristine state.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::LabError;
+use crate::forgejo;
 use crate::inventory;
 use crate::options::Addresses;
 use crate::site;
@@ -41,6 +42,15 @@ pub(crate) struct MendOrder {
     pub(crate) fault: Option<String>,
 }
 
+/// What is committed, and where.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CommitOrder {
+    pub(crate) repository: String,
+    pub(crate) branch: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
+}
+
 pub(crate) fn router(world: Arc<World>, addresses: Addresses) -> Router {
     Router::new()
         .route(
@@ -57,6 +67,7 @@ pub(crate) fn router(world: Arc<World>, addresses: Addresses) -> Router {
         .route("/effects", get(async |State(desk): State<Desk>| Json(desk.world.journal.effects())))
         .route("/break", post(break_))
         .route("/mend", post(mend))
+        .route("/commit", post(commit))
         .route("/reset", post(reset))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "no such page"))
         .with_state(Desk { world, addresses })
@@ -95,6 +106,18 @@ async fn mend(State(desk): State<Desk>, body: String) -> Response {
     }
     desk.world.wake();
     Json(json!({})).into_response()
+}
+
+async fn commit(State(desk): State<Desk>, body: String) -> Response {
+    let order: CommitOrder = match serde_json::from_str(&body) {
+        Ok(order) => order,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let files = [(order.path.as_str(), order.text.as_str())];
+    match forgejo::commit(&desk.world, &order.repository, &order.branch, &files) {
+        Some(commit) => Json(json!({ "commit": commit })).into_response(),
+        None => refusal(StatusCode::NOT_FOUND, "Forgejo has no such repository"),
+    }
 }
 
 async fn reset(State(desk): State<Desk>) -> Response {

@@ -6,6 +6,9 @@ use crate::options::Addresses;
 const TEMPLATES: [(&str, u32, &str); 2] =
     [("debian-12", 9000, "stead-machine"), ("debian-12-desktop", 9001, "stead-desktop")];
 
+/// The repository that Coder's templates are made of, each of the folder of its name.
+const REPOSITORY: &str = "platform/templates";
+
 /// The configuration as TOML; secrets are references.
 pub(crate) fn toml(at: &Addresses) -> String {
     let templates: String = TEMPLATES.iter().map(template).collect();
@@ -38,6 +41,7 @@ organization = "default"
 address = "{forgejo}"
 secret = "vault:secret/data/forgejo/api"
 credentials = "vault:secret/data/stead/tokens"
+webhook_secret = "vault:secret/data/stead/webhook"
 
 [s3]
 admin = "{s3}"
@@ -59,6 +63,7 @@ secret = "vault:secret/data/stead/seed"
 
 fn template((name, vmid, coder): &(&str, u32, &str)) -> String {
     format!(
-        "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = 40\ncoder_template = \"{coder}\"\n"
+        "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = 40\ncoder_template = \"{coder}\"\n\
+         \n[[deployments]]\ntemplate = \"{coder}\"\nrepository = \"{REPOSITORY}\"\npath = \"{coder}\"\n"
     )
 }

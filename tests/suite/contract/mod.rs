@@ -71,6 +71,19 @@ async fn a_life(stage: &Stage) {
         let outcome = john.outcome(&token).await;
         assert!(matches!(outcome, Outcome::Done(_)), "{verb}: {outcome:?}");
     }
+    let platform = stage.desk("platform").await;
+    for verb in ["push", "rollback", "promote"] {
+        let template = json!({ "name": "stead-machine" });
+        let template = platform.ask("template", verb, template).await.expect("let in");
+        let outcome = platform.outcome(&template).await;
+        assert!(matches!(outcome, Outcome::Done(_)), "{verb}: {outcome:?}");
+    }
+    stage.lab.break_times("coder", "import-failed", 1).expect("a fault");
+    let files = [("stead-machine/more.tf", "# more")];
+    stage.lab.commit("platform/templates", "main", &files).expect("a commit");
+    let template = json!({ "name": "stead-machine" });
+    let template = platform.ask("template", "push", template).await.expect("let in");
+    assert!(matches!(platform.outcome(&template).await, Outcome::Failed(_)));
     john.carry_out("delete", json!({})).await;
     stage
         .lab

@@ -348,6 +348,8 @@ fn environment(
         ("STEAD_STEP_SILENCE_MS", setting.silence_ms.to_string()),
         ("STEAD_TRUENAS_GRACE_SECONDS", setting.grace_seconds.to_string()),
         ("STEAD_S3_GRACE_SECONDS", setting.bucket_grace_seconds.to_string()),
+        // Only `stead webhook` opens it.
+        ("STEAD_FORGEJO_WEBHOOK_LISTEN", "127.0.0.1:0".to_owned()),
         // Guests keep the address they were made with, so it outlives the worker.
         ("STEAD_GUEST_LISTEN", format!("127.0.0.1:{seed_port}")),
         ("STEAD_VAULT_ROLE_ID", "env:LAB_ROLE_ID".to_owned()),
@@ -363,6 +365,12 @@ fn environment(
     });
     let pairs = pairs.into_iter().chain(metrics);
     pairs.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Where webhooks come in, once a process has said it.
+pub fn door_of(said: &str) -> Option<String> {
+    let (_, url) = said.rsplit_once("webhooks come in at ")?;
+    url.contains('\n').then(|| url.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// Addresses at which nobody listens, for everything of a stage that shows metrics.

@@ -5,8 +5,9 @@ use stead_nats::Connection;
 use stead_nats::checkup::{Examined, examine};
 use stead_schemas::checkup::{Ask, CheckupReply, CheckupRequest, Seen};
 use stead_schemas::failure::{Class, Failure};
-use stead_schemas::site::Site;
+use stead_schemas::site::{Deployment, Site};
 use stead_schemas::step::coder::FindTemplate;
+use stead_schemas::step::forgejo::{LookUpHead, Repository};
 use stead_schemas::step::probe::Noop;
 use stead_schemas::step::proxmox::Survey;
 use stead_schemas::step::s3::ListBuckets;
@@ -38,6 +39,7 @@ pub async fn look(connection: &Connection, site: Option<&Site>) -> Vec<Finding> 
 fn asks(system: &str, site: &Site) -> Vec<Ask> {
     match system {
         "coder" => templates(site),
+        "forgejo" => branches(site),
         "probe" => vec![Ask::by(&Noop { number: 1 })],
         "proxmox" => machines(site),
         "s3" => {
@@ -73,9 +75,21 @@ fn templates(site: &Site) -> Vec<Ask> {
     };
     let mut names: Vec<&str> =
         site.templates.iter().map(|template| template.coder_template.as_str()).collect();
+    names.extend(site.deployments.iter().map(|deployment| deployment.template.as_str()));
     names.sort_unstable();
     names.dedup();
     names.into_iter().map(look).collect()
+}
+
+/// What templates are made of.
+fn branches(site: &Site) -> Vec<Ask> {
+    let login = site.forgejo.as_ref().map(|forgejo| forgejo.secret.clone()).unwrap_or_default();
+    let look = |deployment: &Deployment| {
+        let (login, repository) = (login.clone(), deployment.repository.clone());
+        let (place, branch) = (Repository { login, repository }, deployment.branch.clone());
+        Ask::by(&LookUpHead { place, branch })
+    };
+    site.deployments.iter().map(look).collect()
 }
 
 fn machines(site: &Site) -> Vec<Ask> {

@@ -1,0 +1,152 @@
+//! `stead template`: gives commands to templates, and says how they fare.
+
+use serde_json::Value;
+use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::command::template::{KIND, TemplateVersion, TemplateView};
+use stead_schemas::owner::Owner;
+use stead_schemas::public::{RunState, RunView};
+use stead_schemas::time::Timestamp;
+
+use super::give::{Order, give};
+use super::run::{client, find};
+use super::workspace::listed;
+use crate::cli::Global;
+use crate::cli::fields::{Command, Fields};
+use crate::cli::template::{Template, Verb};
+use crate::exit::Ended;
+use crate::output;
+use crate::story::table::{sheet, table};
+use crate::story::words::span;
+
+/// How much of a commit's hash people look at.
+const SHORT: usize = 12;
+
+/// Carries the verb out.
+pub async fn carry_out(global: &Global, options: &Template) -> Result<(), Ended> {
+    let owner = find::owner(options.owner.as_deref())?;
+    let order = |verb, command| order(&owner, verb, command, command.fields());
+    let order = match &options.verb {
+        Verb::List { all } => return list(global, &owner, *all).await,
+        Verb::Show { name } => return show(global, &owner, name).await,
+        Verb::Push { command, commit, no_promote } => {
+            let promote = no_promote.then_some(Value::Bool(false));
+            let fields = command.fields().text("commit", commit.as_ref()).value("promote", promote);
+            Order { fields, ..order("push", command) }
+        }
+        Verb::Promote { command, version } => Order {
+            fields: command.fields().text("version", version.as_ref()),
+            ..order("promote", command)
+        },
+        Verb::Check(command) => order("check", command),
+        Verb::Rollback(command) => order("rollback", command),
+        Verb::Forget(command) => order("forget", command),
+    };
+    give(global, &order).await
+}
+
+fn order<'a>(owner: &'a Owner, verb: &'a str, command: &'a Command, fields: Fields) -> Order<'a> {
+    Order { owner, kind: KIND, verb, command, fields, told }
+}
+
+/// A result in words.
+fn told(name: &str, result: &Value) -> String {
+    let text = |field: &str| result[field].as_str();
+    let mut lines = vec![format!("{name} is {}", text("phase").unwrap_or("done"))];
+    lines.extend(text("what").map(|what| format!("  {what}")));
+    let commit = text("commit").map(|commit| format!(", of commit {}", short(commit)));
+    let active = text("active").map(|active| format!("  workspaces are made of {active}"));
+    lines.extend(active.map(|active| active + &commit.unwrap_or_default()));
+    lines.join("\n")
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..SHORT).unwrap_or(commit)
+}
+
+async fn show(global: &Global, owner: &Owner, name: &str) -> Result<(), Ended> {
+    let client = client(global).await?;
+    let run = find::latest(&client, KIND, owner, name).await?;
+    let view = find::view(&client, &run).await?;
+    if global.json {
+        output::json(&view);
+        return Ok(());
+    }
+    // A run that is over shows nothing of itself any more.
+    match serde_json::from_value::<TemplateView>(view.view.clone()) {
+        Ok(template) if view.outcome.is_none() => {
+            output::line(&shown(&view, &template, SystemClock.now(), output::width()));
+            Ok(())
+        }
+        _ => super::run::show(global, &client, &run).await,
+    }
+}
+
+/// Everything about a template, and its versions, the latest first.
+fn shown(run: &RunView, view: &TemplateView, now: Timestamp, width: usize) -> String {
+    let line = &run.summary;
+    let folder = if view.path.is_empty() { "the whole of it" } else { &view.path };
+    let details = sheet(&[
+        ("  template", format!("{}/{}", line.owner, line.name)),
+        ("  run", line.run.to_string()),
+        ("  state", format!("{}, {}", line.state.word(), line.phase)),
+        ("  made of", format!("{}, {folder}, branch {}", view.repository, view.branch)),
+        ("  active", view.active.clone().unwrap_or_default()),
+        ("  tried", view.tried.as_deref().map(short).unwrap_or_default().to_owned()),
+        ("  trouble", view.trouble.clone().unwrap_or_default()),
+    ]);
+    let version = |version: &TemplateVersion| {
+        let state = match (Some(&version.name) == view.active.as_ref(), version.was_active) {
+            (true, _) => "active",
+            (false, true) => "was active",
+            (false, false) => "never active",
+        };
+        let commit = version.commit.as_deref().map_or("not Stead's", short);
+        let ago = format!("{} ago", span(now.since(version.at)));
+        [version.name.clone(), state.to_owned(), commit.to_owned(), ago]
+    };
+    let rows: Vec<[String; 4]> = view.versions.iter().map(version).collect();
+    if rows.is_empty() {
+        return details;
+    }
+    format!("{details}\n{}", table(["VERSION", "STATE", "COMMIT", "SEEN"], &rows, width))
+}
+
+async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
+    let mut lines = client(global).await?.list_all().await?;
+    lines.retain(|line| line.kind == KIND && line.owner == *owner);
+    lines.retain(|line| all || matches!(line.state, RunState::Running | RunState::Paused));
+    lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
+    if global.json {
+        output::json(&lines);
+    } else if lines.is_empty() {
+        let push = "`stead template push NAME` pushes one that the site deploys";
+        output::line(&format!("nothing of {owner}'s was deployed yet; {push}"));
+    } else {
+        output::line(&listed(&lines, SystemClock.now(), output::width()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::told;
+
+    #[test]
+    fn a_result_says_what_workspaces_are_made_of() {
+        let result = json!({
+            "phase": "ready", "what": "0123456789ab-3 is active", "active": "0123456789ab-3",
+            "commit": "0123456789abcdef0123456789abcdef01234567",
+        });
+        assert_eq!(
+            told("stead-machine", &result),
+            "stead-machine is ready\n  0123456789ab-3 is active\n  workspaces are made of \
+             0123456789ab-3, of commit 0123456789ab"
+        );
+        assert_eq!(
+            told("stead-machine", &json!({ "phase": "forgotten" })),
+            "stead-machine is forgotten"
+        );
+    }
+}
