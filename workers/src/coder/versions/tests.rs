@@ -1,5 +1,6 @@
 //! Versions of templates against the lab.
 
+use serde_json::json;
 use stead_lab::CallFault;
 use stead_schemas::failure::Class;
 use stead_schemas::step::coder::versions::{
@@ -8,6 +9,7 @@ use stead_schemas::step::coder::versions::{
 };
 use stead_schemas::step::forgejo::Repository;
 
+use super::going;
 use crate::testing::{Stage, contract, marker};
 
 const LOGIN: &str = "vault:secret/data/coder/api#1";
@@ -121,6 +123,27 @@ async fn an_import_that_fails_is_an_answer() {
     let id = stage.ask(create("a-2", &file)).await.unwrap().id;
     let said = stage.ask(wait(&id)).await.unwrap().error;
     assert_eq!(said.as_deref(), Some("terraform init: exit status 1"));
+}
+
+#[tokio::test]
+async fn an_import_that_nobody_takes_is_waited_for_and_says_so() {
+    let stage = Stage::open().await;
+    let file = uploaded(&stage, &[("stead-machine/main.tf", GOOD)]).await;
+    stage.lab.break_("coder", "no-provisioner").unwrap();
+    let id = stage.ask(create("a-1", &file)).await.unwrap().id;
+    let path = format!("/templateversions/{id}");
+    let asked_after = || stage.lab.requests().iter().any(|call| call.path.ends_with(&path));
+    let mended = async {
+        while !asked_after() {
+            tokio::task::yield_now().await;
+        }
+        stage.lab.mend();
+    };
+    let (import, ()) = tokio::join!(stage.ask(wait(&id)), mended);
+    assert_eq!(import.unwrap().error, None);
+    let matched = |count: u32| json!({ "matched_provisioners": { "count": count } });
+    assert!(going("pending", &matched(0)).contains("is one running?"));
+    assert_eq!(going("running", &matched(1)), "the import is running");
 }
 
 #[tokio::test]
