@@ -94,8 +94,8 @@ async fn a_version_is_made_imported_promoted_and_put_back() {
     assert_eq!(active(&stage), "a-1");
     assert_eq!(stage.count("version-promoted"), 1);
     stage.refused(archive("a-1"), Class::Permanent).await;
-    // What is not active any more is left alone.
-    stage.ask(restore(&before.id, &id)).await.unwrap();
+    // Where another one is active than we promoted, it stays.
+    stage.ask(restore("00000000-0000-4000-8000-000000000000", &before.id)).await.unwrap();
     assert_eq!(active(&stage), "a-1");
     for _ in 0..2 {
         stage.ask(restore(&id, &before.id)).await.unwrap();
