@@ -44,6 +44,23 @@ pub enum Kind {
 }
 
 impl Class {
+    /// The word for it, as it stands in metrics and traces.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Ambiguous => "ambiguous",
+            Self::Wait => "wait",
+            Self::VendorDown => "vendor-down",
+            Self::Conflict => "conflict",
+            Self::Permanent => "permanent",
+            Self::Auth => "auth",
+            Self::TimedOut => "timed-out",
+            Self::Cancelled => "cancelled",
+            Self::Refused => "refused",
+        }
+    }
+
     /// Whether asking again can help.
     #[must_use]
     pub const fn kind(self) -> Kind {

@@ -30,4 +30,5 @@ pub mod site;
 pub mod step;
 pub mod subjects;
 pub mod time;
+pub mod trace;
 pub mod transition;

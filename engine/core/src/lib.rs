@@ -7,7 +7,7 @@
 //! `operation.rs` (what is taken back together), `combine.rs` (several things at once), `run.rs`
 //! (one run: facts in, decisions out, and the same again on replay), `fold.rs` (what follows from
 //! a history without its workflow), `ledger.rs` (what it holds outside), `definition.rs` (what a
-//! workflow is made known by), `retry.rs`.
+//! workflow is made known by), `retry.rs`, `trace.rs` (the spans of a history).
 #![no_std]
 
 extern crate alloc;
@@ -24,3 +24,4 @@ pub mod run;
 mod shared;
 mod size;
 pub mod step_call;
+pub mod trace;

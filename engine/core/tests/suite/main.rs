@@ -9,6 +9,7 @@ mod drift;
 mod facts;
 mod ledger;
 mod legality;
+mod trace;
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
