@@ -15,6 +15,7 @@ use crate::origin::Origin;
 use crate::owner::Owner;
 use crate::proof::Proof;
 use crate::refusal::Refusal;
+use crate::trace::TraceParent;
 
 /// Who carries out a step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -77,6 +78,10 @@ pub struct StepRequest {
     /// Whether the owner wants to hear when the work begins.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub tell_start: bool,
+    /// Beneath which span it is done, where runs are traced. It travels in a header, as
+    /// `trace.rs` says, so that workers in any language find it.
+    #[serde(skip)]
+    pub trace: Option<TraceParent>,
 }
 
 /// Worker to engine.

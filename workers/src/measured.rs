@@ -1,8 +1,9 @@
-//! Measures calls to vendors: how long each took, and what its answer meant.
+//! Measures calls to vendors: how long each took, and what its answer meant; in a span of its own
+//! where the step that makes it is traced.
 
 use std::time::Instant;
 
-use stead_runtime::metric;
+use stead_runtime::{metric, trace};
 use stead_schemas::failure::Failure;
 
 use crate::http::Effect;
@@ -35,10 +36,14 @@ impl Call {
         self,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        let span = trace::call(self.system, self.operation);
         let begun = Instant::now();
         let answer = call.await;
         let outcome = answer.as_ref().map_or_else(Meaning::word, |_| "done");
         metric::VENDOR_SECONDS.took(begun.elapsed(), [self.system, self.operation, outcome]);
+        if let Some(span) = span {
+            span.ends(outcome, answer.as_ref().is_err_and(Meaning::is_trouble));
+        }
         answer
     }
 }
@@ -46,6 +51,9 @@ impl Call {
 /// What it means that a call was not carried out, in one word.
 pub(crate) trait Meaning {
     fn word(&self) -> &'static str;
+
+    /// Whether it is trouble, and not an answer like others.
+    fn is_trouble(&self) -> bool;
 }
 
 impl Meaning for Trouble {
@@ -56,10 +64,18 @@ impl Meaning for Trouble {
             Self::Other(failure) => failure.word(),
         }
     }
+
+    fn is_trouble(&self) -> bool {
+        matches!(self, Self::Other(_))
+    }
 }
 
 impl Meaning for Failure {
     fn word(&self) -> &'static str {
-        metric::class(self.class)
+        self.class.word()
+    }
+
+    fn is_trouble(&self) -> bool {
+        true
     }
 }

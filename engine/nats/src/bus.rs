@@ -1,10 +1,12 @@
 //! What engines send: core NATS messages, as JSON, kept nowhere.
 
+use async_nats::HeaderMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use stead_runtime::ports::{Bus, Outgoing};
 use stead_schemas::ids::Partition;
 use stead_schemas::subjects;
+use stead_schemas::trace::{self, TraceParent};
 
 use crate::connect::Connection;
 use crate::outbox::{Letter, Outbox};
@@ -48,6 +50,7 @@ fn letter(message: Outgoing) -> Letter {
             Letter {
                 subject: subjects::step(&request.step),
                 reply: Some(reply),
+                headers: request.trace.as_ref().map(traced),
                 payload: json(&request),
             }
         }
@@ -55,6 +58,7 @@ fn letter(message: Outgoing) -> Letter {
         Outgoing::Command { to, command, from, home, attempt } => Letter {
             subject: subjects::partition_request(to, "command"),
             reply: Some(subjects::told(home, &from, attempt)),
+            headers: None,
             payload: json(&command),
         },
         Outgoing::Answer { to, address, reply } => {
@@ -73,7 +77,13 @@ fn letter(message: Outgoing) -> Letter {
 }
 
 fn plain(subject: String, payload: Bytes) -> Letter {
-    Letter { subject, reply: None, payload }
+    Letter { subject, reply: None, headers: None, payload }
+}
+
+fn traced(parent: &TraceParent) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(trace::HEADER, parent.to_string());
+    headers
 }
 
 /// Messages are plain data, which JSON can always hold.

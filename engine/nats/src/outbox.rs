@@ -1,6 +1,6 @@
 //! Messages on their way out: handed over without waiting, published in order by one task.
 
-use async_nats::Client;
+use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use stead_runtime::metric;
 use stead_schemas::subjects;
@@ -17,6 +17,7 @@ const AT_ONCE: usize = 256;
 pub(crate) struct Letter {
     pub(crate) subject: String,
     pub(crate) reply: Option<String>,
+    pub(crate) headers: Option<HeaderMap>,
     pub(crate) payload: Bytes,
 }
 
@@ -54,9 +55,14 @@ async fn publish_all(client: Client, mut letters: mpsc::Receiver<Letter>) {
 
 async fn publish(client: &Client, letter: Letter) {
     let subject = letter.subject.clone();
-    let sent = match letter.reply {
-        Some(reply) => client.publish_with_reply(letter.subject, reply, letter.payload).await,
-        None => client.publish(letter.subject, letter.payload).await,
+    let Letter { subject: to, reply, headers, payload } = letter;
+    let sent = match (reply, headers) {
+        (Some(reply), Some(headers)) => {
+            client.publish_with_reply_and_headers(to, reply, headers, payload).await
+        }
+        (Some(reply), None) => client.publish_with_reply(to, reply, payload).await,
+        (None, Some(headers)) => client.publish_with_headers(to, headers, payload).await,
+        (None, None) => client.publish(to, payload).await,
     };
     if let Err(error) = sent {
         metric::BUS_DROPPED.count([]);

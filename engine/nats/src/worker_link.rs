@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Client, HeaderMap, Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, SelectAll};
@@ -13,6 +13,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::Partition;
 use stead_schemas::proof::Proof;
 use stead_schemas::subjects;
+use stead_schemas::trace;
 use tokio::sync::mpsc;
 
 use crate::bus::{LeaseNotice, json};
@@ -79,13 +80,22 @@ async fn forward(
         let Some(message) = message else { return };
         match read_inbound(&message.subject, &message.payload) {
             Ok(inbound) => {
-                if to.send(inbound).is_err() {
+                if to.send(traced(inbound, message.headers.as_ref())).is_err() {
                     return;
                 }
             }
             Err(error) => turn_away(&message, &error, &outbox),
         }
     }
+}
+
+/// A step that says in its header beneath which span it is done. A header that cannot be read is
+/// none: nobody is refused for how he traces.
+fn traced(inbound: WorkerInbound, headers: Option<&HeaderMap>) -> WorkerInbound {
+    let WorkerInbound::Step(mut request) = inbound else { return inbound };
+    let parent = headers.and_then(|headers| headers.get(trace::HEADER));
+    request.trace = parent.and_then(|text| text.as_str().parse().ok());
+    WorkerInbound::Step(request)
 }
 
 /// Whoever sent a step that we cannot read is told so, or it would be sent for ever.
@@ -96,7 +106,7 @@ fn turn_away(message: &Message, error: &serde_json::Error, outbox: &Outbox) {
         let words =
             format!("this worker cannot read the request: {error}; are all builds the same?");
         let payload = json(&StepReply::Failed(Failure::new(Class::Permanent, words)));
-        outbox.send(Letter { subject: reply.to_string(), reply: None, payload });
+        outbox.send(Letter { subject: reply.to_string(), reply: None, headers: None, payload });
     }
 }
 
@@ -131,7 +141,7 @@ impl WorkerReplies for Replies {
     ) {
         let subject = subjects::answer(request_partition, address, attempt, proof);
         let payload = fitting(json(reply), self.client.max_payload());
-        self.outbox.send(Letter { subject, reply: None, payload });
+        self.outbox.send(Letter { subject, reply: None, headers: None, payload });
     }
 }
 

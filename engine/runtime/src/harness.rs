@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::harness_ports::{WorkerInbound, WorkerReplies};
 use crate::metric::{self, what};
+use crate::trace;
 use crate::worker::{AnyWorker, StepContext, StepResult};
 
 /// How a harness behaves.
@@ -165,7 +166,8 @@ impl Shared {
 
     async fn carry_out(self: Arc<Self>, request: StepRequest, watch: Watch) {
         let begun = Instant::now();
-        let result = self.work(&request, watch).await.and_then(small_enough);
+        let work = async { self.work(&request, watch).await.and_then(small_enough) };
+        let result = trace::attempt(&request, work).await;
         self.count(&request.step, &result, begun.elapsed());
         let reply = match result {
             Ok(answer) => StepReply::Done(answer),
@@ -205,8 +207,7 @@ impl Shared {
     fn count(&self, step: &str, result: &StepResult, took: Duration) {
         let worker = self.workers.get(system(step)).map(|(worker, _)| worker);
         let known = worker.and_then(|worker| worker.name_of(step)).unwrap_or("unknown.unknown");
-        let outcome =
-            result.as_ref().map_or_else(|failure| metric::class(failure.class), |_| "done");
+        let outcome = result.as_ref().map_or_else(|failure| failure.class.word(), |_| "done");
         metric::WORK_SECONDS.took(took, [system(known), what(known), outcome]);
     }
 

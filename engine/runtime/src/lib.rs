@@ -18,4 +18,5 @@ pub mod memory;
 pub mod metric;
 pub mod owner;
 pub mod ports;
+pub mod trace;
 pub mod worker;

@@ -11,6 +11,7 @@ use stead_schemas::dispatch::{Caller, EntityCommand, StepAddress, StepReply, Ste
 use stead_schemas::failure::Class;
 use stead_schemas::ids::Partition;
 use stead_schemas::proof::Proof;
+use stead_schemas::trace::TraceParent;
 
 use super::support::{World, fields, john, run_of, soon};
 
@@ -26,6 +27,8 @@ fn proof() -> Proof {
 
 fn step(seq: u32, name: &str) -> StepRequest {
     StepRequest {
+        // Every other one is traced.
+        trace: (seq % 2 == 0).then(|| TraceParent::of_step(&address(seq))),
         address: address(seq),
         attempt: 1,
         partition: HOME,

@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics::{Key, Label as Pair, Metadata, with_recorder};
-use stead_schemas::failure::Class;
 
 mod table;
 
@@ -237,23 +236,6 @@ pub fn begin(by: By) {
 #[must_use]
 pub fn what(step: &str) -> &str {
     step.split_once('.').map_or(step, |(_, what)| what)
-}
-
-/// The word for a class of failures.
-#[must_use]
-pub const fn class(class: Class) -> &'static str {
-    match class {
-        Class::Retry => "retry",
-        Class::Ambiguous => "ambiguous",
-        Class::Wait => "wait",
-        Class::VendorDown => "vendor-down",
-        Class::Conflict => "conflict",
-        Class::Permanent => "permanent",
-        Class::Auth => "auth",
-        Class::TimedOut => "timed-out",
-        Class::Cancelled => "cancelled",
-        Class::Refused => "refused",
-    }
 }
 
 #[cfg(test)]

@@ -207,6 +207,10 @@ table! {
     Both BUS_DROPPED: Counter = "stead_bus_dropped_total" [];
     /// Messages that could not be read.
     Both UNREADABLE: Counter = "stead_inbound_unreadable_total" [];
+    /// Spans of traces, by what became of them; where the collector is away or too slow they are
+    /// dropped, since nothing waits for it.
+    Both SPANS: Counter = "stead_spans_total" [Label {
+        name: "outcome", values: Values::These(&["exported", "dropped", "refused"]) }];
 
     /// How long workers had a step, until they answered; waiting for a place among others is
     /// counted.

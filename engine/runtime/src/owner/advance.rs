@@ -15,6 +15,7 @@ use super::{Finished, Owner, Stopped};
 use crate::inbound::{OrderReply, encoded};
 use crate::metric;
 use crate::ports::{Append, AppendError, Outgoing};
+use crate::trace;
 
 impl Owner {
     /// Queues a fact and lets the run go on if nothing is being written.
@@ -98,6 +99,7 @@ impl Owner {
         live.prev = writing.link;
         live.updated = writing.transition.at;
         live.note_begun(&writing.transition);
+        live.spans(&writing.transition).into_iter().for_each(trace::tell);
         self.dirty.insert(run.clone());
         for tell in writing.tell {
             self.tell(tell);

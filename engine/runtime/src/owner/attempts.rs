@@ -14,6 +14,7 @@ use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::proof::Proof;
 use stead_schemas::public::{StepProgress, StepRetrying};
 use stead_schemas::time::spoken;
+use stead_schemas::trace::TraceParent;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -23,6 +24,7 @@ use super::proofs::ticket;
 use super::{Owner, patience};
 use crate::metric;
 use crate::ports::Outgoing;
+use crate::trace;
 
 /// How often to look at a step that only somebody else brings on: its deadlines come first.
 const REST: Duration = Duration::from_secs(3600);
@@ -168,7 +170,6 @@ impl Owner {
         match step.route {
             Route::Outside => {}
             Route::Worker => self.send(Outgoing::Step(StepRequest {
-                address,
                 attempt,
                 partition: self.partition,
                 epoch: self.epoch,
@@ -176,6 +177,8 @@ impl Owner {
                 request: step.request,
                 proof,
                 tell_start,
+                trace: trace::is_on().then(|| TraceParent::of_step(&address)),
+                address,
             })),
             Route::Entity { kind, owner, name } => {
                 let to = EntityKey::of(&kind, &owner, &name).partition(self.env.partitions);

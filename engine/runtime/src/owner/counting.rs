@@ -238,9 +238,11 @@ impl Live {
         }
     }
 
-    /// The same of a transition that is read back: what it ended was counted by whoever wrote it.
+    /// The same of a transition that is read back: what it ended was counted, and its spans were
+    /// told, by whoever wrote it.
     pub(super) fn note_read(&mut self, transition: &Transition) {
         self.note_begun(transition);
+        drop(self.spans(transition));
         for event in &transition.events {
             if let Event::CommandCompleted(completed) = event {
                 self.begun.remove(&completed.id);
@@ -257,7 +259,7 @@ fn begun(accepted: &CommandAccepted, at: Timestamp) -> Begun {
 
 /// Counts an attempt that came to nothing.
 pub(super) fn count_attempt(step: &str, class: Class) {
-    metric::ATTEMPTS.count([system(step), what(step), metric::class(class)]);
+    metric::ATTEMPTS.count([system(step), what(step), class.word()]);
 }
 
 /// Counts an attempt that nothing is heard of any more.

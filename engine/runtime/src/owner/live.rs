@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use stead_core::run::Run;
+use stead_core::trace::Tracing;
 use stead_schemas::dispatch::StepAddress;
 use stead_schemas::event::{Event, Seq};
 use stead_schemas::time::Timestamp;
+use stead_schemas::trace::Span;
 use stead_schemas::transition::Transition;
 
 use super::attempts::Attempt;
 use super::counting::Begun;
 use crate::ports::ReplyTo;
+use crate::trace;
 
 /// A living run.
 pub(super) struct Live {
@@ -31,6 +34,8 @@ pub(super) struct Live {
     pub cancels: BTreeMap<String, Vec<StepAddress>>,
     /// The commands under way, for metrics.
     pub begun: BTreeMap<String, Begun>,
+    /// What is under way, for traces; nothing where nobody collects them.
+    pub tracing: Option<Box<Tracing>>,
     /// Why the run is not continued by this build.
     pub parked: Option<String>,
     /// When the history last grew.
@@ -78,9 +83,18 @@ impl Live {
             askers: HashMap::new(),
             cancels: BTreeMap::new(),
             begun: BTreeMap::new(),
+            tracing: None,
             parked: None,
             updated: at,
         }
+    }
+
+    /// The spans of what has ended with this transition, where somebody collects them.
+    pub fn spans(&mut self, transition: &Transition) -> Vec<Span> {
+        if !trace::is_on() {
+            return Vec::new();
+        }
+        self.tracing.get_or_insert_default().take(transition)
     }
 
     /// Whether the run waits to be resumed.

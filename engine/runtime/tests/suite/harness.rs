@@ -66,6 +66,7 @@ impl Bench {
     async fn ask(&self, step: &str, seq: u32, attempt: u32, epoch: u64) -> StepAddress {
         let address = StepAddress { run: "pair-27ytv97dprxd6njw-1".parse().unwrap(), seq };
         let request = StepRequest {
+            trace: None,
             address: address.clone(),
             attempt,
             partition: Partition(0),

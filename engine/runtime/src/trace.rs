@@ -1,0 +1,135 @@
+//! Traces: where spans go, and beneath which span one is at work.
+//!
+//! Nothing here knows who collects them. Without a collector none is made, and asking whether there is
+//! one is all that it costs. `stead-core` finds an engine's spans in the history; here are a worker's:
+//! each attempt that it carries out, and each call to a vendor that it makes for that.
+
+use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use stead_schemas::dispatch::StepRequest;
+use stead_schemas::trace::{Part, Role, Span, SpanId, TraceParent};
+
+use crate::worker::StepResult;
+
+/// Whoever collects spans.
+pub trait Collector: Send + Sync {
+    /// Takes a span, without waiting.
+    fn take(&self, span: Span);
+}
+
+static COLLECTOR: OnceLock<Box<dyn Collector>> = OnceLock::new();
+
+tokio::task_local! {
+    static AT_WORK: AtWork;
+}
+
+/// The attempt that this piece of work belongs to.
+struct AtWork {
+    beneath: TraceParent,
+    calls: AtomicU32,
+}
+
+/// From now on every span of this process goes there; the first one who says so is listened to.
+pub fn collect(collector: Box<dyn Collector>) {
+    if COLLECTOR.set(collector).is_err() {
+        tracing::warn!("spans are collected already");
+    }
+}
+
+/// Whether anybody collects spans.
+#[must_use]
+pub fn is_on() -> bool {
+    COLLECTOR.get().is_some()
+}
+
+/// Hands a span to whoever collects them.
+pub fn tell(span: Span) {
+    if let Some(collector) = COLLECTOR.get() {
+        collector.take(span);
+    }
+}
+
+/// Carries out an attempt, in a span of its own if whoever asked for it is traced.
+pub(crate) async fn attempt(
+    request: &StepRequest,
+    work: impl Future<Output = StepResult>,
+) -> StepResult {
+    let Some(parent) = request.trace.filter(|_| is_on()) else { return work.await };
+    let id = SpanId::of_attempt(&request.address, request.attempt);
+    let beneath = TraceParent { trace: parent.trace, span: id };
+    let (at, begun_ns) = (AtWork { beneath, calls: AtomicU32::new(0) }, now_ns());
+    let result = AT_WORK.scope(at, work).await;
+    let failure = result.as_ref().err();
+    let mut about = vec![
+        ("stead.run", request.address.run.as_str().into()),
+        ("stead.step", request.address.seq.into()),
+    ];
+    about.extend(failure.map(|failure| ("error.type", failure.class.word().into())));
+    tell(Span {
+        trace: parent.trace,
+        id,
+        parent: Some(parent.span),
+        asked_by: None,
+        by: Part::Worker,
+        role: Role::Server,
+        name: request.step.clone(),
+        begun_ns,
+        ended_ns: now_ns().max(begun_ns),
+        about,
+        error: failure.map(ToString::to_string),
+    });
+    result
+}
+
+/// A call to a vendor, from now on; nothing where nobody traces what it is made for.
+#[must_use]
+pub fn call(system: &'static str, operation: &'static str) -> Option<CallSpan> {
+    if !is_on() {
+        return None;
+    }
+    let made = AT_WORK.try_with(|at| {
+        let n = at.calls.fetch_add(1, Ordering::Relaxed);
+        CallSpan { beneath: at.beneath, n, system, operation, begun_ns: now_ns() }
+    });
+    made.ok()
+}
+
+/// See [`call`].
+#[derive(Debug)]
+pub struct CallSpan {
+    beneath: TraceParent,
+    n: u32,
+    system: &'static str,
+    operation: &'static str,
+    begun_ns: u64,
+}
+
+impl CallSpan {
+    /// The call is over; `outcome` is the word for what its answer meant.
+    pub fn ends(self, outcome: &'static str, is_error: bool) {
+        let mut about =
+            vec![("peer.service", self.system.into()), ("stead.outcome", outcome.into())];
+        about.extend(is_error.then(|| ("error.type", outcome.into())));
+        tell(Span {
+            trace: self.beneath.trace,
+            id: self.beneath.span.of_call(self.n),
+            parent: Some(self.beneath.span),
+            asked_by: None,
+            by: Part::Worker,
+            role: Role::Client,
+            name: format!("{} {}", self.system, self.operation),
+            begun_ns: self.begun_ns,
+            ended_ns: now_ns().max(self.begun_ns),
+            about,
+            error: is_error.then(|| outcome.to_owned()),
+        });
+    }
+}
+
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
