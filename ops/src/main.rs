@@ -20,6 +20,7 @@ mod reload;
 mod serving;
 mod signals;
 mod story;
+mod traces;
 
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {

@@ -24,6 +24,7 @@ use crate::output;
 use crate::reload::{Duty, Reload};
 use crate::serving::{Health, serve};
 use crate::signals;
+use crate::traces::Traces;
 
 pub async fn engine(global: &Global) -> Result<(), Ended> {
     let mut reload = Reload::listen(&global.config, Duty::Engine)?;
@@ -32,15 +33,16 @@ pub async fn engine(global: &Global) -> Result<(), Ended> {
     serve(&config.engine.metrics.into_iter().collect::<Vec<_>>(), By::Engine, health.clone())
         .await?;
     let (stop, tuning) = (stop()?, tuning(&config.engine));
+    let traces = Traces::begin(config.traces)?;
     let running =
         start_engine(&config.nats, &config.engine, config.site, tuning, &health, stop).await?;
     output::note(&format!("the engine is up, on {}", config.nats.url));
     let site = running.site();
-    unless_ended(running.ended(), &mut reload, |config| {
+    let ended = unless_ended(running.ended(), &mut reload, |config| {
         site.replace(config.site);
         Ok(())
-    })
-    .await
+    });
+    traces.until(ended).await
 }
 
 pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
@@ -60,6 +62,7 @@ pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
     let metrics: Vec<SocketAddr> = options.metrics.or(config.metrics).into_iter().collect();
     serve(&metrics, By::Worker, health.clone()).await?;
     let (tuning, stop) = (harness_tuning(), stop()?);
+    let traces = Traces::begin(config.traces)?;
     let running =
         start_workers(&config.nats, &workers, &options.systems, tuning, &health, stop).await?;
     output::note(&format!("the workers are up, on {}", config.nats.url));
@@ -71,7 +74,8 @@ pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
         running.ended().await;
         Ok(())
     };
-    unless_ended(ended, &mut reload, |config| moved(&workers, &exchange, &config)).await
+    let ended = unless_ended(ended, &mut reload, |config| moved(&workers, &exchange, &config));
+    traces.until(ended).await
 }
 
 /// Takes over what changes until it has ended.
@@ -127,6 +131,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     serve(&metrics.into_iter().collect::<Vec<_>>(), By::Both, health.clone()).await?;
     let stop = stop()?;
     let workers = workers(&config)?;
+    let traces = Traces::begin(config.traces.clone())?;
     let engine = start_engine(
         &config.nats,
         &config.engine,
@@ -157,15 +162,15 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         }
         engine.ended().await
     };
-    unless_ended(ended, &mut reload, |config| {
+    let ended = unless_ended(ended, &mut reload, |config| {
         if is_lab {
             return Err(Ended::Usage("the lab is the configuration".to_owned()));
         }
         moved(&workers, &exchange, &config)?;
         site.replace(config.site);
         Ok(())
-    })
-    .await
+    });
+    traces.until(ended).await
 }
 
 /// Has the lab's Forgejo tell of pushes to every repository that something is made of.

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use reqwest::Url;
 use serde_json::json;
 use stead_schemas::command::bucket::QUOTA_GB_MAX;
 use stead_schemas::site::{
@@ -38,6 +39,8 @@ pub struct Config {
     pub workers: WorkersConfig,
     /// Where workers serve metrics, if they do.
     pub metrics: Option<SocketAddr>,
+    /// Where traces are sent, if they are.
+    pub traces: Option<Url>,
     /// What to log, where neither the command line nor the environment says it.
     pub log_level: Option<String>,
 }
@@ -130,11 +133,12 @@ pub fn read(
     let site = site(&mut reader);
     let workers = workers(&mut reader);
     let metrics = reader.section("workers").optional_address("metrics");
+    let traces = traces(&mut reader);
     let log_level = log_level(&mut reader);
     let faults = reader.finish();
     match workers {
         Some(workers) if faults.is_empty() => {
-            Ok(Config { nats, engine, site, workers, metrics, log_level })
+            Ok(Config { nats, engine, site, workers, metrics, traces, log_level })
         }
         _ => Err(ConfigError::Faulty { place: place.to_owned(), faults }),
     }
@@ -220,6 +224,23 @@ fn engine(reader: &mut Reader<'_>) -> EngineConfig {
             .filter(|after| *after > 0)
             .map(u64::from),
     }
+}
+
+/// A collector of OpenTelemetry's, where whoever writes the file wants one.
+fn traces(reader: &mut Reader<'_>) -> Option<Url> {
+    let mut section = reader.section("traces");
+    let text = section.optional_text("endpoint")?;
+    let url = Url::parse(&text).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let Some(url) = url else {
+        section.fault("endpoint", "is a collector's address, such as http://127.0.0.1:4318");
+        return None;
+    };
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        let words = "is an address and nothing more: let a collector beside us hold the login";
+        section.fault("endpoint", words);
+        return None;
+    }
+    Some(url)
 }
 
 fn log_level(reader: &mut Reader<'_>) -> Option<String> {

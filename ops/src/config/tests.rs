@@ -47,6 +47,23 @@ fn a_good_one_has_no_faults() {
 }
 
 #[test]
+fn traces_go_to_an_address_that_holds_no_login() {
+    let to = |endpoint: &str| format!("{GOOD}[traces]\nendpoint = \"{endpoint}\"\n");
+    for good in ["http://127.0.0.1:4318", "https://traces.lan/otlp"] {
+        check(|_| to(good), &[]);
+    }
+    let place = format!("line {}: traces.endpoint", GOOD.lines().count() + 1);
+    let plain = "is a collector's address, such as http://127.0.0.1:4318";
+    for bad in ["127.0.0.1:4318", "grpc://127.0.0.1:4317"] {
+        check(|_| to(bad), &[&format!("{place}: {plain}")]);
+    }
+    let login = "is an address and nothing more: let a collector beside us hold the login";
+    for bad in ["http://me:word@h", "http://h/?key=word"] {
+        check(|_| to(bad), &[&format!("{place}: {login}")]);
+    }
+}
+
+#[test]
 fn every_fault_is_named_with_its_place() {
     check(
         |text| text.replace("node = \"pve1\"", "nods = \"pve1\"\nvmid_first = \"many\""),
