@@ -44,7 +44,7 @@ fn by_status(code: u16, doing: Doing<'_>, errors: &[String]) -> Failure {
         (404, _) => missing(doing),
         (412 | 429, _) => Failure::new(Class::Wait, "Vault asks us to come back later"),
         (472 | 473 | 501, _) => Failure::new(Class::VendorDown, "this Vault is not in service"),
-        (503, _) => Failure::new(Class::Wait, "Vault is sealed: somebody must unseal it"),
+        (503, _) => Failure::new(Class::VendorDown, "Vault is sealed: somebody must unseal it"),
         (500..=599, Doing::Write(_)) => {
             Failure::new(Class::Ambiguous, format!("Vault is in trouble ({code})"))
         }
@@ -133,12 +133,12 @@ mod tests {
         check(500, read, Class::Retry);
         check(501, read, Class::VendorDown);
         check(502, read, Class::Retry);
-        check(503, read, Class::Wait);
+        check(503, read, Class::VendorDown);
         let write = Doing::Write("vault:secret/data/x");
         check(400, write, Class::Permanent);
         check(403, write, Class::Auth);
         check(500, write, Class::Ambiguous);
-        check(503, write, Class::Wait);
+        check(503, write, Class::VendorDown);
     }
 
     #[test]

@@ -32,7 +32,7 @@ async fn a_pinned_version_is_read_once() {
     stage.secret(&pinned, "token_id").await;
     stage.lab.break_("vault", "sealed").unwrap();
     stage.secret(&pinned, "token_id").await;
-    let failure = stage.refused(pin(&[SECRET]), Class::Wait).await;
+    let failure = stage.refused(pin(&[SECRET]), Class::VendorDown).await;
     assert!(failure.words.contains("sealed"), "{failure}");
 }
 
