@@ -133,3 +133,73 @@ fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use serde_json::json;
+    use stead_schemas::dispatch::{StepAddress, StepRequest};
+    use stead_schemas::failure::{Class, Failure};
+    use stead_schemas::ids::Partition;
+    use stead_schemas::proof::Proof;
+    use stead_schemas::trace::{Span, TraceParent};
+
+    use super::{Collector, attempt, call, collect};
+
+    static TOLD: Mutex<Vec<Span>> = Mutex::new(Vec::new());
+
+    struct Told;
+
+    impl Collector for Told {
+        fn take(&self, span: Span) {
+            TOLD.lock().unwrap().push(span);
+        }
+    }
+
+    fn request(trace: Option<TraceParent>) -> StepRequest {
+        let run = "workspace-27ytv97dprxd6njw-1".parse().unwrap();
+        StepRequest {
+            address: StepAddress { run, seq: 3 },
+            attempt: 1,
+            partition: Partition(0),
+            epoch: 1,
+            step: "proxmox.clone-vm".into(),
+            request: json!({}),
+            proof: Proof::default(),
+            tell_start: false,
+            trace,
+        }
+    }
+
+    async fn work() -> Result<serde_json::Value, Failure> {
+        for (outcome, is_error) in [("missing", false), ("vendor-down", true)] {
+            if let Some(span) = call("proxmox", "look") {
+                span.ends(outcome, is_error);
+            }
+        }
+        Err(Failure::new(Class::VendorDown, "nobody answers"))
+    }
+
+    #[tokio::test]
+    async fn an_attempt_is_told_with_its_calls_where_whoever_asks_traces_and_nowhere_else() {
+        let traced = request(Some(TraceParent::of_step(&request(None).address)));
+        attempt(&traced, work()).await.unwrap_err();
+        assert!(TOLD.lock().unwrap().is_empty(), "nobody collects");
+        collect(Box::new(Told));
+        attempt(&request(None), work()).await.unwrap_err();
+        work().await.unwrap_err();
+        assert!(TOLD.lock().unwrap().is_empty(), "nobody traces what is asked for");
+        attempt(&traced, work()).await.unwrap_err();
+        let told = TOLD.lock().unwrap();
+        let [first, second, whole] = &told[..] else { panic!("{told:?}") };
+        assert_eq!(
+            (whole.parent, &*whole.name),
+            (traced.trace.map(|p| p.span), "proxmox.clone-vm")
+        );
+        assert_eq!(whole.error.as_deref(), Some("nobody answers"));
+        assert_eq!((first.parent, second.parent), (Some(whole.id), Some(whole.id)));
+        assert_ne!(first.id, second.id);
+        assert_eq!((first.error.as_deref(), second.error.as_deref()), (None, Some("vendor-down")));
+    }
+}

@@ -16,8 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::exit::Ended;
-use crate::exit::with_causes;
+use crate::exit::{Ended, with_causes};
 
 mod otlp;
 
@@ -113,43 +112,34 @@ impl Exporter {
         Ok(Self { http: builder.build().map_err(cannot)?, url, process, is_well: true })
     }
 
-    async fn run(mut self, mut spans: mpsc::Receiver<Span>, mut stopped: oneshot::Receiver<()>) {
-        let (mut batch, mut ends) = (Vec::with_capacity(AT_ONCE), false);
-        loop {
-            tokio::select! {
-                count = spans.recv_many(&mut batch, AT_ONCE) => if count == 0 { return },
-                _ = &mut stopped, if !ends => {
-                    ends = true;
-                    spans.close();
-                    continue;
-                }
-            }
-            if !ends && batch.len() < AT_ONCE {
-                tokio::select! {
-                    () = gather(&mut spans, &mut batch) => {}
-                    _ = &mut stopped => {
-                        ends = true;
-                        spans.close();
-                    }
-                }
-            }
-            tokio::select! {
-                () = self.send(&batch, ends) => {}
-                _ = &mut stopped, if !ends => {
-                    ends = true;
-                    spans.close();
-                    self.send(&batch, ends).await;
-                }
-            }
+    async fn run(mut self, mut spans: mpsc::Receiver<Span>, stopped: oneshot::Receiver<()>) {
+        let mut batch = Vec::with_capacity(AT_ONCE);
+        tokio::select! {
+            () = self.export(&mut spans, &mut batch) => {}
+            _ = stopped => {}
+        }
+        // What is left is tried once; a request that was under way may come twice, with the same ids.
+        spans.close();
+        while !batch.is_empty() || spans.recv_many(&mut batch, AT_ONCE).await > 0 {
+            self.send(&batch, &[]).await;
+            batch.clear();
+        }
+    }
+
+    async fn export(&mut self, spans: &mut mpsc::Receiver<Span>, batch: &mut Vec<Span>) {
+        while spans.recv_many(batch, AT_ONCE).await > 0 {
+            // It is over when the time is.
+            timeout(GATHER, fill(spans, batch)).await.ok();
+            self.send(batch, &PAUSES).await;
             batch.clear();
         }
     }
 
     /// Sends them until the collector has said what it wants of them, or the tries are used up.
-    async fn send(&mut self, batch: &[Span], is_last: bool) {
+    async fn send(&mut self, batch: &[Span], pauses: &[Duration]) {
         let body = otlp::body(batch, &self.process);
         let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        let mut pauses = PAUSES.iter().filter(|_| !is_last);
+        let mut pauses = pauses.iter();
         loop {
             match self.post(body.clone()).await {
                 Answer::Taken { refused } => {
@@ -192,18 +182,14 @@ impl Exporter {
     }
 }
 
-/// Waits a little, or until there is a whole batch.
-async fn gather(spans: &mut mpsc::Receiver<Span>, batch: &mut Vec<Span>) {
-    let more = async {
-        while batch.len() < AT_ONCE {
-            let room = AT_ONCE - batch.len();
-            if spans.recv_many(batch, room).await == 0 {
-                return;
-            }
+/// Waits until there is a whole batch.
+async fn fill(spans: &mut mpsc::Receiver<Span>, batch: &mut Vec<Span>) {
+    while batch.len() < AT_ONCE {
+        let room = AT_ONCE - batch.len();
+        if spans.recv_many(batch, room).await == 0 {
+            return;
         }
-    };
-    // It is over when the time is.
-    timeout(GATHER, more).await.ok();
+    }
 }
 
 /// What an answer means: OTLP names the statuses after which one may try again.
