@@ -38,5 +38,6 @@ mod schedules;
 mod secrets;
 mod templates;
 mod tokens;
+mod traces;
 mod upgrade;
 mod waits;

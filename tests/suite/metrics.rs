@@ -96,7 +96,7 @@ fn check_sample(sample: &Sample) {
 }
 
 /// The sum of all samples of this name whose labels say this.
-fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
+pub fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
     let fits = |sample: &Sample| {
         sample.name == name
             && labels.iter().all(|(label, value)| sample.labels.get(*label).unwrap() == value)

@@ -3,6 +3,7 @@
 mod belongings;
 mod binary;
 pub mod chance;
+pub mod collector;
 mod desk;
 pub mod effects;
 mod events;
@@ -61,6 +62,8 @@ pub struct Setting {
     pub grace_seconds: u32,
     /// Where engines and, last, the worker serve metrics, if they do.
     pub metrics: Option<[SocketAddr; ENGINES_MAX + 1]>,
+    /// Who collects traces, if somebody does.
+    pub traces: Option<SocketAddr>,
     /// How long a bucket is kept that is to go with what it holds.
     pub bucket_grace_seconds: u32,
     /// What stands in the site file besides.
@@ -85,6 +88,7 @@ impl Default for Setting {
             silence_ms: 600,
             grace_seconds: 0,
             metrics: None,
+            traces: None,
             bucket_grace_seconds: 7 * 86_400,
             site: "",
             other_build: false,
@@ -363,7 +367,8 @@ fn environment(
         let worker = ("STEAD_WORKERS_METRICS", addresses[ENGINES_MAX].to_string());
         engine.into_iter().chain([worker])
     });
-    let pairs = pairs.into_iter().chain(metrics);
+    let traces = setting.traces.map(|to| ("STEAD_TRACES_ENDPOINT", format!("http://{to}")));
+    let pairs = pairs.into_iter().chain(metrics).chain(traces);
     pairs.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
