@@ -24,6 +24,7 @@ mod drift;
 mod economy;
 mod engines;
 mod faults;
+mod first_incident;
 mod incidents;
 mod life;
 mod limits;

@@ -44,6 +44,9 @@ const PAGES: &[Page] = &[
     page!("workspace.exists"),
 ];
 
+/// A walk through an incident, for whoever has none behind him.
+const WALK: Page = page!("first-incident");
+
 /// Carries the verb out.
 pub fn carry_out(global: &Global, options: &Explain) -> Result<(), Ended> {
     let Some(code) = &options.code else {
@@ -63,11 +66,13 @@ pub fn carry_out(global: &Global, options: &Explain) -> Result<(), Ended> {
 
 fn list(global: &Global) {
     if global.json {
-        return output::json(&PAGES.iter().map(|(code, _)| *code).collect::<Vec<_>>());
+        return output::json(&all().map(|(code, _)| code).collect::<Vec<_>>());
     }
     let (alerts, refusals): (Vec<Page>, Vec<Page>) =
         PAGES.iter().copied().partition(|(code, _)| is_alert(code));
-    for (title, pages) in [("Alerts", alerts), ("Refusals", refusals)] {
+    for (title, pages) in
+        [("To begin with", vec![WALK]), ("Alerts", alerts), ("Refusals", refusals)]
+    {
         output::line(&format!("{title}:"));
         pages.iter().for_each(|(code, _)| output::line(&format!("  {code}")));
     }
@@ -75,7 +80,11 @@ fn list(global: &Global) {
 
 /// The page of a code, however its letters are written.
 fn find(code: &str) -> Option<Page> {
-    PAGES.iter().copied().find(|(known, _)| known.eq_ignore_ascii_case(code))
+    all().find(|(known, _)| known.eq_ignore_ascii_case(code))
+}
+
+fn all() -> impl Iterator<Item = Page> {
+    PAGES.iter().copied().chain([WALK])
 }
 
 /// Alerts are named by one word, refusals by two with a dot between.
@@ -89,7 +98,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{PAGES, find, is_alert};
+    use super::{PAGES, all, find, is_alert};
 
     const ALERTS: &str = include_str!("../../alerts/stead.yml");
     const PARTS: [&str; 5] = [
@@ -117,7 +126,7 @@ mod tests {
         let names =
             files.map(|file| file.expect("a file").file_name().into_string().expect("text"));
         let written: BTreeSet<String> = names.collect();
-        let known = pages.iter().map(|code| format!("{code}.md")).collect();
+        let known = all().map(|(code, _)| format!("{code}.md")).collect();
         assert_eq!(written, known, "a page is not compiled in");
     }
 
