@@ -8,6 +8,7 @@ use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::dispatch::StepAddress;
 use stead_schemas::time::Timestamp;
+use stead_schemas::trace::TraceId;
 use stead_schemas::transition::Transition;
 
 use crate::cli::Global;
@@ -65,6 +66,7 @@ async fn draw(global: &Global, source: &Source, options: &Options) -> Result<(),
     output::line(&drawn.collect::<Vec<_>>().join("\n\n"));
     if let (false, Some(last)) = (options.alone, shown.last()) {
         output::note(&last.usual.legend());
+        output::note(&format!("where runs are traced, this one is {}", TraceId::of(&source.run)));
     }
     Ok(())
 }
