@@ -10,6 +10,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use stead_lab::{CallFault, Inventory, LabClient};
 use stead_schemas::event::Outcome;
+use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
 use tempfile::TempDir;
 
@@ -116,6 +117,70 @@ async fn vendors_that_do_not_do_what_they_should_are_named_as_the_cause() {
         stage.lab.mend();
     }
     stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_has_ended_is_named_as_the_cause() {
+    let stage = Stage::start().await;
+    let john = stage.desk("ended-token").await;
+    john.carry_out("create", json!({})).await;
+    let safe = Safe::open(&stage).await;
+    let good = safe.coder_token().await;
+    // Somebody meant a week, and wrote seconds where Coder wants nanoseconds.
+    let keys = format!("{}/api/v2/users/me/keys/tokens", stage.lab.addresses().coder_url);
+    let week = json!({ "token_name": "stead", "lifetime": 604_800 });
+    let made = safe.http.post(keys).header("coder-session-token", &good).json(&week);
+    let ended = told(made).await["key"].as_str().expect("a token").to_owned();
+    let lives = || async { stage.lab.coder_user_of(&ended).is_none().then_some(()) };
+    until("the token has ended", lives).await;
+    safe.keep_coder_token(&ended).await;
+    let stopped = john.order("stop", json!({})).await;
+    let Outcome::Failed(failure) = john.outcome(&stopped).await else {
+        panic!("Coder was told with a token that had ended")
+    };
+    assert_eq!(failure.class, Class::Auth, "{failure}");
+    let (step, causes) = (Some("coder.stop-workspace"), ["not let in"]);
+    check(&stage, &stopped.run, "ended-token", step, &causes).await;
+    safe.keep_coder_token(&good).await;
+    john.carry_out("start", json!({})).await;
+    stage.finish().await;
+}
+
+/// The lab's Vault, as somebody who may write there.
+struct Safe {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Safe {
+    async fn open(stage: &Stage) -> Self {
+        let (http, login) = (reqwest::Client::new(), stage.lab.credentials());
+        let vault = &stage.lab.addresses().vault_url;
+        let role = json!({ "role_id": login.vault_role_id, "secret_id": login.vault_secret_id });
+        let entering = http.post(format!("{vault}/v1/auth/approle/login")).json(&role);
+        let entered = told(entering).await;
+        let token = entered["auth"]["client_token"].as_str().expect("a token").to_owned();
+        Self { http, url: format!("{vault}/v1/secret/data/coder/api"), token }
+    }
+
+    async fn coder_token(&self) -> String {
+        let kept = told(self.http.get(&self.url).header("x-vault-token", &self.token)).await;
+        kept["data"]["data"]["token"].as_str().expect("a token").to_owned()
+    }
+
+    async fn keep_coder_token(&self, token: &str) {
+        let fields = json!({ "data": { "token": token } });
+        let writing = self.http.post(&self.url).header("x-vault-token", &self.token);
+        told(writing.json(&fields)).await;
+    }
+}
+
+/// What a vendor answers to something that it should do.
+async fn told(request: reqwest::RequestBuilder) -> Value {
+    let answer = request.send().await.expect("an answer");
+    assert!(answer.status().is_success(), "{answer:?}");
+    answer.json().await.expect("JSON")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

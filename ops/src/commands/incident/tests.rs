@@ -13,6 +13,7 @@ use crate::story::explain::Kind;
 /// What is the first cause of each: its kind, its step, and what its words say.
 const CAUSES: &[(&str, Kind, Option<&str>, &str)] = &[
     ("diverging-build", Kind::Divergence, None, "proxmox.resize-disc"),
+    ("ended-token", Kind::StepFailed, Some("coder.stop-workspace"), "not let in"),
     ("expired-token", Kind::StepFailed, Some("proxmox.survey"), "not let in"),
     ("frozen-owner", Kind::OwnerChanged, None, "wrote nothing more"),
     ("full-pool", Kind::StepFailed, Some("truenas.ensure-dataset"), "no room left"),
