@@ -45,7 +45,14 @@ pub async fn carry_out(global: &Global, options: &Template) -> Result<(), Ended>
 }
 
 fn order<'a>(owner: &'a Owner, verb: &'a str, command: &'a Command, fields: Fields) -> Order<'a> {
-    Order { owner, kind: KIND, verb, command, fields, told }
+    Order {
+        owner,
+        kind: KIND,
+        verb,
+        command,
+        fields,
+        told: |ending, result| told(ending.name, result),
+    }
 }
 
 /// A result in words.
