@@ -18,7 +18,6 @@ pub mod svg;
 pub mod table;
 pub mod teller;
 pub mod timeline;
-pub mod touches;
 pub mod usual;
 pub mod words;
 

@@ -4,15 +4,16 @@
 use serde::Serialize;
 use serde_json::Value;
 use stead_core::fold::Folded;
+use stead_core::ledger::Ledger;
 use stead_core::run::Run;
 use stead_schemas::event::{Event, LeftBehind, Outcome, Seq};
 use stead_schemas::ids::RunId;
+use stead_schemas::ledger::Held;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 use stead_workflows::WORKFLOWS;
 
 use super::table::sheet;
-use super::touches::{Held, held};
 use super::words::{cut, hanging, moment, outcome, span};
 
 /// How much of a request, an answer or a view stands on the screen.
@@ -108,7 +109,7 @@ pub fn standing(history: &[Transition], until: u64, related: &[Vec<Transition>])
     let mut held = held(&seen);
     for other in related {
         let before: Vec<Transition> = other.iter().filter(|t| t.at <= at).cloned().collect();
-        held.extend(super::touches::held(&before));
+        held.extend(self::held(&before));
     }
     let name = folded.started.as_ref().map(|run| format!("{}/{}", run.owner, run.name));
     let paused = folded.paused.as_ref();
@@ -242,7 +243,7 @@ impl Standing {
             ("asked", lines(self.commands.iter().map(Asked::told).collect())),
             ("knew", lines(self.known.iter().map(Known::told).collect())),
             ("outstanding", lines(self.outstanding())),
-            ("vendors", lines(self.held.iter().map(Held::told).collect())),
+            ("vendors", lines(self.held.iter().map(told).collect())),
             ("left behind", lines(self.left.iter().map(left).collect())),
         ])
     }
@@ -319,10 +320,14 @@ impl Outstanding {
     }
 }
 
-impl Held {
-    /// In words.
-    pub fn told(&self) -> String {
-        let perhaps = if self.perhaps { "perhaps " } else { "" };
-        format!("{}: {}, {perhaps}{} by step {}", self.system, self.what, self.state, self.step)
-    }
+/// What a run holds outside after these transitions, as the ledger has it.
+pub fn held(history: &[Transition]) -> Vec<Held> {
+    let ledger = history.first().map(|first| Ledger::of(&first.run, history));
+    ledger.map_or(Vec::new(), |ledger| ledger.held().to_vec())
+}
+
+/// Something that is held, in words.
+pub fn told(held: &Held) -> String {
+    let why = if held.why.is_empty() { String::new() } else { format!(": {}", held.why) };
+    format!("{}: {}, {}{why}", held.resource.path(), held.standing.word(), held.step)
 }

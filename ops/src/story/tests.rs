@@ -21,7 +21,6 @@ use super::operations::{Operation, operations};
 use super::standing::standing;
 use super::svg::{Drawn, picture};
 use super::timeline::timeline;
-use super::touches::Holdings;
 use super::usual::{Usual, kind};
 use super::{Moment, moments, story};
 
@@ -267,51 +266,24 @@ fn a_run_is_shown_as_it_stood_at_a_moment() {
     assert_eq!(begun.unknown, None, "this build decides the same");
     assert_eq!(begun.open[0].what, "home.attach");
     assert_eq!(begun.known[0].step, "vault.pin-secrets");
-    assert!(begun.held.iter().all(|held| held.perhaps), "{:?}", begun.held);
+    assert_eq!(begun.held, []);
     let ready = history.iter().map(|transition| standing(&history, transition.n, &[]));
     let ready = ready.into_iter().find(|standing| standing.phase == "ready").expect("it is ready");
     let held: Vec<String> =
-        ready.held.iter().map(|held| format!("{} {}", held.what, held.state)).collect();
+        ready.held.iter().map(|held| format!("{} {}", held.resource.path(), held.step)).collect();
     assert_eq!(
         held,
         [
-            "workspace alice/dev started",
-            "home of alice used",
-            "machine 10000 on",
-            &format!("number of {} reserved", history[0].run),
+            "proxmox/machine/10000 proxmox.start-vm",
+            "coder/workspace/alice/dev coder.await-agent",
         ]
     );
     let over = standing(&history, u64::MAX, &[]);
     assert_eq!((over.n, over.over.as_deref()), (over.of, Some("run-completed")));
     assert_eq!(over.held, [], "everything was taken away");
     let told = ready.told(80);
-    assert!(told.contains("proxmox: machine 10000, on by step"), "{told}");
+    assert!(told.contains("proxmox/machine/10000: wanted, proxmox.start-vm"), "{told}");
     assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
-}
-
-#[test]
-fn what_may_have_been_made_is_held_perhaps() {
-    let asked = |seq, name: &str| {
-        let Event::StepScheduled(mut asked) = step(seq, name, false) else { unreachable!() };
-        asked.request = json!({ "machine": { "vmid": 7 } });
-        Event::StepScheduled(asked)
-    };
-    let failed = |class| {
-        Event::StepFailed(StepFailed { seq: 1, failure: Failure::new(class, "x"), attempts: 1 })
-    };
-    for (end, expected) in [
-        (None, Some(true)),
-        (Some(done(1, 1)), Some(false)),
-        (Some(failed(Class::Ambiguous)), Some(true)),
-        (Some(failed(Class::TimedOut)), Some(true)),
-        (Some(failed(Class::Permanent)), None),
-    ] {
-        let mut holdings = Holdings::default();
-        holdings.take(&asked(1, "proxmox.clone-vm"));
-        end.iter().for_each(|end| holdings.take(end));
-        let held = holdings.conclude();
-        assert_eq!(held.first().map(|held| held.perhaps), expected, "{end:?}");
-    }
 }
 
 /// A run of the golden life under other ids, changed by `change`.

@@ -14,6 +14,7 @@ use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
 use super::operations::{Operation, operations};
+use super::standing;
 use super::words::{counted, moment, span};
 use super::{Moment, moments};
 
@@ -173,7 +174,7 @@ pub fn explain(case: &Case<'_>) -> Option<Explanation> {
         },
         undone: operation.map_or(Vec::new(), chain::undone),
         left: chain::left(&read, operation),
-        held: super::touches::held(case.history).iter().map(|held| held.told()).collect(),
+        held: standing::held(case.history).iter().map(standing::told).collect(),
         not_known: trouble::not_known(cause.as_ref()),
         chain: links,
         similar,

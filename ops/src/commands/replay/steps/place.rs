@@ -6,7 +6,7 @@ use stead_schemas::event::{Event, Outcome, Seq};
 use stead_schemas::transition::Transition;
 
 use crate::story::apart::compare;
-use crate::story::standing::{Standing, brief, standing};
+use crate::story::standing::{Standing, brief, standing, told};
 use crate::story::{Teller, moments_of};
 
 /// What is looked at where there is no room for all of it.
@@ -246,7 +246,7 @@ impl Place {
             let open =
                 standing.open.iter().map(|open| format!("waits for {} {}", open.seq, open.what));
             let known = standing.known.iter().map(|known| format!("knows {}", known.told()));
-            let held = standing.held.iter().map(|held| format!("holds {}", held.told()));
+            let held = standing.held.iter().map(|held| format!("holds {}", told(held)));
             open.chain(known).chain(held).collect::<Vec<String>>()
         };
         let (old, new) = (list(before), list(&self.now));
