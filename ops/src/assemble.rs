@@ -76,9 +76,15 @@ pub struct RunningEngine {
     doors: Vec<JoinHandle<()>>,
     site: CurrentSite,
     connection: Connection,
+    client: SteadClient,
 }
 
 impl RunningEngine {
+    /// The platform, as the engine is connected to it.
+    pub fn client(&self) -> SteadClient {
+        self.client.clone()
+    }
+
     /// What it completes orders with, which may be replaced while it runs.
     pub fn site(&self) -> CurrentSite {
         self.site.clone()
@@ -143,7 +149,7 @@ pub async fn start_engine(
     let thread =
         thread.map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
     let doors = open_doors(&connection, &platform, &stop);
-    Ok(RunningEngine { thread, doors, site, connection })
+    Ok(RunningEngine { thread, doors, site, connection, client: SteadClient::new(&platform) })
 }
 
 /// Opens the doors by which commands come in: the durable inbox and the service interface.

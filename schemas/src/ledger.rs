@@ -63,6 +63,9 @@ pub struct Held {
     /// When a step was last done that needs it to be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Timestamp>,
+    /// How much it may hold, as the step that is done last set it; nothing while that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
     /// The step that had to do with it last.
     pub step: String,
     /// Why it stands so, where that needs words.

@@ -40,7 +40,7 @@ const LAST_SNAPSHOT: &str = "stead-before-destroy";
 pub const DEFINITION: Definition = Definition {
     kind: KIND,
     public: true,
-    verbs: &["attach", "detach", "resize", "snapshot"],
+    verbs: &["attach", "detach", "repair", "resize", "snapshot"],
     signals: &[],
     execute: |cx| execution(run(cx)),
     admit,
@@ -83,6 +83,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         };
         let outcome = match command.verb.as_str() {
             "attach" => attach(&cx, &mut home, &command).await,
+            "repair" => repair(&cx, home.as_ref()).await,
             "resize" => resize(&cx, &mut home, &command).await,
             "snapshot" => take_snapshot(&cx, &mut home, &command).await,
             _ => detach(&mut home, &command),
@@ -195,6 +196,20 @@ async fn resize(
         return Err(Failure::new(Class::Refused, "there is no home to resize"));
     };
     set_quota(cx, home, ask.quota_gb).await?;
+    Ok(as_value(&Done {}))
+}
+
+/// Sets the limit and the export again that the home is to have. The limit first: it is found out
+/// there whether the dataset is still there, and ours.
+async fn repair(cx: &Context, home: Option<&Home>) -> Result<Value, Failure> {
+    let Some(home) = home else {
+        return Err(Failure::new(Class::Refused, "there is no home to repair"));
+    };
+    let (login, marker) = (login(cx, &home.site).await?, cx.run().to_string());
+    let (dataset, refquota_gb) = (home.dataset.clone(), home.quota_gb);
+    let limit = UpdateQuota { login: login.clone(), dataset, marker: marker.clone(), refquota_gb };
+    cx.step(limit).await?;
+    cx.step(EnsureShare { login, path: home.mountpoint.clone(), marker }).await?;
     Ok(as_value(&Done {}))
 }
 

@@ -9,37 +9,12 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use serde::Serialize;
+pub use stead_schemas::command::drift::Drift;
+use stead_schemas::command::drift::{Found, Holder};
 use stead_schemas::ids::RunId;
 use stead_schemas::ledger::{Held, Standing};
-use stead_schemas::step::sight::Thing;
+use stead_schemas::step::sight::{Thing, is_shared};
 use stead_schemas::step::touch::Resource;
-
-/// What is wrong with a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Drift {
-    /// The ledger wants it and it is not there.
-    Missing,
-    /// It is there, and carries another mark than ours.
-    Changed,
-    /// It carries no mark of ours, and stands where only ours should.
-    Stranger,
-    /// It carries a mark of ours, and no run wants it.
-    Orphan,
-}
-
-impl Drift {
-    /// The word for it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Changed => "changed",
-            Self::Stranger => "stranger",
-            Self::Orphan => "orphan",
-        }
-    }
-}
 
 /// A resource that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,10 +26,30 @@ pub struct Finding {
     pub resource: Resource,
     /// The mark that it carries; nothing if it is not there, or carries none.
     pub marker: Option<String>,
+    /// How much it may hold, if that is not as it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
     /// What the ledger says of it, where it says something.
     pub held: Option<Held>,
     /// What that means, and what can be done.
     pub words: String,
+}
+
+impl Finding {
+    /// The same, as a decision names it.
+    #[must_use]
+    pub fn found(&self) -> Found {
+        let Resource { system, kind, id, .. } = self.resource.clone();
+        let holder = self.held.clone().map(|held| Holder {
+            kind: held.entity,
+            owner: held.owner,
+            name: held.name,
+            marker: held.marker,
+            quota_bytes: held.quota_bytes,
+        });
+        let (marker, quota_bytes) = (self.marker.clone(), self.quota_bytes);
+        Found { drift: self.drift, system, kind, id, marker, quota_bytes, holder }
+    }
 }
 
 /// Compares. `kinds` are those that were looked for everywhere, `proxmox/machine`: of others nothing
@@ -89,6 +84,7 @@ fn is_same(one: &Held, other: &Held) -> bool {
     one.run == other.run
         && one.standing == other.standing
         && one.marker == other.marker
+        && one.quota_bytes == other.quota_bytes
         && one.resource.is(&other.resource)
 }
 
@@ -104,18 +100,18 @@ fn of_thing(before: &[Held], after: &[Held], thing: &Thing) -> Option<Finding> {
     }
     let ours = before.iter().find(|held| Some(&held.marker) == thing.marker.as_ref());
     match (ours, before.first()) {
-        (Some(held), _) if held.standing == Standing::Wanted => None,
+        (Some(held), _) if held.standing == Standing::Wanted => resized(thing, held),
         (Some(held), _) => Some(left(thing, held)),
         (None, Some(held)) => Some(changed(thing, held)),
-        (None, None) => Some(unheld(thing)),
+        (None, None) => unheld(thing),
     }
 }
 
 fn missing(held: &Held) -> Finding {
     let Held { entity, owner, name, .. } = held;
     let words = format!(
-        "{entity} {owner}/{name} needs it and it is not there; a rebuild makes a machine anew, what \
-         else is lost must be brought back by hand"
+        "{entity} {owner}/{name} needs it and it is not there; a repair makes anew what holds no data, \
+         the rest must be brought back by hand"
     );
     finding(Drift::Missing, held.resource.clone(), None, Some(held), words)
 }
@@ -133,18 +129,38 @@ fn changed(thing: &Thing, held: &Held) -> Finding {
     finding(Drift::Changed, thing.resource.clone(), thing.marker.clone(), Some(held), words)
 }
 
+fn resized(thing: &Thing, held: &Held) -> Option<Finding> {
+    let (Some(seen), Some(wanted)) = (thing.quota_bytes, held.quota_bytes) else { return None };
+    if seen == wanted {
+        return None;
+    }
+    let gib = |bytes: u64| match bytes {
+        0 => "as much as there is room for".to_string(),
+        bytes => format!("{} GiB", bytes >> 30),
+    };
+    let Held { entity, owner, name, .. } = held;
+    let words = format!(
+        "it may hold {}, and {entity} {owner}/{name} gave it {}; a repair sets that again",
+        gib(seen),
+        gib(wanted)
+    );
+    let (resource, marker) = (thing.resource.clone(), thing.marker.clone());
+    let changed = finding(Drift::Changed, resource, marker, Some(held), words);
+    Some(Finding { quota_bytes: Some(seen), ..changed })
+}
+
 fn left(thing: &Thing, held: &Held) -> Finding {
     let Held { entity, owner, name, why, .. } = held;
-    let words = format!(
-        "{entity} {owner}/{name} left it behind ({why}); remove it by hand if it is not wanted"
-    );
+    let words =
+        format!("{entity} {owner}/{name} left it behind ({why}); destroy it if it is not wanted");
     finding(Drift::Orphan, thing.resource.clone(), thing.marker.clone(), Some(held), words)
 }
 
-fn unheld(thing: &Thing) -> Finding {
+fn unheld(thing: &Thing) -> Option<Finding> {
     let run = thing.marker.as_ref().and_then(|marker| marker.parse::<RunId>().ok());
     let (drift, words) = match (run, &thing.marker) {
         (Some(run), _) => (Drift::Orphan, format!("it carries the mark of {run}, which has none")),
+        (None, _) if is_shared(&kind_of(&thing.resource)) => return None,
         (None, Some(marker)) => {
             (Drift::Stranger, format!("it carries a mark that is no run of ours: {marker}"))
         }
@@ -152,7 +168,7 @@ fn unheld(thing: &Thing) -> Finding {
             (Drift::Stranger, "nobody here made it; it will not be touched".to_string())
         }
     };
-    finding(drift, thing.resource.clone(), thing.marker.clone(), None, words)
+    Some(finding(drift, thing.resource.clone(), thing.marker.clone(), None, words))
 }
 
 fn finding(
@@ -162,5 +178,5 @@ fn finding(
     held: Option<&Held>,
     words: String,
 ) -> Finding {
-    Finding { drift, resource, marker, held: held.cloned(), words }
+    Finding { drift, resource, marker, quota_bytes: None, held: held.cloned(), words }
 }

@@ -27,6 +27,7 @@ pub struct Ledger {
     held: Vec<Held>,
     open: BTreeMap<Seq, StepScheduled>,
     unread: BTreeSet<String>,
+    cleared: BTreeSet<(String, String)>,
 }
 
 impl Ledger {
@@ -34,7 +35,9 @@ impl Ledger {
     #[must_use]
     pub const fn new(run: RunId) -> Self {
         let held = Vec::new();
-        Self { run, started: None, held, open: BTreeMap::new(), unread: BTreeSet::new() }
+        let open = BTreeMap::new();
+        let unread = BTreeSet::new();
+        Self { run, started: None, held, open, unread, cleared: BTreeSet::new() }
     }
 
     /// Of a whole history.
@@ -57,6 +60,12 @@ impl Ledger {
     #[must_use]
     pub const fn unread(&self) -> &BTreeSet<String> {
         &self.unread
+    }
+
+    /// What it has taken away that another run had left: the path and the mark of each.
+    #[must_use]
+    pub const fn cleared(&self) -> &BTreeSet<(String, String)> {
+        &self.cleared
     }
 
     /// Takes the next transition of the history.
@@ -95,11 +104,14 @@ impl Ledger {
     fn schedule(&mut self, step: &StepScheduled, at: Timestamp) {
         for touch in self.touches(step, None) {
             match touch.deed {
-                Deed::Makes => self.enter(&step.step, touch, at),
+                Deed::Makes => self.enter(&step.step, &touch, at),
                 Deed::Uses => {}
                 Deed::Removes => {
                     self.each(&touch, |held| held.stand(Standing::Debt, &step.step, ""));
                 }
+            }
+            if touch.quota_gb.is_some() {
+                self.each(&touch, |held| held.quota_bytes = None);
             }
         }
         self.open.insert(step.seq, step.clone());
@@ -118,11 +130,15 @@ impl Ledger {
         for touch in self.touches(&step, Some(answer)) {
             if touch.deed == Deed::Removes {
                 self.held.retain(|held| !held.resource.is(&touch.resource));
+                if !touch.marker.is_empty() && touch.marker != self.run.as_str() {
+                    self.cleared.insert((touch.resource.path(), touch.marker));
+                }
                 continue;
             }
             self.each(&touch, |held| {
                 held.stand(Standing::Wanted, &step.step, why);
                 held.seen = Some(at);
+                held.quota_bytes = touch.quota_gb.map(bytes).or(held.quota_bytes);
                 if touch.resource.vendor_id.is_some() {
                     held.resource.vendor_id.clone_from(&touch.resource.vendor_id);
                 }
@@ -186,7 +202,7 @@ impl Ledger {
         self.open.clear();
     }
 
-    fn enter(&mut self, step: &str, touch: Touch, at: Timestamp) {
+    fn enter(&mut self, step: &str, touch: &Touch, at: Timestamp) {
         if let Some(held) = self.held.iter_mut().find(|held| held.resource.is(&touch.resource)) {
             // It may have been gone, or be going.
             if held.standing != Standing::Wanted {
@@ -196,8 +212,8 @@ impl Ledger {
         }
         let Some(started) = &self.started else { return };
         self.held.push(Held {
-            resource: touch.resource,
-            marker: touch.marker,
+            resource: touch.resource.clone(),
+            marker: touch.marker.clone(),
             standing: Standing::Unknown,
             owner: started.owner.clone(),
             entity: started.workflow.clone(),
@@ -205,6 +221,7 @@ impl Ledger {
             run: self.run.clone(),
             since: at,
             seen: None,
+            quota_bytes: None,
             step: step.to_string(),
             why: String::new(),
         });
@@ -221,6 +238,10 @@ impl Ledger {
         }
         touches.unwrap_or_default()
     }
+}
+
+fn bytes(gib: u32) -> u64 {
+    u64::from(gib) << 30
 }
 
 trait Stand {

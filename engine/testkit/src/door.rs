@@ -4,13 +4,14 @@ use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use serde_json::json;
 use stead_core::definition::{Admission, Admitted, Definition, Living};
 use stead_schemas::dispatch::{Caller, EntityCommand};
 use stead_schemas::event::{CancelRequested, CommandAccepted, Event, Outcome, RunStarted};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::refusal::Refusal;
-use stead_schemas::step::entity::CancelCommand;
+use stead_schemas::step::entity::{CancelCommand, LookUpRun};
 use stead_schemas::transition::command_digest;
 
 use crate::stage::{Actor, Known, Stage};
@@ -79,6 +80,12 @@ impl<W: World> Stage<W> {
             // Every entity knows it, whatever its kind.
             if command.verb == CancelCommand::VERB {
                 self.cancel_command(&command, address);
+                continue;
+            }
+            if command.verb == LookUpRun::VERB {
+                let entity = self.entities.get(&command.key());
+                let living = entity.and_then(|entity| entity.living.clone());
+                self.answer_step(address, Outcome::Done(json!({ "living": living })));
                 continue;
             }
             match self.give(&command) {

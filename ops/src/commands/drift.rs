@@ -1,7 +1,9 @@
 //! `stead drift`: what is really there, beside the ledger.
 //!
 //! A scan is a run whose history says what was seen. What it found follows from that and from the
-//! ledger as it was when the scan began and when it ended, at any time and the same each time.
+//! ledger as it was when the scan began and when it ended, at any time and the same each time. What
+//! was decided about findings stands in a history of its own; `decide.rs` gives such orders and reads
+//! them.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +13,10 @@ use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::drift::{KIND, NAME};
 use stead_schemas::event::{Event, Outcome};
-use stead_schemas::ids::RunId;
+use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::ledger::Held;
 use stead_schemas::owner::Owner;
-use stead_schemas::public::RunState;
+use stead_schemas::public::{RunState, RunSummary};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::sight::{self, Sighted, Thing};
 use stead_schemas::step::vmids::PLATFORM;
@@ -32,6 +34,12 @@ use crate::output;
 use crate::story::table::{sheet, table};
 use crate::story::words::{counted, moment, span};
 
+mod count;
+mod decide;
+
+pub use count::count;
+use decide::Decisions;
+
 /// A scan that is over, and what it found.
 struct Scan {
     run: RunId,
@@ -44,16 +52,46 @@ struct Scan {
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, verb: &Drift) -> Result<(), Ended> {
     let client = client(global).await?;
-    match verb {
+    let (verb, order) = match verb {
         Drift::Scan { id } => {
             let run = scan(global, &client, id.as_deref()).await?;
-            list(global, &found(&client, run).await?)
+            let scan = found(&client, run).await?;
+            return list(global, &scan, &Decisions::read(&client).await?, false);
         }
-        Drift::List => list(global, &found(&client, latest(&client).await?).await?),
+        Drift::List { all } => {
+            let scan = last(&client).await?;
+            return list(global, &scan, &Decisions::read(&client).await?, *all);
+        }
         Drift::Show { resource } => {
-            show(global, &found(&client, latest(&client).await?).await?, resource)
+            let scan = last(&client).await?;
+            return show(global, &scan, &Decisions::read(&client).await?, resource);
         }
+        Drift::Adopt(order) => ("adopt", order),
+        Drift::Repair(order) => ("repair", order),
+        Drift::Ignore(order) => ("ignore", order),
+        Drift::Destroy(order) => ("destroy", order),
+    };
+    decide::carry_out(global, &client, verb, order).await
+}
+
+/// The last scan, and what it found.
+async fn last(client: &SteadClient) -> Result<Scan, Ended> {
+    found(client, latest(client).await?).await
+}
+
+impl Scan {
+    /// The finding of this name.
+    fn finding(&self, resource: &str) -> Option<&Finding> {
+        let is_it = |finding: &&Finding| {
+            finding.resource.path() == resource || finding.resource.id == resource
+        };
+        self.findings.iter().find(is_it)
     }
+}
+
+fn unknown(resource: &str) -> Ended {
+    let words = format!("the last scan found nothing about `{resource}`; see `stead drift list`");
+    Ended::Refused(Refusal::new("drift.unknown", words).field("resource"))
 }
 
 fn platform() -> Result<Owner, Ended> {
@@ -77,13 +115,25 @@ async fn scan(global: &Global, client: &SteadClient, id: Option<&str>) -> Result
 
 /// The last scan that was carried out.
 async fn latest(client: &SteadClient) -> Result<RunId, Ended> {
-    let lines = client.list_all().await?;
-    let scans = lines.into_iter().filter(|line| line.kind == KIND);
-    let done = scans.filter(|line| line.state == RunState::Completed);
-    done.max_by_key(|line| line.run.life()).map(|line| line.run).ok_or_else(|| {
+    newest(client).await?.ok_or_else(|| {
         let words = "nothing was scanned yet; `stead drift scan` looks at what is there";
         Ended::Refused(Refusal::new("drift.unscanned", words))
     })
+}
+
+/// The same, if there was one.
+async fn newest(client: &SteadClient) -> Result<Option<RunId>, Ended> {
+    let mut lines = lives(client, NAME).await?;
+    lines.retain(|line| line.state == RunState::Completed);
+    Ok(lines.into_iter().max_by_key(|line| line.run.life()).map(|line| line.run))
+}
+
+/// The runs of the entity of this name: of a scan, or of what was decided.
+async fn lives(client: &SteadClient, name: &str) -> Result<Vec<RunSummary>, Ended> {
+    let key = EntityKey::of(KIND, &platform()?, name);
+    let mut lines = client.list(key.partition(client.platform().partitions)).await?;
+    lines.retain(|line| line.run.key() == key);
+    Ok(lines)
 }
 
 /// Compares what a scan saw with the ledger of before and after.
@@ -123,17 +173,23 @@ fn sighted(answer: &Value) -> Result<Vec<Thing>, Ended> {
     Ok(page.things)
 }
 
-fn list(global: &Global, scan: &Scan) -> Result<(), Ended> {
-    let Scan { run, began, ended, things, findings } = scan;
+fn list(global: &Global, scan: &Scan, decisions: &Decisions, all: bool) -> Result<(), Ended> {
+    let Scan { run, began, ended, things, .. } = scan;
+    let shown = |finding: &&Finding| all || !decisions.ignores(finding);
+    let findings: Vec<&Finding> = scan.findings.iter().filter(shown).collect();
+    let ignored = scan.findings.iter().filter(|finding| decisions.ignores(finding)).count();
     if global.json {
+        let findings = findings.iter().map(|finding| decisions.told_of(scan, finding));
         output::json(&json!({
-            "scan": run, "began": began, "ended": ended, "things": things, "findings": findings,
+            "scan": run, "began": began, "ended": ended, "things": things,
+            "findings": findings.collect::<Vec<_>>(), "ignored": ignored,
         }));
         return Ok(());
     }
     let seen = counted(u64::try_from(*things).unwrap_or(u64::MAX), "resource");
     let ago = span(SystemClock.now().since(*ended));
-    output::note(&format!("{seen} seen at {}, {ago} ago", moment(*ended)));
+    let ignored = if ignored > 0 { format!("; {ignored} ignored") } else { String::new() };
+    output::note(&format!("{seen} seen at {}, {ago} ago{ignored}", moment(*ended)));
     if findings.is_empty() {
         output::line("everything is as the ledger has it");
         return Ok(());
@@ -142,27 +198,24 @@ fn list(global: &Global, scan: &Scan) -> Result<(), Ended> {
         .iter()
         .map(|finding| {
             let path = finding.resource.path();
-            [finding.drift.word().to_owned(), path, finding.words.clone()]
+            let decided = decisions.about(scan, finding);
+            let words = decided.map_or(finding.words.clone(), |decided| decided.in_words());
+            [finding.drift.word().to_owned(), path, words]
         })
         .collect();
     output::line(&table(["DRIFT", "RESOURCE", "WHAT IT IS"], &rows, output::width()));
     Ok(())
 }
 
-fn show(global: &Global, scan: &Scan, resource: &str) -> Result<(), Ended> {
-    let is_it =
-        |finding: &&Finding| finding.resource.path() == resource || finding.resource.id == resource;
-    let Some(finding) = scan.findings.iter().find(is_it) else {
-        let words =
-            format!("the last scan found nothing about `{resource}`; see `stead drift list`");
-        return Err(Ended::Refused(Refusal::new("drift.unknown", words).field("resource")));
-    };
+fn show(global: &Global, scan: &Scan, decisions: &Decisions, resource: &str) -> Result<(), Ended> {
+    let finding = scan.finding(resource).ok_or_else(|| unknown(resource))?;
     if global.json {
-        output::json(finding);
+        output::json(&decisions.told_of(scan, finding));
         return Ok(());
     }
     let held = finding.held.as_ref();
     let whose = |held: &Held| format!("{} {}/{}", held.entity, held.owner, held.name);
+    let decided = decisions.about(scan, finding);
     output::line(&sheet(&[
         ("resource", finding.resource.path()),
         ("there", finding.resource.vendor_id.clone().unwrap_or_default()),
@@ -171,6 +224,7 @@ fn show(global: &Global, scan: &Scan, resource: &str) -> Result<(), Ended> {
         ("ledger", held.map_or(String::new(), |held| held.standing.word().to_owned())),
         ("for", held.map_or(String::new(), whose)),
         ("means", finding.words.clone()),
+        ("decided", decided.map_or(String::new(), |decided| decided.in_words())),
         ("scan", scan.run.to_string()),
     ]));
     Ok(())

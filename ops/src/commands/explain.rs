@@ -27,6 +27,7 @@ const PAGES: &[Page] = &[
     page!("EngineAbsent"),
     page!("NatsDisconnected"),
     page!("NoWorker"),
+    page!("OrphansFound"),
     page!("OwnersFlap"),
     page!("PartitionUnowned"),
     page!("ProcessUnreachable"),

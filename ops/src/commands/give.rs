@@ -48,25 +48,7 @@ pub async fn give(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
 async fn rehearse(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
     let client = client(global).await?;
     let reply = client.rehearse(order.owner, order.kind, order.verb, &order.fields.0).await?;
-    let rehearsal = match reply {
-        RehearsalReply::Rehearsed(rehearsal) => rehearsal,
-        RehearsalReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
-        RehearsalReply::Unavailable { words } => return Err(Ended::Unavailable(words)),
-    };
-    if global.json {
-        output::json(&rehearsal);
-        return Ok(());
-    }
-    let Rehearsal { run, interrupts, plan, .. } = rehearsal;
-    output::line(&format!("{} of {} would be accepted", order.verb, order.command.name));
-    if let (true, Some(run)) = (interrupts, run) {
-        output::line(&format!("  first, whatever {run} is doing then is stopped and taken back"));
-    }
-    for line in plan {
-        output::line(&format!("  {line}"));
-    }
-    output::note("nothing has happened; give it again without --dry-run");
-    Ok(())
+    tell_rehearsal(global, reply, &format!("{} of {}", order.verb, order.command.name))
 }
 
 async fn send(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
@@ -94,6 +76,29 @@ async fn send(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
             Ok(())
         }
     }
+}
+
+/// Says what a command would do: `what` names it, as `delete of dev`.
+pub fn tell_rehearsal(global: &Global, reply: RehearsalReply, what: &str) -> Result<(), Ended> {
+    let rehearsal = match reply {
+        RehearsalReply::Rehearsed(rehearsal) => rehearsal,
+        RehearsalReply::Refused(refusal) => return Err(Ended::Refused(refusal)),
+        RehearsalReply::Unavailable { words } => return Err(Ended::Unavailable(words)),
+    };
+    if global.json {
+        output::json(&rehearsal);
+        return Ok(());
+    }
+    let Rehearsal { run, interrupts, plan, .. } = rehearsal;
+    output::line(&format!("{what} would be accepted"));
+    if let (true, Some(run)) = (interrupts, run) {
+        output::line(&format!("  first, whatever {run} is doing then is stopped and taken back"));
+    }
+    for line in plan {
+        output::line(&format!("  {line}"));
+    }
+    output::note("nothing has happened; give it again without --dry-run");
+    Ok(())
 }
 
 async fn wait(

@@ -15,6 +15,7 @@ use stead_schemas::site::Deployment;
 use stead_workers::Workers;
 use stead_workers::forgejo::webhook::Webhooks;
 
+use super::drift;
 use crate::assemble::{open_webhooks, start_engine, start_workers};
 use crate::cli::lab::CONTROL_PORT;
 use crate::cli::{Global, Up, Worker};
@@ -38,11 +39,14 @@ pub async fn engine(global: &Global) -> Result<(), Ended> {
         start_engine(&config.nats, &config.engine, config.site, tuning, &health, stop).await?;
     output::note(&format!("the engine is up, on {}", config.nats.url));
     let site = running.site();
+    let counting = tokio::spawn(drift::count(running.client(), count_every()));
     let ended = unless_ended(running.ended(), &mut reload, |config| {
         site.replace(config.site);
         Ok(())
     });
-    traces.until(ended).await
+    let ended = traces.until(ended).await;
+    counting.abort();
+    ended
 }
 
 pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
@@ -155,6 +159,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         output::note(&format!("the lab is up; `stead lab inventory --lab {control}` shows it"));
     }
     let (site, exchange, is_lab) = (engine.site(), running.exchange(), lab.is_some());
+    let counting = tokio::spawn(drift::count(engine.client(), count_every()));
     let ended = async {
         running.ended().await;
         if let Some(door) = door {
@@ -170,7 +175,9 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         site.replace(config.site);
         Ok(())
     });
-    traces.until(ended).await
+    let ended = traces.until(ended).await;
+    counting.abort();
+    ended
 }
 
 /// Has the lab's Forgejo tell of pushes to every repository that something is made of.
@@ -228,6 +235,11 @@ pub fn tuning(config: &EngineConfig) -> Tuning {
         tuning.silence = millis;
     }
     tuning
+}
+
+/// How often one looks whether there was another scan for drift.
+fn count_every() -> Duration {
+    millis("STEAD_DRIFT_COUNT_MS").unwrap_or(Duration::from_secs(60))
 }
 
 fn harness_tuning() -> HarnessTuning {

@@ -273,10 +273,7 @@ fn a_run_is_shown_as_it_stood_at_a_moment() {
         ready.held.iter().map(|held| format!("{} {}", held.resource.path(), held.step)).collect();
     assert_eq!(
         held,
-        [
-            "proxmox/machine/10000 proxmox.start-vm",
-            "coder/workspace/alice/dev coder.await-agent",
-        ]
+        ["proxmox/machine/10000 proxmox.start-vm", "coder/workspace/alice/dev coder.await-agent",]
     );
     let over = standing(&history, u64::MAX, &[]);
     assert_eq!((over.n, over.over.as_deref()), (over.of, Some("run-completed")));

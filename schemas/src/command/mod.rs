@@ -16,7 +16,7 @@ pub mod wait;
 pub mod workspace;
 
 use bucket::{BucketUser, CreateBucket, DeleteBucket, NameBucket, ResizeBucket};
-use drift::ScanDrift;
+use drift::{DecideDrift, ScanDrift};
 use home::SnapshotHome;
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
@@ -91,6 +91,30 @@ pub const COMMANDS: &[Described] = &[
         verb: "restore",
         about: "Takes the delete of a bucket back, within its grace period",
         schema: of_entity::<NameBucket>,
+    },
+    Described {
+        kind: drift::KIND,
+        verb: "adopt",
+        about: "Puts our mark on what a scan found without it",
+        schema: || schema_for!(DecideDrift),
+    },
+    Described {
+        kind: drift::KIND,
+        verb: "destroy",
+        about: "Takes away what a scan found and no run wants",
+        schema: || schema_for!(DecideDrift),
+    },
+    Described {
+        kind: drift::KIND,
+        verb: "ignore",
+        about: "Lists a finding no more until it changes",
+        schema: || schema_for!(DecideDrift),
+    },
+    Described {
+        kind: drift::KIND,
+        verb: "repair",
+        about: "Has what a scan found missing or changed put right by the entity that needs it",
+        schema: || schema_for!(DecideDrift),
     },
     Described {
         kind: drift::KIND,

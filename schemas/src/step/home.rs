@@ -114,3 +114,20 @@ impl Step for Resize {
         home_of(&self.owner)
     }
 }
+
+/// Gives the home the limit and the export again that it is to have, if somebody has changed them.
+/// A dataset that is gone stays gone: an empty one in its place would hide what was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// Whose home.
+    pub owner: Owner,
+}
+
+impl Step for Repair {
+    const NAME: &'static str = "home.repair";
+    type Answer = Done;
+
+    fn route(&self) -> Route {
+        home_of(&self.owner)
+    }
+}

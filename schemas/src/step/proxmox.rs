@@ -191,3 +191,22 @@ impl Step for DestroyVm {
     const NAME: &'static str = "proxmox.destroy-vm";
     type Answer = Done;
 }
+
+/// Puts our mark on a machine that somebody has decided is ours. Refuses as a conflict if it
+/// carries another mark than the one that was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkVm {
+    /// Which machine, with the mark that it is to carry.
+    pub machine: Machine,
+    /// The mark that it carried when it was decided; nothing if it carried none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
+    /// Whether this is the mark of the run that made it, which is given back to that run.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub restores: bool,
+}
+
+impl Step for MarkVm {
+    const NAME: &'static str = "proxmox.mark-vm";
+    type Answer = Done;
+}

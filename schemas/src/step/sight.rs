@@ -1,8 +1,8 @@
 //! What is really there: each system lists what stands where ours stands, a page at a time, with
 //! the mark that it carries. Nothing is changed.
 //!
-//! What cannot be told from what others keep in the same system, as a workspace in Coder, is listed
-//! only if it carries a mark of ours.
+//! What cannot be told from what others keep in the same system, as a workspace in Coder, is a
+//! finding only if it carries a mark of ours, or the ledger knows it.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,6 +24,18 @@ pub struct Thing {
     /// The mark of ours that it carries; nothing if it carries none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker: Option<String>,
+    /// How much it may hold, 0 for as much as there is room for; nothing where it has no such limit,
+    /// or a build that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+}
+
+impl Thing {
+    /// A thing that has no limit of its own.
+    #[must_use]
+    pub const fn new(resource: Resource, marker: Option<String>) -> Self {
+        Self { resource, marker, quota_bytes: None }
+    }
 }
 
 /// One page of what is there.
@@ -104,6 +116,69 @@ impl Step for SightWorkspaces {
     type Answer = Sighted;
 }
 
+/// All buckets, each with the mark that the key is named after which owns it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightBuckets {
+    /// Pinned reference to the administrator's token.
+    pub login: String,
+    /// Behind which bucket the page begins, by the vendor's own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightBuckets {
+    const NAME: &'static str = "s3.sight-buckets";
+    type Answer = Sighted;
+}
+
+/// The keys that are named after a run of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightKeys {
+    /// Pinned reference to the administrator's token.
+    pub login: String,
+    /// Behind which key the page begins, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightKeys {
+    const NAME: &'static str = "s3.sight-keys";
+    type Answer = Sighted;
+}
+
+/// The secrets beneath a folder of ours that can be read, whoever wrote them. Of each only its
+/// place and its mark travel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightSecrets {
+    /// The folder: `vault:secret/data/stead/buckets`.
+    pub folder: String,
+    /// Behind which secret the page begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightSecrets {
+    const NAME: &'static str = "vault.sight-secrets";
+    type Answer = Sighted;
+}
+
+/// Every kind of thing that is looked for.
+pub const KINDS: [&str; 7] = [
+    "coder/workspace",
+    "proxmox/machine",
+    "s3/bucket",
+    "s3/key",
+    "truenas/dataset",
+    "truenas/share",
+    "vault/secret",
+];
+
+/// Whether others keep things of this kind in the same place, which are nobody's business here.
+#[must_use]
+pub fn is_shared(kind: &str) -> bool {
+    ["coder/workspace", "s3/bucket", "s3/key"].contains(&kind)
+}
+
 /// Which kind of thing a step lists all of: `proxmox/machine`.
 #[must_use]
 pub fn kind_of(step: &str) -> Option<&'static str> {
@@ -112,6 +187,9 @@ pub fn kind_of(step: &str) -> Option<&'static str> {
         SightDatasets::NAME => "truenas/dataset",
         SightShares::NAME => "truenas/share",
         SightWorkspaces::NAME => "coder/workspace",
+        SightBuckets::NAME => "s3/bucket",
+        SightKeys::NAME => "s3/key",
+        SightSecrets::NAME => "vault/secret",
         _ => return None,
     })
 }

@@ -39,6 +39,14 @@ pub struct Touch {
     pub resource: Resource,
     /// Our name tag on it; empty where the step does not name it.
     pub marker: String,
+    /// How much it may hold once the step is done, in GiB, where the step sets that.
+    pub quota_gb: Option<u32>,
+}
+
+impl Touch {
+    fn holding(self, quota_gb: u32) -> Self {
+        Self { quota_gb: Some(quota_gb), ..self }
+    }
 }
 
 /// A resource outside, as people name it. A snapshot is part of its dataset and a disk of its
@@ -84,16 +92,20 @@ impl Resource {
         format!("{}/{}/{}", self.system, self.kind, self.id)
     }
 
+    fn touched(self, deed: Deed, marker: &str) -> Touch {
+        Touch { deed, resource: self, marker: marker.to_string(), quota_gb: None }
+    }
+
     fn made(self, marker: &str) -> Touch {
-        Touch { deed: Deed::Makes, resource: self, marker: marker.to_string() }
+        self.touched(Deed::Makes, marker)
     }
 
     fn used(self, marker: &str) -> Touch {
-        Touch { deed: Deed::Uses, resource: self, marker: marker.to_string() }
+        self.touched(Deed::Uses, marker)
     }
 
     fn removed(self, marker: &str) -> Touch {
-        Touch { deed: Deed::Removes, resource: self, marker: marker.to_string() }
+        self.touched(Deed::Removes, marker)
     }
 }
 
@@ -127,6 +139,7 @@ const TABLE: &[(&str, Decode)] = &[
     row::<coder::StopWorkspace>(),
     row::<versions::UploadTemplate>(),
     row::<entity::CancelCommand>(),
+    row::<entity::LookUpRun>(),
     row::<forgejo::DeleteSecret>(),
     row::<forgejo::LookUpHead>(),
     row::<forgejo::RunWorkflow>(),
@@ -135,12 +148,14 @@ const TABLE: &[(&str, Decode)] = &[
     row::<guest::AwaitHome>(),
     row::<home::Attach>(),
     row::<home::Detach>(),
+    row::<home::Repair>(),
     row::<home::Resize>(),
     row::<probe::Noop>(),
     row::<proxmox::CheckVmid>(),
     row::<proxmox::CloneVm>(),
     row::<proxmox::ConfigureVm>(),
     row::<proxmox::DestroyVm>(),
+    row::<proxmox::MarkVm>(),
     row::<proxmox::ResizeDisk>(),
     row::<proxmox::ShutdownVm>(),
     row::<sight::SightMachines>(),
@@ -154,10 +169,13 @@ const TABLE: &[(&str, Decode)] = &[
     row::<s3::EnsureKey>(),
     row::<s3::ListBuckets>(),
     row::<s3::SetLimits>(),
+    row::<sight::SightBuckets>(),
+    row::<sight::SightKeys>(),
     row::<schedule::PlanFirings>(),
     row::<truenas::DestroyDataset>(),
     row::<truenas::EnsureDataset>(),
     row::<truenas::EnsureShare>(),
+    row::<truenas::MarkDataset>(),
     row::<truenas::RemoveShare>(),
     row::<truenas::SetPermissions>(),
     row::<sight::SightDatasets>(),
@@ -166,6 +184,7 @@ const TABLE: &[(&str, Decode)] = &[
     row::<truenas::SurveyPool>(),
     row::<truenas::UpdateQuota>(),
     row::<vault::PinSecrets>(),
+    row::<sight::SightSecrets>(),
     row::<vmids::Release>(),
     row::<vmids::Reserve>(),
 ];
@@ -226,12 +245,14 @@ touching_nothing!(
     coder::ProveToken,
     coder::StopWorkspace,
     entity::CancelCommand,
+    entity::LookUpRun,
     forgejo::LookUpHead,
     forgejo::RunWorkflow,
     forgejo::SetStatus,
     guest::AwaitHome,
     home::Attach,
     home::Detach,
+    home::Repair,
     home::Resize,
     probe::Noop,
     proxmox::CheckVmid,
@@ -240,8 +261,11 @@ touching_nothing!(
     s3::EmptyBucket,
     s3::ListBuckets,
     schedule::PlanFirings,
+    sight::SightBuckets,
     sight::SightDatasets,
+    sight::SightKeys,
     sight::SightMachines,
+    sight::SightSecrets,
     sight::SightShares,
     sight::SightWorkspaces,
     truenas::SnapshotDataset,
@@ -290,6 +314,17 @@ impl Touching for proxmox::DestroyVm {
     }
 }
 
+/// What a mark does: what is given back to the run that made it is in that run's own history.
+const fn marking(restores: bool) -> Deed {
+    if restores { Deed::Uses } else { Deed::Makes }
+}
+
+impl Touching for proxmox::MarkVm {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![machine(&self.machine).touched(marking(self.restores), &self.machine.marker)]
+    }
+}
+
 fn dataset(id: &str) -> Resource {
     Resource::new("truenas", "dataset", id)
 }
@@ -300,7 +335,7 @@ fn share(path: &str) -> Resource {
 
 impl Touching for truenas::EnsureDataset {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![dataset(&self.dataset).made(&self.marker)]
+        vec![dataset(&self.dataset).made(&self.marker).holding(self.refquota_gb)]
     }
 }
 
@@ -312,7 +347,13 @@ impl Touching for truenas::SetPermissions {
 
 impl Touching for truenas::UpdateQuota {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![dataset(&self.dataset).used(&self.marker)]
+        vec![dataset(&self.dataset).used(&self.marker).holding(self.refquota_gb)]
+    }
+}
+
+impl Touching for truenas::MarkDataset {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![dataset(&self.dataset).touched(marking(self.restores), &self.marker)]
     }
 }
 
@@ -444,13 +485,13 @@ impl Touching for s3::DeleteKey {
 
 impl Touching for s3::EnsureBucket {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![bucket(&self.place).made(&self.place.marker)]
+        vec![bucket(&self.place).made(&self.place.marker).holding(self.limits.quota_gb)]
     }
 }
 
 impl Touching for s3::SetLimits {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![bucket(&self.place).used(&self.place.marker)]
+        vec![bucket(&self.place).used(&self.place.marker).holding(self.limits.quota_gb)]
     }
 }
 

@@ -174,3 +174,26 @@ impl Step for DestroyDataset {
     const NAME: &'static str = "truenas.destroy-dataset";
     type Answer = Done;
 }
+
+/// Puts our mark on a dataset that somebody has decided is ours. Refuses as a conflict if it
+/// carries another mark than the one that was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkDataset {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// The dataset.
+    pub dataset: String,
+    /// The mark that it is to carry.
+    pub marker: String,
+    /// The mark that it carried when it was decided; nothing if it carried none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
+    /// Whether this is the mark of the run that made it, which is given back to that run.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub restores: bool,
+}
+
+impl Step for MarkDataset {
+    const NAME: &'static str = "truenas.mark-dataset";
+    type Answer = Done;
+}

@@ -277,6 +277,17 @@ impl Lab {
         })
     }
 
+    /// Gives a dataset another limit behind everybody's back. False if there is no such dataset.
+    pub fn limit(&self, dataset: &str, refquota_bytes: u64) -> bool {
+        self.world().change(|state| match state.truenas.datasets.get_mut(dataset) {
+            Some(held) => {
+                held.refquota = refquota_bytes;
+                true
+            }
+            None => false,
+        })
+    }
+
     /// Takes a machine away behind everybody's back. False if there is no such machine.
     pub fn lose_machine(&self, vmid: u32) -> bool {
         self.world().change(|state| state.proxmox.vms.remove(&vmid).is_some())

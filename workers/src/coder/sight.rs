@@ -26,7 +26,7 @@ pub(crate) async fn sight_workspaces(
         let name = format!("{}/{}", text("owner_name"), text("name"));
         let mut resource = Resource::new("coder", "workspace", name);
         resource.vendor_id = Some(text("id").to_owned());
-        things.push(Thing { resource, marker: Some(marker) });
+        things.push(Thing::new(resource, Some(marker)));
     }
     let more = workspaces.len() == PAGE;
     Ok(Sighted { things, after: more.then(|| (offset + PAGE).to_string()) })

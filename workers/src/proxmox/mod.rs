@@ -35,6 +35,7 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::clone_vm)
         .on(steps::configure_vm)
         .on(steps::resize_disk)
+        .on(steps::mark_vm)
         .on(steps::start_vm)
         .on(steps::shutdown_vm)
         .on(steps::destroy_vm)

@@ -9,7 +9,9 @@ use reqwest::Method;
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
-use stead_schemas::step::proxmox::{CheckVmid, CloneVm, ConfigureVm, ResizeDisk, VmidState};
+use stead_schemas::step::proxmox::{
+    CheckVmid, CloneVm, ConfigureVm, MarkVm, ResizeDisk, VmidState,
+};
 
 use super::client::{Client, Pve, number};
 use super::machine::{self, Seen, Vm};
@@ -131,6 +133,29 @@ fn holds(vm: &Vm, key: &str, wanted: &str) -> bool {
         (_, Some(present)) => present == wanted,
         (_, None) => number(present).is_some_and(|present| present.to_string() == wanted),
     }
+}
+
+/// Puts our mark into the description.
+pub(super) async fn mark_vm(client: Client, cx: StepContext, ask: MarkVm) -> Result<Done, Failure> {
+    let pve = client.log_in(&ask.machine.login).await?;
+    let vm = machine::anyone(&pve, ask.machine.vmid).await?;
+    if machine::is_unborn(&vm.config) {
+        return Err(machine::unborn(&vm));
+    }
+    let now = machine::mark_of(&vm.config);
+    if now.as_ref() == Some(&ask.machine.marker) {
+        return Ok(Done {});
+    }
+    if now != ask.was {
+        let carries = now.map_or("no mark".to_owned(), |now| format!("the mark of {now}"));
+        let words = format!("machine {} carries {carries} by now; scan again", vm.vmid);
+        return Err(Failure::new(Class::Conflict, words));
+    }
+    cx.still_wanted()?;
+    let before = vm.text("description").unwrap_or_default();
+    let after = machine::marked(before, &ask.machine.marker);
+    change_config(&pve, &cx, &vm, vec![("description", after)]).await?;
+    Ok(Done {})
 }
 
 /// `POST` and not `PUT`: it runs as a task, where `PUT` would hold one of the few workers that

@@ -5,8 +5,11 @@ use serde_json::{Value, json};
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::s3::{Limits, Place};
+use stead_schemas::step::sight::Thing;
+use stead_schemas::step::touch::Resource;
 
 use super::client::Garage;
+use super::sight;
 use crate::trouble::Trouble;
 
 const GIB: u64 = 1 << 30;
@@ -27,6 +30,21 @@ pub(super) enum Found {
 }
 
 impl Bucket {
+    /// What Garage has told of it.
+    pub(super) const fn new(info: Value) -> Self {
+        Self { info }
+    }
+
+    /// What a scan sees of it; nothing while it has no name that all can see.
+    pub(super) fn seen(&self) -> Option<Thing> {
+        let name = self.info["globalAliases"][0].as_str()?;
+        let owns = |key: &&Value| key["permissions"]["owner"] == true;
+        let marker = self.keys().filter(owns).find_map(sight::marker_of).map(str::to_owned);
+        let limit = self.info["quotas"]["maxSize"].as_u64().unwrap_or(0);
+        let thing = Thing::new(Resource::new("s3", "bucket", name), marker);
+        Some(Thing { quota_bytes: Some(limit), ..thing })
+    }
+
     /// Garage's own name for it.
     pub(super) fn id(&self) -> &str {
         self.info["id"].as_str().unwrap_or_default()

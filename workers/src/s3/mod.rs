@@ -12,6 +12,7 @@ mod classify;
 mod client;
 mod objects;
 mod record;
+mod sight;
 mod sign;
 mod steps;
 #[cfg(test)]
@@ -54,4 +55,6 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::empty_bucket)
         .on(steps::delete_bucket)
         .on(steps::delete_key)
+        .on(sight::sight_buckets)
+        .on(sight::sight_keys)
 }

@@ -51,6 +51,41 @@ fn own_property<'a>(entry: &'a Value, key: &str) -> Option<&'a str> {
     ["rawvalue", "value", "parsed"].into_iter().find_map(|form| property[form].as_str())
 }
 
+/// A size that the middleware shows of a dataset; 0 is none.
+pub(super) fn bytes(entry: &Value, property: &str) -> u64 {
+    let property = &entry[property];
+    let raw = || property["rawvalue"].as_str().and_then(|text| text.parse().ok());
+    property["parsed"].as_u64().or_else(raw).unwrap_or(0)
+}
+
+/// Writes our mark onto the dataset, in place of the one that was seen.
+///
+/// # Errors
+/// As a conflict, if it carries another one by now.
+pub(super) async fn mark(
+    nas: &Nas,
+    found: &Found,
+    was: Option<&str>,
+    marker: &str,
+) -> Result<(), Failure> {
+    let now = found.own_property(MARKER);
+    if now == Some(marker) {
+        return Ok(());
+    }
+    if now != was {
+        let words = format!(
+            "the dataset {} carries {} by now; scan again",
+            found.id,
+            now.map_or("no mark".to_owned(), |now| format!("the mark of {now}"))
+        );
+        return Err(Failure::new(Class::Conflict, words));
+    }
+    let note = json!([{ "key": MARKER, "value": marker }]);
+    let note = json!([found.id, { "user_properties_update": note }]);
+    nas.act("pool.dataset.update", note).await?;
+    Ok(())
+}
+
 impl Found {
     /// Fails as a conflict if the dataset is not ours.
     pub(super) fn check_marker(&self, marker: &str) -> Result<(), Failure> {
@@ -81,18 +116,12 @@ impl Found {
 
     /// The limit that holds, in bytes; 0 is none.
     pub(super) fn refquota(&self) -> u64 {
-        self.bytes("refquota")
+        bytes(&self.entry, "refquota")
     }
 
     /// What the owner keeps, without snapshots, in bytes.
     pub(super) fn used(&self) -> u64 {
-        self.bytes("usedbydataset")
-    }
-
-    fn bytes(&self, property: &str) -> u64 {
-        let property = &self.entry[property];
-        let raw = || property["rawvalue"].as_str().and_then(|text| text.parse().ok());
-        property["parsed"].as_u64().or_else(raw).unwrap_or(0)
+        bytes(&self.entry, "usedbydataset")
     }
 
     /// The names of the datasets beneath it.

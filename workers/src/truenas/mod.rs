@@ -37,6 +37,7 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::set_permissions)
         .on(steps::ensure_share)
         .on(steps::update_quota)
+        .on(steps::mark_dataset)
         .on(steps::remove_share)
         .on(steps::snapshot_dataset)
         .on(steps::destroy_dataset)

@@ -10,8 +10,8 @@ use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::truenas::{
-    Dataset, EnsureDataset, EnsureShare, RemoveShare, SetPermissions, Share, SnapshotDataset,
-    UpdateQuota,
+    Dataset, EnsureDataset, EnsureShare, MarkDataset, RemoveShare, SetPermissions, Share,
+    SnapshotDataset, UpdateQuota,
 };
 
 use super::client::{Client, Nas};
@@ -155,6 +155,21 @@ pub(super) async fn update_quota(
     };
     cx.still_wanted()?;
     dataset::set_refquota(&nas, &found, ask.refquota_gb).await?;
+    Ok(Done {})
+}
+
+/// Puts our mark on the dataset.
+pub(super) async fn mark_dataset(
+    client: Client,
+    cx: StepContext,
+    ask: MarkDataset,
+) -> Result<Done, Failure> {
+    let nas = client.log_in(&ask.login);
+    let Some(found) = dataset::find(&nas, &ask.dataset).await? else {
+        return Err(gone(&ask.dataset));
+    };
+    cx.still_wanted()?;
+    dataset::mark(&nas, &found, ask.was.as_deref(), &ask.marker).await?;
     Ok(Done {})
 }
 

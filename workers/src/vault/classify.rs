@@ -13,6 +13,8 @@ pub(super) enum Doing<'a> {
     LogIn,
     /// Reading the secret of this reference.
     Read(&'a str),
+    /// Listing the names in this folder.
+    List(&'a str),
     /// Writing or forgetting the secret of this reference.
     Write(&'a str),
 }
@@ -38,6 +40,10 @@ fn by_status(code: u16, doing: Doing<'_>, errors: &[String]) -> Failure {
         (403, Doing::Read(path)) => {
             Failure::new(Class::Auth, format!("Vault does not let us read {path}"))
         }
+        (403, Doing::List(path)) => {
+            let words = format!("Vault does not let us list {path}; our policy must allow `list`");
+            Failure::new(Class::Auth, words)
+        }
         (403, Doing::Write(path)) => {
             Failure::new(Class::Auth, format!("Vault does not let us write {path}"))
         }
@@ -60,7 +66,7 @@ fn by_status(code: u16, doing: Doing<'_>, errors: &[String]) -> Failure {
 fn missing(doing: Doing<'_>) -> Failure {
     let words = match doing {
         Doing::LogIn => "Vault has no AppRole login".to_owned(),
-        Doing::Read(path) | Doing::Write(path) => {
+        Doing::Read(path) | Doing::List(path) | Doing::Write(path) => {
             format!("there is no secret at {path}, or that version was deleted")
         }
     };

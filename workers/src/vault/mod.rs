@@ -4,6 +4,7 @@
 mod classify;
 mod client;
 mod key;
+mod list;
 mod reference;
 mod steps;
 #[cfg(test)]
@@ -75,5 +76,5 @@ impl fmt::Debug for SecretText {
 /// The table of steps.
 #[must_use]
 pub fn worker(secrets: Secrets) -> Worker<Secrets> {
-    Worker::new("vault", secrets).on(steps::pin_secrets)
+    Worker::new("vault", secrets).on(steps::pin_secrets).on(steps::sight_secrets)
 }

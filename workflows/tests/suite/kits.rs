@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use stead_schemas::ids::EntityKey;
 use stead_schemas::owner::Owner;
 use stead_schemas::site::{
     Allowance, CoderSite, Deployment, ForgejoSite, Lifetime, ProxmoxSite, S3Site, Site, Template,
@@ -117,6 +118,7 @@ pub fn home() -> Kit<World> {
         .leaves(HOME)
         .asks(attach("two", 80))
         .asks(home::Resize { owner: john(), quota_gb: 100 })
+        .asks(home::Repair { owner: john() })
         .entity("home", "john", "home")
         .command("snapshot", json!({ "snapshot": "monday" }))
         .asks(detach("one"))
@@ -223,6 +225,42 @@ pub fn vmids() -> Kit<World> {
 pub fn drift() -> Kit<World> {
     let kit = Kit::of(WORKFLOWS).site(site()).entity("drift", vmids::PLATFORM, "site");
     kit.command("scan", json!({})).leaves([])
+}
+
+/// Findings are decided: a stranger's machine is adopted and destroyed, what is left of somebody who
+/// is gone goes when its grace period is over.
+pub fn decisions() -> Kit<World> {
+    let stranger = json!({
+        "drift": "stranger", "system": "proxmox", "kind": "machine", "id": "10005",
+    });
+    let bucket = orphan("s3", "bucket", "mary-data");
+    let secret = orphan("vault", "secret", "vault:secret/data/stead/buckets/mary-data");
+    Kit::of(WORKFLOWS)
+        .site(site())
+        .entity("drift", vmids::PLATFORM, "decisions")
+        .command("ignore", decision(&stranger))
+        .command("adopt", decision(&stranger))
+        .leaves(["vm 10005"])
+        .command("destroy", decision(&stranger))
+        .leaves([])
+        .command("destroy", decision(&bucket))
+        .command("destroy", decision(&secret))
+        .passes(GRACE)
+        .leaves([])
+}
+
+/// Something of mary's bucket that a scan found, and no run wants.
+pub fn orphan(system: &str, kind: &str, id: &str) -> Value {
+    let mary = Owner::new("mary").expect("a good owner");
+    let marker = EntityKey::of("bucket", &mary, "data").run(1);
+    json!({
+        "drift": "orphan", "system": system, "kind": kind, "id": id, "marker": marker,
+        "holder": { "kind": "bucket", "owner": "mary", "name": "data", "marker": marker },
+    })
+}
+
+pub fn decision(found: &Value) -> Value {
+    json!({ "why": "a test", "found": found })
 }
 
 /// The probe makes its steps.

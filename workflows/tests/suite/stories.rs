@@ -145,8 +145,38 @@ fn a_scan_for_drift_reads_like_this() {
         step     truenas.sight-shares    done
         step     coder.sight-workspaces  done
         step     coder.sight-workspaces  done
+        step     s3.sight-buckets        done
+        step     s3.sight-buckets        done
+        step     s3.sight-keys           done
+        step     s3.sight-keys           done
+        step     vault.sight-secrets     done
+        step     vault.sight-secrets     done
+        step     vault.sight-secrets     done
+        step     vault.sight-secrets     done
         done     drift.scan
         over     completed
+        ",
+    );
+}
+
+#[test]
+fn what_is_decided_about_findings_reads_like_this() {
+    tells(
+        &kits::decisions(),
+        "
+        command  drift.ignore
+        done     drift.ignore
+        command  drift.adopt
+        step     vault.pin-secrets  done
+        step     proxmox.mark-vm    done
+        done     drift.adopt
+        command  drift.destroy
+        step     vault.pin-secrets   done
+        step     proxmox.destroy-vm  done
+        done     drift.destroy
+        command  drift.destroy
+        done     drift.destroy
+        timer    the grace period of something that is to be destroyed
         ",
     );
 }

@@ -58,6 +58,11 @@ fn a_scan_for_drift_survives() {
 }
 
 #[test]
+fn what_is_decided_about_findings_survives() {
+    stead_testkit::survives(&kits::decisions());
+}
+
+#[test]
 fn a_probe_survives() {
     stead_testkit::survives(&kits::probe());
 }

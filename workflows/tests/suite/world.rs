@@ -125,8 +125,15 @@ impl stead_testkit::World for World {
             | "probe.noop" => Ok(json!({})),
             "coder.sight-workspaces"
             | "proxmox.sight-machines"
+            | "s3.sight-buckets"
+            | "s3.sight-keys"
             | "truenas.sight-datasets"
-            | "truenas.sight-shares" => Ok(Self::sighted(ask)),
+            | "truenas.sight-shares"
+            | "vault.sight-secrets" => Ok(Self::sighted(ask)),
+            "truenas.mark-dataset" => {
+                self.things.insert(format!("dataset {}", text("dataset")), text("marker"));
+                Ok(json!({}))
+            }
             step if step.starts_with("proxmox.") => self.with_machine(step, ask),
             step if step.starts_with("s3.") => self.with_s3(step, ask),
             "coder.create-token" | "coder.prove-token" | "coder.revoke-token" => {
@@ -199,6 +206,11 @@ impl World {
             }
             "proxmox.configure-vm" => {
                 self.cores.insert(vmid, ask["cores"].as_u64().unwrap_or_default());
+                Ok(json!({}))
+            }
+            // Whoever decides so has seen it.
+            "proxmox.mark-vm" => {
+                self.things.insert(vm, vm_marker);
                 Ok(json!({}))
             }
             "proxmox.start-vm" => {

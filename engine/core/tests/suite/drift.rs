@@ -30,13 +30,14 @@ fn held(standing: Standing) -> Held {
         run,
         since: Timestamp::default(),
         seen: None,
+        quota_bytes: Some(50 << 30),
         step: "proxmox.clone-vm".into(),
         why: String::new(),
     }
 }
 
 fn seen(marker: Option<&str>) -> Vec<Thing> {
-    vec![Thing { resource: machine(), marker: marker.map(Into::into) }]
+    vec![Thing::new(machine(), marker.map(Into::into))]
 }
 
 fn check(before: &[Held], after: &[Held], seen: &[Thing], expected: Option<Drift>) {
@@ -85,4 +86,30 @@ fn what_is_being_made_or_taken_away_is_no_finding() {
 fn what_was_not_looked_for_is_not_missing() {
     let wanted = [held(Standing::Wanted)];
     assert_eq!(compare(&wanted, &wanted, &[], &BTreeSet::new()), []);
+}
+
+#[test]
+fn another_limit_is_a_change_unless_one_is_being_set() {
+    let (wanted, mut unknown) = ([held(Standing::Wanted)], [held(Standing::Wanted)]);
+    unknown[0].quota_bytes = None;
+    let holding = |bytes| {
+        let thing = Thing { quota_bytes: bytes, ..Thing::new(machine(), Some(OURS.into())) };
+        vec![thing]
+    };
+    check(&wanted, &wanted, &holding(Some(50 << 30)), None);
+    check(&wanted, &wanted, &holding(None), None);
+    check(&wanted, &wanted, &holding(Some(80 << 30)), Some(Drift::Changed));
+    check(&wanted, &wanted, &holding(Some(0)), Some(Drift::Changed));
+    check(&wanted, &unknown, &holding(Some(80 << 30)), None);
+    check(&unknown, &unknown, &holding(Some(80 << 30)), None);
+}
+
+#[test]
+fn what_others_keep_in_the_same_system_is_nobodys_business_until_it_carries_our_mark() {
+    let bucket = |marker: Option<&str>| {
+        vec![Thing::new(Resource::new("s3", "bucket", "data"), marker.map(Into::into))]
+    };
+    check(&[], &[], &bucket(None), None);
+    check(&[], &[], &bucket(Some("theirs")), None);
+    check(&[], &[], &bucket(Some(OURS)), Some(Drift::Orphan));
 }

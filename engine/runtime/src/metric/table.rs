@@ -1,5 +1,7 @@
 //! The table of metrics: each is named here, once. The sentence above each is its help, too.
 
+use stead_schemas::step::sight::KINDS;
+
 use std::sync::OnceLock;
 
 use super::{By, Counter, Gauge, Histogram, Kind, Label, Metric, Values};
@@ -158,6 +160,10 @@ table! {
     /// How many days the token still lives that ends first; less than none once it has ended, and no
     /// number where there is none any more.
     Engine TOKEN_DAYS_LEFT: Gauge = "stead_token_days_left" [];
+    /// What the last scan for drift found that carries our mark and no run wants, unless it is ignored
+    /// or was destroyed since; no number before the first scan.
+    Engine ORPHANS: Gauge = "stead_orphans" [
+        Label { name: "kind", values: Values::These(&KINDS) }];
     /// Undo that is owed: steps that take something back and are not done.
     Engine UNDO_OPEN: Gauge = "stead_undo_open" [];
     /// How long the oldest undo has been owed.

@@ -4,7 +4,8 @@ use serde_json::Value;
 use stead_core::definition::{Admission, Admitted, Living};
 use stead_schemas::command::fields::{PRIORITY, read_priority};
 use stead_schemas::dispatch::{
-    Accepted, Caller, CommandReply, EntityCommand, Rehearsal, RehearsalReply, StepReply,
+    Accepted, Caller, CommandReply, EntityCommand, Rehearsal, RehearsalReply, StepAddress,
+    StepReply,
 };
 use stead_schemas::event::{
     ByHand, CancelRequested, CommandAccepted, Event, RunResumed, RunStarted,
@@ -13,7 +14,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::limit::Priority;
 use stead_schemas::refusal::Refusal;
-use stead_schemas::step::entity::CancelCommand;
+use stead_schemas::step::entity::{CancelCommand, LookUpRun, LookedUp};
 use stead_schemas::transition::command_digest;
 
 use super::Owner;
@@ -45,6 +46,9 @@ impl Owner {
         if self.is_ending(&command) {
             return self.ask_again(asker);
         }
+        if let (LookUpRun::VERB, Asker::Step(address)) = (&*command.verb, &asker) {
+            return self.look_up_run(&command, address.clone());
+        }
         if self.is_late(&command) {
             let words = "the run that asks has given a later command meanwhile";
             return self.refuse(&command, asker, Refusal::new("command.late", words));
@@ -53,6 +57,13 @@ impl Owner {
             Err(refusal) => self.refuse(&command, asker, refusal),
             Ok(admitted) => self.accept(command, digest, admitted, asker),
         }
+    }
+
+    /// Says which run of the entity lives.
+    fn look_up_run(&self, command: &EntityCommand, asker: StepAddress) {
+        let living = self.living(&command.key()).map(|live| live.run.id().clone());
+        let looked = serde_json::to_value(LookedUp { living }).unwrap_or_default();
+        self.say_to_step(asker, StepReply::Done(looked));
     }
 
     /// Whether the run that asks has cancelled this command, or has given a later one to this

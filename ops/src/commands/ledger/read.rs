@@ -9,7 +9,7 @@ use stead_nats::{NatsArchive, SteadClient};
 use stead_runtime::archive;
 use stead_runtime::ports::LogError;
 use stead_schemas::ids::{Partition, RunId};
-use stead_schemas::ledger::Held;
+use stead_schemas::ledger::{Held, Standing};
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
@@ -25,6 +25,8 @@ pub struct Book {
     pub held: Vec<Held>,
     /// Steps of which this build does not know what they make.
     pub unread: BTreeSet<String>,
+    /// What runs took away that others had left.
+    cleared: BTreeSet<(String, String)>,
 }
 
 /// Reads the whole ledger, as it was at that time if one is named. Only what is held is kept in
@@ -53,7 +55,11 @@ pub async fn read(
             }
         }
     }
-    book.held = found.into_values().flatten().collect();
+    let is_cleared = |held: &Held| {
+        let name = (held.resource.path(), held.marker.clone());
+        held.standing == Standing::Left && book.cleared.contains(&name)
+    };
+    book.held = found.into_values().flatten().filter(|held| !is_cleared(held)).collect();
     Ok(book)
 }
 
@@ -104,6 +110,7 @@ fn take(ledger: &mut Ledger, bytes: &[u8], until: Option<Timestamp>) -> Result<(
 impl Book {
     fn note(&mut self, found: &mut BTreeMap<RunId, Vec<Held>>, run: RunId, ledger: &Ledger) {
         self.unread.extend(ledger.unread().iter().cloned());
+        self.cleared.extend(ledger.cleared().iter().cloned());
         if ledger.held().is_empty() {
             found.remove(&run);
         } else {

@@ -35,7 +35,7 @@ pub(crate) async fn sight_machines(
     let after = machines.last().map(|(vmid, ..)| vmid.to_string()).filter(|_| more);
     let mut things = Vec::new();
     for (vmid, node, is_vm) in machines {
-        let thing = |marker| Thing { resource: Resource::new("proxmox", "machine", vmid), marker };
+        let thing = |marker| Thing::new(Resource::new("proxmox", "machine", vmid), marker);
         if is_vm {
             things.extend(marker(&pve, node, vmid).await?.map(thing));
         } else {

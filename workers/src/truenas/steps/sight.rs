@@ -21,8 +21,9 @@ pub(crate) async fn sight_datasets(
     let found = page(&nas, "pool.dataset.query", &filters).await?;
     let things = found.iter().filter_map(|entry| {
         let id = entry["id"].as_str()?;
-        let marker = dataset::marker_of(entry);
-        Some(Thing { resource: Resource::new("truenas", "dataset", id), marker })
+        let (marker, limit) = (dataset::marker_of(entry), dataset::bytes(entry, "refquota"));
+        let thing = Thing::new(Resource::new("truenas", "dataset", id), marker);
+        Some(Thing { quota_bytes: Some(limit), ..thing })
     });
     let last = found.last().and_then(|entry| entry["id"].as_str()).map(str::to_owned);
     Ok(Sighted { things: things.collect(), after: last.filter(|_| found.len() == PAGE) })
@@ -42,7 +43,7 @@ pub(crate) async fn sight_shares(
     let things = found.iter().filter_map(|entry| {
         let mut resource = Resource::new("truenas", "share", entry["path"].as_str()?);
         resource.vendor_id = entry["id"].as_u64().map(|id| id.to_string());
-        Some(Thing { resource, marker: share::marker_of(entry) })
+        Some(Thing::new(resource, share::marker_of(entry)))
     });
     let last = found.last().and_then(|entry| entry["id"].as_u64()).map(|id| id.to_string());
     Ok(Sighted { things: things.collect(), after: last.filter(|_| found.len() == PAGE) })

@@ -1,33 +1,25 @@
 //! A scan for drift: what is really there, listed system by system. It compares nothing: what should
-//! be there is the ledger, which is folded from all histories, and no workflow can see those. A run
-//! is one scan.
+//! be there is the ledger, which is folded from all histories, and no workflow can see those.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stead_core::context::Context;
-use stead_core::definition::{Admission, Admitted, Definition, Ending};
-use stead_core::run::execution;
-use stead_schemas::command::drift::{KIND, NAME};
+use stead_core::definition::{Admission, Admitted, Ending};
+use stead_schemas::command::drift::NAME;
 use stead_schemas::command::fields::Fields;
 use stead_schemas::failure::Failure;
 use stead_schemas::refusal::Refusal;
-use stead_schemas::site::{CoderSite, ProxmoxSite, TrueNasSite};
+use stead_schemas::site::{CoderSite, ForgejoSite, ProxmoxSite, S3Site, TrueNasSite};
 use stead_schemas::step::sight::{
-    SightDatasets, SightMachines, SightShares, SightWorkspaces, Sighted,
+    SightBuckets, SightDatasets, SightKeys, SightMachines, SightSecrets, SightShares,
+    SightWorkspaces, Sighted,
 };
 use stead_schemas::step::vault::PinSecrets;
 
 use crate::as_value;
-
-/// See the module's head.
-pub const DEFINITION: Definition = Definition {
-    kind: KIND,
-    public: true,
-    verbs: &["scan"],
-    signals: &[],
-    execute: |cx| execution(run(cx)),
-    admit,
-};
 
 /// Where to look.
 #[derive(Serialize, Deserialize)]
@@ -35,6 +27,11 @@ struct Order {
     proxmox: ProxmoxSite,
     truenas: TrueNasSite,
     coder: CoderSite,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    s3: Option<S3Site>,
+    /// The folders in Vault whose secrets we write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    folders: Vec<String>,
 }
 
 /// How much was seen.
@@ -44,9 +41,20 @@ struct Count {
     datasets: usize,
     shares: usize,
     workspaces: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    buckets: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    keys: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    secrets: usize,
 }
 
-async fn run(cx: Context) -> Result<Ending, Failure> {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+pub(super) async fn run(cx: Context) -> Result<Ending, Failure> {
     let command = cx.next_command().await;
     let order: Order = command.read()?;
     cx.show("scanning", &Value::Null);
@@ -58,9 +66,10 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
 }
 
 async fn look(cx: &Context, order: &Order) -> Result<Count, Failure> {
-    let Order { proxmox, truenas, coder } = order;
-    let secrets = [&proxmox.secret, &truenas.secret, &coder.secret].map(Clone::clone);
-    let logins = cx.step(PinSecrets { secrets: secrets.into() }).await?;
+    let Order { proxmox, truenas, coder, s3, folders } = order;
+    let secrets = [&proxmox.secret, &truenas.secret, &coder.secret];
+    let secrets = secrets.into_iter().chain(s3.as_ref().map(|s3| &s3.secret)).cloned();
+    let logins = cx.step(PinSecrets { secrets: secrets.collect() }).await?;
     let mut count = Count::default();
     let mut page = Sighted::default();
     loop {
@@ -93,12 +102,45 @@ async fn look(cx: &Context, order: &Order) -> Result<Count, Failure> {
         page = cx.step(SightWorkspaces { login, after }).await?;
         count.workspaces += page.things.len();
         if page.after.is_none() {
-            return Ok(count);
+            break;
+        }
+    }
+    if let Some(s3) = s3 {
+        look_at_s3(cx, &logins.of(&s3.secret), &mut count).await?;
+    }
+    for folder in folders {
+        let mut after = None;
+        loop {
+            let page = cx.step(SightSecrets { folder: folder.clone(), after }).await?;
+            count.secrets += page.things.len();
+            after = page.after;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(count)
+}
+
+async fn look_at_s3(cx: &Context, login: &str, count: &mut Count) -> Result<(), Failure> {
+    let mut page = Sighted::default();
+    loop {
+        page = cx.step(SightBuckets { login: login.to_string(), after: page.after }).await?;
+        count.buckets += page.things.len();
+        if page.after.is_none() {
+            break;
+        }
+    }
+    loop {
+        page = cx.step(SightKeys { login: login.to_string(), after: page.after }).await?;
+        count.keys += page.things.len();
+        if page.after.is_none() {
+            return Ok(());
         }
     }
 }
 
-fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     Fields::of(admission.fields).finish()?;
     if admission.name != NAME {
         let words = "there is one scan for the whole site; it is called `site`";
@@ -109,6 +151,10 @@ fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     }
     let site = admission.site;
     let (proxmox, truenas) = (site.proxmox.clone(), site.truenas.clone());
-    let order = Order { proxmox, truenas, coder: site.coder.clone() };
+    let folders = site.s3.iter().map(|s3| &s3.credentials);
+    let folders = folders.chain(site.forgejo.iter().map(|ci: &ForgejoSite| &ci.credentials));
+    let folders = folders.cloned().collect();
+    let (coder, s3) = (site.coder.clone(), site.s3.clone());
+    let order = Order { proxmox, truenas, coder, s3, folders };
     Ok(Admitted { payload: as_value(&order), begins: true, interrupts: false })
 }

@@ -1,0 +1,225 @@
+//! Decisions about findings: `stead drift adopt`, `repair`, `ignore` and `destroy`, and what was decided
+//! before, read off the history of those orders.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use stead_core::drift::{Drift, Finding};
+use stead_nats::SteadClient;
+use stead_schemas::command::drift::{DECISIONS, Found, KIND};
+use stead_schemas::event::{Event, Outcome};
+use stead_schemas::ledger::{Held, Standing};
+use stead_schemas::refusal::Refusal;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::Transition;
+
+use super::{Scan, last, ledger, lives, platform, unknown};
+use crate::cli::Global;
+use crate::cli::drift::Decide;
+use crate::commands::give::tell_rehearsal;
+use crate::commands::run::accepted;
+use crate::commands::run::follow::{self, Follower, Until};
+use crate::commands::run::screen::Screen;
+use crate::exit::Ended;
+use crate::output;
+use crate::story::words::{caller, moment, outcome};
+
+/// What was decided about a finding.
+#[derive(Clone, Debug, Serialize)]
+pub struct Decided {
+    /// `adopt`, `repair`, `ignore` or `destroy`.
+    pub verb: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who gave the order, in words.
+    pub by: String,
+    /// Why.
+    pub why: String,
+    /// What became of it; nothing while it is carried out.
+    pub outcome: Option<Outcome>,
+    #[serde(skip)]
+    id: String,
+    #[serde(skip)]
+    found: Found,
+}
+
+/// Every decision that stands in the log, oldest first.
+pub struct Decisions(Vec<Decided>);
+
+impl Decisions {
+    /// Reads them.
+    pub async fn read(client: &SteadClient) -> Result<Self, Ended> {
+        let lines = lives(client, DECISIONS).await?;
+        let run = lines.into_iter().max_by_key(|line| line.run.life());
+        let Some(run) = run.map(|line| line.run) else { return Ok(Self(Vec::new())) };
+        let mut all: Vec<Decided> = Vec::new();
+        for recorded in client.history(&run).await?.messages {
+            let transition = Transition::decode(&recorded.bytes)
+                .map_err(|error| Ended::Failed(format!("{run}: {error}")))?;
+            for event in &transition.events {
+                take(&mut all, event, transition.at);
+            }
+        }
+        Ok(Self(all))
+    }
+
+    /// Whether it is ignored: decided so last, of the finding as it is now.
+    pub fn ignores(&self, finding: &Finding) -> bool {
+        let (found, path) = (finding.found(), finding.resource.path());
+        let last = self.0.iter().rev().find(|decided| decided.found.path() == path);
+        last.is_some_and(|last| {
+            last.verb == "ignore"
+                && matches!(last.outcome, Some(Outcome::Done(_)))
+                && (&last.found.marker, last.found.drift, last.found.quota_bytes)
+                    == (&found.marker, found.drift, found.quota_bytes)
+        })
+    }
+
+    /// How many decisions were made and are over.
+    pub fn settled(&self) -> usize {
+        self.0.iter().filter(|decided| decided.outcome.is_some()).count()
+    }
+
+    /// Whether nobody has to look at it any more: it is ignored, or was destroyed since.
+    pub fn settles(&self, scan: &Scan, finding: &Finding) -> bool {
+        let destroyed = |decided: &Decided| {
+            let result = decided.outcome.as_ref();
+            result.is_some_and(|outcome| match outcome {
+                Outcome::Done(result) => result["decided"] == "destroyed",
+                Outcome::Failed(_) => false,
+            })
+        };
+        self.ignores(finding) || self.about(scan, finding).is_some_and(destroyed)
+    }
+
+    /// What was decided last about a finding of this scan.
+    pub fn about(&self, scan: &Scan, finding: &Finding) -> Option<&Decided> {
+        let path = finding.resource.path();
+        let last = self.0.iter().rev().find(|decided| decided.found.path() == path);
+        last.filter(|last| last.at >= scan.ended || self.ignores(finding))
+    }
+
+    /// A finding and what was decided about it, for machines.
+    pub fn told_of(&self, scan: &Scan, finding: &Finding) -> Value {
+        let mut told = json!(finding);
+        if let (Some(decided), Some(fields)) = (self.about(scan, finding), told.as_object_mut()) {
+            fields.insert("decided".to_owned(), json!(decided));
+        }
+        told
+    }
+}
+
+fn take(all: &mut Vec<Decided>, event: &Event, at: Timestamp) {
+    match event {
+        Event::CommandAccepted(command) => {
+            let found = serde_json::from_value(command.payload["found"].clone());
+            let Ok(found) = found else { return };
+            let why = command.payload["why"].as_str().unwrap_or_default().to_owned();
+            let (verb, by, id) = (command.verb.clone(), caller(&command.by), command.id.clone());
+            all.push(Decided { verb, at, by, why, outcome: None, id, found });
+        }
+        Event::CommandCompleted(completed) => {
+            if let Some(decided) = all.iter_mut().find(|decided| decided.id == completed.id) {
+                decided.outcome = Some(completed.outcome.clone());
+            }
+        }
+        _ => {}
+    }
+}
+
+impl Decided {
+    /// In words.
+    pub fn in_words(&self) -> String {
+        let Self { verb, by, why, .. } = self;
+        let became = self.outcome.as_ref().map_or("not over".to_owned(), outcome);
+        format!("{verb}: {became}, {by} at {} ({why})", moment(self.at))
+    }
+}
+
+/// Gives an order about a finding, and waits for what becomes of it.
+pub async fn carry_out(
+    global: &Global,
+    client: &SteadClient,
+    verb: &str,
+    order: &Decide,
+) -> Result<(), Ended> {
+    let found = find(client, verb, &order.resource).await?;
+    let path = found.path();
+    let fields = json!({ "name": DECISIONS, "why": order.why, "found": found });
+    let Value::Object(mut fields) = fields else { unreachable!("it is an object") };
+    fields.extend(order.id.as_ref().map(|id| ("id".to_owned(), Value::from(id.as_str()))));
+    if order.dry_run {
+        let reply = client.rehearse(&platform()?, KIND, verb, &fields).await?;
+        return tell_rehearsal(global, reply, &format!("{verb} of {path}"));
+    }
+    let result = give(global, client, verb, (&fields, order.id.as_deref())).await?;
+    if global.json {
+        output::json(&result);
+        return Ok(());
+    }
+    let line = match (result["decided"].as_str(), result["at"].as_str()) {
+        (Some("going"), Some(at)) => {
+            format!("{path} goes at {at}; until then `stead drift ignore {path}` keeps it")
+        }
+        (Some(decided), _) => format!("{path} is {decided}"),
+        (None, _) => format!("{verb} of {path} is done"),
+    };
+    output::line(&line);
+    Ok(())
+}
+
+async fn give(
+    global: &Global,
+    client: &SteadClient,
+    verb: &str,
+    (fields, id): (&Map<String, Value>, Option<&str>),
+) -> Result<Value, Ended> {
+    let owner = platform()?;
+    let published = follow::listen(client, &owner, KIND).await?;
+    let accepted = accepted(client.command(&owner, KIND, verb, fields).await?, id)?;
+    let screen = Screen::new(global.json);
+    let mut follower = Follower::new(client, accepted.run.clone(), published, screen);
+    match follower.follow(&Until::Command(accepted.command.clone())).await? {
+        Outcome::Done(result) => Ok(result),
+        Outcome::Failed(failure) => Err(failure.into()),
+    }
+}
+
+/// What the order is about: a finding of the last scan, or something that was adopted. What is to be
+/// destroyed is looked up in the ledger as it is now, too.
+async fn find(client: &SteadClient, verb: &str, resource: &str) -> Result<Found, Ended> {
+    let scan = last(client).await?;
+    let found = scan.finding(resource).map(Finding::found);
+    if found.is_some() && verb != "destroy" {
+        return found.ok_or_else(|| unknown(resource));
+    }
+    let held = ledger::read(client, false, None).await?.held;
+    let name = found.as_ref().map_or(resource.to_owned(), Found::path);
+    let now = held.into_iter().find(|held| {
+        (held.resource.path() == name || held.resource.id == name)
+            && held.standing != Standing::Left
+    });
+    match (now, found) {
+        (Some(held), _) if held.entity == KIND => Ok(adopted(&held)),
+        (Some(held), _) if verb == "destroy" => Err(needed(&held)),
+        (_, Some(found)) => Ok(found),
+        (_, None) => Err(unknown(resource)),
+    }
+}
+
+fn needed(held: &Held) -> Ended {
+    let Held { entity, owner, name, standing, .. } = held;
+    let words = format!(
+        "{} is {} for {entity} {owner}/{name}, and is not destroyed; take it away there",
+        held.resource.path(),
+        standing.word()
+    );
+    Ended::Refused(Refusal::new("drift.needed", words).field("resource"))
+}
+
+/// What was adopted is no finding of a later scan any more.
+fn adopted(held: &Held) -> Found {
+    let resource = held.resource.clone();
+    let (system, kind, id) = (resource.system, resource.kind, resource.id);
+    let marker = Some(held.marker.clone());
+    Found { drift: Drift::Stranger, system, kind, id, marker, quota_bytes: None, holder: None }
+}

@@ -1,0 +1,57 @@
+//! Lists the secrets beneath a folder. Vault tells names only, a folder at a time.
+
+use stead_schemas::failure::{Class, Failure};
+use vaultrs::kv2;
+
+use super::classify::{Doing, classify, is_missing};
+use super::client::{Secrets, Session};
+use super::reference::Reference;
+use crate::http::Effect;
+use crate::measured::Call;
+
+impl Secrets {
+    /// The references of all secrets beneath a folder, in order. What was destroyed is among them,
+    /// since Vault goes on knowing it.
+    ///
+    /// # Errors
+    /// In Vault's terms.
+    pub(super) async fn list(&self, folder: &str) -> Result<Vec<String>, Failure> {
+        let folder: Reference = folder.parse()?;
+        self.check_mount(&folder)?;
+        let (mut folders, mut secrets) = (vec![folder], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for name in self.names(&folder).await? {
+                let path = format!("{}/{}", folder.path, name.trim_end_matches('/'));
+                let found = Reference { path, ..folder.clone() };
+                match name.ends_with('/') {
+                    true => folders.push(found),
+                    false => secrets.push(found.to_string()),
+                }
+            }
+        }
+        secrets.sort_unstable();
+        Ok(secrets)
+    }
+
+    async fn names(&self, folder: &Reference) -> Result<Vec<String>, Failure> {
+        let session = self.session(None).await?;
+        let call = Call::of("vault", Effect::None);
+        match call.measured(session.names(folder)).await {
+            Err(failure) if failure.class == Class::Auth => {
+                let session = self.session(Some(&session)).await?;
+                call.measured(session.names(folder)).await
+            }
+            answer => answer,
+        }
+    }
+}
+
+impl Session {
+    async fn names(&self, folder: &Reference) -> Result<Vec<String>, Failure> {
+        match kv2::list(self.client.as_ref(), &folder.mount, &folder.path).await {
+            Ok(names) => Ok(names),
+            Err(error) if is_missing(&error) => Ok(Vec::new()),
+            Err(error) => Err(classify(&error, Doing::List(&folder.to_string()))),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What is done about a finding at the vendors'. Each worker looks again whose a thing is right before
+//! it touches it.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use stead_core::context::Context;
+use stead_schemas::command::bucket::credentials_of;
+use stead_schemas::command::drift::Found;
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::step::coder::DeleteWorkspace;
+use stead_schemas::step::entity::LookUpRun;
+use stead_schemas::step::proxmox::{DestroyVm, Machine, MarkVm};
+use stead_schemas::step::s3::{DeleteBucket, DeleteKey, EmptyBucket, Place};
+use stead_schemas::step::truenas::{DestroyDataset, MarkDataset, RemoveShare, SnapshotDataset};
+use stead_schemas::step::vault::PinSecrets;
+
+use super::decisions::Decision;
+use super::meaning::bucket_of_secret;
+
+/// The snapshot that is taken before a dataset is destroyed.
+const LAST_SNAPSHOT: &str = "stead-before-destroy";
+
+/// Puts `marker` on it, which is that of the run that made it if it `restores`.
+pub(super) async fn mark(
+    cx: &Context,
+    decision: &Decision,
+    marker: String,
+    restores: bool,
+) -> Result<(), Failure> {
+    let (found, was) = (&decision.found, decision.found.marker.clone());
+    if found.system == "proxmox" {
+        let machine = machine(cx, decision, marker).await?;
+        cx.step(MarkVm { machine, was, restores }).await?;
+    } else {
+        let login = login(cx, &decision.truenas.secret).await?;
+        let dataset = found.id.clone();
+        cx.step(MarkDataset { login, dataset, marker, was, restores }).await?;
+    }
+    Ok(())
+}
+
+/// Takes it away, unless the run that made it lives.
+pub(super) async fn destroy(
+    cx: &Context,
+    decision: &Decision,
+    marker: String,
+) -> Result<(), Failure> {
+    let found = &decision.found;
+    if found.holder.is_some() && marker != cx.run().as_str() {
+        check_over(cx, found, &marker).await?;
+    }
+    match found.what().as_str() {
+        "proxmox/machine" => {
+            let machine = machine(cx, decision, marker).await?;
+            cx.step(DestroyVm { machine }).await?;
+        }
+        "truenas/dataset" => destroy_dataset(cx, decision, marker).await?,
+        "truenas/share" => {
+            let login = login(cx, &decision.truenas.secret).await?;
+            cx.step(RemoveShare { login, path: found.id.clone(), marker }).await?;
+        }
+        "coder/workspace" => {
+            let login = login(cx, &decision.coder.secret).await?;
+            let (user, name) = found.id.split_once('/').unwrap_or(("", &found.id));
+            let (user, name) = (user.to_string(), name.to_string());
+            cx.step(DeleteWorkspace { login, user, name, marker }).await?;
+        }
+        "s3/bucket" => {
+            let place = place(cx, decision, found.id.clone(), marker).await?;
+            cx.step(EmptyBucket { place: place.clone() }).await?;
+            cx.step(DeleteBucket { place: place.clone() }).await?;
+            cx.step(DeleteKey { place }).await?;
+        }
+        _ => {
+            let folder = decision.s3.as_ref().map_or("", |s3| s3.credentials.as_str());
+            let bucket = bucket_of_secret(folder, &found.id).unwrap_or_default();
+            let place = place(cx, decision, bucket, marker).await?;
+            cx.step(DeleteKey { place }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Fails while the run lives whose mark it carries: it may need it, whatever was seen of it.
+async fn check_over(cx: &Context, found: &Found, marker: &str) -> Result<(), Failure> {
+    let Some(holder) = found.holder.clone() else { return Ok(()) };
+    let (kind, owner, name) = (holder.kind, holder.owner, holder.name);
+    let asked = LookUpRun { kind: kind.clone(), owner: owner.clone(), name: name.clone() };
+    let living = cx.step(asked).await?.living;
+    if living.is_some_and(|run| run.as_str() == marker) {
+        let words =
+            format!("{kind} {owner}/{name} lives and may need {}; nothing was done", found.path());
+        return Err(Failure::new(Class::Refused, words));
+    }
+    Ok(())
+}
+
+async fn destroy_dataset(cx: &Context, decision: &Decision, marker: String) -> Result<(), Failure> {
+    let login = login(cx, &decision.truenas.secret).await?;
+    let (dataset, snapshot) = (decision.found.id.clone(), LAST_SNAPSHOT.to_string());
+    let path = format!("/mnt/{dataset}");
+    cx.step(RemoveShare { login: login.clone(), path, marker: marker.clone() }).await?;
+    let keep = SnapshotDataset {
+        login: login.clone(),
+        dataset: dataset.clone(),
+        marker: marker.clone(),
+        snapshot: snapshot.clone(),
+    };
+    cx.step(keep).await?;
+    cx.step(DestroyDataset { login, dataset, marker, snapshot }).await?;
+    Ok(())
+}
+
+async fn machine(cx: &Context, decision: &Decision, marker: String) -> Result<Machine, Failure> {
+    let site = &decision.proxmox;
+    let vmid = decision.found.id.parse().map_err(|_| {
+        Failure::new(Class::Permanent, format!("`{}` is no VMID", decision.found.id))
+    })?;
+    Ok(Machine { login: login(cx, &site.secret).await?, node: site.node.clone(), vmid, marker })
+}
+
+async fn place(
+    cx: &Context,
+    decision: &Decision,
+    bucket: String,
+    marker: String,
+) -> Result<Place, Failure> {
+    let Some(site) = &decision.s3 else {
+        return Err(Failure::new(Class::Permanent, "the site has no S3 any more"));
+    };
+    let login = login(cx, &site.secret).await?;
+    Ok(Place { login, credentials: credentials_of(site, &bucket), bucket, marker })
+}
+
+async fn login(cx: &Context, secret: &str) -> Result<String, Failure> {
+    let pinned = cx.step(PinSecrets { secrets: [secret.to_string()].into() }).await?;
+    Ok(pinned.of(secret))
+}
