@@ -57,3 +57,34 @@ pub(crate) fn unless_missing<T>(answer: Result<T, Trouble>) -> Result<Option<T>,
         Err(trouble) => Err(trouble.into()),
     }
 }
+
+/// What is to be done about a mark.
+pub(crate) enum Marking<'a> {
+    /// Nothing.
+    Nothing,
+    /// It is to be this from now on; nothing takes it off.
+    Set(Option<&'a str>),
+}
+
+/// What is to be done to put `marker` in place of the mark that was seen, or, if that is undone, the
+/// other way round.
+///
+/// # Errors
+/// As a conflict, if `what` carries another mark by now than the one that was seen.
+pub(crate) fn marking<'a>(
+    what: &str,
+    now: Option<&str>,
+    (was, marker): (Option<&'a str>, &'a str),
+    undoes: bool,
+) -> Result<Marking<'a>, Failure> {
+    let (from, to) = if undoes { (Some(marker), was) } else { (was, Some(marker)) };
+    if now == to || (undoes && now != from) {
+        return Ok(Marking::Nothing);
+    }
+    if now == from {
+        return Ok(Marking::Set(to));
+    }
+    let carries = now.map_or("no mark".to_owned(), |now| format!("the mark of {now}"));
+    let words = format!("{what} carries {carries} by now; scan again");
+    Err(Failure::new(Class::Conflict, words))
+}

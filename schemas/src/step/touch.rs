@@ -315,13 +315,18 @@ impl Touching for proxmox::DestroyVm {
 }
 
 /// What a mark does: what is given back to the run that made it is in that run's own history.
-const fn marking(restores: bool) -> Deed {
-    if restores { Deed::Uses } else { Deed::Makes }
+const fn marking(restores: bool, undoes: bool) -> Deed {
+    match (restores, undoes) {
+        (true, _) => Deed::Uses,
+        (false, true) => Deed::Removes,
+        (false, false) => Deed::Makes,
+    }
 }
 
 impl Touching for proxmox::MarkVm {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![machine(&self.machine).touched(marking(self.restores), &self.machine.marker)]
+        let deed = marking(self.restores, self.undoes);
+        vec![machine(&self.machine).touched(deed, &self.machine.marker)]
     }
 }
 
@@ -353,7 +358,8 @@ impl Touching for truenas::UpdateQuota {
 
 impl Touching for truenas::MarkDataset {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![dataset(&self.dataset).touched(marking(self.restores), &self.marker)]
+        let deed = marking(self.restores, self.undoes);
+        vec![dataset(&self.dataset).touched(deed, &self.marker)]
     }
 }
 

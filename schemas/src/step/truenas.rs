@@ -191,6 +191,10 @@ pub struct MarkDataset {
     /// Whether this is the mark of the run that made it, which is given back to that run.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub restores: bool,
+    /// Whether it is taken back: what it carried before is put in place of our mark. Done too if
+    /// it does not carry that, or is gone.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub undoes: bool,
 }
 
 impl Step for MarkDataset {

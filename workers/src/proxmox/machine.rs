@@ -75,26 +75,25 @@ pub(super) async fn see(pve: &Pve, machine: &Machine) -> Result<Seen, Failure> {
     Ok(Seen::Stranger(vm.text("name").unwrap_or("a machine without a name").to_owned()))
 }
 
-/// The description of a machine with our mark in place of any other that it had.
-pub(super) fn marked(description: &str, marker: &str) -> String {
+/// The description of a machine with this mark in place of any that it had.
+pub(super) fn marked(description: &str, marker: Option<&str>) -> String {
     let others = description.lines().filter(|line| !line.trim().starts_with(MARK));
-    let lines: Vec<String> = others.map(str::to_owned).chain([mark(marker)]).collect();
+    let lines: Vec<String> = others.map(str::to_owned).chain(marker.map(mark)).collect();
     lines.join("\n")
 }
 
 /// Whatever has the VMID, whoever's it is.
 ///
 /// # Errors
-/// As lasting if it is gone, as a conflict if it is a container.
-pub(super) async fn anyone(pve: &Pve, vmid: u32) -> Result<Vm, Failure> {
-    let gone = || Failure::new(Class::Permanent, format!("there is no machine {vmid}"));
-    let place = place_of(pve, vmid).await?.ok_or_else(gone)?;
+/// As a conflict if it is a container.
+pub(super) async fn anyone(pve: &Pve, vmid: u32) -> Result<Option<Vm>, Failure> {
+    let Some(place) = place_of(pve, vmid).await? else { return Ok(None) };
     if !place.is_vm {
         return Err(stranger(vmid, "a container"));
     }
     let config = pve.look(&format!("{}/config", vm_path(&place.node, vmid))).await?;
     let config = config.ok_or_else(|| between_nodes(vmid))?;
-    Ok(Vm { node: place.node, vmid, config })
+    Ok(Some(Vm { node: place.node, vmid, config }))
 }
 
 /// The machine, which must be there and ours.

@@ -16,7 +16,7 @@ use stead_schemas::step::proxmox::{
 use super::client::{Client, Pve, number};
 use super::machine::{self, Seen, Vm};
 use super::{smbios, task};
-use crate::trouble::Trouble;
+use crate::trouble::{Marking, Trouble, marking};
 
 pub(super) use power::{destroy_vm, shutdown_vm, start_vm};
 pub(super) use sight::sight_machines;
@@ -135,26 +135,22 @@ fn holds(vm: &Vm, key: &str, wanted: &str) -> bool {
     }
 }
 
-/// Puts our mark into the description.
+/// Puts our mark into the description, or takes it out again.
 pub(super) async fn mark_vm(client: Client, cx: StepContext, ask: MarkVm) -> Result<Done, Failure> {
     let pve = client.log_in(&ask.machine.login).await?;
-    let vm = machine::anyone(&pve, ask.machine.vmid).await?;
-    if machine::is_unborn(&vm.config) {
-        return Err(machine::unborn(&vm));
+    let what = format!("machine {}", ask.machine.vmid);
+    let vm = match machine::anyone(&pve, ask.machine.vmid).await? {
+        Some(vm) if machine::is_unborn(&vm.config) => return Err(machine::unborn(&vm)),
+        Some(vm) => vm,
+        None if ask.undoes => return Ok(Done {}),
+        None => return Err(Failure::new(Class::Permanent, format!("there is no {what}"))),
+    };
+    let (now, marks) = (machine::mark_of(&vm.config), (ask.was.as_deref(), &*ask.machine.marker));
+    if let Marking::Set(marker) = marking(&what, now.as_deref(), marks, ask.undoes)? {
+        cx.still_wanted()?;
+        let after = machine::marked(vm.text("description").unwrap_or_default(), marker);
+        change_config(&pve, &cx, &vm, vec![("description", after)]).await?;
     }
-    let now = machine::mark_of(&vm.config);
-    if now.as_ref() == Some(&ask.machine.marker) {
-        return Ok(Done {});
-    }
-    if now != ask.was {
-        let carries = now.map_or("no mark".to_owned(), |now| format!("the mark of {now}"));
-        let words = format!("machine {} carries {carries} by now; scan again", vm.vmid);
-        return Err(Failure::new(Class::Conflict, words));
-    }
-    cx.still_wanted()?;
-    let before = vm.text("description").unwrap_or_default();
-    let after = machine::marked(before, &ask.machine.marker);
-    change_config(&pve, &cx, &vm, vec![("description", after)]).await?;
     Ok(Done {})
 }
 

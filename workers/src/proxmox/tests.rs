@@ -5,8 +5,8 @@ use serde_json::json;
 use stead_schemas::failure::Class;
 use stead_schemas::site::StorageBackend;
 use stead_schemas::step::proxmox::{
-    CheckVmid, CloneVm, ConfigureVm, DestroyVm, Machine, ResizeDisk, ShutdownVm, StartVm, Survey,
-    VmidState,
+    CheckVmid, CloneVm, ConfigureVm, DestroyVm, Machine, MarkVm, ResizeDisk, ShutdownVm, StartVm,
+    Survey, VmidState,
 };
 use stead_schemas::step::sight::{SightMachines, Sighted};
 
@@ -353,5 +353,31 @@ async fn the_machines_on_our_numbers_are_listed_with_their_marks() {
     assert_eq!(seen(all), [stranger.clone(), ours.clone()]);
     assert_eq!(seen(stage.ask(sight(VMID, None)).await.unwrap()), [stranger]);
     assert_eq!(seen(stage.ask(sight(19_999, Some(VMID))).await.unwrap()), [ours]);
+    stage.check_contract("proxmox", "proxmox/apidata.json", contract::check_proxmox);
+}
+
+#[tokio::test]
+async fn a_mark_is_put_on_the_machine_that_was_seen_and_on_no_other() {
+    let stage = Stage::open().await;
+    let mark = |was: Option<&str>| MarkVm {
+        machine: machine(),
+        was: was.map(str::to_owned),
+        restores: false,
+        undoes: false,
+    };
+    stage.refused(mark(None), Class::Permanent).await;
+    put_stranger(&stage).await;
+    let failure = stage.refused(mark(Some("another")), Class::Conflict).await;
+    assert!(failure.words.contains("carries no mark by now"), "{failure}");
+    let before = stage.lab.inventory().vms;
+    for undoes in [false, false, true, true] {
+        stage.ask(MarkVm { undoes, ..mark(None) }).await.unwrap();
+        assert_eq!(stage.lab.inventory().vms[0].description.contains(&marker()), !undoes);
+    }
+    assert_eq!(stage.lab.inventory().vms, before);
+    stage.ask(mark(None)).await.unwrap();
+    stage.ask(DestroyVm { machine: machine() }).await.unwrap();
+    stage.ask(MarkVm { undoes: true, ..mark(None) }).await.unwrap();
+    assert_eq!(stage.lab.inventory().vms, []);
     stage.check_contract("proxmox", "proxmox/apidata.json", contract::check_proxmox);
 }

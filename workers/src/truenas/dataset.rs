@@ -58,31 +58,13 @@ pub(super) fn bytes(entry: &Value, property: &str) -> u64 {
     property["parsed"].as_u64().or_else(raw).unwrap_or(0)
 }
 
-/// Writes our mark onto the dataset, in place of the one that was seen.
-///
-/// # Errors
-/// As a conflict, if it carries another one by now.
-pub(super) async fn mark(
-    nas: &Nas,
-    found: &Found,
-    was: Option<&str>,
-    marker: &str,
-) -> Result<(), Failure> {
-    let now = found.own_property(MARKER);
-    if now == Some(marker) {
-        return Ok(());
-    }
-    if now != was {
-        let words = format!(
-            "the dataset {} carries {} by now; scan again",
-            found.id,
-            now.map_or("no mark".to_owned(), |now| format!("the mark of {now}"))
-        );
-        return Err(Failure::new(Class::Conflict, words));
-    }
-    let note = json!([{ "key": MARKER, "value": marker }]);
-    let note = json!([found.id, { "user_properties_update": note }]);
-    nas.act("pool.dataset.update", note).await?;
+/// Writes a mark onto the dataset, or takes it off.
+pub(super) async fn mark(nas: &Nas, found: &Found, marker: Option<&str>) -> Result<(), Failure> {
+    let note = match marker {
+        Some(marker) => json!([{ "key": MARKER, "value": marker }]),
+        None => json!([{ "key": MARKER, "remove": true }]),
+    };
+    nas.act("pool.dataset.update", json!([found.id, { "user_properties_update": note }])).await?;
     Ok(())
 }
 

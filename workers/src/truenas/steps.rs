@@ -18,7 +18,7 @@ use super::client::{Client, Nas};
 use super::dataset::{self, Found};
 use super::job::{self, JobEnd};
 use super::share;
-use crate::trouble::{Trouble, unless_missing};
+use crate::trouble::{Marking, Trouble, marking, unless_missing};
 
 pub(super) use destroy::destroy_dataset;
 pub(super) use sight::{sight_datasets, sight_shares};
@@ -158,7 +158,7 @@ pub(super) async fn update_quota(
     Ok(Done {})
 }
 
-/// Puts our mark on the dataset.
+/// Puts our mark on the dataset, or takes it off again.
 pub(super) async fn mark_dataset(
     client: Client,
     cx: StepContext,
@@ -166,10 +166,14 @@ pub(super) async fn mark_dataset(
 ) -> Result<Done, Failure> {
     let nas = client.log_in(&ask.login);
     let Some(found) = dataset::find(&nas, &ask.dataset).await? else {
-        return Err(gone(&ask.dataset));
+        return if ask.undoes { Ok(Done {}) } else { Err(gone(&ask.dataset)) };
     };
-    cx.still_wanted()?;
-    dataset::mark(&nas, &found, ask.was.as_deref(), &ask.marker).await?;
+    let marks = (ask.was.as_deref(), ask.marker.as_str());
+    let (what, now) = (format!("the dataset {}", found.id), found.own_property(dataset::MARKER));
+    if let Marking::Set(marker) = marking(&what, now, marks, ask.undoes)? {
+        cx.still_wanted()?;
+        dataset::mark(&nas, &found, marker).await?;
+    }
     Ok(Done {})
 }
 

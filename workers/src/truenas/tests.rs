@@ -4,7 +4,7 @@ use serde_json::json;
 use stead_schemas::failure::Class;
 use stead_schemas::step::sight::{SightDatasets, SightShares, Sighted};
 use stead_schemas::step::truenas::{
-    DestroyDataset, EnsureDataset, EnsureShare, PoolSeen, RemoveShare, SetPermissions,
+    DestroyDataset, EnsureDataset, EnsureShare, MarkDataset, PoolSeen, RemoveShare, SetPermissions,
     SnapshotDataset, SurveyPool, UpdateQuota,
 };
 
@@ -310,7 +310,7 @@ async fn the_homes_and_their_exports_are_listed_with_their_marks() {
     stage.ask(share()).await.unwrap();
     let seen = stage.ask(datasets.clone()).await.unwrap().things;
     assert_eq!((seen.len(), seen[0].resource.path()), (1, format!("truenas/dataset/{DATASET}")));
-    assert_eq!(seen[0].marker, Some(marker()));
+    assert_eq!((&seen[0].marker, seen[0].quota_bytes), (&Some(marker()), Some(20 * GIB)));
     let seen = stage.ask(shares.clone()).await.unwrap().things;
     assert_eq!((seen.len(), seen[0].resource.path()), (1, format!("truenas/share/{PATH}")));
     assert_eq!(seen[0].marker, Some(marker()));
@@ -318,5 +318,32 @@ async fn the_homes_and_their_exports_are_listed_with_their_marks() {
     assert_eq!(stage.ask(behind).await.unwrap(), Sighted::default());
     let behind = SightShares { after: seen[0].resource.vendor_id.clone(), ..shares };
     assert_eq!(stage.ask(behind).await.unwrap(), Sighted::default());
+    stage.check_contract("truenas", "truenas/subset-v25.10.5.json", contract::check_truenas);
+}
+
+#[tokio::test]
+async fn a_mark_is_put_in_place_of_the_one_that_was_seen_and_of_no_other() {
+    let stage = Stage::open().await;
+    let mark = |was: Option<&str>| MarkDataset {
+        login: LOGIN.to_owned(),
+        dataset: DATASET.to_owned(),
+        marker: marker(),
+        was: was.map(str::to_owned),
+        restores: true,
+        undoes: false,
+    };
+    stage.refused(mark(None), Class::Permanent).await;
+    stage.ask(ensure()).await.unwrap();
+    assert!(stage.lab.mark_dataset(DATASET, "somebody-else"));
+    for was in [None, Some("another")] {
+        let failure = stage.refused(mark(was), Class::Conflict).await;
+        assert!(failure.words.contains("somebody-else by now"), "{failure}");
+    }
+    for undoes in [false, false, true, true] {
+        let ask = MarkDataset { undoes, ..mark(Some("somebody-else")) };
+        stage.ask(ask).await.unwrap();
+        let owner = if undoes { "somebody-else".to_owned() } else { marker() };
+        assert_eq!(stage.lab.inventory().datasets[0].owner, owner);
+    }
     stage.check_contract("truenas", "truenas/subset-v25.10.5.json", contract::check_truenas);
 }

@@ -31,11 +31,13 @@ pub(super) async fn mark(
     let (found, was) = (&decision.found, decision.found.marker.clone());
     if found.system == "proxmox" {
         let machine = machine(cx, decision, marker).await?;
-        cx.step(MarkVm { machine, was, restores }).await?;
+        let mark = MarkVm { machine, was, restores, undoes: false };
+        cx.step(mark.clone()).undo(MarkVm { undoes: true, ..mark }).await?;
     } else {
         let login = login(cx, &decision.truenas.secret).await?;
         let dataset = found.id.clone();
-        cx.step(MarkDataset { login, dataset, marker, was, restores }).await?;
+        let mark = MarkDataset { login, dataset, marker, was, restores, undoes: false };
+        cx.step(mark.clone()).undo(MarkDataset { undoes: true, ..mark }).await?;
     }
     Ok(())
 }

@@ -176,7 +176,18 @@ fn what_is_decided_about_findings_reads_like_this() {
         done     drift.destroy
         command  drift.destroy
         done     drift.destroy
+        command  drift.destroy
+        step     entity.look-up-run  done
+        step     vault.pin-secrets   done
+        step     s3.delete-key       done
+        done     drift.destroy
         timer    the grace period of something that is to be destroyed
+        step     entity.look-up-run  done
+        step     vault.pin-secrets   done
+        step     s3.empty-bucket     done
+        step     s3.delete-bucket    done
+        step     s3.delete-key       done
+        note     s3/bucket/mary-data is destroyed
         ",
     );
 }

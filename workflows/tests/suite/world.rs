@@ -130,10 +130,6 @@ impl stead_testkit::World for World {
             | "truenas.sight-datasets"
             | "truenas.sight-shares"
             | "vault.sight-secrets" => Ok(Self::sighted(ask)),
-            "truenas.mark-dataset" => {
-                self.things.insert(format!("dataset {}", text("dataset")), text("marker"));
-                Ok(json!({}))
-            }
             step if step.starts_with("proxmox.") => self.with_machine(step, ask),
             step if step.starts_with("s3.") => self.with_s3(step, ask),
             "coder.create-token" | "coder.prove-token" | "coder.revoke-token" => {
@@ -208,7 +204,8 @@ impl World {
                 self.cores.insert(vmid, ask["cores"].as_u64().unwrap_or_default());
                 Ok(json!({}))
             }
-            // Whoever decides so has seen it.
+            // Whoever decides so has seen it. What is nobody's does not count.
+            "proxmox.mark-vm" if ask["undoes"] == true => self.remove(&vm),
             "proxmox.mark-vm" => {
                 self.things.insert(vm, vm_marker);
                 Ok(json!({}))

@@ -160,8 +160,8 @@ table! {
     /// How many days the token still lives that ends first; less than none once it has ended, and no
     /// number where there is none any more.
     Engine TOKEN_DAYS_LEFT: Gauge = "stead_token_days_left" [];
-    /// What the last scan for drift found that carries our mark and no run wants, unless it is ignored
-    /// or was destroyed since; no number before the first scan.
+    /// What the last scan for drift found that carries our mark and no run wants, unless it is ignored,
+    /// is to go, or went since; 0 before the first scan.
     Engine ORPHANS: Gauge = "stead_orphans" [
         Label { name: "kind", values: Values::These(&KINDS) }];
     /// Undo that is owed: steps that take something back and are not done.

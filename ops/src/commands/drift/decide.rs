@@ -6,9 +6,12 @@ use serde_json::{Map, Value, json};
 use stead_core::drift::{Drift, Finding};
 use stead_nats::SteadClient;
 use stead_schemas::command::drift::{DECISIONS, Found, KIND};
+use stead_schemas::command::workspace;
 use stead_schemas::event::{Event, Outcome};
 use stead_schemas::ledger::{Held, Standing};
+use stead_schemas::public::RunState;
 use stead_schemas::refusal::Refusal;
+use stead_schemas::step::home;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
@@ -67,8 +70,7 @@ impl Decisions {
         let (found, path) = (finding.found(), finding.resource.path());
         let last = self.0.iter().rev().find(|decided| decided.found.path() == path);
         last.is_some_and(|last| {
-            last.verb == "ignore"
-                && matches!(last.outcome, Some(Outcome::Done(_)))
+            last.word() == Some("ignored")
                 && (&last.found.marker, last.found.drift, last.found.quota_bytes)
                     == (&found.marker, found.drift, found.quota_bytes)
         })
@@ -79,23 +81,21 @@ impl Decisions {
         self.0.iter().filter(|decided| decided.outcome.is_some()).count()
     }
 
-    /// Whether nobody has to look at it any more: it is ignored, or was destroyed since.
+    /// Whether nobody has to look at it any more: it is ignored, is to go, or went since.
     pub fn settles(&self, scan: &Scan, finding: &Finding) -> bool {
-        let destroyed = |decided: &Decided| {
-            let result = decided.outcome.as_ref();
-            result.is_some_and(|outcome| match outcome {
-                Outcome::Done(result) => result["decided"] == "destroyed",
-                Outcome::Failed(_) => false,
-            })
-        };
-        self.ignores(finding) || self.about(scan, finding).is_some_and(destroyed)
+        let word = self.about(scan, finding).and_then(Decided::word);
+        word.is_some_and(|word| ["destroyed", "going", "ignored"].contains(&word))
     }
 
     /// What was decided last about a finding of this scan.
     pub fn about(&self, scan: &Scan, finding: &Finding) -> Option<&Decided> {
         let path = finding.resource.path();
         let last = self.0.iter().rev().find(|decided| decided.found.path() == path);
-        last.filter(|last| last.at >= scan.ended || self.ignores(finding))
+        let is_recent = |last: &Decided| last.until().unwrap_or(last.at) >= scan.ended;
+        last.filter(|last| match last.verb.as_str() {
+            "ignore" => self.ignores(finding) || last.outcome.is_none(),
+            _ => is_recent(last),
+        })
     }
 
     /// A finding and what was decided about it, for machines.
@@ -127,10 +127,31 @@ fn take(all: &mut Vec<Decided>, event: &Event, at: Timestamp) {
 }
 
 impl Decided {
+    /// What came of it: `ignored`, `adopted`, `repaired`, `going`, `destroyed`.
+    fn word(&self) -> Option<&str> {
+        self.result()?["decided"].as_str()
+    }
+
+    /// When it is to go, if its grace period is not over.
+    fn until(&self) -> Option<Timestamp> {
+        serde_json::from_value(self.result()?["at"].clone()).ok()
+    }
+
+    fn result(&self) -> Option<&Value> {
+        match self.outcome.as_ref()? {
+            Outcome::Done(result) => Some(result),
+            Outcome::Failed(_) => None,
+        }
+    }
+
     /// In words.
     pub fn in_words(&self) -> String {
         let Self { verb, by, why, .. } = self;
-        let became = self.outcome.as_ref().map_or("not over".to_owned(), outcome);
+        let became = match (self.word(), self.until(), &self.outcome) {
+            (_, Some(until), _) => format!("goes at {}", moment(until)),
+            (Some(word), ..) => word.to_owned(),
+            (None, None, ended) => ended.as_ref().map_or("not over".to_owned(), outcome),
+        };
         format!("{verb}: {became}, {by} at {} ({why})", moment(self.at))
     }
 }
@@ -201,9 +222,28 @@ async fn find(client: &SteadClient, verb: &str, resource: &str) -> Result<Found,
     match (now, found) {
         (Some(held), _) if held.entity == KIND => Ok(adopted(&held)),
         (Some(held), _) if verb == "destroy" => Err(needed(&held)),
-        (_, Some(found)) => Ok(found),
+        (_, Some(found)) => unused(client, found).await,
         (_, None) => Err(unknown(resource)),
     }
+}
+
+/// What was left of a home may still be mounted: its owner's workspaces go first.
+async fn unused(client: &SteadClient, found: Found) -> Result<Found, Ended> {
+    let Some(home) = found.holder.as_ref().filter(|holder| holder.kind == home::KIND) else {
+        return Ok(found);
+    };
+    let mut lines = client.list_all().await?.into_iter();
+    let lives = |state| matches!(state, RunState::Running | RunState::Paused);
+    let user = lines
+        .find(|line| line.kind == workspace::KIND && line.owner == home.owner && lives(line.state));
+    let Some(user) = user else { return Ok(found) };
+    let words = format!(
+        "workspace {}/{} lives and may use {}; delete it first",
+        user.owner,
+        user.name,
+        found.path()
+    );
+    Err(Ended::Refused(Refusal::new("drift.needed", words).field("resource")))
 }
 
 fn needed(held: &Held) -> Ended {

@@ -6,6 +6,7 @@ use stead_schemas::step::s3::{
     DeleteBucket, DeleteIfEmpty, DeleteKey, EmptyBucket, EnsureBucket, EnsureKey, Limits, Place,
     SetLimits,
 };
+use stead_schemas::step::sight::{SightBuckets, SightKeys, SightSecrets};
 
 use super::super::objects::Objects;
 use super::super::record;
@@ -42,6 +43,7 @@ pub(super) async fn live(stage: &Stage, workers: &Workers, login: &str) {
     names.sort_unstable();
     assert_eq!(listed, names);
 
+    check_seen(stage, workers, &place, 1).await;
     let left = stage.ask_of(workers, DeleteIfEmpty { place: place.clone() }).await.unwrap();
     assert!(!left.gone);
     let kept = stage.ask_of(workers, DeleteBucket { place: place.clone() }).await.unwrap_err();
@@ -56,8 +58,29 @@ pub(super) async fn live(stage: &Stage, workers: &Workers, login: &str) {
     for _ in 0..2 {
         stage.ask_of(workers, DeleteKey { place: place.clone() }).await.unwrap();
     }
+    check_seen(stage, workers, &place, 0).await;
     let signed = objects.first_page().await.unwrap_err();
     assert_eq!(signed.class, Class::Auth, "the key opens nothing any more: {signed}");
+}
+
+/// A scan sees bucket, key and secret, each so many times, and all with our mark.
+async fn check_seen(stage: &Stage, workers: &Workers, place: &Place, times: usize) {
+    let (login, after) = (place.login.clone(), None);
+    let buckets = SightBuckets { login: login.clone(), after: None };
+    let buckets = stage.ask_of(workers, buckets).await.unwrap().things;
+    let keys = stage.ask_of(workers, SightKeys { login, after }).await.unwrap().things;
+    let folder = place.credentials.rsplit_once('/').unwrap().0.to_owned();
+    let secrets = SightSecrets { folder, after: None };
+    let secrets = stage.ask_of(workers, secrets).await.unwrap().things;
+    for (seen, id) in
+        [(&buckets, &place.bucket), (&keys, &place.marker), (&secrets, &place.credentials)]
+    {
+        let ours = seen.iter().filter(|thing| thing.marker.as_ref() == Some(&place.marker));
+        let ids: Vec<&String> = ours.map(|thing| &thing.resource.id).collect();
+        assert_eq!(ids, vec![id; times], "{seen:?}");
+    }
+    let limits = buckets.iter().filter(|thing| thing.resource.id == place.bucket);
+    assert!(limits.map(|thing| thing.quota_bytes).all(|limit| limit == Some(2 << 30)));
 }
 
 impl Objects<'_> {
