@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::EntityKey;
 
-use crate::stage::{Desk, Stage};
+use crate::metrics::until_said;
+use crate::stage::{Desk, Setting, Stage, free_addresses};
 
 /// Gives `stead drift` these words and reads what it prints.
 async fn drift(stage: &Stage, words: &[&str]) -> Value {
@@ -99,8 +100,7 @@ async fn part(stage: &Stage, john: &Desk, mary: &Desk) {
     stage.lab.break_times("proxmox", "vmid-taken", 1).expect("a fault");
     mary.carry_out("rebuild", json!({})).await;
     // Her home is ended by hand, and only then her workspace is deleted.
-    let ended = stage.verb(&["run", "terminate", &home_of(mary), "--why=a test"]).await;
-    assert!(ended.status.success(), "{ended:?}");
+    end_home(stage, mary).await;
     drift(stage, &["scan"]).await;
     let refused = decide(stage, "destroy", MARY, &[]).await.expect_err("it is mounted");
     assert!(refused.contains("workspace mary/dev lives"), "{refused}");
@@ -171,6 +171,12 @@ async fn each_finding_is_decided_and_the_next_scan_is_clean() {
     stage.finish().await;
 }
 
+/// Ends somebody's home by hand, which leaves its dataset and its share behind.
+async fn end_home(stage: &Stage, desk: &Desk) {
+    let ended = stage.verb(&["run", "terminate", &home_of(desk), "--why=a test"]).await;
+    assert!(ended.status.success(), "{ended:?}");
+}
+
 /// The run of somebody's home.
 fn home_of(desk: &Desk) -> String {
     EntityKey::of("home", &desk.owner, "home").run(1).to_string()
@@ -190,6 +196,24 @@ async fn check_life_is_asked(stage: &Stage, john: &Desk) {
     let outcome = platform.outcome(&accepted).await;
     let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
     assert!(failure.words.contains("home john/home lives"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_run_wants_is_counted_until_somebody_decides() {
+    let addresses = free_addresses();
+    let stage = Stage::with(Setting { metrics: Some(addresses), ..Setting::default() }).await;
+    let mary = stage.desk("mary").await;
+    mary.carry_out("create", json!({})).await;
+    end_home(&stage, &mary).await;
+    mary.carry_out("delete", json!({})).await;
+    let counted = |number: u32| format!("stead_orphans{{kind=\"truenas/share\"}} {number}\n");
+    until_said(addresses[0], "/metrics", 200, &counted(0)).await;
+    drift(&stage, &["scan"]).await;
+    until_said(addresses[0], "/metrics", 200, &counted(1)).await;
+    let share = "truenas/share//mnt/tank/coder-home/mary";
+    assert_eq!(decided(&stage, "ignore", share).await, "ignored");
+    until_said(addresses[0], "/metrics", 200, &counted(0)).await;
+    stage.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

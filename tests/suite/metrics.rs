@@ -152,7 +152,7 @@ async fn what_is_shown_is_what_the_table_says() {
 }
 
 /// Waits until a process says this of itself.
-async fn until_said(address: SocketAddr, path: &str, status: u16, words: &str) {
+pub async fn until_said(address: SocketAddr, path: &str, status: u16, words: &str) {
     until(&format!("{path} is {status}, {words}"), || async {
         let (found, text) = page(address, path).await?;
         (found == status && text.contains(words)).then_some(())

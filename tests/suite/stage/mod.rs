@@ -365,7 +365,8 @@ fn environment(
         let engine = addresses.get(number).filter(|_| number < ENGINES_MAX);
         let engine = engine.map(|address| ("STEAD_ENGINE_METRICS", address.to_string()));
         let worker = ("STEAD_WORKERS_METRICS", addresses[ENGINES_MAX].to_string());
-        engine.into_iter().chain([worker])
+        let often = ("STEAD_DRIFT_COUNT_MS", "500".to_owned());
+        engine.into_iter().chain([worker, often])
     });
     let traces = setting.traces.map(|to| ("STEAD_TRACES_ENDPOINT", format!("http://{to}")));
     let pairs = pairs.into_iter().chain(metrics).chain(traces);
