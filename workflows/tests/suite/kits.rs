@@ -227,8 +227,8 @@ pub fn drift() -> Kit<World> {
     kit.command("scan", json!({})).leaves([])
 }
 
-/// Findings are decided: a stranger's machine is adopted and destroyed, what is left of somebody who
-/// is gone goes when its grace period is over.
+/// Findings are decided: what is left of somebody who is gone goes when its grace period is over, a
+/// stranger's machine is adopted and destroyed.
 pub fn decisions() -> Kit<World> {
     let stranger = json!({
         "drift": "stranger", "system": "proxmox", "kind": "machine", "id": "10005",
@@ -238,14 +238,13 @@ pub fn decisions() -> Kit<World> {
     Kit::of(WORKFLOWS)
         .site(site())
         .entity("drift", vmids::PLATFORM, "decisions")
+        .command("destroy", decision(&bucket))
+        .command("destroy", decision(&secret))
+        .passes(GRACE)
         .command("ignore", decision(&stranger))
         .command("adopt", decision(&stranger))
         .leaves(["vm 10005"])
         .command("destroy", decision(&stranger))
-        .leaves([])
-        .command("destroy", decision(&bucket))
-        .command("destroy", decision(&secret))
-        .passes(GRACE)
         .leaves([])
 }
 

@@ -87,6 +87,11 @@ fn a_home_reads_like_this() {
         step     vault.pin-secrets         done
         step     truenas.update-quota      done
         done     home.resize
+        command  home.repair
+        step     vault.pin-secrets         done
+        step     truenas.update-quota      done
+        step     truenas.ensure-share      done
+        done     home.repair
         command  home.snapshot
         step     vault.pin-secrets         done
         step     truenas.snapshot-dataset  done
@@ -164,16 +169,6 @@ fn what_is_decided_about_findings_reads_like_this() {
     tells(
         &kits::decisions(),
         "
-        command  drift.ignore
-        done     drift.ignore
-        command  drift.adopt
-        step     vault.pin-secrets  done
-        step     proxmox.mark-vm    done
-        done     drift.adopt
-        command  drift.destroy
-        step     vault.pin-secrets   done
-        step     proxmox.destroy-vm  done
-        done     drift.destroy
         command  drift.destroy
         done     drift.destroy
         command  drift.destroy
@@ -188,6 +183,16 @@ fn what_is_decided_about_findings_reads_like_this() {
         step     s3.delete-bucket    done
         step     s3.delete-key       done
         note     s3/bucket/mary-data is destroyed
+        command  drift.ignore
+        done     drift.ignore
+        command  drift.adopt
+        step     vault.pin-secrets   done
+        step     proxmox.mark-vm     done
+        done     drift.adopt
+        command  drift.destroy
+        step     vault.pin-secrets   done
+        step     proxmox.destroy-vm  done
+        done     drift.destroy
         ",
     );
 }
