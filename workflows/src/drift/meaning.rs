@@ -259,3 +259,6 @@ fn give(holder: &Holder, verb: &str, quota_gb: Option<u64>) -> CommandToGive {
         fields: fields.into_iter().collect::<Map<_, _>>(),
     }
 }
+
+#[cfg(test)]
+mod tests;
