@@ -7,6 +7,7 @@
 //! | `stead.evt.<owner>.<kind>.<id>.<event>` | what the world may watch |
 //! | `stead.log.<epoch>.<partition>.<run>` | the event log; engines alone write it |
 //! | `stead.archive.<partition>.…` | histories that have left it, and which epoch is in force |
+//! | `stead.archive.key.<key>` | that something on the platform is sealed with this key |
 //! | `stead.step.<system>.<step>` | requests to workers |
 //! | `stead.checkup.<system>` | to one worker of the system: can it be worked with? |
 //! | `stead.part.<partition>.…` | to whichever engine owns the partition |
@@ -73,6 +74,12 @@ pub fn archive_part(partition: Partition) -> String {
 #[must_use]
 pub fn archive_epoch(partition: Partition) -> String {
     format!("stead.archive.{partition}.epoch")
+}
+
+/// The record of a key that something is sealed with.
+#[must_use]
+pub fn archive_key(id: &str) -> String {
+    format!("stead.archive.key.{id}")
 }
 
 /// What that stream captures.

@@ -9,6 +9,7 @@ use stead_schemas::ids::Partition;
 use stead_schemas::subjects::{self, ARCHIVE_STREAM};
 use uuid::Uuid;
 
+use crate::connect::Connection;
 use crate::jetstream::{self, NotAcked, Unread};
 use crate::log::{COMMIT, has_commit, whole_subject};
 use crate::pause::Pause;
@@ -37,7 +38,9 @@ impl Archive for NatsArchive {
         let subject = subjects::archive_part(partition);
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_STREAM, ARCHIVE_STREAM);
-        let (client, payload) = (&self.platform.connection.api, bytes::Bytes::from(part));
+        let Connection { api: client, keys, .. } = &self.platform.connection;
+        let payload = keys.seal(&subject, &mut headers, part);
+        let payload = payload.map_err(|error| LogError(error.to_string()))?;
         let (mut last, mut pause) = (String::new(), Pause::new());
         // A part whose acknowledgement was lost is put again: nobody asks for the other one.
         for _ in 0..ATTEMPTS_MAX {
@@ -54,7 +57,13 @@ impl Archive for NatsArchive {
         let subject = subjects::archive_part(partition);
         let js = &self.platform.connection.js;
         match jetstream::next_message(js, ARCHIVE_STREAM, part, &subject).await {
-            Ok(Some(message)) if message.sequence == part => Ok(message.payload.to_vec()),
+            Ok(Some(message)) if message.sequence == part => {
+                let keys = &self.platform.connection.keys;
+                let opened = keys.open(&message.subject, Some(&message.headers), message.payload);
+                opened
+                    .map(Vec::from)
+                    .map_err(|error| LogError(format!("part {part} of the archive: {error}")))
+            }
             Ok(_) => Err(LogError(format!("the archive has no part {part}"))),
             Err(error) => Err(LogError(error.to_string())),
         }
@@ -73,7 +82,9 @@ impl Archive for NatsArchive {
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         headers.insert(COMMIT, commit.as_str());
         let connection = &self.platform.connection;
-        let (payload, mut pause) = (bytes::Bytes::from(record), Pause::new());
+        let payload = connection.keys.seal(&subject, &mut headers, record);
+        let payload = payload.map_err(|error| AppendError::Lasting(error.to_string()))?;
+        let mut pause = Pause::new();
         loop {
             let (headers, payload) = (headers.clone(), payload.clone());
             match jetstream::publish(&connection.api, &subject, headers, payload).await {

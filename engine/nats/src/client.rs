@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::archive::NatsArchive;
 use crate::bus::json;
-use crate::connect::until_heard;
+use crate::connect::{Connection, until_heard};
 use crate::jetstream;
 use crate::log::{NatsLog, in_force};
 use crate::partition::SubscribeError;
@@ -157,7 +157,7 @@ impl SteadClient {
     }
 
     /// Leaves a command in the durable inbox; the result is its place there. What becomes of it
-    /// shows in the events.
+    /// shows in the events. It is sealed if we have the keys to what is.
     ///
     /// # Errors
     /// If the inbox does not take it.
@@ -169,10 +169,13 @@ impl SteadClient {
         fields: &Map<String, Value>,
     ) -> Result<u64, ClientError> {
         let subject = subjects::command(owner, kind, verb);
-        let client = &self.platform.connection.api;
-        jetstream::publish(client, &subject, self.claim(), json(fields))
-            .await
-            .map_err(|error| ClientError::Inbox { words: error.to_string() })
+        let Connection { api, keys, .. } = &self.platform.connection;
+        let not_taken = |words: String| ClientError::Inbox { words };
+        let mut headers = self.claim();
+        let body = keys.seal(&subject, &mut headers, json(fields).into());
+        let body = body.map_err(|error| not_taken(error.to_string()))?;
+        let kept = jetstream::publish(api, &subject, headers, body).await;
+        kept.map_err(|error| not_taken(error.to_string()))
     }
 
     /// All runs there are, partition by partition.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::access::{self, KeyError, inbox_prefix};
 use crate::pause::Pause;
+use crate::seal::Keys;
 
 /// The oldest server whose promises the event log rests on: with fsync on every append, older
 /// ones can lose acknowledged messages when the power fails.
@@ -50,6 +51,8 @@ pub struct ConnectSettings {
     /// Whether everybody who gives commands comes from another account of the server, which then
     /// says who it is.
     pub callers_are_proved: bool,
+    /// The keys to payloads that are sealed, where they are to be.
+    pub keys: Keys,
     /// How long to try for the first connection. Later ones are tried for ever.
     pub patience: Duration,
 }
@@ -86,6 +89,7 @@ impl ConnectSettings {
             js_prefix: None,
             says: None,
             callers_are_proved: false,
+            keys: Keys::default(),
             patience: Duration::from_secs(5),
         }
     }
@@ -179,6 +183,8 @@ pub struct Connection {
     pub(crate) says: Option<String>,
     /// Whether the server says who gives commands.
     pub(crate) callers_are_proved: bool,
+    /// The keys to what is sealed.
+    pub(crate) keys: Keys,
 }
 
 /// What the subjects of the JetStream API begin with in the streams' own account.
@@ -236,7 +242,8 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Connection, ConnectEr
     let js_prefix = settings.js_prefix.clone().unwrap_or_else(|| JS_PREFIX.to_owned());
     let js = ContextBuilder::new().timeout(ANSWER_WITHIN).api_prefix(&js_prefix).build(api.clone());
     let (says, callers_are_proved) = (settings.says.clone(), settings.callers_are_proved);
-    Ok(Connection { log, log_broken, bus, api, js, js_prefix, says, callers_are_proved })
+    let keys = settings.keys.clone();
+    Ok(Connection { log, log_broken, bus, api, js, js_prefix, says, callers_are_proved, keys })
 }
 
 async fn connect_one(

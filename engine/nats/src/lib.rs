@@ -23,6 +23,7 @@ mod outbox;
 pub mod partition;
 mod pause;
 pub mod platform;
+pub mod seal;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod worker_link;
@@ -36,3 +37,4 @@ pub use leases::NatsLeases;
 pub use log::NatsLog;
 pub use partition::subscribe_partition;
 pub use platform::{Platform, PlatformError, PlatformSettings, open_platform};
+pub use seal::Keys;

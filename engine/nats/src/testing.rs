@@ -98,8 +98,7 @@ impl NatsServer {
     /// Loses all that it kept, as with its disk, and starts it again on the same port.
     pub async fn lose_store(&mut self) {
         self.kill9();
-        let store = self.dir.path().join("store");
-        fs::remove_dir_all(&store).expect("the store can be deleted");
+        fs::remove_dir_all(self.store()).expect("the store can be deleted");
         self.spawn();
         self.until_ready().await;
     }
@@ -125,6 +124,12 @@ impl NatsServer {
     /// Lets it go on.
     pub fn resume(&self) {
         self.signal("-CONT");
+    }
+
+    /// The folder in which it keeps everything.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.dir.path().join("store")
     }
 
     /// What it has logged.

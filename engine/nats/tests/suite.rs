@@ -17,6 +17,7 @@ mod suite {
     mod log;
     mod platform;
     mod proxy;
+    mod seal;
     mod support;
     mod waits;
 }

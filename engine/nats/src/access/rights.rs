@@ -106,6 +106,8 @@ fn engine() -> Rights {
         // An epoch of the log is deleted when a later one is in force.
         "$JS.API.STREAM.DELETE.*",
         "$JS.API.STREAM.MSG.GET.*",
+        // A command that is carried out is wiped where payloads are encrypted.
+        "$JS.API.STREAM.MSG.DELETE.STEAD_INBOX",
         "$JS.API.STREAM.MSG.DELETE.STEAD_LEASES",
         "$JS.API.DIRECT.GET.*",
         "$JS.API.CONSUMER.CREATE.STEAD_INBOX.engines",

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::pull::{Config, MessagesError, MessagesErrorKind, Stream};
 use async_nats::jetstream::consumer::{AckPolicy, PriorityPolicy, PullConsumer};
 use async_nats::jetstream::{AckKind, Message};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use stead_runtime::metric;
 use stead_runtime::ports::{Clock, SystemClock};
@@ -30,6 +31,7 @@ use crate::client::SteadClient;
 use crate::connect::Connection;
 use crate::pause::Pause;
 use crate::platform::{Platform, ensure_inbox};
+use crate::seal::Keys;
 
 /// The consumer of all engines, and their group in it.
 const ENGINES: &str = "engines";
@@ -66,6 +68,8 @@ struct Desk {
 /// One message of the inbox.
 struct Letter {
     message: Message,
+    /// What it says, or that it cannot be opened.
+    body: Result<Bytes, Refusal>,
     seq: u64,
     /// An engine was given it before, and did not finish it.
     again: bool,
@@ -155,7 +159,8 @@ impl Reader {
     }
 
     fn arrive(&mut self, message: Message) {
-        if let Some(letter) = letter(message) {
+        let keys = &self.desk.platform.connection.keys;
+        if let Some(letter) = letter(message, keys) {
             self.behind = letter.behind;
             self.arrived.put(letter.seq, letter.again, letter, Instant::now());
         }
@@ -164,7 +169,9 @@ impl Reader {
     fn begin(&mut self, letter: Letter) {
         while self.in_hand.try_join_next().is_some() {}
         let catalogue = &self.desk.catalogue;
-        let read = read_command(catalogue, &letter.message.subject, &letter.message.payload);
+        let subject = &letter.message.subject;
+        let body = letter.body.as_ref().map_err(Clone::clone);
+        let read = body.and_then(|body| read_command(catalogue, subject, body));
         let place = self.lanes.enter(lane(&read, letter.seq));
         let (desk, mut shutdown) = (Arc::clone(&self.desk), self.shutdown.clone());
         self.in_hand.spawn(async move {
@@ -244,7 +251,7 @@ async fn release_pin(platform: &Platform) {
     }
 }
 
-fn letter(message: Message) -> Option<Letter> {
+fn letter(message: Message, keys: &Keys) -> Option<Letter> {
     let (seq, arrived, delivered, behind) = match message.info() {
         Ok(info) => {
             let arrived = info.published.timestamp_millis();
@@ -256,7 +263,9 @@ fn letter(message: Message) -> Option<Letter> {
         }
     };
     let id = format!("inbox-{seq}-{arrived}");
-    Some(Letter { message, seq, again: delivered > 1, arrived, behind, id })
+    let body = keys.open(&message.subject, message.headers.as_ref(), message.payload.clone());
+    let body = body.map_err(|error| Refusal::new("command.sealed", error.to_string()));
+    Some(Letter { message, body, seq, again: delivered > 1, arrived, behind, id })
 }
 
 /// Commands of one lane keep their order.
@@ -329,16 +338,31 @@ fn asked_in_vain() -> Refusal {
 
 async fn finish(desk: &Desk, letter: &Letter, refusal: Option<&Refusal>) -> Result<(), String> {
     if let Some(refusal) = refusal {
-        let said = Said::of(&letter.message.subject, &letter.message.payload);
+        let body = letter.body.as_ref().map_or(&b""[..], |body| body);
+        let said = Said::of(&letter.message.subject, body);
         refusals::publish(&desk.platform, &said, refusal, &letter.id)
             .await
             .map_err(|error| format!("the refusal is not kept: {error}"))?;
+    }
+    if !desk.platform.connection.keys.is_empty() {
+        wipe(desk, letter).await;
     }
     // An acknowledgement that is lost brings the command once more, and its id makes it harmless.
     if let Err(error) = letter.message.double_ack().await {
         tracing::debug!(id = letter.id, %error, "the inbox may deliver this command once more");
     }
     Ok(())
+}
+
+/// Has the server write over what the command said, which may have come to it plain: without this
+/// it only forgets where that lies.
+async fn wipe(desk: &Desk, letter: &Letter) {
+    let Ok(inbox) = desk.platform.connection.js.get_stream_no_info(INBOX_STREAM).await else {
+        return;
+    };
+    if let Err(error) = inbox.delete_message(letter.seq).await {
+        tracing::debug!(id = letter.id, %error, "a command that is carried out may not be wiped");
+    }
 }
 
 /// Tells the server, again and again, that the command is being worked on.

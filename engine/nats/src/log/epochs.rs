@@ -302,13 +302,17 @@ impl NatsLog {
         messages: &[Recorded],
     ) -> Result<(), LogError> {
         // Not the connection of the appends, which must not wait behind copies.
-        let client = &self.platform.connection.api;
+        let (client, keys) = (&self.platform.connection.api, &self.platform.connection.keys);
         let sent = messages.iter().zip(after..).map(|(message, expected)| {
             let subject = subjects::log(epoch, partition, &message.run);
             let mut headers = HeaderMap::new();
             headers.insert(NATS_EXPECTED_LAST_SEQUENCE, expected.to_string());
-            let payload = message.bytes.clone().into();
-            async move { jetstream::publish(client, &subject, headers, payload).await }
+            // What was plain, or sealed with an older key, is sealed with the newest from here on.
+            let sealed = keys.seal(&subject, &mut headers, message.bytes.clone());
+            async move {
+                let payload = sealed.map_err(|error| NotAcked::Passing(error.to_string()))?;
+                jetstream::publish(client, &subject, headers, payload).await
+            }
         });
         for kept in futures_util::future::join_all(sent).await {
             kept.map_err(|error| LogError(error.to_string()))?;

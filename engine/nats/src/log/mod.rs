@@ -31,6 +31,7 @@ use crate::connect::Connection;
 use crate::jetstream::{self, NotAcked, Unread};
 use crate::pause::Pause;
 use crate::platform::Platform;
+use crate::seal::NotSealed;
 use together::{Together, Turn};
 
 /// The header by which a writer finds its own message again.
@@ -64,20 +65,16 @@ impl NatsLog {
         Self { platform: platform.clone(), together: Arc::new(Together::new(&platform.connection)) }
     }
 
-    fn prepare(&self, append: Append) -> Prepared {
+    fn prepare(&self, append: Append) -> Result<Prepared, NotSealed> {
         let stream = subjects::log_stream(append.epoch, append.partition);
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_STREAM, stream.as_str());
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, append.expected.to_string());
         headers.insert(COMMIT, append.commit.as_str());
-        Prepared {
-            subject: subjects::log(append.epoch, append.partition, &append.run),
-            stream,
-            headers,
-            payload: append.bytes.into(),
-            expected: append.expected,
-            commit: append.commit,
-        }
+        let subject = subjects::log(append.epoch, append.partition, &append.run);
+        let payload = self.platform.connection.keys.seal(&subject, &mut headers, append.bytes)?;
+        let (expected, commit) = (append.expected, append.commit);
+        Ok(Prepared { stream, subject, headers, payload, expected, commit })
     }
 
     async fn append_until_known(&self, append: &Prepared) -> Result<u64, AppendError> {
@@ -182,7 +179,9 @@ pub(crate) fn has_commit(message: &StreamMessage, commit: &str) -> bool {
 impl EventLog for NatsLog {
     async fn append(&self, append: Append) -> Result<u64, AppendError> {
         let started = Instant::now();
-        let append = Arc::new(self.prepare(append));
+        let prepared = self.prepare(append);
+        let prepared = prepared.map_err(|error| AppendError::Lasting(error.to_string()))?;
+        let append = Arc::new(prepared);
         let outcome = match self.together.turn(&append).await {
             Turn::Kept(seq) => Ok(seq),
             Turn::Alone(_place) => self.append_until_known(&append).await,

@@ -4,11 +4,13 @@
 //! leader says first how far to read, and a page that ends early is asked for again. Nothing is
 //! ever deleted from a log, so that a missing sequence is a damaged log and not a detail.
 
+use std::future::ready;
 use std::time::Duration;
 
 use async_nats::header::{NATS_LAST_SEQUENCE, NATS_SEQUENCE, NATS_SUBJECT};
 use async_nats::jetstream::context::Context;
-use async_nats::{Client, Message, StatusCode, Subscriber};
+use async_nats::{Client, HeaderMap, Message, StatusCode, Subscriber};
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
@@ -21,6 +23,7 @@ use crate::connect::ANSWER_WITHIN;
 use crate::jetstream;
 use crate::pause::Pause;
 use crate::platform::Platform;
+use crate::seal::Keys;
 
 /// Messages in one page.
 const PAGE_MESSAGES: usize = 1000;
@@ -56,7 +59,9 @@ struct Stored {
     /// The message before it in the same page, as the server sent it; 0 for the first.
     after: u64,
     subject: String,
-    bytes: Vec<u8>,
+    headers: Option<HeaderMap>,
+    /// As it lies there, sealed or plain.
+    body: Bytes,
 }
 
 /// Everything in an epoch of a partition behind `after`, up to now.
@@ -82,7 +87,9 @@ pub(super) async fn partition(
         Ok::<_, LogError>((!page.is_empty()).then_some((page, pages)))
     });
     let messages = pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten();
-    Ok(messages.try_filter_map(|stored| std::future::ready(in_open_epoch(stored))).boxed())
+    let keys = platform.connection.keys.clone();
+    let messages = messages.try_filter_map(move |stored| ready(in_open_epoch(stored, &keys)));
+    Ok(messages.boxed())
 }
 
 /// Everything of one run up to now.
@@ -95,7 +102,8 @@ pub(super) async fn run(
     let stream = subjects::log_stream(epoch, partition);
     let filter = subjects::log(epoch, partition, run);
     let history = stored_on(platform, &stream, filter).await?;
-    Ok(history.into_iter().filter_map(recorded).collect())
+    let keys = &platform.connection.keys;
+    history.into_iter().filter_map(|stored| recorded(stored, keys).transpose()).collect()
 }
 
 /// The sequence and the body of each message on one subject, up to now.
@@ -105,7 +113,8 @@ pub(crate) async fn whole_subject(
     subject: String,
 ) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
     let stored = stored_on(platform, stream, subject).await?;
-    Ok(stored.into_iter().map(|stored| (stored.seq, stored.bytes)).collect())
+    let keys = &platform.connection.keys;
+    stored.into_iter().map(|stored| Ok((stored.seq, stored.open(keys)?))).collect()
 }
 
 async fn stored_on(
@@ -140,25 +149,33 @@ pub(super) async fn bounds(js: &Context, stream: &str) -> Result<(u64, u64), Log
 
 /// The same as [`recorded`], unless this message closes the epoch: what comes behind it is void,
 /// and whoever reads on would not know what is in force.
-fn in_open_epoch(stored: Stored) -> Result<Option<Recorded>, LogError> {
+fn in_open_epoch(stored: Stored, keys: &Keys) -> Result<Option<Recorded>, LogError> {
     let is_owners = stored.subject.rsplit('.').next() == Some(super::OWNER);
-    if is_owners && super::epochs::closes(&stored.bytes) {
+    if is_owners && super::epochs::closes(&stored.body) {
         let words = format!("this epoch is closed at {}; another one is in force", stored.seq);
         return Err(LogError(words));
     }
-    Ok(recorded(stored))
+    recorded(stored, keys)
 }
 
 /// The message as part of a history; nothing if it is not one of a run's.
-fn recorded(stored: Stored) -> Option<Recorded> {
+fn recorded(stored: Stored, keys: &Keys) -> Result<Option<Recorded>, LogError> {
     let token = stored.subject.rsplit('.').next().unwrap_or_default();
     match token.parse() {
-        Ok(run) => Some(Recorded { seq: stored.seq, run, bytes: stored.bytes }),
-        Err(_) if token == super::OWNER => None,
+        Ok(run) => Ok(Some(Recorded { seq: stored.seq, run, bytes: stored.open(keys)? })),
+        Err(_) if token == super::OWNER => Ok(None),
         Err(error) => {
             tracing::warn!(subject = stored.subject, %error, "a stranger's message is in the log");
-            None
+            Ok(None)
         }
+    }
+}
+
+impl Stored {
+    fn open(self, keys: &Keys) -> Result<Vec<u8>, LogError> {
+        let opened = keys.open(&self.subject, self.headers.as_ref(), self.body);
+        let opened = opened.map(Vec::from);
+        opened.map_err(|error| LogError(format!("`{}` at {}: {error}", self.subject, self.seq)))
     }
 }
 
@@ -259,7 +276,8 @@ fn read_stored(message: Message) -> Result<Stored, LogError> {
     let after = header(NATS_LAST_SEQUENCE).and_then(|seq| seq.parse().ok());
     match (seq, after, header(NATS_SUBJECT)) {
         (Some(seq), Some(after), Some(subject)) => {
-            Ok(Stored { seq, after, subject, bytes: message.payload.to_vec() })
+            let (headers, body) = (message.headers, message.payload);
+            Ok(Stored { seq, after, subject, headers, body })
         }
         _ => Err(LogError("the server's answer names no message".into())),
     }

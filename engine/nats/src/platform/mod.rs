@@ -14,6 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use stead_schemas::ids::Partition;
 
 use crate::connect::Connection;
+use crate::seal;
 
 pub use inspect::{StreamSeen, inspect_streams};
 pub use settings::SettingsRecord;
@@ -92,6 +93,12 @@ pub enum PlatformError {
         /// Why.
         words: String,
     },
+    /// Something is sealed with a key that we do not have.
+    #[error("this platform is encrypted: {words}")]
+    Keys {
+        /// Which, and why.
+        words: String,
+    },
     /// The settings record is of another build, or damaged.
     #[error("the settings record cannot be read: {words}")]
     Settings {
@@ -134,6 +141,7 @@ pub async fn open_platform(
 async fn set_up(platform: &Platform) -> Result<(), PlatformError> {
     let js = &platform.connection.js;
     streams::ensure_archive(js, platform.replicas).await?;
+    seal::agree(platform).await.map_err(|words| PlatformError::Keys { words })?;
     stream::iter(platform.all_partitions())
         .map(|partition| streams::ensure_log(js, platform, partition))
         .buffer_unordered(AT_ONCE)
