@@ -27,9 +27,9 @@ impl Duty {
     /// The sections that are read when it starts, and never again.
     const fn fixed(self) -> &'static [&'static str] {
         match self {
-            Self::Engine => &["nats", "engine", "traces"],
-            Self::Worker => &["nats", "vault", "guest", "traces", "workers"],
-            Self::Both => &["nats", "engine", "vault", "guest", "traces", "workers"],
+            Self::Engine => &["nats", "encryption", "engine", "traces"],
+            Self::Worker => &["nats", "encryption", "vault", "guest", "traces", "workers"],
+            Self::Both => &["nats", "encryption", "engine", "vault", "guest", "traces", "workers"],
         }
     }
 

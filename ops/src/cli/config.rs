@@ -16,6 +16,12 @@ pub enum Config {
     /// Print a complete configuration with comments, to begin with.
     #[command(after_help = "Example:\n  stead config example > stead.toml")]
     Example,
+    /// Print a line with a new key, for the file that `encryption.keys` names.
+    #[command(after_help = "Example:\n  (umask 077; stead config key 2026-12 > encryption.keys)")]
+    Key {
+        /// What the key is called: small letters, digits and hyphens.
+        name: String,
+    },
 }
 
 /// For which shell.

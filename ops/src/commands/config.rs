@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use stead_nats::Keys;
+use stead_nats::seal::new_line;
 use stead_schemas::site::S3Site;
 
 use crate::cli::Global;
@@ -24,6 +26,10 @@ pub fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
             output::line(EXAMPLE.trim_end());
             Ok(())
         }
+        Verb::Key { name } => {
+            output::line(&new_line(name).map_err(|error| Ended::Usage(error.to_string()))?);
+            Ok(())
+        }
     }
 }
 
@@ -42,6 +48,7 @@ fn check(global: &Global, file: &Path) -> Result<(), Ended> {
 fn as_json(config: &Config) -> Value {
     json!({
         "nats": { "url": shown_url(&config.nats.url), "login": login(config) },
+        "encryption": { "keys": config.nats.keys.names().collect::<Vec<_>>() },
         "engine": {
             "partitions": config.engine.partitions,
             "replicas": config.engine.replicas,
@@ -63,6 +70,7 @@ fn summary(config: &Config) -> String {
     let metrics = format!("engine {}, workers {}", at(engine.metrics), at(config.metrics));
     sheet(&[
         ("nats", format!("{}, {}", shown_url(&config.nats.url), login(config))),
+        ("encryption", encryption(&config.nats.keys)),
         ("engine", format!("{} partitions, {} replicas", engine.partitions, engine.replicas)),
         ("index", engine.index.display().to_string()),
         ("metrics", metrics),
@@ -87,6 +95,15 @@ fn summary(config: &Config) -> String {
         ("s3", site.s3.as_ref().map_or("none".to_owned(), s3)),
         ("templates", templates.join(", ")),
     ])
+}
+
+fn encryption(keys: &Keys) -> String {
+    let names: Vec<&str> = keys.names().collect();
+    match &names[..] {
+        [] => "off".to_owned(),
+        [seals] => format!("with the key {seals}"),
+        [seals, others @ ..] => format!("with the key {seals}; {} read", others.join(", ")),
+    }
 }
 
 fn s3(site: &S3Site) -> String {
@@ -115,10 +132,13 @@ fn shown_url(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXAMPLE, shown_url, summary};
+    use super::{EXAMPLE, new_line, shown_url, summary};
     use crate::config::read;
 
     fn env(name: &str) -> Option<String> {
+        if name == "STEAD_KEYS" {
+            return new_line("k1").ok();
+        }
         let secrets = [
             "STEAD_VAULT_ROLE_ID",
             "STEAD_VAULT_SECRET_ID",

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use serde_json::json;
+use stead_nats::Keys;
 use stead_schemas::command::bucket::QUOTA_GB_MAX;
 use stead_schemas::site::{
     Allowance, CoderSite, ForgejoSite, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
@@ -64,6 +65,8 @@ pub struct NatsConfig {
     pub callers_are_proved: bool,
     /// The authority that signed the server's certificate.
     pub tls_ca: Option<PathBuf>,
+    /// The keys to what is sealed on the servers' disks.
+    pub keys: Keys,
     /// Where the servers serve their monitoring, for whoever looks how they are set.
     pub monitors: Vec<String>,
 }
@@ -193,12 +196,14 @@ pub fn read_nats(path: &Path) -> Result<NatsConfig, ConfigError> {
 }
 
 fn nats(reader: &mut Reader<'_>) -> NatsConfig {
+    let keys = keys(reader);
     let mut section = reader.section("nats");
     let callers = section.text_or("callers", "unproved");
     if !["proved", "unproved"].contains(&&*callers) {
         section.fault("callers", "is `proved` or `unproved`");
     }
     NatsConfig {
+        keys,
         callers_are_proved: callers == "proved",
         url: section.text_or("url", "nats://127.0.0.1:4222"),
         user: section.optional_text("user"),
@@ -208,6 +213,18 @@ fn nats(reader: &mut Reader<'_>) -> NatsConfig {
         js_prefix: section.optional_text("js_prefix"),
         tls_ca: section.optional_text("tls_ca").map(PathBuf::from),
         monitors: names(section.optional_text("monitor")),
+    }
+}
+
+fn keys(reader: &mut Reader<'_>) -> Keys {
+    let mut section = reader.section("encryption");
+    let Some(text) = section.optional_guarded_secret("keys") else { return Keys::default() };
+    match Keys::read(text.expose()) {
+        Ok(keys) => keys,
+        Err(error) => {
+            section.fault("keys", &error.to_string());
+            Keys::default()
+        }
     }
 }
 

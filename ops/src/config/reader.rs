@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
 
 use serde::Serialize;
 use stead_workers::SecretText;
@@ -252,6 +253,15 @@ impl Section<'_, '_> {
         secret
     }
 
+    /// The same for one that opens everything at once: a file that holds it is not for all to read.
+    pub fn optional_guarded_secret(&mut self, key: &'static str) -> Option<SecretText> {
+        let found = self.reader.find(self.name, key)?;
+        match found.text.strip_prefix("file:").and_then(too_open) {
+            Some(words) => self.wrong(found, &words),
+            None => self.optional_secret(key),
+        }
+    }
+
     pub fn optional_secret(&mut self, key: &'static str) -> Option<SecretText> {
         let found = self.reader.find(self.name, key)?;
         // The environment may hold the secret itself; a file may not.
@@ -289,6 +299,14 @@ impl Section<'_, '_> {
         self.reader.add(found.line, found.place, words.to_owned());
         None
     }
+}
+
+/// What is wrong with who may read or write a file; nothing, too, if that cannot be seen.
+fn too_open(path: &str) -> Option<String> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let words =
+        format!("{path} has the mode {mode:03o}; let its owner, or its group, alone read it");
+    (mode & 0o027 != 0).then_some(words)
 }
 
 fn is_reference(text: &str) -> bool {

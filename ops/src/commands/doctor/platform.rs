@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use stead_nats::inspect::{self, Owners, StreamSeen};
 use stead_nats::{Connection, NatsLeases, Platform, PlatformSettings, open_platform};
 
+use super::encryption;
 use super::finding::Finding;
-use crate::config::EngineConfig;
+use crate::config::{EngineConfig, Seen};
 use crate::exit::with_causes;
 use crate::story::words::counted;
 
 /// Looks at all of it.
-pub async fn look(connection: &Connection, engine: &EngineConfig, is_given: bool) -> Vec<Finding> {
+pub async fn look(connection: &Connection, seen: &Seen, is_given: bool) -> Vec<Finding> {
+    let engine = &seen.engine;
     let replicas = if is_given { engine.replicas } else { 1 };
     let settings = PlatformSettings { partitions: None, replicas };
     let platform = match open_platform(connection, settings).await {
@@ -26,6 +28,7 @@ pub async fn look(connection: &Connection, engine: &EngineConfig, is_given: bool
         findings.push(partitions_as_set_up(&platform, engine));
     }
     findings.extend(streams(&inspect::inspect_streams(&platform).await, replicas));
+    findings.extend(encryption::look(&platform, &seen.nats.keys).await);
     match NatsLeases::new(&platform).owners().await {
         Ok(owners) => {
             findings.push(engines(&owners));
