@@ -8,6 +8,7 @@
 //! | `stead.log.<epoch>.<partition>.<run>` | the event log; engines alone write it |
 //! | `stead.archive.<partition>.…` | histories that have left it, and which epoch is in force |
 //! | `stead.archive.key.<key>` | that something on the platform is sealed with this key |
+//! | `stead.shelf.<partition>` | parts of histories that may expire |
 //! | `stead.step.<system>.<step>` | requests to workers |
 //! | `stead.checkup.<system>` | to one worker of the system: can it be worked with? |
 //! | `stead.part.<partition>.…` | to whichever engine owns the partition |
@@ -37,6 +38,10 @@ pub const SETTINGS_BUCKET: &str = "STEAD_SETTINGS";
 pub const ARCHIVE_STREAM: &str = "STEAD_ARCHIVE";
 /// What it captures.
 pub const ARCHIVE_SUBJECTS: &str = "stead.archive.*.*";
+/// The stream of what may expire of it, where that is wanted.
+pub const SHELF_STREAM: &str = "STEAD_SHELF";
+/// What it captures.
+pub const SHELF_SUBJECTS: &str = "stead.shelf.*";
 /// Every request through the service interface.
 pub const API_SUBJECTS: &str = "stead.api.>";
 /// Where a won lease is announced.
@@ -74,6 +79,18 @@ pub fn archive_part(partition: Partition) -> String {
 #[must_use]
 pub fn archive_epoch(partition: Partition) -> String {
     format!("stead.archive.{partition}.epoch")
+}
+
+/// Where the tombstones of a partition's archive are.
+#[must_use]
+pub fn archive_tombstone(partition: Partition) -> String {
+    format!("stead.archive.{partition}.tombstone")
+}
+
+/// Where the parts are that may expire one day.
+#[must_use]
+pub fn shelf_part(partition: Partition) -> String {
+    format!("stead.shelf.{partition}")
 }
 
 /// The record of a key that something is sealed with.

@@ -1,19 +1,22 @@
-//! The archive on JetStream: one stream that nothing can be deleted from, with three subjects for
-//! each partition: records, parts, and which epoch of the log is in force.
+//! The archive on JetStream: one stream that nothing can be deleted from, with subjects for each
+//! partition: records, tombstones, parts, and which epoch of the log is in force. Where histories
+//! are kept for a time only their parts are in a second stream, `shelf.rs`.
+
+mod shelf;
 
 use async_nats::HeaderMap;
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
 use async_trait::async_trait;
 use stead_runtime::ports::{AppendError, Archive, LogError};
 use stead_schemas::ids::Partition;
-use stead_schemas::subjects::{self, ARCHIVE_STREAM};
+use stead_schemas::subjects::{self, ARCHIVE_STREAM, SHELF_STREAM};
 use uuid::Uuid;
 
 use crate::connect::Connection;
 use crate::jetstream::{self, NotAcked, Unread};
 use crate::log::{COMMIT, has_commit, whole_subject};
 use crate::pause::Pause;
-use crate::platform::Platform;
+use crate::platform::{Platform, ensure_shelf};
 
 /// Attempts at keeping a part before the caller is told that the archive is away.
 const ATTEMPTS_MAX: u32 = 4;
@@ -22,22 +25,67 @@ const ATTEMPTS_MAX: u32 = 4;
 #[derive(Clone)]
 pub struct NatsArchive {
     platform: Platform,
+    expires: bool,
 }
 
 impl NatsArchive {
     /// The archive of a platform.
     #[must_use]
     pub fn new(platform: &Platform) -> Self {
-        Self { platform: platform.clone() }
+        Self { platform: platform.clone(), expires: false }
+    }
+
+    /// Puts what is put from now on where it may expire, if it is to.
+    #[must_use]
+    pub fn expiring(self, expires: bool) -> Self {
+        Self { expires, ..self }
+    }
+
+    /// Appends to a chain of the archive.
+    async fn append(
+        &self,
+        subject: &str,
+        expected: u64,
+        record: Vec<u8>,
+    ) -> Result<u64, AppendError> {
+        let commit = Uuid::now_v7().simple().to_string();
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_EXPECTED_STREAM, ARCHIVE_STREAM);
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        headers.insert(COMMIT, commit.as_str());
+        let connection = &self.platform.connection;
+        let payload = connection.keys.seal(subject, &mut headers, record);
+        let payload = payload.map_err(|error| AppendError::Lasting(error.to_string()))?;
+        let mut pause = Pause::new();
+        loop {
+            let (headers, payload) = (headers.clone(), payload.clone());
+            match jetstream::publish(&connection.api, subject, headers, payload).await {
+                Ok(seq) => return Ok(seq),
+                Err(NotAcked::Lasting(words)) => return Err(AppendError::Lasting(words)),
+                Err(doubt) => tracing::debug!(subject, %doubt, "reads back whether it is there"),
+            }
+            match jetstream::last_message(&connection.js, ARCHIVE_STREAM, subject).await {
+                Ok(Some(last)) if has_commit(&last, &commit) => return Ok(last.sequence),
+                Ok(last) if last.as_ref().map_or(0, |last| last.sequence) != expected => {
+                    return Err(AppendError::Conflict);
+                }
+                Ok(_) | Err(Unread::Other(_)) => {}
+                Err(Unread::NoStream(words)) => return Err(AppendError::Lasting(words)),
+            }
+            pause.wait().await;
+        }
     }
 }
 
 #[async_trait]
 impl Archive for NatsArchive {
     async fn put(&self, partition: Partition, part: Vec<u8>) -> Result<u64, LogError> {
-        let subject = subjects::archive_part(partition);
+        let (stream, subject) = match self.expires {
+            true => (SHELF_STREAM, subjects::shelf_part(partition)),
+            false => (ARCHIVE_STREAM, subjects::archive_part(partition)),
+        };
         let mut headers = HeaderMap::new();
-        headers.insert(NATS_EXPECTED_STREAM, ARCHIVE_STREAM);
+        headers.insert(NATS_EXPECTED_STREAM, stream);
         let Connection { api: client, keys, .. } = &self.platform.connection;
         let payload = keys.seal(&subject, &mut headers, part);
         let payload = payload.map_err(|error| LogError(error.to_string()))?;
@@ -45,7 +93,12 @@ impl Archive for NatsArchive {
         // A part whose acknowledgement was lost is put again: nobody asks for the other one.
         for _ in 0..ATTEMPTS_MAX {
             match jetstream::publish(client, &subject, headers.clone(), payload.clone()).await {
+                Ok(seq) if self.expires => return Ok(shelf::part(seq)),
                 Ok(seq) => return Ok(seq),
+                Err(NotAcked::NoStream) if self.expires => {
+                    let made = ensure_shelf(&self.platform).await;
+                    last = made.err().map_or_else(String::new, |error| error.to_string());
+                }
                 Err(error) => last = error.to_string(),
             }
             pause.wait().await;
@@ -54,11 +107,13 @@ impl Archive for NatsArchive {
     }
 
     async fn get(&self, partition: Partition, part: u64) -> Result<Vec<u8>, LogError> {
-        let subject = subjects::archive_part(partition);
-        let js = &self.platform.connection.js;
-        match jetstream::next_message(js, ARCHIVE_STREAM, part, &subject).await {
-            Ok(Some(message)) if message.sequence == part => {
-                let keys = &self.platform.connection.keys;
+        let (stream, subject, seq) = match shelf::place(part) {
+            Some(seq) => (SHELF_STREAM, subjects::shelf_part(partition), seq),
+            None => (ARCHIVE_STREAM, subjects::archive_part(partition), part),
+        };
+        let Connection { js, keys, .. } = &self.platform.connection;
+        match jetstream::next_message(js, stream, seq, &subject).await {
+            Ok(Some(message)) if message.sequence == seq => {
                 let opened = keys.open(&message.subject, Some(&message.headers), message.payload);
                 opened
                     .map(Vec::from)
@@ -75,37 +130,16 @@ impl Archive for NatsArchive {
         expected: u64,
         record: Vec<u8>,
     ) -> Result<u64, AppendError> {
-        let subject = subjects::archive_record(partition);
-        let commit = Uuid::now_v7().simple().to_string();
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_EXPECTED_STREAM, ARCHIVE_STREAM);
-        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
-        headers.insert(COMMIT, commit.as_str());
-        let connection = &self.platform.connection;
-        let payload = connection.keys.seal(&subject, &mut headers, record);
-        let payload = payload.map_err(|error| AppendError::Lasting(error.to_string()))?;
-        let mut pause = Pause::new();
-        loop {
-            let (headers, payload) = (headers.clone(), payload.clone());
-            match jetstream::publish(&connection.api, &subject, headers, payload).await {
-                Ok(seq) => return Ok(seq),
-                Err(NotAcked::Lasting(words)) => return Err(AppendError::Lasting(words)),
-                Err(doubt) => tracing::debug!(subject, %doubt, "reads back whether it is there"),
-            }
-            match jetstream::last_message(&connection.js, ARCHIVE_STREAM, &subject).await {
-                Ok(Some(last)) if has_commit(&last, &commit) => return Ok(last.sequence),
-                Ok(last) if last.as_ref().map_or(0, |last| last.sequence) != expected => {
-                    return Err(AppendError::Conflict);
-                }
-                Ok(_) | Err(Unread::Other(_)) => {}
-                Err(Unread::NoStream(words)) => return Err(AppendError::Lasting(words)),
-            }
-            pause.wait().await;
-        }
+        self.append(&subjects::archive_record(partition), expected, record).await
     }
 
     async fn records(&self, partition: Partition) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
         let subject = subjects::archive_record(partition);
+        whole_subject(&self.platform, ARCHIVE_STREAM, subject).await
+    }
+
+    async fn tombstones(&self, partition: Partition) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
+        let subject = subjects::archive_tombstone(partition);
         whole_subject(&self.platform, ARCHIVE_STREAM, subject).await
     }
 }

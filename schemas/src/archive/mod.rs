@@ -6,13 +6,14 @@
 //! record, and every record the digest of the one before it.
 //!
 //! `digests.rs` is what an owner must know, `histories.rs` the packed histories, `lines.rs` what
-//! lists show, `check.rs` says whether all of it is as it was written.
+//! lists show, `tombstone.rs` what stays of what has expired, `check.rs` says whether all of it is as it was written.
 
 mod check;
 mod digests;
 mod histories;
 mod lines;
 mod pack;
+mod tombstone;
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -24,6 +25,7 @@ pub use check::{check_follows, check_histories, check_segment, check_whole};
 pub use digests::{CommandDigest, Digests, asked_tag, command_tag, life_tag};
 pub use histories::{History, Kept, histories, pack_histories};
 pub use lines::{lines, pack_lines};
+pub use tombstone::{Burial, TOMBSTONE_VERSION, Tombstone};
 
 use crate::ids::Partition;
 use crate::time::Timestamp;

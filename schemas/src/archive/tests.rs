@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::{
-    Blob, Digests, History, Kept, Segment, VERSION, check_follows, check_segment, check_whole,
-    histories, lines, pack_histories, pack_lines, parts,
+    Blob, Burial, Digests, History, Kept, Segment, Tombstone, VERSION, check_follows,
+    check_segment, check_whole, histories, lines, pack_histories, pack_lines, parts,
 };
 use crate::event::{CommandAccepted, Event, RunCompleted, RunStarted};
 use crate::glance::Glance;
@@ -263,4 +263,27 @@ proptest! {
         let _histories = histories(&super::pack::pack(&bytes));
         let _lines = lines(&bytes);
     }
+}
+
+#[test]
+fn a_tombstone_is_of_one_segment_and_follows_the_one_before() {
+    let segment = written(&three()).record;
+    let at = Timestamp::from_millis(9_000);
+    let burial = Burial { at, who: "jane", why: "three years are over", key: "U" };
+    let first = Tombstone::of(&segment, None, burial);
+    let second = Segment { n: 2, ..segment.clone() };
+    let next = Tombstone::of(&second, Some(&first), burial);
+    assert_eq!(Tombstone::decode(&next.encode()).as_ref(), Ok(&next));
+    assert_eq!(first.check_follows(None), Ok(()));
+    assert_eq!(next.check_follows(Some(&first)), Ok(()));
+    assert!(next.check_follows(None).is_err() && first.check_follows(Some(&next)).is_err());
+    let forged = Tombstone { why: "no reason".into(), ..first.clone() };
+    assert!(next.check_follows(Some(&forged)).is_err(), "the one before was altered");
+    assert_eq!((first.check_of(&segment), next.check_of(&second)), (Ok(()), Ok(())));
+    let other = first.check_of(&second).expect_err("it is another segment's").0;
+    assert!(other.contains("for something else"), "{other}");
+    let altered = Segment { messages: 7, ..segment };
+    assert!(first.check_of(&altered).is_err(), "the segment was altered since");
+    let signed = Tombstone { signature: "s".into(), ..first.clone() };
+    assert_eq!(signed.signed(), first.signed(), "a signature does not sign itself");
 }

@@ -2,11 +2,16 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use stead_schemas::archive::{Digests, Segment, check_whole, histories, lines, pack_histories};
+use stead_schemas::archive::{
+    Digests, Segment, Tombstone, check_whole, histories, lines, pack_histories,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(segment) = Segment::decode(bytes) {
         assert_eq!(Segment::decode(&segment.encode()).as_ref(), Ok(&segment));
+    }
+    if let Ok(tombstone) = Tombstone::decode(bytes) {
+        assert_eq!(Tombstone::decode(&tombstone.encode()).as_ref(), Ok(&tombstone));
     }
     if let Ok(digests) = Digests::decode(bytes) {
         assert_eq!(Digests::decode(&digests.encode()).as_ref(), Ok(&digests));

@@ -16,7 +16,7 @@ mod server;
 
 use stead_schemas::owner::Owner;
 
-pub use keys::{KeyError, is_public_key, new_seed, public_key};
+pub use keys::{KeyError, has_signed, is_public_key, new_seed, public_key, sign};
 pub use server::{ServerSettings, accounts, server};
 
 /// The account of engines and workers, in which the streams are.

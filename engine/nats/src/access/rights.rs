@@ -5,8 +5,14 @@ use super::{OUTSIDE_API, Role, User, inbox_prefix};
 /// The system whose worker has the guests' door.
 pub(super) const GUEST: &str = "guest";
 /// The streams that no engine ever deletes.
-const KEPT: [&str; 5] =
-    ["STEAD_ARCHIVE", "STEAD_INBOX", "STEAD_LEASES", "STEAD_REFUSALS", "STEAD_SETTINGS"];
+const KEPT: [&str; 6] = [
+    "STEAD_ARCHIVE",
+    "STEAD_INBOX",
+    "STEAD_LEASES",
+    "STEAD_REFUSALS",
+    "STEAD_SETTINGS",
+    "STEAD_SHELF",
+];
 
 /// What one user may do; everything else is refused.
 #[derive(Debug, Default)]
@@ -91,6 +97,7 @@ fn engine() -> Rights {
         "stead.log.>",
         "stead.part.>",
         "stead.settings",
+        "stead.shelf.*",
         "stead.step.>",
         "stead.step-cancel",
         // Answers, inside and to those who asked by an import.
@@ -109,6 +116,8 @@ fn engine() -> Rights {
         // A command that is carried out is wiped where payloads are encrypted.
         "$JS.API.STREAM.MSG.DELETE.STEAD_INBOX",
         "$JS.API.STREAM.MSG.DELETE.STEAD_LEASES",
+        // What has expired goes.
+        "$JS.API.STREAM.MSG.DELETE.STEAD_SHELF",
         "$JS.API.DIRECT.GET.*",
         "$JS.API.CONSUMER.CREATE.STEAD_INBOX.engines",
         "$JS.API.CONSUMER.INFO.STEAD_INBOX.engines",

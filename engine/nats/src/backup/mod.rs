@@ -2,7 +2,7 @@
 //!
 //! Each stream is as it was at one moment, not all at the same. Commands that wait are taken
 //! first: one that is taken in meanwhile is then in the backup twice, which its id tells, and not
-//! lost. A backup during which an epoch of the log turned would lead nowhere, and is begun anew.
+//! lost; and what segments name, after the segments. A backup during which an epoch of the log turned would lead nowhere, and is begun anew.
 //! Leases are left out: they are true for seconds.
 //!
 //! Read next: `create.rs`, `restore.rs`; `files.rs` is what lies in the folder.
@@ -150,7 +150,8 @@ fn rank(name: &str) -> u8 {
     match name {
         subjects::INBOX_STREAM => 0,
         subjects::ARCHIVE_STREAM => 2,
-        subjects::SETTINGS_BUCKET => 3,
+        subjects::SHELF_STREAM => 3,
+        subjects::SETTINGS_BUCKET => 4,
         _ => 1,
     }
 }
@@ -161,9 +162,12 @@ mod tests {
 
     #[test]
     fn leases_are_left_out_and_commands_come_first() {
-        let mut all = ["STEAD_SETTINGS", "STEAD_ARCHIVE", "STEAD_LOG_0_1", "STEAD_INBOX"];
+        let wanted =
+            ["STEAD_INBOX", "STEAD_LOG_0_1", "STEAD_ARCHIVE", "STEAD_SHELF", "STEAD_SETTINGS"];
+        let mut all = wanted;
+        all.reverse();
         all.sort_by_key(|name| rank(name));
-        assert_eq!(all, ["STEAD_INBOX", "STEAD_LOG_0_1", "STEAD_ARCHIVE", "STEAD_SETTINGS"]);
+        assert_eq!(all, wanted);
         assert!(!is_kept("STEAD_LEASES") && !is_kept("ORDERS") && is_kept("STEAD_REFUSALS"));
     }
 }

@@ -18,7 +18,9 @@ use crate::seal;
 
 pub use inspect::{StreamSeen, inspect_streams};
 pub use settings::SettingsRecord;
-pub(crate) use streams::{create_epoch, ensure_inbox, ensure_leases, ensure_refusals};
+pub(crate) use streams::{
+    create_epoch, ensure_inbox, ensure_leases, ensure_refusals, ensure_shelf,
+};
 
 /// How many log streams are set up at once.
 const AT_ONCE: usize = 8;

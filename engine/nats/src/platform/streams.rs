@@ -65,6 +65,16 @@ fn archive(replicas: usize) -> Config {
     }
 }
 
+/// What may expire: single messages can be deleted from it, but not all of it at once.
+fn shelf(replicas: usize) -> Config {
+    Config {
+        description: Some("Histories that are kept for a time".into()),
+        deny_purge: true,
+        allow_direct: true,
+        ..plain(subjects::SHELF_STREAM, &[subjects::SHELF_SUBJECTS], replicas)
+    }
+}
+
 fn settings_stream(replicas: usize) -> Config {
     Config {
         description: Some("How many partitions the event log has".into()),
@@ -167,6 +177,14 @@ pub(crate) async fn create_epoch(
 /// Creates the archive if it is not there, and refuses it if it is not safe.
 pub(super) async fn ensure_archive(js: &Context, replicas: usize) -> Result<(), PlatformError> {
     ensure_safe(js, archive(replicas)).await
+}
+
+/// The same for what may expire of it.
+///
+/// # Errors
+/// If the server does not allow it, or the stream is not safe.
+pub(crate) async fn ensure_shelf(platform: &Platform) -> Result<(), PlatformError> {
+    ensure_safe(&platform.connection.js, shelf(platform.replicas)).await
 }
 
 /// The same for the settings record.

@@ -2,7 +2,10 @@
 
 use stead_nats::testing::NatsServer;
 use stead_nats::{ConnectSettings, NatsArchive, NatsLeases, NatsLog, connect};
-use stead_runtime::conformance::{check_archive, check_epochs, check_leases, check_log};
+use stead_runtime::conformance::{
+    check_archive, check_epochs, check_expiry, check_leases, check_log,
+};
+use stead_runtime::ports::{Archive, Expiry};
 use stead_schemas::ids::Partition;
 
 use super::proxy::Proxy;
@@ -24,6 +27,20 @@ async fn the_log_keeps_its_promises() {
 async fn the_archive_keeps_its_promises() {
     let world = World::new().await;
     check_archive(&NatsArchive::new(&world.platform)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_expires_of_the_archive_keeps_its_promises() {
+    let world = World::new().await;
+    let safe = NatsArchive::new(&world.platform);
+    let kept = safe.put(Partition(2), b"for ever".to_vec()).await.expect("it is kept");
+    assert_eq!(world.messages_in("STEAD_SHELF").await, None, "made only where it is needed");
+    let archive = NatsArchive::new(&world.platform).expiring(true);
+    check_expiry(&archive).await;
+    check_archive(&archive).await;
+    assert!(!archive.may_expire(kept));
+    archive.forget(Partition(2), kept).await.expect_err("nothing expires there");
+    assert_eq!(archive.get(Partition(2), kept).await, Ok(b"for ever".to_vec()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

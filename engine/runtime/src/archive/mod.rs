@@ -2,20 +2,23 @@
 //! log, their lines, and their histories.
 //!
 //! What is kept how is in `stead_schemas::archive`; `turn.rs` writes it, and begins a new epoch
-//! of the log without it.
+//! of the log without it; `expiry.rs` has it expire.
 
+mod expiry;
 mod segments;
 mod turn;
 
 use futures_util::future::join_all;
 use stead_schemas::archive::{
-    self, Altered, Blob, Digests, History, Kept, Segment, check_follows, check_segment, life_tag,
+    self, Altered, Blob, Digests, History, Kept, Segment, Tombstone, check_follows, check_segment,
+    life_tag,
 };
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::public::RunSummary;
 
 use crate::ports::{Archive, EventLog, LogError, Ports, Recorded};
 
+pub use expiry::{expire, may_expire, tombstone_of, tombstones};
 pub use segments::Shelf;
 pub use turn::{Draft, Turner};
 
@@ -29,7 +32,12 @@ pub struct Found {
     pub messages: Vec<Recorded>,
     /// The segment of the archive that it came from; nothing if it came from the log.
     pub from: Option<Segment>,
+    /// What says that it has expired, if it was in that segment once.
+    pub expired: Option<Tombstone>,
 }
+
+/// Why a segment's part is not what was written: it may have expired.
+struct Unchecked(LogError);
 
 /// A segment that was looked at from end to end.
 #[derive(Clone, Debug)]
@@ -38,6 +46,9 @@ pub struct Verdict {
     pub segment: Option<Segment>,
     /// Everything about it that is not as it was written.
     pub altered: Vec<Altered>,
+    /// What says that its histories have expired, if they have; whose signature it bears is for
+    /// others to judge.
+    pub expired: Option<Tombstone>,
 }
 
 /// A run's history, from the log or else from the archive.
@@ -52,14 +63,14 @@ pub async fn history(
 ) -> Result<Found, LogError> {
     let messages = log.read_run(run).await?;
     if !messages.is_empty() {
-        return Ok(Found { messages, from: None });
+        return Ok(Found { messages, ..Found::default() });
     }
     let found = from_archive(archive, partition, run).await?;
-    if !found.messages.is_empty() {
+    if found.from.is_some() {
         return Ok(found);
     }
     // It may have moved in between; then it is in the log's new epoch.
-    Ok(Found { messages: log.read_run(run).await?, from: None })
+    Ok(Found { messages: log.read_run(run).await?, ..Found::default() })
 }
 
 /// The same, by an engine's ports.
@@ -82,14 +93,21 @@ async fn from_archive(
         if !digests.lives.contains(&(tag, life)) {
             continue;
         }
-        let packed = blob(archive, &segment, &segment.histories, "histories").await?;
+        let packed = blob(archive, &segment, &segment.histories, "histories").await;
+        let packed = match expiry::or_expired(archive, &segment, packed).await? {
+            Ok(packed) => packed,
+            Err(expired) => {
+                let (from, expired) = (Some(segment), Some(expired));
+                return Ok(Found { from, expired, ..Found::default() });
+            }
+        };
         let (name, wanted) = (segment.name(), run.clone());
         // Unpacking takes long, and others on this thread have leases to renew.
         let unpacked = tokio::spawn(async move { unpack(&packed, &wanted) });
         let unpacked = unpacked.await.map_err(|error| LogError(error.to_string()))?;
         let unpacked = unpacked.map_err(|altered| LogError(format!("{name}: {altered}")))?;
         if let Some(messages) = unpacked {
-            return Ok(Found { messages, from: Some(segment) });
+            return Ok(Found { messages, from: Some(segment), expired: None });
         }
     }
     Ok(Found::default())
@@ -139,25 +157,32 @@ fn chained(partition: Partition, records: &[(u64, Vec<u8>)]) -> Result<Vec<Segme
 /// # Errors
 /// If the archive cannot be read now, or was altered.
 pub async fn digests(archive: &dyn Archive, segment: &Segment) -> Result<Digests, LogError> {
-    let bytes = blob(archive, segment, &segment.digests, "digests").await?;
+    let bytes = blob(archive, segment, &segment.digests, "digests").await;
+    let bytes = bytes.map_err(|Unchecked(error)| error)?;
     Digests::decode(&bytes).map_err(|error| LogError(format!("{}: {error}", segment.name())))
 }
 
-/// What lists show of the runs in a segment.
+/// What lists show of the runs in a segment: nothing, where they have expired.
 ///
 /// # Errors
 /// If the archive cannot be read now, or was altered.
 pub async fn lines(archive: &dyn Archive, segment: &Segment) -> Result<Vec<RunSummary>, LogError> {
-    let bytes = blob(archive, segment, &segment.lines, "lines").await?;
+    let bytes = blob(archive, segment, &segment.lines, "lines").await;
+    let Ok(bytes) = expiry::or_expired(archive, segment, bytes).await? else {
+        return Ok(Vec::new());
+    };
     archive::lines(&bytes).map_err(|error| LogError(format!("{}: {error}", segment.name())))
 }
 
-/// The histories of all runs in a segment.
+/// The histories of all runs in a segment: none, where they have expired.
 ///
 /// # Errors
 /// If the archive cannot be read now, or was altered.
 pub async fn histories(archive: &dyn Archive, segment: &Segment) -> Result<Vec<History>, LogError> {
-    let packed = blob(archive, segment, &segment.histories, "histories").await?;
+    let packed = blob(archive, segment, &segment.histories, "histories").await;
+    let Ok(packed) = expiry::or_expired(archive, segment, packed).await? else {
+        return Ok(Vec::new());
+    };
     match archive::histories(&packed) {
         (histories, None) => Ok(histories),
         (_, Some(altered)) => Err(LogError(format!("{}: {altered}", segment.name()))),
@@ -169,9 +194,10 @@ async fn blob(
     segment: &Segment,
     blob: &Blob,
     what: &str,
-) -> Result<Vec<u8>, LogError> {
-    let bytes = unchecked(archive, segment.partition, blob).await?;
-    blob.check(what, &bytes).map_err(|error| LogError(format!("{}: {error}", segment.name())))?;
+) -> Result<Vec<u8>, Unchecked> {
+    let bytes = unchecked(archive, segment.partition, blob).await.map_err(Unchecked)?;
+    let named = |error| Unchecked(LogError(format!("{}: {error}", segment.name())));
+    blob.check(what, &bytes).map_err(named)?;
     Ok(bytes)
 }
 
@@ -194,19 +220,30 @@ async fn unchecked(
     Ok(bytes)
 }
 
-/// Looks at a segment from end to end: its record, the checksums, the chain of each history.
+/// Looks at a segment from end to end: its record, the checksums, the chain of each history. Of one
+/// that has expired only the record and the digests are there.
 async fn verdict(
     archive: &dyn Archive,
     before: Option<(&Segment, &[u8])>,
     bytes: &[u8],
+    tombstones: &[Tombstone],
 ) -> Result<Verdict, LogError> {
     let segment = match Segment::decode(bytes) {
         Ok(segment) => segment,
-        Err(altered) => return Ok(Verdict { segment: None, altered: vec![altered] }),
+        Err(altered) => {
+            return Ok(Verdict { segment: None, altered: vec![altered], expired: None });
+        }
     };
     let mut altered = Vec::new();
     altered.extend(check_follows(before, &segment).err());
     let partition = segment.partition;
+    if let Some(tombstone) = tombstones.iter().find(|known| known.segment == segment.n) {
+        altered.extend(tombstone.check_of(&segment).err());
+        let digests = blob(archive, &segment, &segment.digests, "digests").await;
+        altered.extend(digests.err().map(|Unchecked(error)| Altered(error.0)));
+        let expired = Some(tombstone.clone());
+        return Ok(Verdict { segment: Some(segment), altered, expired });
+    }
     let mut blobs = Vec::new();
     for (blob, what) in [
         (&segment.digests, "digests"),
@@ -221,7 +258,7 @@ async fn verdict(
     if let [digests, lines, histories] = &blobs[..] {
         altered.extend(check_segment(&segment, digests, lines, histories));
     }
-    Ok(Verdict { segment: Some(segment), altered })
+    Ok(Verdict { segment: Some(segment), altered, expired: None })
 }
 
 /// Looks at every segment of a partition; `seen` is told of each.
@@ -234,11 +271,22 @@ pub async fn verify(
     mut seen: impl FnMut(Verdict),
 ) -> Result<(), LogError> {
     let mut before: Option<(Segment, Vec<u8>)> = None;
-    for (_, bytes) in archive.records(partition).await? {
+    let records = archive.records(partition).await?;
+    let (tombstones, altered) = expiry::read(archive, partition).await?;
+    let many = records.len() as u64;
+    for (_, bytes) in records {
         let last = before.as_ref().map(|(segment, bytes)| (segment, bytes.as_slice()));
-        let verdict = verdict(archive, last, &bytes).await?;
+        let verdict = verdict(archive, last, &bytes, &tombstones).await?;
         before = verdict.segment.clone().map(|segment| (segment, bytes));
         seen(verdict);
+    }
+    let strange = tombstones.iter().filter(|known| !(1..=many).contains(&known.segment));
+    let strange = strange.map(|known| {
+        Altered(format!("tombstone {} is for segment {}, which never was", known.n, known.segment))
+    });
+    let altered: Vec<Altered> = altered.into_iter().chain(strange).collect();
+    if !altered.is_empty() {
+        seen(Verdict { segment: None, altered, expired: None });
     }
     Ok(())
 }

@@ -5,10 +5,12 @@
 //! several may share one log or one set of leases.
 
 pub mod epochs;
+pub mod expiry;
 pub mod leases;
 pub mod log;
 
 pub use epochs::{check_archive, check_epochs};
+pub use expiry::check_expiry;
 pub use leases::check_leases;
 pub use log::{LosesAcknowledgements, check_log};
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use stead_schemas::ids::Partition;
 
-use crate::ports::{AppendError, Archive, LogError};
+use crate::ports::{AppendError, Archive, Expiry, LogError};
 
 /// An archive in memory.
 #[derive(Default)]
@@ -17,9 +17,17 @@ struct Kept {
     last: u64,
     parts: HashMap<(Partition, u64), Vec<u8>>,
     records: HashMap<Partition, Vec<(u64, Vec<u8>)>>,
+    tombstones: HashMap<Partition, Vec<(u64, Vec<u8>)>>,
 }
 
 impl MemoryArchive {
+    /// Writes a tombstone over, as somebody with every right could.
+    pub fn forge(&self, partition: Partition, place: usize, tombstone: Vec<u8>) {
+        if let Some(kept) = self.lock().tombstones.get_mut(&partition) {
+            kept[place].1 = tombstone;
+        }
+    }
+
     /// Changes a byte of a part, as a bad disk would.
     pub fn alter(&self, partition: Partition, part: u64, byte: usize) {
         if let Some(part) = self.lock().parts.get_mut(&(partition, part)) {
@@ -56,26 +64,63 @@ impl Archive for MemoryArchive {
         let mut kept = self.lock();
         kept.last += 1;
         let place = kept.last;
-        let records = kept.records.entry(partition).or_default();
-        if records.last().map_or(0, |(last, _)| *last) != expected {
-            return Err(AppendError::Conflict);
-        }
-        records.push((place, record));
-        Ok(place)
+        append(kept.records.entry(partition).or_default(), expected, (place, record))
     }
 
     async fn records(&self, partition: Partition) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
         Ok(self.lock().records.get(&partition).cloned().unwrap_or_default())
     }
+
+    async fn tombstones(&self, partition: Partition) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
+        Ok(self.lock().tombstones.get(&partition).cloned().unwrap_or_default())
+    }
+}
+
+/// Everything in memory may expire.
+#[async_trait]
+impl Expiry for MemoryArchive {
+    fn may_expire(&self, _: u64) -> bool {
+        true
+    }
+
+    async fn bury(
+        &self,
+        partition: Partition,
+        expected: u64,
+        tombstone: Vec<u8>,
+    ) -> Result<u64, AppendError> {
+        let mut kept = self.lock();
+        kept.last += 1;
+        let place = kept.last;
+        append(kept.tombstones.entry(partition).or_default(), expected, (place, tombstone))
+    }
+
+    async fn forget(&self, partition: Partition, part: u64) -> Result<(), LogError> {
+        self.lock().parts.remove(&(partition, part));
+        Ok(())
+    }
+}
+
+fn append(
+    all: &mut Vec<(u64, Vec<u8>)>,
+    expected: u64,
+    (place, bytes): (u64, Vec<u8>),
+) -> Result<u64, AppendError> {
+    if all.last().map_or(0, |(last, _)| *last) != expected {
+        return Err(AppendError::Conflict);
+    }
+    all.push((place, bytes));
+    Ok(place)
 }
 
 #[cfg(test)]
 mod tests {
     use super::MemoryArchive;
-    use crate::conformance::check_archive;
+    use crate::conformance::{check_archive, check_expiry};
 
     #[tokio::test]
     async fn it_keeps_the_promises_of_an_archive() {
         check_archive(&MemoryArchive::default()).await;
+        check_expiry(&MemoryArchive::default()).await;
     }
 }

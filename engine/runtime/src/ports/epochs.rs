@@ -99,4 +99,40 @@ pub trait Archive: Send + Sync {
     /// # Errors
     /// If the archive cannot be read now.
     async fn records(&self, partition: Partition) -> Result<Vec<(u64, Vec<u8>)>, LogError>;
+
+    /// All tombstones and where they are, oldest first: none, where nothing ever expires.
+    ///
+    /// # Errors
+    /// If the archive cannot be read now.
+    async fn tombstones(&self, _: Partition) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
+        Ok(Vec::new())
+    }
+}
+
+/// An archive from which something may expire.
+///
+/// * `a_tombstone_is_written_only_behind_the_last_one`
+/// * `only_what_may_expire_is_forgotten`
+#[async_trait]
+pub trait Expiry: Archive {
+    /// Whether a part was put where it may expire.
+    fn may_expire(&self, part: u64) -> bool;
+
+    /// Appends a tombstone behind the one at `expected`; 0 if there is none. Returns where it is.
+    /// Never an unknown outcome.
+    ///
+    /// # Errors
+    /// As a conflict, if there is another tombstone by now.
+    async fn bury(
+        &self,
+        partition: Partition,
+        expected: u64,
+        tombstone: Vec<u8>,
+    ) -> Result<u64, AppendError>;
+
+    /// Forgets a part, so that not even the disk holds it. One that is gone already does no harm.
+    ///
+    /// # Errors
+    /// If the archive cannot be reached now, or the part may not expire.
+    async fn forget(&self, partition: Partition, part: u64) -> Result<(), LogError>;
 }

@@ -4,6 +4,7 @@
 
 mod children;
 mod desk;
+mod expiry;
 mod fencing;
 mod harness;
 mod idle;

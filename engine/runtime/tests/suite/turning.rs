@@ -21,9 +21,9 @@ use stead_schemas::transition::{Transition, link};
 use crate::desk::{Desk, PARTITION, on_simulated_time};
 
 /// What is there, whoever owns the partition.
-struct Kept {
-    log: Arc<MemoryLog>,
-    archive: Arc<MemoryArchive>,
+pub struct Kept {
+    pub log: Arc<MemoryLog>,
+    pub archive: Arc<MemoryArchive>,
 }
 
 /// The log's epochs and the archive, which answer so many times more and then never again.
@@ -37,7 +37,7 @@ struct Dying {
 }
 
 impl Kept {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { log: Arc::new(MemoryLog::new(1)), archive: Arc::default() }
     }
 
@@ -45,7 +45,7 @@ impl Kept {
         Self { log: self.log.clone(), archive: self.archive.clone() }
     }
 
-    async fn owner(&self) -> Desk {
+    pub async fn owner(&self) -> Desk {
         self.owner_with(Tuning::default()).await
     }
 
@@ -80,7 +80,7 @@ impl Kept {
     }
 }
 
-async fn turn(desk: &Desk, from: u32) -> TurnReply {
+pub async fn turn(desk: &Desk, from: u32) -> TurnReply {
     ask_to_turn(desk, TurnEpoch { from, anew: false }).await
 }
 
@@ -98,7 +98,7 @@ async fn pair(desk: &Desk, id: &str) {
 }
 
 /// A run that is over for a while, and one that began just now.
-async fn one_over_and_one_alive(desk: &Desk) -> (RunId, RunId) {
+pub async fn one_over_and_one_alive(desk: &Desk) -> (RunId, RunId) {
     pair(desk, "id-1").await;
     desk.pass(Duration::from_secs(10)).await;
     desk.command("nap", "nap-1").await;
