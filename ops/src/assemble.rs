@@ -124,7 +124,7 @@ pub async fn start_engine(
     let ports = Ports {
         log: Arc::new(WatchedLog { log, health: Arc::clone(&health) }),
         epochs: Arc::new(NatsLog::new(&platform)),
-        archive: Arc::new(NatsArchive::new(&platform)),
+        archive: Arc::new(NatsArchive::new(&platform).expiring(config.histories_expire)),
         bus: Arc::new(NatsBus::start(&connection)),
         inboxes: Arc::new(NatsInboxes::new(&connection)),
         leases: Arc::new(WatchedLeases { leases, health }),

@@ -27,9 +27,11 @@ impl Duty {
     /// The sections that are read when it starts, and never again.
     const fn fixed(self) -> &'static [&'static str] {
         match self {
-            Self::Engine => &["nats", "encryption", "engine", "traces"],
+            Self::Engine => &["nats", "audit", "encryption", "engine", "traces"],
             Self::Worker => &["nats", "encryption", "vault", "guest", "traces", "workers"],
-            Self::Both => &["nats", "encryption", "engine", "vault", "guest", "traces", "workers"],
+            Self::Both => {
+                &["nats", "audit", "encryption", "engine", "vault", "guest", "traces", "workers"]
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod chains;
 mod filter;
+pub mod signed;
 #[cfg(test)]
 mod tests;
 

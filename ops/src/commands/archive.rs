@@ -1,5 +1,7 @@
 //! `stead archive`: moves runs that are over out of the log, and looks after them.
 
+mod expire;
+
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,8 +11,10 @@ use stead_schemas::dispatch::{TurnEpoch, TurnReply};
 use stead_schemas::ids::Partition;
 
 use super::run::client;
+use crate::audit::signed;
 use crate::cli::Global;
 use crate::cli::archive::{Archive, Which};
+use crate::config::read_audit;
 use crate::exit::Ended;
 use crate::output;
 use crate::story::words::counted;
@@ -25,6 +29,7 @@ pub async fn carry_out(global: &Global, verb: &Archive) -> Result<(), Ended> {
         Archive::Now(which) => now(global, &client, which).await,
         Archive::List(which) => list(global, &client, which).await,
         Archive::Verify(which) => verify(global, &client, which).await,
+        Archive::Expire(options) => expire::carry_out(global, &client, options).await,
     }
 }
 
@@ -89,22 +94,26 @@ pub async fn turn(
 
 async fn list(global: &Global, client: &SteadClient, which: &Which) -> Result<(), Ended> {
     let archive = NatsArchive::new(client.platform());
-    let mut all = Vec::new();
+    let (mut all, mut gone) = (Vec::new(), Vec::new());
     for partition in partitions(client, which)? {
         all.extend(archive::segments(&archive, partition).await?);
+        gone.extend(archive::tombstones(&archive, partition).await?);
     }
     if global.json {
         output::json(&all);
         return Ok(());
     }
     for segment in &all {
+        let expired = gone.iter().find(|tombstone| tombstone.check_of(segment).is_ok());
+        let expired = expired.map(|it| format!(", expired {} by {}", it.at, it.who));
         output::line(&format!(
-            "{}: {} with {}, from epoch {}, written {}",
+            "{}: {} with {}, from epoch {}, written {}{}",
             segment.name(),
             counted(segment.runs, "run"),
             counted(segment.messages, "transition"),
             segment.epoch,
             segment.at,
+            expired.unwrap_or_default(),
         ));
     }
     if all.is_empty() {
@@ -115,15 +124,19 @@ async fn list(global: &Global, client: &SteadClient, which: &Which) -> Result<()
 
 async fn verify(global: &Global, client: &SteadClient, which: &Which) -> Result<(), Ended> {
     let archive = NatsArchive::new(client.platform());
-    let (mut runs, mut segments, mut altered) = (0, 0, Vec::new());
+    let (mut runs, mut segments, mut expired, mut altered) = (0, 0, 0, Vec::new());
+    let audit = read_audit(&global.config)?;
     for partition in partitions(client, which)? {
         let mut n = 0;
         let seen = archive::verify(&archive, partition, |verdict| {
             n += 1;
             segments += 1;
             runs += verdict.segment.as_ref().map_or(0, |segment| segment.runs);
+            expired += verdict.expired.as_ref().map_or(0, |tombstone| tombstone.runs);
             let place = format!("segment {n} of partition {partition}");
             altered.extend(verdict.altered.iter().map(|altered| format!("{place}: {altered}")));
+            let unsigned = verdict.expired.as_ref().and_then(|it| signed::fault(it, &audit));
+            altered.extend(unsigned.map(|words| format!("{place}: {words}")));
         });
         seen.await?;
     }
@@ -131,10 +144,14 @@ async fn verify(global: &Global, client: &SteadClient, which: &Which) -> Result<
         return Err(Ended::Failed(altered.join("\n")));
     }
     if global.json {
-        output::json(&json!({"segments": segments, "runs": runs, "whole": true}));
+        output::json(&json!({
+            "segments": segments, "runs": runs, "expired": expired, "whole": true,
+        }));
     } else {
         let (segments, runs) = (counted(segments, "segment"), counted(runs, "run"));
-        output::line(&format!("{segments} with {runs} are as they were written"));
+        let gone = format!(", but for {} that expired", counted(expired, "run"));
+        let gone = if expired > 0 { gone } else { String::new() };
+        output::line(&format!("{segments} with {runs} are as they were written{gone}"));
     }
     Ok(())
 }

@@ -142,6 +142,7 @@ mod tests {
         let secrets = [
             "STEAD_VAULT_ROLE_ID",
             "STEAD_VAULT_SECRET_ID",
+            "STEAD_AUDIT_NKEY",
             "STEAD_NATS_NKEY",
             "STEAD_NATS_PASSWORD",
         ];

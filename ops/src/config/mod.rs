@@ -16,11 +16,13 @@ use stead_schemas::site::{
 };
 use stead_workers::WorkersConfig;
 
+mod audit;
 mod deployments;
 mod limits;
 mod reader;
 mod templates;
 
+pub use audit::AuditConfig;
 pub use reader::Fault;
 use reader::Reader;
 
@@ -85,6 +87,8 @@ pub struct EngineConfig {
     /// With this many transitions of runs that are over in a partition's log they go into the
     /// archive; nothing if that is left to people.
     pub archive_after: Option<u64>,
+    /// Whether what goes into the archive goes where it may expire.
+    pub histories_expire: bool,
 }
 
 /// What goes into the archive takes about a gigabyte of the log then.
@@ -176,6 +180,18 @@ pub fn read_to_look(path: &Path) -> Result<Seen, ConfigError> {
 /// # Errors
 /// If the file is there and cannot be read, or with the faults of this section.
 pub fn read_nats(path: &Path) -> Result<NatsConfig, ConfigError> {
+    read_part(path, nats)
+}
+
+/// Reads how long histories are kept, and whose signature counts where they are not.
+///
+/// # Errors
+/// As [`read_nats`].
+pub fn read_audit(path: &Path) -> Result<AuditConfig, ConfigError> {
+    read_part(path, audit::read)
+}
+
+fn read_part<T>(path: &Path, part: impl FnOnce(&mut Reader<'_>) -> T) -> Result<T, ConfigError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         // Only where nobody named a file may there be none: whoever mistypes a name must not end
@@ -187,10 +203,10 @@ pub fn read_nats(path: &Path) -> Result<NatsConfig, ConfigError> {
     };
     let env = |name: &str| std::env::var(name).ok();
     let mut reader = Reader::new(&text, &env);
-    let nats = nats(&mut reader);
+    let part = part(&mut reader);
     let faults = reader.faults_so_far();
     if faults.is_empty() {
-        return Ok(nats);
+        return Ok(part);
     }
     Err(ConfigError::Faulty { place: path.display().to_string(), faults })
 }
@@ -229,6 +245,7 @@ fn keys(reader: &mut Reader<'_>) -> Keys {
 }
 
 fn engine(reader: &mut Reader<'_>) -> EngineConfig {
+    let histories_expire = audit::read(reader).keep_days.is_some();
     let mut section = reader.section("engine");
     let partitions = section.number_or("partitions", 8, 1..=1024);
     let replicas = section.number_or("replicas", 1, 1..=5);
@@ -240,6 +257,7 @@ fn engine(reader: &mut Reader<'_>) -> EngineConfig {
         archive_after: Some(section.number_or("archive_after", ARCHIVE_AFTER, 0..=u32::MAX))
             .filter(|after| *after > 0)
             .map(u64::from),
+        histories_expire,
     }
 }
 

@@ -5,8 +5,9 @@ use stead_nats::{NatsArchive, SteadClient};
 use stead_runtime::archive;
 
 use super::source;
-use crate::audit::Chains;
+use crate::audit::{Chains, signed};
 use crate::cli::Global;
+use crate::config::{AuditConfig, read_audit};
 use crate::exit::Ended;
 use crate::output;
 use crate::story::words::counted;
@@ -18,11 +19,13 @@ struct Report {
     transitions: u64,
     segments: u64,
     archived: u64,
+    /// What has expired, and by whom.
+    expired: Vec<String>,
     altered: Vec<String>,
 }
 
 pub async fn print(global: &Global, client: &SteadClient) -> Result<(), Ended> {
-    let mut report = Report::default();
+    let (mut report, audit) = (Report::default(), read_audit(&global.config)?);
     for partition in client.platform().all_partitions() {
         let mut chains = Chains::default();
         let epoch = client.epoch(partition).await?;
@@ -41,7 +44,7 @@ pub async fn print(global: &Global, client: &SteadClient) -> Result<(), Ended> {
             };
             report.altered.push(format!("partition {partition}, epoch {epoch}: {words}"));
         }
-        report.add_archive(client, partition).await?;
+        report.add_archive(client, partition, &audit).await?;
     }
     report.tell(global)
 }
@@ -51,6 +54,7 @@ impl Report {
         &mut self,
         client: &SteadClient,
         partition: stead_schemas::ids::Partition,
+        audit: &AuditConfig,
     ) -> Result<(), Ended> {
         let kept = NatsArchive::new(client.platform());
         let mut n = 0;
@@ -61,6 +65,11 @@ impl Report {
             let place = format!("segment {n} of partition {partition}");
             let altered = verdict.altered.iter().map(|altered| format!("{place}: {altered}"));
             self.altered.extend(altered);
+            if let Some(tombstone) = &verdict.expired {
+                let fault = signed::fault(tombstone, audit);
+                self.altered.extend(fault.map(|words| format!("{place}: {words}")));
+                self.expired.push(format!("{}; signed by {}", tombstone.told(), tombstone.key));
+            }
         });
         Ok(seen.await?)
     }
@@ -70,7 +79,7 @@ impl Report {
             output::json(&json!({
                 "whole": self.altered.is_empty(), "altered": self.altered, "runs": self.runs,
                 "transitions": self.transitions, "segments": self.segments,
-                "archived_runs": self.archived,
+                "archived_runs": self.archived, "expired": self.expired,
             }));
         }
         if !self.altered.is_empty() {
@@ -86,6 +95,7 @@ impl Report {
                 counted(self.segments, "segment"),
                 counted(self.archived, "run"),
             ));
+            self.expired.iter().for_each(|words| output::line(&format!("expired: {words}")));
         }
         Ok(())
     }

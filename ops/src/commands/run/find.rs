@@ -87,9 +87,13 @@ pub async fn view(client: &SteadClient, run: &RunId) -> Result<RunView, Ended> {
 /// A run's messages, from the log or the archive; says so where it is the archive.
 pub async fn recorded(client: &SteadClient, run: &RunId) -> Result<Vec<Recorded>, Ended> {
     let found = client.history(run).await?;
-    if let Some(segment) = &found.from {
+    if let (Some(segment), None) = (&found.from, &found.expired) {
         let name = segment.name();
         output::note(&format!("{run} has left the log; it is read from the archive, {name}"));
+    }
+    if let Some(tombstone) = &found.expired {
+        let words = format!("the history of {run} is gone: {}", tombstone.told());
+        return Err(Ended::Refused(Refusal::new("run.expired", words)));
     }
     if found.messages.is_empty() { Err(unknown(run)) } else { Ok(found.messages) }
 }

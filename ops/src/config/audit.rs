@@ -1,0 +1,33 @@
+//! How long histories are kept, who may have them expire, and whose signature on that counts.
+
+use stead_nats::access::is_public_key;
+use stead_workers::SecretText;
+
+use super::names;
+use super::reader::Reader;
+
+/// More days than this are for ever.
+const DAYS_MAX: u32 = 36_500;
+
+/// How long histories are kept; for ever, if nothing is said.
+#[derive(Clone, Debug, Default)]
+pub struct AuditConfig {
+    /// For so many days after a segment of the archive was written.
+    pub keep_days: Option<u32>,
+    /// The seed of the key that signs tombstones, for whoever has histories expire.
+    pub key: Option<SecretText>,
+    /// The public halves of the keys whose signature counts.
+    pub signers: Vec<String>,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> AuditConfig {
+    let mut section = reader.section("audit");
+    let days = section.number_or("keep_days", 0, 0..=DAYS_MAX);
+    let key = section.optional_guarded_secret("key");
+    let signers = names(section.optional_text("signers"));
+    if let Some(wrong) = signers.iter().find(|key| !is_public_key(key)) {
+        let words = format!("`{wrong}` is no public half of a key; `stead nats key` makes one");
+        section.fault("signers", &words);
+    }
+    AuditConfig { keep_days: Some(days).filter(|days| *days > 0), key, signers }
+}
