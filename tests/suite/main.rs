@@ -23,6 +23,7 @@ mod doctor;
 mod drift;
 mod economy;
 mod engines;
+mod expiry;
 mod faults;
 mod first_incident;
 mod incidents;
