@@ -22,6 +22,7 @@ mod dashboards;
 mod doctor;
 mod drift;
 mod economy;
+mod encryption;
 mod engines;
 mod expiry;
 mod faults;

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use stead_lab::{CallFault, Lab, LabOptions};
 use stead_nats::testing::NatsServer;
-use stead_nats::{PlatformSettings, SteadClient, open_platform};
+use stead_nats::{ConnectSettings, Keys, PlatformSettings, SteadClient, connect, open_platform};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -70,6 +70,8 @@ pub struct Setting {
     pub site: &'static str,
     /// Whether engines and workers are of another build than the one that people use.
     pub other_build: bool,
+    /// The keys to what lies on the server's disk, if it is to be encrypted.
+    pub keys: &'static str,
 }
 
 impl Setting {
@@ -92,6 +94,7 @@ impl Default for Setting {
             bucket_grace_seconds: 7 * 86_400,
             site: "",
             other_build: false,
+            keys: "",
         }
     }
 }
@@ -126,7 +129,7 @@ impl Stage {
         let environment = environment(&setting, &nats, &lab, &dir, 0, 0);
         let log = dir.path().join("engine-0.log");
         let first = Process::start_build(setting.build(), &["engine"], &environment, &log);
-        let client = client(&nats, &first).await;
+        let client = client(&nats, &first, setting.keys).await;
         let events = Events::watch(&client).await;
         let people = People::meet(&lab).await;
         let (engines, worker) = (vec![Some(first)], None);
@@ -150,6 +153,11 @@ impl Stage {
         }
         stage.start_worker();
         stage
+    }
+
+    /// Gives every process that is started from now on these keys.
+    pub fn give_keys(&mut self, keys: &'static str) {
+        self.setting.keys = keys;
     }
 
     /// Starts engine number `number`, anew if it ran before.
@@ -319,8 +327,10 @@ fn places() -> &'static Semaphore {
 }
 
 /// A client, as soon as the first engine has set the platform up.
-async fn client(nats: &NatsServer, engine: &Process) -> SteadClient {
-    let connection = nats.connect().await;
+async fn client(nats: &NatsServer, engine: &Process, keys: &str) -> SteadClient {
+    let keys = if keys.is_empty() { Keys::default() } else { Keys::read(keys).expect("keys") };
+    let settings = ConnectSettings { keys, ..ConnectSettings::new(nats.url(), "test") };
+    let connection = connect(&settings).await.expect("a connection");
     let settings = PlatformSettings { partitions: None, replicas: 1 };
     let what = format!("the engine sets the platform up\n{}", engine.said());
     let platform = until(&what, || async {
@@ -361,6 +371,8 @@ fn environment(
         ("LAB_ROLE_ID", login.vault_role_id.clone()),
         ("LAB_SECRET_ID", login.vault_secret_id.clone()),
     ];
+    let keys =
+        (!setting.keys.is_empty()).then(|| ("STEAD_ENCRYPTION_KEYS", setting.keys.to_owned()));
     let metrics = setting.metrics.iter().flat_map(|addresses| {
         let engine = addresses.get(number).filter(|_| number < ENGINES_MAX);
         let engine = engine.map(|address| ("STEAD_ENGINE_METRICS", address.to_string()));
@@ -369,7 +381,7 @@ fn environment(
         engine.into_iter().chain([worker, often])
     });
     let traces = setting.traces.map(|to| ("STEAD_TRACES_ENDPOINT", format!("http://{to}")));
-    let pairs = pairs.into_iter().chain(metrics).chain(traces);
+    let pairs = pairs.into_iter().chain(keys).chain(metrics).chain(traces);
     pairs.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
