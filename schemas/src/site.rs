@@ -197,6 +197,12 @@ pub struct Lifetime {
     /// It is deleted so many hours after it was made, or was configured last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl_hours: Option<u32>,
+    /// It becomes dormant when nobody has used it for so many days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dormant_days: Option<u32>,
+    /// It is deleted when it has been dormant for so many days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dormant_delete_days: Option<u32>,
 }
 
 impl Lifetime {

@@ -13,6 +13,7 @@ use stead_core::definition::Definition;
 
 pub mod allowance;
 pub mod bucket;
+pub mod calendar;
 pub mod drift;
 pub mod home;
 pub mod probe;
@@ -26,6 +27,7 @@ pub mod workspace;
 pub static WORKFLOWS: &[Definition] = &[
     allowance::DEFINITION,
     bucket::DEFINITION,
+    calendar::DEFINITION,
     drift::DEFINITION,
     home::DEFINITION,
     probe::DEFINITION,

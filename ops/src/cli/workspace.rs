@@ -81,10 +81,11 @@ pub enum Verb {
     /// Take the template as the site has it now, with a new machine where that needs one.
     #[command(after_help = "Example:\n  stead workspace update dev --dry-run")]
     Update(Command),
-    /// Say when the workspace is stopped or deleted by itself. What is not said stays.
+    /// Say when the workspace is started, stopped or deleted by itself. What is not said stays.
     #[command(after_help = "Example:\n  \
         stead workspace configure dev --autostop-minutes 120 --ttl-hours 336\n  \
-        stead schedule create dev-mornings --cron '0 8 * * mon-fri' --give workspace.start --to dev")]
+        stead workspace configure dev --autostart '0 8 * * mon-fri' --time-zone Europe/Berlin\n  \
+        stead workspace configure dev --dormant-days 30 --dormant-delete-days 90")]
     Configure {
         #[command(flatten)]
         command: Command,
@@ -94,6 +95,8 @@ pub enum Verb {
         /// Delete it in so many hours; 0 is never.
         #[arg(long, value_name = "HOURS")]
         ttl_hours: Option<String>,
+        #[command(flatten)]
+        by_itself: ByItself,
     },
     /// Let a create that waits after a failure go on from the step that failed.
     #[command(after_help = "Example:\n  \
@@ -117,6 +120,23 @@ pub enum Verb {
     /// Bring a deleted workspace back, with its home and a new machine.
     #[command(after_help = "Example:\n  stead workspace undelete dev --wait")]
     Undelete(Command),
+}
+
+/// When it starts by itself, and when it is taken for unused.
+#[derive(Debug, Args)]
+pub struct ByItself {
+    /// Start it at the times of this cron expression, unless it is dormant; never is never.
+    #[arg(long, value_name = "CRON")]
+    pub autostart: Option<String>,
+    /// Whose clock on the wall, as in Europe/Berlin; UTC if nothing is said.
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// Stop it for good when nobody has used it for so many days, until it is started; 0 is never.
+    #[arg(long, value_name = "DAYS")]
+    pub dormant_days: Option<String>,
+    /// Delete it when it has been dormant for so many days; 0 is never.
+    #[arg(long, value_name = "DAYS")]
+    pub dormant_delete_days: Option<String>,
 }
 
 /// What is different when a create is retried.
@@ -163,6 +183,14 @@ impl Fields {
             .number("memory_gb", size.memory_gb.as_ref())
             .number("storage_quota_gb", size.storage_quota_gb.as_ref())
             .number("disk_gb", size.disk_gb.as_ref())
+    }
+
+    /// The fields of what happens by itself.
+    pub fn by_itself(self, asked: &ByItself) -> Self {
+        self.text("autostart", asked.autostart.as_ref())
+            .text("time_zone", asked.time_zone.as_ref())
+            .number("dormant_days", asked.dormant_days.as_ref())
+            .number("dormant_delete_days", asked.dormant_delete_days.as_ref())
     }
 
     /// The fields of a change.

@@ -47,11 +47,12 @@ pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended
             fields: command.fields().text("template", template.as_ref()),
             ..order("rebuild", command)
         },
-        Verb::Configure { command, autostop_minutes, ttl_hours } => Order {
+        Verb::Configure { command, autostop_minutes, ttl_hours, by_itself } => Order {
             fields: command
                 .fields()
                 .number("autostop_minutes", autostop_minutes.as_ref())
-                .number("ttl_hours", ttl_hours.as_ref()),
+                .number("ttl_hours", ttl_hours.as_ref())
+                .by_itself(by_itself),
             ..order("configure", command)
         },
         Verb::Update(command) => order("update", command),

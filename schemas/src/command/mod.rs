@@ -233,7 +233,7 @@ pub const COMMANDS: &[Described] = &[
     Described {
         kind: workspace::KIND,
         verb: "configure",
-        about: "Changes when a workspace is stopped or deleted by itself",
+        about: "Changes when a workspace is started, stopped or deleted by itself",
         schema: of_entity::<ConfigureWorkspace>,
     },
     Described {

@@ -13,6 +13,9 @@ use crate::dispatch::Route;
 use crate::owner::Owner;
 use crate::time::Timestamp;
 
+/// The kind of the entity that plans for others than schedules.
+pub const CALENDAR: &str = "calendar";
+
 /// A command that somebody wrote down to be given later. Its name, fields and addressee are
 /// known only then.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,6 +80,14 @@ impl PlanFirings {
             now: Timestamp::default(),
             route: Route::Entity { kind, owner, name },
         }
+    }
+
+    /// Asks the owner's calendar.
+    #[must_use]
+    pub fn of_calendar(owner: &Owner, cron: &str, time_zone: &str) -> Self {
+        let (kind, name) = (CALENDAR.to_string(), "owner".to_string());
+        let route = Route::Entity { kind, owner: owner.clone(), name };
+        Self { route, ..Self::new(owner, "", cron, time_zone) }
     }
 
     /// From where to where.

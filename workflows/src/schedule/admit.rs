@@ -73,8 +73,8 @@ fn admit_update(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     Ok(Admitted { payload: as_value(&change), begins: false, interrupts: false })
 }
 
-/// The schedule itself asks. What this build knows of the zone becomes a fact of its history.
-fn admit_plan(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+/// Whoever plans asks. What this build knows of the zone becomes a fact of its history.
+pub(crate) fn admit_plan(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let ask = serde_json::from_value(Value::Object(admission.fields.clone()));
     let ask: PlanFirings = ask.map_err(|error| {
         Refusal::new("schedule.plan-unreadable", format!("this build cannot read it: {error}"))

@@ -18,8 +18,8 @@ use crate::{ANEW_AFTER, as_value};
 use news::{News, Open};
 use state::State;
 
-mod admit;
-mod calendar;
+pub(crate) mod admit;
+pub(crate) mod calendar;
 mod cron;
 mod firing;
 mod news;

@@ -1,5 +1,6 @@
 //! What ends by itself: a workspace that nobody uses is stopped, one whose time is over is
-//! deleted. It is looked at when something may be due, and not before.
+//! deleted. It is looked at when something may be due, and not before. `dormancy.rs` is what
+//! becomes of one that nobody has used for days, `autostart.rs` what starts by itself.
 //!
 //! Whether somebody has used it, Coder knows. It is asked when the workspace would be stopped; if
 //! somebody has, the time begins anew from then.
@@ -18,10 +19,10 @@ use stead_schemas::time::Timestamp;
 
 use super::ask::logins;
 use super::state::Workspace;
-use super::{delete, power};
+use super::{autostart, delete, dormancy, power};
 
 /// How long before its end a workspace announces it.
-const WARN_BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const WARN_BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it may take to find out whether somebody has used it.
 const LOOK_WITHIN: Duration = Duration::from_secs(10 * 60);
 
@@ -36,6 +37,18 @@ pub(super) enum Due {
     Warn,
     /// Its time is over.
     Expire,
+    /// It is to be known when it starts next.
+    Plan,
+    /// It starts by itself.
+    Start,
+    /// Nobody may have used it for so long that it is dormant soon.
+    WarnDormant,
+    /// Nobody may have used it for so long that it is dormant.
+    Rest,
+    /// It has been dormant for so long that it is deleted soon.
+    WarnUnwanted,
+    /// It has been dormant for so long that it is deleted.
+    Discard,
 }
 
 /// What comes next, when, and in words.
@@ -50,7 +63,8 @@ pub(super) fn next(workspace: &Workspace) -> Option<(Timestamp, Due, &'static st
         true => (at, Due::Expire, "the end of the workspace's time"),
         false => (earlier(at, WARN_BEFORE), Due::Warn, "the end of the workspace's time is near"),
     });
-    forget.into_iter().chain(stop).chain(end).min()
+    let by_itself = [dormancy::next(workspace), autostart::next(workspace)];
+    forget.into_iter().chain(stop).chain(end).chain(by_itself.into_iter().flatten()).min()
 }
 
 /// Does what is due.
@@ -67,11 +81,25 @@ pub(super) async fn act(cx: &Context, workspace: &mut Workspace, due: Due) {
         Due::Expire => {
             let words = format!("it is deleted: its time was over at {}", at(workspace));
             cx.note("expired", words, &json!({ "expires_at": workspace.expires_at }));
-            let grace_seconds = workspace.order.truenas.grace_seconds;
-            let order = DeleteOrder { grace_seconds, ..DeleteOrder::default() };
-            delete::take_all_back(cx, workspace, &order).await;
+            take_away(cx, workspace).await;
+        }
+        Due::Plan => autostart::plan(cx, workspace).await,
+        Due::Start => autostart::start(cx, workspace).await,
+        Due::WarnDormant => dormancy::warn(cx, workspace).await,
+        Due::Rest => dormancy::rest(cx, workspace).await,
+        Due::WarnUnwanted => dormancy::warn_unwanted(cx, workspace),
+        Due::Discard => {
+            dormancy::say_discarded(cx, workspace);
+            take_away(cx, workspace).await;
         }
     }
+}
+
+/// Deletes it; it can be brought back for as long as any other.
+async fn take_away(cx: &Context, workspace: &mut Workspace) {
+    let grace_seconds = workspace.order.truenas.grace_seconds;
+    let order = DeleteOrder { grace_seconds, ..DeleteOrder::default() };
+    delete::take_all_back(cx, workspace, &order).await;
 }
 
 async fn stop_if_unused(cx: &Context, workspace: &mut Workspace) {
@@ -100,7 +128,7 @@ fn is_over(cx: &Context, used: Timestamp, minutes: u32) -> bool {
     used.after(Duration::from_secs(u64::from(minutes) * 60)) <= cx.now()
 }
 
-async fn last_use(cx: &Context, workspace: &Workspace) -> Result<Timestamp, Failure> {
+pub(super) async fn last_use(cx: &Context, workspace: &Workspace) -> Result<Timestamp, Failure> {
     let order = &workspace.order;
     let login = logins(cx, order).await?.of(&order.coder.secret);
     let id = workspace.coder_id.clone().unwrap_or_default();
@@ -114,13 +142,16 @@ pub(super) fn configure(
     command: &Command,
 ) -> Result<(), Failure> {
     let ask: ConfigureWorkspace = command.read()?;
-    let Lifetime { autostop_minutes, ttl_hours } = workspace.lifetime;
+    let now = workspace.lifetime;
     let or = |asked: Option<u32>, now| asked.map_or(now, |asked| (asked > 0).then_some(asked));
     let lifetime = Lifetime {
-        autostop_minutes: or(ask.autostop_minutes, autostop_minutes),
-        ttl_hours: or(ask.ttl_hours, ttl_hours),
+        autostop_minutes: or(ask.autostop_minutes, now.autostop_minutes),
+        ttl_hours: or(ask.ttl_hours, now.ttl_hours),
+        dormant_days: or(ask.dormant_days, now.dormant_days),
+        dormant_delete_days: or(ask.dormant_delete_days, now.dormant_delete_days),
     };
     let expires_at = workspace.expires_at;
+    autostart::configure(workspace, ask.autostart, ask.time_zone);
     set(cx, workspace, lifetime);
     if ask.ttl_hours.is_none() {
         workspace.expires_at = expires_at;
@@ -135,9 +166,12 @@ pub(super) fn set(cx: &Context, workspace: &mut Workspace, lifetime: Lifetime) {
     workspace.used_at = lifetime.autostop_minutes.map(|_| cx.now());
     workspace.expires_at = lifetime.ttl_hours.map(|ttl| cx.now().after(hours(ttl)));
     workspace.is_warned = false;
+    workspace.idle_since = lifetime.dormant_days.map(|_| cx.now());
+    workspace.is_announced = false;
+    autostart::plan_anew(cx, workspace);
 }
 
-fn earlier(at: Timestamp, span: Duration) -> Timestamp {
+pub(super) fn earlier(at: Timestamp, span: Duration) -> Timestamp {
     let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millis(at.as_millis().saturating_sub(millis))
 }

@@ -2,7 +2,8 @@
 //! the other, until it is deleted and can no longer be brought back.
 //!
 //! Each operation has a page of its own; `create.rs` is the first day. `admit/` is the door,
-//! `state.rs` what a workspace knows of itself, `ask.rs` how its steps are asked for.
+//! `state.rs` what a workspace knows of itself, `ask.rs` how its steps are asked for, `ends.rs`
+//! what becomes of it by itself.
 
 use core::time::Duration;
 
@@ -18,8 +19,10 @@ use state::Workspace;
 
 mod admit;
 mod ask;
+mod autostart;
 mod create;
 mod delete;
+mod dormancy;
 mod ends;
 mod placement;
 mod power;
@@ -95,6 +98,7 @@ async fn carry_out(
     workspace: &mut Workspace,
     command: &Command,
 ) -> Result<(), Failure> {
+    dormancy::asked_for(cx, workspace, &command.verb);
     match (command.verb.as_str(), workspace.phase) {
         ("delete", _) => delete::delete(cx, workspace, command).await,
         ("undelete", _) => undelete::undelete(cx, workspace).await,
@@ -124,6 +128,9 @@ async fn next(cx: &Context, workspace: &Workspace) -> Next {
         return Next::Command(command);
     }
     let left: Duration = at.since(cx.now());
+    if due == ends::Due::Plan && left.is_zero() {
+        return Next::Due(due);
+    }
     cx.next_command_within(left, reason).await.map_or(Next::Due(due), Next::Command)
 }
 

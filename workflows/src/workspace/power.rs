@@ -36,7 +36,7 @@ async fn bring_up(cx: &Context, workspace: &Workspace) -> Result<(), Failure> {
 
 /// Shuts the machine down. Everything is kept.
 pub(super) async fn stop(cx: &Context, workspace: &mut Workspace) -> Result<(), Failure> {
-    if workspace.phase == Phase::Stopped {
+    if workspace.phase.is_off() {
         return Ok(());
     }
     workspace.enter(cx, Phase::Stopping);

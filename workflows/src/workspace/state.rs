@@ -8,11 +8,13 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use stead_core::context::Context;
 use stead_schemas::command::workspace::{
-    Debt, Ends, MadeFrom, Order, Phase, RunsWith, Size, WorkspaceView,
+    Autostart, Debt, Ends, MadeFrom, Order, Phase, RunsWith, Size, WorkspaceView,
 };
 use stead_schemas::site::Lifetime;
 use stead_schemas::step::Step;
 use stead_schemas::time::Timestamp;
+
+use super::dormancy;
 
 /// See the module's head.
 #[derive(Clone, Serialize, Deserialize)]
@@ -50,6 +52,17 @@ pub(super) struct Workspace {
     /// Whether its end has been announced.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub is_warned: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autostart: Option<Autostart>,
+    /// When its next start is to be planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_at: Option<Timestamp>,
+    /// Since when nobody is known to have used it, or since when it is dormant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_since: Option<Timestamp>,
+    /// Whether it has been announced what becomes of it if nobody uses it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub is_announced: bool,
 }
 
 impl Workspace {
@@ -73,6 +86,10 @@ impl Workspace {
             used_at: None,
             expires_at: None,
             is_warned: false,
+            autostart: None,
+            plan_at: None,
+            idle_since: None,
+            is_announced: false,
         }
     }
 
@@ -135,6 +152,7 @@ impl Workspace {
             debts: Vec::new(),
             undelete_until: self.undelete_until,
             ends: self.ends(),
+            autostart: self.autostart.clone(),
         };
         if self.order.looks_first() {
             view.debts.clone_from(&self.debts);
@@ -151,7 +169,9 @@ impl Workspace {
     fn ends(&self) -> Option<Ends> {
         let (stops_at, expires_at) = (self.stops_at(), self.expires_at);
         let lifetime = self.lifetime;
-        (!lifetime.is_none()).then_some(Ends { lifetime, stops_at, expires_at })
+        let (dormant_at, dormant_until) = (dormancy::begins_at(self), dormancy::ends_at(self));
+        let ends = Ends { lifetime, stops_at, expires_at, dormant_at, dormant_until };
+        (!lifetime.is_none()).then_some(ends)
     }
 
     /// When it is looked next whether somebody has used it.
@@ -163,7 +183,7 @@ impl Workspace {
     /// What the machine runs with, where that is not what it is to have.
     fn pending(&self) -> Option<RunsWith> {
         let Size { cpu_cores, memory_gb, .. } = self.size;
-        let is_on = self.phase != Phase::Stopped;
+        let is_on = !self.phase.is_off();
         self.runs_with.filter(|now| is_on && *now != RunsWith { cpu_cores, memory_gb })
     }
 }

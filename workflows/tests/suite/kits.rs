@@ -75,13 +75,29 @@ pub fn changes() -> Kit<World> {
 /// A workspace that nobody uses is stopped, and deleted when its time is over.
 pub fn ends() -> Kit<World> {
     let mut site = site();
-    site.templates[0].lifetime = Lifetime { autostop_minutes: Some(60), ttl_hours: Some(48) };
+    site.templates[0].lifetime =
+        Lifetime { autostop_minutes: Some(60), ttl_hours: Some(48), ..Lifetime::default() };
     let kit = Kit::of(WORKFLOWS).site(site).entity("workspace", "john", "dev");
     kit.command("create", json!({}))
         .leaves(WORKSPACE)
         .passes(GRACE * 2)
         .leaves(WORKSPACE)
         .passes(GRACE * 48)
+        .leaves([])
+}
+
+/// A workspace looks for its next start, is dormant when nobody has used it, and goes at last.
+pub fn rest() -> Kit<World> {
+    let mut site = site();
+    site.templates[0].lifetime =
+        Lifetime { dormant_days: Some(1), dormant_delete_days: Some(1), ..Lifetime::default() };
+    let kit = Kit::of(WORKFLOWS).site(site).entity("workspace", "john", "dev");
+    kit.command("create", json!({}))
+        .command("configure", json!({ "autostart": "0 0 1 1 *" }))
+        .passes(GRACE * 25)
+        .leaves(WORKSPACE)
+        // What fails on the way is looked at again a day later.
+        .passes(GRACE * 25 * 3)
         .leaves([])
 }
 

@@ -18,6 +18,11 @@ fn what_ends_by_itself_survives() {
 }
 
 #[test]
+fn what_rests_by_itself_survives() {
+    stead_testkit::survives(&kits::rest());
+}
+
+#[test]
 fn a_create_that_waits_survives() {
     stead_testkit::survives(&kits::patient());
 }

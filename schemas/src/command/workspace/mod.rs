@@ -16,7 +16,7 @@ mod order;
 mod view;
 
 pub use order::{DeleteOrder, OnFailure, Order, RebuildOrder, RetryOrder, Size};
-pub use view::{Debt, Ends, MadeFrom, Phase, RunsWith, WorkspaceView};
+pub use view::{Autostart, Debt, Ends, MadeFrom, Phase, RunsWith, WorkspaceView};
 
 /// The kind of the entity.
 pub const KIND: &str = "workspace";
@@ -119,8 +119,8 @@ pub struct RebuildWorkspace {
     pub template: Option<String>,
 }
 
-/// `workspace.configure`: changes how long a workspace runs and lives. What is not said stays.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// `workspace.configure`: changes when a workspace is started, stopped and deleted by itself. What is not said stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigureWorkspace {
     /// Sent twice, a command of the same id acts once.
@@ -137,7 +137,24 @@ pub struct ConfigureWorkspace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 87600))]
     pub ttl_hours: Option<u32>,
+    /// It is started at the times of this cron expression, unless it is dormant; `never` is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autostart: Option<String>,
+    /// Whose clock on the wall that means, as in Europe/Berlin; UTC if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// It is stopped and becomes dormant when nobody has used it for so many days; 0 is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3650))]
+    pub dormant_days: Option<u32>,
+    /// It is deleted when it has been dormant for so many days; 0 is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 3650))]
+    pub dormant_delete_days: Option<u32>,
 }
+
+/// What says in `autostart` that there is none.
+pub const NEVER: &str = "never";
 
 /// `workspace.delete`: takes a workspace away. It can be brought back within the site's grace
 /// period.

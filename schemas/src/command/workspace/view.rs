@@ -24,6 +24,8 @@ pub enum Phase {
     Stopping,
     /// Its machine is off; everything is kept.
     Stopped,
+    /// Its machine is off, and nobody has used it for long. A start wakes it.
+    Dormant,
     /// It is being changed.
     Resizing,
     /// Its machine is being made anew.
@@ -50,6 +52,7 @@ impl Phase {
             Self::Starting => "starting",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
+            Self::Dormant => "dormant",
             Self::Resizing => "resizing",
             Self::Rebuilding => "rebuilding",
             Self::Stuck => "stuck",
@@ -58,6 +61,12 @@ impl Phase {
             Self::Undeleting => "undeleting",
             Self::Failed => "failed",
         }
+    }
+
+    /// Whether its machine is off, and everything is kept.
+    #[must_use]
+    pub const fn is_off(self) -> bool {
+        matches!(self, Self::Stopped | Self::Dormant)
     }
 }
 
@@ -104,6 +113,21 @@ pub struct WorkspaceView {
     /// What ends by itself, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends: Option<Ends>,
+    /// When it starts by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autostart: Option<Autostart>,
+}
+
+/// When a workspace starts by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Autostart {
+    /// A cron expression.
+    pub cron: String,
+    /// Whose clock on the wall, as in Europe/Berlin.
+    pub time_zone: String,
+    /// When it is started next, once that is known; not while it is dormant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Timestamp>,
 }
 
 /// What ends by itself, and when.
@@ -117,6 +141,12 @@ pub struct Ends {
     /// When it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// When it becomes dormant, if nobody uses it until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dormant_at: Option<Timestamp>,
+    /// When it is deleted, if nobody starts it until then: it is dormant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dormant_until: Option<Timestamp>,
 }
 
 /// What a machine was made from.

@@ -7,11 +7,13 @@ use alloc::vec::Vec;
 use stead_core::definition::{Admission, Admitted};
 use stead_schemas::command::fields::Fields;
 use stead_schemas::command::workspace::{
-    ConfigureWorkspace, DeleteOrder, Phase, RebuildOrder, ResizeWorkspace, RetryOrder,
+    ConfigureWorkspace, DeleteOrder, NEVER, Phase, RebuildOrder, ResizeWorkspace, RetryOrder,
     WorkspaceView,
 };
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::{Range, Template};
+
+use crate::schedule::calendar::Calendar;
 
 use super::{backend, check_phase, choose, living, one_of, order, plan, template, with_nodes};
 
@@ -19,6 +21,8 @@ use super::{backend, check_phase, choose, living, one_of, order, plan, template,
 const AUTOSTOP_MINUTES_MAX: u32 = 7 * 24 * 60;
 /// Ten years.
 const TTL_HOURS_MAX: u32 = 10 * 365 * 24;
+/// Ten years.
+const DORMANT_DAYS_MAX: u32 = 10 * 365;
 
 pub(super) fn admit_resize(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let view = living(admission)?;
@@ -146,13 +150,36 @@ pub(super) fn admit_configure(admission: &Admission<'_>) -> Result<Admitted, Ref
         name: admission.name.to_string(),
         autostop_minutes: within("autostop_minutes", AUTOSTOP_MINUTES_MAX)?,
         ttl_hours: within("ttl_hours", TTL_HOURS_MAX)?,
+        dormant_days: within("dormant_days", DORMANT_DAYS_MAX)?,
+        dormant_delete_days: within("dormant_delete_days", DORMANT_DAYS_MAX)?,
+        autostart: fields.optional_text("autostart")?.map(ToString::to_string),
+        time_zone: fields.optional_text("time_zone")?.map(ToString::to_string),
     };
     fields.finish()?;
-    if (ask.autostop_minutes, ask.ttl_hours) == (None, None) {
-        let words = "say what to change: autostop_minutes or ttl_hours";
+    if ask == (ConfigureWorkspace { name: ask.name.clone(), ..ConfigureWorkspace::default() }) {
+        let words = "say what to change: autostart, time_zone, autostop_minutes, dormant_days, \
+                     dormant_delete_days or ttl_hours";
         return Err(Refusal::new("configure.nothing", words));
     }
+    check_autostart(&ask, &view)?;
     Ok(order(&ask))
+}
+
+/// Each is checked by itself; any cron expression goes with any zone.
+fn check_autostart(ask: &ConfigureWorkspace, view: &WorkspaceView) -> Result<(), Refusal> {
+    let cron = ask.autostart.as_deref();
+    if ask.time_zone.is_some()
+        && (cron == Some(NEVER) || (cron.is_none() && view.autostart.is_none()))
+    {
+        let words = "a time zone is that of an autostart; say when it is started, too";
+        return Err(Refusal::new("parameter.missing", words).field("autostart"));
+    }
+    let cron = cron.filter(|cron| *cron != NEVER).unwrap_or("@daily");
+    let read = Calendar::read(cron, ask.time_zone.as_deref().unwrap_or("UTC"));
+    read.map(|_| ()).map_err(|refusal| match refusal.field.as_deref() {
+        Some("cron") => refusal.field("autostart"),
+        _ => refusal,
+    })
 }
 
 pub(super) fn admit_retry(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
