@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use stead_index::EmbeddedIndex;
-use stead_nats::door::{Catalogue, PublicVerb, run_api, run_inbox};
+use stead_nats::door::{Catalogue, PublicVerb, run_api, run_inbox, run_watch};
 use stead_nats::{
     ConnectSettings, Connection, Login, NatsArchive, NatsBus, NatsInboxes, NatsLeases, NatsLog,
     Platform, PlatformError, PlatformSettings, SteadClient, connect, open_platform,
@@ -149,14 +149,16 @@ pub async fn start_engine(
     });
     let thread =
         thread.map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
-    let doors = open_doors(&connection, &platform, &stop);
+    let doors = open_doors(&connection, &platform, &site, &stop);
     Ok(RunningEngine { thread, doors, site, connection, client: SteadClient::new(&platform) })
 }
 
-/// Opens the doors by which commands come in: the durable inbox and the service interface.
+/// Opens the doors by which commands come in: the durable inbox, the service interface, and what
+/// looks for what people should know.
 fn open_doors(
     connection: &Connection,
     platform: &Platform,
+    site: &CurrentSite,
     stop: &watch::Receiver<bool>,
 ) -> Vec<JoinHandle<()>> {
     let catalogue = Arc::new(catalogue());
@@ -166,6 +168,10 @@ fn open_doors(
         let (catalogue, stop) = (Arc::clone(&catalogue), stop.clone());
         async move { run_inbox(&connection, &platform, catalogue, stop).await }
     };
+    let watch = {
+        let (platform, site, stop) = (platform.clone(), site.clone(), stop.clone());
+        async move { run_watch(&platform, site, stop).await }
+    };
     let stop = stop.clone();
     let api = async move {
         let version = env!("CARGO_PKG_VERSION");
@@ -173,7 +179,7 @@ fn open_doors(
             tracing::error!(%error, "commands come in by the inbox only");
         }
     };
-    vec![tokio::spawn(inbox), tokio::spawn(api)]
+    vec![tokio::spawn(inbox), tokio::spawn(api), tokio::spawn(watch)]
 }
 
 /// What the public may ask for.

@@ -21,6 +21,7 @@ pub mod incident;
 pub mod lab;
 pub mod ledger;
 pub mod nats;
+pub mod notify;
 pub mod run;
 pub mod schedule;
 pub mod template;
@@ -75,6 +76,9 @@ pub enum Verb {
     Schedule(schedule::Schedule),
     /// Make Coder's templates of what is in a repository, and go back to the version before.
     Template(template::Template),
+    /// See who is told of what goes wrong, and whether that arrives.
+    #[command(subcommand)]
+    Notify(notify::Notify),
     /// Keep the tokens that CI works with fresh, and see when they end.
     Token(token::Token),
     /// Look at runs, follow them, cancel what they do.
@@ -138,7 +142,8 @@ pub struct Up {
 
 #[derive(Debug, Args)]
 pub struct Worker {
-    /// Only these systems: coder, forgejo, guest, probe, proxmox, s3, truenas, vault.
+    /// Only these systems: coder, forgejo, guest, notify, probe, proxmox, s3,
+    /// truenas, vault.
     #[arg(long, value_delimiter = ',', value_name = "SYSTEM")]
     pub systems: Vec<String>,
     /// Where to serve metrics, as 127.0.0.1:9465; the configuration says it otherwise.

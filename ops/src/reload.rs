@@ -45,12 +45,14 @@ impl Duty {
                 "forgejo",
                 "limits",
                 "logging",
+                "mail",
+                "notify",
                 "proxmox",
                 "s3",
                 "template",
                 "truenas",
             ],
-            Self::Worker => &["coder", "forgejo", "logging", "proxmox", "s3", "truenas"],
+            Self::Worker => &["coder", "forgejo", "logging", "mail", "proxmox", "s3", "truenas"],
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod glance;
 pub mod ids;
 pub mod ledger;
 pub mod limit;
+pub mod notice;
 pub mod origin;
 pub mod owner;
 pub mod policy;

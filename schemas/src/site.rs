@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limit::Limit;
+use crate::notice::Route;
 
 /// Facts that a command's order is completed with when it is accepted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Site {
     pub forgejo: Option<ForgejoSite>,
     /// Which templates of Coder's are made of what is in a repository.
     pub deployments: Vec<Deployment>,
+    /// Who is told of what.
+    pub notify: Vec<Route>,
 }
 
 /// How much one owner may have, all workspaces together, whether they run or not. What is not

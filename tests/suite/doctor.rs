@@ -60,7 +60,8 @@ async fn what_was_put_out_of_order_is_found_and_nothing_else() {
     told.check("streams", "ok", "7 streams");
     told.check("replicas", "warning", "one server");
     told.check("partitions", "ok", "2 partitions");
-    let systems = ["coder", "forgejo", "guest", "probe", "proxmox", "s3", "truenas", "vault"];
+    let systems =
+        ["coder", "forgejo", "guest", "notify", "probe", "proxmox", "s3", "truenas", "vault"];
     for system in systems {
         told.check(system, "ok", "a worker");
     }
@@ -84,7 +85,7 @@ async fn what_was_put_out_of_order_is_found_and_nothing_else() {
     stage.lab.mend();
     stage.kill_worker();
     let (_, told) = doctor(&stage, &[]).await;
-    for system in ["coder", "guest", "probe", "proxmox", "s3", "truenas", "vault"] {
+    for system in ["coder", "guest", "notify", "probe", "proxmox", "s3", "truenas", "vault"] {
         told.check(system, "failed", "no worker");
     }
     assert_eq!(told.failed().len(), 2 + systems.len(), "and nothing else: {:?}", told.failed());

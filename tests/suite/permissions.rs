@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use crate::stage::{People, Process, check_gone, check_whole, door_of, free_port, until, within};
 
-const SYSTEMS: [&str; 8] =
-    ["coder", "forgejo", "guest", "probe", "proxmox", "s3", "truenas", "vault"];
+const SYSTEMS: [&str; 9] =
+    ["coder", "forgejo", "guest", "notify", "probe", "proxmox", "s3", "truenas", "vault"];
 
 /// A site where everybody has a key.
 struct Site {

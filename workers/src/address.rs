@@ -76,6 +76,53 @@ impl fmt::Debug for HttpAddress {
     }
 }
 
+/// A mail server: `smtps://mail.lan`, `smtp://mail.lan?tls=required`, or `smtp://mail.lan` in the
+/// clear.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct MailAddress(String);
+
+impl MailAddress {
+    /// The address as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether nobody on the way can read a password.
+    #[must_use]
+    pub fn keeps_secrets(&self) -> bool {
+        let is_here = Url::parse(&self.0).is_ok_and(|url| is_this_machine(&url));
+        self.0.starts_with("smtps:") || self.0.ends_with(REQUIRED) || is_here
+    }
+}
+
+/// What a server has to agree to where a connection begins in the clear. That it may, but need not,
+/// is no protection.
+const REQUIRED: &str = "?tls=required";
+
+impl FromStr for MailAddress {
+    type Err = AddressError;
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        const EXAMPLE: &str = "smtps://mail.lan";
+        parse(text.strip_suffix(REQUIRED).unwrap_or(text), ["smtp", "smtps"], EXAMPLE)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for MailAddress {
+    type Error = AddressError;
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl fmt::Debug for MailAddress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
 /// The WebSocket of a TrueNAS: `wss://nas.lan/api/current`. Plain `ws://` to this machine only.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -133,7 +180,7 @@ fn is_this_machine(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{HttpAddress, SocketAddress};
+    use super::{HttpAddress, MailAddress, SocketAddress};
 
     fn check_socket(text: &str, refused: &str) {
         let refusal = text.parse::<SocketAddress>().err().map(|error| error.to_string());
@@ -147,6 +194,16 @@ mod tests {
         check_socket("http://nas.lan", "is no address");
         for text in ["wss://nas.lan/api/current", "ws://127.0.0.1:1/x", "ws://[::1]:1/x"] {
             assert!(text.parse::<SocketAddress>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_goes_to_a_mail_server_only_where_nobody_reads_it() {
+        let keeps = |text: &str| text.parse::<MailAddress>().unwrap().keeps_secrets();
+        assert!(keeps("smtps://mail.lan") && keeps("smtp://mail.lan:587?tls=required"));
+        assert!(keeps("smtp://127.0.0.1:2525") && !keeps("smtp://mail.lan"));
+        for text in ["smtp://mail.lan?tls=opportunistic", "smtps://u:p@mail.lan", "mail.lan"] {
+            assert!(text.parse::<MailAddress>().is_err(), "{text}");
         }
     }
 

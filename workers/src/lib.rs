@@ -13,6 +13,7 @@ pub mod guest;
 mod http;
 mod listener;
 mod measured;
+pub mod notify;
 mod pace;
 pub mod probe;
 pub mod proxmox;
@@ -36,8 +37,8 @@ use forgejo::webhook::{self, Webhooks};
 pub use vault::{SecretText, Secrets};
 
 /// Every system that something is done for. `guest` takes no steps: it is the seed server.
-pub const SYSTEMS: [&str; 8] =
-    ["coder", "forgejo", "guest", "probe", "proxmox", "s3", "truenas", "vault"];
+pub const SYSTEMS: [&str; 9] =
+    ["coder", "forgejo", "guest", "notify", "probe", "proxmox", "s3", "truenas", "vault"];
 
 /// Where every outside system is.
 #[derive(Clone, Debug, Deserialize)]
@@ -57,6 +58,9 @@ pub struct WorkersConfig {
     /// Where buckets are, if the site has any.
     #[serde(default)]
     pub s3: Option<s3::Config>,
+    /// How people are told of things.
+    #[serde(default)]
+    pub notify: notify::Config,
     /// Where guests fetch their seed.
     #[serde(default)]
     pub guest: guest::Config,
@@ -108,6 +112,7 @@ pub struct Workers {
     coder: coder::Client,
     forgejo: Option<forgejo::Client>,
     s3: Option<s3::Client>,
+    notify: notify::Client,
     guest: guest::Config,
     seeds: guest::SeedUrls,
     coder_url: String,
@@ -133,6 +138,7 @@ impl Workers {
                 Some(config) => Some(s3::Client::new(config, vault.clone())?),
                 None => None,
             },
+            notify: notify::Client::new(&config.notify, vault.clone()),
             coder_url: config.coder.address.to_string(),
             webhook: config.forgejo.and_then(|forgejo| forgejo.webhook),
             guest: config.guest,
@@ -141,7 +147,7 @@ impl Workers {
         })
     }
 
-    /// The same workers with other addresses of Proxmox VE, TrueNAS, Coder and S3. Vault and the
+    /// The same workers with other addresses of Proxmox VE, TrueNAS, Coder, S3 and mail. Vault and the
     /// guests' door stay as they are.
     ///
     /// # Errors
@@ -158,6 +164,7 @@ impl Workers {
                 Some(config) => Some(s3::Client::new(config, vault.clone())?),
                 None => None,
             },
+            notify: notify::Client::new(&config.notify, vault.clone()),
             coder_url: self.coder_url.clone(),
             webhook: self.webhook.clone(),
             guest: self.guest.clone(),
@@ -231,6 +238,7 @@ impl Workers {
         match system {
             "coder" => Some(Arc::new(coder::worker(self.coder.clone()))),
             "forgejo" => Some(Arc::new(forgejo::worker(self.forgejo.clone()?))),
+            "notify" => Some(Arc::new(notify::worker(self.notify.clone()))),
             "probe" => Some(Arc::new(probe::worker())),
             "proxmox" => Some(Arc::new(proxmox::worker(self.proxmox.clone()))),
             "s3" => Some(Arc::new(s3::worker(self.s3.clone()?))),
@@ -291,7 +299,10 @@ mod tests {
     async fn workers_are_taken_by_name() {
         let stage = Stage::open().await;
         let all: Vec<_> = stage.workers.all().iter().map(|worker| worker.system()).collect();
-        assert_eq!(all, ["coder", "forgejo", "probe", "proxmox", "s3", "truenas", "vault"]);
+        assert_eq!(
+            all,
+            ["coder", "forgejo", "notify", "probe", "proxmox", "s3", "truenas", "vault"]
+        );
         assert!(SYSTEMS.is_sorted());
         assert_eq!(stage.workers.only(["vault", "truenas"]).unwrap().len(), 2);
         assert!(stage.workers.only(["guest"]).unwrap().is_empty());
@@ -301,11 +312,12 @@ mod tests {
 
     #[tokio::test]
     async fn every_step_has_its_lines_in_the_tables_of_steps() {
-        let Workers { vault, proxmox, truenas, coder, forgejo, s3, .. } =
+        let Workers { vault, proxmox, truenas, coder, forgejo, s3, notify, .. } =
             Stage::open().await.workers;
         let steps = [
             crate::coder::worker(coder).steps().collect::<Vec<_>>(),
             crate::forgejo::worker(forgejo.expect("the stage has one")).steps().collect(),
+            crate::notify::worker(notify).steps().collect(),
             crate::probe::worker().steps().collect(),
             crate::proxmox::worker(proxmox).steps().collect(),
             crate::s3::worker(s3.expect("the stage has one")).steps().collect(),

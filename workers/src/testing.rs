@@ -179,6 +179,7 @@ pub(crate) fn config(lab: &Lab) -> WorkersConfig {
             address: addresses.s3_url.parse().unwrap(),
             region: "garage".to_owned(),
         }),
+        notify: crate::notify::Config::default(),
         guest: guest::Config {
             public_url: Some("http://seeds.lan".parse().unwrap()),
             ..guest::Config::default()

@@ -16,6 +16,7 @@ pub mod bucket;
 pub mod calendar;
 pub mod drift;
 pub mod home;
+pub mod notice;
 pub mod probe;
 pub mod schedule;
 pub mod template;
@@ -30,6 +31,7 @@ pub static WORKFLOWS: &[Definition] = &[
     calendar::DEFINITION,
     drift::DEFINITION,
     home::DEFINITION,
+    notice::DEFINITION,
     probe::DEFINITION,
     schedule::DEFINITION,
     template::DEFINITION,

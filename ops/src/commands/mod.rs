@@ -26,6 +26,7 @@ mod lab;
 mod ledger;
 mod limits;
 mod nats;
+mod notify;
 pub mod replay;
 mod run;
 mod schedule;
@@ -63,6 +64,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Bucket(options) => bucket::carry_out(global, &options).await,
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Template(options) => template::carry_out(global, &options).await,
+        Verb::Notify(verb) => notify::carry_out(global, &verb).await,
         Verb::Token(options) => token::carry_out(global, &options).await,
         Verb::Run(verb) => run::carry_out(global, &verb).await,
         Verb::Ledger(options) => ledger::carry_out(global, &options).await,

@@ -19,6 +19,7 @@ use stead_workers::WorkersConfig;
 mod audit;
 mod deployments;
 mod limits;
+mod notify;
 mod reader;
 mod templates;
 
@@ -322,8 +323,8 @@ fn site(reader: &mut Reader<'_>) -> Site {
     let s3 = s3_site(reader);
     let forgejo = forgejo_site(reader);
     let deployments = deployments::read(reader);
-    let templates = templates(reader);
-    Site { templates, proxmox, truenas, coder, allowance, limits, s3, forgejo, deployments }
+    let (templates, notify) = (templates(reader), notify::read(reader));
+    Site { templates, proxmox, truenas, coder, allowance, limits, s3, forgejo, deployments, notify }
 }
 
 /// Several names have commas between.
@@ -403,6 +404,8 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
     });
     let has_s3 = reader.has_section("s3", "address");
     let buckets = has_s3.then(|| reader.section("s3").optional_text("credentials")).flatten();
+    let has_mail = reader.has_section("mail", "address");
+    let mail = has_mail.then(|| reader.section("mail").text("address"));
     let mut section = reader.section("guest");
     let guest = json!({
         "listen": section.text_or("listen", "127.0.0.1:0"),
@@ -431,6 +434,7 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
             Some(s3) => Some(part(reader, "s3", s3)?),
             None => None,
         },
+        notify: part(reader, "mail", json!({ "address": mail }))?,
         guest: part(reader, "guest", guest)?,
     })
 }

@@ -7,6 +7,7 @@ pub mod bucket;
 pub mod drift;
 pub mod fields;
 pub mod home;
+pub mod notice;
 pub mod probe;
 pub mod run;
 pub mod schedule;
@@ -18,6 +19,7 @@ pub mod workspace;
 use bucket::{BucketUser, CreateBucket, DeleteBucket, NameBucket, ResizeBucket};
 use drift::{DecideDrift, ScanDrift};
 use home::SnapshotHome;
+use notice::TellNotice;
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
 use template::{NameTemplate, PromoteTemplate, PushTemplate};
@@ -127,6 +129,12 @@ pub const COMMANDS: &[Described] = &[
         verb: "snapshot",
         about: "Keeps the owner's home as it is now, in a snapshot",
         schema: of_entity::<SnapshotHome>,
+    },
+    Described {
+        kind: notice::KIND,
+        verb: "tell",
+        about: "Tells whoever wants to know of it, by mail or webhook",
+        schema: || schema_for!(TellNotice),
     },
     Described {
         kind: probe::KIND,

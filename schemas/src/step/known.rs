@@ -26,6 +26,8 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("forgejo.run-workflow", &["repository"]),
     ("forgejo.set-secret", &["repository"]),
     ("forgejo.set-status", &["repository"]),
+    ("notify.post-webhook", &["url"]),
+    ("notify.send-mail", &["from"]),
     ("probe.noop", &["number"]),
     ("proxmox.check-vmid", &["vmid"]),
     ("proxmox.clone-vm", &["name", "node", "storage", "template", "vmid"]),

@@ -18,6 +18,7 @@ pub mod forgejo;
 pub mod guest;
 pub mod home;
 pub mod known;
+pub mod notify;
 pub mod probe;
 pub mod proxmox;
 pub mod s3;

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::coder::versions;
-use super::{Step, allowance, coder, entity, forgejo, guest, home, probe, proxmox, s3, schedule};
-use super::{sight, system, truenas, vault, vmids};
+use super::{Step, allowance, coder, entity, forgejo, guest, home, notify, probe, proxmox, s3};
+use super::{schedule, sight, system, truenas, vault, vmids};
 
 /// What a step does to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +150,9 @@ const TABLE: &[(&str, Decode)] = &[
     row::<home::Detach>(),
     row::<home::Repair>(),
     row::<home::Resize>(),
+    row::<notify::Tell>(),
+    row::<notify::PostWebhook>(),
+    row::<notify::SendMail>(),
     row::<probe::Noop>(),
     row::<proxmox::CheckVmid>(),
     row::<proxmox::CloneVm>(),
@@ -254,6 +257,9 @@ touching_nothing!(
     home::Detach,
     home::Repair,
     home::Resize,
+    notify::PostWebhook,
+    notify::SendMail,
+    notify::Tell,
     probe::Noop,
     proxmox::CheckVmid,
     proxmox::ShutdownVm,

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use stead_core::context::Context;
 use stead_schemas::command::token::{Proof, TokenPhase};
 use stead_schemas::failure::{Class, Failure};
+use stead_schemas::notice::Topic;
 use stead_schemas::step::coder::{CreateToken, ProveToken, RevokeToken};
 use stead_schemas::step::forgejo::{DeleteSecret, Repository, RunWorkflow, SetSecret, WorkflowRun};
 use stead_schemas::step::vault::PinSecrets;
 
 use super::state::{Held, Token};
+use crate::notice;
 
 /// How long one step may take before it counts as failed: a token that waits for a person is one
 /// that ends.
@@ -115,7 +117,12 @@ pub(super) async fn rotate(cx: &Context, token: &mut Token) -> Result<Value, Fai
 async fn try_next(cx: &Context, token: &mut Token) -> Result<Held, Failure> {
     let made = make_next(cx, token).await;
     match &made {
-        Err(failure) if failure.class != Class::Cancelled => token.is_at_risk(cx, failure),
+        Err(failure) if failure.class != Class::Cancelled => {
+            token.is_at_risk(cx, failure);
+            if cx.changed("notices") {
+                notice::tell(cx, Topic::Token, &token.risk(cx, failure)).await;
+            }
+        }
         Ok(_) | Err(_) => {}
     }
     made

@@ -126,18 +126,9 @@ impl Token {
 
     /// The next one could not be had. Says so at once, and how long there still is.
     pub fn is_at_risk(&mut self, cx: &Context, failure: &Failure) {
-        let now = cx.now();
         self.failures = self.failures.saturating_add(1);
         self.trouble = Some(failure.to_string());
-        let left = self.current.as_ref().map(|held| held.expires_at.since(now));
-        let hours = left.unwrap_or_default().as_secs() / 3600;
-        let words = match left {
-            Some(left) if !left.is_zero() => format!(
-                "the token could not be made anew ({} in a row); it ends in {hours} h: {failure}",
-                self.failures
-            ),
-            _ => format!("the token has ended and could not be made anew: {failure}"),
-        };
+        let words = self.risk(cx, failure);
         let about = json!({
             "expires_at": self.current.as_ref().map(|held| held.expires_at),
             "failures": self.failures,
@@ -145,6 +136,19 @@ impl Token {
         });
         cx.note("token-at-risk", words, &about);
         self.enter(cx, TokenPhase::AtRisk);
+    }
+
+    /// How long there still is, in words.
+    pub fn risk(&self, cx: &Context, failure: &Failure) -> String {
+        let left = self.current.as_ref().map(|held| held.expires_at.since(cx.now()));
+        let hours = left.unwrap_or_default().as_secs() / 3600;
+        match left {
+            Some(left) if !left.is_zero() => format!(
+                "the token could not be made anew ({} in a row); it ends in {hours} h: {failure}",
+                self.failures
+            ),
+            _ => format!("the token has ended and could not be made anew: {failure}"),
+        }
     }
 
     /// The one that is used stays, and the next one is tried again soon.

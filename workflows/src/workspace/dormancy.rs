@@ -12,11 +12,13 @@ use serde_json::json;
 use stead_core::context::Context;
 use stead_schemas::command::workspace::Phase;
 use stead_schemas::failure::Failure;
+use stead_schemas::notice::Topic;
 use stead_schemas::time::Timestamp;
 
 use super::ends::{Due, WARN_BEFORE, earlier, last_use};
 use super::state::Workspace;
 use super::{autostart, power};
+use crate::notice;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -69,7 +71,8 @@ pub(super) async fn warn(cx: &Context, workspace: &mut Workspace) {
         let shown = at.unwrap_or_default();
         let words =
             format!("nobody uses it: it is dormant from {shown}, unless somebody starts it");
-        cx.note("dormant-soon", words, &json!({ "dormant_at": at }));
+        cx.note("dormant-soon", words.clone(), &json!({ "dormant_at": at }));
+        notice::tell(cx, Topic::Dormant, &words).await;
     }
 }
 
@@ -90,12 +93,13 @@ pub(super) async fn rest(cx: &Context, workspace: &mut Workspace) {
 }
 
 /// Says that it is deleted soon.
-pub(super) fn warn_unwanted(cx: &Context, workspace: &mut Workspace) {
+pub(super) async fn warn_unwanted(cx: &Context, workspace: &mut Workspace) {
     workspace.is_announced = true;
     let at = ends_at(workspace);
     let shown = at.unwrap_or_default();
     let words = format!("it is dormant, and deleted at {shown}, unless somebody starts it");
-    cx.note("dormant-ends-soon", words, &json!({ "dormant_until": at }));
+    cx.note("dormant-ends-soon", words.clone(), &json!({ "dormant_until": at }));
+    notice::tell(cx, Topic::Dormant, &words).await;
 }
 
 /// Says why it is deleted.

@@ -13,6 +13,7 @@ use serde_json::json;
 use stead_core::context::{Command, Context};
 use stead_schemas::command::workspace::{ConfigureWorkspace, DeleteOrder, Phase};
 use stead_schemas::failure::Failure;
+use stead_schemas::notice::Topic;
 use stead_schemas::site::Lifetime;
 use stead_schemas::step::coder::LookUpUse;
 use stead_schemas::time::Timestamp;
@@ -20,6 +21,7 @@ use stead_schemas::time::Timestamp;
 use super::ask::logins;
 use super::state::Workspace;
 use super::{autostart, delete, dormancy, power};
+use crate::notice;
 
 /// How long before its end a workspace announces it.
 pub(super) const WARN_BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -76,7 +78,10 @@ pub(super) async fn act(cx: &Context, workspace: &mut Workspace, due: Due) {
             workspace.is_warned = true;
             let words =
                 format!("it is deleted at {}, unless it is configured otherwise", at(workspace));
-            cx.note("expires-soon", words, &json!({ "expires_at": workspace.expires_at }));
+            cx.note("expires-soon", words.clone(), &json!({ "expires_at": workspace.expires_at }));
+            if cx.changed("notices") {
+                notice::tell(cx, Topic::Expiry, &words).await;
+            }
         }
         Due::Expire => {
             let words = format!("it is deleted: its time was over at {}", at(workspace));
@@ -87,7 +92,7 @@ pub(super) async fn act(cx: &Context, workspace: &mut Workspace, due: Due) {
         Due::Start => autostart::start(cx, workspace).await,
         Due::WarnDormant => dormancy::warn(cx, workspace).await,
         Due::Rest => dormancy::rest(cx, workspace).await,
-        Due::WarnUnwanted => dormancy::warn_unwanted(cx, workspace),
+        Due::WarnUnwanted => dormancy::warn_unwanted(cx, workspace).await,
         Due::Discard => {
             dormancy::say_discarded(cx, workspace);
             take_away(cx, workspace).await;

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stead_schemas::ids::EntityKey;
+use stead_schemas::notice::{By, Route, Topic};
 use stead_schemas::owner::Owner;
 use stead_schemas::site::{
     Allowance, CoderSite, Deployment, ForgejoSite, Lifetime, ProxmoxSite, S3Site, Site, Template,
     TrueNasSite,
 };
+use stead_schemas::step::notify::Tell;
 use stead_schemas::step::{home, vmids};
 use stead_testkit::Kit;
 use stead_workflows::WORKFLOWS;
@@ -276,6 +278,31 @@ pub fn orphan(system: &str, kind: &str, id: &str) -> Value {
 
 pub fn decision(found: &Value) -> Value {
     json!({ "why": "a test", "found": found })
+}
+
+/// People are told, by mail and by webhook.
+pub fn notices() -> Kit<World> {
+    let tell = |about: &str| Tell {
+        topic: Topic::VendorDown,
+        about: about.into(),
+        words: "it cannot be reached".into(),
+    };
+    Kit::of(WORKFLOWS)
+        .site(Site { notify: routes(), ..site() })
+        .asks(tell("proxmox"))
+        .asks(tell("coder"))
+        .passes(GRACE)
+        .leaves([])
+}
+
+/// Operators are mailed, a chat is called.
+pub fn routes() -> Vec<Route> {
+    let topics = || vec![Topic::VendorDown, Topic::Paused, Topic::Dormant];
+    let (to, from) = (vec!["ops@example.org".into()], "stead@example.org".into());
+    let (url, secret) = ("https://chat.lan/hook".into(), "vault:secret/data/stead/hook".into());
+    [("chat", By::Webhook { url, secret }), ("ops", By::Mail { to, from, login: None })]
+        .map(|(name, by)| Route { name: name.into(), topics: topics(), by, every_minutes: 240 })
+        .into()
 }
 
 /// The probe makes its steps.

@@ -11,6 +11,7 @@ mod ends;
 mod golden;
 mod homes;
 mod kits;
+mod notices;
 mod rest;
 mod retries;
 mod schedules;

@@ -68,6 +68,11 @@ fn what_is_decided_about_findings_survives() {
 }
 
 #[test]
+fn notices_survive() {
+    stead_testkit::survives(&kits::notices());
+}
+
+#[test]
 fn a_probe_survives() {
     stead_testkit::survives(&kits::probe());
 }

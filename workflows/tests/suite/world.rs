@@ -49,6 +49,10 @@ pub struct World {
     pub parameters: Vec<(String, bool)>,
     /// What was said of commits, in order.
     pub said: Vec<String>,
+    /// The messages that have arrived, by their ids: the one that is sent again is the same.
+    pub messages: BTreeMap<String, Value>,
+    /// How messages fail by this way, if they do.
+    pub unsent: Option<(&'static str, Class)>,
 }
 
 impl Default for World {
@@ -74,6 +78,8 @@ impl Default for World {
             import_error: None,
             parameters: vec![("stead_run".to_owned(), true)],
             said: Vec::new(),
+            messages: BTreeMap::new(),
+            unsent: None,
         }
     }
 }
@@ -148,6 +154,7 @@ impl stead_testkit::World for World {
             | "coder.promote-version"
             | "coder.restore-version"
             | "coder.archive-version" => self.with_version(step, ask),
+            step if step.starts_with("notify.") => self.with_message(step, ask),
             step if step.starts_with("forgejo.") => self.with_forgejo(step, ask),
             unknown => panic!("the world does not know the step {unknown}"),
         }
@@ -359,6 +366,17 @@ impl World {
             }
             unknown => panic!("the world does not know the step {unknown}"),
         }
+    }
+
+    /// A message arrives, as it came before if it did.
+    fn with_message(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
+        if let Some((_, class)) = self.unsent.filter(|(way, _)| *way == step) {
+            return Err(Failure::new(class, "nobody is there"));
+        }
+        let id = ask["id"].as_str().unwrap_or_default().to_owned();
+        let before = self.messages.insert(id, ask.clone());
+        assert!(before.is_none_or(|before| before == *ask), "one id says two things");
+        Ok(json!({}))
     }
 
     fn ensure(&mut self, thing: String, marker: String) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ mod lanes;
 mod origin;
 pub mod read;
 mod refusals;
+mod watch;
 
 use stead_schemas::command::run::RunCommand;
 use stead_schemas::dispatch::{
@@ -26,6 +27,7 @@ use crate::client::SteadClient;
 pub use api::{ApiError, run_api};
 pub use inbox::run_inbox;
 pub use read::{Catalogue, PublicVerb};
+pub use watch::run_watch;
 
 use read::EntityOrder;
 
