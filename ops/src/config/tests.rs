@@ -73,15 +73,15 @@ fn whoever_is_told_is_told_in_one_way_that_is_there() {
     let mail = "mail = [\"ops@example.org\"]";
     let server = "[mail]\naddress = \"smtps://mail.lan\"\nfrom = \"stead@example.org\"\n";
     check(move |text| notify(mail)(format!("{text}{server}")), &[]);
-    check(notify(mail), &["line 26: notify.mail: there is no [mail] with the server's address"]);
+    check(notify(mail), &["line 25: notify.mail: there is no [mail] with the server's address"]);
     let hook = "webhook = \"https://chat.lan/hook\"\nsecret = \"vault:secret/data/stead/hook\"";
     check(notify(hook), &[]);
     let open = "webhook = \"https://chat.lan/hook\"\nsecret = \"x\"";
     check(
         notify(open),
-        &["line 26: notify.secret: says where in Vault the key lies that signs it: vault:..."],
+        &["line 25: notify.secret: says where in Vault the key lies that signs it: vault:..."],
     );
-    check(notify(""), &["line 26: notify.webhook: say who is told: either mail or webhook"]);
+    check(notify(""), &["line 25: notify.webhook: say who is told: either mail or webhook"]);
 }
 
 #[test]
