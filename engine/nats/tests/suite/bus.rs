@@ -28,7 +28,7 @@ fn proof() -> Proof {
 fn step(seq: u32, name: &str) -> StepRequest {
     StepRequest {
         // Every other one is traced.
-        trace: (seq % 2 == 0).then(|| TraceParent::of_step(&address(seq))),
+        trace: seq.is_multiple_of(2).then(|| TraceParent::of_step(&address(seq))),
         address: address(seq),
         attempt: 1,
         partition: HOME,
