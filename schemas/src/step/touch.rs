@@ -15,9 +15,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::coder::versions;
-use super::{Step, allowance, coder, entity, forgejo, guest, home, notify, probe, proxmox, s3};
+use super::{Step, allowance, entity, forgejo, guest, home, notify, probe, proxmox, s3};
 use super::{schedule, sight, system, truenas, vault, vmids};
+use crate::step::coder::{self, versions};
+
+mod of_coder;
 
 /// What a step does to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -385,75 +387,6 @@ impl Touching for truenas::EnsureShare {
 impl Touching for truenas::RemoveShare {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
         vec![share(&self.path).removed(&self.marker)]
-    }
-}
-
-fn shown(user: &str, name: &str) -> Resource {
-    Resource::new("coder", "workspace", format!("{user}/{name}"))
-}
-
-/// A workspace of which the step knows Coder's own id only.
-fn shown_as(id: &str) -> Resource {
-    Resource::new("coder", "workspace", "").vendor_id(Some(id))
-}
-
-impl Touching for coder::StartWorkspace {
-    fn touches(&self, answer: Option<&Self::Answer>) -> Vec<Touch> {
-        let shown = shown(&self.user, &self.name).vendor_id(answer.map(|shown| &shown.id));
-        vec![shown.made(&self.marker)]
-    }
-}
-
-impl Touching for coder::AwaitAgent {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![shown_as(&self.id).used("")]
-    }
-}
-
-impl Touching for coder::LookUpUse {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![shown_as(&self.id).used("")]
-    }
-}
-
-impl Touching for coder::DeleteWorkspace {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![shown(&self.user, &self.name).removed(&self.marker)]
-    }
-}
-
-/// A token, by its name, and its secret, by where it lies.
-fn token(place: &coder::TokenPlace) -> [Resource; 2] {
-    let secret = Resource::new("vault", "secret", &place.credentials);
-    [Resource::new("coder", "token", &place.name), secret]
-}
-
-impl Touching for coder::CreateToken {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        token(&self.place).map(|one| one.made(&self.place.marker)).into()
-    }
-}
-
-impl Touching for coder::RevokeToken {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        token(&self.place).map(|one| one.removed(&self.place.marker)).into()
-    }
-}
-
-fn version(place: &versions::TemplatePlace, name: &str) -> Resource {
-    Resource::new("coder", "template-version", format!("{}/{name}", place.template))
-}
-
-impl Touching for versions::CreateVersion {
-    fn touches(&self, answer: Option<&Self::Answer>) -> Vec<Touch> {
-        let made = version(&self.place, &self.name).vendor_id(answer.map(|version| &version.id));
-        vec![made.made(&self.marker)]
-    }
-}
-
-impl Touching for versions::ArchiveVersion {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![version(&self.place, &self.name).removed(&self.marker)]
     }
 }
 

@@ -141,12 +141,6 @@ impl stead_testkit::World for World {
             "coder.create-token" | "coder.prove-token" | "coder.revoke-token" => {
                 self.with_token(step, ask)
             }
-            "forgejo.look-up-head" => Ok(json!({ "commit": self.head })),
-            "forgejo.set-status" => {
-                let state = format!("{} {}", text("state"), &text("commit")[..1]);
-                self.said.push(state);
-                Ok(json!({}))
-            }
             "coder.look-up-template"
             | "coder.upload-template"
             | "coder.create-version"
@@ -347,6 +341,12 @@ impl World {
         let repository = ask["place"]["repository"].as_str().unwrap_or_default();
         let secret = format!("secret {repository} {}", ask["name"].as_str().unwrap_or_default());
         match step {
+            "forgejo.look-up-head" => Ok(json!({ "commit": self.head })),
+            "forgejo.set-status" => {
+                let text = |field: &str| ask[field].as_str().unwrap_or_default();
+                self.said.push(format!("{} {}", text("state"), &text("commit")[..1]));
+                Ok(json!({}))
+            }
             "forgejo.set-secret" => {
                 let given = ask["secret"].as_str().unwrap_or_default().to_owned();
                 self.things.insert(secret.clone(), String::new());

@@ -62,5 +62,5 @@ fn what_coder_calls_a_workspace_is_the_same_as_its_name() {
     let request = json!({ "login": "", "id": "77" });
     let used = touches("coder.await-agent", &request, None).expect("known");
     assert!(made[0].resource.is(&used[0].resource), "{made:?} {used:?}");
-    assert!(!used[0].resource.is(&super::shown("john", "dev")));
+    assert!(!used[0].resource.is(&super::of_coder::shown("john", "dev")));
 }
