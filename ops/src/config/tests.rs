@@ -221,7 +221,7 @@ fn limits_are_looked_up_before_they_limit_nothing() {
         &[
             "line 25: limits.steps: there is no step `proxmox.clone`; there are \
              proxmox.check-vmid, proxmox.clone-vm, proxmox.configure-vm, proxmox.destroy-vm, \
-             proxmox.resize-disk, proxmox.shutdown-vm, proxmox.sight-machines, proxmox.start-vm, proxmox.survey",
+             proxmox.mark-vm, proxmox.resize-disk, proxmox.shutdown-vm, proxmox.sight-machines, proxmox.start-vm, proxmox.survey",
             "line 25: limits.at_once: 0 would let nothing begin for ever",
         ],
     );
