@@ -30,7 +30,8 @@ pub(super) async fn mark(
 ) -> Result<(), Failure> {
     let (found, was) = (&decision.found, decision.found.marker.clone());
     if found.system == "proxmox" {
-        let machine = machine(cx, decision, marker).await?;
+        let login = login(cx, &decision.proxmox.secret).await?;
+        let machine = machine(decision, login, marker)?;
         let mark = MarkVm { machine, was, restores, undoes: false };
         cx.step(mark.clone()).undo(MarkVm { undoes: true, ..mark }).await?;
     } else {
@@ -42,7 +43,8 @@ pub(super) async fn mark(
     Ok(())
 }
 
-/// Takes it away, unless the run that made it lives.
+/// Takes it away, unless the run that made it lives. Like everything that is taken back it is tried
+/// until it is done, or somebody gives it up.
 pub(super) async fn destroy(
     cx: &Context,
     decision: &Decision,
@@ -54,31 +56,32 @@ pub(super) async fn destroy(
     }
     match found.what().as_str() {
         "proxmox/machine" => {
-            let machine = machine(cx, decision, marker).await?;
-            cx.step(DestroyVm { machine }).await?;
+            let login = login_again(cx, &decision.proxmox.secret).await?;
+            let machine = machine(decision, login, marker)?;
+            cx.take_back(DestroyVm { machine }).await?;
         }
         "truenas/dataset" => destroy_dataset(cx, decision, marker).await?,
         "truenas/share" => {
-            let login = login(cx, &decision.truenas.secret).await?;
-            cx.step(RemoveShare { login, path: found.id.clone(), marker }).await?;
+            let login = login_again(cx, &decision.truenas.secret).await?;
+            cx.take_back(RemoveShare { login, path: found.id.clone(), marker }).await?;
         }
         "coder/workspace" => {
-            let login = login(cx, &decision.coder.secret).await?;
+            let login = login_again(cx, &decision.coder.secret).await?;
             let (user, name) = found.id.split_once('/').unwrap_or(("", &found.id));
             let (user, name) = (user.to_string(), name.to_string());
-            cx.step(DeleteWorkspace { login, user, name, marker }).await?;
+            cx.take_back(DeleteWorkspace { login, user, name, marker }).await?;
         }
         "s3/bucket" => {
             let place = place(cx, decision, found.id.clone(), marker).await?;
-            cx.step(EmptyBucket { place: place.clone() }).await?;
-            cx.step(DeleteBucket { place: place.clone() }).await?;
-            cx.step(DeleteKey { place }).await?;
+            cx.take_back(EmptyBucket { place: place.clone() }).await?;
+            cx.take_back(DeleteBucket { place: place.clone() }).await?;
+            cx.take_back(DeleteKey { place }).await?;
         }
         _ => {
             let folder = decision.s3.as_ref().map_or("", |s3| s3.credentials.as_str());
             let bucket = bucket_of_secret(folder, &found.id).unwrap_or_default();
             let place = place(cx, decision, bucket, marker).await?;
-            cx.step(DeleteKey { place }).await?;
+            cx.take_back(DeleteKey { place }).await?;
         }
     }
     Ok(())
@@ -99,27 +102,26 @@ async fn check_over(cx: &Context, found: &Found, marker: &str) -> Result<(), Fai
 }
 
 async fn destroy_dataset(cx: &Context, decision: &Decision, marker: String) -> Result<(), Failure> {
-    let login = login(cx, &decision.truenas.secret).await?;
+    let login = login_again(cx, &decision.truenas.secret).await?;
     let (dataset, snapshot) = (decision.found.id.clone(), LAST_SNAPSHOT.to_string());
     let path = format!("/mnt/{dataset}");
-    cx.step(RemoveShare { login: login.clone(), path, marker: marker.clone() }).await?;
+    cx.take_back(RemoveShare { login: login.clone(), path, marker: marker.clone() }).await?;
     let keep = SnapshotDataset {
         login: login.clone(),
         dataset: dataset.clone(),
         marker: marker.clone(),
         snapshot: snapshot.clone(),
     };
-    cx.step(keep).await?;
-    cx.step(DestroyDataset { login, dataset, marker, snapshot }).await?;
+    cx.take_back(keep).await?;
+    cx.take_back(DestroyDataset { login, dataset, marker, snapshot }).await?;
     Ok(())
 }
 
-async fn machine(cx: &Context, decision: &Decision, marker: String) -> Result<Machine, Failure> {
-    let site = &decision.proxmox;
+fn machine(decision: &Decision, login: String, marker: String) -> Result<Machine, Failure> {
     let vmid = decision.found.id.parse().map_err(|_| {
         Failure::new(Class::Permanent, format!("`{}` is no VMID", decision.found.id))
     })?;
-    Ok(Machine { login: login(cx, &site.secret).await?, node: site.node.clone(), vmid, marker })
+    Ok(Machine { login, node: decision.proxmox.node.clone(), vmid, marker })
 }
 
 async fn place(
@@ -131,11 +133,19 @@ async fn place(
     let Some(site) = &decision.s3 else {
         return Err(Failure::new(Class::Permanent, "the site has no S3 any more"));
     };
-    let login = login(cx, &site.secret).await?;
+    let login = login_again(cx, &site.secret).await?;
     Ok(Place { login, credentials: credentials_of(site, &bucket), bucket, marker })
 }
 
 async fn login(cx: &Context, secret: &str) -> Result<String, Failure> {
-    let pinned = cx.step(PinSecrets { secrets: [secret.to_string()].into() }).await?;
-    Ok(pinned.of(secret))
+    Ok(cx.step(pin(secret)).await?.of(secret))
+}
+
+/// The same for what is taken away: it is asked for until it is had.
+async fn login_again(cx: &Context, secret: &str) -> Result<String, Failure> {
+    Ok(cx.take_back(pin(secret)).await?.of(secret))
+}
+
+fn pin(secret: &str) -> PinSecrets {
+    PinSecrets { secrets: [secret.to_string()].into() }
 }

@@ -100,7 +100,7 @@ impl Decisions {
                 Ok(json!({ "decided": "going", "at": at }))
             }
             Act::Destroy { .. } => {
-                cx.operation(act::destroy(cx, &decision, self.marker(cx, &decision.found))).await?;
+                act::destroy(cx, &decision, self.marker(cx, &decision.found)).await?;
                 self.forget(&path);
                 self.adopted.retain(|adopted| *adopted != path);
                 Ok(told("destroyed"))
@@ -143,7 +143,7 @@ impl Decisions {
         let Some(place) = self.going.iter().position(|going| going.at <= now) else { return };
         let decision = self.going.remove(place).decision;
         let (path, marker) = (decision.found.path(), self.marker(cx, &decision.found));
-        match cx.operation(act::destroy(cx, &decision, marker)).await {
+        match act::destroy(cx, &decision, marker).await {
             Ok(()) => {
                 self.adopted.retain(|adopted| *adopted != path);
                 cx.note("destroyed", format!("{path} is destroyed"), &decision.found);

@@ -173,15 +173,15 @@ fn what_is_decided_about_findings_reads_like_this() {
         done     drift.destroy
         command  drift.destroy
         step     entity.look-up-run  done
-        step     vault.pin-secrets   done
-        step     s3.delete-key       done
+        undo     vault.pin-secrets   done
+        undo     s3.delete-key       done
         done     drift.destroy
         timer    the grace period of something that is to be destroyed
         step     entity.look-up-run  done
-        step     vault.pin-secrets   done
-        step     s3.empty-bucket     done
-        step     s3.delete-bucket    done
-        step     s3.delete-key       done
+        undo     vault.pin-secrets   done
+        undo     s3.empty-bucket     done
+        undo     s3.delete-bucket    done
+        undo     s3.delete-key       done
         note     s3/bucket/mary-data is destroyed
         command  drift.ignore
         done     drift.ignore
@@ -190,8 +190,8 @@ fn what_is_decided_about_findings_reads_like_this() {
         step     proxmox.mark-vm     done
         done     drift.adopt
         command  drift.destroy
-        step     vault.pin-secrets   done
-        step     proxmox.destroy-vm  done
+        undo     vault.pin-secrets   done
+        undo     proxmox.destroy-vm  done
         done     drift.destroy
         ",
     );
