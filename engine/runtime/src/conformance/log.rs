@@ -209,7 +209,7 @@ pub async fn of_very_many_at_once_each_is_told_the_truth(
             whole.iter().filter(|it| runs.contains(&it.run)).map(|it| (&it.run, it.seq)).collect();
         there.retain(|(run, _)| !runs[..stale].contains(run));
         let mut told: Vec<(&RunId, u64)> =
-            runs[stale..].iter().zip(kept.iter().cloned().flatten()).collect();
+            runs[stale..].iter().zip(kept.iter().flatten().copied()).collect();
         for list in [&mut there, &mut told] {
             list.sort_unstable_by_key(|(_, seq)| *seq);
         }
