@@ -1,5 +1,7 @@
 //! `stead notify`: who is told of what, whether it arrives, and a test of that.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
@@ -18,6 +20,9 @@ use crate::exit::Ended;
 use crate::output;
 use crate::story::table::table;
 use crate::story::words::span;
+
+/// How long a test is waited for. A way that is dead is tried for longer.
+const TEST_WITHIN: Duration = Duration::from_secs(60);
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, verb: &Notify) -> Result<(), Ended> {
@@ -75,7 +80,13 @@ async fn test(global: &Global, client: &SteadClient) -> Result<(), Ended> {
     let accepted = accepted(client.command(&owner, KIND, "tell", &fields).await?, None)?;
     let screen = Screen::new(global.json);
     let mut follower = Follower::new(client, accepted.run.clone(), published, screen);
-    match follower.follow(&Until::Command(accepted.command.clone())).await? {
+    let until = Until::Command(accepted.command.clone());
+    let Ok(outcome) = tokio::time::timeout(TEST_WITHIN, follower.follow(&until)).await else {
+        list(global, client).await?;
+        let words = "the test has not arrived everywhere within a minute; it is tried on";
+        return Err(Ended::Failed(words.to_owned()));
+    };
+    match outcome? {
         Outcome::Done(result) if global.json => {
             output::json(&result);
             Ok(())
