@@ -2,9 +2,12 @@
 //! shipped file.
 
 use stead_nats::access::{Role, new_seed, public_key, server};
+use stead_workers::SYSTEMS;
 
 use super::{EXAMPLE, read};
 
+const COMPOSE: &str = include_str!("../../../deploy/compose/compose.yaml");
+const WORKERS: &str = include_str!("../../../deploy/kubernetes/workers.yaml");
 const SHIPPED: &str = include_str!("../../../deploy/nats/nats.conf");
 
 fn check(text: &str, words: &str) {
@@ -21,6 +24,21 @@ fn the_shipped_configuration_is_the_one_for_the_example() {
         std::fs::write(path, &printed).expect("a file");
     }
     assert!(printed == SHIPPED, "STEAD_UPDATE=1 writes ops/deploy/nats/nats.conf anew");
+}
+
+#[test]
+fn every_system_has_its_workers_in_what_is_shipped() {
+    let (_, users) = read(EXAMPLE).expect("a file of users");
+    let composed =
+        COMPOSE.lines().find(|line| line.contains("worker, --systems")).expect("workers");
+    for system in SYSTEMS {
+        let role = Role::Worker(system.to_owned());
+        assert!(users.iter().any(|user| user.role == role), "{system}");
+        let args = format!("args: [worker, --systems, {system}]");
+        assert!(WORKERS.contains(&args), "ops/deploy/kubernetes/workers.yaml has no {system}");
+        // The guest's is a service of its own, for the seeds that it serves.
+        assert!(system == "guest" || composed.contains(system), "compose.yaml has no {system}");
+    }
 }
 
 #[test]
