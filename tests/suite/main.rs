@@ -33,6 +33,7 @@ mod limits;
 mod logs;
 mod lost;
 mod metrics;
+mod notices;
 mod orders;
 mod permissions;
 mod refusals;

@@ -105,6 +105,8 @@ async fn send_test(cx: &Context, notices: &mut Notices) -> Result<(), Failure> {
 /// Sends what is due, each way by itself: one that is dead keeps the others for ten minutes at
 /// most.
 async fn send_due(cx: &Context, notices: &mut Notices) {
+    // What waits is seen while it is tried, however long that takes.
+    notices.show(cx);
     let due = notices.take_due(cx);
     let sends = due.iter().map(|(_, by, bundle)| send(cx, by, bundle));
     let sent = all(AT_ONCE, sends).await;
