@@ -6,8 +6,9 @@ use alloc::string::{String, ToString};
 
 use stead_core::context::Context;
 use stead_schemas::command::bucket::credentials_of;
-use stead_schemas::command::drift::Found;
+use stead_schemas::command::drift::{Found, Holder};
 use stead_schemas::failure::{Class, Failure};
+use stead_schemas::ids::RunId;
 use stead_schemas::step::coder::DeleteWorkspace;
 use stead_schemas::step::entity::LookUpRun;
 use stead_schemas::step::proxmox::{DestroyVm, Machine, MarkVm};
@@ -87,13 +88,31 @@ pub(super) async fn destroy(
     Ok(())
 }
 
+/// Fails unless the run lives that needs it: what was found may be of a life before this one.
+pub(super) async fn check_lives(
+    cx: &Context,
+    found: &Found,
+    holder: &Holder,
+) -> Result<(), Failure> {
+    if living(cx, holder).await?.is_some_and(|run| run.as_str() == holder.marker) {
+        return Ok(());
+    }
+    let Holder { kind, owner, name, .. } = holder;
+    let words =
+        format!("the {kind} {owner}/{name} that needed {} lives no more; scan again", found.path());
+    Err(Failure::new(Class::Refused, words))
+}
+
+async fn living(cx: &Context, holder: &Holder) -> Result<Option<RunId>, Failure> {
+    let (kind, owner, name) = (holder.kind.clone(), holder.owner.clone(), holder.name.clone());
+    Ok(cx.step(LookUpRun { kind, owner, name }).await?.living)
+}
+
 /// Fails while the run lives whose mark it carries: it may need it, whatever was seen of it.
 async fn check_over(cx: &Context, found: &Found, marker: &str) -> Result<(), Failure> {
-    let Some(holder) = found.holder.clone() else { return Ok(()) };
-    let (kind, owner, name) = (holder.kind, holder.owner, holder.name);
-    let asked = LookUpRun { kind: kind.clone(), owner: owner.clone(), name: name.clone() };
-    let living = cx.step(asked).await?.living;
-    if living.is_some_and(|run| run.as_str() == marker) {
+    let Some(holder) = &found.holder else { return Ok(()) };
+    if living(cx, holder).await?.is_some_and(|run| run.as_str() == marker) {
+        let Holder { kind, owner, name, .. } = holder;
         let words =
             format!("{kind} {owner}/{name} lives and may need {}; nothing was done", found.path());
         return Err(Failure::new(Class::Refused, words));

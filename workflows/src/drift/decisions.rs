@@ -86,14 +86,15 @@ impl Decisions {
     async fn carry_out(&mut self, cx: &Context, command: &Command) -> Result<Value, Failure> {
         let decision: Decision = command.read()?;
         let path = decision.found.path();
-        self.check_room(&path)?;
         match &decision.act {
             Act::Ignore => {
+                self.check_room(&path)?;
                 self.forget(&path);
                 self.ignored.push(decision.found);
                 Ok(told("ignored"))
             }
             Act::Destroy { grace_seconds } if *grace_seconds > 0 => {
+                self.check_room(&path)?;
                 let at = cx.now().after(Duration::from_secs(*grace_seconds));
                 self.forget(&path);
                 self.going.push(Going { at, decision });
@@ -106,7 +107,9 @@ impl Decisions {
                 Ok(told("destroyed"))
             }
             Act::TakeOver => {
+                self.check_room(&path)?;
                 cx.operation(act::mark(cx, &decision, cx.run().to_string(), false)).await?;
+                self.forget(&path);
                 self.adopted.push(path);
                 Ok(told("adopted"))
             }
@@ -117,11 +120,13 @@ impl Decisions {
             }
             Act::Give(to_give) => {
                 let Some(holder) = &decision.found.holder else { return Err(unowned()) };
+                act::check_lives(cx, &decision.found, holder).await?;
                 cx.operation(ask(cx, schedule::Give::to(&holder.owner, to_give))).await?;
                 Ok(told("repaired"))
             }
             Act::RepairHome => {
                 let Some(holder) = &decision.found.holder else { return Err(unowned()) };
+                act::check_lives(cx, &decision.found, holder).await?;
                 cx.operation(ask(cx, home::Repair { owner: holder.owner.clone() })).await?;
                 Ok(told("repaired"))
             }
@@ -162,7 +167,9 @@ impl Decisions {
     }
 
     fn check_room(&self, path: &str) -> Result<(), Failure> {
-        let is_known = self.ignored.iter().any(|found| found.path() == path);
+        let is_known = self.ignored.iter().any(|found| found.path() == path)
+            || self.adopted.iter().any(|adopted| adopted == path)
+            || self.going.iter().any(|going| going.decision.found.path() == path);
         let held = self.ignored.len() + self.adopted.len() + self.going.len();
         if is_known || held < HELD_MAX {
             return Ok(());

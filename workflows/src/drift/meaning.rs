@@ -169,7 +169,8 @@ impl Case<'_> {
             return Err(self.refuse(words));
         };
         let key = EntityKey::of(&holder.kind, &holder.owner, &holder.name);
-        if run.is_none_or(|run| run.key() != key) {
+        let is_made_with_it = self.found.marker.as_ref() == Some(&holder.marker);
+        if !is_made_with_it || run.is_none_or(|run| run.key() != key) {
             return Err(
                 self.refuse("it carries another mark than the entity made it with; scan again")
             );

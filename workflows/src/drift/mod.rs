@@ -10,6 +10,7 @@ use stead_core::run::execution;
 use stead_schemas::command::drift::{DECISIONS, KIND};
 use stead_schemas::failure::Failure;
 use stead_schemas::refusal::Refusal;
+use stead_schemas::step::vmids::PLATFORM;
 
 mod act;
 mod decisions;
@@ -34,6 +35,11 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
 }
 
 fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    // It is about everybody's things: whoever gives commands for one owner only has no say in it.
+    if admission.owner.as_str() != PLATFORM {
+        let words = "drift is the platform's own: the owner is `stead`";
+        return Err(Refusal::new("drift.owner", words).field("owner"));
+    }
     match admission.verb {
         "scan" => scan::admit(admission),
         _ => decisions::admit(admission),

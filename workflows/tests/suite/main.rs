@@ -7,6 +7,7 @@
 
 mod buckets;
 mod changes;
+mod drift;
 mod ends;
 mod golden;
 mod homes;

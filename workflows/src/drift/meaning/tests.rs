@@ -104,4 +104,10 @@ fn an_orphan_is_only_of_the_entity_that_its_mark_names() {
     let site = Site::default();
     let case = Case { verb: "destroy", found: &found, is_adopted: false, site: &site };
     assert!(case.meaning().unwrap_err().words.contains("another mark"));
+    // The entity that is asked whether it lives must be the one whose mark the worker looks for.
+    let mut swapped = self::found("orphan proxmox/machine/1 of workspace");
+    let bob = EntityKey::of("workspace", &Owner::new("bob").unwrap(), "dev").run(1);
+    swapped.holder.as_mut().unwrap().marker = bob.to_string();
+    let case = Case { found: &swapped, ..case };
+    assert!(case.meaning().unwrap_err().words.contains("another mark"));
 }
