@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use stead_core::drift::{Drift, Finding};
 use stead_nats::SteadClient;
-use stead_schemas::command::drift::{DECISIONS, Found, KIND};
-use stead_schemas::command::workspace;
+use stead_schemas::command::drift::{DECISIONS, Found, Holder, KIND};
+use stead_schemas::command::{bucket, workspace};
 use stead_schemas::event::{Event, Outcome};
 use stead_schemas::ledger::{Held, Standing};
 use stead_schemas::public::RunState;
@@ -210,15 +210,22 @@ async fn give(
 async fn find(client: &SteadClient, verb: &str, resource: &str) -> Result<Found, Ended> {
     let scan = last(client).await?;
     let found = scan.finding(resource).map(Finding::found);
-    if found.is_some() && verb != "destroy" {
+    if found.is_some() && !["destroy", "repair"].contains(&verb) {
         return found.ok_or_else(|| unknown(resource));
     }
     let held = ledger::read(client, false, None).await?.held;
     let name = found.as_ref().map_or(resource.to_owned(), Found::path);
-    let now = held.into_iter().find(|held| {
+    let mut now = held.into_iter().filter(|held| {
         (held.resource.path() == name || held.resource.id == name)
             && held.standing != Standing::Left
     });
+    if let ("repair", Some(found)) = (verb, &found) {
+        // What was put right since the scan, or is of another life by now, is left alone.
+        let Some(holder) = &found.holder else { return Ok(found.clone()) };
+        let is_wanted = now.any(|held| held.marker == holder.marker);
+        return if is_wanted { Ok(found.clone()) } else { Err(outdated(found)) };
+    }
+    let now = now.next();
     match (now, found) {
         (Some(held), _) if held.entity == KIND => Ok(adopted(&held)),
         (Some(held), _) if verb == "destroy" => Err(needed(&held)),
@@ -227,15 +234,23 @@ async fn find(client: &SteadClient, verb: &str, resource: &str) -> Result<Found,
     }
 }
 
-/// What was left of a home may still be mounted: its owner's workspaces go first.
+fn outdated(found: &Found) -> Ended {
+    let words = format!(
+        "nobody needs {} any more as the last scan found it; scan again: `stead drift scan`",
+        found.path()
+    );
+    Ended::Refused(Refusal::new("drift.outdated", words).field("resource"))
+}
+
+/// What was left of a home or a bucket may still be in use: its owner's workspaces go first.
 async fn unused(client: &SteadClient, found: Found) -> Result<Found, Ended> {
-    let Some(home) = found.holder.as_ref().filter(|holder| holder.kind == home::KIND) else {
-        return Ok(found);
-    };
+    let is_shared = |holder: &&Holder| [bucket::KIND, home::KIND].contains(&holder.kind.as_str());
+    let Some(shared) = found.holder.as_ref().filter(is_shared) else { return Ok(found) };
     let mut lines = client.list_all().await?.into_iter();
     let lives = |state| matches!(state, RunState::Running | RunState::Paused);
-    let user = lines
-        .find(|line| line.kind == workspace::KIND && line.owner == home.owner && lives(line.state));
+    let user = lines.find(|line| {
+        line.kind == workspace::KIND && line.owner == shared.owner && lives(line.state)
+    });
     let Some(user) = user else { return Ok(found) };
     let words = format!(
         "workspace {}/{} lives and may use {}; delete it first",
