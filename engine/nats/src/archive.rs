@@ -7,7 +7,7 @@ mod shelf;
 use async_nats::HeaderMap;
 use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
 use async_trait::async_trait;
-use stead_runtime::ports::{AppendError, Archive, LogError};
+use stead_runtime::ports::{AppendError, Archive, Lasts, LogError};
 use stead_schemas::ids::Partition;
 use stead_schemas::subjects::{self, ARCHIVE_STREAM, SHELF_STREAM};
 use uuid::Uuid;
@@ -79,8 +79,14 @@ impl NatsArchive {
 
 #[async_trait]
 impl Archive for NatsArchive {
-    async fn put(&self, partition: Partition, part: Vec<u8>) -> Result<u64, LogError> {
-        let (stream, subject) = match self.expires {
+    async fn put(
+        &self,
+        partition: Partition,
+        part: Vec<u8>,
+        lasts: Lasts,
+    ) -> Result<u64, LogError> {
+        let expires = self.expires && lasts == Lasts::UntilItExpires;
+        let (stream, subject) = match expires {
             true => (SHELF_STREAM, subjects::shelf_part(partition)),
             false => (ARCHIVE_STREAM, subjects::archive_part(partition)),
         };
@@ -93,9 +99,9 @@ impl Archive for NatsArchive {
         // A part whose acknowledgement was lost is put again: nobody asks for the other one.
         for _ in 0..ATTEMPTS_MAX {
             match jetstream::publish(client, &subject, headers.clone(), payload.clone()).await {
-                Ok(seq) if self.expires => return Ok(shelf::part(seq)),
+                Ok(seq) if expires => return Ok(shelf::part(seq)),
                 Ok(seq) => return Ok(seq),
-                Err(NotAcked::NoStream) if self.expires => {
+                Err(NotAcked::NoStream) if expires => {
                     let made = ensure_shelf(&self.platform).await;
                     last = made.err().map_or_else(String::new, |error| error.to_string());
                 }

@@ -16,7 +16,7 @@ use crate::inbound::Inbound;
 
 mod epochs;
 
-pub use epochs::{Archive, Closing, Epochs, Expiry};
+pub use epochs::{Archive, Closing, Epochs, Expiry, Lasts};
 
 /// The event log: the only truth. Each partition's log has epochs, of which one is in force.
 ///

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use stead_runtime::ports::{AppendError, Archive, LogError, Recorded};
+use stead_runtime::ports::{AppendError, Archive, Lasts, LogError, Recorded};
 use stead_schemas::archive::{self, Kept, Segment};
 use stead_schemas::ids::Partition;
 
@@ -42,7 +42,7 @@ impl Shelves {
 
 #[async_trait]
 impl Archive for EngineLog {
-    async fn put(&self, _: Partition, part: Vec<u8>) -> Result<u64, LogError> {
+    async fn put(&self, _: Partition, part: Vec<u8>, _: Lasts) -> Result<u64, LogError> {
         self.reach("archive").await?;
         let mut state = self.world.lock();
         let shelves = &mut state.log.archive;

@@ -5,7 +5,7 @@ use stead_nats::{ConnectSettings, NatsArchive, NatsLeases, NatsLog, connect};
 use stead_runtime::conformance::{
     check_archive, check_epochs, check_expiry, check_leases, check_log,
 };
-use stead_runtime::ports::{Archive, Expiry};
+use stead_runtime::ports::{Archive, Expiry, Lasts};
 use stead_schemas::ids::Partition;
 
 use super::proxy::Proxy;
@@ -33,13 +33,16 @@ async fn the_archive_keeps_its_promises() {
 async fn what_expires_of_the_archive_keeps_its_promises() {
     let world = World::new().await;
     let safe = NatsArchive::new(&world.platform);
-    let kept = safe.put(Partition(2), b"for ever".to_vec()).await.expect("it is kept");
+    let kept =
+        safe.put(Partition(2), b"for ever".to_vec(), Lasts::ForEver).await.expect("it is kept");
     assert_eq!(world.messages_in("STEAD_SHELF").await, None, "made only where it is needed");
     let archive = NatsArchive::new(&world.platform).expiring(true);
     check_expiry(&archive).await;
     check_archive(&archive).await;
     assert!(!archive.may_expire(kept));
     archive.forget(Partition(2), kept).await.expect_err("nothing expires there");
+    let digests = archive.put(Partition(2), b"digests".to_vec(), Lasts::ForEver).await;
+    assert!(!archive.may_expire(digests.expect("it is kept")), "an owner needs them for ever");
     assert_eq!(archive.get(Partition(2), kept).await, Ok(b"for ever".to_vec()));
 }
 

@@ -10,7 +10,7 @@ use stead_nats::{
 };
 use stead_runtime::conformance::log::{append_of, fresh_run, texts};
 use stead_runtime::conformance::{check_archive, check_epochs, check_log};
-use stead_runtime::ports::{Archive, EventLog};
+use stead_runtime::ports::{Archive, EventLog, Lasts};
 use stead_schemas::ids::Partition;
 
 use super::proxy::Proxy;
@@ -54,7 +54,8 @@ async fn the_disk_holds_nothing_of_what_is_sealed() {
     let said = format!("{CANARY} one");
     let seq = log.append(append_of(&run, PARTITIONS, 0, &said)).await.expect("appended");
     let body = CANARY.as_bytes().to_vec();
-    let part = archive.put(Partition(0), body.clone()).await.expect("a part is kept");
+    let part =
+        archive.put(Partition(0), body.clone(), Lasts::ForEver).await.expect("a part is kept");
     archive.record(Partition(0), 0, body.clone()).await.expect("a record is kept");
     assert_eq!(texts(&log, &run).await, [said]);
     assert_eq!(archive.get(Partition(0), part).await.expect("it opens"), body);

@@ -14,7 +14,7 @@ use stead_schemas::time::Timestamp;
 use stead_schemas::transition::link;
 
 use super::{chained, lines, unchecked};
-use crate::ports::{AppendError, LogError, Ports};
+use crate::ports::{AppendError, Lasts, LogError, Ports};
 
 /// A segment with this many bytes of histories, not yet packed, is full.
 const BYTES_MAX: usize = 4 << 20;
@@ -154,9 +154,9 @@ impl Shelf {
             to,
             runs,
             messages,
-            digests: self.put(&digests).await?,
-            lines: self.put(&lines).await?,
-            histories: self.put(&packed).await?,
+            digests: self.put(&digests, Lasts::ForEver).await?,
+            lines: self.put(&lines, Lasts::UntilItExpires).await?,
+            histories: self.put(&packed, Lasts::UntilItExpires).await?,
             prev: self.last.1.clone(),
         };
         self.read_back(&record, &histories).await?;
@@ -174,10 +174,10 @@ impl Shelf {
         Ok(())
     }
 
-    async fn put(&self, bytes: &[u8]) -> Result<Blob, LogError> {
+    async fn put(&self, bytes: &[u8], lasts: Lasts) -> Result<Blob, LogError> {
         let mut places = Vec::new();
         for part in parts(bytes) {
-            places.push(self.ports.archive.put(self.partition, part.to_vec()).await?);
+            places.push(self.ports.archive.put(self.partition, part.to_vec(), lasts).await?);
         }
         Ok(Blob::of(bytes, places))
     }

@@ -3,7 +3,7 @@
 use stead_schemas::ids::Partition;
 
 use super::log::{append_of, fresh_run, read_partition, texts};
-use crate::ports::{AppendError, Archive, Claim, Closing, Epochs, EventLog, Recorded};
+use crate::ports::{AppendError, Archive, Claim, Closing, Epochs, EventLog, Lasts, Recorded};
 
 /// Checks every promise of the epochs of a log that has `partitions` partitions.
 pub async fn check_epochs(log: &dyn EventLog, epochs: &dyn Epochs, partitions: u16) {
@@ -160,8 +160,9 @@ pub async fn only_older_epochs_are_retired(
 pub async fn a_part_is_read_as_it_was_put(archive: &dyn Archive) {
     let partition = Partition(0);
     let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(500_000).collect();
-    let one = archive.put(partition, bytes.clone()).await.expect("it is kept");
-    let other = archive.put(partition, vec![0]).await.expect("it is kept");
+    let one =
+        archive.put(partition, bytes.clone(), Lasts::UntilItExpires).await.expect("it is kept");
+    let other = archive.put(partition, vec![0], Lasts::ForEver).await.expect("it is kept");
     assert_eq!(archive.get(partition, one).await, Ok(bytes));
     assert_eq!(archive.get(partition, other).await, Ok(vec![0]));
     assert!(archive.get(partition, other + 1_000).await.is_err());

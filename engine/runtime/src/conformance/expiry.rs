@@ -2,7 +2,7 @@
 
 use stead_schemas::ids::Partition;
 
-use crate::ports::{AppendError, Expiry};
+use crate::ports::{AppendError, Expiry, Lasts};
 
 /// Checks every promise of an archive from which something may expire.
 pub async fn check_expiry(archive: &dyn Expiry) {
@@ -26,8 +26,10 @@ pub async fn a_tombstone_is_written_only_behind_the_last_one(archive: &dyn Expir
 /// What is forgotten is gone, and nothing else.
 pub async fn only_what_may_expire_is_forgotten(archive: &dyn Expiry) {
     let partition = Partition(2);
-    let one = archive.put(partition, b"one".to_vec()).await.expect("it is kept");
-    let other = archive.put(partition, b"other".to_vec()).await.expect("it is kept");
+    let one =
+        archive.put(partition, b"one".to_vec(), Lasts::UntilItExpires).await.expect("it is kept");
+    let other =
+        archive.put(partition, b"other".to_vec(), Lasts::UntilItExpires).await.expect("it is kept");
     assert!(archive.may_expire(one) && archive.may_expire(other));
     archive.forget(partition, one).await.expect("it is forgotten");
     archive.forget(partition, one).await.expect("once more does no harm");

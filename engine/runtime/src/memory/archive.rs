@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use stead_schemas::ids::Partition;
 
-use crate::ports::{AppendError, Archive, Expiry, LogError};
+use crate::ports::{AppendError, Archive, Expiry, Lasts, LogError};
 
 /// An archive in memory.
 #[derive(Default)]
@@ -42,7 +42,12 @@ impl MemoryArchive {
 
 #[async_trait]
 impl Archive for MemoryArchive {
-    async fn put(&self, partition: Partition, part: Vec<u8>) -> Result<u64, LogError> {
+    async fn put(
+        &self,
+        partition: Partition,
+        part: Vec<u8>,
+        _lasts: Lasts,
+    ) -> Result<u64, LogError> {
         let mut kept = self.lock();
         kept.last += 1;
         let place = kept.last;

@@ -64,6 +64,15 @@ pub struct Closing {
     pub engine: String,
 }
 
+/// How long a part of the archive is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// For ever: an owner needs it to tell a repeated command from a new one.
+    ForEver,
+    /// Until it expires, where the site has histories expire.
+    UntilItExpires,
+}
+
 /// The archive: for each partition records, one after the other, and parts of what they name.
 ///
 /// * `a_part_is_read_as_it_was_put`
@@ -74,7 +83,8 @@ pub trait Archive: Send + Sync {
     ///
     /// # Errors
     /// If the archive cannot be written now. The part may be there, and nobody will ask for it.
-    async fn put(&self, partition: Partition, part: Vec<u8>) -> Result<u64, LogError>;
+    async fn put(&self, partition: Partition, part: Vec<u8>, lasts: Lasts)
+    -> Result<u64, LogError>;
 
     /// Reads a part.
     ///

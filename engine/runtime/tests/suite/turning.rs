@@ -12,7 +12,7 @@ use stead_runtime::inbound::Inbound;
 use stead_runtime::memory::{MemoryArchive, MemoryLog};
 use stead_runtime::owner::Stopped;
 use stead_runtime::ports::{
-    AppendError, Archive, Claim, Closing, Epochs, EventLog, LogError, Recorded, ReplyTo,
+    AppendError, Archive, Claim, Closing, Epochs, EventLog, Lasts, LogError, Recorded, ReplyTo,
 };
 use stead_schemas::dispatch::{TurnEpoch, TurnReply};
 use stead_schemas::ids::{Partition, RunId};
@@ -413,9 +413,9 @@ impl Epochs for Dying {
 
 #[async_trait]
 impl Archive for Dying {
-    async fn put(&self, of: Partition, part: Vec<u8>) -> Result<u64, LogError> {
+    async fn put(&self, of: Partition, part: Vec<u8>, lasts: Lasts) -> Result<u64, LogError> {
         let answers = self.answers().await;
-        let answer = self.kept.archive.put(of, part).await;
+        let answer = self.kept.archive.put(of, part, lasts).await;
         self.answer(answers, answer).await
     }
 

@@ -31,6 +31,22 @@ struct Gravedigger {
     who: String,
 }
 
+/// Why a segment that is old enough does not expire now.
+enum Stay {
+    /// It has, in these words.
+    Expired(String),
+    /// It must not, in these words.
+    Needed(String),
+}
+
+impl Stay {
+    fn words(&self) -> &str {
+        match self {
+            Self::Expired(words) | Self::Needed(words) => words,
+        }
+    }
+}
+
 /// Carries the verb out.
 pub async fn carry_out(
     global: &Global,
@@ -55,7 +71,9 @@ pub async fn carry_out(
                 continue;
             }
             let stays = stays(&store, &segment, epoch, &needed).await?;
-            if let (None, Some(digger)) = (&stays, &digger) {
+            // One that has expired is brought to its end, if that was broken off.
+            let goes = !matches!(stays, Some(Stay::Needed(_)));
+            if let (true, Some(digger)) = (goes, &digger) {
                 let why = options.why.as_deref().unwrap_or_default();
                 digger.expire(&store, &segment, now, why).await?;
             }
@@ -92,21 +110,24 @@ async fn stays(
     segment: &Segment,
     epoch: u32,
     needed: &BTreeSet<EntityKey>,
-) -> Result<Option<String>, Ended> {
+) -> Result<Option<Stay>, Ended> {
     if let Some(tombstone) = archive::tombstone_of(store, segment).await? {
-        return Ok(Some(format!("expired {} by {}", tombstone.at, tombstone.who)));
+        let words = format!("expired {} by {}", tombstone.at, tombstone.who);
+        return Ok(Some(Stay::Expired(words)));
     }
     if !archive::may_expire(store, segment) {
         let words = "stays: it was written when histories were kept for ever";
-        return Ok(Some(words.to_owned()));
+        return Ok(Some(Stay::Needed(words.to_owned())));
     }
     if segment.epoch >= epoch {
-        return Ok(Some("stays: what is in it may still be in the log".to_owned()));
+        let words = "stays: what is in it may still be in the log";
+        return Ok(Some(Stay::Needed(words.to_owned())));
     }
     let lines = archive::lines(store, segment).await?;
     let needs = lines.iter().find(|line| needed.contains(&line.run.key()));
     Ok(needs.map(|line| {
-        format!("stays: {} of {} is in the log, or holds something outside", line.name, line.owner)
+        let (name, owner) = (&line.name, &line.owner);
+        Stay::Needed(format!("stays: {name} of {owner} is in the log, or holds something outside"))
     }))
 }
 
@@ -139,12 +160,12 @@ impl Gravedigger {
     }
 }
 
-fn tell(global: &Global, all: &[(Segment, Option<String>)], days: u32, dry_run: bool) {
+fn tell(global: &Global, all: &[(Segment, Option<Stay>)], days: u32, dry_run: bool) {
     if global.json {
         let each = all.iter().map(|(segment, stays)| {
             json!({
                 "partition": segment.partition, "segment": segment.n, "runs": segment.runs,
-                "expires": stays.is_none(), "words": stays,
+                "expires": stays.is_none(), "words": stays.as_ref().map(Stay::words),
             })
         });
         output::json(&each.collect::<Vec<_>>());
@@ -152,7 +173,11 @@ fn tell(global: &Global, all: &[(Segment, Option<String>)], days: u32, dry_run: 
     }
     for (segment, stays) in all {
         let expires = if dry_run { "would expire" } else { "has expired" };
-        output::line(&format!("{} {}", segment.name(), stays.as_deref().unwrap_or(expires)));
+        output::line(&format!(
+            "{} {}",
+            segment.name(),
+            stays.as_ref().map_or(expires, Stay::words)
+        ));
     }
     if all.is_empty() {
         output::line(&format!("no segment of the archive is older than {days} days"));
