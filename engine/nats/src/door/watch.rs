@@ -68,6 +68,8 @@ async fn look(client: &SteadClient) -> Result<(), ClientError> {
     let now = SystemClock.now();
     let mut lines = client.list_all().await?;
     lines.retain(|line| may_matter(line, now));
+    // One dead vendor may keep hundreds of runs; those that wait for a person are looked at first.
+    lines.sort_by_key(|line| !(line.state == RunState::Paused || line.waiting.contains("(human)")));
     let mut views = Vec::new();
     for line in lines.iter().take(RUNS_MAX) {
         views.extend(client.view(&line.run).await?);
