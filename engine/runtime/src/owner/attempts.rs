@@ -475,7 +475,8 @@ impl Owner {
         let ends = [
             Some(span),
             patience::time_left(open, attempt.begun, now).filter(|_| ends_by_itself),
-            patience::attempt_left(open, attempt).filter(|_| !attempt.overdue),
+            patience::attempt_left(open, attempt)
+                .filter(|_| !attempt.overdue && attempt.give_up.is_none()),
         ];
         let when = Instant::now() + ends.into_iter().flatten().min().unwrap_or(span);
         let before = attempt.wake.replace(when);
