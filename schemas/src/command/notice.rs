@@ -49,6 +49,9 @@ pub struct TellOrder {
     /// Who is told, as the site said then.
     #[serde(default)]
     pub routes: Vec<Route>,
+    /// The names of all routes that the site had then; nothing is sent any more by another one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<String>,
 }
 
 /// What is shown of notices.

@@ -20,6 +20,8 @@ use crate::http::{self, Effect};
 use crate::measured::Call;
 use crate::trouble::Trouble;
 
+/// How much of an answer is read, in bytes.
+const SAID_MAX: usize = 4 * 1024;
 /// What a secret begins with that is written as Standard Webhooks has it.
 const ENCODED: &str = "whsec_";
 
@@ -70,14 +72,26 @@ pub(super) fn signature(secret: &str, id: &str, at: u64, body: &str) -> Result<S
     Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
+/// What an answer begins with: it is a stranger's, and may be endless.
+async fn beginning(answer: &mut reqwest::Response) -> String {
+    let mut said = Vec::new();
+    while let Ok(Some(part)) = answer.chunk().await {
+        said.extend_from_slice(&part[..part.len().min(SAID_MAX - said.len())]);
+        if said.len() == SAID_MAX {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
 async fn call(request: reqwest::RequestBuilder) -> Result<(), Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("the webhook", error, Effect::Possible));
-    let answer = request.send().await.map_err(lost)?;
+    let mut answer = request.send().await.map_err(lost)?;
     let status = answer.status().as_u16();
     if answer.status().is_success() {
         return Ok(());
     }
-    let said = answer.text().await.unwrap_or_default();
+    let said = beginning(&mut answer).await;
     let trouble = match status {
         401 | 403 => Trouble::new(Class::Auth, "the webhook does not accept our signature"),
         408 | 425 | 429 => Trouble::new(Class::Wait, "the webhook asks us to come back later"),

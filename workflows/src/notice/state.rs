@@ -82,7 +82,10 @@ impl Notices {
     /// Lays a notice beside what waits; the ways that it goes. What was told of the same thing a
     /// short while ago is told already.
     pub fn take(&mut self, cx: &Context, order: TellOrder) -> Vec<String> {
-        let TellOrder { topic, about, words, routes } = order;
+        let TellOrder { topic, about, words, routes, known } = order;
+        if !known.is_empty() {
+            self.ways.retain(|name, _| known.contains(name));
+        }
         let (now, item) = (cx.now(), Item { topic, about, words, at: cx.now() });
         let mut names = Vec::new();
         for route in routes {
