@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::Failure;
+use stead_schemas::ids::RunId;
 use stead_schemas::step::sight::{PAGE, SightSecrets, Sighted, Thing};
 use stead_schemas::step::touch::Resource;
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
@@ -47,7 +48,9 @@ pub(super) async fn sight_secrets(
             // Nobody here gives such names, and none can be asked for.
             things.push(Thing::new(resource, None));
         } else if let Some(secret) = secrets.current(place).await?.secret {
-            let marker = secret.field(MARKER).ok().map(str::to_owned);
+            // Only what names a run is a mark; anything else may be a secret.
+            let marker = secret.field(MARKER).ok().filter(|text| text.parse::<RunId>().is_ok());
+            let marker = marker.map(str::to_owned);
             things.push(Thing::new(resource, marker));
         }
     }
