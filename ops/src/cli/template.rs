@@ -59,7 +59,8 @@ pub enum Verb {
     /// Let workspaces be made of the version before again.
     #[command(after_help = "Example:\n  stead template rollback stead-machine --wait")]
     Rollback(Command),
-    /// End the deployment; Coder's template and its versions stay as they are.
+    /// End the deployment; Coder's template and its versions stay as they are. Take it out of
+    /// the configuration first: the next look at its branch begins it anew.
     #[command(after_help = "Example:\n  stead template forget stead-machine")]
     Forget(Command),
 }

@@ -32,6 +32,8 @@ struct Job {
     place: TemplatePlace,
     source: Source,
     only_push: bool,
+    /// Whether it is what the branch ends with.
+    is_head: bool,
 }
 
 /// What a deployment came to.
@@ -85,7 +87,7 @@ async fn job(cx: &Context, order: &TemplateOrder) -> Result<Job, Failure> {
     };
     let path = order.deployment.path.clone();
     let source = Source { place: repository, commit, path };
-    Ok(Job { place, source, only_push: order.only_push })
+    Ok(Job { place, source, only_push: order.only_push, is_head: order.commit.is_none() })
 }
 
 async fn logins(
@@ -108,7 +110,10 @@ async fn logins(
 
 async fn deploy(cx: &Context, template: &mut Template, job: Job) -> Result<Value, Failure> {
     let commit = job.source.commit.clone();
-    template.tried = Some(commit.clone());
+    // Whoever names a commit says nothing about the branch's head, which may have been gone back from.
+    if job.is_head {
+        template.tried = Some(commit.clone());
+    }
     say(cx, &job, CommitState::Pending, "a version is being made").await;
     let came = cx.operation(make(cx, template, &job)).await;
     match came {
