@@ -67,12 +67,21 @@ fn used(workspace: &mut Workspace, at: Timestamp) {
 pub(super) async fn warn(cx: &Context, workspace: &mut Workspace) {
     if is_unused(cx, workspace).await {
         workspace.is_announced = true;
+        leave_time(cx, workspace, begins_at(workspace));
         let at = begins_at(workspace);
         let shown = at.unwrap_or_default();
         let words =
             format!("nobody uses it: it is dormant from {shown}, unless somebody starts it");
         cx.note("dormant-soon", words.clone(), &json!({ "dormant_at": at }));
         notice::tell(cx, Topic::Dormant, &words).await;
+    }
+}
+
+/// What is announced late, as by engines that were away, comes later by as much.
+fn leave_time(cx: &Context, workspace: &mut Workspace, at: Option<Timestamp>) {
+    let least = cx.now().after(WARN_BEFORE);
+    if let (Some(at), Some(since)) = (at.filter(|at| *at < least), workspace.idle_since) {
+        workspace.idle_since = Some(since.after(least.since(at)));
     }
 }
 
@@ -95,6 +104,7 @@ pub(super) async fn rest(cx: &Context, workspace: &mut Workspace) {
 /// Says that it is deleted soon.
 pub(super) async fn warn_unwanted(cx: &Context, workspace: &mut Workspace) {
     workspace.is_announced = true;
+    leave_time(cx, workspace, ends_at(workspace));
     let at = ends_at(workspace);
     let shown = at.unwrap_or_default();
     let words = format!("it is dormant, and deleted at {shown}, unless somebody starts it");
