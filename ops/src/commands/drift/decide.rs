@@ -221,7 +221,10 @@ async fn find(client: &SteadClient, verb: &str, resource: &str) -> Result<Found,
     });
     if let ("repair", Some(found)) = (verb, &found) {
         // What was put right since the scan, or is of another life by now, is left alone.
-        let Some(holder) = &found.holder else { return Ok(found.clone()) };
+        let is_needed = matches!(found.drift, Drift::Missing | Drift::Changed);
+        let Some(holder) = found.holder.as_ref().filter(|_| is_needed) else {
+            return Ok(found.clone());
+        };
         let is_wanted = now.any(|held| held.marker == holder.marker);
         return if is_wanted { Ok(found.clone()) } else { Err(outdated(found)) };
     }
