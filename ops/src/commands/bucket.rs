@@ -1,26 +1,26 @@
 //! `stead bucket`: gives commands to buckets, and shows them.
 
 use serde_json::Value;
-use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::bucket::KIND;
 use stead_schemas::owner::Owner;
-use stead_schemas::public::RunState;
 
-use super::give::{Order, give};
+use super::entities::list;
+use super::give::{Order, Told, give};
 use super::run::{client, find, show};
-use super::workspace::listed;
 use crate::cli::Global;
 use crate::cli::bucket::{Bucket, User, Verb};
 use crate::cli::fields::{Command, Fields};
 use crate::exit::Ended;
-use crate::output;
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Bucket) -> Result<(), Ended> {
     let owner = find::owner(options.owner.as_deref())?;
     let order = |verb, command| order(&owner, verb, command, command.fields());
     let order = match &options.verb {
-        Verb::List { all } => return list(global, &owner, *all).await,
+        Verb::List { all } => {
+            let none = "`stead bucket create NAME` makes one";
+            return list(global, (KIND, &owner), *all, none).await;
+        }
         Verb::Show { name } => {
             let client = client(global).await?;
             let run = find::latest(&client, KIND, &owner, name).await?;
@@ -44,14 +44,7 @@ pub async fn carry_out(global: &Global, options: &Bucket) -> Result<(), Ended> {
 }
 
 fn order<'a>(owner: &'a Owner, verb: &'a str, command: &'a Command, fields: Fields) -> Order<'a> {
-    Order {
-        owner,
-        kind: KIND,
-        verb,
-        command,
-        fields,
-        told: |ending, result| told(ending.name, result),
-    }
+    Order { owner, kind: KIND, verb, command, fields, told: Told::Result(told) }
 }
 
 /// An order about a workspace that uses the bucket.
@@ -76,21 +69,6 @@ fn told(name: &str, result: &Value) -> String {
     }
     lines.extend(text("credentials").map(|place| format!("  its key lies in {place}")));
     lines.join("\n")
-}
-
-async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
-    let mut lines = client(global).await?.list_all().await?;
-    lines.retain(|line| line.kind == KIND && line.owner == *owner);
-    lines.retain(|line| all || matches!(line.state, RunState::Running | RunState::Paused));
-    lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
-    if global.json {
-        output::json(&lines);
-    } else if lines.is_empty() {
-        output::line(&format!("{owner} has no bucket; `stead bucket create NAME` makes one"));
-    } else {
-        output::line(&listed(&lines, SystemClock.now(), output::width()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -32,8 +32,25 @@ pub struct Order<'a> {
     pub command: &'a Command,
     /// All that is sent.
     pub fields: Fields,
-    /// A good end and its result in words.
-    pub told: fn(&Ending<'_>, &Value) -> String,
+    /// A good end in words.
+    pub told: Told,
+}
+
+/// How a good end is told.
+pub enum Told {
+    /// By its result, for the entity of this name.
+    Result(fn(&str, &Value) -> String),
+    /// By what the entity shows of itself afterwards.
+    Shown(fn(&Ending<'_>) -> String),
+}
+
+impl Told {
+    fn words(&self, ending: &Ending<'_>, result: &Value) -> String {
+        match self {
+            Self::Result(told) => told(ending.name, result),
+            Self::Shown(told) => told(ending),
+        }
+    }
 }
 
 /// Gives a command, or says what it would do, if that is wanted.
@@ -131,7 +148,7 @@ async fn wait(
     match outcome {
         Outcome::Done(_) if global.json => Ok(()),
         Outcome::Done(result) => {
-            output::line(&(order.told)(&ending, &result));
+            output::line(&order.told.words(&ending, &result));
             Ok(())
         }
         Outcome::Failed(failure) => Err(Ended::Failed(ending.failed(&failure))),

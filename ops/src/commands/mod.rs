@@ -17,6 +17,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod drift;
+mod entities;
 mod explain;
 mod give;
 mod home;

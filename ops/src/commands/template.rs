@@ -4,12 +4,12 @@ use serde_json::Value;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::template::{KIND, TemplateVersion, TemplateView};
 use stead_schemas::owner::Owner;
-use stead_schemas::public::{RunState, RunView};
+use stead_schemas::public::RunView;
 use stead_schemas::time::Timestamp;
 
-use super::give::{Order, give};
+use super::entities::list;
+use super::give::{Order, Told, give};
 use super::run::{client, find};
-use super::workspace::listed;
 use crate::cli::Global;
 use crate::cli::fields::{Command, Fields};
 use crate::cli::template::{Template, Verb};
@@ -26,7 +26,10 @@ pub async fn carry_out(global: &Global, options: &Template) -> Result<(), Ended>
     let owner = find::owner(options.owner.as_deref())?;
     let order = |verb, command| order(&owner, verb, command, command.fields());
     let order = match &options.verb {
-        Verb::List { all } => return list(global, &owner, *all).await,
+        Verb::List { all } => {
+            let none = "`stead template push NAME` pushes one that the site deploys";
+            return list(global, (KIND, &owner), *all, none).await;
+        }
         Verb::Show { name } => return show(global, &owner, name).await,
         Verb::Push { command, commit, no_promote } => {
             let promote = no_promote.then_some(Value::Bool(false));
@@ -45,14 +48,7 @@ pub async fn carry_out(global: &Global, options: &Template) -> Result<(), Ended>
 }
 
 fn order<'a>(owner: &'a Owner, verb: &'a str, command: &'a Command, fields: Fields) -> Order<'a> {
-    Order {
-        owner,
-        kind: KIND,
-        verb,
-        command,
-        fields,
-        told: |ending, result| told(ending.name, result),
-    }
+    Order { owner, kind: KIND, verb, command, fields, told: Told::Result(told) }
 }
 
 /// A result in words.
@@ -116,22 +112,6 @@ fn shown(run: &RunView, view: &TemplateView, now: Timestamp, width: usize) -> St
         return details;
     }
     format!("{details}\n{}", table(["VERSION", "STATE", "COMMIT", "SEEN"], &rows, width))
-}
-
-async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
-    let mut lines = client(global).await?.list_all().await?;
-    lines.retain(|line| line.kind == KIND && line.owner == *owner);
-    lines.retain(|line| all || matches!(line.state, RunState::Running | RunState::Paused));
-    lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
-    if global.json {
-        output::json(&lines);
-    } else if lines.is_empty() {
-        let push = "`stead template push NAME` pushes one that the site deploys";
-        output::line(&format!("nothing of {owner}'s was deployed yet; {push}"));
-    } else {
-        output::line(&listed(&lines, SystemClock.now(), output::width()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@ use serde_json::Value;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::token::{KIND, TokenView};
 use stead_schemas::owner::Owner;
-use stead_schemas::public::RunState;
 
-use super::give::{Order, give};
+use super::entities::list;
+use super::give::{Order, Told, give};
 use super::run::{client, find};
-use super::workspace::listed;
 use crate::cli::Global;
 use crate::cli::fields::{Command, Fields};
 use crate::cli::token::{Token, Verb};
@@ -22,7 +21,10 @@ pub async fn carry_out(global: &Global, options: &Token) -> Result<(), Ended> {
     let owner = find::owner(options.owner.as_deref())?;
     let order = |verb, command| order(&owner, verb, command, command.fields());
     let order = match &options.verb {
-        Verb::List { all } => return list(global, &owner, *all).await,
+        Verb::List { all } => {
+            let none = "`stead token create NAME --repository REPOSITORY` makes one";
+            return list(global, (KIND, &owner), *all, none).await;
+        }
         Verb::Status { name } => return status(global, &owner, name).await,
         Verb::Create { command, repository, secret, workflow, branch, pace } => Order {
             fields: command
@@ -44,14 +46,7 @@ pub async fn carry_out(global: &Global, options: &Token) -> Result<(), Ended> {
 }
 
 fn order<'a>(owner: &'a Owner, verb: &'a str, command: &'a Command, fields: Fields) -> Order<'a> {
-    Order {
-        owner,
-        kind: KIND,
-        verb,
-        command,
-        fields,
-        told: |ending, result| told(ending.name, result),
-    }
+    Order { owner, kind: KIND, verb, command, fields, told: Told::Result(told) }
 }
 
 /// A result in words.
@@ -82,22 +77,6 @@ async fn status(global: &Global, owner: &Owner, name: &str) -> Result<(), Ended>
         }
         _ => super::run::show(global, &client, &run).await,
     }
-}
-
-async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
-    let mut lines = client(global).await?.list_all().await?;
-    lines.retain(|line| line.kind == KIND && line.owner == *owner);
-    lines.retain(|line| all || matches!(line.state, RunState::Running | RunState::Paused));
-    lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
-    if global.json {
-        output::json(&lines);
-    } else if lines.is_empty() {
-        let make = "`stead token create NAME --repository REPOSITORY` makes one";
-        output::line(&format!("{owner} has no token; {make}"));
-    } else {
-        output::line(&listed(&lines, SystemClock.now(), output::width()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
