@@ -49,9 +49,10 @@ pub struct TellOrder {
     /// Who is told, as the site said then.
     #[serde(default)]
     pub routes: Vec<Route>,
-    /// The names of all routes that the site had then; nothing is sent any more by another one.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub known: Vec<String>,
+    /// The names of all routes that the site had then; nothing is sent any more by another one. An
+    /// order of an older build does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Vec<String>>,
 }
 
 /// What is shown of notices.

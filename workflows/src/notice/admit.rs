@@ -28,7 +28,7 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     check("about", about, ABOUT_MAX)?;
     check("words", words, WORDS_MAX)?;
     let routes = admission.site.notify.iter().filter(|route| route.tells(topic)).cloned().collect();
-    let known = admission.site.notify.iter().map(|route| route.name.clone()).collect();
+    let known = Some(admission.site.notify.iter().map(|route| route.name.clone()).collect());
     let order =
         TellOrder { topic, about: about.to_string(), words: words.to_string(), routes, known };
     if topic == Topic::Test && order.routes.is_empty() {

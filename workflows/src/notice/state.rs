@@ -83,7 +83,7 @@ impl Notices {
     /// short while ago is told already.
     pub fn take(&mut self, cx: &Context, order: TellOrder) -> Vec<String> {
         let TellOrder { topic, about, words, routes, known } = order;
-        if !known.is_empty() {
+        if let Some(known) = known {
             self.ways.retain(|name, _| known.contains(name));
         }
         let (now, item) = (cx.now(), Item { topic, about, words, at: cx.now() });

@@ -93,6 +93,24 @@ fn what_comes_together_goes_in_one_message() {
 }
 
 #[test]
+fn a_way_that_the_site_has_no_more_gets_nothing_that_waited_for_it() {
+    for left in [1, 0] {
+        let mut tale = Tale::new();
+        tale.stage.world.unsent = Some(("notify.post-webhook", Class::TimedOut));
+        tale.tell("vendor-down", "proxmox");
+        tale.stage.pass(MINUTE);
+        tale.stage.world.unsent = None;
+        // The chat's webhook has leaked; then mail is given up, too.
+        tale.stage.site.notify.retain(|route| route.name != "chat");
+        tale.stage.site.notify.truncate(left);
+        tale.tell("vendor-down", "coder");
+        tale.stage.pass(5 * HOUR);
+        assert_eq!((tale.hooks(), tale.mails().len()), (0, 1 + left));
+        tale.stage.everything_replays();
+    }
+}
+
+#[test]
 fn nobody_hears_the_same_thing_again_before_its_time() {
     let mut tale = Tale::new();
     for _ in 0..4 {
