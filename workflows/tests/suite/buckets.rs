@@ -1,73 +1,23 @@
 //! What happens to buckets, told as text, and what is refused.
 
-use serde_json::{Value, json};
-use stead_schemas::dispatch::{Caller, EntityCommand};
-use stead_schemas::event::Outcome;
-use stead_schemas::refusal::Refusal;
+use serde_json::json;
 use stead_schemas::site::Site;
-use stead_testkit::{Kit, Stage, Trouble, tells, tells_of};
-use stead_workflows::WORKFLOWS;
+use stead_testkit::{Trouble, tells, tells_of};
 
-use crate::kits::{self, john, site};
-use crate::world::World;
+use crate::asker::Asker;
+use crate::kits::{self, site};
 
-/// A stage, and the bucket `data` of john on it.
-struct Tale {
-    stage: Stage<World>,
-    commands: u32,
-}
-
-impl Tale {
-    fn new() -> Self {
-        let mut tale = Self::empty(site());
-        tale.done("create", json!({}));
-        tale
+impl Asker {
+    /// The bucket `data` of john.
+    fn bucket() -> Self {
+        let mut asker = Self::no_bucket(site());
+        asker.done("create", json!({}));
+        asker
     }
 
-    fn empty(site: Site) -> Self {
-        let kit = Kit::of(WORKFLOWS).site(site);
-        Self { stage: kit.stage(&Trouble::default()), commands: 0 }
-    }
-
-    fn give(&mut self, verb: &str, fields: Value) -> Result<Outcome, Refusal> {
-        self.give_to("data", verb, fields)
-    }
-
-    fn give_to(&mut self, name: &str, verb: &str, fields: Value) -> Result<Outcome, Refusal> {
-        self.commands += 1;
-        let command = EntityCommand {
-            kind: "bucket".into(),
-            owner: john(),
-            name: name.into(),
-            verb: verb.into(),
-            fields: fields.as_object().cloned().unwrap_or_default(),
-            id: format!("command-{}", self.commands),
-            by: Caller::Api,
-        };
-        // No time passes: what waits for the end of a grace period goes on waiting.
-        self.stage.give(&command)?;
-        while self.stage.one_step() {}
-        let outcome = self.stage.outcome(&command.key(), &command.id);
-        Ok(outcome.expect("the command has an outcome"))
-    }
-
-    fn done(&mut self, verb: &str, fields: Value) -> Value {
-        match self.give(verb, fields) {
-            Ok(Outcome::Done(result)) => result,
-            other => panic!("{verb}: {other:?}"),
-        }
-    }
-
-    /// Why a command that was let in has failed.
-    fn failed(&mut self, verb: &str, fields: Value) -> String {
-        match self.give(verb, fields) {
-            Ok(Outcome::Failed(failure)) => failure.words,
-            other => panic!("{verb}: {other:?}"),
-        }
-    }
-
-    fn refused(&mut self, verb: &str, fields: Value) -> String {
-        self.give(verb, fields).expect_err("it is refused").code
+    /// Where it has not been made yet.
+    fn no_bucket(site: Site) -> Self {
+        Self::of(["bucket", "john", "data"], site)
     }
 }
 
@@ -105,7 +55,7 @@ fn what_cannot_be_made_is_taken_back() {
 
 #[test]
 fn a_bucket_that_holds_something_goes_only_if_that_is_confirmed() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::bucket();
     tale.stage.world.objects = 3;
     assert!(tale.failed("delete", json!({})).contains("say confirm: `data`"));
     assert_eq!(tale.refused("delete", json!({ "confirm": "dada" })), "bucket.confirm-differs");
@@ -124,7 +74,7 @@ fn a_bucket_that_holds_something_goes_only_if_that_is_confirmed() {
 
 #[test]
 fn a_delete_is_taken_back_within_the_grace_period() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::bucket();
     assert_eq!(tale.refused("restore", json!({})), "bucket.not-kept");
     tale.stage.world.objects = 3;
     tale.done("delete", json!({ "confirm": "data" }));
@@ -136,7 +86,7 @@ fn a_delete_is_taken_back_within_the_grace_period() {
 
 #[test]
 fn a_bucket_that_a_workspace_uses_stays() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::bucket();
     tale.done("attach", json!({ "workspace": "dev" }));
     tale.done("attach", json!({ "workspace": "dev" }));
     assert!(tale.failed("delete", json!({ "confirm": "data" })).contains("used by dev"));
@@ -150,15 +100,16 @@ fn a_bucket_that_a_workspace_uses_stays() {
 
 #[test]
 fn what_no_bucket_can_be_is_refused_at_the_door() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::bucket();
     assert_eq!(tale.refused("create", json!({})), "bucket.exists");
     assert_eq!(tale.refused("resize", json!({})), "resize.nothing");
     for fields in [json!({ "quota_gb": 0 }), json!({ "objects_max": 0 })] {
         assert_eq!(tale.refused("resize", fields), "parameter.out-of-range");
     }
     assert_eq!(tale.refused("attach", json!({})), "parameter.missing");
-    let code = tale.give_to("My.Data", "create", json!({})).expect_err("it is refused").code;
+    tale.name = "My.Data";
+    let code = tale.refused("create", json!({}));
     assert_eq!(code, "bucket.name-invalid");
-    let mut nowhere = Tale::empty(Site { s3: None, ..site() });
+    let mut nowhere = Asker::no_bucket(Site { s3: None, ..site() });
     assert_eq!(nowhere.refused("create", json!({})), "bucket.no-s3");
 }

@@ -1,25 +1,12 @@
 //! Drift is about everybody's things, so that only the platform has a say in it.
 
-use serde_json::{Map, Value, json};
-use stead_schemas::dispatch::{Caller, EntityCommand};
-use stead_schemas::owner::Owner;
-use stead_testkit::Trouble;
+use serde_json::{Value, json};
 
-use crate::kits;
+use crate::asker::Asker;
+use crate::kits::site;
 
-fn refused(owner: &str, verb: &str, name: &str, fields: &Value) -> String {
-    let mut stage = kits::drift().stage(&Trouble::default());
-    let fields: Map<String, Value> = fields.as_object().cloned().unwrap_or_default();
-    let command = EntityCommand {
-        kind: "drift".into(),
-        owner: Owner::new(owner).expect("a good owner"),
-        name: name.into(),
-        verb: verb.into(),
-        fields,
-        id: "c-1".into(),
-        by: Caller::Api,
-    };
-    stage.ask(&command).map(|_| ()).expect_err("it is refused").code
+fn refused(owner: &'static str, verb: &str, name: &'static str, fields: &Value) -> String {
+    Asker::of(["drift", owner, name], site()).refused(verb, fields.clone())
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
 
+mod asker;
 mod buckets;
 mod changes;
 mod drift;

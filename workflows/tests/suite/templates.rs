@@ -1,80 +1,21 @@
 //! What happens to templates of Coder's, told as text, and what is refused.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use stead_schemas::command::template::TemplateView;
-use stead_schemas::dispatch::{Caller, EntityCommand};
-use stead_schemas::event::Outcome;
-use stead_schemas::owner::Owner;
-use stead_schemas::refusal::Refusal;
 use stead_schemas::site::Site;
-use stead_testkit::{Kit, Stage, Trouble, tells, tells_of};
-use stead_workflows::WORKFLOWS;
+use stead_testkit::{Trouble, tells, tells_of};
 
+use crate::asker::Asker;
 use crate::kits::{self, site};
-use crate::world::World;
 
-/// A stage, and the template `stead-machine` of platform on it.
-struct Tale {
-    stage: Stage<World>,
-    commands: u32,
-    owner: &'static str,
-    name: &'static str,
-}
-
-impl Tale {
-    fn new() -> Self {
-        Self::of(site())
+impl Asker {
+    /// The template `stead-machine` of platform.
+    fn template() -> Self {
+        Self::template_on(site())
     }
 
-    fn of(site: Site) -> Self {
-        let kit = Kit::of(WORKFLOWS).site(site);
-        let stage = kit.stage(&Trouble::default());
-        Self { stage, commands: 0, owner: "platform", name: "stead-machine" }
-    }
-
-    fn command(&mut self, verb: &str, fields: Value) -> EntityCommand {
-        self.commands += 1;
-        EntityCommand {
-            kind: "template".into(),
-            owner: Owner::new(self.owner).expect("a name"),
-            name: self.name.into(),
-            verb: verb.into(),
-            fields: fields.as_object().cloned().unwrap_or_default(),
-            id: format!("command-{}", self.commands),
-            by: Caller::Api,
-        }
-    }
-
-    fn give(&mut self, verb: &str, fields: Value) -> Result<Outcome, Refusal> {
-        let command = self.command(verb, fields);
-        self.stage.give(&command)?;
-        self.stage.work();
-        let outcome = self.stage.outcome(&command.key(), &command.id);
-        Ok(outcome.expect("the command has an outcome"))
-    }
-
-    fn done(&mut self, verb: &str, fields: Value) -> Value {
-        match self.give(verb, fields) {
-            Ok(Outcome::Done(result)) => result,
-            other => panic!("{verb}: {other:?}"),
-        }
-    }
-
-    fn failed(&mut self, verb: &str) -> String {
-        match self.give(verb, json!({})) {
-            Ok(Outcome::Failed(failure)) => failure.words,
-            other => panic!("{verb}: {other:?}"),
-        }
-    }
-
-    fn refused(&mut self, verb: &str, fields: Value) -> String {
-        self.give(verb, fields).expect_err("it is refused").code
-    }
-
-    fn view(&mut self) -> TemplateView {
-        let key = self.command("check", json!({})).key();
-        let run = self.stage.latest(&key).expect("it lives");
-        serde_json::from_value(self.stage.view(&run)).expect("a view")
+    fn template_on(site: Site) -> Self {
+        Self::of(["template", "platform", "stead-machine"], site)
     }
 
     /// The branch ends with another commit, whose first letter tells what it holds.
@@ -135,14 +76,14 @@ fn what_cannot_be_promoted_is_taken_back() {
 
 #[test]
 fn a_failed_import_leaves_the_active_version_and_is_not_tried_again_until_something_changes() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::template();
     tale.done("push", json!({}));
     tale.commit("b", "b");
     tale.stage.world.import_error = Some("Unclosed configuration block".into());
-    let words = tale.failed("check");
+    let words = tale.failed("check", json!({}));
     assert_eq!(words, "Coder cannot import it: Unclosed configuration block");
     assert_eq!(tale.stage.world.names(), ["active a", "version a"]);
-    let view = tale.view();
+    let view = tale.view::<TemplateView>();
     assert_eq!((view.phase.word(), view.active.as_deref()), ("rejected", Some("aaaaaaaaaaaa-1.1")));
     assert!(view.trouble.is_some_and(|words| words.contains("Unclosed")));
     assert_eq!(
@@ -154,7 +95,7 @@ fn a_failed_import_leaves_the_active_version_and_is_not_tried_again_until_someth
     let told = tale.done("check", json!({}));
     assert_eq!(told["what"], "the branch ends with what was tried before");
     assert_eq!(tale.count("coder.create-version"), 2);
-    assert_eq!(tale.view().phase.word(), "rejected");
+    assert_eq!(tale.view::<TemplateView>().phase.word(), "rejected");
     // By hand it is tried again; so is what comes behind it.
     tale.done("push", json!({}));
     assert_eq!(tale.stage.world.names(), ["active b", "version a", "version b"]);
@@ -163,22 +104,25 @@ fn a_failed_import_leaves_the_active_version_and_is_not_tried_again_until_someth
 
 #[test]
 fn a_template_that_stead_cannot_use_is_not_promoted() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::template();
     tale.stage.world.parameters = vec![("region".into(), false)];
-    assert!(tale.failed("push").contains("no parameter stead_run"));
+    assert!(tale.failed("push", json!({})).contains("no parameter stead_run"));
     tale.stage.world.parameters =
         vec![("stead_run".into(), true), ("region".into(), true), ("size".into(), false)];
-    assert_eq!(tale.failed("push"), "Stead gives no value for region: let it have a default");
+    assert_eq!(
+        tale.failed("push", json!({})),
+        "Stead gives no value for region: let it have a default"
+    );
     assert_eq!((tale.stage.world.names().len(), tale.stage.world.active.as_str()), (0, "id-v0"));
     tale.stage.world.parameters[1].1 = false;
     tale.done("push", json!({}));
-    assert_eq!(tale.view().active.as_deref(), Some("aaaaaaaaaaaa-1.3"));
+    assert_eq!(tale.view::<TemplateView>().active.as_deref(), Some("aaaaaaaaaaaa-1.3"));
     tale.stage.everything_replays();
 }
 
 #[test]
 fn the_same_files_make_no_version() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::template();
     tale.done("push", json!({}));
     tale.commit("a", "b");
     let told = tale.done("check", json!({}));
@@ -193,7 +137,7 @@ fn the_same_files_make_no_version() {
 
 #[test]
 fn one_can_go_back_to_every_version_that_was_active() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::template();
     tale.done("push", json!({}));
     tale.commit("b", "b");
     tale.done("push", json!({ "promote": false }));
@@ -216,7 +160,7 @@ fn one_can_go_back_to_every_version_that_was_active() {
     assert_eq!(tale.stage.world.names(), ["active b", "version a", "version b", "version c"]);
     assert_eq!(tale.refused("promote", json!({ "version": "b" })), "template.version-unknown");
     tale.done("promote", json!({}));
-    assert_eq!(tale.view().active.as_deref(), Some("cccccccccccc-1.3"));
+    assert_eq!(tale.view::<TemplateView>().active.as_deref(), Some("cccccccccccc-1.3"));
     // Somebody else has promoted something: back is where Stead has been.
     tale.stage.world.active = "id-x".into();
     tale.done("rollback", json!({}));
@@ -225,15 +169,28 @@ fn one_can_go_back_to_every_version_that_was_active() {
 }
 
 #[test]
+fn a_commit_that_somebody_names_brings_back_no_head_that_was_gone_back_from() {
+    let mut tale = Asker::template();
+    tale.done("push", json!({}));
+    tale.commit("b", "b");
+    tale.done("push", json!({}));
+    tale.done("rollback", json!({}));
+    tale.done("push", json!({ "commit": "a".repeat(40) }));
+    tale.done("check", json!({}));
+    assert_eq!(tale.stage.world.active, "id-aaaaaaaaaaaa-1.1", "b is still the head, and tried");
+    tale.stage.everything_replays();
+}
+
+#[test]
 fn a_long_life_stays_short_and_keeps_what_is_active() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::template();
     tale.done("push", json!({}));
     for number in 0..60_u32 {
         let letters = ["b", "c", "d", "e", "f"];
         tale.commit(letters[number as usize % letters.len()], "b");
         tale.done("push", json!({ "promote": false }));
     }
-    let view = tale.view();
+    let view = tale.view::<TemplateView>();
     assert_eq!((view.versions.len(), view.active.as_deref()), (21, Some("aaaaaaaaaaaa-1.1")));
     assert_eq!(view.versions[20].name, "aaaaaaaaaaaa-1.1");
     tale.stage.everything_replays();
@@ -241,7 +198,7 @@ fn a_long_life_stays_short_and_keeps_what_is_active() {
 
 #[test]
 fn a_forget_stops_a_push_and_leaves_what_is_there() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::template();
     tale.done("push", json!({}));
     tale.commit("b", "b");
     let push = tale.command("push", json!({}));
@@ -259,7 +216,7 @@ fn a_forget_stops_a_push_and_leaves_what_is_there() {
 
 #[test]
 fn what_the_site_does_not_deploy_is_refused_at_the_door() {
-    let mut tale = Tale::new();
+    let mut tale = Asker::template();
     assert_eq!(tale.refused("rollback", json!({})), "template.unknown");
     assert_eq!(tale.refused("promote", json!({})), "template.unknown");
     for commit in ["abc", &"A".repeat(40), &"g".repeat(40), ""] {
@@ -273,6 +230,6 @@ fn what_the_site_does_not_deploy_is_refused_at_the_door() {
     assert_eq!(tale.refused("push", json!({})), "template.unknown");
     tale.name = "Other";
     assert_eq!(tale.refused("push", json!({})), "template.name-invalid");
-    let mut nowhere = Tale::of(Site { forgejo: None, ..site() });
+    let mut nowhere = Asker::template_on(Site { forgejo: None, ..site() });
     assert_eq!(nowhere.refused("push", json!({})), "template.no-forgejo");
 }
