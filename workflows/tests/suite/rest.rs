@@ -152,6 +152,22 @@ fn what_cannot_be_looked_up_is_looked_up_the_next_day() {
 }
 
 #[test]
+fn what_is_announced_late_comes_a_day_after_that() {
+    let mut tale = configured(json!({ "dormant_days": 10, "dormant_delete_days": 20 }));
+    tale.stage.be_away_until(at("2026-06-20T12:00:00.000Z"));
+    assert!(tale.has_told("dev", "nobody uses it: it is dormant from 2026-06-21T12:00"));
+    assert_eq!(phase(&tale), "ready");
+    until(&mut tale, "2026-06-21T12:01:00.000Z");
+    assert_eq!(phase(&tale), "dormant");
+    tale.stage.be_away_until(at("2026-08-01T12:00:00.000Z"));
+    assert!(tale.has_told("dev", "it is dormant, and deleted at 2026-08-02T12:00"));
+    assert_eq!(phase(&tale), "dormant");
+    until(&mut tale, "2026-08-02T12:01:00.000Z");
+    assert_ne!(phase(&tale), "dormant");
+    tale.stage.everything_replays();
+}
+
+#[test]
 fn what_is_dormant_is_deleted_only_if_that_is_wanted_and_comes_back() {
     let mut tale = configured(json!({ "dormant_days": 10, "dormant_delete_days": 20 }));
     until(&mut tale, "2026-06-30T13:00:00.000Z");
