@@ -108,14 +108,15 @@ async fn nap(cx: Context) -> Result<Ending, Failure> {
 /// One step with every limit that there is.
 async fn patient(cx: Context) -> Result<Ending, Failure> {
     cx.next_command().await;
-    cx.step(First {})
+    let step = cx
+        .step(First {})
         .schedule_to_start(Duration::from_secs(60))
         .start_to_close(Duration::from_secs(30))
         .heartbeat(Duration::from_secs(8))
         .attempts(3)
         .pauses(Duration::from_secs(4), Duration::from_secs(8))
-        .pause_on_lasting()
-        .await?;
+        .pause_on_lasting();
+    cx.operation(step.into_future()).await?;
     Ok(Ending::Completed(Value::Null))
 }
 

@@ -38,6 +38,25 @@ fn attempts_that_are_used_up_pause_the_run_with_the_reason() {
 }
 
 #[test]
+fn a_step_that_is_cancelled_just_before_its_attempt_s_limit_has_its_whole_grace() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("patient").await;
+        let first = desk.step("test.first");
+        for _ in 0..7 {
+            desk.answer(&first, StepReply::Heartbeat { progress: None }).await;
+            desk.pass(seconds(4)).await;
+        }
+        // Two seconds of the thirty are left; the grace is ten.
+        assert_eq!(desk.order(&run, RunOrder::Cancel).await, "done");
+        desk.pass(seconds(8)).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "running");
+        desk.pass(seconds(3)).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
 fn a_step_that_was_tried_for_an_hour_pauses_the_run() {
     on_simulated_time(async {
         let desk = Desk::new().await;
