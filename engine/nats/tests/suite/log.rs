@@ -157,6 +157,25 @@ async fn where_many_wait_they_go_together() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_whose_acknowledgement_is_lost_is_kept_once_and_told_to_each() {
+    let server = NatsServer::start().await;
+    let proxy = Proxy::start(&server).await;
+    let settings = ConnectSettings::new(proxy.url(), "test");
+    let log = NatsLog::new(&platform(&connect(&settings).await.expect("a connection")).await);
+    let runs: Vec<RunId> = std::iter::repeat_with(|| run_in(Partition(1))).take(1_000).collect();
+    proxy.lose_next_batch();
+    let appends = runs.iter().map(|run| log.append(append_of(run, PARTITIONS, 0, "a")));
+    let told = futures_util::future::join_all(appends).await;
+    assert_eq!(proxy.lost(), 1);
+    let mut told: Vec<(&RunId, u64)> =
+        runs.iter().zip(told.into_iter().map(Result::unwrap)).collect();
+    told.sort_unstable_by_key(|(_, seq)| *seq);
+    let whole = read_partition(&log, Partition(1), 0).await;
+    let there: Vec<(&RunId, u64)> = whole.iter().map(|it| (&it.run, it.seq)).collect();
+    assert_eq!(told, there);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_the_stream_takes_no_batch_each_goes_alone() {
     let world = World::new().await;
     let stream = world.js().get_stream("STEAD_LOG_0_1").await.expect("the log");

@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What marks an acknowledgement or an error of a publish to the log, as the server sends it.
 const ACK: &[u8] = b"\"STEAD_LOG_";
+/// What only the acknowledgement of a batch says.
+const OF_BATCH: &[u8] = b"\"batch\":";
 const ERROR: &[u8] = b"wrong last sequence";
 
 /// A proxy in front of a server.
@@ -24,6 +26,7 @@ pub struct Proxy {
 #[derive(Default)]
 struct Losses {
     swallow_next: AtomicBool,
+    swallow_next_batch: AtomicBool,
     /// Hang up when so many bytes have passed; 0 for never.
     cut_after: AtomicU64,
     swallowed: AtomicU32,
@@ -33,7 +36,9 @@ impl Losses {
     /// Whether this is to be swallowed.
     fn swallow(&self, bytes: &[u8]) -> bool {
         let is_answer = contains(bytes, ACK) || contains(bytes, ERROR);
-        let swallow = is_answer && self.swallow_next.swap(false, Ordering::SeqCst);
+        let is_batch = is_answer && contains(bytes, OF_BATCH);
+        let swallow = is_answer && self.swallow_next.swap(false, Ordering::SeqCst)
+            || is_batch && self.swallow_next_batch.swap(false, Ordering::SeqCst);
         self.swallowed.fetch_add(u32::from(swallow), Ordering::SeqCst);
         swallow
     }
@@ -70,6 +75,11 @@ impl Proxy {
     /// Whether it has hung up.
     pub fn has_cut(&self) -> bool {
         self.losses.cut_after.load(Ordering::SeqCst) == 0
+    }
+
+    /// The next batch that the log keeps is acknowledged to nobody.
+    pub fn lose_next_batch(&self) {
+        self.losses.swallow_next_batch.store(true, Ordering::SeqCst);
     }
 
     /// How many answers were swallowed.
