@@ -10,6 +10,7 @@ builds nothing; it only says whether each place to break is still there, and the
 """
 
 import argparse
+import os
 import pathlib
 import re
 import shutil
@@ -107,7 +108,8 @@ def caught_by(folder, seeds):
     command = ["cargo", "build", "--quiet", "--locked", "--release", "--package", "stead-simulation",
                "--target-dir", str(target), "--manifest-path", str(folder / "Cargo.toml")]
     subprocess.run(command, check=True)
-    simulate = [str(target / "release" / "stead-simulate"), "--seeds", str(seeds), "--failures", "1"]
+    simulate = [str(target / "release" / "stead-simulate"), "--seeds", str(seeds), "--failures", "1",
+                "--jobs", str(os.cpu_count() or 1)]
     told = subprocess.run(simulate, capture_output=True, text=True)
     found = re.search(r"^seed (\d+) broke a rule: (.*)$", told.stdout + told.stderr, re.MULTILINE)
     return found.groups() if found else None
