@@ -12,7 +12,7 @@ use stead_core::drift::{Finding, compare};
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::drift::{KIND, NAME};
-use stead_schemas::event::{Event, Outcome};
+use stead_schemas::event::Event;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::ledger::Held;
 use stead_schemas::owner::Owner;
@@ -23,10 +23,8 @@ use stead_schemas::step::vmids::PLATFORM;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
-use super::ledger;
-use super::run::follow::{self, Follower, Until};
-use super::run::screen::Screen;
-use super::run::{accepted, client, find};
+use super::run::{client, find};
+use super::{give, ledger};
 use crate::cli::Global;
 use crate::cli::drift::Drift;
 use crate::exit::Ended;
@@ -100,17 +98,9 @@ fn platform() -> Result<Owner, Ended> {
 
 /// Has everything looked at, and waits for that.
 async fn scan(global: &Global, client: &SteadClient, id: Option<&str>) -> Result<RunId, Ended> {
-    let owner = platform()?;
     let mut fields = Map::from_iter([("name".to_owned(), json!(NAME))]);
     fields.extend(id.map(|id| ("id".to_owned(), Value::from(id))));
-    let published = follow::listen(client, &owner, KIND).await?;
-    let accepted = accepted(client.command(&owner, KIND, "scan", &fields).await?, id)?;
-    let screen = Screen::new(global.json);
-    let mut follower = Follower::new(client, accepted.run.clone(), published, screen);
-    match follower.follow(&Until::Command(accepted.command.clone())).await? {
-        Outcome::Done(_) => Ok(accepted.run),
-        Outcome::Failed(failure) => Err(failure.into()),
-    }
+    Ok(give::carry_out(global, client, (KIND, "scan"), &fields).await?.0)
 }
 
 /// The last scan that was carried out.

@@ -2,15 +2,17 @@
 //!
 //! `ending.rs` says in words how a command ended.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use stead_nats::SteadClient;
 use stead_schemas::dispatch::{Accepted, CommandReply, Rehearsal, RehearsalReply};
 use stead_schemas::event::Outcome;
+use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
+use stead_schemas::step::vmids::PLATFORM;
 
 use super::run::follow::{Follower, Published, Until, listen};
 use super::run::screen::Screen;
-use super::run::{accepted, client};
+use super::run::{accepted, client, find};
 use crate::cli::Global;
 use crate::cli::fields::{Command, Fields};
 use crate::exit::Ended;
@@ -92,6 +94,28 @@ async fn send(global: &Global, order: &Order<'_>) -> Result<(), Ended> {
             ));
             Ok(())
         }
+    }
+}
+
+/// Gives a command of the platform's own and follows it to its end. Returns its run and its result.
+///
+/// # Errors
+/// If it is refused or fails, in its own words.
+pub async fn carry_out(
+    global: &Global,
+    client: &SteadClient,
+    (kind, verb): (&str, &str),
+    fields: &Map<String, Value>,
+) -> Result<(RunId, Value), Ended> {
+    let owner = find::owner(Some(PLATFORM))?;
+    let published = listen(client, &owner, kind).await?;
+    let reply = client.command(&owner, kind, verb, fields).await?;
+    let accepted = accepted(reply, fields.get("id").and_then(Value::as_str))?;
+    let screen = Screen::new(global.json);
+    let mut follower = Follower::new(client, accepted.run.clone(), published, screen);
+    match follower.follow(&Until::Command(accepted.command)).await? {
+        Outcome::Done(result) => Ok((accepted.run, result)),
+        Outcome::Failed(failure) => Err(failure.into()),
     }
 }
 

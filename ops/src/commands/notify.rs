@@ -6,14 +6,11 @@ use serde_json::{Map, Value, json};
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::notice::{KIND, NAME, NoticeView, RouteView};
-use stead_schemas::event::Outcome;
 use stead_schemas::notice::Topic;
-use stead_schemas::step::vmids::PLATFORM;
 use stead_schemas::time::Timestamp;
 
-use super::run::follow::{self, Follower, Until};
-use super::run::screen::Screen;
-use super::run::{accepted, client, find};
+use super::give;
+use super::run::{client, find};
 use crate::cli::Global;
 use crate::cli::notify::Notify;
 use crate::exit::Ended;
@@ -68,7 +65,6 @@ fn told(routes: &[RouteView], now: Timestamp, width: usize) -> String {
 }
 
 async fn test(global: &Global, client: &SteadClient) -> Result<(), Ended> {
-    let owner = find::owner(Some(PLATFORM))?;
     let by = std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
     let fields = Map::from_iter([
         ("name".to_owned(), json!(NAME)),
@@ -76,29 +72,21 @@ async fn test(global: &Global, client: &SteadClient) -> Result<(), Ended> {
         ("about".to_owned(), json!("stead")),
         ("words".to_owned(), json!(format!("{by} wants to see whether this arrives."))),
     ]);
-    let published = follow::listen(client, &owner, KIND).await?;
-    let accepted = accepted(client.command(&owner, KIND, "tell", &fields).await?, None)?;
-    let screen = Screen::new(global.json);
-    let mut follower = Follower::new(client, accepted.run.clone(), published, screen);
-    let until = Until::Command(accepted.command.clone());
-    let Ok(outcome) = tokio::time::timeout(TEST_WITHIN, follower.follow(&until)).await else {
+    let told = give::carry_out(global, client, (KIND, "tell"), &fields);
+    let Ok(told) = tokio::time::timeout(TEST_WITHIN, told).await else {
         list(global, client).await?;
         let words = "the test has not arrived everywhere within a minute; it is tried on";
         return Err(Ended::Failed(words.to_owned()));
     };
-    match outcome? {
-        Outcome::Done(result) if global.json => {
-            output::json(&result);
-            Ok(())
-        }
-        Outcome::Done(result) => {
-            let routes = result["routes"].as_array().cloned().unwrap_or_default();
-            let names: Vec<&str> = routes.iter().filter_map(Value::as_str).collect();
-            output::line(&format!("a test was sent to {}", names.join(", ")));
-            Ok(())
-        }
-        Outcome::Failed(failure) => Err(failure.into()),
+    let (_, result) = told?;
+    if global.json {
+        output::json(&result);
+        return Ok(());
     }
+    let routes = result["routes"].as_array().cloned().unwrap_or_default();
+    let names: Vec<&str> = routes.iter().filter_map(Value::as_str).collect();
+    output::line(&format!("a test was sent to {}", names.join(", ")));
+    Ok(())
 }
 
 #[cfg(test)]

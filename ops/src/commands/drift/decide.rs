@@ -2,7 +2,7 @@
 //! before, read off the history of those orders.
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use stead_core::drift::{Drift, Finding};
 use stead_nats::SteadClient;
 use stead_schemas::command::drift::{DECISIONS, Found, Holder, KIND};
@@ -18,10 +18,7 @@ use stead_schemas::transition::Transition;
 use super::{Scan, last, ledger, lives, platform, unknown};
 use crate::cli::Global;
 use crate::cli::drift::Decide;
-use crate::commands::give::tell_rehearsal;
-use crate::commands::run::accepted;
-use crate::commands::run::follow::{self, Follower, Until};
-use crate::commands::run::screen::Screen;
+use crate::commands::give;
 use crate::exit::Ended;
 use crate::output;
 use crate::story::words::{caller, moment, outcome};
@@ -170,9 +167,9 @@ pub async fn carry_out(
     fields.extend(order.id.as_ref().map(|id| ("id".to_owned(), Value::from(id.as_str()))));
     if order.dry_run {
         let reply = client.rehearse(&platform()?, KIND, verb, &fields).await?;
-        return tell_rehearsal(global, reply, &format!("{verb} of {path}"));
+        return give::tell_rehearsal(global, reply, &format!("{verb} of {path}"));
     }
-    let result = give(global, client, verb, (&fields, order.id.as_deref())).await?;
+    let (_, result) = give::carry_out(global, client, (KIND, verb), &fields).await?;
     if global.json {
         output::json(&result);
         return Ok(());
@@ -186,23 +183,6 @@ pub async fn carry_out(
     };
     output::line(&line);
     Ok(())
-}
-
-async fn give(
-    global: &Global,
-    client: &SteadClient,
-    verb: &str,
-    (fields, id): (&Map<String, Value>, Option<&str>),
-) -> Result<Value, Ended> {
-    let owner = platform()?;
-    let published = follow::listen(client, &owner, KIND).await?;
-    let accepted = accepted(client.command(&owner, KIND, verb, fields).await?, id)?;
-    let screen = Screen::new(global.json);
-    let mut follower = Follower::new(client, accepted.run.clone(), published, screen);
-    match follower.follow(&Until::Command(accepted.command.clone())).await? {
-        Outcome::Done(result) => Ok(result),
-        Outcome::Failed(failure) => Err(failure.into()),
-    }
 }
 
 /// What the order is about: a finding of the last scan, or something that was adopted. What is to be
