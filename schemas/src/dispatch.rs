@@ -267,6 +267,10 @@ pub struct OutcomeQuery {
 pub struct ListRuns {
     /// The last run of the page before; nothing for the first page.
     pub after: Option<RunId>,
+    /// Only those with a step that is not done, and those that are paused or parked: the others go
+    /// on by themselves, or are over.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub held_up: bool,
 }
 
 /// A request to do something to a run by hand.

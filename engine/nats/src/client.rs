@@ -217,7 +217,26 @@ impl SteadClient {
     /// # Errors
     /// If it has no owner.
     pub async fn list(&self, partition: Partition) -> Result<Vec<RunSummary>, ClientError> {
-        let (mut query, mut all) = (ListRuns::default(), Vec::new());
+        self.list_of(partition, ListRuns::default()).await
+    }
+
+    /// The runs of one partition that do not go on by themselves.
+    ///
+    /// # Errors
+    /// If it has no owner.
+    pub(crate) async fn held_up(
+        &self,
+        partition: Partition,
+    ) -> Result<Vec<RunSummary>, ClientError> {
+        self.list_of(partition, ListRuns { held_up: true, ..ListRuns::default() }).await
+    }
+
+    async fn list_of(
+        &self,
+        partition: Partition,
+        mut query: ListRuns,
+    ) -> Result<Vec<RunSummary>, ClientError> {
+        let mut all = Vec::new();
         loop {
             let page: ListReply = self.ask(partition, "list", json(&query)).await?;
             query.after = page.lines.last().map(|line| line.run.clone());

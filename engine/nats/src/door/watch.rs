@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use stead_runtime::env::CurrentSite;
 use stead_runtime::ports::{Clock, SystemClock};
@@ -66,7 +67,15 @@ pub async fn run_watch(platform: &Platform, site: CurrentSite, mut shutdown: Shu
 
 async fn look(client: &SteadClient) -> Result<(), ClientError> {
     let now = SystemClock.now();
-    let mut lines = client.list_all().await?;
+    let asked = client.platform().all_partitions().map(|partition| client.held_up(partition));
+    let mut lines = Vec::new();
+    for held_up in join_all(asked).await {
+        match held_up {
+            Ok(more) => lines.extend(more),
+            // The others' runs are told of all the same.
+            Err(error) => tracing::debug!(%error, "a partition is not looked at"),
+        }
+    }
     lines.retain(|line| may_matter(line, now));
     // One dead vendor may keep hundreds of runs; those that wait for a person are looked at first.
     lines.sort_by_key(|line| !(line.state == RunState::Paused || line.waiting.contains("(human)")));

@@ -5,8 +5,11 @@ use std::rc::Rc;
 
 use futures_util::FutureExt;
 use stead_schemas::dispatch::ListRuns;
+use stead_schemas::ids::RunId;
 use stead_schemas::public::{RunPage, RunSummary};
 
+use super::live::Live;
+use super::queries::line;
 use super::{Finished, Owner, reading};
 use crate::inbound::encoded;
 use crate::ports::{Outgoing, ReplyTo};
@@ -21,6 +24,9 @@ impl Owner {
     /// the archive and the log first, once for all who ask meanwhile; so is one that was begun
     /// anew with the log alone, so that an owner need not read the lines of the archive.
     pub(super) fn list(&mut self, query: ListRuns, to: ReplyTo) {
+        if query.held_up {
+            return self.list_held_up(query.after.as_ref(), to);
+        }
         if !self.refilling.is_empty() {
             return self.refilling.push((query, to));
         }
@@ -43,6 +49,18 @@ impl Owner {
         self.lacks_lines = true;
         self.refilling.push((query, to));
         self.jobs.push(job.boxed_local());
+    }
+
+    /// Lists the runs that something is being done about, or that need a person. All of them are in
+    /// memory, so that it costs nothing how many others there are and were.
+    fn list_held_up(&self, after: Option<&RunId>, to: ReplyTo) {
+        let is_held_up =
+            |live: &Live| !live.attempts.is_empty() || live.is_paused() || live.parked.is_some();
+        let behind = self.runs.iter().filter(|(run, _)| after.is_none_or(|after| *run > after));
+        let mut found: Vec<_> = behind.filter(|(_, live)| is_held_up(live)).collect();
+        found.sort_unstable_by_key(|(run, _)| *run);
+        let lines = found.into_iter().take(PAGE_LINES_MAX + 1).map(|(_, live)| line(live));
+        self.send(Outgoing::Reply { to, bytes: encoded(&page(lines.collect())) });
     }
 
     /// The lost index has been filled from the log. What has changed since goes on top.

@@ -16,14 +16,15 @@ use stead_runtime::ports::{
     ReplyTo,
 };
 use stead_schemas::dispatch::{
-    Caller, EntityCommand, OrderRun, RunOrder, RunQuery, StepAddress, StepReply, StepRequest,
+    Caller, EntityCommand, ListRuns, OrderRun, RunOrder, RunQuery, StepAddress, StepReply,
+    StepRequest,
 };
 use stead_schemas::event::{ByHand, Event};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::limit::Limit;
 use stead_schemas::owner;
-use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::public::{RunPage, RunSummary, RunView};
 use stead_schemas::site::Site;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION, link};
@@ -296,6 +297,15 @@ impl Desk {
         let replies = self.replies("asker");
         let view: Option<RunView> = serde_json::from_slice(replies.last().unwrap()).unwrap();
         view.unwrap()
+    }
+
+    /// The runs that do not go on by themselves.
+    pub async fn held_up(&self) -> Vec<RunId> {
+        let query = ListRuns { held_up: true, ..ListRuns::default() };
+        self.say(Inbound::List(query, ReplyTo("asker".into()))).await;
+        let replies = self.replies("asker");
+        let page: RunPage = serde_json::from_slice(replies.last().unwrap()).unwrap();
+        page.lines.into_iter().map(|line| line.run).collect()
     }
 
     /// The requests to workers that were sent since the last look.

@@ -13,6 +13,7 @@ use stead_schemas::dispatch::{
     Caller, EntityCommand, OutcomeQuery, OutsideAnswer, RunOrder, StepReply, TurnEpoch,
 };
 use stead_schemas::event::{ByHand, Event, Signal, SignalReceived};
+use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::RunState;
@@ -210,5 +211,22 @@ fn an_owner_that_begins_does_not_keep_what_only_waits() {
         assert!(!is_in_memory(&next, "nap").await);
         next.pass(Duration::from_secs(3_700)).await;
         assert_eq!(next.events(&run).await.last(), Some(&"run-completed"));
+    });
+}
+
+#[test]
+fn those_that_are_held_up_are_listed_without_all_the_others() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.start("nap").await;
+        let held_up = desk.start("pair").await;
+        desk.failed(&desk.step("test.first"), Class::VendorDown).await;
+        assert_eq!(desk.held_up().await, [held_up.clone()], "it is tried again and again");
+        desk.pass(Duration::from_secs(60)).await;
+        assert_eq!(desk.held_up().await, [held_up.clone()], "and the other has left the memory");
+        desk.order(&held_up, RunOrder::Pause).await;
+        assert_eq!(desk.held_up().await, [held_up.clone()]);
+        desk.order(&held_up, RunOrder::Terminate).await;
+        assert_eq!(desk.held_up().await, []);
     });
 }
