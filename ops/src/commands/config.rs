@@ -132,6 +132,8 @@ fn shown_url(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stead_nats::access::new_seed;
+
     use super::{EXAMPLE, new_line, shown_url, summary};
     use crate::config::read;
 
@@ -139,10 +141,12 @@ mod tests {
         if name == "STEAD_KEYS" {
             return new_line("k1").ok();
         }
+        if name == "STEAD_AUDIT_NKEY" {
+            return new_seed().ok();
+        }
         let secrets = [
             "STEAD_VAULT_ROLE_ID",
             "STEAD_VAULT_SECRET_ID",
-            "STEAD_AUDIT_NKEY",
             "STEAD_NATS_NKEY",
             "STEAD_NATS_PASSWORD",
         ];

@@ -1,6 +1,6 @@
 //! How long histories are kept, who may have them expire, and whose signature on that counts.
 
-use stead_nats::access::is_public_key;
+use stead_nats::access::{is_public_key, public_key};
 use stead_workers::SecretText;
 
 use super::names;
@@ -24,6 +24,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> AuditConfig {
     let mut section = reader.section("audit");
     let days = section.number_or("keep_days", 0, 0..=DAYS_MAX);
     let key = section.optional_guarded_secret("key");
+    if key.as_ref().is_some_and(|seed| public_key(seed.expose()).is_err()) {
+        section.fault("key", "is no seed of a key; `stead nats key FILE` makes one");
+    }
     let signers = names(section.optional_text("signers"));
     if let Some(wrong) = signers.iter().find(|key| !is_public_key(key)) {
         let words = format!("`{wrong}` is no public half of a key; `stead nats key` makes one");

@@ -42,6 +42,18 @@ fn check(change: impl Fn(String) -> String, faults: &[&str]) {
 }
 
 #[test]
+fn the_keys_of_the_audit_are_looked_at_before_anybody_s_signature_counts() {
+    let audit = |line: &'static str| move |text: String| format!("{text}[audit]\n{line}\n");
+    let line = GOOD.lines().count() + 1;
+    let place = |key: &str| format!("line {line}: audit.{key}");
+    // What stands in ROLE is `x`.
+    let no_seed = "is no seed of a key; `stead nats key FILE` makes one";
+    check(audit("key = \"env:ROLE\""), &[&format!("{}: {no_seed}", place("key"))]);
+    let no_key = "`x` is no public half of a key; `stead nats key` makes one";
+    check(audit("signers = \"x\""), &[&format!("{}: {no_key}", place("signers"))]);
+}
+
+#[test]
 fn a_good_one_has_no_faults() {
     check(|text| text, &[]);
 }
