@@ -99,6 +99,7 @@ impl Owner {
         live.prev = writing.link;
         live.updated = writing.transition.at;
         live.note_begun(&writing.transition);
+        live.forget_strays_of_the_past();
         live.spans(&writing.transition).into_iter().for_each(trace::tell);
         self.dirty.insert(run.clone());
         for tell in writing.tell {

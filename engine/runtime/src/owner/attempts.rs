@@ -150,7 +150,7 @@ impl Owner {
             attempt.phase = Phase::Held;
             return;
         }
-        if !self.has_turn(run, seq) {
+        if self.awaits_strays(run, seq) || !self.has_turn(run, seq) {
             return;
         }
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
@@ -333,6 +333,8 @@ impl Owner {
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         attempt.wake = None;
         if let Some(why) = attempt.give_up {
+            // Whoever is at it has been told, and has had his time.
+            attempt.loose = false;
             return self.settle(run, seq, why);
         }
         let left = patience::time_left(open, attempt.begun, now);
@@ -451,6 +453,7 @@ impl Owner {
         if let Some((attempt, open)) = self.open_step(run, seq) {
             attempt.phase = Phase::Over;
             count_step(open, &fact, now);
+            self.note_stray(run, seq);
             self.leave(run, seq);
             self.take(run, fact);
         }
@@ -466,7 +469,7 @@ impl Owner {
     }
 
     /// Looks at the step again in `span`, or when its time is over, whichever is first.
-    fn wake_in(&mut self, run: &RunId, seq: Seq, span: Duration) {
+    pub(super) fn wake_in(&mut self, run: &RunId, seq: Seq, span: Duration) {
         let now = self.env.ports.clock.now();
         // The time of a paused run stands still: what is over would wake us again and again.
         let paused = self.runs.get(run).is_some_and(|live| live.is_paused());

@@ -12,6 +12,7 @@ use stead_schemas::transition::Transition;
 
 use super::attempts::Attempt;
 use super::counting::Begun;
+use super::strays::Strays;
 use crate::ports::ReplyTo;
 use crate::trace;
 
@@ -28,6 +29,8 @@ pub(super) struct Live {
     pub queue: VecDeque<Fact>,
     /// What is being done about the open steps.
     pub attempts: BTreeMap<Seq, Attempt>,
+    /// Attempts at settled steps that a worker may still be at.
+    pub strays: Strays,
     /// Who asked for a command that is not in the log yet.
     pub askers: HashMap<String, Vec<Asker>>,
     /// The steps of other runs that want a command of theirs cancelled, by that command.
@@ -80,6 +83,7 @@ impl Live {
             writing: None,
             queue: VecDeque::new(),
             attempts: BTreeMap::new(),
+            strays: Strays::default(),
             askers: HashMap::new(),
             cancels: BTreeMap::new(),
             begun: BTreeMap::new(),

@@ -103,9 +103,11 @@ fn follow(live: &mut Live, transition: &Transition, prev: &str) {
     }
     live.updated = transition.at;
     live.note_read(transition);
+    live.note_settled(transition);
     if let Err(divergence) = live.run.replay(transition) {
         park(live, "diverged", divergence.to_string());
     }
+    live.forget_strays_of_the_past();
 }
 
 fn park(live: &mut Live, why: &str, words: String) {

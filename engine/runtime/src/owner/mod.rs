@@ -7,7 +7,7 @@
 //! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
 //! `gate.rs` waits for their turn where the site limits them and `keeping.rs` says whose turn it is,
-//! `pausing.rs` lets them rest, `unheard.rs` offers those again that nobody heard, `outside.rs` hears what nobody was sent for, `orders.rs` is what
+//! `pausing.rs` lets them rest, `unheard.rs` offers those again that nobody heard, `strays.rs` sees to it that nothing is done after it was undone, `outside.rs` hears what nobody was sent for, `orders.rs` is what
 //! people do to a run by hand, `outcomes.rs` says how commands ended, `cancels.rs` what its parent wants cancelled, `reading.rs` and
 //! `load.rs` read the partition back, `tail.rs` looks for strangers, `turning.rs` begins a new
 //! epoch of the log, `publish.rs` shows what happens, `counting.rs` counts it, `tokens.rs` says when tokens end, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
@@ -54,6 +54,7 @@ mod proofs;
 mod publish;
 mod queries;
 mod reading;
+mod strays;
 mod tail;
 mod tokens;
 mod turning;

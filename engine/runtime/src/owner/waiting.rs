@@ -87,6 +87,9 @@ fn words(open: &OpenStep, attempt: Option<&Attempt>) -> String {
     let trouble = trouble.unwrap_or_default();
     match attempt.phase {
         Phase::Limit => attempt.place.as_ref().map(|place| place.words()).unwrap_or_default(),
+        Phase::Pausing if trouble.is_empty() => {
+            "a worker may still be at what is undone, and is given its time to stop".to_owned()
+        }
         Phase::Stuck | Phase::Held | Phase::NoListener | Phase::Pausing => trouble,
         Phase::Over => "its end is on its way into the log".to_owned(),
         Phase::Queued { .. } if open.step.route.is_worker() => {

@@ -130,6 +130,50 @@ fn whoever_comes_after_goes_on_where_the_log_ends() {
 }
 
 #[test]
+fn what_was_done_for_an_owner_before_is_undone_when_its_workers_have_had_their_time() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        desk.cancel(&run).await;
+        // Another owner asks again, and has not heard yet that the first step was answered.
+        let between = Desk::on(desk.log.clone()).await;
+        between.settle().await;
+        between.step("test.first");
+        desk.done(&first).await;
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        assert!(after.steps().is_empty(), "a worker is at the first step for the one between");
+        assert_eq!(after.cancels(), [first.address.clone()]);
+        let words = &after.view(&run).await.waiting[0].words;
+        assert!(words.contains("a worker may still be at what is undone"), "{words}");
+        after.pass(Duration::from_secs(11)).await;
+        after.done(&after.step("test.undo-first")).await;
+        assert_eq!(after.view(&run).await.summary.state.word(), "failed");
+        assert!(after.cancels().is_empty());
+    });
+}
+
+#[test]
+fn what_a_second_worker_did_is_undone_when_the_first_has_had_its_time() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let silent = desk.step("test.first");
+        desk.pass(Duration::from_secs(60)).await;
+        let again = desk.steps().pop().unwrap();
+        assert_eq!(again.address, silent.address);
+        desk.done(&again).await;
+        desk.failed(&desk.step("test.second"), Class::Permanent).await;
+        assert!(desk.steps().is_empty());
+        assert!(desk.cancels().contains(&silent.address));
+        desk.pass(Duration::from_secs(11)).await;
+        desk.done(&desk.step("test.undo-first")).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
 fn an_answer_that_was_meant_for_the_owner_before_changes_nothing() {
     on_simulated_time(async {
         let desk = Desk::new().await;
