@@ -81,6 +81,9 @@ pub fn archive_epoch(partition: Partition) -> String {
     format!("stead.archive.{partition}.epoch")
 }
 
+/// Where the tombstones of all partitions are.
+pub const ARCHIVE_TOMBSTONES: &str = "stead.archive.*.tombstone";
+
 /// Where the tombstones of a partition's archive are.
 #[must_use]
 pub fn archive_tombstone(partition: Partition) -> String {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::ids::Partition;
+use stead_schemas::subjects::{ARCHIVE_STREAM, ARCHIVE_TOMBSTONES};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -20,6 +21,7 @@ use super::files::{Draft, at, hexadecimal};
 use super::{BackupError, Manifest, StreamKept, StreamState, VERSION, is_kept, rank};
 use crate::connect::Connection;
 use crate::inspect::{read_answer, request};
+use crate::jetstream;
 use crate::log::in_force;
 use crate::platform::{Platform, PlatformError, PlatformSettings, open_platform};
 
@@ -27,7 +29,7 @@ use crate::platform::{Platform, PlatformError, PlatformSettings, open_platform};
 const PIECE_BYTES: usize = 128 * 1024;
 /// How long the server may take for the next piece.
 const PIECE_WITHIN: Duration = Duration::from_secs(30);
-/// Attempts at a backup during which no epoch turns.
+/// Attempts at a backup during which nothing leaves the platform.
 const ATTEMPTS_MAX: u32 = 5;
 
 /// Makes a backup of the platform in the folder `target`, which appears only when it is whole.
@@ -47,15 +49,37 @@ pub async fn create(
     };
     for _ in 0..ATTEMPTS_MAX {
         let draft = Draft::begin(target)?;
-        let before = epochs(&platform).await?;
-        let manifest = take(&platform, &draft, build).await?;
-        if epochs(&platform).await? == before {
+        let before = standing(&platform).await?;
+        let taken = take(&platform, &draft, build).await;
+        if standing(&platform).await? == before {
+            // What could not be read was not on its way out: it is a trouble of the server's.
+            let manifest = taken?;
             draft.finish(&manifest)?;
             return Ok(manifest);
         }
-        tracing::info!("an epoch of the log turned during the backup; it is begun anew");
+        tracing::info!("something left the log or the archive meanwhile; it is begun anew");
     }
     Err(BackupError::Unquiet)
+}
+
+/// What must be the same when a backup is begun and when it is done, since what one stream says of
+/// another one would not hold otherwise.
+#[derive(PartialEq)]
+struct Standing {
+    epochs: BTreeMap<Partition, u32>,
+    /// All that is to be in the backup.
+    streams: Vec<String>,
+    /// Where the last tombstone is: behind each, parts of the archive are forgotten.
+    buried: u64,
+}
+
+async fn standing(platform: &Platform) -> Result<Standing, BackupError> {
+    let js = &platform.connection.js;
+    let last = jetstream::last_message(js, ARCHIVE_STREAM, ARCHIVE_TOMBSTONES).await;
+    let last = last.map_err(|error| server(ARCHIVE_STREAM, error.to_string()))?;
+    let buried = last.map_or(0, |last| last.sequence);
+    let (epochs, streams) = (epochs(platform).await?, kept(&platform.connection).await?);
+    Ok(Standing { epochs, streams, buried })
 }
 
 /// Which epoch of each partition is in force.
@@ -72,11 +96,8 @@ async fn epochs(platform: &Platform) -> Result<BTreeMap<Partition, u32>, BackupE
 async fn take(platform: &Platform, draft: &Draft, build: &str) -> Result<Manifest, BackupError> {
     let connection = &platform.connection;
     let at = SystemClock.now();
-    let mut names = names(connection).await?;
-    names.retain(|name| is_kept(name));
-    names.sort_by_key(|name| (rank(name), name.clone()));
     let mut streams = Vec::new();
-    for name in &names {
+    for name in &kept(connection).await? {
         streams.push(snapshot(connection, name, draft).await?);
     }
     let mut at_one_moment = true;
@@ -94,6 +115,14 @@ async fn take(platform: &Platform, draft: &Draft, build: &str) -> Result<Manifes
         at_one_moment,
         streams,
     })
+}
+
+/// The streams that belong into a backup, in the order in which they are taken.
+async fn kept(connection: &Connection) -> Result<Vec<String>, BackupError> {
+    let mut names = names(connection).await?;
+    names.retain(|name| is_kept(name));
+    names.sort_by_key(|name| (rank(name), name.clone()));
+    Ok(names)
 }
 
 /// The names of all streams on the server.

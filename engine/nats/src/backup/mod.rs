@@ -2,7 +2,8 @@
 //!
 //! Each stream is as it was at one moment, not all at the same. Commands that wait are taken
 //! first: one that is taken in meanwhile is then in the backup twice, which its id tells, and not
-//! lost; and what segments name, after the segments. A backup during which an epoch of the log turned would lead nowhere, and is begun anew.
+//! lost; and what segments name, after the segments. A backup during which an epoch of the log
+//! turned, histories expired or a stream came or went would lead nowhere, and is begun anew.
 //! Leases are left out: they are true for seconds.
 //!
 //! Read next: `create.rs`, `restore.rs`; `files.rs` is what lies in the folder.
@@ -122,8 +123,11 @@ pub enum BackupError {
     /// There is no platform.
     #[error("there is no platform on this server")]
     NoPlatform,
-    /// Epochs turn all the time.
-    #[error("the log began a new epoch during each attempt; try again")]
+    /// Epochs turn, or histories expire, all the time.
+    #[error(
+        "during each attempt the log began a new epoch or histories expired; try again when that \
+         is done"
+    )]
     Unquiet,
     /// The server refuses, or does not answer.
     #[error("the stream `{stream}`: {words}")]
