@@ -77,7 +77,7 @@ struct Letter {
     arrived: i64,
     /// How many came after it and were not given to anybody yet.
     behind: u64,
-    /// Unique even when the inbox is lost and its numbers begin again.
+    /// Unique even when the inbox is lost and made anew by hand.
     id: String,
 }
 

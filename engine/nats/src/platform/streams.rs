@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::context::{Context, CreateStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{Error, ErrorCode};
+use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::ids::Partition;
 use stead_schemas::subjects;
 use uuid::Uuid;
@@ -201,12 +202,16 @@ async fn ensure_safe(js: &Context, wanted: Config) -> Result<(), PlatformError> 
     Err(PlatformError::Unsafe { stream: wanted.name, deviations })
 }
 
-/// Creates the inbox if it is not there.
+/// Creates the inbox if it is not there. Where one was lost, the numbers of the next one begin behind
+/// its own: an acknowledgement names nothing but the number, and what was in the lost one may still
+/// be in somebody's hands.
 ///
 /// # Errors
 /// If the server does not allow it.
 pub(crate) async fn ensure_inbox(platform: &Platform) -> Result<(), PlatformError> {
-    ensure_passing(platform, inbox(platform.replicas)).await
+    // Nobody gives a thousand commands a second for as long as an inbox lives.
+    let first_sequence = u64::try_from(SystemClock.now().as_millis()).ok();
+    ensure_passing(platform, Config { first_sequence, ..inbox(platform.replicas) }).await
 }
 
 /// Creates the stream of refusals if it is not there.
@@ -233,6 +238,7 @@ async fn ensure_passing(platform: &Platform, wanted: Config) -> Result<(), Platf
         return Ok(());
     }
     tracing::info!(stream = wanted.name, "bringing the configuration of a stream up to date");
+    let wanted = Config { first_sequence: found.first_sequence, ..wanted };
     let updated = js.update_stream(&wanted).await.map(|_| ());
     updated.map_err(|error| PlatformError::Stream { stream: wanted.name, words: error.to_string() })
 }

@@ -12,7 +12,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::support::{Owned, World, catalogue, fields, john, run_of, soon, summary, until};
+use super::support::{
+    Owned, PARTITIONS, World, catalogue, fields, john, run_of, soon, summary, until,
+};
 
 /// A door in a task of its own.
 struct Door {
@@ -285,17 +287,47 @@ async fn deleted_streams_come_back() {
     let owned = Owned::all(&world.connection).await;
     let client = SteadClient::new(&world.platform);
     let door = Door::open(&world, &world.connection);
-    give(&client, "create", json!({ "name": "a" })).await;
+    let before = give(&client, "create", json!({ "name": "a" })).await;
     until_empty(&world).await;
     world.js().delete_stream(INBOX_STREAM).await.expect("the inbox");
     world.js().delete_stream(REFUSALS_STREAM).await.expect("the refusals");
     until("the inbox is back", || async { world.messages_in(INBOX_STREAM).await == Some(0) }).await;
-    // The numbers begin again; the same words are another command all the same.
-    assert_eq!(give(&client, "create", json!({ "name": "a" })).await, 1);
+    let next = give(&client, "create", json!({ "name": "a" })).await;
+    assert!(next > before + 1, "no number comes again: {before}, {next}");
     give(&client, "create", json!({ "name": "bad" })).await;
     until_empty(&world).await;
     assert_eq!(owned.verbs_for("a"), ["create", "create"]);
     assert_eq!(refusals(&world).await.len(), 1);
+    door.shut().await;
+}
+
+/// The end of a command of the lost inbox is none of one in the next inbox.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_inbox_takes_nothing_out_of_the_next_one() {
+    let world = World::new().await;
+    let client = SteadClient::new(&world.platform);
+    let home = |name: &str| run_of(name).partition(PARTITIONS);
+    let other = ["b", "c", "d", "e"].into_iter().find(|name| home(name) != home("a"));
+    let other = other.expect("one of them is elsewhere");
+    let killed = DoomedDoor::open(&world);
+    give(&client, "create", json!({ "name": "a", "id": "lost" })).await;
+    until("it is under way", || async { under_way(&world).await == 1 }).await;
+    world.js().delete_stream(INBOX_STREAM).await.expect("the inbox");
+    until("the inbox is back", || async { world.messages_in(INBOX_STREAM).await == Some(0) }).await;
+    give(&client, "create", json!({ "name": other, "id": "kept" })).await;
+    until("it is under way", || async { under_way(&world).await == 1 }).await;
+    // What was lost ends, and so does what waits for that.
+    let owned = Owned::of(&world.connection, &[home("a")]).await;
+    give(&client, "start", json!({ "name": "a", "id": "behind" })).await;
+    let ids = || owned.taken.lock().expect("no panic").iter().map(|one| one.id.clone()).collect();
+    until("both are taken in", || async { Vec::len(&ids()) == 2 }).await;
+    let taken: Vec<String> = ids();
+    assert_eq!(taken, ["lost", "behind"]);
+    killed.kill();
+    let all = Owned::all(&world.connection).await;
+    let door = Door::open(&world, &world.connection);
+    until_empty(&world).await;
+    assert_eq!(all.verbs_for(other), ["create"], "it was still there");
     door.shut().await;
 }
 

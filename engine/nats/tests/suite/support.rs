@@ -139,6 +139,12 @@ pub struct Owned {
 impl Owned {
     /// Owns all partitions.
     pub async fn all(connection: &Connection) -> Self {
+        let all: Vec<Partition> = (0..PARTITIONS).map(Partition).collect();
+        Self::of(connection, &all).await
+    }
+
+    /// Owns these partitions.
+    pub async fn of(connection: &Connection, partitions: &[Partition]) -> Self {
         let owned = Self {
             bus: NatsBus::start(connection),
             runs: Arc::default(),
@@ -148,7 +154,7 @@ impl Owned {
             waiting: Arc::default(),
             put_off: Arc::default(),
         };
-        for partition in (0..PARTITIONS).map(Partition) {
+        for partition in partitions.iter().copied() {
             let mut inbox = subscribe_partition(connection, partition).await.expect("an inbox");
             let owned = owned.clone();
             tokio::spawn(async move {
