@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::RawMessageErrorKind;
+use async_nats::jetstream::stream::{RawMessageBuilder, RawMessageErrorKind};
 use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -134,7 +134,7 @@ pub(crate) async fn last_message(
     stream: &str,
     subject: &str,
 ) -> Result<Option<StreamMessage>, Unread> {
-    read(js, stream, None, subject).await
+    read(js, stream, |get| get.last_by_subject(subject)).await
 }
 
 /// The first message of a subject whose sequence is `seq` or more, as the leader knows it.
@@ -144,22 +144,26 @@ pub(crate) async fn next_message(
     seq: u64,
     subject: &str,
 ) -> Result<Option<StreamMessage>, Unread> {
-    read(js, stream, Some(seq), subject).await
+    read(js, stream, |get| get.sequence(seq).next_by_subject(subject)).await
+}
+
+/// The message of this sequence, as the leader knows it.
+pub(crate) async fn message_at(
+    js: &Context,
+    stream: &str,
+    seq: u64,
+) -> Result<Option<StreamMessage>, Unread> {
+    read(js, stream, |get| get.sequence(seq)).await
 }
 
 async fn read(
     js: &Context,
     stream: &str,
-    from: Option<u64>,
-    subject: &str,
+    which: impl FnOnce(RawMessageBuilder) -> RawMessageBuilder,
 ) -> Result<Option<StreamMessage>, Unread> {
     let handle =
         js.get_stream_no_info(stream).await.map_err(|error| Unread::Other(error.to_string()))?;
-    let request = match from {
-        Some(seq) => handle.raw_message_builder().sequence(seq).next_by_subject(subject),
-        None => handle.raw_message_builder().last_by_subject(subject),
-    };
-    let error = match request.send().await {
+    let error = match which(handle.raw_message_builder()).send().await {
         Ok(message) => return Ok(Some(message)),
         Err(error) => error,
     };

@@ -15,6 +15,9 @@ use crate::time::Timestamp;
 /// The kind of the entity.
 pub const KIND: &str = "template";
 
+/// What the ids of the commands begin with that webhooks lead to.
+pub const WEBHOOK_ID: &str = "webhook-";
+
 /// `template.push`: makes a version of what is in the repository.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -10,7 +10,7 @@ mod read;
 mod together;
 
 pub(crate) use epochs::{epochs_there, in_force};
-pub(crate) use read::whole_subject;
+pub(crate) use read::{bounds, whole_subject};
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -208,7 +208,7 @@ impl EventLog for NatsLog {
 
     async fn last(&self, partition: Partition, epoch: u32) -> Result<u64, LogError> {
         let stream = subjects::log_stream(epoch, partition);
-        let (_, last) = read::bounds(&self.platform.connection.js, &stream).await?;
+        let (_, last) = bounds(&self.platform.connection.js, &stream).await?;
         Ok(last)
     }
 

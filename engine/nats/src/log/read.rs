@@ -140,7 +140,7 @@ async fn stored_on(
 }
 
 /// The sequences of the first and the last message.
-pub(super) async fn bounds(js: &Context, stream: &str) -> Result<(u64, u64), LogError> {
+pub(crate) async fn bounds(js: &Context, stream: &str) -> Result<(u64, u64), LogError> {
     let handle =
         js.get_stream_no_info(stream).await.map_err(|error| LogError(error.to_string()))?;
     let info = handle.get_info().await.map_err(|error| LogError(error.to_string()))?;

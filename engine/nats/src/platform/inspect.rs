@@ -34,6 +34,7 @@ pub async fn inspect_streams(platform: &Platform) -> Vec<StreamSeen> {
     for (wanted, keeps_facts) in streams::besides_the_log(platform.replicas) {
         seen.push(inspect(platform, wanted, keeps_facts).await);
     }
+    seen.extend(inspect_shelf(platform).await);
     let logs = stream::iter(platform.all_partitions())
         .map(|partition| inspect_log(platform, partition))
         .buffered(AT_ONCE)
@@ -46,6 +47,15 @@ async fn inspect_log(platform: &Platform, partition: Partition) -> StreamSeen {
     match in_force(platform, partition).await {
         Ok(epoch) => inspect(platform, streams::log(platform, partition, epoch), true).await,
         Err(error) => unseen(format!("log of partition {partition}"), true, error.0),
+    }
+}
+
+/// What may expire: it is made only where something is to.
+async fn inspect_shelf(platform: &Platform) -> Option<StreamSeen> {
+    let wanted = streams::shelf(platform.replicas);
+    match streams::found(&platform.connection.js, &wanted.name).await {
+        Ok(found) => Some(compare(&wanted, &found?, true)),
+        Err(words) => Some(unseen(wanted.name, true, words)),
     }
 }
 

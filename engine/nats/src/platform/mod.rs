@@ -143,6 +143,7 @@ pub async fn open_platform(
 async fn set_up(platform: &Platform) -> Result<(), PlatformError> {
     let js = &platform.connection.js;
     streams::ensure_archive(js, platform.replicas).await?;
+    streams::check_shelf(platform).await?;
     seal::agree(platform).await.map_err(|words| PlatformError::Keys { words })?;
     stream::iter(platform.all_partitions())
         .map(|partition| streams::ensure_log(js, platform, partition))

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::context::{Context, CreateStreamErrorKind};
-use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::context::{Context, CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use async_nats::jetstream::{Error, ErrorCode};
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::ids::Partition;
@@ -67,7 +67,7 @@ fn archive(replicas: usize) -> Config {
 }
 
 /// What may expire: single messages can be deleted from it, but not all of it at once.
-fn shelf(replicas: usize) -> Config {
+pub(super) fn shelf(replicas: usize) -> Config {
     Config {
         description: Some("Histories that are kept for a time".into()),
         deny_purge: true,
@@ -186,6 +186,31 @@ pub(super) async fn ensure_archive(js: &Context, replicas: usize) -> Result<(), 
 /// If the server does not allow it, or the stream is not safe.
 pub(crate) async fn ensure_shelf(platform: &Platform) -> Result<(), PlatformError> {
     ensure_safe(&platform.connection.js, shelf(platform.replicas)).await
+}
+
+/// Refuses what may expire if it is there and not safe. It is made only when it is needed.
+pub(super) async fn check_shelf(platform: &Platform) -> Result<(), PlatformError> {
+    let wanted = shelf(platform.replicas);
+    match found(&platform.connection.js, &wanted.name).await {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => ensure_shelf(platform).await,
+        Err(words) => Err(PlatformError::Stream { stream: wanted.name, words }),
+    }
+}
+
+/// How a stream is, if it is there.
+pub(super) async fn found(js: &Context, name: &str) -> Result<Option<Info>, String> {
+    match js.get_stream(name).await {
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(cause)
+                if cause.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+            {
+                Ok(None)
+            }
+            _ => Err(error.to_string()),
+        },
+    }
 }
 
 /// The same for the settings record.

@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::{
 
 /// Everything by which a stream that keeps facts differs from a safe one, in words.
 pub(super) fn deviations(wanted: &Config, found: &Config) -> Vec<String> {
-    let mut all = lossy_settings(found);
+    let mut all = lossy_settings(found, wanted.deny_delete);
     if found.subjects != wanted.subjects {
         all.push(format!("it captures {:?} instead of {:?}", found.subjects, wanted.subjects));
     }
@@ -23,7 +23,8 @@ pub(super) fn deviations(wanted: &Config, found: &Config) -> Vec<String> {
     all
 }
 
-fn lossy_settings(found: &Config) -> Vec<String> {
+/// Only where nothing expires must single messages stay for ever.
+fn lossy_settings(found: &Config, for_ever: bool) -> Vec<String> {
     let rules = [
         (found.storage != StorageType::File, "it is kept in memory only"),
         (found.retention != RetentionPolicy::Limits, "messages go when they are read"),
@@ -31,10 +32,12 @@ fn lossy_settings(found: &Config) -> Vec<String> {
         (found.max_messages > 0, "the number of messages is limited"),
         (found.max_messages_per_subject > 0, "the number of messages of a run is limited"),
         (found.max_bytes > 0, "its size is limited"),
+        (found.max_message_size > 0, "the size of a message is limited"),
         (!found.max_age.is_zero(), "messages go when they are old"),
         (found.no_ack, "nothing is acknowledged"),
         (found.persist_mode == Some(PersistenceMode::Async), "it acknowledges before it writes"),
-        (!found.deny_delete, "messages may be deleted"),
+        (for_ever && !found.deny_delete, "messages may be deleted"),
+        (!for_ever && found.deny_delete, "nothing can expire: messages cannot be deleted"),
         (!found.deny_purge, "it may be purged"),
         (found.allow_rollup, "a message may replace others"),
         (found.allow_message_ttl, "messages may carry an end"),

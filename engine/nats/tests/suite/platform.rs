@@ -2,10 +2,13 @@
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use futures_util::future::join_all;
+use stead_nats::inspect::inspect_streams;
 use stead_nats::testing::NatsServer;
-use stead_nats::{NatsLog, PlatformError, PlatformSettings, open_platform};
+use stead_nats::{NatsArchive, NatsLog, PlatformError, PlatformSettings, open_platform};
 use stead_runtime::conformance::log::{append_of, fresh_run, texts};
-use stead_runtime::ports::EventLog;
+use stead_runtime::ports::{Archive, EventLog, Lasts};
+use stead_schemas::ids::Partition;
+use stead_schemas::subjects::SHELF_STREAM;
 
 const AS_CLIENT: PlatformSettings = PlatformSettings { partitions: None, replicas: 1 };
 
@@ -113,4 +116,30 @@ async fn no_message_of_a_log_can_be_deleted() {
     assert!(stream.delete_message(seq).await.is_err());
     assert!(stream.purge().await.is_err());
     assert_eq!(texts(&log, &run).await, ["a"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_expire_is_looked_at_like_the_log() {
+    let server = NatsServer::start().await;
+    let connection = server.connect().await;
+    let platform = open_platform(&connection, engine(1)).await.expect("a platform");
+    let shelf = async || {
+        let seen = inspect_streams(&platform).await;
+        seen.into_iter().find(|stream| stream.name == SHELF_STREAM)
+    };
+    assert_eq!(shelf().await, None, "nothing is to expire");
+    let archive = NatsArchive::new(&platform).expiring(true);
+    archive.put(Partition(0), b"part".to_vec(), Lasts::UntilItExpires).await.expect("it is kept");
+    let seen = shelf().await.expect("it is there");
+    assert_eq!((seen.deviations, seen.messages), (Vec::new(), 1));
+    open_platform(&connection, engine(1)).await.expect("it is safe");
+    // Somebody thinks that it takes too much room.
+    let nats = async_nats::connect(server.url()).await.expect("a connection");
+    let js = async_nats::jetstream::new(nats);
+    let stream = js.get_stream(SHELF_STREAM).await.expect("the shelf");
+    let limited = Config { max_bytes: 1 << 20, ..stream.cached_info().config.clone() };
+    js.update_stream(limited).await.expect("the server does as it is told");
+    assert_eq!(shelf().await.expect("it is there").deviations, ["its size is limited"]);
+    let words = refused(&server, engine(1)).await;
+    assert_eq!(words, "the stream `STEAD_SHELF` is not safe: its size is limited");
 }

@@ -1,5 +1,8 @@
 //! Segments whose histories expire: first a tombstone is written, then the parts are forgotten, so
-//! that nothing is ever missing of which no tombstone says why.
+//! that nothing is ever missing of which no tombstone says why. Copies that no segment names are
+//! swept.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use stead_schemas::archive::{Altered, Burial, Segment, Tombstone};
 use stead_schemas::ids::Partition;
@@ -44,32 +47,42 @@ pub(super) async fn read(
     Ok((found, altered))
 }
 
-/// The tombstone of a segment, if it has expired.
-///
-/// # Errors
-/// If the tombstones cannot be read now, or one was altered.
-pub async fn tombstone_of(
-    archive: &dyn Archive,
-    segment: &Segment,
-) -> Result<Option<Tombstone>, LogError> {
-    let all = tombstones(archive, segment.partition).await?;
-    Ok(all.into_iter().find(|tombstone| tombstone.check_of(segment).is_ok()))
-}
+/// The tombstones of a partition while its segments are gone through: they are read when one is
+/// first missed, and again only for one that is not among them.
+#[derive(Default)]
+pub struct Graveyard(Vec<Tombstone>);
 
-/// What a segment's parts say, or that they have expired.
-pub(super) async fn or_expired<T>(
-    archive: &dyn Archive,
-    segment: &Segment,
-    read: Result<T, Unchecked>,
-) -> Result<Result<T, Tombstone>, LogError> {
-    let error = match read {
-        Ok(read) => return Ok(Ok(read)),
-        Err(Unchecked(error)) => error,
-    };
-    // Nobody looks for a tombstone where everything is there.
-    match tombstone_of(archive, segment).await? {
-        Some(tombstone) => Ok(Err(tombstone)),
-        None => Err(error),
+impl Graveyard {
+    /// The tombstones of a partition as they are now.
+    ///
+    /// # Errors
+    /// If they cannot be read now, or one was altered.
+    pub async fn of(archive: &dyn Archive, partition: Partition) -> Result<Self, LogError> {
+        Ok(Self(tombstones(archive, partition).await?))
+    }
+
+    /// The tombstone of a segment, if it has one as far as is known here.
+    #[must_use]
+    pub fn known(&self, segment: &Segment) -> Option<&Tombstone> {
+        self.0.iter().find(|tombstone| tombstone.check_of(segment).is_ok())
+    }
+
+    /// What a segment's parts say, or that they have expired.
+    pub(super) async fn or_expired<T>(
+        &mut self,
+        archive: &dyn Archive,
+        segment: &Segment,
+        read: Result<T, Unchecked>,
+    ) -> Result<Result<T, Tombstone>, LogError> {
+        let error = match read {
+            Ok(read) => return Ok(Ok(read)),
+            Err(Unchecked(error)) => error,
+        };
+        // Nobody looks for a tombstone where everything is there.
+        if self.known(segment).is_none() {
+            *self = Self::of(archive, segment.partition).await?;
+        }
+        self.known(segment).map_or(Err(error), |tombstone| Ok(Err(tombstone.clone())))
     }
 }
 
@@ -100,8 +113,8 @@ pub async fn expire(
         let words = if is_there { "was put where nothing expires" } else { "is not there" };
         return Err(LogError(format!("{} {words}", segment.name())));
     }
-    let tombstone = match tombstone_of(archive, segment).await? {
-        Some(tombstone) => tombstone,
+    let tombstone = match Graveyard::of(archive, partition).await?.known(segment) {
+        Some(tombstone) => tombstone.clone(),
         None => bury(archive, segment, burial, sign).await?,
     };
     for part in parts(segment) {
@@ -128,4 +141,40 @@ async fn bury(
         }
         Err(AppendError::Lasting(words)) => Err(LogError(words)),
     }
+}
+
+/// Forgets what is left of segments that have expired, and what was put where it may expire and no
+/// segment of all these partitions names: parts of a turn that was given up, or put twice. Returns
+/// how many there were.
+///
+/// Whoever writes a segment names only what it has put behind the record before. So a part that
+/// comes before one which a segment of its partition names is named by that one or by none ever.
+///
+/// # Errors
+/// If the archive cannot be read or written now, or was altered.
+pub async fn sweep(
+    archive: &dyn Expiry,
+    partitions: impl Iterator<Item = Partition>,
+) -> Result<u64, LogError> {
+    let (mut needed, mut last) = (BTreeSet::new(), BTreeMap::new());
+    for partition in partitions {
+        let gone = Graveyard::of(archive, partition).await?;
+        for segment in segments(archive, partition).await? {
+            needed.extend(segment.digests.parts.iter().copied());
+            if gone.known(&segment).is_none() {
+                needed.extend(parts(&segment));
+            }
+            let there = parts(&segment).filter(|part| archive.may_expire(*part));
+            last.extend(there.max().max(last.get(&partition).copied()).map(|it| (partition, it)));
+        }
+    }
+    let latest = last.values().copied().max().unwrap_or_default();
+    let mut swept = 0;
+    for (partition, part) in archive.strays(&needed, latest).await? {
+        if last.get(&partition).is_some_and(|last| part <= *last) {
+            archive.forget(partition, part).await?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
 }

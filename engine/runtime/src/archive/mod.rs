@@ -18,7 +18,7 @@ use stead_schemas::public::RunSummary;
 
 use crate::ports::{Archive, EventLog, LogError, Ports, Recorded};
 
-pub use expiry::{expire, may_expire, tombstone_of, tombstones};
+pub use expiry::{Graveyard, expire, may_expire, sweep, tombstones};
 pub use segments::Shelf;
 pub use turn::{Draft, Turner};
 
@@ -87,6 +87,7 @@ async fn from_archive(
     run: &RunId,
 ) -> Result<Found, LogError> {
     let (tag, life) = (life_tag(&run.key()), run.life());
+    let mut gone = Graveyard::default();
     // The newest is asked for more often than the oldest.
     for segment in segments(archive, partition).await?.into_iter().rev() {
         let digests = digests(archive, &segment).await?;
@@ -94,7 +95,7 @@ async fn from_archive(
             continue;
         }
         let packed = blob(archive, &segment, &segment.histories, "histories").await;
-        let packed = match expiry::or_expired(archive, &segment, packed).await? {
+        let packed = match gone.or_expired(archive, &segment, packed).await? {
             Ok(packed) => packed,
             Err(expired) => {
                 let (from, expired) = (Some(segment), Some(expired));
@@ -166,9 +167,13 @@ pub async fn digests(archive: &dyn Archive, segment: &Segment) -> Result<Digests
 ///
 /// # Errors
 /// If the archive cannot be read now, or was altered.
-pub async fn lines(archive: &dyn Archive, segment: &Segment) -> Result<Vec<RunSummary>, LogError> {
+pub async fn lines(
+    archive: &dyn Archive,
+    segment: &Segment,
+    gone: &mut Graveyard,
+) -> Result<Vec<RunSummary>, LogError> {
     let bytes = blob(archive, segment, &segment.lines, "lines").await;
-    let Ok(bytes) = expiry::or_expired(archive, segment, bytes).await? else {
+    let Ok(bytes) = gone.or_expired(archive, segment, bytes).await? else {
         return Ok(Vec::new());
     };
     archive::lines(&bytes).map_err(|error| LogError(format!("{}: {error}", segment.name())))
@@ -178,9 +183,13 @@ pub async fn lines(archive: &dyn Archive, segment: &Segment) -> Result<Vec<RunSu
 ///
 /// # Errors
 /// If the archive cannot be read now, or was altered.
-pub async fn histories(archive: &dyn Archive, segment: &Segment) -> Result<Vec<History>, LogError> {
+pub async fn histories(
+    archive: &dyn Archive,
+    segment: &Segment,
+    gone: &mut Graveyard,
+) -> Result<Vec<History>, LogError> {
     let packed = blob(archive, segment, &segment.histories, "histories").await;
-    let Ok(packed) = expiry::or_expired(archive, segment, packed).await? else {
+    let Ok(packed) = gone.or_expired(archive, segment, packed).await? else {
         return Ok(Vec::new());
     };
     match archive::histories(&packed) {

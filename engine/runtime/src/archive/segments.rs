@@ -13,7 +13,7 @@ use stead_schemas::public::RunSummary;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::link;
 
-use super::{chained, lines, unchecked};
+use super::{Graveyard, chained, lines, unchecked};
 use crate::ports::{AppendError, Lasts, LogError, Ports};
 
 /// A segment with this many bytes of histories, not yet packed, is full.
@@ -70,13 +70,14 @@ impl Shelf {
             kept: HashSet::new(),
             open: Open::default(),
         };
+        let mut gone = Graveyard::default();
         for segment in segments.into_iter().skip_while(|segment| segment.epoch < epoch) {
             if segment.epoch > epoch {
                 let words = format!("the archive goes on with epoch {} already", segment.epoch);
                 return Err(LogError(words));
             }
             shelf.to = segment.to;
-            let lines = lines(archive, &segment).await?;
+            let lines = lines(archive, &segment, &mut gone).await?;
             shelf.kept.extend(lines.iter().map(|line| tag(&line.run)));
         }
         Ok(shelf)

@@ -1,6 +1,6 @@
 //! An archive in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ struct Kept {
     parts: HashMap<(Partition, u64), Vec<u8>>,
     records: HashMap<Partition, Vec<(u64, Vec<u8>)>>,
     tombstones: HashMap<Partition, Vec<(u64, Vec<u8>)>>,
+    tombstones_read: u32,
 }
 
 impl MemoryArchive {
@@ -26,6 +27,12 @@ impl MemoryArchive {
         if let Some(kept) = self.lock().tombstones.get_mut(&partition) {
             kept[place].1 = tombstone;
         }
+    }
+
+    /// How often somebody has read tombstones.
+    #[must_use]
+    pub fn tombstones_read(&self) -> u32 {
+        self.lock().tombstones_read
     }
 
     /// Changes a byte of a part, as a bad disk would.
@@ -77,7 +84,9 @@ impl Archive for MemoryArchive {
     }
 
     async fn tombstones(&self, partition: Partition) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
-        Ok(self.lock().tombstones.get(&partition).cloned().unwrap_or_default())
+        let mut kept = self.lock();
+        kept.tombstones_read += 1;
+        Ok(kept.tombstones.get(&partition).cloned().unwrap_or_default())
     }
 }
 
@@ -103,6 +112,16 @@ impl Expiry for MemoryArchive {
     async fn forget(&self, partition: Partition, part: u64) -> Result<(), LogError> {
         self.lock().parts.remove(&(partition, part));
         Ok(())
+    }
+
+    async fn strays(
+        &self,
+        named: &BTreeSet<u64>,
+        last: u64,
+    ) -> Result<Vec<(Partition, u64)>, LogError> {
+        let kept = self.lock();
+        let strays = kept.parts.keys().filter(|(_, part)| *part <= last && !named.contains(part));
+        Ok(strays.copied().collect())
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use stead_schemas::dispatch::ListRuns;
-use stead_schemas::event::{Outcome, Seq};
+use stead_schemas::event::Seq;
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::public::RunSummary;
 use tokio::sync::{mpsc, watch};
@@ -66,7 +66,7 @@ use gate::Gate;
 use idle::{Call, Idle};
 use keeping::Keeping;
 use live::{Asker, Live};
-use outcomes::Waiters;
+use outcomes::{Said, Waiters};
 use reading::Message;
 use tail::Tail;
 use turning::Turning;
@@ -146,7 +146,7 @@ enum Finished {
     Refill { is_whole: bool },
     Look { epoch: u32, last: Option<u64> },
     CameBack { run: RunId, history: Result<Vec<Message>, LogError> },
-    Outcome { asker: Asker, outcome: Result<Option<Outcome>, LogError> },
+    Outcome { asker: Asker, said: Result<Said, LogError> },
     Drafted(Result<Option<Draft>, LogError>),
     Completed(Result<Draft, LogError>),
     Closed(Draft, Result<(), AppendError>),
@@ -306,7 +306,7 @@ impl Owner {
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
             Finished::Refill { is_whole } => self.refilled(is_whole),
             Finished::CameBack { run, history } => self.came_back(run, history),
-            Finished::Outcome { asker, outcome } => self.outcome_read(asker, outcome),
+            Finished::Outcome { asker, said } => self.outcome_read(asker, said),
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use stead_schemas::dispatch::{OutcomeQuery, StepAddress, StepReply};
 use stead_schemas::event::{CommandCompleted, Event, Outcome};
+use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::Transition;
 use tokio::time::Instant;
@@ -30,6 +31,14 @@ struct Waiter {
     to: ReplyTo,
     /// When nobody listens there any more.
     until: Instant,
+}
+
+/// What the log and the archive say of a command's end.
+pub(super) enum Said {
+    Ended(Outcome),
+    Nothing,
+    /// Its history is gone for good, and why.
+    Expired(String),
 }
 
 /// Where a command stands.
@@ -90,19 +99,25 @@ impl Owner {
     fn read_outcome(&mut self, run: &RunId, id: &str, asker: Asker) {
         let (env, run, id) = (Rc::clone(&self.env), run.clone(), id.to_owned());
         let job = async move {
-            let outcome = outcome_in_the_log(&env, &run, &id).await;
-            Finished::Outcome { asker, outcome }
+            let said = outcome_in_the_log(&env, &run, &id).await;
+            Finished::Outcome { asker, said }
         };
         self.jobs.push(job.boxed_local());
     }
 
     /// If the log could not be read, whoever asks asks once more.
-    pub(super) fn outcome_read(&self, asker: Asker, outcome: Result<Option<Outcome>, LogError>) {
-        let Ok(outcome) = outcome else { return };
-        match (asker, outcome) {
-            (Asker::Caller(to), outcome) => self.tell_caller(to, outcome),
-            (Asker::Step(address), Some(outcome)) => self.answer_step(address, &outcome),
-            (Asker::Step(address), None) => self.step_goes_on(address),
+    pub(super) fn outcome_read(&self, asker: Asker, said: Result<Said, LogError>) {
+        let Ok(said) = said else { return };
+        match (asker, said) {
+            (Asker::Caller(to), Said::Ended(outcome)) => self.tell_caller(to, Some(outcome)),
+            (Asker::Caller(to), Said::Nothing | Said::Expired(_)) => self.tell_caller(to, None),
+            (Asker::Step(address), Said::Ended(outcome)) => self.answer_step(address, &outcome),
+            (Asker::Step(address), Said::Nothing) => self.step_goes_on(address),
+            (Asker::Step(address), Said::Expired(words)) => {
+                // Whoever goes on asking would do so for ever.
+                let words = format!("what came of it is not known any more: {words}");
+                self.answer_step(address, &Outcome::Failed(Failure::new(Class::Permanent, words)));
+            }
         }
     }
 
@@ -161,9 +176,13 @@ fn standing(live: Option<&Live>, id: &str) -> Standing {
     }
 }
 
-async fn outcome_in_the_log(env: &Env, run: &RunId, id: &str) -> Result<Option<Outcome>, LogError> {
-    let recorded = archive::history_of(&env.ports, env.partitions, run).await?.messages;
-    Ok(recorded.iter().rev().find_map(|message| outcome_in(message, id)))
+async fn outcome_in_the_log(env: &Env, run: &RunId, id: &str) -> Result<Said, LogError> {
+    let found = archive::history_of(&env.ports, env.partitions, run).await?;
+    if let Some(tombstone) = found.expired {
+        return Ok(Said::Expired(tombstone.told()));
+    }
+    let outcome = found.messages.iter().rev().find_map(|message| outcome_in(message, id));
+    Ok(outcome.map_or(Said::Nothing, Said::Ended))
 }
 
 /// How the command of this id ended, if this message says so.

@@ -22,7 +22,7 @@ use super::entities::Entities;
 use super::live::Live;
 use super::publish::{Recent, Untold};
 use super::{load, queries};
-use crate::archive;
+use crate::archive::{self, Graveyard};
 use crate::env::Env;
 use crate::ports::{Index, LogError, Ports, Recorded};
 
@@ -112,8 +112,9 @@ pub(super) async fn refill(env: &Env, partition: Partition, epoch: u32) -> Resul
     let mut reader = Reader::new(env, partition);
     let read = tokio::spawn(async move {
         index.clear(partition);
+        let mut gone = Graveyard::default();
         for segment in archive::segments(&*archive, partition).await? {
-            reader.lines.extend(archive::lines(&*archive, &segment).await?);
+            reader.lines.extend(archive::lines(&*archive, &segment, &mut gone).await?);
             reader.put_lines();
         }
         reader.read(messages, || false).await?;

@@ -1,6 +1,8 @@
 //! What it takes to keep the log small: epochs of a partition's log, and the archive of what is
 //! left behind in the older ones.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use stead_schemas::ids::Partition;
 
@@ -123,6 +125,7 @@ pub trait Archive: Send + Sync {
 ///
 /// * `a_tombstone_is_written_only_behind_the_last_one`
 /// * `only_what_may_expire_is_forgotten`
+/// * `what_is_there_and_not_named_is_found`
 #[async_trait]
 pub trait Expiry: Archive {
     /// Whether a part was put where it may expire.
@@ -145,4 +148,15 @@ pub trait Expiry: Archive {
     /// # Errors
     /// If the archive cannot be reached now, or the part may not expire.
     async fn forget(&self, partition: Partition, part: u64) -> Result<(), LogError>;
+
+    /// The parts up to `last` that are there, may expire and are not among those `named`, each with
+    /// its partition. Parts of all partitions are in the order in which they were put.
+    ///
+    /// # Errors
+    /// If the archive cannot be read now.
+    async fn strays(
+        &self,
+        named: &BTreeSet<u64>,
+        last: u64,
+    ) -> Result<Vec<(Partition, u64)>, LogError>;
 }

@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use stead_nats::{NatsArchive, NatsLog, SteadClient};
-use stead_runtime::archive;
+use stead_runtime::archive::{self, Graveyard};
 use stead_runtime::ports::{EventLog, LogError};
 use stead_schemas::ids::Partition;
 
@@ -71,11 +71,12 @@ async fn read_archive(
     seen: &mut dyn FnMut(&Stored),
 ) -> Result<(), LogError> {
     let archive = NatsArchive::new(client.platform());
+    let mut gone = Graveyard::default();
     for segment in archive::segments(&archive, partition).await? {
         if segment.epoch >= epoch {
             continue;
         }
-        for history in archive::histories(&archive, &segment).await? {
+        for history in archive::histories(&archive, &segment, &mut gone).await? {
             for message in history.messages {
                 let (seq, epoch, run) = (message.seq, segment.epoch, history.run.clone());
                 seen(&Stored { partition, epoch, seq, run, bytes: message.bytes });

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use futures_util::TryStreamExt;
 use stead_core::ledger::Ledger;
 use stead_nats::{NatsArchive, SteadClient};
-use stead_runtime::archive;
+use stead_runtime::archive::{self, Graveyard};
 use stead_runtime::ports::LogError;
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::ledger::{Held, Standing};
@@ -45,8 +45,9 @@ pub async fn read(
         if no_archive {
             continue;
         }
+        let mut gone = Graveyard::default();
         for segment in archive::segments(&archive, partition).await? {
-            for history in archive::histories(&archive, &segment).await? {
+            for history in archive::histories(&archive, &segment, &mut gone).await? {
                 let mut ledger = Ledger::new(history.run.clone());
                 for message in &history.messages {
                     take(&mut ledger, &message.bytes, until)?;
