@@ -29,6 +29,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use stead_runtime::ports::SystemClock;
 use stead_runtime::worker::{AnyWorker, Engines, Inbox};
 use stead_schemas::site::Deployment;
 
@@ -225,7 +226,8 @@ impl Workers {
         inbox: Arc<dyn Inbox>,
     ) -> Result<Option<Webhooks>, StartError> {
         let Some(config) = &self.webhook else { return Ok(None) };
-        Webhooks::open(config, self.vault.clone(), deployments, inbox).await.map(Some)
+        let (secrets, clock) = (self.vault.clone(), Arc::new(SystemClock));
+        Webhooks::open(config, secrets, deployments, inbox, clock).await.map(Some)
     }
 
     /// The secrets that all of them share.

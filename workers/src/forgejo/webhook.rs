@@ -10,7 +10,9 @@
 //! The signature says that Forgejo has written this at some time. It says neither when nor which
 //! delivery it is: whoever has seen one can send it again, under another number. So nothing that
 //! it says is carried out. A `template.check` is left in the inbox, and what the branch ends with
-//! is asked of Forgejo itself; what was tried before is not tried again.
+//! is asked of Forgejo itself; what was tried before is not tried again. Its id is made of what is
+//! signed and of the minute: whoever repeats one, under whatever number, has Forgejo asked once a
+//! minute at most.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,8 +28,9 @@ use axum::routing::post;
 use hmac::Mac;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use stead_runtime::ports::Clock;
 use stead_runtime::worker::Inbox;
-use stead_schemas::command::template::KIND;
+use stead_schemas::command::template::{KIND, WEBHOOK_ID};
 use stead_schemas::owner::Owner;
 use stead_schemas::site::Deployment;
 use tokio::net::TcpListener;
@@ -46,8 +49,10 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(30);
 /// How many connections are open at once; more wait until one of these is closed.
 const CONNECTIONS_MAX: usize = 64;
-/// The longest number of a delivery.
-const DELIVERY_MAX: usize = 100;
+/// How much of a signature tells what is signed from everything else.
+const SHOWN_BYTES: usize = 12;
+/// A minute, in milliseconds.
+const MINUTE_MS: i64 = 60_000;
 
 /// Where webhooks come in.
 #[derive(Clone, Debug, Deserialize)]
@@ -72,13 +77,14 @@ impl Webhooks {
         secrets: Secrets,
         deployments: Vec<Deployment>,
         inbox: Arc<dyn Inbox>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let cannot = |source| StartError::Door { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let listener = Bounded::new(listener, CONNECTION_TIME_MAX, CONNECTIONS_MAX);
         let key = Key::new(config.secret.clone(), secrets);
-        let router = router(Arc::new(Door { key, deployments, inbox }));
+        let router = router(Arc::new(Door { key, deployments, inbox, clock }));
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             let until = async { drop(stopped.await) };
@@ -110,6 +116,7 @@ struct Door {
     key: Key,
     deployments: Vec<Deployment>,
     inbox: Arc<dyn Inbox>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Why a webhook is not let in.
@@ -170,37 +177,38 @@ async fn take(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Closed> {
-    door.check(&headers, &body).await?;
+    let signed = door.check(&headers, &body).await?;
     if either(&headers, "event") != Some("push") {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let delivery = either(&headers, "delivery").filter(|delivery| is_plain(delivery));
-    let delivery = delivery.ok_or(Closed::Unreadable("it has no delivery number\n"))?;
+    let id = format!("{WEBHOOK_ID}{signed}-{}", door.clock.now().as_millis() / MINUTE_MS);
     let push: Push =
         serde_json::from_slice(&body).map_err(|_| Closed::Unreadable("this is no push\n"))?;
     let mut looked_at = false;
     for deployment in door.deployments.iter().filter(|one| is_about(&push, one)) {
-        door.have_looked_at(deployment, delivery).await?;
+        door.have_looked_at(deployment, &id).await?;
         looked_at = true;
     }
     Ok(if looked_at { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT })
 }
 
 impl Door {
-    /// Whether the body is signed with our key. Takes the same time either way.
-    async fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Closed> {
+    /// Whether the body is signed with our key, and how its signature begins. Takes the same time
+    /// either way.
+    async fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<String, Closed> {
         let given = signature(headers).ok_or(Closed::Unsigned)?;
         let signer = self.key.signer().await;
         let mut signer = signer.map_err(|failure| Closed::NotNow(failure.to_string()))?;
         signer.update(body);
-        signer.verify_slice(&given).map_err(|_| Closed::Unsigned)
+        signer.verify_slice(&given).map_err(|_| Closed::Unsigned)?;
+        Ok(given[..SHOWN_BYTES].iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    async fn have_looked_at(&self, of: &Deployment, delivery: &str) -> Result<(), Closed> {
+    async fn have_looked_at(&self, of: &Deployment, id: &str) -> Result<(), Closed> {
         let not_now = |words: String| Closed::NotNow(words);
         let owner = Owner::new(of.owner()).map_err(|error| not_now(error.to_string()))?;
         let mut fields = Map::new();
-        fields.insert("id".to_owned(), Value::from(format!("webhook-{delivery}")));
+        fields.insert("id".to_owned(), Value::from(id));
         fields.insert("name".to_owned(), Value::from(of.template.clone()));
         self.inbox.leave(&owner, KIND, "check", fields).await.map_err(not_now)
     }
@@ -228,11 +236,6 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(bytes)
-}
-
-fn is_plain(delivery: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    !delivery.is_empty() && delivery.len() <= DELIVERY_MAX && delivery.bytes().all(plain)
 }
 
 fn is_about(push: &Push, deployment: &Deployment) -> bool {
