@@ -7,7 +7,8 @@ mod storm;
 
 use std::fmt::Debug;
 
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 use stead_lab::{CallFault, Lab, LabOptions, RecordedRequest};
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure, Kind};
@@ -118,7 +119,7 @@ impl Stage {
     /// Calls a vendor's HTTP API as somebody else would.
     pub(crate) async fn as_stranger(
         &self,
-        method: reqwest::Method,
+        method: Method,
         url: &str,
         header: (&'static str, String),
         body: Value,
@@ -135,6 +136,26 @@ impl Stage {
     /// Reads a secret of the lab's.
     pub(crate) async fn secret(&self, reference: &str, field: &str) -> String {
         self.workers.secrets().read(reference).await.unwrap().field(field).unwrap().to_owned()
+    }
+
+    /// A token of the lab's Vault.
+    pub(crate) async fn vault_token(&self) -> String {
+        let credentials = self.lab.credentials();
+        let url = format!("{}/v1/auth/approle/login", self.lab.addresses().vault_url);
+        let body = json!({
+            "role_id": credentials.vault_role_id, "secret_id": credentials.vault_secret_id,
+        });
+        let header = ("X-Any", "1".to_owned());
+        let answer = self.as_stranger(Method::POST, &url, header, body).await;
+        answer["auth"]["client_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Puts a secret into the lab's Vault.
+    pub(crate) async fn keep(&self, reference: &str, fields: Value) {
+        let place = reference.trim_start_matches("vault:");
+        let url = format!("{}/v1/{place}", self.lab.addresses().vault_url);
+        let header = ("X-Vault-Token", self.vault_token().await);
+        self.as_stranger(Method::POST, &url, header, json!({ "data": fields })).await;
     }
 
     /// Checks every call to a vendor so far against that vendor's API description.

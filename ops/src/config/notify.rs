@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use reqwest::Url;
 use serde::Deserialize;
 use stead_schemas::notice::{By, Route, Topic};
 
@@ -83,9 +84,22 @@ fn route(written: Written, mail: Option<&Mail>) -> Result<Route, (&'static str, 
     Ok(Route { name, topics, by, every_minutes })
 }
 
+/// Orders hold the address, so one that is a secret is a reference.
 fn webhook_of(url: String, secret: Option<String>) -> Result<By, (&'static str, &'static str)> {
-    if !url.starts_with("https://") && !url.starts_with("http://") {
-        return Err(("webhook", "is an address that begins with https://"));
+    if url.starts_with("vault:") {
+        let secret = secret.unwrap_or_else(|| url.clone());
+        return Ok(By::Webhook { url, secret });
+    }
+    let parsed = Url::parse(&url).ok().filter(|url| ["https", "http"].contains(&url.scheme()));
+    let Some(parsed) = parsed else {
+        let words = "is an address that begins with https://, or says where in Vault one lies as \
+                     `url`: vault:...";
+        return Err(("webhook", words));
+    };
+    if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some() {
+        let words = "holds a login or a query, and would be read in the log; put it into Vault as \
+                     `url`, and say where: vault:...";
+        return Err(("webhook", words));
     }
     match secret.filter(|secret| secret.starts_with("vault:")) {
         Some(secret) => Ok(By::Webhook { url, secret }),

@@ -93,6 +93,13 @@ fn whoever_is_told_is_told_in_one_way_that_is_there() {
         notify(open),
         &["line 25: notify.secret: says where in Vault the key lies that signs it: vault:..."],
     );
+    check(notify("webhook = \"vault:secret/data/stead/chat\""), &[]);
+    for shown in ["https://chat.lan/hook?token=x", "https://jane:x@chat.lan/hook"] {
+        let line = format!("webhook = \"{shown}\"\nsecret = \"vault:secret/data/stead/hook\"");
+        let words = "holds a login or a query, and would be read in the log; put it into Vault as \
+                     `url`, and say where: vault:...";
+        check(notify(line.leak()), &[&format!("line 25: notify.webhook: {words}")]);
+    }
     check(notify(""), &["line 25: notify.webhook: say who is told: either mail or webhook"]);
 }
 

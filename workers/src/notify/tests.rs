@@ -210,6 +210,21 @@ async fn a_webhook_is_signed_so_that_whoever_has_the_secret_can_tell() {
     assert_ne!(signature("another", id, at.parse().unwrap(), body).unwrap(), signed);
 }
 
+/// The address of many a chat is all that it takes to write there.
+#[tokio::test]
+async fn an_address_that_is_a_secret_is_read_where_the_order_says_that_it_lies() {
+    let (stage, sink) = (Stage::open().await, Sink::default());
+    let port = sink.open(http).await;
+    let place = "vault:secret/data/stead/chat";
+    stage.keep(place, json!({ "url": hook(port).url, "key": "k" })).await;
+    let ask = PostWebhook { url: place.to_owned(), secret: place.to_owned(), ..hook(port) };
+    stage.ask(ask.clone()).await.unwrap();
+    assert!(sink.taken().remove(0).starts_with("POST /hooks/stead?to=ops,chat "));
+    let nowhere = PostWebhook { url: "vault:secret/data/coder/api".to_owned(), ..ask };
+    let failure = stage.ask(nowhere).await.unwrap_err();
+    assert!(failure.words.contains("url"), "{failure}");
+}
+
 #[test]
 fn a_signature_is_that_of_standard_webhooks() {
     // The example of the specification.

@@ -48,20 +48,10 @@ async fn a_missing_secret_is_named() {
 #[tokio::test]
 async fn a_deleted_secret_is_missing() {
     let stage = Stage::open().await;
-    let token = token(&stage).await;
+    let token = stage.vault_token().await;
     let url = format!("{}/v1/secret/data/proxmox/api", stage.lab.addresses().vault_url);
     stage.as_stranger(reqwest::Method::DELETE, &url, ("X-Vault-Token", token), json!(null)).await;
     stage.refused(pin(&[SECRET]), Class::Permanent).await;
-}
-
-async fn token(stage: &Stage) -> String {
-    let credentials = stage.lab.credentials();
-    let url = format!("{}/v1/auth/approle/login", stage.lab.addresses().vault_url);
-    let body = json!({
-        "role_id": credentials.vault_role_id, "secret_id": credentials.vault_secret_id,
-    });
-    let answer = stage.as_stranger(reqwest::Method::POST, &url, ("X-Any", "1".into()), body).await;
-    answer["auth"]["client_token"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -144,7 +134,7 @@ async fn what_was_deleted_softly_is_written_after_not_anew() {
     let secrets = stage.workers.secrets();
     secrets.write(MADE, &values("one"), 0).await.unwrap().unwrap();
     let url = format!("{}/v1/secret/data/stead/made", stage.lab.addresses().vault_url);
-    let token = ("X-Vault-Token", token(&stage).await);
+    let token = ("X-Vault-Token", stage.vault_token().await);
     stage.as_stranger(reqwest::Method::DELETE, &url, token, json!(null)).await;
     let now = secrets.current(MADE).await.unwrap();
     assert!(now.secret.is_none());
@@ -163,7 +153,7 @@ async fn what_is_forgotten_cannot_be_brought_back() {
     let now = secrets.current(MADE).await.unwrap();
     assert_eq!((now.secret.is_none(), now.version), (true, 1));
     let url = format!("{}/v1/secret/undelete/stead/made", stage.lab.addresses().vault_url);
-    let token = ("X-Vault-Token", token(&stage).await);
+    let token = ("X-Vault-Token", stage.vault_token().await);
     let versions = json!({ "versions": [1] });
     stage.as_stranger(reqwest::Method::POST, &url, token, versions).await;
     assert!(secrets.current(MADE).await.unwrap().secret.is_none());
