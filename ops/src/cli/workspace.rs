@@ -38,6 +38,11 @@ pub enum Verb {
         #[arg(long, value_name = "WORD")]
         on_failure: Option<String>,
     },
+    /// Do what a build in Coder asks for: its Terraform template gives this. Which build it is,
+    /// CODER_WORKSPACE_* say in the environment.
+    #[command(after_help = "Example:\n  \
+        stead workspace from-coder --cpu-cores 8 --memory-gb 16 --storage-quota-gb 100")]
+    FromCoder(FromCoder),
     /// List the owner's workspaces.
     #[command(after_help = "Example:\n  stead workspace list --owner john --all")]
     List {
@@ -120,6 +125,23 @@ pub enum Verb {
     /// Bring a deleted workspace back, with its home and a new machine.
     #[command(after_help = "Example:\n  stead workspace undelete dev --wait")]
     Undelete(Command),
+}
+
+/// What a build in Coder says beside its environment.
+#[derive(Debug, Args)]
+pub struct FromCoder {
+    /// Only change what is named of a workspace that is there.
+    #[arg(long)]
+    pub resize: bool,
+    /// What it is made from; the first of the site's that this Coder template shows, if nothing
+    /// is said.
+    #[arg(long, value_name = "NAME")]
+    pub template: Option<String>,
+    #[command(flatten)]
+    pub size: Size,
+    /// The storage beneath the machine's own disk: iscsi or nvme.
+    #[arg(long, value_name = "WORD")]
+    pub storage_backend: Option<String>,
 }
 
 /// When it starts by itself, and when it is taken for unused.

@@ -19,6 +19,7 @@ mod doctor;
 mod drift;
 mod entities;
 mod explain;
+mod from_coder;
 mod give;
 mod home;
 mod incident;

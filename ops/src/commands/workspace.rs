@@ -4,6 +4,7 @@ use stead_schemas::command::workspace::{KIND, WorkspaceView};
 use stead_schemas::owner::Owner;
 
 use super::entities::list;
+use super::from_coder;
 use super::give::{Ending, Order, Told, give};
 use super::run::{client, find, show};
 use crate::cli::Global;
@@ -13,6 +14,9 @@ use crate::exit::Ended;
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended> {
+    if let Verb::FromCoder(asked) = &options.verb {
+        return from_coder::carry_out(global, asked).await;
+    }
     let owner = find::owner(options.owner.as_deref())?;
     let order = |verb, command| order(&owner, verb, command);
     let order = match &options.verb {
@@ -60,6 +64,7 @@ pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended
             Order { fields: command.fields().flag("now", *now), ..order("delete", command) }
         }
         Verb::Undelete(command) => order("undelete", command),
+        Verb::FromCoder(_) => unreachable!("it is carried out above"),
     };
     give(global, &order).await
 }

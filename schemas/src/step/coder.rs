@@ -33,12 +33,68 @@ pub struct StartWorkspace {
     pub template: String,
     /// Our name tag, a parameter of the template.
     pub marker: String,
+    /// Coder's id of it, where its developer made it there: it is ours by that, whatever its mark.
+    /// If it is gone, one of ours is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<String>,
 }
 
 impl Step for StartWorkspace {
     const NAME: &'static str = "coder.start-workspace";
     type Answer = CoderWorkspace;
 }
+
+/// Takes a workspace that its developer made in Coder for the one that shows the machine, once the
+/// start that is going on there has succeeded. Asks for no build: one that has ended otherwise says
+/// that the workspace is not wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinWorkspace {
+    /// Pinned reference to the session token.
+    pub login: String,
+    /// Coder's id of the workspace.
+    pub id: String,
+    /// Whose it must be, by user name.
+    pub user: String,
+    /// What it must be called.
+    pub name: String,
+    /// The Coder template that it must be made of.
+    pub template: String,
+}
+
+impl Step for JoinWorkspace {
+    const NAME: &'static str = "coder.join-workspace";
+    type Answer = CoderWorkspace;
+}
+
+/// Lets a workspace go that its developer made in Coder: it is stopped, and stays. Done too if it
+/// is gone, or is not this user's of this name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaveWorkspace {
+    /// Pinned reference to the session token.
+    pub login: String,
+    /// Coder's id of the workspace.
+    pub id: String,
+    /// Whose it is, by user name.
+    pub user: String,
+    /// What it is called.
+    pub name: String,
+}
+
+impl Step for LeaveWorkspace {
+    const NAME: &'static str = "coder.leave-workspace";
+    type Answer = Done;
+}
+
+/// The steps that may wait for a build in Coder, or for what only comes when one has ended: no
+/// build may wait for them.
+pub const AWAITING_BUILDS: [&str; 6] = [
+    AwaitAgent::NAME,
+    DeleteWorkspace::NAME,
+    JoinWorkspace::NAME,
+    LeaveWorkspace::NAME,
+    StartWorkspace::NAME,
+    StopWorkspace::NAME,
+];
 
 /// Waits until the agent is connected **and** ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +156,9 @@ pub struct DeleteWorkspace {
     pub name: String,
     /// Our name tag.
     pub marker: String,
+    /// Coder's id of it, where its developer made it there: it is ours by that, whatever its mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<String>,
 }
 
 impl Step for DeleteWorkspace {

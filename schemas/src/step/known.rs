@@ -10,6 +10,8 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("coder.create-version", &["organization", "template"]),
     ("coder.delete-workspace", &["name", "user"]),
     ("coder.find-template", &["organization", "template"]),
+    ("coder.join-workspace", &["id", "name", "template", "user"]),
+    ("coder.leave-workspace", &["id", "name", "user"]),
     ("coder.look-up-template", &["organization", "template"]),
     ("coder.look-up-token", &["user"]),
     ("coder.look-up-use", &["id"]),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::coder::Coder;
+use crate::coder::{Coder, Provisioner};
 use crate::control;
 use crate::error::LabError;
 use crate::faults::{CallFault, FaultStatus};
@@ -312,6 +312,11 @@ impl Lab {
             workspace.used = chrono::Utc::now().max(before + chrono::Duration::milliseconds(1));
             true
         })
+    }
+
+    /// Has Coder's builds hand over to a program from now on, as the template does that is shipped.
+    pub fn provision_with(&self, provisioner: Provisioner) {
+        self.world().provision_with(provisioner);
     }
 
     /// Lets somebody have an account at Coder; who has one keeps it.

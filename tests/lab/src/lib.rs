@@ -29,6 +29,7 @@ mod vault;
 mod world;
 
 pub use client::LabClient;
+pub use coder::Provisioner;
 pub use error::LabError;
 pub use faults::{CallFault, FaultStatus};
 pub use inventory::{

@@ -41,6 +41,7 @@ pub(crate) struct World {
     state: Mutex<State>,
     pulse: watch::Sender<u64>,
     work: Mutex<JoinSet<()>>,
+    provisioner: Mutex<Option<coder::Provisioner>>,
     closing: watch::Receiver<bool>,
 }
 
@@ -126,6 +127,7 @@ impl World {
             state,
             pulse: watch::Sender::new(0),
             work: Mutex::new(JoinSet::new()),
+            provisioner: Mutex::new(None),
             closing,
         })
     }
@@ -195,6 +197,15 @@ impl World {
         self.faults.clear();
         self.change(|state| *state = State::pristine(&self.secrets, &self.pace));
         self.journal.clear();
+    }
+
+    /// What builds in Coder hand over to, if to anything.
+    pub(crate) fn provisioner(&self) -> Option<coder::Provisioner> {
+        self.provisioner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn provision_with(&self, provisioner: coder::Provisioner) {
+        *self.provisioner.lock().unwrap_or_else(PoisonError::into_inner) = Some(provisioner);
     }
 
     /// Every secret there is by now.

@@ -27,7 +27,7 @@ pub(super) enum Transition {
 }
 
 impl Transition {
-    const fn word(self) -> &'static str {
+    pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop => "stop",
@@ -38,7 +38,7 @@ impl Transition {
 
 /// Where a build stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Job {
+pub(super) enum Job {
     Going,
     Succeeded,
     Ended,
@@ -129,7 +129,7 @@ async fn begin(coder: &Coder, id: &str, wanted: Transition) -> Result<bool, Fail
     }
 }
 
-fn job(build: &Value) -> Job {
+pub(super) fn job(build: &Value) -> Job {
     match build["job"]["status"].as_str().unwrap_or_default() {
         "succeeded" => Job::Succeeded,
         "failed" | "canceled" | "unknown" => Job::Ended,
@@ -137,7 +137,7 @@ fn job(build: &Value) -> Job {
     }
 }
 
-fn spoken(build: &Value) -> String {
+pub(super) fn spoken(build: &Value) -> String {
     let number = build["build_number"].as_u64().unwrap_or(0);
     let status = build["job"]["status"].as_str().unwrap_or("on its way");
     match (status, build["matched_provisioners"]["count"].as_u64()) {

@@ -1,9 +1,11 @@
 //! Coder: what a developer sees of a machine. A workspace is ours if its latest build has our
-//! marker in the parameter `stead_run`, which every Coder template of the site declares.
+//! marker in the parameter `stead_run`, which every Coder template of the site declares; or by its
+//! id, where its developer made it in Coder (`joined.rs`).
 
 mod build;
 mod classify;
 mod client;
+mod joined;
 mod pack;
 mod sight;
 mod steps;
@@ -34,6 +36,8 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::find_template)
         .on(sight::sight_workspaces)
         .on(steps::start_workspace)
+        .on(joined::join_workspace)
+        .on(joined::leave_workspace)
         .on(steps::await_agent)
         .on(steps::look_up_use)
         .on(steps::stop_workspace)

@@ -13,6 +13,7 @@ use stead_schemas::step::coder::{
 
 use super::build::{self, MARKER, Owner, Transition};
 use super::client::{Client, Coder};
+use super::joined::joined;
 use crate::http::segment;
 use crate::pace::Pace;
 use crate::trouble::Trouble;
@@ -35,6 +36,10 @@ pub(super) async fn start_workspace(
     ask: StartWorkspace,
 ) -> Result<CoderWorkspace, Failure> {
     let coder = client.log_in(&ask.login).await?;
+    if let Some(id) = joined(&coder, ask.joined.as_deref(), &ask.user, &ask.name).await? {
+        build::reach(&coder, &cx, &id, Transition::Start).await?;
+        return Ok(CoderWorkspace { id });
+    }
     let workspace = match find(&coder, &ask.user, &ask.name).await? {
         Some(workspace) => workspace,
         None => {
@@ -212,6 +217,10 @@ pub(super) async fn delete_workspace(
     ask: DeleteWorkspace,
 ) -> Result<Done, Failure> {
     let coder = client.log_in(&ask.login).await?;
+    if let Some(id) = joined(&coder, ask.joined.as_deref(), &ask.user, &ask.name).await? {
+        build::reach(&coder, &cx, &id, Transition::Delete).await?;
+        return Ok(Done {});
+    }
     let Some(workspace) = find(&coder, &ask.user, &ask.name).await? else {
         return Ok(Done {});
     };

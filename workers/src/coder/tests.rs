@@ -21,6 +21,7 @@ fn start() -> StartWorkspace {
         name: "dev".to_owned(),
         template: "stead-machine".to_owned(),
         marker: marker(),
+        joined: None,
     }
 }
 
@@ -30,7 +31,7 @@ fn stop(id: &str) -> StopWorkspace {
 
 fn delete() -> DeleteWorkspace {
     let (user, name) = ("john".to_owned(), "dev".to_owned());
-    DeleteWorkspace { login: LOGIN.to_owned(), user, name, marker: marker() }
+    DeleteWorkspace { login: LOGIN.to_owned(), user, name, marker: marker(), joined: None }
 }
 
 fn await_agent(id: &str) -> AwaitAgent {

@@ -60,6 +60,7 @@ impl Scene {
             name: "dev".to_owned(),
             template: "stead-machine".to_owned(),
             marker: marker(),
+            joined: None,
         };
         self.stage.ask(start).await.unwrap()
     }

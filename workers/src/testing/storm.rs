@@ -183,10 +183,11 @@ async fn workspace(stage: &Stage, login: String) {
         name: name.clone(),
         template: "stead-machine".to_owned(),
         marker: marker(),
+        joined: None,
     };
     let id = stage.insist(start).await.id;
     stage.insist(StopWorkspace { login: login.clone(), id }).await;
-    stage.insist(DeleteWorkspace { login, user, name, marker: marker() }).await;
+    stage.insist(DeleteWorkspace { login, user, name, marker: marker(), joined: None }).await;
 }
 
 async fn take_away(stage: &Stage, login: String, path: String) {

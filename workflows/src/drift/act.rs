@@ -70,7 +70,7 @@ pub(super) async fn destroy(
             let login = login_again(cx, &decision.coder.secret).await?;
             let (user, name) = found.id.split_once('/').unwrap_or(("", &found.id));
             let (user, name) = (user.to_string(), name.to_string());
-            cx.take_back(DeleteWorkspace { login, user, name, marker }).await?;
+            cx.take_back(DeleteWorkspace { login, user, name, marker, joined: None }).await?;
         }
         "s3/bucket" => {
             let place = place(cx, decision, found.id.clone(), marker).await?;

@@ -93,7 +93,22 @@ pub(super) fn start_in_coder(
         name: cx.name(),
         template: workspace.order.template.coder_template.clone(),
         marker: cx.run().to_string(),
+        joined: workspace.order.coder_id.clone(),
     }
+}
+
+/// What its developer made in Coder, where it was made there: to be joined, and to be let go.
+pub(super) fn join_in_coder(
+    cx: &Context,
+    workspace: &Workspace,
+    login: &str,
+) -> Option<(coder::JoinWorkspace, coder::LeaveWorkspace)> {
+    let id = workspace.order.coder_id.clone()?;
+    let (login, user, name) = (login.to_string(), cx.owner().to_string(), cx.name());
+    let leave = coder::LeaveWorkspace { login, id, user, name };
+    let coder::LeaveWorkspace { login, id, user, name } = leave.clone();
+    let template = workspace.order.template.coder_template.clone();
+    Some((coder::JoinWorkspace { login, id, user, name, template }, leave))
 }
 
 pub(super) fn stop_in_coder(workspace: &Workspace, login: &str) -> coder::StopWorkspace {
@@ -101,12 +116,17 @@ pub(super) fn stop_in_coder(workspace: &Workspace, login: &str) -> coder::StopWo
     coder::StopWorkspace { login: login.to_string(), id }
 }
 
-pub(super) fn delete_in_coder(cx: &Context, login: &str) -> coder::DeleteWorkspace {
+pub(super) fn delete_in_coder(
+    cx: &Context,
+    workspace: &Workspace,
+    login: &str,
+) -> coder::DeleteWorkspace {
     coder::DeleteWorkspace {
         login: login.to_string(),
         user: cx.owner().to_string(),
         name: cx.name(),
         marker: cx.run().to_string(),
+        joined: workspace.order.coder_id.clone(),
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) async fn take_all_back(cx: &Context, workspace: &mut Workspace, order
     workspace.pay(cx, shutdown(&machine)).await;
     workspace.pay(cx, DestroyVm { machine }).await;
     workspace.pay(cx, release(cx, workspace)).await;
-    workspace.pay(cx, delete_in_coder(cx, &logins.of(&site.coder.secret))).await;
+    let coder = delete_in_coder(cx, workspace, &logins.of(&site.coder.secret));
+    workspace.pay(cx, coder).await;
     // From now on, so that the home, whose time begins when it is let go, outlives it.
     let since = cx.now();
     workspace.pay(cx, detach(cx, order)).await;
@@ -53,7 +54,7 @@ pub(super) async fn take_all_back(cx: &Context, workspace: &mut Workspace, order
     let grace = Duration::from_secs(if order.now { 0 } else { order.grace_seconds });
     workspace.undelete_until = (!grace.is_zero()).then(|| since.after(grace));
     workspace.retired = workspace.vmid.take().or(workspace.retired);
-    workspace.coder_id = None;
+    workspace.gone_in_coder();
     workspace.runs_with = None;
     workspace.expires_at = None;
     workspace.enter(cx, Phase::Deleted);

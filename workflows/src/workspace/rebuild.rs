@@ -116,8 +116,10 @@ async fn change_in_coder(
         cx.step(stop_in_coder(old, &login)).undo(start_in_coder(cx, old, &login)).await?;
         cx.step(start_in_coder(cx, new, &login)).undo(stop_in_coder(old, &login)).await?
     } else {
-        cx.step(delete_in_coder(cx, &login)).undo(start_in_coder(cx, old, &login)).await?;
-        cx.step(start_in_coder(cx, new, &login)).undo(delete_in_coder(cx, &login)).await?
+        cx.step(delete_in_coder(cx, old, &login)).undo(start_in_coder(cx, old, &login)).await?;
+        new.gone_in_coder();
+        let undo = delete_in_coder(cx, new, &login);
+        cx.step(start_in_coder(cx, new, &login)).undo(undo).await?
     };
     new.coder_id = Some(shown.id);
     // The guest is given its agent's token by what is shown.

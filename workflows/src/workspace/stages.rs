@@ -12,8 +12,8 @@ use stead_schemas::step::vault::PinnedSecrets;
 use stead_schemas::step::{allowance, home, proxmox, vmids};
 
 use super::ask::{
-    await_ready, configuration, delete_in_coder, detach, disk, machine, release, shutdown,
-    start_in_coder,
+    await_ready, configuration, delete_in_coder, detach, disk, join_in_coder, machine, release,
+    shutdown, start_in_coder,
 };
 use super::preflight;
 use super::state::Workspace;
@@ -219,8 +219,13 @@ async fn show_in_coder(
     workspace: &mut Workspace,
     login: &str,
 ) -> Result<(), Failure> {
-    let undo = delete_in_coder(cx, login);
-    let shown = cx.step(start_in_coder(cx, workspace, login)).undo(undo).await?;
+    let shown = match join_in_coder(cx, workspace, login) {
+        Some((join, leave)) => cx.step(join).undo(leave).await?,
+        None => {
+            let undo = delete_in_coder(cx, workspace, login);
+            cx.step(start_in_coder(cx, workspace, login)).undo(undo).await?
+        }
+    };
     workspace.coder_id = Some(shown.id);
     workspace.show(cx);
     Ok(())
@@ -235,8 +240,8 @@ async fn retire(
     coder: &str,
 ) -> Result<(), Failure> {
     cx.step(proxmox::DestroyVm { machine: machine(cx, workspace, login) }).await?;
-    cx.step(delete_in_coder(cx, coder)).await?;
+    cx.step(delete_in_coder(cx, workspace, coder)).await?;
     workspace.retired = workspace.vmid.take();
-    workspace.coder_id = None;
+    workspace.gone_in_coder();
     Ok(())
 }

@@ -67,14 +67,14 @@ pub(super) struct Workspace {
 
 impl Workspace {
     pub fn new(order: Order) -> Self {
-        let size = order.size;
+        let (size, coder_id) = (order.size, order.coder_id.clone());
         Self {
             order,
             size,
             phase: Phase::Creating,
             vmid: None,
             home_source: None,
-            coder_id: None,
+            coder_id,
             machines: 0,
             retired: None,
             runs_with: None,
@@ -96,6 +96,12 @@ impl Workspace {
     pub fn enter(&mut self, cx: &Context, phase: Phase) {
         self.phase = phase;
         self.show(cx);
+    }
+
+    /// Coder shows it no more. What shows it next is made by us.
+    pub fn gone_in_coder(&mut self) {
+        self.coder_id = None;
+        self.order.coder_id = None;
     }
 
     /// Whether it is gone for good.

@@ -61,7 +61,8 @@ pub async fn latest(
     })
 }
 
-async fn newest(
+/// The latest life of an entity, if it has had one.
+pub async fn newest(
     client: &SteadClient,
     kind: &str,
     owner: &Owner,

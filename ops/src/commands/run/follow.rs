@@ -16,6 +16,7 @@ use stead_schemas::event::{Event, Outcome, Seq};
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::{Owner, encode_token};
 use stead_schemas::public::RunView;
+use stead_schemas::step::coder::AWAITING_BUILDS;
 use stead_schemas::time::{Timestamp, spoken};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -24,6 +25,7 @@ use super::screen::Screen;
 use crate::exit::{Ended, with_causes};
 use crate::output;
 use crate::signals;
+use crate::story::operations::{End, operations};
 use crate::story::{Moment, moments_of};
 
 /// How often the run itself is looked at.
@@ -39,6 +41,9 @@ pub type Published = Pin<Box<dyn Stream<Item = (String, Value)> + Send>>;
 pub enum Until {
     /// Until this command has an outcome.
     Command(String),
+    /// The same, or until the run is at a step that may wait for a build in Coder: whoever is a
+    /// part of one must not wait any longer.
+    Build(String),
     /// Until the run is over.
     Over,
 }
@@ -84,18 +89,27 @@ pub struct Follower<'a> {
     seen: BTreeMap<u64, Vec<Moment>>,
     /// Up to here nothing is missing.
     whole_to: u64,
+    /// Whether what is missing is read from the log.
+    reads_log: bool,
 }
 
 impl<'a> Follower<'a> {
     /// A follower of this run, which hears of it by `published`.
     pub fn new(client: &'a SteadClient, run: RunId, published: Published, screen: Screen) -> Self {
         let seen = BTreeMap::new();
-        Self { client, run, published, screen, as_json: false, seen, whole_to: 0 }
+        let (as_json, whole_to, reads_log) = (false, 0, true);
+        Self { client, run, published, screen, as_json, seen, whole_to, reads_log }
     }
 
     /// Prints each message as a line of JSON, too.
     pub const fn printing_json(mut self) -> Self {
         self.as_json = true;
+        self
+    }
+
+    /// Leaves the log alone, for whoever may not read it: what is missed is not shown.
+    pub const fn without_log(mut self) -> Self {
+        self.reads_log = false;
         self
     }
 
@@ -186,6 +200,9 @@ impl<'a> Follower<'a> {
 
     /// Reads what was missed. Whoever may not read the log goes without.
     async fn fill_gap(&mut self) {
+        if !self.reads_log {
+            return;
+        }
         if let Err(error) = self.catch_up().await {
             tracing::debug!(%error, "the log cannot be read; something may be missing");
         }
@@ -222,9 +239,21 @@ impl<'a> Follower<'a> {
         Some(outcome)
     }
 
+    /// The step that is going on, as far as was seen, which may wait for a build.
+    fn at_build(&self) -> Option<String> {
+        let steps = operations(&self.seen()).into_iter().flat_map(|operation| operation.steps);
+        let mut open = steps.filter(|step| step.end == End::Open).map(|step| step.name);
+        open.find(|step| AWAITING_BUILDS.contains(&step.as_str()))
+    }
+
     fn outcome(&self, until: &Until) -> Option<Outcome> {
+        if let (Until::Build(_), Some(step)) = (until, self.at_build()) {
+            return Some(left_at(&step));
+        }
         self.seen.values().rev().flatten().rev().find_map(|moment| match (&moment.event, until) {
-            (Event::CommandCompleted(done), Until::Command(id)) if done.id == *id => {
+            (Event::CommandCompleted(done), Until::Command(id) | Until::Build(id))
+                if done.id == *id =>
+            {
                 Some(done.outcome.clone())
             }
             (Event::RunCompleted(run), Until::Over) => Some(Outcome::Done(run.result.clone())),
@@ -234,11 +263,22 @@ impl<'a> Follower<'a> {
     }
 }
 
+/// Where whoever is a part of a build stops following.
+fn left_at(step: &str) -> Outcome {
+    Outcome::Done(json!({ "left_at": step }))
+}
+
+/// The step that a run is at which may wait for a build in Coder.
+pub fn awaited_build(view: &RunView) -> Option<&str> {
+    let mut steps = view.waiting.iter().map(|waiting| waiting.what.as_str());
+    steps.find(|step| AWAITING_BUILDS.contains(step))
+}
+
 fn outcome_of(view: &RunView, until: &Until) -> Option<Outcome> {
+    let of = |id: &String| view.commands.iter().find(|command| command.id == *id)?.outcome.clone();
     match until {
-        Until::Command(id) => {
-            view.commands.iter().find(|command| command.id == *id)?.outcome.clone()
-        }
+        Until::Command(id) => of(id),
+        Until::Build(id) => awaited_build(view).map(left_at).or_else(|| of(id)),
         Until::Over => view.outcome.clone(),
     }
 }

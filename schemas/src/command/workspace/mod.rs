@@ -59,6 +59,14 @@ pub struct CreateWorkspace {
     /// for a `workspace.retry` that changes what it failed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
+    /// Coder's id of the workspace that its developer made there, where it was: it is not made
+    /// anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coder_id: Option<String>,
+    /// The Coder template that it was made of there; it chooses among the site's templates if
+    /// none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coder_template: Option<String>,
 }
 
 /// `workspace.start`, `workspace.stop`, `workspace.restart`, `workspace.update`,

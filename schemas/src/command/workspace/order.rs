@@ -30,6 +30,9 @@ pub struct Order {
     /// What happens when a step fails for good.
     #[serde(default, skip_serializing_if = "OnFailure::is_usual")]
     pub on_failure: OnFailure,
+    /// Coder's id of the workspace that its developer made there, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coder_id: Option<String>,
 }
 
 impl Order {

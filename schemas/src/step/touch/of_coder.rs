@@ -18,8 +18,17 @@ fn shown_as(id: &str) -> Resource {
 
 impl Touching for coder::StartWorkspace {
     fn touches(&self, answer: Option<&Self::Answer>) -> Vec<Touch> {
-        let shown = shown(&self.user, &self.name).vendor_id(answer.map(|shown| &shown.id));
-        vec![shown.made(&self.marker)]
+        let id = answer.map(|shown| &shown.id);
+        let shown = shown(&self.user, &self.name).vendor_id(id);
+        // What its developer made in Coder is not ours to account for, and carries no mark.
+        let is_joined = self.joined.is_some() && self.joined.as_ref() == id;
+        vec![if is_joined { shown.used("") } else { shown.made(&self.marker) }]
+    }
+}
+
+impl Touching for coder::JoinWorkspace {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![shown(&self.user, &self.name).vendor_id(Some(&self.id)).used("")]
     }
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::agent::Agent;
 use super::answer;
+use super::provisioner;
 use super::shapes;
 use super::state::{Build, JobStatus, Transition, Workspace};
 use super::workspaces::{find, uuid};
@@ -40,6 +41,7 @@ impl Ids {
             transition,
             status: JobStatus::Pending,
             error: String::new(),
+            log: Vec::new(),
             parameters,
             created: Utc::now(),
             started: None,
@@ -128,17 +130,39 @@ pub(super) fn run(world: &Arc<World>, workspace: Uuid, build: Uuid) {
             return;
         }
         world.pace.work(600).await;
-        let failed = world.faults.fires("coder", "build-failed");
+        if world.faults.fires("coder", "build-failed") {
+            let error = "terraform apply: exit status 1";
+            return world.change(|state| end(state, build, JobStatus::Failed, error));
+        }
         let token = format!("canary-agent-{}", world.pace.uuid());
         let agent = Agent::new(&world.pace, &token);
-        world.change(|state| {
-            if failed {
-                end(state, build, JobStatus::Failed, "terraform apply: exit status 1");
-            } else {
-                complete(state, workspace, build, agent);
-            }
+        world.change(|state| keep_token(state, workspace, build, &token));
+        let handed = provisioner::hand_over(&world, build).await;
+        world.change(|state| match handed {
+            Ok(()) => complete(state, workspace, build, agent),
+            Err(error) => failed(state, build, &error),
         });
     });
+}
+
+/// As the template does it: the token lies in Vault before the build is a success, and before
+/// anybody is told to boot a machine.
+fn keep_token(state: &mut State, workspace: Uuid, build: Uuid, token: &str) {
+    let Some((_, held)) = state.coder.build(build) else { return };
+    if held.transition == Transition::Start {
+        let (token, number) = (token.to_owned(), held.number.to_string());
+        let secret = json!({ "token": token, "build": build, "build_number": number });
+        state.coder.tokens.push(token);
+        state.vault.put(&format!("stead/agents/{workspace}"), secret);
+    }
+}
+
+fn failed(state: &mut State, build: Uuid, error: &str) {
+    let canceling = state.coder.build(build).map(|(_, held)| held.status);
+    match canceling {
+        Some(JobStatus::Canceling) => end(state, build, JobStatus::Canceled, "canceled"),
+        _ => end(state, build, JobStatus::Failed, error),
+    }
 }
 
 /// A build that was canceled while it was pending does not begin.
@@ -169,22 +193,15 @@ fn complete(state: &mut State, workspace: Uuid, build: Uuid, agent: Agent) {
         end(state, build, JobStatus::Canceled, "canceled");
         return;
     }
-    let (transition, number) = (held.transition, held.number);
-    let place = format!("stead/agents/{workspace}");
-    match transition {
+    match held.transition {
         Transition::Start => {
-            // As the template does it: the token lies in Vault before the build is a success.
-            state.coder.tokens.push(agent.token.clone());
-            let secret =
-                json!({ "token": agent.token, "build": build, "build_number": number.to_string() });
-            state.vault.put(&place, secret);
             if let Some(build) = state.coder.build_mut(build) {
                 build.agent = Some(agent);
             }
         }
         Transition::Stop => {}
         Transition::Delete => {
-            state.vault.soft_delete(&place);
+            state.vault.soft_delete(&format!("stead/agents/{workspace}"));
             if let Some(workspace) = state.coder.workspaces.get_mut(&workspace) {
                 workspace.deleted = true;
             }
@@ -221,17 +238,7 @@ pub(super) fn logs(world: &World, id: &str) -> Result<Answer, Answer> {
     let id = uuid(id)?;
     world.read(|state| {
         let (_, build) = state.coder.build(id).ok_or_else(answer::not_found)?;
-        let line = |at: usize, stage: &str, output: &str| {
-            json!({
-                "id": at, "created_at": build.created, "log_source": "provisioner", "log_level": "info",
-                "stage": stage, "output": output,
-            })
-        };
-        let mut lines = vec![line(1, "Planning infrastructure", "terraform plan")];
-        if !build.error.is_empty() {
-            lines.push(line(2, "Applying", &build.error));
-        }
-        Ok(Answer::json(200, Value::from(lines)))
+        Ok(Answer::json(200, Value::from(provisioner::shown(build))))
     })
 }
 

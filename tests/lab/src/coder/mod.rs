@@ -8,6 +8,7 @@ mod agent;
 mod answer;
 mod builds;
 mod keys;
+mod provisioner;
 mod shapes;
 mod state;
 mod users;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use agent::{ConnectError, Lifecycle};
+pub use provisioner::Provisioner;
 pub(crate) use state::State;
 
 use crate::net::{Answer, Before, Call, HttpVendor, Severity};
@@ -105,6 +107,11 @@ fn route(world: &Arc<World>, call: &Call, path: &[&str]) -> Result<Answer, Answe
         ("POST", ["templateversions", id, "archive"]) => versions::archive(world, id),
         ("PATCH", ["templates", id, "versions"]) => versions::promote(world, call, id),
         ("POST", ["users", user, "workspaces"]) => workspaces::create(world, call, user),
+        // The older form of the same.
+        ("POST", ["organizations", org, "members", user, "workspaces"]) => {
+            world.read(|state| users::known_organization(&state.coder, org))?;
+            workspaces::create(world, call, user)
+        }
         ("GET", ["users", user, "workspace", name]) => workspaces::by_name(world, call, user, name),
         ("GET", ["workspaces"]) => workspaces::list(world, call),
         ("GET", ["workspaces", id]) => workspaces::by_id(world, call, id),

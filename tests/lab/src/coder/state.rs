@@ -61,6 +61,8 @@ pub(crate) struct Workspace {
     /// When somebody connected to it last.
     pub(crate) used: DateTime<Utc>,
     pub(crate) builds: Vec<Build>,
+    /// The sizes that Terraform's state says were handed over.
+    pub(super) applied: BTreeMap<String, String>,
 }
 
 /// One build.
@@ -72,6 +74,8 @@ pub(crate) struct Build {
     pub(super) transition: Transition,
     pub(super) status: JobStatus,
     pub(super) error: String,
+    /// What Terraform has said while it applied.
+    pub(super) log: Vec<String>,
     pub(super) parameters: Vec<Value>,
     pub(crate) created: DateTime<Utc>,
     pub(super) started: Option<DateTime<Utc>>,

@@ -1,5 +1,6 @@
 //! Workspaces: create, find, show.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -49,6 +50,7 @@ pub(super) fn create(world: &Arc<World>, call: &Call, user: &str) -> Result<Answ
             ttl_ms,
             used: Utc::now(),
             builds: Vec::new(),
+            applied: BTreeMap::new(),
         };
         workspace.builds.push(build.build(1, Transition::Start, parameters));
         let (subject, marker) = builds::subject(&workspace);

@@ -40,7 +40,11 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
 
 fn admit_create(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let mut fields = Fields::of(admission.fields);
-    let template = template(admission.site, fields.optional_text("template")?)?;
+    let coder_template = fields.optional_text("coder_template")?;
+    let template = match (fields.optional_text("template")?, coder_template) {
+        (None, Some(shows)) => shown_by(admission.site, shows)?,
+        (asked, _) => template(admission.site, asked)?,
+    };
     let mut choose = |field, range| choose(field, fields.optional_number(field)?, range);
     let mut size = Size {
         cpu_cores: choose("cpu_cores", &template.cpu_cores)?,
@@ -53,6 +57,8 @@ fn admit_create(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     }
     let storage_backend = backend(template, fields.optional_text("storage_backend")?)?;
     let on_failure = on_failure(fields.optional_text("on_failure")?)?;
+    let coder_id = fields.optional_text("coder_id")?.map(coder_id).transpose()?;
+    check_shows(template, coder_template)?;
     fields.finish()?;
     check_free(admission)?;
     let site = admission.site;
@@ -65,6 +71,7 @@ fn admit_create(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         coder: site.coder.clone(),
         allowance: site.allowance,
         on_failure,
+        coder_id,
     };
     Ok(Admitted { begins: true, ..order(&made) })
 }
@@ -134,6 +141,39 @@ fn template<'a>(site: &'a Site, asked: Option<&str>) -> Result<&'a Template, Ref
         let words = format!("there is no such template; there are: {}", names.join(", "));
         Refusal::new("template.unknown", words).field("template")
     })
+}
+
+/// The first template that this one of Coder's shows.
+fn shown_by<'a>(site: &'a Site, shows: &str) -> Result<&'a Template, Refusal> {
+    let found = site.templates.iter().find(|template| template.coder_template == shows);
+    found.ok_or_else(|| {
+        let words = format!("no template of the site is shown by Coder's template {shows}");
+        Refusal::new("template.unknown", words).field("coder_template")
+    })
+}
+
+/// What is to be joined must be shown as the site says.
+fn check_shows(template: &Template, shows: Option<&str>) -> Result<(), Refusal> {
+    match shows {
+        Some(shows) if shows != template.coder_template => {
+            let Template { name, coder_template, .. } = template;
+            let words =
+                format!("{name} is shown by Coder's template {coder_template}, not {shows}");
+            Err(Refusal::new("template.unknown", words).field("coder_template"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Coder's ids are UUIDs.
+fn coder_id(text: &str) -> Result<String, Refusal> {
+    let groups = text.split('-').map(str::len);
+    let is_hex = |byte: u8| byte == b'-' || byte.is_ascii_hexdigit();
+    if groups.eq([8, 4, 4, 4, 12]) && text.bytes().all(is_hex) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    let words = "a Coder workspace's id is wanted, a UUID";
+    Err(Refusal::new("parameter.wrong-type", words).field("coder_id"))
 }
 
 fn choose(field: &str, asked: Option<u32>, range: &Range) -> Result<u32, Refusal> {
