@@ -68,7 +68,7 @@ pub enum Verb {
     Webhook,
     /// Make workspaces, change them, take them away.
     Workspace(workspace::Workspace),
-    /// Look at homes, and keep one in a snapshot.
+    /// Look at homes, change how much one may hold, and keep it in snapshots.
     Home(home::Home),
     /// Make buckets, change them, take them away.
     Bucket(bucket::Bucket),

@@ -87,6 +87,15 @@ async fn a_home_is_kept_in_a_snapshot_and_shown() {
     assert!(told.status.success() && said.contains("before-upgrade"), "{said}");
     let told = stage.verb(&["home", "snapshot", "stead-x", "--owner=john"]).await;
     assert_eq!(told.status.code(), Some(3));
+    let told = stage.verb(&["home", "snapshots", "--owner=john"]).await;
+    let said = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.status.success() && said.contains("before-upgrade"), "{said}");
+    let told = stage.verb(&["home", "drop", "before-upgrade", "--owner=john", "--wait"]).await;
+    assert!(told.status.success(), "{told:?}");
+    let told = stage.verb(&["home", "resize", "--quota-gb=60", "--owner=john", "--wait"]).await;
+    assert!(told.status.success(), "{told:?}");
+    let home = &stage.lab.inventory().datasets[0];
+    assert!(home.snapshots.is_empty());
     john.carry_out("delete", json!({})).await;
     check_gone(&stage.lab, "john");
     stage.finish().await;

@@ -18,7 +18,7 @@ pub mod workspace;
 
 use bucket::{BucketUser, CreateBucket, DeleteBucket, NameBucket, ResizeBucket};
 use drift::{DecideDrift, ScanDrift};
-use home::SnapshotHome;
+use home::{DropSnapshot, HomeQuota, NameHome, SnapshotHome};
 use notice::TellNotice;
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
@@ -126,9 +126,27 @@ pub const COMMANDS: &[Described] = &[
     },
     Described {
         kind: crate::step::home::KIND,
+        verb: "drop",
+        about: "Deletes a snapshot of the owner's home that was asked for",
+        schema: of_entity::<DropSnapshot>,
+    },
+    Described {
+        kind: crate::step::home::KIND,
+        verb: "quota",
+        about: "Changes how much the owner's home may hold",
+        schema: of_entity::<HomeQuota>,
+    },
+    Described {
+        kind: crate::step::home::KIND,
         verb: "snapshot",
         about: "Keeps the owner's home as it is now, in a snapshot",
         schema: of_entity::<SnapshotHome>,
+    },
+    Described {
+        kind: crate::step::home::KIND,
+        verb: "snapshots",
+        about: "Lists the snapshots of the owner's home, with their ages and sizes",
+        schema: of_entity::<NameHome>,
     },
     Described {
         kind: notice::KIND,

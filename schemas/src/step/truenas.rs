@@ -1,10 +1,12 @@
 //! TrueNAS: homes. A home is a dataset with a reference quota, an owner marker and an NFS share.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Done, Step};
+use crate::time::Timestamp;
 
 /// A dataset as the vendor knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +154,65 @@ pub struct SnapshotDataset {
 
 impl Step for SnapshotDataset {
     const NAME: &'static str = "truenas.snapshot-dataset";
+    type Answer = Done;
+}
+
+/// Lists a dataset's snapshots, the latest first. Changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListSnapshots {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// The dataset, whose marker is checked first.
+    pub dataset: String,
+    /// Our name tag.
+    pub marker: String,
+}
+
+/// The answer to [`ListSnapshots`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotsSeen {
+    /// The latest ones.
+    pub snapshots: Vec<SnapshotSeen>,
+    /// How many older ones are not listed.
+    #[serde(default)]
+    pub older: u32,
+}
+
+/// A snapshot as the vendor shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotSeen {
+    /// Its name, without the dataset's.
+    pub snapshot: String,
+    /// When it was taken, where the vendor says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<Timestamp>,
+    /// What would be free without it, in bytes, where the vendor says so. What several snapshots
+    /// share is nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_bytes: Option<u64>,
+}
+
+impl Step for ListSnapshots {
+    const NAME: &'static str = "truenas.list-snapshots";
+    type Answer = SnapshotsSeen;
+}
+
+/// Deletes one snapshot. Refuses as a conflict while it is held, or something was cloned from it.
+/// Done too if it is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteSnapshot {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// The dataset, whose marker is checked first.
+    pub dataset: String,
+    /// Our name tag.
+    pub marker: String,
+    /// The snapshot's name.
+    pub snapshot: String,
+}
+
+impl Step for DeleteSnapshot {
+    const NAME: &'static str = "truenas.delete-snapshot";
     type Answer = Done;
 }
 

@@ -140,14 +140,23 @@ pub(super) async fn snapshots(nas: &Nas, id: &str) -> Result<Vec<String>, Failur
 
 /// The datasets in its pool that were cloned from one of its snapshots.
 pub(super) async fn clones(nas: &Nas, id: &str) -> Result<Vec<String>, Failure> {
+    let from = format!("{id}@");
+    clones_of(nas, id, |origin| origin.starts_with(&from)).await
+}
+
+/// The datasets in its pool that were cloned from a snapshot which is meant.
+pub(super) async fn clones_of(
+    nas: &Nas,
+    id: &str,
+    is_meant: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, Failure> {
     let pool = id.split('/').next().unwrap_or(id);
     let options = json!({ "extra": { "flat": true, "properties": ["origin"] } });
     let entries = nas.look("pool.dataset.query", json!([[["pool", "=", pool]], options])).await?;
-    let from = format!("{id}@");
     let is_clone = |entry: &&Value| {
         let origin = &entry["origin"];
         let texts = [&origin["rawvalue"], &origin["value"], &origin["parsed"]];
-        texts.into_iter().any(|text| text.as_str().is_some_and(|text| text.starts_with(&from)))
+        texts.into_iter().any(|text| text.as_str().is_some_and(&is_meant))
     };
     let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
     let names = entries.iter().filter(is_clone).filter_map(|entry| entry["id"].as_str());

@@ -40,5 +40,7 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::mark_dataset)
         .on(steps::remove_share)
         .on(steps::snapshot_dataset)
+        .on(steps::list_snapshots)
+        .on(steps::delete_snapshot)
         .on(steps::destroy_dataset)
 }

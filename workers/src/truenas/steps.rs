@@ -3,6 +3,7 @@
 
 mod destroy;
 mod sight;
+mod snapshots;
 mod survey;
 
 use serde_json::json;
@@ -11,7 +12,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::truenas::{
     Dataset, EnsureDataset, EnsureShare, MarkDataset, RemoveShare, SetPermissions, Share,
-    SnapshotDataset, UpdateQuota,
+    UpdateQuota,
 };
 
 use super::client::{Client, Nas};
@@ -22,6 +23,7 @@ use crate::trouble::{Marking, Trouble, marking, unless_missing};
 
 pub(super) use destroy::destroy_dataset;
 pub(super) use sight::{sight_datasets, sight_shares};
+pub(super) use snapshots::{delete_snapshot, list_snapshots, snapshot_dataset};
 pub(super) use survey::survey_pool;
 
 /// Makes the dataset, or takes the one with our marker and sees to its limit.
@@ -194,28 +196,6 @@ pub(super) async fn remove_share(
         unless_missing(nas.act("sharing.nfs.delete", json!([export.id])).await)?;
     }
     Ok(Done {})
-}
-
-/// Takes a snapshot, unless there is one of that name.
-pub(super) async fn snapshot_dataset(
-    client: Client,
-    cx: StepContext,
-    ask: SnapshotDataset,
-) -> Result<Done, Failure> {
-    let nas = client.log_in(&ask.login);
-    if dataset::find_ours(&nas, &ask.dataset, &ask.marker).await?.is_none() {
-        return Ok(Done {});
-    }
-    let full_name = format!("{}@{}", ask.dataset, ask.snapshot);
-    if dataset::snapshots(&nas, &ask.dataset).await?.contains(&full_name) {
-        return Ok(Done {});
-    }
-    cx.still_wanted()?;
-    let wanted = json!([{ "dataset": ask.dataset, "name": ask.snapshot, "recursive": false }]);
-    match nas.act("pool.snapshot.create", wanted).await {
-        Ok(_) | Err(Trouble::Already(_)) => Ok(Done {}),
-        Err(trouble) => Err(trouble.into()),
-    }
 }
 
 fn gone(dataset: &str) -> Failure {

@@ -4,9 +4,10 @@ use serde_json::json;
 use stead_schemas::failure::Class;
 use stead_schemas::step::sight::{SightDatasets, SightShares, Sighted};
 use stead_schemas::step::truenas::{
-    DestroyDataset, EnsureDataset, EnsureShare, MarkDataset, PoolSeen, RemoveShare, SetPermissions,
-    SnapshotDataset, SurveyPool, UpdateQuota,
+    DeleteSnapshot, DestroyDataset, EnsureDataset, EnsureShare, ListSnapshots, MarkDataset,
+    PoolSeen, RemoveShare, SetPermissions, SnapshotDataset, SurveyPool, UpdateQuota,
 };
+use stead_schemas::time::Timestamp;
 
 use super::client::Nas;
 use super::dataset::{self, GIB};
@@ -217,6 +218,64 @@ async fn a_home_goes_with_its_snapshots_and_nothing_else() {
     stage.ask(snapshot()).await.unwrap();
     assert_eq!((stage.count("snapshot-destroyed"), stage.count("dataset-destroyed")), (2, 1));
     stage.refused(permissions(), Class::Permanent).await;
+}
+
+fn list() -> ListSnapshots {
+    ListSnapshots { login: LOGIN.to_owned(), dataset: DATASET.to_owned(), marker: marker() }
+}
+
+fn delete_snapshot(snapshot: &str) -> DeleteSnapshot {
+    let (login, dataset) = (LOGIN.to_owned(), DATASET.to_owned());
+    DeleteSnapshot { login, dataset, marker: marker(), snapshot: snapshot.to_owned() }
+}
+
+#[tokio::test]
+async fn snapshots_are_listed_with_their_times_and_sizes() {
+    for version in ["v25.10.5", "v26.0.0-beta3"] {
+        let stage = Stage::open().await;
+        stage.refused(list(), Class::Permanent).await;
+        stage.ask(ensure()).await.unwrap();
+        for number in 0..102 {
+            stage
+                .ask(SnapshotDataset { snapshot: format!("n{number:03}"), ..snapshot() })
+                .await
+                .unwrap();
+        }
+        let seen = stage.ask(list()).await.unwrap();
+        assert_eq!((seen.snapshots.len(), seen.older), (100, 2));
+        let names: Vec<_> = seen.snapshots.iter().map(|one| one.snapshot.as_str()).collect();
+        assert!(names.contains(&"n101") && !names.contains(&"n000"), "{names:?}");
+        assert!(seen.snapshots.iter().all(|one| one.used_bytes == Some(64 << 10)));
+        assert!(seen.snapshots.iter().all(|one| one.taken_at > Some(Timestamp::from_millis(0))));
+        stage.ask(delete_snapshot("n101")).await.unwrap();
+        let path = format!("truenas/subset-{version}.json");
+        stage.check_contract("truenas", &path, contract::check_truenas);
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_goes_alone_and_only_if_nobody_needs_it() {
+    let stage = Stage::open().await;
+    stage.ask(delete_snapshot("gone")).await.unwrap();
+    stage.ask(ensure()).await.unwrap();
+    for name in ["one", "two"] {
+        stage.ask(SnapshotDataset { snapshot: name.to_owned(), ..snapshot() }).await.unwrap();
+    }
+    let nas = nas(&stage);
+    let clone = json!([{ "snapshot": format!("{DATASET}@one"), "dataset_dst": "tank/copy" }]);
+    nas.act("pool.snapshot.clone", clone).await.unwrap();
+    let failure = stage.refused(delete_snapshot("one"), Class::Conflict).await;
+    assert!(failure.words.contains("tank/copy"), "{failure}");
+    nas.act("pool.dataset.delete", json!(["tank/copy"])).await.unwrap();
+    let closed = ("truenas", "socket-closed");
+    stage.survives(closed, Class::Ambiguous, delete_snapshot("one")).await;
+    nas.act("pool.snapshot.hold", json!([format!("{DATASET}@two")])).await.unwrap();
+    let failure = stage.refused(delete_snapshot("two"), Class::Conflict).await;
+    assert!(failure.words.contains("is held"), "{failure}");
+    assert_eq!(stage.lab.inventory().datasets[0].snapshots, ["two"]);
+    assert_eq!((stage.count("snapshot-destroyed"), stage.count("dataset-destroyed")), (1, 1));
+    let theirs = DeleteSnapshot { marker: "another".to_owned(), ..delete_snapshot("two") };
+    stage.refused(theirs, Class::Conflict).await;
 }
 
 #[tokio::test]

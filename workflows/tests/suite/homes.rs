@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stead_schemas::ids::EntityKey;
 use stead_schemas::time::Timestamp;
 use stead_testkit::Trouble;
 
+use crate::kits::john;
 use crate::tale::{Tale, done, failed};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -40,6 +42,46 @@ fn a_snapshot_is_not_taken_for_another_one_of_its_name() {
     done(tale.home("snapshot", json!({ "snapshot": "tuesday" })));
     assert_eq!(snapshots(&tale), 2);
     tale.stage.everything_replays();
+}
+
+#[test]
+fn only_a_snapshot_that_was_asked_for_is_dropped() {
+    let mut tale = made();
+    let drop = json!({ "snapshot": "monday" });
+    assert_eq!(tale.home("drop", drop.clone()).unwrap_err().code, "snapshot.unknown");
+    done(tale.home("snapshot", drop.clone()));
+    done(tale.home("drop", drop.clone()));
+    assert_eq!(tale.home("drop", drop.clone()).unwrap_err().code, "snapshot.unknown");
+    done(tale.home("snapshot", drop));
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn who_keeps_many_snapshots_drops_one_before_he_takes_another() {
+    let mut tale = made();
+    for number in 0..50 {
+        done(tale.home("snapshot", json!({ "snapshot": format!("n{number}") })));
+    }
+    let failure = failed(tale.home("snapshot", json!({ "snapshot": "more" })));
+    assert_eq!(failure.words, "50 snapshots are kept already; drop one of them first");
+    done(tale.home("drop", json!({ "snapshot": "n7" })));
+    done(tale.home("snapshot", json!({ "snapshot": "more" })));
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn a_home_is_resized_by_its_owner_within_what_the_site_allows() {
+    let mut tale = made();
+    done(tale.home("quota", json!({ "quota_gb": 120 })));
+    let run = tale.stage.latest(&EntityKey::of("home", &john(), "home")).expect("it lives");
+    assert_eq!(tale.stage.view(&run)["quota_gb"], 120);
+    for (quota, words) in [(501, "501 is out of range; 20 to 500 may be chosen"), (0, "0 is out")] {
+        let refusal = tale.home("quota", json!({ "quota_gb": quota })).unwrap_err();
+        assert!(refusal.words.starts_with(words), "{refusal:?}");
+    }
+    // Nobody gets around that by writing what a workspace would.
+    let fields = json!({ "quota_gb": 9000, "owner": "john" });
+    assert_eq!(tale.home("quota", fields).unwrap_err().code, "command.unknown-field");
 }
 
 #[test]

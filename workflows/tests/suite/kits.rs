@@ -139,6 +139,8 @@ pub fn home() -> Kit<World> {
         .asks(home::Repair { owner: john() })
         .entity("home", "john", "home")
         .command("snapshot", json!({ "snapshot": "monday" }))
+        .command("snapshots", json!({}))
+        .command("drop", json!({ "snapshot": "monday" }))
         .asks(detach("one"))
         .passes(GRACE)
         .leaves(HOME)

@@ -123,9 +123,11 @@ impl stead_testkit::World for World {
             "coder.look-up-use" => Ok(json!({ "last_used_at": self.used_at })),
             "coder.delete-workspace" => self.remove(&format!("coder {}", text("name"))),
             "guest.await-home" => Ok(json!({ "boot_id": "b" })),
+            "truenas.list-snapshots" => Ok(json!({ "snapshots": [{ "snapshot": "monday" }] })),
             "truenas.set-permissions"
             | "truenas.update-quota"
             | "truenas.snapshot-dataset"
+            | "truenas.delete-snapshot"
             | "coder.await-agent"
             | "coder.stop-workspace"
             | "probe.noop" => Ok(json!({})),

@@ -74,7 +74,7 @@ pub(super) fn entry(state: &State, dataset: &Dataset, with_children: bool) -> Va
     for (name, raw, value) in DEFAULTS {
         entry.insert(name.to_owned(), property(Value::from(raw), raw, Some(value), "DEFAULT"));
     }
-    let snapshots = dataset.snapshots.len() as u64 * (64 << 10);
+    let snapshots = dataset.snapshots.len() as u64 * super::snapshot::BYTES;
     entry.insert("quota".to_owned(), limit(dataset.quota));
     entry.insert("refquota".to_owned(), limit(dataset.refquota));
     entry.insert("used".to_owned(), bytes(dataset.used + snapshots, "NONE"));

@@ -28,7 +28,7 @@ impl From<Value> for Reply {
 }
 
 /// Methods that change something, and whose answer can be lost with the socket.
-const CHANGES: [&str; 11] = [
+const CHANGES: [&str; 12] = [
     "filesystem.chown",
     "filesystem.setperm",
     "pool.dataset.create",
@@ -37,6 +37,7 @@ const CHANGES: [&str; 11] = [
     "pool.snapshot.clone",
     "pool.snapshot.create",
     "pool.snapshot.delete",
+    "pool.snapshot.hold",
     "sharing.nfs.create",
     "sharing.nfs.delete",
     "sharing.nfs.update",
@@ -151,6 +152,7 @@ fn dispatch(
         "pool.dataset.snapshot_count" => snapshot::count(world, params),
         "pool.snapshot.create" => snapshot::create(world, params),
         "pool.snapshot.delete" => snapshot::delete(world, params),
+        "pool.snapshot.hold" => snapshot::hold(world, params),
         "pool.snapshot.clone" => snapshot::clone(world, params),
         "pool.snapshot.query" => snapshot::query(world, params),
         "sharing.nfs.create" => share::create(world, params),

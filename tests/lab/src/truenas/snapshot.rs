@@ -9,6 +9,9 @@ use super::rpc::{EBUSY, EEXIST, EINVAL, RpcError};
 use super::state::{Dataset, Snapshot};
 use crate::world::World;
 
+/// What each snapshot keeps that nothing else does.
+pub(super) const BYTES: u64 = 64 << 10;
+
 pub(super) fn create(world: &World, params: &[Value]) -> Result<Reply, RpcError> {
     let optional = ["exclude", "name", "naming_schema", "properties", "recursive", "vmware_sync"];
     let data = fields(params, 0, &["dataset"], &optional)?;
@@ -20,7 +23,7 @@ pub(super) fn create(world: &World, params: &[Value]) -> Result<Reply, RpcError>
     world.change(|state| {
         let nas = &mut state.truenas;
         nas.txg += 1;
-        let snapshot = Snapshot { created: Utc::now(), txg: nas.txg };
+        let snapshot = Snapshot { created: Utc::now(), txg: nas.txg, is_held: false };
         let dataset =
             nas.datasets.get_mut(id).ok_or_else(|| RpcError::missing("PoolDataset", id))?;
         if dataset.snapshots.contains_key(&name) {
@@ -41,9 +44,12 @@ fn entry(dataset: &str, name: &str, snapshot: &Snapshot) -> Value {
         "value": snapshot.created.to_rfc2822(), "rawvalue": created.to_string(), "source": "NONE",
         "parsed": { "$date": snapshot.created.timestamp_millis() },
     });
+    let used = json!({
+        "value": "64K", "rawvalue": BYTES.to_string(), "source": "NONE", "parsed": BYTES,
+    });
     json!({
         "id": format!("{dataset}@{name}"),
-        "properties": { "creation": creation },
+        "properties": { "creation": creation, "used": used },
         "pool": dataset.split('/').next(),
         "name": format!("{dataset}@{name}"),
         "type": "SNAPSHOT",
@@ -72,13 +78,29 @@ pub(super) fn delete(world: &World, params: &[Value]) -> Result<Reply, RpcError>
             );
             return Err(RpcError::call(EBUSY, text));
         }
-        let held =
+        let holder =
             nas.datasets.get_mut(dataset).ok_or_else(|| RpcError::missing("PoolSnapshot", id))?;
-        held.snapshots.remove(name).ok_or_else(|| RpcError::missing("PoolSnapshot", id))?;
-        let owner = held.owner();
+        if holder.snapshots.get(name).is_some_and(|snapshot| snapshot.is_held) {
+            let text = format!("Failed to delete snapshot: cannot destroy '{id}': dataset is busy");
+            return Err(RpcError::call(EBUSY, text));
+        }
+        holder.snapshots.remove(name).ok_or_else(|| RpcError::missing("PoolSnapshot", id))?;
+        let owner = holder.owner();
         nas.datasets.retain(|id, _| !clones.contains(id));
         world.journal.effect("truenas", "snapshot-destroyed", id, &owner);
         Ok(Value::Bool(true).into())
+    })
+}
+
+/// Keeps anybody from deleting it.
+pub(super) fn hold(world: &World, params: &[Value]) -> Result<Reply, RpcError> {
+    let id = text(params, 0, "id")?;
+    world.change(|state| {
+        let (dataset, name) = id.split_once('@').unwrap_or_default();
+        let found = state.truenas.datasets.get_mut(dataset);
+        let found = found.and_then(|dataset| dataset.snapshots.get_mut(name));
+        found.ok_or_else(|| RpcError::missing("PoolSnapshot", id))?.is_held = true;
+        Ok(Value::Null.into())
     })
 }
 
@@ -125,7 +147,8 @@ pub(super) fn query(world: &World, params: &[Value]) -> Result<Reply, RpcError> 
 
 fn listed(dataset: &str, name: &str, snapshot: &Snapshot) -> Value {
     let mut shown = entry(dataset, name, snapshot);
-    shown["holds"] = Value::Object(Map::new());
+    let holds = snapshot.is_held.then(|| ("truenas".to_owned(), Value::from(1)));
+    shown["holds"] = Value::Object(Map::from_iter(holds));
     shown["retention"] = Value::Null;
     shown
 }

@@ -40,6 +40,7 @@ pub(crate) struct Dataset {
 pub(crate) struct Snapshot {
     pub(super) created: DateTime<Utc>,
     pub(super) txg: u64,
+    pub(super) is_held: bool,
 }
 
 /// What a guest finds where it wants to mount.

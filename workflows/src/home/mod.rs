@@ -1,6 +1,8 @@
 //! A home: made for the first workspace of its owner, shared by all of them, kept for a grace
 //! period after the last one, then destroyed with everything that the destruction of user data
 //! demands: a fresh snapshot, no other user, a matching marker.
+//!
+//! `admit.rs` is its door, `snapshots.rs` what is done with snapshots.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -9,17 +11,14 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use stead_core::context::{Command, Context};
-use stead_core::definition::{Admission, Admitted, Definition, Ending};
+use stead_core::definition::{Definition, Ending};
 use stead_core::run::execution;
-use stead_schemas::command::fields::Fields;
-use stead_schemas::command::home::{SNAPSHOT_MAX, SnapshotHome};
 use stead_schemas::failure::{Class, Failure};
-use stead_schemas::refusal::Refusal;
 use stead_schemas::site::TrueNasSite;
 use stead_schemas::step::Done;
-use stead_schemas::step::home::{Attach, AttachedHome, Detach, KIND, NAME, Resize, dataset_name};
+use stead_schemas::step::home::{Attach, AttachedHome, Detach, KIND, Resize, dataset_name};
 use stead_schemas::step::truenas::{
     DestroyDataset, EnsureDataset, EnsureShare, RemoveShare, SetPermissions, SnapshotDataset,
     UpdateQuota,
@@ -29,10 +28,11 @@ use stead_schemas::time::Timestamp;
 
 use crate::{ANEW_AFTER, as_value};
 
+mod admit;
+mod snapshots;
+
 /// The user and group inside every guest.
 const GUEST_UID: u32 = 1000;
-/// How many of the snapshots that were asked for are remembered; TrueNAS knows all.
-const SNAPSHOTS_SHOWN: usize = 50;
 /// The snapshot that is taken before a home is destroyed.
 const LAST_SNAPSHOT: &str = "stead-before-destroy";
 
@@ -40,10 +40,10 @@ const LAST_SNAPSHOT: &str = "stead-before-destroy";
 pub const DEFINITION: Definition = Definition {
     kind: KIND,
     public: true,
-    verbs: &["attach", "detach", "repair", "resize", "snapshot"],
+    verbs: &["attach", "detach", "drop", "quota", "repair", "resize", "snapshot", "snapshots"],
     signals: &[],
     execute: |cx| execution(run(cx)),
-    admit,
+    admit: admit::admit,
 };
 
 /// A home that is there.
@@ -55,7 +55,7 @@ struct Home {
     /// The workspaces that use it, by their runs' ids.
     users: BTreeSet<String>,
     site: TrueNasSite,
-    /// The latest snapshots that were asked for, oldest first.
+    /// The snapshots that were asked for, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     snapshots: Vec<Taken>,
 }
@@ -84,8 +84,10 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         let outcome = match command.verb.as_str() {
             "attach" => attach(&cx, &mut home, &command).await,
             "repair" => repair(&cx, home.as_ref()).await,
-            "resize" => resize(&cx, &mut home, &command).await,
-            "snapshot" => take_snapshot(&cx, &mut home, &command).await,
+            "quota" | "resize" => resize(&cx, &mut home, &command).await,
+            "drop" => snapshots::drop_one(&cx, &mut home, &command).await,
+            "snapshot" => snapshots::take(&cx, &mut home, &command).await,
+            "snapshots" => snapshots::list(&cx, home.as_ref()).await,
             _ => detach(&mut home, &command),
         };
         let release = command.verb == "detach"
@@ -213,35 +215,6 @@ async fn repair(cx: &Context, home: Option<&Home>) -> Result<Value, Failure> {
     Ok(as_value(&Done {}))
 }
 
-/// Keeps the home as it is now.
-async fn take_snapshot(
-    cx: &Context,
-    home: &mut Option<Home>,
-    command: &Command,
-) -> Result<Value, Failure> {
-    let ask: SnapshotHome = command.read()?;
-    let Some(home) = home.as_mut() else {
-        return Err(Failure::new(Class::Refused, "there is no home to keep"));
-    };
-    let at = cx.now();
-    let name = ask.snapshot.unwrap_or_else(|| format!("at-{at}").replace(':', "-"));
-    // The worker would find the one that is there and take it for the one that is wanted.
-    if home.snapshots.iter().any(|taken| taken.snapshot == name) {
-        let words = format!("there is a snapshot {name} already; choose another name");
-        return Err(Failure::new(Class::Refused, words));
-    }
-    let login = login(cx, &home.site).await?;
-    let wanted = SnapshotDataset {
-        snapshot: name.clone(),
-        ..snapshot(&login, &home.dataset, cx.run().as_str())
-    };
-    cx.step(wanted).await?;
-    home.snapshots.push(Taken { snapshot: name.clone(), at });
-    let more = home.snapshots.len().saturating_sub(SNAPSHOTS_SHOWN);
-    home.snapshots.drain(..more);
-    Ok(json!({ "snapshot": name }))
-}
-
 async fn set_quota(cx: &Context, home: &mut Home, quota_gb: u32) -> Result<(), Failure> {
     let login = login(cx, &home.site).await?;
     let (dataset, marker) = (home.dataset.clone(), cx.run().to_string());
@@ -302,43 +275,4 @@ fn show(cx: &Context, home: Option<&Home>) {
         Some(_) => "in use",
     };
     cx.show(phase, &home);
-}
-
-/// What people may ask is checked; what its workspaces ask is ours.
-fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
-    if admission.verb == "snapshot" {
-        return admit_snapshot(admission);
-    }
-    let payload = Value::Object(admission.fields.clone());
-    Ok(Admitted { payload, begins: true, interrupts: false })
-}
-
-fn admit_snapshot(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
-    let mut fields = Fields::of(admission.fields);
-    let snapshot = fields.optional_text("snapshot")?.map(ToString::to_string);
-    fields.finish()?;
-    if admission.living.is_none() || admission.name != NAME {
-        let words = format!(
-            "{} has no home `{}`; it is called `{NAME}`, once it is there",
-            admission.owner, admission.name
-        );
-        return Err(Refusal::new("home.unknown", words).field("name"));
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    let is_good = |name: &String| {
-        name.len() <= SNAPSHOT_MAX
-            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.chars().all(plain)
-            && !name.starts_with("stead-")
-    };
-    if snapshot.as_ref().is_some_and(|name| !is_good(name)) {
-        let words = format!(
-            "a snapshot's name has 1 to {SNAPSHOT_MAX} letters, digits, _ . and -, begins with a \
-             letter or digit, and not with stead-"
-        );
-        return Err(Refusal::new("snapshot.name-invalid", words).field("snapshot"));
-    }
-    let name = admission.name.to_string();
-    let payload = as_value(&SnapshotHome { id: None, name, snapshot });
-    Ok(Admitted { payload, begins: false, interrupts: false })
 }
