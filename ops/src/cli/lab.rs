@@ -24,6 +24,9 @@ pub struct Lab {
     /// How long the vendors take.
     #[arg(long, value_enum, default_value_t = Latency::Realistic)]
     pub latency: Latency,
+    /// Who lets the systems on the machines live.
+    #[arg(long, value_enum, default_value_t = Guests::Played)]
+    pub guests: Guests,
     /// Where to write the site configuration that leads a Stead to this lab.
     #[arg(long, value_name = "FILE")]
     pub write_site: Option<PathBuf>,
@@ -44,6 +47,15 @@ pub enum Latency {
     Zero,
     /// As in a small data centre: a clone of 1.5 s, boots of a few seconds.
     Realistic,
+}
+
+/// Who lets the systems on the machines live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Guests {
+    /// The lab plays them, from power to agent.
+    Played,
+    /// Somebody else boots a system for each machine that is on.
+    Elsewhere,
 }
 
 /// What may be asked of a running lab.

@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use serde_json::json;
-use stead_lab::{FaultStatus, Inventory, Lab, LabClient, LabError, LabOptions, LabPorts, Latency};
+use stead_lab::{FaultStatus, Guests, Inventory, Lab, LabClient, LabError, LabOptions, LabPorts, Latency};
 
 use from::Restored;
 
 use crate::cli::Global;
-use crate::cli::lab::{At, CONTROL_PORT, Lab as Options, Latency as Pace, Verb};
+use crate::cli::lab::{At, CONTROL_PORT, Guests as Living, Lab as Options, Latency as Pace, Verb};
 use crate::exit::{Ended, with_causes};
 use crate::output;
 use crate::signals;
@@ -105,6 +105,10 @@ async fn run(global: &Global, options: &Options) -> Result<(), Ended> {
         latency: match options.latency {
             Pace::Zero => Latency::Zero,
             Pace::Realistic => Latency::Realistic,
+        },
+        guests: match options.guests {
+            Living::Played => Guests::Played,
+            Living::Elsewhere => Guests::Elsewhere,
         },
         bind: LabPorts { control, ..LabPorts::default() },
         ..LabOptions::default()

@@ -85,7 +85,7 @@ pub struct VmEntry {
     /// `reporting-home`, `home-verified`, `agent-starting`, `agent-connected`. Where it stays:
     /// `agent-ready`, `agent-refused`, `agent-without-token`, `agent-on-local-disk`, `no-agent`,
     /// `home-mount-failed`, `no-seed`, `seed-discarded`, `seed-unreachable`, `unconfigured`,
-    /// `never-boots`.
+    /// `never-boots`. `elsewhere` if the lab does not play it.
     pub guest_stage: String,
 }
 

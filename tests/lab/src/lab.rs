@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::coder::{Coder, Provisioner};
+use crate::coder::{self, Coder, Provisioner};
 use crate::control;
 use crate::error::LabError;
 use crate::faults::{CallFault, FaultStatus};
@@ -93,7 +93,7 @@ impl Lab {
         let mut open = |door, routes| servers.spawn(serve(door, routes, Arc::clone(&world)));
         open(doors.vault, router::<Vault>(Arc::clone(&world)));
         open(doors.proxmox, router::<Proxmox>(Arc::clone(&world)));
-        open(doors.coder, router::<Coder>(Arc::clone(&world)));
+        open(doors.coder, coder::router(Arc::clone(&world)));
         open(doors.forgejo, router::<Forgejo>(Arc::clone(&world)));
         open(doors.s3, router::<S3>(Arc::clone(&world)));
         open(doors.truenas, truenas::router(Arc::clone(&world)));

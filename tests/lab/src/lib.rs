@@ -37,4 +37,4 @@ pub use inventory::{
 };
 pub use journal::{Effect, RecordedRequest};
 pub use lab::Lab;
-pub use options::{Addresses, Credentials, GuestTiming, LabOptions, LabPorts, Latency};
+pub use options::{Addresses, Credentials, GuestTiming, Guests, LabOptions, LabPorts, Latency};

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct LabOptions {
     /// How long vendors take.
     pub latency: Latency,
+    /// Who lets the machines' systems live.
+    pub guests: Guests,
     /// How long guests take.
     pub guest: GuestTiming,
     /// Seed of generated ids, addresses and jitter.
@@ -21,6 +23,7 @@ impl Default for LabOptions {
     fn default() -> Self {
         Self {
             latency: Latency::Zero,
+            guests: Guests::Played,
             guest: GuestTiming::default(),
             seed: 1,
             bind: LabPorts::default(),
@@ -36,6 +39,17 @@ pub enum Latency {
     Zero,
     /// API calls of 5 to 30 ms, a clone of 1.5 s, boots of a few seconds.
     Realistic,
+}
+
+/// Who lets the systems on the machines live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guests {
+    /// The lab: from power to agent.
+    #[default]
+    Played,
+    /// Somebody else, who watches which machines are on and boots a system for each. The lab takes
+    /// such a system to be up and to hear the power button.
+    Elsewhere,
 }
 
 /// How long guests take. What is `None` follows from [`Latency`].

@@ -13,7 +13,7 @@ use crate::coder;
 use crate::faults::Faults;
 use crate::forgejo;
 use crate::journal::Journal;
-use crate::options::{Credentials, LabOptions};
+use crate::options::{Credentials, Guests, LabOptions};
 use crate::pace::Pace;
 use crate::proxmox;
 use crate::s3;
@@ -36,6 +36,7 @@ pub(crate) struct World {
     pub(crate) journal: Journal,
     pub(crate) pace: Pace,
     pub(crate) secrets: Secrets,
+    pub(crate) guests: Guests,
     /// The guests' HTTP client.
     pub(crate) http: reqwest::Client,
     state: Mutex<State>,
@@ -123,6 +124,7 @@ impl World {
             journal: Journal::default(),
             pace,
             secrets,
+            guests: options.guests,
             http,
             state,
             pulse: watch::Sender::new(0),

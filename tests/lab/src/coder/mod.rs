@@ -9,6 +9,7 @@ mod answer;
 mod builds;
 mod keys;
 mod provisioner;
+mod rpc;
 mod shapes;
 mod state;
 mod users;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 pub(crate) use agent::{ConnectError, Lifecycle};
 pub use provisioner::Provisioner;
+pub(crate) use rpc::router;
 pub(crate) use state::State;
 
 use crate::net::{Answer, Before, Call, HttpVendor, Severity};

@@ -7,12 +7,17 @@ use super::events;
 use super::home::{self, Boot};
 use super::installed::{Installed, UserData, Webhook};
 use super::seed::{self, Announcement, NoSeed, Seed};
+use crate::options::Guests;
 use crate::proxmox::smbios_serial;
 use crate::world::World;
 
 /// Starts the guest of a VM that was switched on.
 pub(crate) fn power_on(world: &Arc<World>, vmid: u32) {
     let guest = Guest { world: Arc::clone(world), vmid };
+    if world.guests == Guests::Elsewhere {
+        guest.body(|body| body.up = true);
+        return guest.stage("elsewhere");
+    }
     guest.stage("booting");
     let task = world.spawn(async move { guest.boot().await });
     world.change(|state| {

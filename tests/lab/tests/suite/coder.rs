@@ -1,9 +1,16 @@
 //! Coder through its own API.
 
+use futures_util::StreamExt;
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::machine::{token, workspace};
-use crate::rig::{Answer, Rig, text};
+use crate::rig::{Answer, DEADLINE, Rig, text};
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 async fn get(rig: &Rig, path: &str) -> Answer {
     rig.coder("GET", path, None).await.expect("an answer")
@@ -121,4 +128,52 @@ async fn a_pending_build_is_canceled_at_once_and_a_finished_one_never() {
     assert_eq!(cancel("?expect_status=pending").await, 200);
     assert_eq!(cancel("").await, 400);
     at_status(&rig, "canceled").await;
+}
+
+/// Knocks at the door of agents: the open connection, or the status of the refusal.
+async fn connect(rig: &Rig, token: &str) -> Result<Socket, u16> {
+    let url = rig.lab.addresses().coder_url.replacen("http", "ws", 1);
+    let url = format!("{url}/api/v2/workspaceagents/me/rpc");
+    let mut request = url.into_client_request().expect("a request");
+    let token = token.parse().expect("a header");
+    request.headers_mut().insert("coder-session-token", token);
+    match connect_async(request).await {
+        Ok((socket, _)) => Ok(socket),
+        Err(Error::Http(answer)) => Err(answer.status().as_u16()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn agent_is(rig: &Rig, status: &str, lifecycle: &str) {
+    rig.until(|now| {
+        let agent = now.coder_workspaces[0].agent.as_ref();
+        agent.is_some_and(|agent| agent.status == status && agent.lifecycle == lifecycle)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_from_outside_is_ready_for_as_long_as_its_connection_stands() {
+    let rig = Rig::start().await;
+    let (id, first) = workspace(&rig, "dev").await;
+    assert_eq!(connect(&rig, "nobody's").await.err(), Some(401));
+    let agent = connect(&rig, &first).await.expect("let in");
+    agent_is(&rig, "connected", "ready").await;
+    drop(agent);
+    agent_is(&rig, "disconnected", "ready").await;
+
+    let mut agent = connect(&rig, &first).await.expect("let in again");
+    agent_is(&rig, "connected", "ready").await;
+    assert_eq!(build(&rig, &id, "stop").await.status, 201);
+    at_status(&rig, "stopped").await;
+    // The door is closed on an agent of the past, and stays closed.
+    let end = tokio::time::timeout(DEADLINE, agent.next()).await.expect("an end in time");
+    assert!(!matches!(end, Some(Ok(Message::Text(_) | Message::Binary(_)))), "{end:?}");
+    assert_eq!(connect(&rig, &first).await.err(), Some(403));
+    assert_eq!(build(&rig, &id, "start").await.status, 201);
+    at_status(&rig, "running").await;
+    assert_eq!(connect(&rig, &first).await.err(), Some(403));
+    let second = token(&rig, &id).await;
+    let _agent = connect(&rig, &second).await.expect("let in with the new token");
+    agent_is(&rig, "connected", "ready").await;
 }

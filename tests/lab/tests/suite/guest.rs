@@ -1,6 +1,7 @@
 //! The guest: what becomes of a machine that is given a seed.
 
 use serde_json::json;
+use stead_lab::{Guests, LabOptions};
 
 use crate::machine::{announce, at_stage, make, serial, token, workspace};
 use crate::rig::Rig;
@@ -203,4 +204,18 @@ async fn every_fault_of_the_guest_fires() {
     reboot(&at.rig).await;
     at_stage(&at.rig, VMID, "agent-starting").await;
     assert_eq!(agent(&at.rig).0, "disconnected");
+}
+
+#[tokio::test]
+async fn a_guest_that_lives_elsewhere_is_left_alone_and_hears_the_power_button() {
+    let rig = Rig::with(LabOptions { guests: Guests::Elsewhere, ..LabOptions::default() }).await;
+    let seed = Seed::start().await;
+    make(&rig, VMID, &serial(&seed.url)).await;
+    at_stage(&rig, VMID, "elsewhere").await;
+    let place = format!("/nodes/pve1/qemu/{VMID}");
+    let ping = rig.pve("POST", &format!("{place}/agent/ping"), &[]).await;
+    assert_eq!(ping.expect("an answer").status, 200);
+    assert_eq!(rig.task("POST", &format!("{place}/status/shutdown"), &[]).await, "OK");
+    at_stage(&rig, VMID, "off").await;
+    assert!(seed.fetched().is_empty());
 }
