@@ -4,7 +4,8 @@ use reqwest::{RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::control::{BreakOrder, CommitOrder, MendOrder, http_client};
+use crate::authentik::UserChange;
+use crate::control::{BreakOrder, CommitOrder, MendOrder, UserOrder, http_client};
 use crate::error::LabError;
 use crate::faults::FaultStatus;
 use crate::inventory::Inventory;
@@ -86,6 +87,12 @@ impl LabClient {
         let answer = self.send(http_client()?.post(self.url("commit")).json(&order)).await?;
         let answer: Value = answer.json().await.map_err(|source| self.unreachable(source))?;
         Ok(answer["commit"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Changes somebody's account at Authentik.
+    pub async fn change_user(&self, user: &str, change: UserChange) -> Result<(), LabError> {
+        let order = UserOrder { user: user.to_owned(), change };
+        self.send(http_client()?.post(self.url("user")).json(&order)).await.map(drop)
     }
 
     /// Back to the pristine state.

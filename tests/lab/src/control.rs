@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::authentik::{self, UserChange};
 use crate::error::LabError;
 use crate::forgejo;
 use crate::inventory;
@@ -51,6 +52,13 @@ pub(crate) struct CommitOrder {
     pub(crate) text: String,
 }
 
+/// Whose account changes, and how.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UserOrder {
+    pub(crate) user: String,
+    pub(crate) change: UserChange,
+}
+
 pub(crate) fn router(world: Arc<World>, addresses: Addresses) -> Router {
     Router::new()
         .route(
@@ -68,6 +76,7 @@ pub(crate) fn router(world: Arc<World>, addresses: Addresses) -> Router {
         .route("/break", post(break_))
         .route("/mend", post(mend))
         .route("/commit", post(commit))
+        .route("/user", post(user))
         .route("/reset", post(reset))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "no such page"))
         .with_state(Desk { world, addresses })
@@ -117,6 +126,20 @@ async fn commit(State(desk): State<Desk>, body: String) -> Response {
     match forgejo::commit(&desk.world, &order.repository, &order.branch, &files) {
         Some(commit) => Json(json!({ "commit": commit })).into_response(),
         None => refusal(StatusCode::NOT_FOUND, "Forgejo has no such repository"),
+    }
+}
+
+async fn user(State(desk): State<Desk>, body: String) -> Response {
+    let order: UserOrder = match serde_json::from_str(&body) {
+        Ok(order) => order,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    match authentik::change(&desk.world, &order.user, &order.change) {
+        true => Json(json!({})).into_response(),
+        false => {
+            let words = "Authentik has no such user, or one who is called so already";
+            refusal(StatusCode::NOT_FOUND, words)
+        }
     }
 }
 

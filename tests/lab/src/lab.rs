@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::coder::{self, Coder, Provisioner};
+use crate::authentik::{self, Authentik, UserChange};
+use crate::coder::{self, Provisioner};
 use crate::control;
 use crate::error::LabError;
 use crate::faults::{CallFault, FaultStatus};
@@ -54,6 +55,7 @@ struct Doors {
     coder: Door,
     forgejo: Door,
     s3: Door,
+    authentik: Door,
 }
 
 impl Doors {
@@ -66,6 +68,7 @@ impl Doors {
             coder: bind(options.bind.coder).await?,
             forgejo: bind(options.bind.forgejo).await?,
             s3: bind(options.bind.s3).await?,
+            authentik: bind(options.bind.authentik).await?,
         })
     }
 
@@ -78,6 +81,7 @@ impl Doors {
             coder_url: url("http", &self.coder)?,
             forgejo_url: url("http", &self.forgejo)?,
             s3_url: url("http", &self.s3)?,
+            authentik_url: url("http", &self.authentik)?,
         })
     }
 }
@@ -96,6 +100,7 @@ impl Lab {
         open(doors.coder, coder::router(Arc::clone(&world)));
         open(doors.forgejo, router::<Forgejo>(Arc::clone(&world)));
         open(doors.s3, router::<S3>(Arc::clone(&world)));
+        open(doors.authentik, router::<Authentik>(Arc::clone(&world)));
         open(doors.truenas, truenas::router(Arc::clone(&world)));
         open(doors.control, control::router(Arc::clone(&world), addresses.clone()));
         tracing::info!(control = addresses.control_url, "the lab is open");
@@ -323,6 +328,12 @@ impl Lab {
     pub fn welcome(&self, user: &str) {
         let id = self.world().pace.uuid();
         self.world().change(|state| state.coder.welcome(user, id));
+    }
+
+    /// Changes somebody's account at Authentik. False if that cannot be done to an account of this
+    /// name.
+    pub fn change_user(&self, name: &str, change: &UserChange) -> bool {
+        authentik::change(self.world(), name, change)
     }
 
     /// Makes the pool of homes so large, or so small.

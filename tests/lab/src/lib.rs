@@ -8,6 +8,7 @@
 //!
 //! Read next: [`Lab`], then one folder per vendor, then `faults/catalogue.rs`.
 
+mod authentik;
 mod client;
 mod coder;
 mod control;
@@ -28,6 +29,7 @@ mod truenas;
 mod vault;
 mod world;
 
+pub use authentik::UserChange;
 pub use client::LabClient;
 pub use coder::Provisioner;
 pub use error::LabError;

@@ -80,6 +80,8 @@ pub struct LabPorts {
     pub forgejo: u16,
     /// S3 and its administration.
     pub s3: u16,
+    /// Authentik.
+    pub authentik: u16,
 }
 
 /// Where a running lab listens.
@@ -99,6 +101,8 @@ pub struct Addresses {
     pub forgejo_url: String,
     /// `http://127.0.0.1:<port>`: S3, and its administration beneath `/v2/`.
     pub s3_url: String,
+    /// `http://127.0.0.1:<port>`.
+    pub authentik_url: String,
 }
 
 /// What a site needs to log in to the lab's Vault; every other secret lies in there.

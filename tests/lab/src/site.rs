@@ -43,6 +43,11 @@ secret = "vault:secret/data/forgejo/api"
 credentials = "vault:secret/data/stead/tokens"
 webhook_secret = "vault:secret/data/stead/webhook"
 
+# Who may own workspaces is asked of Authentik where this section is there.
+#[authentik]
+#address = "{authentik}"
+#secret = "vault:secret/data/authentik/api"
+
 [s3]
 admin = "{s3}"
 address = "{s3}"
@@ -57,6 +62,7 @@ secret = "vault:secret/data/stead/seed"
         truenas = at.truenas_url,
         coder = at.coder_url,
         forgejo = at.forgejo_url,
+        authentik = at.authentik_url,
         s3 = at.s3_url,
     )
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::authentik;
 use crate::coder;
 use crate::faults::Faults;
 use crate::forgejo;
@@ -28,6 +29,7 @@ pub(crate) struct State {
     pub(crate) coder: coder::State,
     pub(crate) forgejo: forgejo::State,
     pub(crate) s3: s3::State,
+    pub(crate) authentik: authentik::State,
 }
 
 /// The lab behind its sockets.
@@ -57,6 +59,7 @@ pub(crate) struct Secrets {
     pub(crate) s3_token: String,
     pub(crate) forgejo_token: String,
     pub(crate) webhook_key: String,
+    pub(crate) authentik_token: String,
 }
 
 /// The API token's id in Proxmox VE.
@@ -80,6 +83,7 @@ impl Secrets {
             s3_token: canary("s3"),
             forgejo_token: canary("forgejo"),
             webhook_key: canary("webhook"),
+            authentik_token: canary("authentik"),
         }
     }
 
@@ -93,6 +97,7 @@ impl Secrets {
             self.s3_token.clone(),
             self.forgejo_token.clone(),
             self.webhook_key.clone(),
+            self.authentik_token.clone(),
         ]
     }
 }
@@ -106,6 +111,7 @@ impl State {
             coder: coder::State::pristine(pace),
             s3: s3::State::pristine(pace),
             forgejo: forgejo::State::pristine(pace),
+            authentik: authentik::State::pristine(pace),
         }
     }
 }

@@ -19,6 +19,13 @@ const fn known(vendor: &'static str, name: &'static str, says: &'static str) -> 
 
 /// By vendor, then by name.
 pub(super) static CATALOGUE: &[Known] = &[
+    known("authentik", "case-twin", "a search by name finds names that differ by case, too"),
+    known("authentik", "forbidden", "403: the token lacks a permission"),
+    known("authentik", "not-in-service", "503 for every call"),
+    known("authentik", "page-shifts", "a user goes between two pages: the next one is on neither"),
+    known("authentik", "sees-nobody", "lists of users are empty: the token may see none"),
+    known("authentik", "slow", "every call takes a second longer"),
+    known("authentik", "unauthorized", "403 for a good token: Token invalid/expired"),
     known("coder", "agent-never-ready", "the agent connects but its lifecycle stays at starting"),
     known("coder", "agent-start-error", "the agent connects and its start script fails"),
     known(

@@ -53,6 +53,7 @@ impl State {
         state.put("coder/api", json!({ "token": secrets.coder_token }));
         state.put("forgejo/api", json!({ "token": secrets.forgejo_token }));
         state.put("s3/admin", json!({ "token": secrets.s3_token }));
+        state.put("authentik/api", json!({ "token": secrets.authentik_token }));
         state.put("stead/webhook", json!({ "key": secrets.webhook_key }));
         state.put("stead/seed", json!({ "key": secrets.seed_key }));
         state

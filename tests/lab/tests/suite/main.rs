@@ -1,5 +1,6 @@
 //! The lab from outside: every vendor through its own protocol, every fault, the guest.
 
+mod authentik;
 mod coder;
 mod control;
 mod forgejo;
