@@ -78,18 +78,19 @@ def check_rust(cargo: str) -> None:
 
 
 def find_linker() -> None:
-    """Rust links with the C compiler, and the cryptography is partly C."""
-    if shutil.which("cc"):
+    """Rust links with the C compiler; the cryptography is partly C, and so is the allocator."""
+    missing = [tool for tool in ("cc", "make") if not shutil.which(tool)]
+    if not missing:
         return
-    packages = "gcc libc6-dev"
+    packages, tools = "gcc libc6-dev make", " and no ".join(missing)
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        die("there is no C compiler (cc)", f"On Debian and Ubuntu: apt-get install {packages}")
-    print(f"there is no C compiler: installing {packages}", file=sys.stderr)
+        die(f"there is no {tools}", f"On Debian and Ubuntu: apt-get install {packages}")
+    print(f"there is no {tools}: installing {packages}", file=sys.stderr)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for verb in ("update -qq", f"install -y -qq {packages}"):
         done = subprocess.run(["apt-get", *verb.split()], env=quiet, stdout=sys.stderr)
-    if done.returncode != 0 or not shutil.which("cc"):
-        die("no C compiler could be installed", f"Try it by hand: apt-get install {packages}")
+    if done.returncode != 0 or not all(map(shutil.which, missing)):
+        die(f"{' and '.join(missing)} could not be installed", f"Try it by hand: apt-get install {packages}")
 
 
 class Build:
