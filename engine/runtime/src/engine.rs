@@ -18,6 +18,9 @@ use crate::ports::{LeaseError, Outgoing};
 
 /// How often an engine looks for partitions while it has fewer than its share.
 const HUNGRY: Duration = Duration::from_millis(150);
+/// How many partitions go to others between two looks. Their runs stand still until those have taken
+/// all of them, one after the other.
+const GIVEN_AT_ONCE: usize = 128;
 /// Taken off a lease's end, for clocks that do not run quite alike.
 const LEASE_MARGIN: Duration = Duration::from_millis(400);
 
@@ -75,9 +78,8 @@ impl Share {
         };
         self.renew().await;
         let fair = usize::from(env.partitions).div_ceil(engines);
-        if self.owned.len() > fair {
-            self.give_one_back().await;
-        }
+        let surplus = self.owned.len().saturating_sub(fair);
+        self.let_go_of(surplus.min(GIVEN_AT_ONCE)).await;
         let mut free = usize::from(env.partitions) - self.owned.len();
         for partition in (0..env.partitions).map(Partition) {
             if self.owned.len() < fair && !self.owned.contains_key(&partition) {
@@ -170,20 +172,24 @@ impl Share {
         }
     }
 
-    async fn give_one_back(&mut self) {
-        let Some((partition, owned)) = self.owned.pop_last() else { return };
-        tracing::info!(%partition, "gives the partition to another engine");
-        self.stop_owner(partition, &owned).await;
-        self.release(partition).await;
-    }
-
-    async fn stop_owner(&mut self, partition: Partition, owned: &Owned) {
-        owned.stop.send_replace(true);
-        while let Some(ended) = self.news.recv().await {
-            if (ended.partition, ended.epoch) == (partition, owned.epoch) {
-                break;
+    /// Stops some of the owners and gives their partitions to whoever wants them.
+    async fn let_go_of(&mut self, some: usize) {
+        let leaving = self.owned.iter().rev().take(some);
+        let mut leaving: BTreeMap<Partition, u64> =
+            leaving.map(|(partition, owned)| (*partition, owned.epoch)).collect();
+        for partition in leaving.keys() {
+            tracing::info!(%partition, "gives the partition to another engine");
+            self.owned[partition].stop.send_replace(true);
+        }
+        while !leaving.is_empty() {
+            let Some(ended) = self.news.recv().await else { break };
+            if leaving.get(&ended.partition) != Some(&ended.epoch) {
+                self.lost(ended).await;
+                continue;
             }
-            self.lost(ended).await;
+            leaving.remove(&ended.partition);
+            self.owned.remove(&ended.partition);
+            self.release(ended.partition).await;
         }
     }
 
@@ -192,16 +198,7 @@ impl Share {
         if let Err(error) = self.env.ports.leases.leave(&self.env.engine).await {
             tracing::warn!(%error, "cannot say goodbye; the engine's presence will run out");
         }
-        for owned in self.owned.values() {
-            owned.stop.send_replace(true);
-        }
-        while !self.owned.is_empty() {
-            let Some(Ended { partition, epoch, .. }) = self.news.recv().await else { break };
-            if self.owned.get(&partition).is_some_and(|owned| owned.epoch == epoch) {
-                self.owned.remove(&partition);
-                self.release(partition).await;
-            }
-        }
+        self.let_go_of(self.owned.len()).await;
     }
 }
 

@@ -47,7 +47,7 @@ impl Bus for Sent {
 }
 
 /// An index that nobody looks into.
-struct NoIndex;
+pub struct NoIndex;
 
 impl Index for NoIndex {
     fn put(&self, _: Partition, _: Vec<RunSummary>) -> bool {
@@ -69,7 +69,7 @@ impl Inboxes for NoInboxes {
 }
 
 /// The wall clock goes with tokio's simulated one.
-struct SimulatedClock(Instant);
+pub struct SimulatedClock(pub Instant);
 
 impl Clock for SimulatedClock {
     fn now(&self) -> Timestamp {

@@ -15,6 +15,7 @@ mod outcomes;
 mod over;
 mod pages;
 mod patience;
+mod shares;
 mod steps;
 mod turning;
 mod unheard;

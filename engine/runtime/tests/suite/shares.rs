@@ -1,0 +1,119 @@
+//! How engines share the partitions, on ports in memory and simulated time.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use stead_runtime::engine;
+use stead_runtime::env::{Env, Tuning};
+use stead_runtime::inbound::Inbound;
+use stead_runtime::memory::{MemoryArchive, MemoryLeases, MemoryLog};
+use stead_runtime::ports::{InboxError, Inboxes, Leases, Ports};
+use stead_schemas::ids::Partition;
+use stead_schemas::site::Site;
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep};
+
+use crate::desk::{NoIndex, Sent, SimulatedClock, on_simulated_time};
+use crate::pages::PAGES;
+
+const PARTITIONS: u16 = 64;
+/// Whoever comes or goes, everybody has his share by then.
+const SHARED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Inboxes into which nothing comes.
+#[derive(Default)]
+struct Silent(Mutex<Vec<mpsc::UnboundedSender<Inbound>>>);
+
+#[async_trait::async_trait]
+impl Inboxes for Silent {
+    async fn open(&self, _: Partition) -> Result<mpsc::UnboundedReceiver<Inbound>, InboxError> {
+        let (open, inbox) = mpsc::unbounded_channel();
+        self.0.lock().unwrap().push(open);
+        Ok(inbox)
+    }
+}
+
+/// What engines have in common.
+struct House {
+    log: Arc<MemoryLog>,
+    leases: Arc<MemoryLeases>,
+    clock: Instant,
+}
+
+impl House {
+    fn new() -> Self {
+        let log = Arc::new(MemoryLog::new(PARTITIONS));
+        Self { log, leases: Arc::new(MemoryLeases::new()), clock: Instant::now() }
+    }
+
+    /// Starts an engine, which goes when it is told to.
+    fn engine(&self, name: &str) -> watch::Sender<bool> {
+        let ports = Ports {
+            log: self.log.clone(),
+            epochs: self.log.clone(),
+            archive: Arc::new(MemoryArchive::default()),
+            bus: Arc::new(Sent::default()),
+            inboxes: Arc::new(Silent::default()),
+            leases: self.leases.clone(),
+            index: Arc::new(NoIndex),
+            clock: Arc::new(SimulatedClock(self.clock)),
+        };
+        let env = Env {
+            engine: name.into(),
+            build: "test".into(),
+            partitions: PARTITIONS,
+            definitions: PAGES,
+            site: Site::default().into(),
+            ports,
+            tuning: Tuning::default(),
+        };
+        let (stop, stopped) = watch::channel(false);
+        spawn_local(engine::run(Rc::new(env), stopped));
+        stop
+    }
+
+    async fn share_of(&self, engine: &str) -> usize {
+        let mut share = 0;
+        for partition in (0..PARTITIONS).map(Partition) {
+            share += usize::from(self.leases.renew(partition, engine).await.unwrap());
+        }
+        share
+    }
+}
+
+#[test]
+fn whoever_comes_has_a_fair_share_within_five_seconds() {
+    on_simulated_time(async {
+        let house = House::new();
+        let _one = house.engine("one");
+        sleep(SHARED_WITHIN).await;
+        assert_eq!(house.share_of("one").await, 64);
+        let _two = house.engine("two");
+        sleep(SHARED_WITHIN).await;
+        assert_eq!((house.share_of("one").await, house.share_of("two").await), (32, 32));
+        let _three = house.engine("three");
+        sleep(SHARED_WITHIN).await;
+        let mut shares = Vec::new();
+        for engine in ["one", "two", "three"] {
+            shares.push(house.share_of(engine).await);
+        }
+        assert_eq!(shares.iter().sum::<usize>(), 64, "{shares:?}");
+        assert!(shares.iter().all(|share| (20..=22).contains(share)), "{shares:?}");
+    });
+}
+
+#[test]
+fn what_an_engine_that_goes_had_is_shared_within_five_seconds() {
+    on_simulated_time(async {
+        let house = House::new();
+        let one = house.engine("one");
+        let _two = house.engine("two");
+        sleep(SHARED_WITHIN).await;
+        assert_eq!(house.share_of("two").await, 32);
+        one.send_replace(true);
+        sleep(SHARED_WITHIN).await;
+        assert_eq!((house.share_of("one").await, house.share_of("two").await), (0, 64));
+    });
+}
