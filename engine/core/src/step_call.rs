@@ -50,7 +50,8 @@ impl<S: Step> StepCall<S> {
 
     /// What takes this step back. It is known before the step is asked for, so that it covers
     /// the step that fails half-way or whose answer is lost, too. Said more than once, the last
-    /// one is carried out first.
+    /// one is carried out first. Within an operation only ([`Context::operation`]): nobody else
+    /// would carry it out, so that the step fails elsewhere and is not asked for.
     pub fn undo<U: Step>(mut self, request: U) -> Self {
         self.undo.push(undo_of(&request));
         self
@@ -240,6 +241,12 @@ fn schedule<S: Step>(call: StepCall<S>) -> Result<Open, Failure> {
             "the request has {size} bytes, the limit for a step is {REQUEST_BYTES_MAX}; pass what is \
              large by reference"
         );
+        return Err(Failure::new(Class::Permanent, words).at(S::NAME));
+    }
+    let is_covered = shared.current.is_some_and(|scope| shared.scopes.contains_key(&scope));
+    if !is_covered && !call.undo.is_empty() {
+        let words =
+            "what takes it back is said outside of an operation, and would never be carried out";
         return Err(Failure::new(Class::Permanent, words).at(S::NAME));
     }
     let command = format!("{}:{}", shared.run, shared.next_seq);

@@ -136,6 +136,18 @@ fn an_inner_operation_that_was_done_is_taken_back_with_the_outer_one() {
 }
 
 #[test]
+fn an_undo_that_no_operation_would_carry_out_is_refused_before_anything_is_done() {
+    let (_, first) = Desk::start(|cx| {
+        execution(async move {
+            cx.step(noop(1)).undo(noop(11)).await?;
+            Ok(Ending::Completed(Value::Null))
+        })
+    });
+    assert!(first.contains("outside of an operation"), "{first}");
+    assert!(first.starts_with("failed"), "{first}");
+}
+
+#[test]
 fn an_operation_that_loses_a_race_is_taken_back_before_the_run_ends() {
     let (mut desk, _) = Desk::start(|cx| {
         execution(async move {
