@@ -73,6 +73,7 @@ pub async fn client(nats: &NatsConfig) -> Result<SteadClient, Ended> {
 
 /// A running engine.
 pub struct RunningEngine {
+    name: String,
     thread: thread::JoinHandle<()>,
     doors: Vec<JoinHandle<()>>,
     site: CurrentSite,
@@ -84,6 +85,11 @@ impl RunningEngine {
     /// The platform, as the engine is connected to it.
     pub fn client(&self) -> SteadClient {
         self.client.clone()
+    }
+
+    /// What it is called in leases and in what it writes.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What it completes orders with, which may be replaced while it runs.
@@ -124,7 +130,7 @@ pub async fn start_engine(
     let ports = Ports {
         log: Arc::new(WatchedLog { log, health: Arc::clone(&health) }),
         epochs: Arc::new(NatsLog::new(&platform)),
-        archive: Arc::new(NatsArchive::new(&platform).expiring(config.histories_expire)),
+        archive: Arc::new(NatsArchive::new(&platform).expiring(config.audit.keep_days.is_some())),
         bus: Arc::new(NatsBus::start(&connection)),
         inboxes: Arc::new(NatsInboxes::new(&connection)),
         leases: Arc::new(WatchedLeases { leases, health }),
@@ -135,9 +141,11 @@ pub async fn start_engine(
     let (handle, engine_stop) = (Handle::current(), stop.clone());
     let site = CurrentSite::from(site);
     let for_engine = site.clone();
+    let name = format!("engine-{}", Uuid::now_v7().simple());
+    let engine = name.clone();
     let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
         let env = Rc::new(Env {
-            engine: format!("engine-{}", Uuid::now_v7().simple()),
+            engine,
             build: build(),
             partitions,
             definitions: WORKFLOWS,
@@ -150,7 +158,8 @@ pub async fn start_engine(
     let thread =
         thread.map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
     let doors = open_doors(&connection, &platform, &site, &stop);
-    Ok(RunningEngine { thread, doors, site, connection, client: SteadClient::new(&platform) })
+    let client = SteadClient::new(&platform);
+    Ok(RunningEngine { name, thread, doors, site, connection, client })
 }
 
 /// Opens the doors by which commands come in: the durable inbox, the service interface, and what

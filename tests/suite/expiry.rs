@@ -62,7 +62,42 @@ async fn check_goes_on(mut stage: Stage, john: &Desk, over: &RunId) {
     let held: Value = serde_json::from_slice(&held.stdout).expect("JSON");
     assert!(held.to_string().contains("vmid") || held.to_string().contains("machine"), "{held}");
     john.carry_out("delete", json!({})).await;
+    check_by_itself(&mut stage, john).await;
     stage.finish().await;
+}
+
+/// Where the site says how often, an engine sees to it, and signs with the site's key.
+async fn check_by_itself(stage: &mut Stage, john: &Desk) {
+    let fields = json!({ "name": "next", "id": "probe-2" });
+    let next = john.ask("probe", "start", fields).await.expect("it is let in");
+    john.outcome(&next).await;
+    until("it is in the archive", || async {
+        stage.verb(&["archive", "now"]).await;
+        let said = stage.verb(&["archive", "list"]).await;
+        told(&said).contains("segment 2").then_some(())
+    })
+    .await;
+    stage.stop_engine(0).await;
+    let seed = new_seed().expect("a seed");
+    let signer = public_key(&seed).expect("its public half");
+    let more = [
+        ("STEAD_AUDIT_KEY", seed),
+        ("STEAD_AUDIT_EXPIRE_HOURS", "1".to_owned()),
+        ("STEAD_EXPIRE_MS", "200".to_owned()),
+        ("STEAD_EXPIRE_AHEAD_DAYS", "31".to_owned()),
+    ];
+    stage.start_engine_with(0, &more);
+    until("an engine has it expire", || async {
+        let said = told(&stage.verb(&["archive", "list"]).await);
+        said.lines()
+            .any(|line| line.contains("segment 2") && line.contains("by engine-"))
+            .then_some(())
+    })
+    .await;
+    let verified = told(&stage.verb(&["audit", "verify"]).await);
+    for words in ["kept for 30 days, as the configuration has it", &format!("signed by {signer}")] {
+        assert!(verified.contains(words), "`{words}` is not in {verified}");
+    }
 }
 
 async fn probe(john: &Desk, name: &str) -> RunId {

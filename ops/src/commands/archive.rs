@@ -1,5 +1,6 @@
 //! `stead archive`: moves runs that are over out of the log, and looks after them.
 
+mod by_itself;
 mod expire;
 
 use std::time::Duration;
@@ -18,6 +19,8 @@ use crate::config::read_audit;
 use crate::exit::Ended;
 use crate::output;
 use crate::story::words::counted;
+
+pub use by_itself::Undertaker;
 
 /// How often one asks how far a turn is.
 const ASK_EVERY: Duration = Duration::from_millis(200);

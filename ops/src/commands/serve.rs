@@ -14,9 +14,11 @@ use stead_runtime::metric::By;
 use stead_schemas::site::Deployment;
 use stead_workers::Workers;
 use stead_workers::forgejo::webhook::Webhooks;
+use tokio::task::JoinHandle;
 
+use super::archive::Undertaker;
 use super::drift;
-use crate::assemble::{open_webhooks, start_engine, start_workers};
+use crate::assemble::{RunningEngine, open_webhooks, start_engine, start_workers};
 use crate::cli::lab::CONTROL_PORT;
 use crate::cli::{Global, Up, Worker};
 use crate::config::{Config, EngineConfig, read, read_file};
@@ -39,13 +41,13 @@ pub async fn engine(global: &Global) -> Result<(), Ended> {
         start_engine(&config.nats, &config.engine, config.site, tuning, &health, stop).await?;
     output::note(&format!("the engine is up, on {}", config.nats.url));
     let site = running.site();
-    let counting = tokio::spawn(drift::count(running.client(), count_every()));
+    let beside = beside(&running, &config.engine)?;
     let ended = unless_ended(running.ended(), &mut reload, |config| {
         site.replace(config.site);
         Ok(())
     });
     let ended = traces.until(ended).await;
-    counting.abort();
+    beside.abort();
     ended
 }
 
@@ -84,6 +86,20 @@ pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
 
 /// Takes over what changes until it has ended.
 async fn unless_ended(
+/// What an engine does beside deciding for runs.
+fn beside(engine: &RunningEngine, config: &EngineConfig) -> Result<JoinHandle<()>, Ended> {
+    let counting = drift::count(engine.client(), count_every());
+    let undertaker = Undertaker::of(engine, &config.audit)?;
+    Ok(tokio::spawn(async move {
+        let expiring = async {
+            if let Some(undertaker) = undertaker {
+                undertaker.work().await;
+            }
+        };
+        tokio::join!(counting, expiring);
+    }))
+}
+
     ended: impl Future<Output = Result<(), Ended>>,
     reload: &mut Reload,
     take_over: impl Fn(Config) -> Result<(), Ended>,
@@ -159,7 +175,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         output::note(&format!("the lab is up; `stead lab inventory --lab {control}` shows it"));
     }
     let (site, exchange, is_lab) = (engine.site(), running.exchange(), lab.is_some());
-    let counting = tokio::spawn(drift::count(engine.client(), count_every()));
+    let beside = beside(&engine, &config.engine)?;
     let ended = async {
         running.ended().await;
         if let Some(door) = door {
@@ -176,7 +192,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         Ok(())
     });
     let ended = traces.until(ended).await;
-    counting.abort();
+    beside.abort();
     ended
 }
 

@@ -88,8 +88,8 @@ pub struct EngineConfig {
     /// With this many transitions of runs that are over in a partition's log they go into the
     /// archive; nothing if that is left to people.
     pub archive_after: Option<u64>,
-    /// Whether what goes into the archive goes where it may expire.
-    pub histories_expire: bool,
+    /// How long histories are kept, and who has them expire.
+    pub audit: AuditConfig,
 }
 
 /// What goes into the archive takes about a gigabyte of the log then.
@@ -246,7 +246,7 @@ fn keys(reader: &mut Reader<'_>) -> Keys {
 }
 
 fn engine(reader: &mut Reader<'_>) -> EngineConfig {
-    let histories_expire = audit::read(reader).keep_days.is_some();
+    let audit = audit::read(reader);
     let mut section = reader.section("engine");
     let partitions = section.number_or("partitions", 8, 1..=1024);
     let replicas = section.number_or("replicas", 1, 1..=5);
@@ -258,7 +258,7 @@ fn engine(reader: &mut Reader<'_>) -> EngineConfig {
         archive_after: Some(section.number_or("archive_after", ARCHIVE_AFTER, 0..=u32::MAX))
             .filter(|after| *after > 0)
             .map(u64::from),
-        histories_expire,
+        audit,
     }
 }
 

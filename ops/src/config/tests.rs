@@ -76,6 +76,15 @@ fn traces_go_to_an_address_that_holds_no_login() {
 }
 
 #[test]
+fn nothing_expires_by_itself_where_all_is_kept() {
+    let audit = |lines: &'static str| move |text: String| format!("{text}[audit]\n{lines}\n");
+    check(audit("keep_days = 30\nexpire_hours = 24"), &[]);
+    let line = GOOD.lines().count() + 1;
+    let words = "nothing expires: `keep_days` says for how long all is kept";
+    check(audit("expire_hours = 24"), &[&format!("line {line}: audit.expire_hours: {words}")]);
+}
+
+#[test]
 fn whoever_is_told_is_told_in_one_way_that_is_there() {
     let notify = |line: &'static str| {
         move |text: String| {

@@ -170,9 +170,14 @@ impl Stage {
 
     /// The same, as if it were of this build.
     pub fn start_engine_of(&mut self, number: usize, build: &str) {
+        self.start_engine_with(number, &[("STEAD_BUILD", build.to_owned())]);
+    }
+
+    /// The same with more in its environment.
+    pub fn start_engine_with(&mut self, number: usize, more: &[(&str, String)]) {
         let log = self.dir.path().join(format!("engine-{number}.log"));
         let mut environment = self.environment(number);
-        environment.push(("STEAD_BUILD".to_owned(), build.to_owned()));
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         self.engines[number] = Some(Process::start(&["engine"], &environment, &log));
     }
 

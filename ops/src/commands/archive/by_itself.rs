@@ -1,0 +1,83 @@
+//! Histories that expire by themselves, where `audit.expire_hours` says how often: the engine that
+//! owns the first partition sees to it, as somebody with `stead archive expire` would. If two do
+//! at once, while the partition changes hands, each tombstone is written by one of them.
+
+use std::time::Duration;
+
+use stead_nats::{NatsLeases, SteadClient};
+use stead_schemas::ids::Partition;
+
+use super::expire::{Gravedigger, Old};
+use crate::assemble::RunningEngine;
+use crate::config::AuditConfig;
+use crate::exit::Ended;
+
+/// How long an engine runs before it looks for the first time.
+const FIRST: Duration = Duration::from_secs(10 * 60);
+/// An hour.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// An engine that has histories expire.
+pub struct Undertaker {
+    client: SteadClient,
+    engine: String,
+    old: Old,
+    digger: Gravedigger,
+    first: Duration,
+    every: Duration,
+}
+
+impl Undertaker {
+    /// What this engine is to do about what expires: nothing, where that is left to people.
+    ///
+    /// # Errors
+    /// If there is no key to sign tombstones with.
+    pub fn of(engine: &RunningEngine, audit: &AuditConfig) -> Result<Option<Self>, Ended> {
+        let (Some(days), Some(hours)) = (audit.keep_days, audit.expire_hours) else {
+            return Ok(None);
+        };
+        let number = |name: &str| -> Option<u32> { std::env::var(name).ok()?.parse().ok() };
+        let name = engine.name();
+        let why = format!("kept for {days} days, as the configuration has it");
+        // Tests can wait neither for days nor for minutes.
+        let soon = number("STEAD_EXPIRE_MS").map(|millis| Duration::from_millis(millis.into()));
+        Ok(Some(Self {
+            client: engine.client(),
+            engine: name.to_owned(),
+            old: Old { days, ahead_days: number("STEAD_EXPIRE_AHEAD_DAYS").unwrap_or(0) },
+            digger: Gravedigger::of(audit, name.to_owned(), why)?,
+            first: soon.unwrap_or(FIRST),
+            every: soon.unwrap_or(HOUR * hours),
+        }))
+    }
+
+    /// Sees to it for as long as the engine runs.
+    pub async fn work(self) {
+        tokio::time::sleep(self.first).await;
+        loop {
+            match self.once().await {
+                Ok(()) => {}
+                Err(error) => tracing::warn!(%error, "histories do not expire now"),
+            }
+            tokio::time::sleep(self.every).await;
+        }
+    }
+
+    async fn once(&self) -> Result<(), Ended> {
+        let platform = self.client.platform();
+        let owners = NatsLeases::new(platform).owners().await;
+        let owners = owners.map_err(|error| Ended::Failed(error.to_string()))?;
+        if owners.owned.get(&Partition(0)) != Some(&self.engine) {
+            return Ok(());
+        }
+        let partitions: Vec<Partition> = platform.all_partitions().collect();
+        let done = self.old.expire(&self.client, &partitions, Some(&self.digger)).await?;
+        for (segment, _) in done.segments.iter().filter(|(_, stays)| stays.is_none()) {
+            tracing::info!(segment = segment.name(), runs = segment.runs, "histories have expired");
+        }
+        if done.swept > 0 {
+            tracing::info!(parts = done.swept, "what no segment needs is gone from the shelf");
+        }
+        Ok(())
+    }
+}
