@@ -51,7 +51,7 @@ pub async fn connection(nats: &NatsConfig, name: &str) -> Result<Connection, End
     settings.tls_ca.clone_from(&nats.tls_ca);
     settings.js_prefix.clone_from(&nats.js_prefix);
     settings.callers_are_proved = nats.callers_are_proved;
-    settings.keys = nats.keys.clone();
+    settings.keys = nats.keys.open().await?;
     settings.says = std::env::var("USER").ok().map(|user| format!("{BUILD} of {user}"));
     settings.login = match (&nats.nkey, &nats.credentials, &nats.user, &nats.password) {
         (Some(seed), _, _, _) => Login::Key(seed.expose().to_owned()),

@@ -66,6 +66,62 @@ async fn nothing_that_was_said_is_on_the_disk_and_all_of_it_is_read() {
     check_disk(&stage, &paused).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_only_vault_can_open_are_waited_for_and_change_like_others() {
+    let mut stage = Stage::with(Setting { partitions: 1, ..Setting::default() }).await;
+    let john = stage.desk("john").await;
+    let with = |keys: &str| {
+        [
+            ("STEAD_ENCRYPTION_TRANSIT", "transit/stead".to_owned()),
+            ("STEAD_ENCRYPTION_KEYS", keys.to_owned()),
+        ]
+    };
+    let first = made(&stage, "k1").await;
+    stage.stop_engine(0).await;
+    stage.lab.break_("vault", "sealed").expect("a fault");
+    stage.start_engine_with(0, &with(&first));
+    until("the engine says what it waits for", || async {
+        stage.engine(0).said().contains("waits for Vault, which opens the keys").then_some(())
+    })
+    .await;
+    let found = stage.verb_with(&["doctor"], &with(&first)).await;
+    let words = told(&found);
+    assert!(!found.status.success() && words.contains("Vault does not open the keys"), "{words}");
+    stage.lab.mend();
+    let run = probe(&john, 0).await;
+    assert_eq!(holds(&stage.nats.store(), CANARY), None, "it is sealed");
+    // Without Vault's help the file opens nothing.
+    let plain = stage.verb(&["replay", run.as_str()]).await;
+    assert!(!plain.status.success() && told(&plain).contains("`k1`"), "{}", told(&plain));
+    let altered = stage.verb_with(&["replay", run.as_str()], &with(&format!("{first}x"))).await;
+    assert!(told(&altered).contains("the keys of [encryption] do not open"), "{}", told(&altered));
+
+    let both = format!("{}\n{first}", made(&stage, "k2").await);
+    stage.stop_engine(0).await;
+    stage.start_engine_with(0, &with(&both));
+    let next = probe(&john, 1).await;
+    for run in [&run, &next] {
+        let said = stage.verb_with(&["replay", run.as_str()], &with(&both)).await;
+        assert!(said.status.success(), "{}", told(&said));
+    }
+    let found = told(&stage.verb_with(&["doctor"], &with(&both)).await);
+    assert!(found.contains("sealed with `k2`; every key is here: k1, k2"), "{found}");
+    for (path, text) in stage.said() {
+        for secret in stage.lab.secrets() {
+            assert!(!text.contains(&secret), "a secret is in {}", path.display());
+        }
+    }
+}
+
+/// A line with a new key that Vault has wrapped.
+async fn made(stage: &Stage, name: &str) -> String {
+    let with = [("STEAD_ENCRYPTION_TRANSIT", "transit/stead".to_owned())];
+    let said = stage.verb_with(&["config", "key", name], &with).await;
+    let line = told(&said).trim().to_owned();
+    assert!(line.starts_with(&format!("{name} vault:v1:")), "{line}");
+    line
+}
+
 /// A run that is over, and of whose name nothing may be found.
 async fn probe(john: &Desk, number: usize) -> RunId {
     let name = format!("{CANARY}-{number}");

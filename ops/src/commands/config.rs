@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stead_nats::Keys;
 use stead_nats::seal::new_line;
 use stead_schemas::site::S3Site;
 
 use crate::cli::Global;
 use crate::cli::config::Config as Verb;
-use crate::config::{Config, read_file};
+use crate::config::{Config, Encryption, read_file, read_wrapping};
 use crate::exit::Ended;
 use crate::output;
 use crate::story::table::sheet;
@@ -19,7 +18,7 @@ use crate::story::table::sheet;
 const EXAMPLE: &str = include_str!("config/example.toml");
 
 /// Carries the verb out.
-pub fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
+pub async fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
     match verb {
         Verb::Check { file } => check(global, file.as_deref().unwrap_or(&global.config)),
         Verb::Example => {
@@ -27,7 +26,11 @@ pub fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
             Ok(())
         }
         Verb::Key { name } => {
-            output::line(&new_line(name).map_err(|error| Ended::Usage(error.to_string()))?);
+            let line = match read_wrapping(&global.config)? {
+                Some(wrapping) => wrapping.new_line(name).await?,
+                None => new_line(name).map_err(|error| Ended::Usage(error.to_string()))?,
+            };
+            output::line(&line);
             Ok(())
         }
     }
@@ -48,7 +51,7 @@ fn check(global: &Global, file: &Path) -> Result<(), Ended> {
 fn as_json(config: &Config) -> Value {
     json!({
         "nats": { "url": shown_url(&config.nats.url), "login": login(config) },
-        "encryption": { "keys": config.nats.keys.names().collect::<Vec<_>>() },
+        "encryption": { "keys": config.nats.keys.names() },
         "engine": {
             "partitions": config.engine.partitions,
             "replicas": config.engine.replicas,
@@ -97,9 +100,8 @@ fn summary(config: &Config) -> String {
     ])
 }
 
-fn encryption(keys: &Keys) -> String {
-    let names: Vec<&str> = keys.names().collect();
-    match &names[..] {
+fn encryption(keys: &Encryption) -> String {
+    match &keys.names()[..] {
         [] => "off".to_owned(),
         [seals] => format!("with the key {seals}"),
         [seals, others @ ..] => format!("with the key {seals}; {} read", others.join(", ")),

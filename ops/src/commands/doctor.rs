@@ -19,7 +19,7 @@ pub use self::place::size;
 use crate::assemble::connection;
 use crate::cli::Global;
 use crate::cli::doctor::Doctor;
-use crate::config::{DEFAULT_FILE, Seen, read_to_look};
+use crate::config::{DEFAULT_FILE, Encryption, Seen, read_to_look};
 use crate::exit::Ended;
 use crate::output;
 use crate::story::words::counted;
@@ -45,7 +45,14 @@ pub async fn carry_out(global: &Global, options: &Doctor) -> Result<(), Ended> {
 
 async fn look(global: &Global, options: &Doctor) -> Vec<Finding> {
     let (seen, mut findings) = configuration(&global.config);
-    let Some(seen) = seen else { return findings };
+    let Some(mut seen) = seen else { return findings };
+    match encryption::opened(&seen.nats.keys).await {
+        Ok(keys) => seen.nats.keys = Encryption::Open(keys),
+        Err(finding) => {
+            findings.push(finding);
+            return findings;
+        }
+    }
     let connection = match connection(&seen.nats, "stead-doctor").await {
         Ok(connection) => connection,
         Err(ended) => {

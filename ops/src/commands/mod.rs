@@ -82,7 +82,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Lab(options) => lab::carry_out(global, &options).await,
         Verb::Doctor(options) => doctor::carry_out(global, &options).await,
         Verb::Nats(verb) => nats::carry_out(global, &verb),
-        Verb::Config(verb) => config::carry_out(global, &verb),
+        Verb::Config(verb) => config::carry_out(global, &verb).await,
         Verb::Explain(options) => explain::carry_out(global, &options),
         Verb::Demo(options) => demo::carry_out(global, &options).await,
         Verb::Bench(options) => bench::carry_out(global, &options).await,

@@ -21,7 +21,7 @@ use super::drift;
 use crate::assemble::{RunningEngine, open_webhooks, start_engine, start_workers};
 use crate::cli::lab::CONTROL_PORT;
 use crate::cli::{Global, Up, Worker};
-use crate::config::{Config, EngineConfig, read, read_file};
+use crate::config::{Config, Encryption, EngineConfig, read, read_file};
 use crate::exit::{Ended, with_causes};
 use crate::output;
 use crate::reload::{Duty, Reload};
@@ -35,6 +35,7 @@ pub async fn engine(global: &Global) -> Result<(), Ended> {
     let health = Arc::new(Health::default());
     serve(&config.engine.metrics.into_iter().collect::<Vec<_>>(), By::Engine, health.clone())
         .await?;
+    let config = with_keys(config).await?;
     let (stop, tuning) = (stop()?, tuning(&config.engine));
     let traces = Traces::begin(config.traces)?;
     let running =
@@ -67,6 +68,7 @@ pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
     let health = Arc::new(Health::default());
     let metrics: Vec<SocketAddr> = options.metrics.or(config.metrics).into_iter().collect();
     serve(&metrics, By::Worker, health.clone()).await?;
+    let config = with_keys(config).await?;
     let (tuning, stop) = (harness_tuning(), stop()?);
     let traces = Traces::begin(config.traces)?;
     let running =
@@ -84,8 +86,6 @@ pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
     traces.until(ended).await
 }
 
-/// Takes over what changes until it has ended.
-async fn unless_ended(
 /// What an engine does beside deciding for runs.
 fn beside(engine: &RunningEngine, config: &EngineConfig) -> Result<JoinHandle<()>, Ended> {
     let counting = drift::count(engine.client(), count_every());
@@ -100,6 +100,8 @@ fn beside(engine: &RunningEngine, config: &EngineConfig) -> Result<JoinHandle<()
     }))
 }
 
+/// Takes over what changes until it has ended.
+async fn unless_ended(
     ended: impl Future<Output = Result<(), Ended>>,
     reload: &mut Reload,
     take_over: impl Fn(Config) -> Result<(), Ended>,
@@ -138,6 +140,13 @@ fn read_config(file: &Path) -> Result<Config, Ended> {
     Ok(config)
 }
 
+/// The same with the keys to what is sealed. Whoever waits for them can still be told to stop, as
+/// nothing has begun.
+pub async fn with_keys(mut config: Config) -> Result<Config, Ended> {
+    config.nats.keys = Encryption::Open(config.nats.keys.open().await?);
+    Ok(config)
+}
+
 pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     let lab = if options.lab { Some(start_lab().await?) } else { None };
     let mut reload = Reload::listen(&global.config, Duty::Both)?;
@@ -149,6 +158,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     let metrics: BTreeSet<SocketAddr> =
         config.engine.metrics.into_iter().chain(config.metrics).collect();
     serve(&metrics.into_iter().collect::<Vec<_>>(), By::Both, health.clone()).await?;
+    let config = with_keys(config).await?;
     let stop = stop()?;
     let workers = workers(&config)?;
     let traces = Traces::begin(config.traces.clone())?;

@@ -8,7 +8,7 @@ use crate::config::read_file;
 use crate::exit::Ended;
 use crate::{output, signals};
 
-use super::serve::{stop, workers};
+use super::serve::{stop, with_keys, workers};
 
 /// Serves until it is told to stop.
 pub async fn carry_out(global: &Global) -> Result<(), Ended> {
@@ -16,6 +16,7 @@ pub async fn carry_out(global: &Global) -> Result<(), Ended> {
     if let Some(level) = &config.log_level {
         output::set_log_level(level).map_err(Ended::Failed)?;
     }
+    let config = with_keys(config).await?;
     let mut stop = stop()?;
     let workers = workers(&config)?;
     let deployments = config.site.deployments.clone();

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use serde_json::json;
-use stead_nats::Keys;
 use stead_schemas::command::bucket::QUOTA_GB_MAX;
 use stead_schemas::site::{
     Allowance, CoderSite, ForgejoSite, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
@@ -18,12 +17,14 @@ use stead_workers::WorkersConfig;
 
 mod audit;
 mod deployments;
+mod encryption;
 mod limits;
 mod notify;
 mod reader;
 mod templates;
 
 pub use audit::AuditConfig;
+pub use encryption::{Encryption, Wrapping};
 pub use reader::Fault;
 use reader::Reader;
 
@@ -69,7 +70,7 @@ pub struct NatsConfig {
     /// The authority that signed the server's certificate.
     pub tls_ca: Option<PathBuf>,
     /// The keys to what is sealed on the servers' disks.
-    pub keys: Keys,
+    pub keys: Encryption,
     /// Where the servers serve their monitoring, for whoever looks how they are set.
     pub monitors: Vec<String>,
 }
@@ -192,6 +193,14 @@ pub fn read_audit(path: &Path) -> Result<AuditConfig, ConfigError> {
     read_part(path, audit::read)
 }
 
+/// Reads what keys are wrapped with, if they are.
+///
+/// # Errors
+/// As [`read_nats`].
+pub fn read_wrapping(path: &Path) -> Result<Option<Wrapping>, ConfigError> {
+    read_part(path, encryption::wrapping)
+}
+
 fn read_part<T>(path: &Path, part: impl FnOnce(&mut Reader<'_>) -> T) -> Result<T, ConfigError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -213,7 +222,7 @@ fn read_part<T>(path: &Path, part: impl FnOnce(&mut Reader<'_>) -> T) -> Result<
 }
 
 fn nats(reader: &mut Reader<'_>) -> NatsConfig {
-    let keys = keys(reader);
+    let keys = encryption::read(reader);
     let mut section = reader.section("nats");
     let callers = section.text_or("callers", "unproved");
     if !["proved", "unproved"].contains(&&*callers) {
@@ -230,18 +239,6 @@ fn nats(reader: &mut Reader<'_>) -> NatsConfig {
         js_prefix: section.optional_text("js_prefix"),
         tls_ca: section.optional_text("tls_ca").map(PathBuf::from),
         monitors: names(section.optional_text("monitor")),
-    }
-}
-
-fn keys(reader: &mut Reader<'_>) -> Keys {
-    let mut section = reader.section("encryption");
-    let Some(text) = section.optional_guarded_secret("keys") else { return Keys::default() };
-    match Keys::read(text.expose()) {
-        Ok(keys) => keys,
-        Err(error) => {
-            section.fault("keys", &error.to_string());
-            Keys::default()
-        }
     }
 }
 
@@ -380,14 +377,19 @@ fn templates(reader: &mut Reader<'_>) -> Vec<Template> {
     templates::read(reader)
 }
 
-fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
+/// Where Vault is, and who we are to it.
+fn vault_of(reader: &mut Reader<'_>) -> serde_json::Value {
     let mut section = reader.section("vault");
-    let vault = json!({
+    json!({
         "address": section.text("address"),
         "mount": section.text_or("mount", "secret"),
         "role_id": section.secret("role_id").map(|secret| secret.expose().to_owned()),
         "secret_id": section.secret("secret_id").map(|secret| secret.expose().to_owned()),
-    });
+    })
+}
+
+fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
+    let vault = vault_of(reader);
     let mut address = |name| json!({ "address": reader.section(name).text("address") });
     let (proxmox, truenas, coder) = (address("proxmox"), address("truenas"), address("coder"));
     let has_forgejo = reader.has_section("forgejo", "address");

@@ -17,6 +17,8 @@ pub(super) enum Doing<'a> {
     List(&'a str),
     /// Writing or forgetting the secret of this reference.
     Write(&'a str),
+    /// Opening or making something with this key, which Vault keeps to itself.
+    Unwrap(&'a str),
 }
 
 /// The one place where an error of the Vault client is given its meaning. Only Vault's own
@@ -47,6 +49,10 @@ fn by_status(code: u16, doing: Doing<'_>, errors: &[String]) -> Failure {
         (403, Doing::Write(path)) => {
             Failure::new(Class::Auth, format!("Vault does not let us write {path}"))
         }
+        (403, Doing::Unwrap(key)) => {
+            let words = format!("Vault does not let us use {key}; our policy must allow `update`");
+            Failure::new(Class::Auth, words)
+        }
         (404, _) => missing(doing),
         (412 | 429, _) => Failure::new(Class::Wait, "Vault asks us to come back later"),
         (472 | 473 | 501, _) => Failure::new(Class::VendorDown, "this Vault is not in service"),
@@ -69,6 +75,7 @@ fn missing(doing: Doing<'_>) -> Failure {
         Doing::Read(path) | Doing::List(path) | Doing::Write(path) => {
             format!("there is no secret at {path}, or that version was deleted")
         }
+        Doing::Unwrap(key) => format!("there is no key {key}: is its engine mounted there?"),
     };
     Failure::new(Class::Permanent, words)
 }

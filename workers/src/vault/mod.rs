@@ -9,6 +9,7 @@ mod reference;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod transit;
 mod write;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use stead_runtime::worker::Worker;
 pub use client::{Secret, Secrets};
 pub(crate) use key::Key;
 pub use reference::Reference;
+pub use transit::{NoTransitKey, TransitKey};
 pub use write::Current;
 
 use crate::address::HttpAddress;

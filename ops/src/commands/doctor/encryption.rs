@@ -1,16 +1,34 @@
 //! Whether payloads are encrypted, and whether every key to them is here.
 
+use std::time::Duration;
+
 use stead_nats::seal::{KeySeen, KeyState, inspect_keys};
 use stead_nats::{Keys, Platform};
+use tokio::time::timeout;
 
 use super::finding::Finding;
+use crate::config::Encryption;
 
 const CHECK: &str = "encryption";
+/// How long Vault may take to open the keys.
+const OPENED_WITHIN: Duration = Duration::from_secs(5);
+
+/// The keys, or that they cannot be had now.
+pub async fn opened(keys: &Encryption) -> Result<Keys, Finding> {
+    let failed = |words: String| {
+        let mend = "unseal Vault, and let our AppRole use that key: no engine starts before that";
+        Finding::failed(CHECK, words, mend)
+    };
+    match timeout(OPENED_WITHIN, keys.open()).await {
+        Ok(opened) => opened.map_err(|error| failed(error.to_string())),
+        Err(_) => Err(failed("Vault does not open the keys".to_owned())),
+    }
+}
 
 /// Looks at which keys the platform needs, and which we have.
-pub async fn look(platform: &Platform, keys: &Keys) -> Vec<Finding> {
+pub async fn look(platform: &Platform, keys: &Encryption) -> Vec<Finding> {
     match inspect_keys(platform).await {
-        Ok(seen) => findings(&seen, keys),
+        Ok(seen) => findings(&seen, keys.names().first().copied()),
         Err(error) => {
             let mend = "look again when the server answers";
             vec![Finding::unseen(CHECK, format!("the records of keys: {error}"), mend)]
@@ -18,12 +36,12 @@ pub async fn look(platform: &Platform, keys: &Keys) -> Vec<Finding> {
     }
 }
 
-fn findings(seen: &[KeySeen], keys: &Keys) -> Vec<Finding> {
+fn findings(seen: &[KeySeen], seals: Option<&str>) -> Vec<Finding> {
     let strange: Vec<Finding> = seen.iter().filter_map(strange).collect();
     if !strange.is_empty() {
         return strange;
     }
-    let Some(seals) = keys.names().next() else {
+    let Some(seals) = seals else {
         return vec![Finding::ok(CHECK, "off: payloads lie plain on the servers' disks")];
     };
     if seen.iter().all(|key| key.id != seals) {
@@ -45,8 +63,7 @@ fn strange(key: &KeySeen) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use stead_nats::Keys;
-    use stead_nats::seal::{KeySeen, KeyState, NotOpened, new_line};
+    use stead_nats::seal::{KeySeen, KeyState, NotOpened};
     use stead_schemas::time::Timestamp;
 
     use super::super::finding::Verdict;
@@ -56,8 +73,8 @@ mod tests {
         KeySeen { id: id.to_owned(), since: Timestamp::from_millis(0), state }
     }
 
-    fn check(seen: &[KeySeen], keys: &Keys, verdict: Verdict, words: &str) {
-        let found = findings(seen, keys);
+    fn check(seen: &[KeySeen], seals: Option<&str>, verdict: Verdict, words: &str) {
+        let found = findings(seen, seals);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].verdict, verdict, "{found:?}");
         assert!(found[0].words.contains(words), "{found:?}");
@@ -65,13 +82,12 @@ mod tests {
 
     #[test]
     fn a_key_that_is_missing_is_named() {
-        let keys = Keys::read(&new_line("k2").expect("a key")).expect("keys");
-        let none = Keys::default();
+        let ours = Some("k2");
         let missing = seen("k1", KeyState::NotOurs(NotOpened::Missing("k1".to_owned())));
-        check(&[], &none, Verdict::Ok, "off");
-        check(&[], &keys, Verdict::Warning, "`k2` yet");
-        check(&[seen("k2", KeyState::Ours)], &keys, Verdict::Ok, "every key is here: k2");
+        check(&[], None, Verdict::Ok, "off");
+        check(&[], ours, Verdict::Warning, "`k2` yet");
+        check(&[seen("k2", KeyState::Ours)], ours, Verdict::Ok, "every key is here: k2");
         let both = [missing, seen("k2", KeyState::Ours)];
-        check(&both, &keys, Verdict::Failed, "`k1`, which is not among");
+        check(&both, ours, Verdict::Failed, "`k1`, which is not among");
     }
 }

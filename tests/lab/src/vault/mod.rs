@@ -1,4 +1,4 @@
-//! Vault: AppRole logins, tokens and one KV v2 mount, `secret`.
+//! Vault: AppRole logins, tokens, one KV v2 mount, `secret`, and a transit engine.
 //!
 //! Bad logins answer 400, a lost token and a missing policy alike 403, a soft-deleted secret 404
 //! with a body, a sealed Vault 503.
@@ -8,6 +8,7 @@ mod auth;
 mod kv;
 mod kv_state;
 mod state;
+mod transit;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +84,7 @@ fn with_token(world: &World, call: &Call, method: &str, path: &[&str]) -> Answer
         ("POST" | "PUT", ["auth", "token", "renew-self"]) => auth::renew(world, token),
         ("POST" | "PUT", ["auth", "token", "revoke-self"]) => auth::revoke(world, token),
         (_, ["secret", room, rest @ ..]) => kv::answer(world, call, room, &rest.join("/")),
+        (_, ["transit", rest @ ..]) => transit::answer(world, call, rest),
         (_, path) => answer::no_route(&path.join("/")),
     }
 }

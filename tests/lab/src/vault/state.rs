@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use super::kv_state::{Fate, Store};
+use super::transit::Transit;
 use crate::pace::Pace;
 use crate::world::{NAS_USER, PVE_TOKEN_ID, Secrets};
 
@@ -39,12 +40,17 @@ pub(crate) struct State {
     /// Tokens ever minted and secrets ever written: secrets even after their death.
     minted: Vec<String>,
     pub(super) store: Store,
+    pub(super) transit: Transit,
 }
 
 impl State {
     pub(crate) fn pristine(secrets: &Secrets) -> Self {
-        let mut state =
-            Self { tokens: BTreeMap::new(), minted: Vec::new(), store: Store::default() };
+        let mut state = Self {
+            tokens: BTreeMap::new(),
+            minted: Vec::new(),
+            store: Store::default(),
+            transit: Transit::pristine(),
+        };
         state.put(
             "proxmox/api",
             json!({ "token_id": PVE_TOKEN_ID, "token_secret": secrets.pve_token }),
@@ -86,6 +92,11 @@ impl State {
     /// Every token ever minted, and every secret that a worker has written.
     pub(crate) fn tokens(&self) -> Vec<String> {
         self.minted.clone()
+    }
+
+    /// Remembers a secret that Vault has made, so that it can be searched for.
+    pub(super) fn made(&mut self, secret: String) {
+        self.minted.push(secret);
     }
 
     pub(super) fn mint(&mut self, id: String, token: Token) {
