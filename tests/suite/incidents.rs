@@ -11,10 +11,12 @@ use serde_json::{Value, json};
 use stead_lab::{CallFault, Inventory, LabClient};
 use stead_schemas::event::Outcome;
 use stead_schemas::failure::Class;
-use stead_schemas::ids::RunId;
+use stead_schemas::ids::{EntityKey, RunId};
+use stead_schemas::owner::Owner;
 use tempfile::TempDir;
 
 use crate::stage::{CALL, Desk, Process, Setting, Stage, check_whole, other_build, until};
+use crate::templates;
 
 /// A bundle that was made on a stage, and what is asked of it.
 struct Bundle {
@@ -143,6 +145,26 @@ async fn a_token_that_has_ended_is_named_as_the_cause() {
     check(&stage, &stopped.run, "ended-token", step, &causes).await;
     safe.keep_coder_token(&good).await;
     john.carry_out("start", json!({})).await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_was_lost_is_named_as_the_cause() {
+    let stage = Stage::start().await;
+    let door = templates::door(&stage, true).await;
+    let told = templates::commit(&stage, "# told of");
+    templates::said_of(&stage, &told, "success").await;
+    stage.lab.break_("forgejo", "hook-lost").expect("a fault");
+    let lost = templates::commit(&stage, "# lost");
+    templates::look(&stage).await;
+    templates::said_of(&stage, &lost, "success").await;
+    // What comes behind it is carried out behind it.
+    templates::ends(&stage, &["check", templates::TEMPLATE, "--wait"], 0).await;
+    let owner = Owner::new("platform").expect("a good name");
+    let run = EntityKey::of("template", &owner, templates::TEMPLATE).run(1);
+    let words = format!("no webhook told of {lost}");
+    check(&stage, &run, "lost-webhook", None, &[&words, "by step"]).await;
+    door.stop().await;
     stage.finish().await;
 }
 

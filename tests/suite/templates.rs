@@ -10,12 +10,12 @@ use crate::stage::{Process, Seen, Stage, check_ledger, door_of, until};
 
 const OWNER: &str = "--owner=platform";
 const REPOSITORY: &str = "platform/templates";
-const TEMPLATE: &str = "stead-machine";
+pub const TEMPLATE: &str = "stead-machine";
 const CONTEXT: &str = "stead/template/stead-machine";
 const FILE: &str = "stead-machine/more.tf";
 
 /// Gives `stead` these words, expects that it ends like this, and hands on what it prints.
-async fn ends(stage: &Stage, words: &[&str], exit: i32) -> String {
+pub async fn ends(stage: &Stage, words: &[&str], exit: i32) -> String {
     let words: Vec<&str> =
         ["template"].iter().chain(words).copied().chain([OWNER, "--json"]).collect();
     let told = stage.verb(&words).await;
@@ -38,7 +38,7 @@ async fn view(stage: &Stage) -> TemplateView {
     serde_json::from_value(shown["view"].clone()).expect("a view")
 }
 
-fn commit(stage: &Stage, text: &str) -> String {
+pub fn commit(stage: &Stage, text: &str) -> String {
     stage.lab.commit(REPOSITORY, "main", &[(FILE, text)]).expect("a commit")
 }
 
@@ -57,7 +57,7 @@ fn active(stage: &Stage) -> String {
 }
 
 /// What was said last of a commit.
-async fn said_of(stage: &Stage, commit: &str, state: &str) {
+pub async fn said_of(stage: &Stage, commit: &str, state: &str) {
     let said = || stage.lab.commit_status(REPOSITORY, commit, CONTEXT).filter(|said| said == state);
     until(&format!("{commit} is {state}"), || ready(said())).await;
 }
@@ -69,11 +69,21 @@ fn answers(stage: &Stage) -> Vec<String> {
 }
 
 /// Opens the door for webhooks, and has the lab's Forgejo knock there.
-async fn door(stage: &Stage, signs: bool) -> Process {
+pub async fn door(stage: &Stage, signs: bool) -> Process {
     let door = stage.process(&["webhook"], "webhook.log");
     let url = until("the door is open", || ready(door_of(&door.said()))).await;
     assert!(stage.lab.hook(REPOSITORY, &url, signs));
     door
+}
+
+/// Has the branch looked at, as a schedule does.
+pub async fn look(stage: &Stage) {
+    let give = ["--cron=0 0 1 1 *", "--give=template.check", "--to=stead-machine"];
+    let words = [&["schedule", "create", "look", OWNER][..], &give].concat();
+    for words in [&words[..], &["schedule", "trigger", "look", OWNER]] {
+        let told = stage.verb(words).await;
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,12 +138,7 @@ async fn a_lost_webhook_is_made_up_for_and_a_forged_one_does_nothing() {
 
     stage.lab.break_("forgejo", "hook-lost").expect("a fault");
     let lost = commit(&stage, "# lost");
-    let give = ["--cron=0 0 1 1 *", "--give=template.check", "--to=stead-machine"];
-    let words = [&["schedule", "create", "look", OWNER][..], &give].concat();
-    for words in [&words[..], &["schedule", "trigger", "look", OWNER]] {
-        let told = stage.verb(words).await;
-        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
-    }
+    look(&stage).await;
     said_of(&stage, &lost, "success").await;
     assert_eq!(active(&stage), format!("{}-1.1", &lost[..12]));
     assert_eq!(stage.lab.commit_status(REPOSITORY, &forged, CONTEXT), None, "it was passed by");

@@ -18,6 +18,7 @@ const CAUSES: &[(&str, Kind, Option<&str>, &str)] = &[
     ("frozen-owner", Kind::OwnerChanged, None, "wrote nothing more"),
     ("full-pool", Kind::StepFailed, Some("truenas.ensure-dataset"), "no room left"),
     ("late-answer", Kind::Attempts, None, "attempts"),
+    ("lost-webhook", Kind::Unheard, None, "no webhook told of"),
     ("sealed-vault", Kind::Waits, Some("vault.pin-secrets"), "Vault is sealed"),
     ("stolen-vmid", Kind::StepFailed, Some("proxmox.clone-vm"), "belongs to a stranger"),
     ("stuck-undo", Kind::StepFailed, Some("proxmox.start-vm"), "it failed"),

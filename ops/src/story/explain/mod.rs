@@ -1,8 +1,8 @@
 //! Why a run went wrong: the first cause, what followed from it, what was taken back, what is
 //! left, and where the same happened before.
 //!
-//! A pure function of histories (`trouble.rs` finds what went wrong in one operation, `chain.rs`
-//! what came of it): what no history says is named as not known, and nothing is guessed.
+//! A pure function of histories (`trouble.rs` finds what went wrong in one operation, `unheard.rs`
+//! what nobody told of, `chain.rs` what came of it): what no history says is named as not known, and nothing is guessed.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +21,7 @@ use super::{Moment, moments};
 mod chain;
 mod told;
 mod trouble;
+mod unheard;
 
 /// How many runs with the same trouble are named.
 const SIMILAR_MAX: usize = 5;
@@ -95,6 +96,8 @@ pub enum Kind {
     Attempts,
     /// Another engine took the partition over while something was under way.
     OwnerChanged,
+    /// Nobody told of something; it was found all the same.
+    Unheard,
     /// Somebody stopped it.
     Stopped,
     /// It was paused.

@@ -10,6 +10,7 @@ use stead_schemas::ids::RunId;
 use stead_schemas::public::{RunView, Waiting};
 use stead_schemas::time::Timestamp;
 
+use super::unheard::unheard;
 use super::{Kind, Link, Read};
 use crate::story::Moment;
 use crate::story::operations::{End, Operation, StepSpan};
@@ -55,6 +56,7 @@ impl Finder<'_> {
         }
         links.extend(owner_changes(read, operation, until));
         links.extend(self.waits(read, operation));
+        links.extend(unheard(read, operation));
         links.sort_by_key(|link| link.at);
         if let Some(place) = decisive(&links, operation) {
             let cause = links.remove(place);
@@ -249,6 +251,9 @@ pub(super) fn not_known(cause: Option<&Link>) -> Vec<String> {
         Some(Kind::OwnerChanged) => {
             "why that engine stopped writing: it may have been ended, frozen or cut off; its own \
              log says"
+        }
+        Some(Kind::Unheard) => {
+            "why no webhook came: whoever sends them keeps a list of them and of what was answered"
         }
         _ => return Vec::new(),
     };
