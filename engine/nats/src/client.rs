@@ -35,6 +35,8 @@ use crate::partition::SubscribeError;
 use crate::pause::Pause;
 use crate::platform::Platform;
 
+mod entity;
+
 /// How long to look for an engine that owns a partition: longer than a lease lasts, so that one
 /// engine's end goes by unnoticed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(8);

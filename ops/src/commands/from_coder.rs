@@ -150,6 +150,9 @@ impl Build {
         if self.is_steads(view) {
             return nothing("Stead waits for this build");
         }
+        if let Some(wish) = self.said_before(asked, view) {
+            return wish;
+        }
         if shown.coder_id.as_deref() != Some(self.workspace.as_str()) {
             return self.of_another(asked, shown);
         }
@@ -169,6 +172,18 @@ impl Build {
             // Its agent has the token of an older build, which Coder no longer lets in.
             (Transition::Start, Phase::Ready) => Wish::Give("restart", plain),
             (Transition::Start, _) => Wish::Give("start", plain),
+        }
+    }
+
+    /// What this very build has asked for before, if it has: it is handed over once.
+    fn said_before(&self, asked: &FromCoder, view: &RunView) -> Option<Wish> {
+        let ours = |id: &str| id.starts_with(&format!("coder-{}-", self.id));
+        let mut given = view.commands.iter().filter(|command| command.verb != "resize");
+        let known = given.find(|command| ours(&command.id)).filter(|_| !asked.resize)?;
+        match &known.outcome {
+            None => Some(Wish::Follow),
+            Some(Outcome::Done(_)) => Some(Wish::Nothing("this build is handed over".to_owned())),
+            Some(Outcome::Failed(failure)) => Some(Wish::Refused(failure.to_string())),
         }
     }
 
@@ -222,9 +237,8 @@ async fn look(
     client: &SteadClient,
     build: &Build,
 ) -> Result<Option<(RunView, WorkspaceView)>, Ended> {
-    let newest = find::newest(client, KIND, &build.owner, &build.name).await?;
-    let Some(run) = newest else { return Ok(None) };
-    let view = find::view(client, &run).await?;
+    let found = client.entity(&build.owner, KIND, &build.name).await?;
+    let Some(view) = found else { return Ok(None) };
     let lives = matches!(view.summary.state, RunState::Running | RunState::Paused);
     let shown = serde_json::from_value(view.view.clone()).ok();
     Ok(shown.filter(|_| lives).map(|shown| (view, shown)))
@@ -273,5 +287,7 @@ fn told(global: &Global, build: &Build, words: &str) {
     }
 }
 
+#[cfg(test)]
+mod template;
 #[cfg(test)]
 mod tests;

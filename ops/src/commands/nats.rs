@@ -118,6 +118,7 @@ fn users_of(users: &mut Vec<User>, kind: &str, section: &DeTable<'_>) -> Result<
             "operators" => Role::Operator,
             "dashboards" => Role::Dashboard,
             "webhooks" => Role::Webhook,
+            "provisioners" => Role::Provisioner,
             "owners" => {
                 Role::Owner(Owner::new(name).map_err(|error| format!("owners.{name:?}: {error}"))?)
             }

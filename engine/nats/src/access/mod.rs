@@ -39,6 +39,8 @@ pub enum Role {
     Dashboard,
     /// The door for webhooks: has templates looked at, whoever's they are, and nothing else.
     Webhook,
+    /// A provisioner of Coder's: does with workspaces what builds ask for, whoever's they are.
+    Provisioner,
     /// The owner of workspaces: that owner's commands and events, and nothing else.
     Owner(Owner),
 }
@@ -62,7 +64,11 @@ impl Role {
         match self {
             Self::Engine => true,
             Self::Worker(system) => system != rights::GUEST,
-            Self::Operator | Self::Dashboard | Self::Webhook | Self::Owner(_) => false,
+            Self::Operator
+            | Self::Dashboard
+            | Self::Webhook
+            | Self::Provisioner
+            | Self::Owner(_) => false,
         }
     }
 }

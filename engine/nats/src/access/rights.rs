@@ -77,6 +77,7 @@ pub(super) fn rights(user: &User) -> Rights {
         Role::Operator => operator(),
         Role::Dashboard => dashboard(),
         Role::Webhook => webhook(),
+        Role::Provisioner => provisioner(),
         Role::Owner(owner) => of_owner(&owner.token()),
     };
     let inbox = format!("{}.>", inbox_prefix(&user.key));
@@ -182,6 +183,16 @@ fn webhook() -> Rights {
         ],
         ..Rights::default()
     }
+}
+
+/// What `stead workspace from-coder` gives, and what it looks at.
+fn provisioner() -> Rights {
+    let verbs = ["create", "delete", "resize", "restart", "show", "start", "stop"];
+    let mut publish: Vec<String> =
+        verbs.iter().map(|verb| format!("stead.api.*.workspace.{verb}")).collect();
+    publish.push("stead.part.*.query".to_owned());
+    publish.push(format!("{OUTSIDE_API}.STREAM.MSG.GET.STEAD_SETTINGS"));
+    Rights { publish, subscribe: texts(&["stead.evt.*.workspace.>"]), ..Rights::default() }
 }
 
 fn of_owner(token: &str) -> Rights {

@@ -30,6 +30,7 @@ impl Site {
             Role::Operator,
             Role::Dashboard,
             Role::Webhook,
+            Role::Provisioner,
             owner("john"),
             owner("jane.doe"),
         ];
@@ -182,6 +183,21 @@ async fn nobody_may_do_what_is_not_his() {
     site.refuses(&Role::Webhook, &forbidden, &[&LISTENING[..], &events].concat()).await;
     let webhook = site.visitor(&Role::Webhook).await;
     assert!(webhook.may_publish("stead.cmd.john.template.check").await);
+
+    let others = [
+        "stead.api.john.run.cancel",
+        "stead.api.john.workspace.list",
+        "stead.api.john.workspace.rebuild",
+        "stead.api.john.workspace.undelete",
+        "stead.api.platform.template.push",
+        "stead.cmd.john.workspace.delete",
+    ];
+    let forbidden = [&all[..], &READS, &PARTS[1..], &others, &commands[..1], &[answer]].concat();
+    let events = ["stead.evt.>", "stead.evt.john.>", "stead.step.guest.*"];
+    site.refuses(&Role::Provisioner, &forbidden, &[&LISTENING[..], &events].concat()).await;
+    let provisioner = site.visitor(&Role::Provisioner).await;
+    assert!(provisioner.may_publish(commands[1]).await);
+    assert!(provisioner.may_listen("stead.evt.*.workspace.>").await);
 
     let inside: Vec<&str> =
         LISTENING.into_iter().filter(|subject| !engine_hears(subject)).collect();

@@ -1,3 +1,5 @@
+//! What each build comes to, by where the workspace stands.
+
 use clap::Parser;
 use serde_json::{Value, json};
 use stead_schemas::command::workspace::WorkspaceView;
@@ -125,6 +127,24 @@ fn another_workspace_of_coders_is_not_taken_for_this_one() {
     }
     let going = living("deleting", "proxmox.destroy-vm", json!("another"));
     assert_eq!(wish("start", "", Some(&going)), "create");
+}
+
+#[test]
+fn a_build_is_handed_over_once() {
+    let failure = json!({ "class": "permanent", "words": "no room" });
+    for (outcome, expected) in [
+        (json!(null), "follow"),
+        (json!({ "done": {} }), "nothing"),
+        (json!({ "failed": failure }), "refused"),
+    ] {
+        let (mut view, shown) = living("ready", "timer", json!(ID));
+        let resized =
+            json!({ "id": "coder-b-1-resize-cpu_cores", "verb": "resize", "outcome": null });
+        let given = json!({ "id": "coder-b-1-start", "verb": "start", "outcome": outcome });
+        let other = json!({ "id": "coder-b-12-stop", "verb": "stop", "outcome": null });
+        view.commands = serde_json::from_value(json!([resized, other, given])).expect("commands");
+        assert_eq!(wish("start", "", Some(&(view, shown))), expected);
+    }
 }
 
 #[test]

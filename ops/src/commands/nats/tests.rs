@@ -46,6 +46,7 @@ fn every_kind_of_user_can_be_named() {
     let (_, users) = read(EXAMPLE).expect("a file of users");
     let of = |role: &Role| users.iter().filter(|user| user.role == *role).count();
     assert_eq!((of(&Role::Engine), of(&Role::Operator), of(&Role::Dashboard)), (2, 2, 1));
+    assert_eq!((of(&Role::Webhook), of(&Role::Provisioner)), (1, 1));
     assert_eq!(of(&Role::Worker("proxmox".to_owned())), 1);
     let jane = stead_schemas::owner::Owner::new("jane.doe").expect("a name");
     assert_eq!(of(&Role::Owner(jane)), 2);

@@ -61,8 +61,7 @@ pub async fn latest(
     })
 }
 
-/// The latest life of an entity, if it has had one.
-pub async fn newest(
+async fn newest(
     client: &SteadClient,
     kind: &str,
     owner: &Owner,

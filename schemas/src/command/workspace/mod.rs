@@ -23,6 +23,9 @@ pub const KIND: &str = "workspace";
 /// The longest name: it becomes a host name, together with its owner's.
 pub const NAME_MAX: usize = 32;
 
+/// What a name looks like.
+pub const NAME_PATTERN: &str = "^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$";
+
 /// `workspace.create`: makes a workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +35,7 @@ pub struct CreateWorkspace {
     #[schemars(length(min = 1, max = 128))]
     pub id: Option<String>,
     /// The workspace's name, unique among its owner's.
-    #[schemars(regex(pattern = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"))]
+    #[schemars(regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// What it is made from; the site's first template if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
