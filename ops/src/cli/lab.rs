@@ -84,6 +84,26 @@ pub enum Verb {
         #[command(flatten)]
         at: At,
     },
+    /// Press Create, Start, Stop or Delete in the lab's Coder, as a developer does, and show the
+    /// build's log. Only the builds of `stead up --lab` are handed over to Stead.
+    #[command(after_help = "Example:\n  stead lab press create john/dev --set cpu_cores=8\n  \
+        stead lab press stop john/dev")]
+    Press {
+        /// What is pressed.
+        #[arg(value_enum)]
+        what: Pressed,
+        /// Whose workspace, and its name.
+        #[arg(value_name = "OWNER/NAME")]
+        workspace: String,
+        /// A parameter of the template, as cpu_cores=8.
+        #[arg(long = "set", value_name = "NAME=VALUE")]
+        parameters: Vec<String>,
+        /// The Coder template that it is created of.
+        #[arg(long, value_name = "NAME", default_value = "stead-machine")]
+        template: String,
+        #[command(flatten)]
+        at: At,
+    },
     /// Put a fault in force.
     #[command(after_help = "Example:\n  stead lab break vault sealed\n  \
         stead lab break proxmox storage-full --times 2")]
@@ -108,6 +128,31 @@ pub enum Verb {
         #[command(flatten)]
         at: At,
     },
+}
+
+/// What can be pressed in Coder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pressed {
+    /// A new workspace.
+    Create,
+    /// Bring it up.
+    Start,
+    /// Take it down.
+    Stop,
+    /// Take it away.
+    Delete,
+}
+
+impl Pressed {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Delete => "delete",
+        }
+    }
 }
 
 /// Where the lab is.

@@ -18,6 +18,7 @@ use crate::story::table::{sheet, table};
 use crate::story::words::counted;
 
 mod from;
+mod press;
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Options) -> Result<(), Ended> {
@@ -38,6 +39,10 @@ pub async fn carry_out(global: &Global, options: &Options) -> Result<(), Ended> 
             output::note(&format!("{path} of {repository} is committed to {branch}: {commit}"));
             tell(global, &json!({ "repository": repository, "branch": branch, "commit": commit }));
             Ok(())
+        }
+        Some(Verb::Press { what, workspace, parameters, template, at }) => {
+            let order = press::Order { what: *what, workspace, parameters, template };
+            press::carry_out(global, &client(at), &order).await
         }
         Some(Verb::Mend { vendor, fault, at }) => {
             mend(at, vendor.as_deref(), fault.as_deref()).await?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stead_lab::{Lab, LabOptions, LabPorts, Latency};
+use stead_lab::{Lab, LabOptions, LabPorts, Latency, Provisioner};
 use stead_runtime::env::Tuning;
 use stead_runtime::exchange::Exchangeable;
 use stead_runtime::harness::HarnessTuning;
@@ -182,6 +182,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     if let Some(lab) = &lab {
         let control = &lab.addresses().control_url;
         introduce_webhooks(lab, door.as_ref(), &config.site.deployments);
+        introduce_builds(global, lab)?;
         output::note(&format!("the lab is up; `stead lab inventory --lab {control}` shows it"));
     }
     let (site, exchange, is_lab) = (engine.site(), running.exchange(), lab.is_some());
@@ -214,6 +215,18 @@ fn introduce_webhooks(lab: &Lab, door: Option<&Webhooks>, deployments: &[Deploym
     for repository in repositories {
         lab.hook(repository, &door.url(), true);
     }
+}
+
+/// Has builds in the lab's Coder hand over to this program, as the template does that is shipped.
+fn introduce_builds(global: &Global, lab: &Lab) -> Result<(), Ended> {
+    let program = std::env::current_exe()
+        .map_err(|error| Ended::Failed(format!("cannot find this program: {error}")))?;
+    let environment = vec![
+        ("STEAD_CONFIG".to_owned(), global.config.display().to_string()),
+        ("STEAD_LOG".to_owned(), "error".to_owned()),
+    ];
+    lab.provision_with(Provisioner { program, environment });
+    Ok(())
 }
 
 pub fn stop() -> Result<tokio::sync::watch::Receiver<bool>, Ended> {

@@ -11,6 +11,7 @@ use crate::faults::FaultStatus;
 use crate::inventory::Inventory;
 use crate::journal::{Effect, RecordedRequest};
 use crate::options::Addresses;
+use crate::press::{BuildLog, PressOrder};
 
 /// Speaks to a running lab.
 #[derive(Clone, Debug)]
@@ -93,6 +94,26 @@ impl LabClient {
     pub async fn change_user(&self, user: &str, change: UserChange) -> Result<(), LabError> {
         let order = UserOrder { user: user.to_owned(), change };
         self.send(http_client()?.post(self.url("user")).json(&order)).await.map(drop)
+    }
+
+    /// Presses `create`, `start`, `stop` or `delete` in Coder, as a developer does; the build.
+    pub async fn press(
+        &self,
+        what: &str,
+        (owner, name): (&str, &str),
+        template: &str,
+        parameters: &[(String, String)],
+    ) -> Result<String, LabError> {
+        let [owner, name, what, template] = [owner, name, what, template].map(str::to_owned);
+        let order = PressOrder { owner, name, what, template, parameters: parameters.to_vec() };
+        let answer = self.send(http_client()?.post(self.url("press")).json(&order)).await?;
+        let answer: Value = answer.json().await.map_err(|source| self.unreachable(source))?;
+        Ok(answer["build"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// How a build in Coder stands, and what its log says.
+    pub async fn build(&self, id: &str) -> Result<BuildLog, LabError> {
+        self.get(&format!("builds/{id}")).await
     }
 
     /// Back to the pristine state.

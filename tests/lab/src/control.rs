@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -16,6 +16,7 @@ use crate::error::LabError;
 use crate::forgejo;
 use crate::inventory;
 use crate::options::Addresses;
+use crate::press::{self, PressOrder};
 use crate::site;
 use crate::world::World;
 
@@ -77,6 +78,8 @@ pub(crate) fn router(world: Arc<World>, addresses: Addresses) -> Router {
         .route("/mend", post(mend))
         .route("/commit", post(commit))
         .route("/user", post(user))
+        .route("/press", post(press))
+        .route("/builds/{id}", get(build))
         .route("/reset", post(reset))
         .fallback(async || refusal(StatusCode::NOT_FOUND, "no such page"))
         .with_state(Desk { world, addresses })
@@ -140,6 +143,24 @@ async fn user(State(desk): State<Desk>, body: String) -> Response {
             let words = "Authentik has no such user, or one who is called so already";
             refusal(StatusCode::NOT_FOUND, words)
         }
+    }
+}
+
+async fn press(State(desk): State<Desk>, body: String) -> Response {
+    let order: PressOrder = match serde_json::from_str(&body) {
+        Ok(order) => order,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    match press::press(&desk.world, &desk.addresses, &order).await {
+        Ok(build) => Json(json!({ "build": build })).into_response(),
+        Err(words) => refusal(StatusCode::CONFLICT, &words),
+    }
+}
+
+async fn build(State(desk): State<Desk>, Path(id): Path<String>) -> Response {
+    match press::build_log(&desk.world, &id) {
+        Some(log) => Json(log).into_response(),
+        None => refusal(StatusCode::NOT_FOUND, "Coder has no such build"),
     }
 }
 

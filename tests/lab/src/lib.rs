@@ -22,6 +22,7 @@ mod lab;
 mod net;
 mod options;
 mod pace;
+mod press;
 mod proxmox;
 mod s3;
 mod site;
@@ -40,3 +41,4 @@ pub use inventory::{
 pub use journal::{Effect, RecordedRequest};
 pub use lab::Lab;
 pub use options::{Addresses, Credentials, GuestTiming, Guests, LabOptions, LabPorts, Latency};
+pub use press::BuildLog;

@@ -45,16 +45,32 @@ pub(super) async fn hand_over(world: &Arc<World>, build: Uuid) -> Result<(), Str
         Some((calls(workspace, build), coder_says(workspace, build)))
     });
     let Some((calls, says)) = planned else { return Ok(()) };
-    for Call { words, applies } in calls {
-        carry_out(world, build, &provisioner, &says, &words).await?;
-        let Some((name, value)) = applies else { continue };
-        world.change(|state| {
-            let holds = |held: &&mut Workspace| held.builds.iter().any(|one| one.id == build);
-            if let Some(held) = state.coder.workspaces.values_mut().find(holds) {
-                held.applied.insert(name, value);
-            }
-        });
+    // Terraform does at once what does not depend on each other.
+    let (resized, whole): (Vec<Call>, Vec<Call>) =
+        calls.into_iter().partition(|call| call.applies.is_some());
+    for together in [resized, whole] {
+        let all = together.iter().map(|call| apply(world, build, &provisioner, &says, call));
+        futures_util::future::join_all(all).await.into_iter().collect::<Result<(), _>>()?;
     }
+    Ok(())
+}
+
+/// Carries a call out, and remembers what it has applied.
+async fn apply(
+    world: &Arc<World>,
+    build: Uuid,
+    provisioner: &Provisioner,
+    says: &[(&'static str, String)],
+    call: &Call,
+) -> Result<(), String> {
+    carry_out(world, build, provisioner, says, &call.words).await?;
+    let Some((name, value)) = call.applies.clone() else { return Ok(()) };
+    world.change(|state| {
+        let holds = |held: &&mut Workspace| held.builds.iter().any(|one| one.id == build);
+        if let Some(held) = state.coder.workspaces.values_mut().find(holds) {
+            held.applied.insert(name, value);
+        }
+    });
     Ok(())
 }
 

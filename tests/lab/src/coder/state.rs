@@ -161,6 +161,13 @@ impl State {
         })
     }
 
+    /// How a build stands, and what its log says.
+    pub(crate) fn log_of(&self, id: Uuid) -> Option<(&'static str, Vec<String>)> {
+        let (_, build) = self.build(id)?;
+        let error = Some(build.error.clone()).filter(|error| !error.is_empty());
+        Some((build.status.word(), build.log.iter().cloned().chain(error).collect()))
+    }
+
     pub(super) fn build_mut(&mut self, id: Uuid) -> Option<&mut Build> {
         self.workspaces
             .values_mut()

@@ -2,6 +2,7 @@
 
 use futures_util::StreamExt;
 use serde_json::json;
+use stead_lab::Provisioner;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -176,4 +177,50 @@ async fn an_agent_from_outside_is_ready_for_as_long_as_its_connection_stands() {
     let second = token(&rig, &id).await;
     let _agent = connect(&rig, &second).await.expect("let in with the new token");
     agent_is(&rig, "connected", "ready").await;
+}
+
+/// What the latest build's log says, one line after the other, once the build stands so.
+async fn log_of(rig: &Rig, status: &str) -> Vec<String> {
+    at_status(rig, status).await;
+    let shown = get(rig, "/users/alice/workspace/dev").await.body;
+    let build = text(&shown["latest_build"]["id"]);
+    let lines = get(rig, &format!("/workspacebuilds/{build}/logs")).await.body;
+    let lines = lines.as_array().expect("lines").iter().skip(1);
+    lines.map(|line| text(&line["output"])).collect()
+}
+
+#[tokio::test]
+async fn a_build_is_handed_over_as_the_template_does_it_and_its_log_says_what_is_said() {
+    let rig = Rig::start().await;
+    let with = |program: &str| {
+        rig.lab.provision_with(Provisioner { program: program.into(), environment: Vec::new() });
+    };
+    with("echo");
+    let (id, _) = workspace(&rig, "dev").await;
+    let mut first = log_of(&rig, "running").await;
+    let whole = |cores: u32| {
+        format!(
+            "workspace from-coder --cpu-cores {cores} --memory-gb 8 --storage-quota-gb 50 \
+             --storage-backend iscsi"
+        )
+    };
+    assert_eq!(first.pop(), Some(whole(4)));
+    first.sort();
+    let resized = ["--cpu-cores 4", "--memory-gb 8", "--storage-quota-gb 50"];
+    let resized = resized.map(|size| format!("workspace from-coder --resize {size}"));
+    assert_eq!(first, resized);
+    build(&rig, &id, "stop").await;
+    assert_eq!(log_of(&rig, "stopped").await, [whole(4)]);
+    // What failed is not taken for applied.
+    for (program, status) in [("false", "failed"), ("echo", "running")] {
+        with(program);
+        let eight = json!([{ "name": "cpu_cores", "value": "8" }]);
+        let order = json!({ "transition": "start", "rich_parameter_values": eight });
+        rig.coder("POST", &format!("/workspaces/{id}/builds"), Some(order)).await;
+        at_status(&rig, status).await;
+    }
+    let moved = ["workspace from-coder --resize --cpu-cores 8".to_owned(), whole(8)];
+    assert_eq!(log_of(&rig, "running").await, moved);
+    build(&rig, &id, "delete").await;
+    rig.until(stead_lab::Inventory::is_empty).await;
 }
