@@ -4,7 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use stead_schemas::failure::Class;
 use stead_schemas::step::coder::{
-    AwaitAgent, DeleteWorkspace, LookUpUse, StartWorkspace, StopWorkspace,
+    AwaitAgent, DeleteWorkspace, JoinWorkspace, LeaveWorkspace, LookUpUse, StartWorkspace,
+    StopWorkspace,
 };
 use stead_schemas::step::sight::{SightWorkspaces, Sighted};
 
@@ -50,8 +51,8 @@ async fn the_last_use_is_looked_up() {
     stage.refused(look("00000000-0000-4000-8000-000000000000"), Class::Permanent).await;
 }
 
-/// A workspace that somebody else made under our name.
-async fn put_stranger(stage: &Stage, parameters: Value) {
+/// A workspace that somebody else made under our name; Coder's id of it.
+async fn put_stranger(stage: &Stage, parameters: Value) -> String {
     let token = ("Coder-Session-Token", stage.secret(LOGIN, "token").await);
     let base = format!("{}/api/v2", stage.lab.addresses().coder_url);
     let template = format!("{base}/organizations/default/templates/stead-machine");
@@ -60,7 +61,78 @@ async fn put_stranger(stage: &Stage, parameters: Value) {
         "name": "dev", "template_id": template["id"], "rich_parameter_values": parameters,
     });
     let url = format!("{base}/users/john/workspaces");
-    stage.as_stranger(Method::POST, &url, token, body).await;
+    let made = stage.as_stranger(Method::POST, &url, token, body).await;
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+fn join(id: &str) -> JoinWorkspace {
+    let (user, name, template) = ("john".to_owned(), "dev".to_owned(), "stead-machine".to_owned());
+    JoinWorkspace { login: LOGIN.to_owned(), id: id.to_owned(), user, name, template }
+}
+
+fn leave(id: &str) -> LeaveWorkspace {
+    let JoinWorkspace { login, id, user, name, .. } = join(id);
+    LeaveWorkspace { login, id, user, name }
+}
+
+#[tokio::test]
+async fn what_a_developer_made_is_joined_and_ours_by_its_id() {
+    let stage = Stage::open().await;
+    let id = put_stranger(&stage, json!([])).await;
+    for _ in 0..2 {
+        assert_eq!(stage.ask(join(&id)).await.unwrap().id, id);
+    }
+    let joined = Some(id.clone());
+    stage.ask(stop(&id)).await.unwrap();
+    let start = StartWorkspace { joined: joined.clone(), ..start() };
+    for _ in 0..2 {
+        assert_eq!(stage.ask(start.clone()).await.unwrap().id, id);
+    }
+    for _ in 0..2 {
+        stage.ask(leave(&id)).await.unwrap();
+    }
+    for _ in 0..2 {
+        stage.ask(DeleteWorkspace { joined: joined.clone(), ..delete() }).await.unwrap();
+    }
+    stage.ask(leave(&id)).await.unwrap();
+    let counts =
+        ["workspace-created", "coder-build-start", "coder-build-stop", "coder-build-delete"];
+    assert_eq!(counts.map(|kind| stage.count(kind)), [1, 2, 2, 1]);
+    // What is gone is made anew, with a mark of ours.
+    assert_ne!(stage.ask(start).await.unwrap().id, id);
+    stage.ask(DeleteWorkspace { joined, ..delete() }).await.unwrap();
+    assert!(stage.lab.inventory().is_empty());
+    stage.check_contract("coder", "coder/swagger.json", contract::check_coder);
+}
+
+#[tokio::test]
+async fn what_is_no_longer_wanted_in_coder_is_not_joined_and_no_build_is_asked_for() {
+    let stage = Stage::open().await;
+    stage.lab.break_times("coder", "build-failed", 1).unwrap();
+    let id = put_stranger(&stage, json!([])).await;
+    let failure = stage.refused(join(&id), Class::Permanent).await;
+    assert!(failure.words.contains("nobody wants it"), "{failure}");
+    assert_eq!(stage.count("coder-build-start"), 1);
+    stage.ask(leave(&id)).await.unwrap();
+    stage.refused(join(&id), Class::Permanent).await;
+}
+
+#[tokio::test]
+async fn an_id_that_is_not_this_users_of_this_name_is_left_alone() {
+    let stage = Stage::open().await;
+    let id = put_stranger(&stage, json!([])).await;
+    let (user, name) = ("jane".to_owned(), "other".to_owned());
+    stage.refused(JoinWorkspace { user: user.clone(), ..join(&id) }, Class::Conflict).await;
+    stage.refused(JoinWorkspace { name: name.clone(), ..join(&id) }, Class::Conflict).await;
+    let desktop = JoinWorkspace { template: "stead-desktop".to_owned(), ..join(&id) };
+    stage.refused(desktop, Class::Conflict).await;
+    stage.ask(LeaveWorkspace { user: user.clone(), ..leave(&id) }).await.unwrap();
+    stage.ask(LeaveWorkspace { name: name.clone(), ..leave(&id) }).await.unwrap();
+    let of_jane = DeleteWorkspace { user, joined: Some(id.clone()), ..delete() };
+    stage.ask(of_jane).await.unwrap();
+    let of_other = StartWorkspace { name, joined: Some(id.clone()), ..start() };
+    assert_ne!(stage.ask(of_other).await.unwrap().id, id);
+    assert_eq!((stage.count("coder-build-stop"), stage.count("coder-build-delete")), (0, 0));
 }
 
 #[tokio::test]

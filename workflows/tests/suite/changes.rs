@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stead_schemas::failure::Class;
 use stead_schemas::site::Allowance;
 use stead_testkit::{Trouble, tells};
 
-use crate::kits;
+use crate::kits::{self, CODER_ID};
 use crate::tale::{Tale, done, failed};
 
 const GRACE: u64 = 3_600;
@@ -298,6 +298,37 @@ fn another_coder_template_is_shown_before_the_machine_boots() {
         assert!(tale.stage.one_step(), "it boots");
     }
     assert_eq!(tale.view("dev")["coder_id"], "coder-dev-stead-machine-13");
+}
+
+#[test]
+fn what_was_made_in_coder_is_made_anew_by_us_where_its_template_changes() {
+    let mut tale = Tale::new(Trouble::default());
+    done(tale.workspace("create", "dev", json!({ "coder_id": CODER_ID })));
+    assert_eq!(tale.view("dev")["coder_id"], CODER_ID);
+    done(tale.workspace("rebuild", "dev", json!({ "template": "debian-13" })));
+    assert_eq!(tale.view("dev")["coder_id"], "coder-dev-stead-machine-13");
+    assert!(tale.stage.world.joined_gone.contains(CODER_ID));
+    assert!(tale.things().iter().any(|thing| *thing == "coder dev"), "{:?}", tale.things());
+    done(tale.workspace("delete", "dev", json!({})));
+    assert!(tale.things().is_empty(), "{:?}", tale.things());
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn what_is_to_be_joined_must_be_shown_as_the_site_says() {
+    let mut tale = Tale::new(Trouble::default());
+    let mut refused = |fields: Value| {
+        let refusal = tale.workspace("create", "dev", fields).unwrap_err();
+        (refusal.code, refusal.field.unwrap_or_default())
+    };
+    let code = |code: &str, field: &str| (code.to_owned(), field.to_owned());
+    assert_eq!(refused(json!({ "coder_id": "dev" })), code("parameter.wrong-type", "coder_id"));
+    let unknown = code("template.unknown", "coder_template");
+    assert_eq!(refused(json!({ "coder_template": "none" })), unknown);
+    let other = json!({ "template": "debian-13", "coder_template": "stead-machine" });
+    assert_eq!(refused(other), unknown);
+    done(tale.workspace("create", "dev", json!({ "coder_template": "stead-machine-13" })));
+    assert_eq!(tale.view("dev")["template"], "debian-13");
 }
 
 #[test]

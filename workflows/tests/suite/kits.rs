@@ -23,6 +23,8 @@ const HOME: [&str; 2] = ["dataset tank/home/john", "share /mnt/tank/home/john"];
 const WORKSPACE: [&str; 4] =
     ["coder dev", "dataset tank/home/john", "share /mnt/tank/home/john", "vm 10000"];
 
+/// Coder's id of a workspace that its developer made there.
+pub const CODER_ID: &str = "4c9a0d4e-7a53-4e0a-9d3f-1b1a2c3d4e5f";
 const SECRET: &str = "secret john/templates CODER_SESSION_TOKEN";
 const BUCKET: [&str; 2] = ["bucket john-data", "key john-data"];
 
@@ -103,6 +105,27 @@ pub fn rest() -> Kit<World> {
         .leaves([])
 }
 
+/// A workspace that its developer made in Coder is joined, gets another machine, is deleted, and is
+/// brought back as one that we made.
+pub fn pressed() -> Kit<World> {
+    let mut site = site();
+    site.truenas.grace_seconds = GRACE.as_secs();
+    let kit = Kit::of(WORKFLOWS).site(site).entity("workspace", "john", "dev");
+    let order = json!({ "coder_id": CODER_ID, "coder_template": "stead-machine" });
+    kit.command("create", order)
+        .leaves([HOME[0], HOME[1], "vm 10000"])
+        .command("rebuild", json!({}))
+        .command("stop", json!({}))
+        .command("start", json!({}))
+        .leaves([HOME[0], HOME[1], "vm 10001"])
+        .command("delete", json!({}))
+        .leaves(HOME)
+        .command("undelete", json!({}))
+        .leaves(["coder dev", HOME[0], HOME[1], "vm 10000"])
+        .command("delete", json!({ "now": true }))
+        .leaves([])
+}
+
 /// A workspace is made that waits when something fails.
 pub fn patient() -> Kit<World> {
     let kit = Kit::of(WORKFLOWS).site(site()).entity("workspace", "john", "dev");
@@ -111,8 +134,13 @@ pub fn patient() -> Kit<World> {
 
 /// A workspace is made.
 pub fn create() -> Kit<World> {
+    create_with(json!({}))
+}
+
+/// A workspace is made, as this says.
+pub fn create_with(order: Value) -> Kit<World> {
     let kit = Kit::of(WORKFLOWS).site(site()).entity("workspace", "john", "dev");
-    kit.command("create", json!({}))
+    kit.command("create", order)
 }
 
 /// A home is used by two workspaces and outlives them by its grace period.

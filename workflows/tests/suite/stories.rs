@@ -46,6 +46,34 @@ fn a_create_reads_like_this() {
 }
 
 #[test]
+fn what_nobody_wants_in_coder_any_more_is_taken_back_and_no_build_is_asked_for() {
+    let order = json!({ "coder_id": kits::CODER_ID });
+    tells_of(
+        &kits::create_with(order),
+        &Trouble::failing("coder.join-workspace"),
+        "
+        command  workspace.create
+        step     vault.pin-secrets     done
+        step     proxmox.survey        done
+        note     on pve1: 64 GiB of memory free, the most
+        step     truenas.survey-pool   done
+        step     home.attach           done
+        step     vmids.reserve         done
+        step     proxmox.clone-vm      done
+        step     proxmox.configure-vm  done
+        step     proxmox.resize-disk   done
+        step     coder.join-workspace  failed lasting: it was made to fail
+        undo     coder.leave-workspace done
+        undo     proxmox.destroy-vm    done
+        undo     vmids.release         done
+        undo     home.detach           done
+        failed   coder.join-workspace: it was made to fail
+        over     failed
+        ",
+    );
+}
+
+#[test]
 fn what_cannot_be_made_is_taken_back() {
     tells_of(
         &kits::create(),

@@ -8,6 +8,11 @@ fn a_workspace_survives() {
 }
 
 #[test]
+fn a_workspace_that_was_made_in_coder_survives() {
+    stead_testkit::survives(&kits::pressed());
+}
+
+#[test]
 fn what_changes_a_workspace_survives() {
     stead_testkit::survives(&kits::changes());
 }

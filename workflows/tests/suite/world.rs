@@ -23,6 +23,8 @@ pub struct World {
     pub fails_next: Option<String>,
     /// How large the machines' disks are, in GiB.
     pub disks: BTreeMap<u32, u64>,
+    /// Workspaces that developers made in Coder and that are gone.
+    pub joined_gone: BTreeSet<String>,
     /// When Coder saw somebody use a workspace.
     pub used_at: Timestamp,
     /// What is free for homes, in GiB.
@@ -66,6 +68,7 @@ impl Default for World {
             fails_next: None,
             disks: BTreeMap::new(),
             used_at: Timestamp::default(),
+            joined_gone: BTreeSet::new(),
             free_gb: 1_000,
             nodes: nodes.into(),
             version: 1,
@@ -116,12 +119,10 @@ impl stead_testkit::World for World {
                 let taken = self.things.contains_key(&format!("vm {}", ask["vmid"]));
                 Ok(json!(if taken { "taken" } else { "free" }))
             }
-            "coder.start-workspace" => {
-                self.ensure(format!("coder {}", text("name")), text("marker"))?;
-                Ok(json!({ "id": format!("coder-{}-{}", text("name"), text("template")) }))
+            "coder.join-workspace" | "coder.start-workspace" | "coder.delete-workspace" => {
+                self.with_coder(step, ask)
             }
             "coder.look-up-use" => Ok(json!({ "last_used_at": self.used_at })),
-            "coder.delete-workspace" => self.remove(&format!("coder {}", text("name"))),
             "guest.await-home" => Ok(json!({ "boot_id": "b" })),
             "truenas.list-snapshots" => Ok(json!({ "snapshots": [{ "snapshot": "monday" }] })),
             "truenas.set-permissions"
@@ -129,6 +130,7 @@ impl stead_testkit::World for World {
             | "truenas.snapshot-dataset"
             | "truenas.delete-snapshot"
             | "coder.await-agent"
+            | "coder.leave-workspace"
             | "coder.stop-workspace"
             | "probe.noop" => Ok(json!({})),
             "coder.sight-workspaces"
@@ -162,6 +164,30 @@ impl stead_testkit::World for World {
 }
 
 impl World {
+    /// Workspaces of Coder's: what a developer made there is his, and known by its id.
+    fn with_coder(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
+        let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
+        let ours = format!("coder {}", text("name"));
+        match step {
+            "coder.join-workspace" => Ok(json!({ "id": text("id") })),
+            "coder.start-workspace" if self.is_joined(ask) => Ok(json!({ "id": text("joined") })),
+            "coder.start-workspace" => {
+                self.ensure(ours, text("marker"))?;
+                Ok(json!({ "id": format!("coder-{}-{}", text("name"), text("template")) }))
+            }
+            _ if self.is_joined(ask) => {
+                self.joined_gone.insert(text("joined"));
+                Ok(json!({}))
+            }
+            _ => self.remove(&ours),
+        }
+    }
+
+    /// Whether it is about a workspace that a developer made in Coder, and that is there.
+    fn is_joined(&self, ask: &Value) -> bool {
+        ask["joined"].as_str().is_some_and(|id| !self.joined_gone.contains(id))
+    }
+
     /// The things, without markers.
     pub fn names(&self) -> Vec<&str> {
         self.things.keys().map(String::as_str).collect()
