@@ -36,6 +36,7 @@ mod metrics;
 mod notices;
 mod orders;
 mod permissions;
+mod pressed;
 mod refusals;
 mod reload;
 mod schedules;

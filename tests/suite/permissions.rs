@@ -7,13 +7,15 @@ use std::future::ready;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use stead_lab::{Inventory, Lab, LabOptions};
+use stead_lab::{Inventory, Lab, LabOptions, Provisioner, VmEntry};
 use stead_nats::access::{Role, User, accounts, new_seed, public_key};
 use stead_nats::testing::{NatsServer, Visitor, next};
 use stead_schemas::owner::Owner;
 use tempfile::TempDir;
 
-use crate::stage::{People, Process, check_gone, check_whole, door_of, free_port, until, within};
+use crate::stage::{
+    People, Process, binary, check_gone, check_whole, door_of, free_port, until, within,
+};
 
 const SYSTEMS: [&str; 9] =
     ["coder", "forgejo", "guest", "notify", "probe", "proxmox", "s3", "truenas", "vault"];
@@ -23,6 +25,7 @@ struct Site {
     nats: NatsServer,
     lab: Lab,
     seeds: BTreeMap<String, String>,
+    people: People,
     processes: Vec<Process>,
     seed_port: u16,
     dir: TempDir,
@@ -37,6 +40,7 @@ impl Site {
         roles.push(("alice".to_owned(), Role::Operator));
         roles.push(("grafana".to_owned(), Role::Dashboard));
         roles.push(("forgejo-door".to_owned(), Role::Webhook));
+        roles.push(("provisioner".to_owned(), Role::Provisioner));
         roles.extend(["john", "jane"].map(owner));
         let mut seeds = BTreeMap::new();
         let mut users = Vec::new();
@@ -48,11 +52,16 @@ impl Site {
         }
         let nats = NatsServer::start_with(&accounts(&users)).await;
         let lab = Lab::start(LabOptions::default()).await.expect("the lab starts");
-        People::meet(&lab).await.welcome("john").await;
+        let people = People::meet(&lab).await;
+        for name in ["john", "jane"] {
+            people.welcome(name).await;
+        }
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("site.toml"), lab.site_toml()).expect("a file");
         let seed_port = free_port();
-        let mut site = Self { nats, lab, seeds, processes: Vec::new(), seed_port, dir };
+        let mut site = Self { nats, lab, seeds, people, processes: Vec::new(), seed_port, dir };
+        let (program, environment) = (binary().to_owned(), site.environment("provisioner"));
+        site.lab.provision_with(Provisioner { program, environment });
         site.start("engine", &["engine"]);
         for system in SYSTEMS {
             site.start(system, &["worker", "--systems", system]);
@@ -86,7 +95,7 @@ impl Site {
             ("LAB_ROLE_ID", login.vault_role_id.clone()),
             ("LAB_SECRET_ID", login.vault_secret_id.clone()),
         ];
-        if ["alice", "guest", "forgejo-door"].contains(&user) {
+        if ["alice", "guest", "forgejo-door", "provisioner"].contains(&user) {
             pairs.push(("STEAD_NATS_JS_PREFIX", "stead.js".to_owned()));
         }
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -139,6 +148,21 @@ async fn a_push_is_deployed(site: &Site) {
     assert!(version.starts_with(&commit[..12]), "{version} of {commit}");
 }
 
+/// A developer presses Create and Delete in Coder, and has what he wants.
+async fn a_build_is_handed_over(site: &Site) {
+    let made = site.people.create("jane", &[("cpu_cores", "2"), ("memory_gb", "4")]).await;
+    let is_ready = |inventory: &Inventory| {
+        let of_jane = |vm: &&VmEntry| vm.name == "jane-dev";
+        inventory.vms.iter().find(of_jane).is_some_and(|vm| vm.guest_stage == "agent-ready")
+    };
+    within("it is made", site.lab.until(is_ready)).await;
+    check_whole(&site.lab, "jane");
+    let id = made["id"].as_str().expect("an id");
+    site.people.press(id, "delete", &[]).await;
+    let is_gone = |inventory: &Inventory| inventory.vms.iter().all(|vm| vm.name != "jane-dev");
+    within("it is deleted", site.lab.until(is_gone)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_system_runs_with_the_narrowest_rights() {
     let site = Site::open().await;
@@ -186,6 +210,7 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
     assert!(stopped.contains(run), "{stopped}");
 
     a_push_is_deployed(&site).await;
+    a_build_is_handed_over(&site).await;
 
     // The inbox keeps it; the answer is the place that it has there.
     let kept = asked(&john, "stead.cmd.john.workspace.delete", json!({ "name": "dev" })).await;

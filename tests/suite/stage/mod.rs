@@ -21,15 +21,14 @@ use std::process::Output;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use stead_lab::{CallFault, Lab, LabOptions};
+use stead_lab::{CallFault, Lab, LabOptions, Provisioner};
 use stead_nats::testing::NatsServer;
 use stead_nats::{ConnectSettings, Keys, PlatformSettings, SteadClient, connect, open_platform};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use belongings::{Belongings, belongings, check_gone, check_whole};
-use binary::binary;
-pub use binary::other_build;
+pub use binary::{binary, other_build};
 pub use desk::Desk;
 pub use events::{Events, Seen};
 pub use ledger::{check_ledger, check_ledger_after};
@@ -275,6 +274,15 @@ impl Stage {
     pub async fn desk(&self, owner: &str) -> Desk {
         self.people.welcome(owner).await;
         Desk::new(owner, &self.client, &self.events)
+    }
+
+    /// Has builds in Coder hand over to `stead`, as the template does that is shipped. Returns who
+    /// presses there.
+    pub fn press_in_coder(&self) -> &People {
+        let mut environment = self.environment(0);
+        environment.push(("STEAD_LOG".to_owned(), "error".to_owned()));
+        self.lab.provision_with(Provisioner { program: binary().to_owned(), environment });
+        &self.people
     }
 
     /// Makes every vendor call take this long, until the lab is mended.

@@ -1,4 +1,5 @@
-//! The owners of the stage are users of Coder, as if each had logged in once.
+//! The owners of the stage are users of Coder, as if each had logged in once; and what they press
+//! there.
 
 use serde_json::{Value, json};
 use stead_lab::Lab;
@@ -29,6 +30,37 @@ impl People {
         let body = json!({ "username": name, "email": format!("{name}@example.org") });
         sent(post.header("coder-session-token", &self.token).json(&body)).await;
     }
+
+    /// Asks Coder for something beneath `/api/v2`.
+    pub async fn coder(&self, method: &str, path: &str, body: Value) -> Value {
+        let method = method.parse().expect("a method");
+        let request = self.http.request(method, format!("{}/api/v2{path}", self.coder));
+        sent(request.header("coder-session-token", &self.token).json(&body)).await
+    }
+
+    /// Presses Create in Coder.
+    pub async fn create(&self, owner: &str, parameters: &[(&str, &str)]) -> Value {
+        let template = "/organizations/default/templates/stead-machine";
+        let template = self.coder("GET", template, json!({})).await["id"].clone();
+        let parameters = rich(parameters);
+        let body = json!({
+            "name": "dev", "template_id": template, "rich_parameter_values": parameters,
+        });
+        let path = format!("/organizations/default/members/{owner}/workspaces");
+        self.coder("POST", &path, body).await
+    }
+
+    /// Presses Start, Stop or Delete in Coder; the build's id.
+    pub async fn press(&self, id: &str, transition: &str, parameters: &[(&str, &str)]) -> String {
+        let parameters = rich(parameters);
+        let body = json!({ "transition": transition, "rich_parameter_values": parameters });
+        let built = self.coder("POST", &format!("/workspaces/{id}/builds"), body).await;
+        text(&built, "/id")
+    }
+}
+
+fn rich(parameters: &[(&str, &str)]) -> Vec<Value> {
+    parameters.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
 }
 
 async fn sent(request: reqwest::RequestBuilder) -> Value {
