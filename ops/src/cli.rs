@@ -142,8 +142,8 @@ pub struct Up {
 
 #[derive(Debug, Args)]
 pub struct Worker {
-    /// Only these systems: coder, forgejo, guest, notify, probe, proxmox, s3,
-    /// truenas, vault.
+    /// Only these systems: authentik, coder, forgejo, guest, notify, probe,
+    /// proxmox, s3, truenas, vault.
     #[arg(long, value_delimiter = ',', value_name = "SYSTEM")]
     pub systems: Vec<String>,
     /// Where to serve metrics, as 127.0.0.1:9465; the configuration says it otherwise.

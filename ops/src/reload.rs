@@ -40,6 +40,7 @@ impl Duty {
         match self {
             Self::Engine | Self::Both => &[
                 "allowance",
+                "authentik",
                 "coder",
                 "deployments",
                 "forgejo",
@@ -52,7 +53,9 @@ impl Duty {
                 "template",
                 "truenas",
             ],
-            Self::Worker => &["coder", "forgejo", "logging", "mail", "proxmox", "s3", "truenas"],
+            Self::Worker => {
+                &["authentik", "coder", "forgejo", "logging", "mail", "proxmox", "s3", "truenas"]
+            }
         }
     }
 }
@@ -143,7 +146,8 @@ fn of_sections<'a>(changed: &'a BTreeSet<String>, sections: &[&str]) -> Vec<&'a 
 fn refused(changed: &BTreeSet<String>, duty: Duty) -> Vec<String> {
     let mut fixed = of_sections(changed, duty.fixed());
     // Whoever does nothing for buckets or tokens cannot begin to, nor the other way round.
-    let optional = ["s3", "forgejo"].into_iter().filter(|section| changed.contains(*section));
+    let optional =
+        ["s3", "forgejo", "authentik"].into_iter().filter(|section| changed.contains(*section));
     fixed.extend(optional.filter(|_| duty != Duty::Engine));
     let door = ["forgejo.webhook_listen", "forgejo.webhook_secret"];
     let door = door.into_iter().filter(|key| changed.contains(*key));

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::step::Step;
+use crate::step::authentik::FindUser;
 use crate::step::coder::FindTemplate;
 use crate::step::forgejo::LookUpHead;
 use crate::step::probe::Noop;
@@ -19,8 +20,9 @@ use crate::step::truenas::SurveyPool;
 use crate::step::vault::PinSecrets;
 
 /// The steps that change nothing; a worker carries out no other for a checkup.
-pub const READS: [&str; 7] = [
+pub const READS: [&str; 8] = [
     FindTemplate::NAME,
+    FindUser::NAME,
     LookUpHead::NAME,
     Noop::NAME,
     Survey::NAME,

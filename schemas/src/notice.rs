@@ -24,19 +24,22 @@ pub enum Topic {
     Dormant,
     /// A workspace's time is over soon.
     Expiry,
+    /// An owner is disabled, active again, or called otherwise.
+    Owner,
     /// Somebody wants to see whether he is reached. Everybody is told.
     Test,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Paused,
         Self::UndoStuck,
         Self::VendorDown,
         Self::Token,
         Self::Dormant,
         Self::Expiry,
+        Self::Owner,
         Self::Test,
     ];
 
@@ -50,6 +53,7 @@ impl Topic {
             Self::Token => "token",
             Self::Dormant => "dormant",
             Self::Expiry => "expiry",
+            Self::Owner => "owner",
             Self::Test => "test",
         }
     }
@@ -64,6 +68,7 @@ impl Topic {
             Self::Token => "token at risk",
             Self::Dormant => "nobody uses it",
             Self::Expiry => "its time is over soon",
+            Self::Owner => "what Authentik says of owners",
             Self::Test => "a test",
         }
     }

@@ -32,6 +32,8 @@ pub struct Site {
     pub s3: Option<S3Site>,
     /// Facts about Forgejo, where the site has it.
     pub forgejo: Option<ForgejoSite>,
+    /// Facts about Authentik, where the site has it.
+    pub authentik: Option<AuthentikSite>,
     /// Which templates of Coder's are made of what is in a repository.
     pub deployments: Vec<Deployment>,
     /// Who is told of what.
@@ -128,6 +130,15 @@ pub struct ForgejoSite {
     /// The folder in Vault beneath which every token that CI is given lies:
     /// `vault:secret/data/stead/tokens`.
     pub credentials: String,
+}
+
+/// Where it is known who may own workspaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuthentikSite {
+    /// Where our API token lies.
+    pub secret: String,
+    /// How often it is looked at who has been disabled, in minutes.
+    pub every_minutes: u32,
 }
 
 /// A template of Coder's, and the folder of a repository that it is made of.

@@ -7,6 +7,7 @@
 //! engines, through a port.
 
 pub mod address;
+pub mod authentik;
 pub mod coder;
 pub mod forgejo;
 pub mod guest;
@@ -38,8 +39,18 @@ use forgejo::webhook::{self, Webhooks};
 pub use vault::{SecretText, Secrets};
 
 /// Every system that something is done for. `guest` takes no steps: it is the seed server.
-pub const SYSTEMS: [&str; 9] =
-    ["coder", "forgejo", "guest", "notify", "probe", "proxmox", "s3", "truenas", "vault"];
+pub const SYSTEMS: [&str; 10] = [
+    "authentik",
+    "coder",
+    "forgejo",
+    "guest",
+    "notify",
+    "probe",
+    "proxmox",
+    "s3",
+    "truenas",
+    "vault",
+];
 
 /// Where every outside system is.
 #[derive(Clone, Debug, Deserialize)]
@@ -56,6 +67,9 @@ pub struct WorkersConfig {
     /// Where CI works, if the site has a Forgejo.
     #[serde(default)]
     pub forgejo: Option<forgejo::Config>,
+    /// Where it is known who may own workspaces, if the site has an Authentik.
+    #[serde(default)]
+    pub authentik: Option<authentik::Config>,
     /// Where buckets are, if the site has any.
     #[serde(default)]
     pub s3: Option<s3::Config>,
@@ -112,6 +126,7 @@ pub struct Workers {
     truenas: truenas::Client,
     coder: coder::Client,
     forgejo: Option<forgejo::Client>,
+    authentik: Option<authentik::Client>,
     s3: Option<s3::Client>,
     notify: notify::Client,
     guest: guest::Config,
@@ -135,6 +150,7 @@ impl Workers {
             truenas: truenas::Client::new(&config.truenas, vault.clone()),
             coder: coder::Client::new(&config.coder, vault.clone(), forgejo.clone())?,
             forgejo,
+            authentik: authentik_of(&config, &vault)?,
             s3: match &config.s3 {
                 Some(config) => Some(s3::Client::new(config, vault.clone())?),
                 None => None,
@@ -161,6 +177,7 @@ impl Workers {
             truenas: truenas::Client::new(&config.truenas, vault.clone()),
             coder: coder::Client::new(&config.coder, vault.clone(), forgejo.clone())?,
             forgejo,
+            authentik: authentik_of(config, &vault)?,
             s3: match &config.s3 {
                 Some(config) => Some(s3::Client::new(config, vault.clone())?),
                 None => None,
@@ -238,6 +255,7 @@ impl Workers {
 
     fn of(&self, system: &str) -> Option<Arc<dyn AnyWorker>> {
         match system {
+            "authentik" => Some(Arc::new(authentik::worker(self.authentik.clone()?))),
             "coder" => Some(Arc::new(coder::worker(self.coder.clone()))),
             "forgejo" => Some(Arc::new(forgejo::worker(self.forgejo.clone()?))),
             "notify" => Some(Arc::new(notify::worker(self.notify.clone()))),
@@ -249,6 +267,14 @@ impl Workers {
             _ => None,
         }
     }
+}
+
+fn authentik_of(
+    config: &WorkersConfig,
+    vault: &Secrets,
+) -> Result<Option<authentik::Client>, StartError> {
+    let new = |config| authentik::Client::new(config, vault.clone());
+    config.authentik.as_ref().map(new).transpose()
 }
 
 fn forgejo_of(
@@ -303,7 +329,17 @@ mod tests {
         let all: Vec<_> = stage.workers.all().iter().map(|worker| worker.system()).collect();
         assert_eq!(
             all,
-            ["coder", "forgejo", "notify", "probe", "proxmox", "s3", "truenas", "vault"]
+            [
+                "authentik",
+                "coder",
+                "forgejo",
+                "notify",
+                "probe",
+                "proxmox",
+                "s3",
+                "truenas",
+                "vault"
+            ]
         );
         assert!(SYSTEMS.is_sorted());
         assert_eq!(stage.workers.only(["vault", "truenas"]).unwrap().len(), 2);
@@ -314,10 +350,13 @@ mod tests {
 
     #[tokio::test]
     async fn every_step_has_its_lines_in_the_tables_of_steps() {
-        let Workers { vault, proxmox, truenas, coder, forgejo, s3, notify, .. } =
+        let Workers { vault, proxmox, truenas, coder, forgejo, authentik, s3, notify, .. } =
             Stage::open().await.workers;
         let steps = [
-            crate::coder::worker(coder).steps().collect::<Vec<_>>(),
+            crate::authentik::worker(authentik.expect("the stage has one"))
+                .steps()
+                .collect::<Vec<_>>(),
+            crate::coder::worker(coder).steps().collect(),
             crate::forgejo::worker(forgejo.expect("the stage has one")).steps().collect(),
             crate::notify::worker(notify).steps().collect(),
             crate::probe::worker().steps().collect(),

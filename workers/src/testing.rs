@@ -17,7 +17,9 @@ use stead_schemas::owner::Owner;
 use stead_schemas::step::{self, Step};
 
 use crate::vault::SecretText;
-use crate::{Workers, WorkersConfig, coder, forgejo, guest, proxmox, s3, truenas, vault};
+use crate::{
+    Workers, WorkersConfig, authentik, coder, forgejo, guest, proxmox, s3, truenas, vault,
+};
 
 /// More attempts than any step needs while the lab carries out what it was asked before.
 const ATTEMPTS_MAX: u32 = 5000;
@@ -195,6 +197,7 @@ pub(crate) fn config(lab: &Lab) -> WorkersConfig {
             address: addresses.forgejo_url.parse().unwrap(),
             webhook: None,
         }),
+        authentik: Some(authentik::Config { address: addresses.authentik_url.parse().unwrap() }),
         s3: Some(s3::Config {
             admin: addresses.s3_url.parse().unwrap(),
             address: addresses.s3_url.parse().unwrap(),

@@ -17,6 +17,7 @@ pub mod calendar;
 pub mod drift;
 pub mod home;
 pub mod notice;
+pub mod people;
 pub mod probe;
 pub mod schedule;
 pub mod template;
@@ -32,6 +33,7 @@ pub static WORKFLOWS: &[Definition] = &[
     drift::DEFINITION,
     home::DEFINITION,
     notice::DEFINITION,
+    people::DEFINITION,
     probe::DEFINITION,
     schedule::DEFINITION,
     template::DEFINITION,

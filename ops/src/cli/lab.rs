@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use stead_lab::UserChange;
 
 /// Where the lab is controlled, if nothing else is said.
 pub const CONTROL_PORT: u16 = 7780;
@@ -118,6 +119,17 @@ pub enum Verb {
         #[command(flatten)]
         at: At,
     },
+    /// Change somebody's account at the lab's Authentik.
+    #[command(after_help = "Example:\n  stead lab user john disable\n  \
+        stead lab user john rename johnny")]
+    User {
+        /// Who, as he is called now.
+        user: String,
+        #[command(subcommand)]
+        change: Change,
+        #[command(flatten)]
+        at: At,
+    },
     /// End one fault, all of a vendor, or all there are.
     #[command(after_help = "Example:\n  stead lab mend vault sealed\n  stead lab mend")]
     Mend {
@@ -151,6 +163,49 @@ impl Pressed {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Delete => "delete",
+        }
+    }
+}
+
+/// What becomes of an account.
+#[derive(Debug, Subcommand)]
+pub enum Change {
+    /// There is one.
+    Add,
+    /// It is disabled.
+    Disable,
+    /// It is enabled again.
+    Enable,
+    /// It is called otherwise, and is the same.
+    Rename {
+        /// How.
+        to: String,
+    },
+    /// It goes.
+    Delete,
+}
+
+impl Change {
+    /// What was done, in words.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Add => "there is one now".to_owned(),
+            Self::Disable => "it is disabled".to_owned(),
+            Self::Enable => "it is enabled".to_owned(),
+            Self::Rename { to } => format!("it is called {to} now"),
+            Self::Delete => "it is gone".to_owned(),
+        }
+    }
+}
+
+impl From<&Change> for UserChange {
+    fn from(change: &Change) -> Self {
+        match change {
+            Change::Add => Self::Add,
+            Change::Disable => Self::Disable,
+            Change::Enable => Self::Enable,
+            Change::Rename { to } => Self::Rename(to.clone()),
+            Change::Delete => Self::Delete,
         }
     }
 }

@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use serde_json::json;
-use stead_lab::{FaultStatus, Guests, Inventory, Lab, LabClient, LabError, LabOptions, LabPorts, Latency};
+use stead_lab::{
+    FaultStatus, Guests, Inventory, Lab, LabClient, LabError, LabOptions, LabPorts, Latency,
+    UserChange,
+};
 
 use from::Restored;
 
@@ -43,6 +46,12 @@ pub async fn carry_out(global: &Global, options: &Options) -> Result<(), Ended> 
         Some(Verb::Press { what, workspace, parameters, template, at }) => {
             let order = press::Order { what: *what, workspace, parameters, template };
             press::carry_out(global, &client(at), &order).await
+        }
+        Some(Verb::User { user, change, at }) => {
+            client(at).change_user(user, change.into()).await.map_err(ended)?;
+            output::note(&format!("Authentik's account of {user}: {}", change.told()));
+            tell(global, &json!({ "user": user, "change": UserChange::from(change) }));
+            Ok(())
         }
         Some(Verb::Mend { vendor, fault, at }) => {
             mend(at, vendor.as_deref(), fault.as_deref()).await?;
@@ -192,6 +201,7 @@ fn introduce(global: &Global, options: &Options, lab: &Lab, restored: Option<&Re
         ("  coder", at.coder_url.clone()),
         ("  forgejo", at.forgejo_url.clone()),
         ("  s3", at.s3_url.clone()),
+        ("  authentik", at.authentik_url.clone()),
     ]));
     match &options.write_site {
         Some(file) => {

@@ -16,6 +16,7 @@ use stead_schemas::site::{
 use stead_workers::WorkersConfig;
 
 mod audit;
+mod authentik;
 mod deployments;
 mod encryption;
 mod limits;
@@ -319,9 +320,22 @@ fn site(reader: &mut Reader<'_>) -> Site {
     let limits = limits::read(reader);
     let s3 = s3_site(reader);
     let forgejo = forgejo_site(reader);
+    let authentik = authentik::site(reader);
     let deployments = deployments::read(reader);
     let (templates, notify) = (templates(reader), notify::read(reader));
-    Site { templates, proxmox, truenas, coder, allowance, limits, s3, forgejo, deployments, notify }
+    Site {
+        templates,
+        proxmox,
+        truenas,
+        coder,
+        allowance,
+        limits,
+        s3,
+        forgejo,
+        authentik,
+        deployments,
+        notify,
+    }
 }
 
 /// Several names have commas between.
@@ -404,6 +418,7 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
         let webhook = listen.map(|listen| json!({ "listen": listen, "secret": secret }));
         json!({ "address": section.text("address"), "webhook": webhook })
     });
+    let authentik = authentik::worker(reader);
     let has_s3 = reader.has_section("s3", "address");
     let buckets = has_s3.then(|| reader.section("s3").optional_text("credentials")).flatten();
     let has_mail = reader.has_section("mail", "address");
@@ -430,6 +445,10 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
         coder: part(reader, "coder", coder)?,
         forgejo: match forgejo {
             Some(forgejo) => Some(part(reader, "forgejo", forgejo)?),
+            None => None,
+        },
+        authentik: match authentik {
+            Some(authentik) => Some(part(reader, "authentik", authentik)?),
             None => None,
         },
         s3: match s3 {

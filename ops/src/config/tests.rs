@@ -207,6 +207,20 @@ fn a_site_need_not_have_forgejo_and_what_it_has_is_checked() {
     );
 }
 
+#[test]
+fn a_site_need_not_have_authentik_and_what_it_has_is_checked() {
+    let authentik = "[authentik]\naddress = \"https://sso.lan\"\n\
+                     secret = \"vault:secret/data/authentik/api\"\n";
+    check(|text| format!("{authentik}{text}"), &[]);
+    check(
+        |text| format!("{authentik}every_minutes = 0\nevrey = 1\n{text}"),
+        &[
+            "line 4: authentik.every_minutes: must be a number from 1 to 1440",
+            "line 5: authentik.evrey: there is no such key; there are address, every_minutes, secret",
+        ],
+    );
+}
+
 const DEPLOYMENT: &str = "[[deployments]]\ntemplate = \"stead-machine\"\n\
                           repository = \"platform/templates\"\npath = \"machine\"\n";
 

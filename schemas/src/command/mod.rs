@@ -8,6 +8,7 @@ pub mod drift;
 pub mod fields;
 pub mod home;
 pub mod notice;
+pub mod people;
 pub mod probe;
 pub mod run;
 pub mod schedule;
@@ -20,6 +21,7 @@ use bucket::{BucketUser, CreateBucket, DeleteBucket, NameBucket, ResizeBucket};
 use drift::{DecideDrift, ScanDrift};
 use home::{DropSnapshot, HomeQuota, NameHome, SnapshotHome};
 use notice::TellNotice;
+use people::{ConfirmPeople, ForgetOwner, LookAtPeople};
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
 use template::{NameTemplate, PromoteTemplate, PushTemplate};
@@ -153,6 +155,24 @@ pub const COMMANDS: &[Described] = &[
         verb: "tell",
         about: "Tells whoever wants to know of it, by mail or webhook",
         schema: || schema_for!(TellNotice),
+    },
+    Described {
+        kind: people::KIND,
+        verb: "confirm",
+        about: "Has many stopped at once of whom Authentik says that they are disabled",
+        schema: || schema_for!(ConfirmPeople),
+    },
+    Described {
+        kind: people::KIND,
+        verb: "forget",
+        about: "Lets another user of Authentik's own things under a name that is free",
+        schema: || schema_for!(ForgetOwner),
+    },
+    Described {
+        kind: people::KIND,
+        verb: "look",
+        about: "Asks Authentik now who may own workspaces",
+        schema: || schema_for!(LookAtPeople),
     },
     Described {
         kind: probe::KIND,

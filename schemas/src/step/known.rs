@@ -3,6 +3,8 @@
 
 /// Every step of a worker, with the fields of its request that limits may be counted by.
 pub const STEPS: &[(&str, &[&str])] = &[
+    ("authentik.find-user", &["username"]),
+    ("authentik.list-users", &[]),
     ("coder.archive-version", &["organization", "template"]),
     ("coder.await-agent", &["id"]),
     ("coder.await-import", &["id"]),

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::dispatch::Route;
 
 pub mod allowance;
+pub mod authentik;
 pub mod coder;
 pub mod entity;
 pub mod forgejo;
@@ -19,6 +20,7 @@ pub mod guest;
 pub mod home;
 pub mod known;
 pub mod notify;
+pub mod people;
 pub mod probe;
 pub mod proxmox;
 pub mod s3;

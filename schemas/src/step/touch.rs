@@ -15,7 +15,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Step, allowance, entity, forgejo, guest, home, notify, probe, proxmox, s3};
+use super::{
+    Step, allowance, authentik, entity, forgejo, guest, home, notify, people, probe, proxmox, s3,
+};
 use super::{schedule, sight, system, truenas, vault, vmids};
 use crate::step::coder::{self, versions};
 
@@ -122,6 +124,8 @@ type Decode = fn(&Value, Option<&Value>) -> Option<Vec<Touch>>;
 const TABLE: &[(&str, Decode)] = &[
     row::<allowance::GiveBack>(),
     row::<allowance::Take>(),
+    row::<authentik::FindUser>(),
+    row::<authentik::ListUsers>(),
     row::<versions::ArchiveVersion>(),
     row::<coder::AwaitAgent>(),
     row::<versions::AwaitImport>(),
@@ -157,6 +161,9 @@ const TABLE: &[(&str, Decode)] = &[
     row::<notify::Tell>(),
     row::<notify::PostWebhook>(),
     row::<notify::SendMail>(),
+    row::<people::Meet>(),
+    row::<people::Part>(),
+    row::<people::Record>(),
     row::<probe::Noop>(),
     row::<proxmox::CheckVmid>(),
     row::<proxmox::CloneVm>(),
@@ -196,6 +203,7 @@ const TABLE: &[(&str, Decode)] = &[
     row::<sight::SightSecrets>(),
     row::<vmids::Release>(),
     row::<vmids::Reserve>(),
+    row::<people::Hold>(),
 ];
 
 const fn row<S: Touching>() -> (&'static str, Decode) {
@@ -249,6 +257,8 @@ macro_rules! touching_nothing {
 touching_nothing!(
     allowance::GiveBack,
     allowance::Take,
+    authentik::FindUser,
+    authentik::ListUsers,
     coder::FindTemplate,
     coder::LeaveWorkspace,
     coder::LookUpToken,
@@ -267,6 +277,10 @@ touching_nothing!(
     notify::PostWebhook,
     notify::SendMail,
     notify::Tell,
+    people::Hold,
+    people::Meet,
+    people::Part,
+    people::Record,
     probe::Noop,
     proxmox::CheckVmid,
     proxmox::ShutdownVm,

@@ -112,3 +112,29 @@ pub(crate) fn check_coder(spec: &Value, call: &RecordedRequest) {
         assert!(known, "{} does not know {field}", call.path);
     }
 }
+
+/// Authentik: the path is there, and it knows every parameter, each of its kind.
+pub(crate) fn check_authentik(spec: &Value, call: &RecordedRequest) {
+    let path = call.path.strip_prefix("/api/v3").unwrap();
+    let operation = &spec["paths"][path][call.method.to_lowercase()];
+    let described = operation["parameters"].as_array().unwrap_or_else(|| panic!("no {path}"));
+    let described: Vec<&Value> = described
+        .iter()
+        .map(|parameter| match parameter["$ref"].as_str() {
+            Some(reference) => spec.pointer(reference.trim_start_matches('#')).unwrap(),
+            None => parameter,
+        })
+        .collect();
+    assert!(call.body.is_null(), "{path} takes no body");
+    for (name, value) in call.query.as_object().unwrap() {
+        let found = described.iter().find(|known| known["name"] == *name && known["in"] == "query");
+        let found = found.unwrap_or_else(|| panic!("{path} does not know {name}"));
+        let text = value.as_str().unwrap();
+        // Numbers and truths are texts in a query.
+        let value = match found["schema"]["type"].as_str() {
+            Some("integer" | "boolean") => serde_json::from_str(text).unwrap(),
+            _ => value.clone(),
+        };
+        check(&found["schema"], &value, name);
+    }
+}

@@ -4,6 +4,7 @@
 //!
 //! `state.rs` is what it knows, `message.rs` what a message says, `admit.rs` the door.
 
+use alloc::string::String;
 use core::time::Duration;
 
 use serde_json::{Value, json};
@@ -43,7 +44,11 @@ pub const DEFINITION: Definition = Definition {
 
 /// Has something told. Whoever asks does not wait until it is, and goes on if it cannot be had.
 pub(crate) async fn tell(cx: &Context, topic: Topic, words: &str) {
-    let about = alloc::format!("{}/{}", cx.owner(), cx.name());
+    tell_about(cx, topic, alloc::format!("{}/{}", cx.owner(), cx.name()), words).await;
+}
+
+/// The same, about something else than the run's own entity.
+pub(crate) async fn tell_about(cx: &Context, topic: Topic, about: String, words: &str) {
     let ask = Tell { topic, about, words: words.into() };
     if let Err(failure) = cx.step(ask).detached().within(TELL_WITHIN).await {
         cx.note("not-told", alloc::format!("nobody is told of it: {failure}"), &failure);

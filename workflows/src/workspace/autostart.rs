@@ -69,6 +69,10 @@ pub(super) async fn start(cx: &Context, workspace: &mut Workspace) {
     if workspace.phase != Phase::Stopped {
         return;
     }
+    if let Some(held) = &workspace.held {
+        let words = format!("it is not started, as was planned for {at}: {}", held.why);
+        return cx.note("autostart-held", words, &json!({ "at": at }));
+    }
     if cx.now().since(at) > HOUR {
         let words =
             format!("it is not started: it should have been at {at}, and no engine was there");

@@ -15,7 +15,7 @@ use stead_schemas::failure::{Class, Failure};
 
 use super::stages::{Home, Making};
 use super::state::Workspace;
-use super::{ends, gone, next_life};
+use super::{ends, gone, hold, next_life};
 
 /// How long a create waits for somebody to look at what it failed with.
 const STUCK_FOR: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -94,8 +94,15 @@ async fn stuck(cx: &Context, workspace: &mut Workspace, failure: &Failure) -> Op
     let found = loop {
         let reason = "somebody to change what the create failed with and retry it";
         let Some(command) = cx.next_command_within(STUCK_FOR, reason).await else { break None };
-        if command.verb == "retry" && command.read::<RetryOrder>().is_ok() {
+        let is_retry = command.verb == "retry" && hold::check(workspace, "retry").is_ok();
+        if is_retry && command.read::<RetryOrder>().is_ok() {
             break Some(command);
+        }
+        if command.verb == "hold" {
+            let taken = hold::take_in(cx, workspace, &command);
+            workspace.show(cx);
+            cx.complete(&command, taken.map(|()| json!({})));
+            continue;
         }
         let words = "the create waits to be gone on with; retry it or delete the workspace";
         cx.complete(&command, Err(Failure::new(Class::Refused, words)));

@@ -10,7 +10,7 @@ use stead_core::context::{Command, Context};
 use stead_schemas::command::workspace::{Debt, DeleteOrder, Phase};
 use stead_schemas::failure::Failure;
 use stead_schemas::step::proxmox::{DestroyVm, ShutdownVm};
-use stead_schemas::step::{Step, allowance, coder, home, vmids};
+use stead_schemas::step::{Step, allowance, coder, home, people, vmids};
 
 use super::ask::{delete_in_coder, detach, logins_to_take_back, machine, release, shutdown};
 use super::preflight;
@@ -51,10 +51,15 @@ pub(super) async fn take_all_back(cx: &Context, workspace: &mut Workspace, order
     if !site.allowance.is_none() {
         workspace.pay(cx, preflight::give_back(cx)).await;
     }
+    if site.authentik.is_some() {
+        workspace.pay(cx, preflight::part(cx)).await;
+    }
     let grace = Duration::from_secs(if order.now { 0 } else { order.grace_seconds });
     workspace.undelete_until = (!grace.is_zero()).then(|| since.after(grace));
     workspace.retired = workspace.vmid.take().or(workspace.retired);
     workspace.gone_in_coder();
+    // Whoever brings it back is looked at anew.
+    workspace.held = None;
     workspace.runs_with = None;
     workspace.expires_at = None;
     workspace.enter(cx, Phase::Deleted);
@@ -85,6 +90,9 @@ fn debts(cx: &Context, workspace: &Workspace) -> Vec<Debt> {
     add(home::Detach::NAME, "the use of the home".into());
     if !workspace.order.allowance.is_none() {
         add(allowance::GiveBack::NAME, "the share of what the owner may have".into());
+    }
+    if workspace.order.authentik.is_some() {
+        add(people::Part::NAME, "the workspace's place among those of its owner".into());
     }
     debts
 }

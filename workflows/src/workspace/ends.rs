@@ -20,7 +20,7 @@ use stead_schemas::time::Timestamp;
 
 use super::ask::logins;
 use super::state::Workspace;
-use super::{autostart, delete, dormancy, power};
+use super::{autostart, delete, dormancy, hold, power};
 use crate::notice;
 
 /// How long before its end a workspace announces it.
@@ -31,6 +31,8 @@ const LOOK_WITHIN: Duration = Duration::from_secs(10 * 60);
 /// Something that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
+    /// It may not run.
+    Hold,
     /// Its name is free of it: it can no longer be brought back.
     Forget,
     /// Nobody may have used it for long enough.
@@ -65,13 +67,14 @@ pub(super) fn next(workspace: &Workspace) -> Option<(Timestamp, Due, &'static st
         true => (at, Due::Expire, "the end of the workspace's time"),
         false => (earlier(at, WARN_BEFORE), Due::Warn, "the end of the workspace's time is near"),
     });
-    let by_itself = [dormancy::next(workspace), autostart::next(workspace)];
+    let by_itself = [hold::next(workspace), dormancy::next(workspace), autostart::next(workspace)];
     forget.into_iter().chain(stop).chain(end).chain(by_itself.into_iter().flatten()).min()
 }
 
 /// Does what is due.
 pub(super) async fn act(cx: &Context, workspace: &mut Workspace, due: Due) {
     match due {
+        Due::Hold => hold::stop(cx, workspace).await,
         Due::Forget => workspace.undelete_until = None,
         Due::Stop => stop_if_unused(cx, workspace).await,
         Due::Warn => {

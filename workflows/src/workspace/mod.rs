@@ -24,6 +24,7 @@ mod create;
 mod delete;
 mod dormancy;
 mod ends;
+mod hold;
 mod placement;
 mod power;
 mod preflight;
@@ -45,6 +46,7 @@ pub const DEFINITION: Definition = Definition {
         "restart",
         "resize",
         "delete",
+        "hold",
         "rebuild",
         "retry",
         "undelete",
@@ -98,11 +100,13 @@ async fn carry_out(
     workspace: &mut Workspace,
     command: &Command,
 ) -> Result<(), Failure> {
+    hold::check(workspace, &command.verb)?;
     dormancy::asked_for(cx, workspace, &command.verb);
     match (command.verb.as_str(), workspace.phase) {
         ("delete", _) => delete::delete(cx, workspace, command).await,
         ("undelete", _) => undelete::undelete(cx, workspace).await,
         (_, Phase::Deleted) => Err(gone()),
+        ("hold", _) => hold::take_in(cx, workspace, command),
         ("start", _) => power::start(cx, workspace).await,
         ("stop", _) => power::stop(cx, workspace).await,
         ("restart", _) => power::restart(cx, workspace).await,
@@ -128,7 +132,7 @@ async fn next(cx: &Context, workspace: &Workspace) -> Next {
         return Next::Command(command);
     }
     let left: Duration = at.since(cx.now());
-    if due == ends::Due::Plan && left.is_zero() {
+    if matches!(due, ends::Due::Hold | ends::Due::Plan) && left.is_zero() {
         return Next::Due(due);
     }
     cx.next_command_within(left, reason).await.map_or(Next::Due(due), Next::Command)

@@ -6,15 +6,17 @@
 
 use alloc::format;
 use alloc::string::ToString;
+use alloc::vec::Vec;
 
 use stead_core::context::Context;
 use stead_schemas::command::workspace::Order;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::site::Allowance;
+use stead_schemas::step::authentik::{FindUser, User};
 use stead_schemas::step::home::dataset_name;
 use stead_schemas::step::truenas::{PoolSeen, SurveyPool};
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
-use stead_schemas::step::{Step, allowance, proxmox};
+use stead_schemas::step::{Step, allowance, people, proxmox};
 
 use super::ask;
 use super::placement::{self, Wanted};
@@ -32,6 +34,7 @@ pub(super) async fn look(
         return ask::logins(cx, &order).await;
     }
     let logins = cx.step(secrets(&order)).await?;
+    know_owner(cx, workspace, &logins).await?;
     take_allowance(cx, workspace, counted).await?;
     place(cx, workspace, &logins, None).await?;
     room_for_home(cx, workspace, &logins).await?;
@@ -46,6 +49,7 @@ pub(super) async fn look_again(
     counted: Option<allowance::Take>,
 ) -> Result<PinnedSecrets, Failure> {
     let logins = cx.step(secrets(&workspace.order)).await?;
+    know_owner(cx, workspace, &logins).await?;
     take_allowance(cx, workspace, counted).await?;
     Ok(logins)
 }
@@ -54,7 +58,53 @@ pub(super) async fn look_again(
 fn secrets(order: &Order) -> PinSecrets {
     let PinSecrets { mut secrets } = ask::secrets(order);
     secrets.push(order.truenas.secret.clone());
+    secrets.extend(order.authentik.iter().map(|authentik| authentik.secret.clone()));
     PinSecrets { secrets }
+}
+
+/// Whoever Authentik knows and has not disabled may have a workspace. He is the user of the owner's name
+/// when he is first seen, and stays whoever he was then.
+async fn know_owner(
+    cx: &Context,
+    workspace: &Workspace,
+    logins: &PinnedSecrets,
+) -> Result<(), Failure> {
+    let Some(authentik) = &workspace.order.authentik else { return Ok(()) };
+    let owner = cx.owner();
+    let meet = people::Meet { owner: owner.clone(), workspace: cx.name() };
+    let known = cx.step(meet).undo(part(cx)).await?.user;
+    let find = FindUser {
+        login: logins.of(&authentik.secret),
+        username: owner.to_string(),
+        subject: known.as_ref().map(|user| user.subject.clone()),
+    };
+    let found = cx.step(find).await?.user;
+    let words = match found {
+        Some(user) if user.is_active => {
+            let user = User { groups: Vec::new(), ..user };
+            if known.as_ref() != Some(&user) {
+                cx.step(people::Record { owner, user }).await?;
+            }
+            return Ok(());
+        }
+        Some(user) if user.username == owner.as_str() => {
+            format!("authentik: user is disabled: {owner}")
+        }
+        Some(user) => {
+            format!("authentik: user is disabled: {owner}, called {} there", user.username)
+        }
+        None if known.is_some() => format!(
+            "authentik: whoever was {owner} is gone. If another one is called so now, let him be \
+             known by `stead owner forget {owner}`"
+        ),
+        None => format!("authentik: there is no user {owner}"),
+    };
+    Err(Failure::new(Class::Refused, words).at(FindUser::NAME))
+}
+
+/// The workspace is no more, as far as its owner is concerned.
+pub(super) fn part(cx: &Context) -> people::Part {
+    people::Part { owner: cx.owner(), workspace: cx.name() }
 }
 
 /// Counts the workspace against what its owner may have, if that is limited. Taken back, it has

@@ -15,6 +15,7 @@ use stead_schemas::step::Step;
 use stead_schemas::time::Timestamp;
 
 use super::dormancy;
+use super::hold::Held;
 
 /// See the module's head.
 #[derive(Clone, Serialize, Deserialize)]
@@ -60,6 +61,9 @@ pub(super) struct Workspace {
     /// Since when nobody is known to have used it, or since when it is dormant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_since: Option<Timestamp>,
+    /// Why it may not run, if it may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// Whether it has been announced what becomes of it if nobody uses it.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub is_announced: bool,
@@ -89,6 +93,7 @@ impl Workspace {
             autostart: None,
             plan_at: None,
             idle_since: None,
+            held: None,
             is_announced: false,
         }
     }
@@ -151,6 +156,7 @@ impl Workspace {
             node: self.order.proxmox.node.clone(),
             home_source: self.home_source.clone(),
             coder_id: self.coder_id.clone(),
+            held: self.held.as_ref().map(|held| held.why.clone()),
             made_from: None,
             runs_with: None,
             placement: self.placement.clone(),

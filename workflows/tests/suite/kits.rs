@@ -7,10 +7,11 @@ use stead_schemas::ids::EntityKey;
 use stead_schemas::notice::{By, Route, Topic};
 use stead_schemas::owner::Owner;
 use stead_schemas::site::{
-    Allowance, CoderSite, Deployment, ForgejoSite, Lifetime, ProxmoxSite, S3Site, Site, Template,
-    TrueNasSite,
+    Allowance, AuthentikSite, CoderSite, Deployment, ForgejoSite, Lifetime, ProxmoxSite, S3Site,
+    Site, Template, TrueNasSite,
 };
 use stead_schemas::step::notify::Tell;
+use stead_schemas::step::people::Hold;
 use stead_schemas::step::{home, vmids};
 use stead_testkit::Kit;
 use stead_workflows::WORKFLOWS;
@@ -327,12 +328,34 @@ pub fn notices() -> Kit<World> {
 
 /// Operators are mailed, a chat is called.
 pub fn routes() -> Vec<Route> {
-    let topics = || vec![Topic::VendorDown, Topic::Paused, Topic::Dormant];
+    let topics = || vec![Topic::VendorDown, Topic::Paused, Topic::Dormant, Topic::Owner];
     let (to, from) = (vec!["ops@example.org".into()], "stead@example.org".into());
     let (url, secret) = ("https://chat.lan/hook".into(), "vault:secret/data/stead/hook".into());
     [("chat", By::Webhook { url, secret }), ("ops", By::Mail { to, from, login: None })]
         .map(|(name, by)| Route { name: name.into(), topics: topics(), by, every_minutes: 240 })
         .into()
+}
+
+/// Authentik knows the owner of a workspace, which may not run for a while, and is looked at meanwhile.
+pub fn people() -> Kit<World> {
+    let site = Site { authentik: Some(authentik()), ..site() };
+    let hold = |why: Option<&str>| Hold::to(&john(), "dev", why.map(Into::into));
+    let kit = Kit::of(WORKFLOWS).site(site).entity("workspace", "john", "dev");
+    kit.command("create", json!({}))
+        .leaves(WORKSPACE)
+        .passes(Duration::from_secs(6 * 60))
+        .asks(hold(Some("a test")))
+        .leaves(WORKSPACE)
+        .passes(Duration::from_secs(60))
+        .asks(hold(None))
+        .command("start", json!({}))
+        .leaves(WORKSPACE)
+        .command("delete", json!({}))
+        .leaves([])
+}
+
+pub fn authentik() -> AuthentikSite {
+    AuthentikSite { secret: "vault:secret/data/authentik/api".into(), every_minutes: 5 }
 }
 
 /// The probe makes its steps.

@@ -1,6 +1,6 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `buckets.rs`,
 //! `changes.rs`, `retries.rs`, `homes.rs`, `ends.rs`, `schedules.rs`, `templates.rs`,
-//! `tokens.rs`).
+//! `tokens.rs`, `people.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
@@ -14,6 +14,7 @@ mod golden;
 mod homes;
 mod kits;
 mod notices;
+mod people;
 mod rest;
 mod retries;
 mod schedules;

@@ -78,6 +78,11 @@ fn notices_survive() {
 }
 
 #[test]
+fn what_authentik_says_of_owners_survives() {
+    stead_testkit::survives(&kits::people());
+}
+
+#[test]
 fn a_probe_survives() {
     stead_testkit::survives(&kits::probe());
 }

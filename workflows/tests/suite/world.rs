@@ -53,6 +53,10 @@ pub struct World {
     pub said: Vec<String>,
     /// The messages that have arrived, by their ids: the one that is sent again is the same.
     pub messages: BTreeMap<String, Value>,
+    /// Authentik's users by subject: what each is called, and whether he is active.
+    pub users: BTreeMap<String, (String, bool)>,
+    /// How Authentik fails to answer, if it does.
+    pub unseen: Option<Class>,
     /// How messages fail by this way, if they do.
     pub unsent: Option<(&'static str, Class)>,
 }
@@ -82,6 +86,8 @@ impl Default for World {
             parameters: vec![("stead_run".to_owned(), true)],
             said: Vec::new(),
             messages: BTreeMap::new(),
+            users: [("subject-john".to_owned(), ("john".to_owned(), true))].into(),
+            unseen: None,
             unsent: None,
         }
     }
@@ -152,6 +158,7 @@ impl stead_testkit::World for World {
             | "coder.promote-version"
             | "coder.restore-version"
             | "coder.archive-version" => self.with_version(step, ask),
+            step if step.starts_with("authentik.") => self.with_authentik(step, ask),
             step if step.starts_with("notify.") => self.with_message(step, ask),
             step if step.starts_with("forgejo.") => self.with_forgejo(step, ask),
             unknown => panic!("the world does not know the step {unknown}"),
@@ -216,6 +223,54 @@ impl World {
             "nodes": nodes.iter().map(seen).collect::<Vec<_>>(),
             "template_node": "pve1", "template_is_shared": true, "vmids_taken": 0,
         })
+    }
+
+    /// Authentik: whoever is asked for by his subject, or by his name as it is written.
+    fn with_authentik(&self, step: &str, ask: &Value) -> Result<Value, Failure> {
+        if let Some(class) = self.unseen {
+            return Err(Failure::new(class, "Authentik does not answer"));
+        }
+        let shown = |subject: &str| {
+            let (username, is_active) = self.users.get(subject)?;
+            Some(json!({ "subject": subject, "username": username, "is_active": is_active }))
+        };
+        if step == "authentik.list-users" {
+            let asked = ask["subjects"].as_array().cloned().unwrap_or_default();
+            let users: Vec<Value> =
+                asked.iter().filter_map(|subject| shown(subject.as_str()?)).collect();
+            return Ok(json!({ "users": users }));
+        }
+        let named = |name: &Value| {
+            self.users.iter().find(|(_, (called, _))| called == name).map(|(subject, _)| subject)
+        };
+        let subject = match ask["subject"].as_str() {
+            Some(subject) => Some(subject),
+            None => named(&ask["username"]).map(String::as_str),
+        };
+        Ok(json!({ "user": subject.and_then(shown) }))
+    }
+
+    /// Somebody has an account from now on.
+    pub fn join(&mut self, name: &str) {
+        self.join_as(name, &format!("subject-{name}"));
+    }
+
+    pub fn join_as(&mut self, name: &str, subject: &str) {
+        self.users.insert(subject.to_owned(), (name.to_owned(), true));
+    }
+
+    pub fn leave(&mut self, name: &str) {
+        self.users.retain(|_, (called, _)| called != name);
+    }
+
+    pub fn set_active(&mut self, name: &str, is_active: bool) {
+        let found = self.users.values_mut().find(|(called, _)| called == name);
+        found.expect("a user").1 = is_active;
+    }
+
+    pub fn rename(&mut self, name: &str, to: &str) {
+        let found = self.users.values_mut().find(|(called, _)| called == name);
+        found.expect("a user").0 = to.to_owned();
     }
 
     /// Machines: they run or not, and only whoever made one destroys it.

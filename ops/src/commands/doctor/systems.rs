@@ -6,6 +6,7 @@ use stead_nats::checkup::{Examined, examine};
 use stead_schemas::checkup::{Ask, CheckupReply, CheckupRequest, Seen};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::site::{Deployment, Site};
+use stead_schemas::step::authentik::FindUser;
 use stead_schemas::step::coder::FindTemplate;
 use stead_schemas::step::forgejo::{LookUpHead, Repository};
 use stead_schemas::step::probe::Noop;
@@ -19,9 +20,10 @@ use super::finding::Finding;
 
 /// Has a worker of each system look at it, all at once.
 pub async fn look(connection: &Connection, site: Option<&Site>) -> Vec<Finding> {
-    // A site need not have buckets or a Forgejo, and then nobody works for them.
+    // A site need not have buckets, a Forgejo or an Authentik, and then nobody works for them.
     let is_wanted = |system: &&str| {
         site.is_none_or(|site| match *system {
+            "authentik" => site.authentik.is_some(),
             "s3" => site.s3.is_some(),
             "forgejo" => site.forgejo.is_some(),
             _ => true,
@@ -38,6 +40,12 @@ pub async fn look(connection: &Connection, site: Option<&Site>) -> Vec<Finding> 
 /// By which steps a system is looked at.
 fn asks(system: &str, site: &Site) -> Vec<Ask> {
     match system {
+        "authentik" => {
+            let login = site.authentik.iter().map(|authentik| authentik.secret.clone());
+            // He need not be there: what is looked at is whether users can be seen.
+            let look = |login| FindUser { login, username: "stead-doctor".into(), subject: None };
+            login.map(|login| Ask::by(&look(login))).collect()
+        }
         "coder" => templates(site),
         "forgejo" => branches(site),
         "probe" => vec![Ask::by(&Noop { number: 1 })],
@@ -61,6 +69,7 @@ fn secrets(site: &Site) -> Vec<String> {
     let mut secrets =
         vec![site.proxmox.secret.clone(), site.truenas.secret.clone(), site.coder.secret.clone()];
     secrets.extend(site.s3.iter().map(|s3| s3.secret.clone()));
+    secrets.extend(site.authentik.iter().map(|authentik| authentik.secret.clone()));
     secrets.extend(site.forgejo.iter().map(|forgejo| forgejo.secret.clone()));
     secrets
 }

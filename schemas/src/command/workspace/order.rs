@@ -7,7 +7,9 @@ use alloc::vec::Vec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::site::{Allowance, CoderSite, ProxmoxSite, StorageBackend, Template, TrueNasSite};
+use crate::site::{
+    Allowance, AuthentikSite, CoderSite, ProxmoxSite, StorageBackend, Template, TrueNasSite,
+};
 
 /// A create that was accepted, complete.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +29,9 @@ pub struct Order {
     /// How much the owner may have.
     #[serde(default, rename = "limits", skip_serializing_if = "Allowance::is_none")]
     pub allowance: Allowance,
+    /// Where it is known who the owner is, if that is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentik: Option<AuthentikSite>,
     /// What happens when a step fails for good.
     #[serde(default, skip_serializing_if = "OnFailure::is_usual")]
     pub on_failure: OnFailure,

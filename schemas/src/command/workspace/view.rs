@@ -92,6 +92,9 @@ pub struct WorkspaceView {
     /// Coder's id of the workspace, once it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coder_id: Option<String>,
+    /// Why it may not run, if it may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     /// What the machine was made from; nothing is known of machines of older builds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_from: Option<MadeFrom>,

@@ -14,6 +14,7 @@ use stead_schemas::command::workspace::{OnFailure, Order, Phase, Size, Workspace
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::{ProxmoxSite, Range, Site, StorageBackend, Template};
 
+use super::hold;
 use crate::as_value;
 
 mod changes;
@@ -21,6 +22,7 @@ mod plan;
 
 pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     check_name(admission.name)?;
+    check_held(admission)?;
     match admission.verb {
         "create" => admit_create(admission),
         "resize" => changes::admit_resize(admission),
@@ -29,6 +31,11 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         "delete" => changes::admit_delete(admission),
         "retry" => changes::admit_retry(admission),
         "configure" => changes::admit_configure(admission),
+        // Only people's entity gives it.
+        "hold" => {
+            check_phase(admission, &living(admission)?)?;
+            Ok(order(admission.fields))
+        }
         _ => {
             Fields::of(admission.fields).finish()?;
             let view = living(admission)?;
@@ -70,10 +77,20 @@ fn admit_create(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         truenas: site.truenas.clone(),
         coder: site.coder.clone(),
         allowance: site.allowance,
+        authentik: site.authentik.clone(),
         on_failure,
         coder_id,
     };
     Ok(Admitted { begins: true, ..order(&made) })
+}
+
+/// Whoever wants a workspace to run that may not is told why.
+fn check_held(admission: &Admission<'_>) -> Result<(), Refusal> {
+    let view = living(admission).ok();
+    match view.and_then(|view| view.held).filter(|_| hold::starts(admission.verb)) {
+        Some(why) => Err(Refusal::new("workspace.held", hold::words(&why)).field("name")),
+        None => Ok(()),
+    }
 }
 
 /// The name of a workspace that goes, or can only be brought back, is free again.
@@ -93,7 +110,7 @@ fn check_free(admission: &Admission<'_>) -> Result<(), Refusal> {
 fn check_phase(admission: &Admission<'_>, view: &WorkspaceView) -> Result<(), Refusal> {
     let verb = admission.verb;
     let (code, words) = match (view.phase, verb) {
-        (Phase::Deleted, "undelete") | (Phase::Deleting, _) | (Phase::Stuck, "retry") => {
+        (Phase::Deleted, "undelete") | (Phase::Deleting, _) | (Phase::Stuck, "hold" | "retry") => {
             return Ok(());
         }
         (Phase::Deleted, _) => {

@@ -1,0 +1,140 @@
+//! People: who owns workspaces, by the subject that Authentik has for him, and whether he still may.
+//! Authentik is asked at intervals. Whoever is disabled there, or gone, has his workspaces stopped and
+//! not started any more; nothing of his is taken away.
+//!
+//! A missing answer is no statement: nothing follows from it. Nor does anything follow from an answer
+//! by which too many would be disabled at once, until somebody confirms it.
+//!
+//! `state.rs` is what is known, `judge.rs` what follows from an answer, `round.rs` what is asked and
+//! told, `admit.rs` the door.
+
+use serde_json::{Value, json};
+use stead_core::combine::{Either, race};
+use stead_core::context::{Command, Context};
+use stead_core::definition::{Definition, Ending};
+use stead_core::run::execution;
+use stead_schemas::command::people::{ConfirmPeople, ForgetOwner, KIND};
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::step::Done;
+use stead_schemas::step::people::{Meet, Part, Record};
+
+use crate::{ANEW_AFTER, as_value};
+use round::{Came, Job};
+use state::People;
+
+mod admit;
+mod judge;
+mod round;
+mod state;
+
+/// See the module's head.
+pub const DEFINITION: Definition = Definition {
+    kind: KIND,
+    public: true,
+    verbs: &["confirm", "forget", "look", "meet", "part", "record"],
+    signals: &[],
+    execute: |cx| execution(run(cx)),
+    admit: admit::admit,
+};
+
+/// What has come about.
+enum News {
+    Command(Command),
+    Came(Came),
+    Alarm,
+}
+
+async fn run(cx: Context) -> Result<Ending, Failure> {
+    let mut people: People = cx.carried()?.unwrap_or_default();
+    let mut job: Option<Job> = None;
+    // Whoever wants to know what Authentik says now is told once it was asked after that.
+    let (mut askers, mut asking) = (alloc::vec::Vec::new(), alloc::vec::Vec::new());
+    loop {
+        people.show(&cx);
+        if job.is_none() && !askers.is_empty() && people.has_nobody_to_ask_for() {
+            people.looked(&cx);
+            answer(&cx, &people, &mut askers);
+        }
+        if job.is_none() {
+            job = round::next(&cx, &mut people, !askers.is_empty());
+            if matches!(job, Some(Job::Look(_))) {
+                asking.append(&mut askers);
+            }
+        }
+        let is_quiet = job.is_none() && askers.is_empty();
+        if is_quiet && cx.transitions() > ANEW_AFTER && !cx.has_command() {
+            return Ok(Ending::ContinueAsNew(as_value(&people)));
+        }
+        match news(&cx, &people, &mut job).await {
+            News::Alarm => {}
+            News::Came(Came::Seen(seen)) => {
+                people.judge(&cx, seen);
+                answer(&cx, &people, &mut asking);
+            }
+            News::Came(Came::Told(told)) => people.told(told),
+            News::Command(command) if command.verb == "look" => {
+                people.configure(&command);
+                askers.push(command);
+            }
+            News::Command(command) => {
+                people.configure(&command);
+                let outcome = carry_out(&cx, &mut people, &command);
+                cx.complete(&command, outcome);
+            }
+        }
+    }
+}
+
+/// Waits for whatever comes first. What is under way goes on while commands are carried out.
+async fn news(cx: &Context, people: &People, job: &mut Option<Job>) -> News {
+    if let Some(under_way) = job {
+        return match race(under_way.came(), cx.next_command()).await {
+            Either::First(came) => {
+                *job = None;
+                News::Came(came)
+            }
+            Either::Second(command) => News::Command(command),
+        };
+    }
+    let Some(due) = people.due() else { return News::Command(cx.next_command().await) };
+    let reason = "when Authentik is asked next who may own workspaces";
+    let command = cx.next_command_within(due.since(cx.now()), reason).await;
+    command.map_or(News::Alarm, News::Command)
+}
+
+fn carry_out(cx: &Context, people: &mut People, command: &Command) -> Result<Value, Failure> {
+    match command.verb.as_str() {
+        "meet" => {
+            let Meet { owner, workspace } = command.read()?;
+            Ok(as_value(&people.meet(cx, owner, workspace)?))
+        }
+        "part" => {
+            let Part { owner, workspace } = command.read()?;
+            people.part(&owner, &workspace);
+            Ok(as_value(&Done {}))
+        }
+        "record" => {
+            let Record { owner, user } = command.read()?;
+            people.record(cx, owner, user)?;
+            Ok(as_value(&Done {}))
+        }
+        "confirm" => {
+            let ConfirmPeople { why, .. } = command.read()?;
+            people.confirm(cx, &why)
+        }
+        _ => {
+            let ForgetOwner { owner, why, .. } = command.read()?;
+            people.forget(cx, &owner, &why)
+        }
+    }
+}
+
+fn answer(cx: &Context, people: &People, askers: &mut alloc::vec::Vec<Command>) {
+    for command in askers.drain(..) {
+        let outcome = match people.trouble() {
+            Some(words) => Err(Failure::new(Class::VendorDown, words)),
+            None => Ok(json!({ "owners": people.counted(), "doubted": people.doubted() })),
+        };
+        cx.complete(&command, outcome);
+    }
+}
