@@ -165,7 +165,7 @@ pub fn start(world: &Arc<World>) {
     });
 }
 
-fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
+pub(crate) fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
     let mut state = world.lock();
     let number = state.machines.len();
     let name = format!("engine-{number}");

@@ -10,6 +10,8 @@ pub mod bus;
 pub mod by_hand;
 mod chance;
 pub mod clients;
+#[cfg(test)]
+mod conformance;
 pub mod director;
 pub mod engine;
 pub mod judge;
