@@ -1,7 +1,8 @@
 //! The engine around the pure core: the partition owner, its ports, timers, the worker harness.
 //!
-//! This room knows no broker and no database. It speaks to them through `ports.rs`, whose
-//! promises are checked by one conformance suite (`conformance/`) on every adapter.
+//! This room knows no broker and no database. It speaks to them through `ports.rs`. What log,
+//! epochs, archive and leases promise is checked by one suite (`conformance/`) on every adapter: the
+//! one in memory, the simulated one, a server and a cluster of three.
 
 pub mod archive;
 pub mod checkup;

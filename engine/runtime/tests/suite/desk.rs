@@ -179,7 +179,7 @@ impl Desk {
     }
 
     /// Writes the second transition of a run as another build would.
-    pub async fn append_of_another_build(&self, run: &RunId, event: Event) {
+    pub async fn append_of_another_build(&self, run: &RunId, events: Vec<Event>) {
         let recorded = self.log.read_run(run).await.unwrap();
         let transition = Transition {
             v: VERSION,
@@ -188,7 +188,7 @@ impl Desk {
             at: Timestamp::from_millis(1_800_000_000_000),
             engine: "other".into(),
             prev: link(&recorded[0].bytes),
-            events: vec![event],
+            events,
         };
         let append = Append {
             partition: PARTITION,

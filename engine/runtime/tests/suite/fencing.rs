@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use stead_runtime::owner::Stopped;
 use stead_runtime::ports::{Append, EventLog};
-use stead_schemas::event::{Event, StepCompleted};
+use stead_schemas::dispatch::Route;
+use stead_schemas::event::{Event, StepCompleted, StepScheduled};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
+use stead_schemas::policy::StepPolicy;
 use stead_schemas::transition::Transition;
 
 use tokio::sync::watch;
@@ -238,19 +240,28 @@ fn a_run_that_this_build_would_continue_otherwise_is_parked_and_others_go_on() {
         let run = desk.start("pair").await;
         let nap = desk.start("nap").await;
         desk.owner.abort();
-        // A transition of another build: this one does not complete the run here.
+        // A transition of another build: this one asks for something else here.
         let done = StepCompleted { seq: 1, answer: serde_json::json!({}), attempts: 1 };
-        desk.append_of_another_build(&run, Event::StepCompleted(done)).await;
+        let next = StepScheduled {
+            seq: 2,
+            step: "test.third".into(),
+            route: Route::Worker,
+            request: serde_json::json!({ "size": 3 }),
+            within_ms: 0,
+            undo: false,
+            detached: false,
+            policy: StepPolicy::default(),
+        };
+        let decided = vec![Event::StepCompleted(done), Event::StepScheduled(next)];
+        desk.append_of_another_build(&run, decided).await;
         let after = Desk::on(desk.log.clone()).await;
         after.settle().await;
         assert!(after.steps().is_empty());
         let waiting = after.view(&run).await.waiting.remove(0);
         assert_eq!(waiting.reason, "human");
-        assert!(
-            waiting.words.contains("test.second"),
-            "both requests are shown: {}",
-            waiting.words
-        );
+        let both =
+            [r#""step":"test.third","request":{"size":3}"#, r#""step":"test.second","request":{}"#];
+        assert!(both.iter().all(|request| waiting.words.contains(request)), "{}", waiting.words);
         after.pass(Duration::from_secs(3601)).await;
         assert_eq!(after.view(&nap).await.summary.state.word(), "completed");
     });

@@ -165,7 +165,7 @@ fn who_finds_that_somebody_else_wrote_meanwhile_stops() {
         let order = ByHand { by: Caller::Api, why: "a test".into(), id: None };
         let signal = Signal { name: "go".into(), payload: json!(1) };
         let signal = SignalReceived { signal, order };
-        desk.append_of_another_build(&run, Event::SignalReceived(signal)).await;
+        desk.append_of_another_build(&run, vec![Event::SignalReceived(signal)]).await;
         desk.order_unanswered(&run, RunOrder::Pause).await;
         assert_eq!(desk.owner.await.unwrap(), Stopped::Fenced);
     });

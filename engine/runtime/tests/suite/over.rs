@@ -65,11 +65,8 @@ fn a_run_that_is_over_is_not_executed_again() {
         let run = desk.start("pair").await;
         desk.owner.abort();
         // Another build has ended it where this one would not: nobody asks this one any more.
-        desk.append_of_another_build(
-            &run,
-            Event::RunCompleted(RunCompleted { result: json!("early") }),
-        )
-        .await;
+        let early = RunCompleted { result: json!("early") };
+        desk.append_of_another_build(&run, vec![Event::RunCompleted(early)]).await;
         let after = Desk::on(desk.log.clone()).await;
         after.settle().await;
         assert!(after.steps().is_empty());
