@@ -12,7 +12,7 @@ use stead_schemas::dispatch::Route;
 use stead_schemas::event::{ChangeMarked, Event};
 use stead_schemas::failure::Failure;
 use stead_schemas::step::probe::Noop;
-use stead_schemas::step::{Done, Step};
+use stead_schemas::step::{Done, REQUEST_BYTES_MAX, Step};
 
 use crate::desk::{Desk, definition, owner};
 
@@ -145,6 +145,36 @@ fn an_undo_that_no_operation_would_carry_out_is_refused_before_anything_is_done(
     });
     assert!(first.contains("outside of an operation"), "{first}");
     assert!(first.starts_with("failed"), "{first}");
+}
+
+/// A step whose request is as large as it is said to be.
+#[derive(Serialize, Deserialize)]
+struct Load(String);
+
+impl Step for Load {
+    const NAME: &'static str = "probe.load";
+    type Answer = Done;
+}
+
+#[test]
+fn a_request_that_is_too_large_to_travel_fails_with_the_limit_and_is_not_asked_for() {
+    for (bytes, asked) in [(REQUEST_BYTES_MAX, true), (REQUEST_BYTES_MAX + 1, false)] {
+        let (_, first) = Desk::start(match asked {
+            true => |cx| loaded(cx, REQUEST_BYTES_MAX),
+            false => |cx| loaded(cx, REQUEST_BYTES_MAX + 1),
+        });
+        assert_eq!(first.starts_with("1: probe.load"), asked, "{bytes}: {first:.80}");
+        let words = format!("has {bytes} bytes, the limit for a step is {REQUEST_BYTES_MAX}");
+        assert_eq!(first.contains(&words), !asked, "{first:.200}");
+    }
+}
+
+/// Asks for a step with a request of so many bytes, the quotes of a JSON text included.
+fn loaded(cx: Context, bytes: usize) -> Execution {
+    execution(async move {
+        cx.step(Load("x".repeat(bytes - 2))).await?;
+        Ok(Ending::Completed(Value::Null))
+    })
 }
 
 #[test]

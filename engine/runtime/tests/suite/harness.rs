@@ -3,19 +3,23 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use stead_runtime::harness::{Harness, HarnessTuning};
 use stead_runtime::harness_ports::{WorkerInbound, WorkerReplies};
 use stead_runtime::worker::{AnyWorker, StepContext, Worker};
 use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
-use stead_schemas::failure::Failure;
+use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::Partition;
 use stead_schemas::proof::Proof;
-use stead_schemas::step::Done;
+use stead_schemas::step::{ANSWER_BYTES_MAX, Done, Step};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::desk::on_simulated_time;
 use crate::pages::{First, Second};
+
+/// The number of a step that says how far it is.
+const HALF_WAY: u32 = 50;
 
 #[derive(Default)]
 struct Heard(Mutex<Vec<(u32, StepReply)>>);
@@ -27,7 +31,8 @@ impl WorkerReplies for Heard {
     }
 }
 
-/// A worker whose first step ends when it is told to, and whose second panics.
+/// A worker whose first step says that it is half-way and ends when it is told to, whose second
+/// panics, and whose third answers with more than a history takes.
 struct Bench {
     heard: Arc<Heard>,
     go_on: Arc<Notify>,
@@ -40,6 +45,9 @@ type Client = (Arc<Notify>, Arc<Mutex<u32>>);
 
 async fn first(client: Client, cx: StepContext, _: First) -> Result<Done, Failure> {
     *client.1.lock().unwrap() += 1;
+    if cx.address().seq == HALF_WAY {
+        cx.progress("half-way");
+    }
     tokio::select! {
         () = client.0.notified() => Ok(Done {}),
         () = cx.cancelled() => Err(cx.still_wanted().unwrap_err()),
@@ -50,11 +58,24 @@ async fn second(_: Client, _: StepContext, _: Second) -> Result<Done, Failure> {
     panic!("a bug of ours")
 }
 
+/// A step that asks for more than is answered.
+#[derive(Serialize, Deserialize)]
+struct Flood {}
+
+impl Step for Flood {
+    const NAME: &'static str = "test.flood";
+    type Answer = String;
+}
+
+async fn flood(_: Client, _: StepContext, _: Flood) -> Result<String, Failure> {
+    Ok("x".repeat(ANSWER_BYTES_MAX))
+}
+
 impl Bench {
     fn new() -> Self {
         let (heard, go_on, begun) = (Arc::default(), Arc::new(Notify::new()), Arc::default());
         let worker = Worker::new("test", (Arc::clone(&go_on), Arc::clone(&begun)));
-        let worker: Arc<dyn AnyWorker> = Arc::new(worker.on(first).on(second));
+        let worker: Arc<dyn AnyWorker> = Arc::new(worker.on(first).on(second).on(flood));
         let (to, inbound) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let replies: Arc<Heard> = Arc::clone(&heard);
@@ -121,6 +142,29 @@ fn a_long_step_says_that_it_is_alive() {
         tokio::time::sleep(Duration::from_secs(7)).await;
         let beats = bench.heard();
         assert_eq!(beats.len(), 3, "{beats:?}");
+    });
+}
+
+#[test]
+fn how_far_a_step_is_leaves_the_worker_at_once() {
+    on_simulated_time(async {
+        let bench = Bench::new();
+        bench.ask("test.first", HALF_WAY, 1, 1).await;
+        let beat = StepReply::Heartbeat { progress: Some("half-way".into()) };
+        assert_eq!(bench.heard(), [(1, beat)]);
+    });
+}
+
+#[test]
+fn an_answer_that_no_history_takes_is_refused_with_the_limit() {
+    on_simulated_time(async {
+        let bench = Bench::new();
+        bench.ask("test.flood", 1, 1, 1).await;
+        let heard = bench.heard();
+        let [(1, StepReply::Failed(failure))] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!(failure.class, Class::Permanent);
+        let limit = format!("the limit for a step is {ANSWER_BYTES_MAX}");
+        assert!(failure.words.contains(&limit), "{failure}");
     });
 }
 
