@@ -25,6 +25,18 @@ pub enum Either<A, B> {
 }
 
 /// Waits for both.
+///
+/// ```
+/// # use stead_core::combine::{both};
+/// # use stead_core::context::Context;
+/// # use stead_schemas::failure::Failure;
+/// # use stead_schemas::step::probe::Noop;
+/// async fn page(cx: Context) -> Result<(), Failure> {
+///     let (home, machine) = (cx.step(Noop { number: 1 }), cx.step(Noop { number: 2 }));
+///     let (home, machine) = both(home.into_future(), machine.into_future()).await;
+///     home.and(machine).map(drop)
+/// }
+/// ```
 pub async fn both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
     let (mut first, mut second) = (Box::pin(first), Box::pin(second));
     let (mut a, mut b) = (None, None);
@@ -52,6 +64,18 @@ pub async fn both<A, B>(first: impl Future<Output = A>, second: impl Future<Outp
 
 /// Waits for all, at most `at_once` of them under way at a time. The results stand in the order
 /// in which the futures were given.
+///
+/// ```
+/// # use stead_core::combine::{all};
+/// # use stead_core::context::Context;
+/// # use stead_schemas::failure::Failure;
+/// # use stead_schemas::step::probe::Noop;
+/// async fn page(cx: Context) -> Result<usize, Failure> {
+///     let machines = (0..100).map(|number| cx.step(Noop { number }).into_future());
+///     let made = all(4, machines).await;
+///     Ok(made.into_iter().filter(Result::is_ok).count())
+/// }
+/// ```
 pub async fn all<F: Future>(
     at_once: usize,
     futures: impl IntoIterator<Item = F>,
@@ -81,7 +105,26 @@ pub async fn all<F: Future>(
     results.into_iter().flatten().collect()
 }
 
-/// Waits for whichever is done first; the other one is dropped. If both are, the first wins.
+/// Waits for whichever is done first; the other one is dropped: nobody waits for its step any more,
+/// and what an operation in it has done is taken back. If both are done, the first wins.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use stead_core::combine::{Either, race};
+/// # use stead_core::context::Context;
+/// # use stead_schemas::failure::Failure;
+/// # use stead_schemas::step::probe::Noop;
+/// async fn page(cx: Context) -> Result<bool, Failure> {
+///     let works = cx.operation(async {
+///         cx.step(Noop { number: 1 }).undo(Noop { number: 11 }).await?;
+///         cx.step(Noop { number: 2 }).await
+///     });
+///     match race(works, cx.sleep(Duration::from_secs(60), "a minute's patience")).await {
+///         Either::First(done) => done.map(|_| true),
+///         Either::Second(()) => Ok(false),
+///     }
+/// }
+/// ```
 pub async fn race<A, B>(
     first: impl Future<Output = A>,
     second: impl Future<Output = B>,
@@ -99,6 +142,20 @@ pub async fn race<A, B>(
 impl Context {
     /// Waits for `future`, but no longer than `span`; then it is dropped and there is nothing.
     /// `reason` says what the deadline is for.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use stead_core::context::Context;
+    /// # use stead_schemas::failure::Failure;
+    /// # async fn page(cx: Context) -> Result<(), Failure> {
+    /// let hour = Duration::from_secs(3600);
+    /// let said = cx.within(hour, "somebody approves", cx.signal::<bool>("approve")).await;
+    /// if said.transpose()? == Some(true) {
+    ///     cx.note("approved", "somebody has approved", &());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn within<T>(
         &self,
         span: Duration,

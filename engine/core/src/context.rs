@@ -141,6 +141,19 @@ impl Context {
     /// point with an older build goes on without the change until it begins anew; every other
     /// one has it. Ask before each thing that is decided otherwise, and keep both ways for as
     /// long as such runs live.
+    ///
+    /// ```
+    /// # use stead_core::context::Context;
+    /// # use stead_schemas::failure::Failure;
+    /// # use stead_schemas::step::probe::Noop;
+    /// # async fn page(cx: Context) -> Result<(), Failure> {
+    /// if cx.changed("looks-first") {
+    ///     cx.step(Noop { number: 1 }).await?;
+    /// }
+    /// cx.step(Noop { number: 2 }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn changed(&self, name: &str) -> bool {
         let mut shared = self.shared.borrow_mut();

@@ -17,6 +17,21 @@ impl Context {
     /// dropped, as the loser of a race, is taken back beside the workflow; the run does not end
     /// before that is done.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use stead_core::context::Context;
+    /// # use stead_schemas::failure::Failure;
+    /// # use stead_schemas::step::probe::Noop;
+    /// async fn page(cx: Context) -> Result<(), Failure> {
+    ///     cx.operation(async {
+    ///         cx.step(Noop { number: 1 }).undo(Noop { number: 11 }).await?;
+    ///         cx.step(Noop { number: 2 }).within(Duration::from_secs(60)).attempts(5).await
+    ///     })
+    ///     .await
+    ///     .map(drop)
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// The failure of `body`.
     pub async fn operation<T>(

@@ -1,7 +1,7 @@
 //! A run that asks another one for its whole work, and what becomes of that one.
 
 use stead_runtime::inbound::Inbound;
-use stead_runtime::ports::ReplyTo;
+use stead_runtime::ports::{EventLog, ReplyTo};
 use stead_schemas::dispatch::{Caller, RunOrder};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::EntityKey;
@@ -45,6 +45,26 @@ fn a_parent_that_is_cancelled_waits_until_its_child_is_taken_back() {
         assert_eq!(desk.view(&parent).await.summary.state.word(), "failed");
         let key = EntityKey::of("pair", &Owner::new("john").expect("a name"), "child");
         assert_eq!(desk.view(&key.run(1)).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
+fn a_child_outlives_a_parent_that_is_terminated_and_is_listed_as_what_stays() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let parent = desk.start("parent").await;
+        desk.carry_over().await;
+        let first = desk.step("test.first");
+        assert_eq!(desk.order(&parent, RunOrder::Terminate).await, "done");
+        desk.carry_over().await;
+        let recorded = desk.log.read_run(&parent).await.unwrap().pop().unwrap();
+        let last = String::from_utf8(recorded.bytes).unwrap();
+        assert!(last.contains("pair.start"), "{last}");
+        assert!(desk.cancels().iter().all(|stopped| stopped.run == parent));
+        desk.done(&first).await;
+        desk.done(&desk.step("test.second")).await;
+        let key = EntityKey::of("pair", &Owner::new("john").expect("a name"), "child");
+        assert_eq!(desk.view(&key.run(1)).await.summary.state.word(), "completed");
     });
 }
 
