@@ -189,8 +189,9 @@ resource "coder_app" "link" {
   external     = true
 }
 
+# What was chosen here. Where Stead made the workspace itself, nothing was.
 resource "coder_metadata" "workspace" {
-  count       = data.coder_workspace.me.start_count
+  count       = data.coder_parameter.stead_run.value == "" ? data.coder_workspace.me.start_count : 0
   resource_id = vault_kv_secret_v2.agent[0].id
   item {
     key   = "CPU cores"
