@@ -22,6 +22,7 @@ pub mod lab;
 pub mod ledger;
 pub mod nats;
 pub mod notify;
+pub mod owner;
 pub mod run;
 pub mod schedule;
 pub mod template;
@@ -79,6 +80,9 @@ pub enum Verb {
     /// See who is told of what goes wrong, and whether that arrives.
     #[command(subcommand)]
     Notify(notify::Notify),
+    /// See who owns workspaces, and whether Authentik still knows him.
+    #[command(subcommand)]
+    Owner(owner::Owner),
     /// Keep the tokens that CI works with fresh, and see when they end.
     Token(token::Token),
     /// Look at runs, follow them, cancel what they do.

@@ -35,6 +35,7 @@ mod lost;
 mod metrics;
 mod notices;
 mod orders;
+mod owners;
 mod permissions;
 mod pressed;
 mod refusals;

@@ -43,6 +43,7 @@ const PAGES: &[Page] = &[
     page!("kind.unknown"),
     page!("run.parked"),
     page!("workspace.exists"),
+    page!("workspace.held"),
 ];
 
 /// A walk through an incident, for whoever has none behind him.

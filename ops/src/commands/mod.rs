@@ -29,6 +29,7 @@ mod ledger;
 mod limits;
 mod nats;
 mod notify;
+mod owner;
 pub mod replay;
 mod run;
 mod schedule;
@@ -67,6 +68,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Template(options) => template::carry_out(global, &options).await,
         Verb::Notify(verb) => notify::carry_out(global, &verb).await,
+        Verb::Owner(verb) => owner::carry_out(global, &verb).await,
         Verb::Token(options) => token::carry_out(global, &options).await,
         Verb::Run(verb) => run::carry_out(global, &verb).await,
         Verb::Ledger(options) => ledger::carry_out(global, &options).await,

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::owner::Owner;
+use crate::site::AuthentikSite;
 use crate::time::Timestamp;
 
 pub use crate::step::people::{KIND, NAME};
@@ -22,6 +23,30 @@ pub struct LookAtPeople {
     pub id: Option<String>,
     /// Always `site`.
     pub name: String,
+    /// Workspaces that are to be watched, too: those that were made before the site asked Authentik.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub workspaces: Vec<OwnedWorkspace>,
+}
+
+/// A workspace, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OwnedWorkspace {
+    /// Whose.
+    pub owner: Owner,
+    /// Its name.
+    pub workspace: String,
+}
+
+/// A command to people, complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PeopleOrder<T> {
+    /// What is asked.
+    pub ask: T,
+    /// What the site says of Authentik; nothing if it does not ask it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentik: Option<AuthentikSite>,
 }
 
 /// `people.confirm`: so many are really disabled; their workspaces are stopped.

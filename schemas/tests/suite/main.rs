@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, schema_for};
 use stead_schemas::command::bucket::BucketView;
+use stead_schemas::command::people::PeopleView;
 use stead_schemas::command::schedule::ScheduleView;
 use stead_schemas::command::template::TemplateView;
 use stead_schemas::command::token::TokenView;
@@ -87,6 +88,7 @@ fn every_event_has_its_schema() {
     keep(&root().join("replies/show.json"), &schema_for!(RunView));
     keep(&root().join("replies/schedule.json"), &schema_for!(ScheduleView));
     keep(&root().join("replies/template.json"), &schema_for!(TemplateView));
+    keep(&root().join("replies/people.json"), &schema_for!(PeopleView));
     keep(&root().join("replies/token.json"), &schema_for!(TokenView));
     keep(&root().join("replies/list.json"), &schema_for!(Vec<RunSummary>));
 }

@@ -69,6 +69,8 @@ pub struct Setting {
     pub site: &'static str,
     /// Whether engines and workers are of another build than the one that people use.
     pub other_build: bool,
+    /// Whether Authentik is asked who may own workspaces.
+    pub authentik: bool,
     /// The keys to what lies on the server's disk, if it is to be encrypted.
     pub keys: &'static str,
 }
@@ -93,6 +95,7 @@ impl Default for Setting {
             bucket_grace_seconds: 7 * 86_400,
             site: "",
             other_build: false,
+            authentik: false,
             keys: "",
         }
     }
@@ -393,8 +396,14 @@ fn environment(
         let often = ("STEAD_DRIFT_COUNT_MS", "500".to_owned());
         engine.into_iter().chain([worker, often])
     });
+    let authentik = setting.authentik.then(|| {
+        let secret = "vault:secret/data/authentik/api".to_owned();
+        let address = lab.addresses().authentik_url.clone();
+        [("STEAD_AUTHENTIK_ADDRESS", address), ("STEAD_AUTHENTIK_SECRET", secret)]
+    });
+    let authentik = authentik.into_iter().flatten();
     let traces = setting.traces.map(|to| ("STEAD_TRACES_ENDPOINT", format!("http://{to}")));
-    let pairs = pairs.into_iter().chain(keys).chain(metrics).chain(traces);
+    let pairs = pairs.into_iter().chain(keys).chain(metrics).chain(traces).chain(authentik);
     pairs.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

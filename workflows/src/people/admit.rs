@@ -1,12 +1,16 @@
 //! The door of people: completes each command with what the site says of Authentik now.
 
+use alloc::format;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use stead_core::definition::{Admission, Admitted};
-use stead_schemas::command::fields::Fields;
-use stead_schemas::command::people::NAME;
+use stead_schemas::command::people::{
+    ConfirmPeople, ForgetOwner, LookAtPeople, NAME, PeopleOrder, PeopleView,
+};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::vmids::PLATFORM;
 
-use super::state::AUTHENTIK;
 use crate::as_value;
 
 pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
@@ -14,32 +18,35 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         let words = "people are the platform's own: the owner is `stead`, the name `site`";
         return Err(Refusal::new("people.name", words).field("name"));
     }
-    let site = admission.site.authentik.as_ref();
-    if site.is_none() && admission.living.is_none() {
+    let authentik = admission.site.authentik.clone();
+    if authentik.is_none() && admission.living.is_none() {
         let words =
             "this site asks no Authentik; whoever runs it must write an [authentik] section";
         return Err(Refusal::new("people.no-authentik", words));
     }
-    let mut fields = Fields::of(admission.fields);
+    let mut ask = admission.fields.clone();
+    ask.insert("name".into(), NAME.into());
+    let ask = Value::Object(ask);
     match admission.verb {
-        "confirm" => check_why(fields.text("why")?)?,
+        "look" => drop(read::<LookAtPeople>(&ask)?),
+        "confirm" => check_why(&read::<ConfirmPeople>(&ask)?.why)?,
         "forget" => {
-            check_why(fields.text("why")?)?;
-            check_owner(admission, fields.text("owner")?)?;
+            let ForgetOwner { owner, why, .. } = read(&ask)?;
+            check_why(&why)?;
+            check_owner(admission, owner.as_str())?;
         }
+        // The others are what entities ask.
         _ => {}
     }
-    // What entities say is not looked at here.
-    if ["confirm", "forget", "look"].contains(&admission.verb) {
-        fields.finish()?;
-    }
-    let mut payload = admission.fields.clone();
-    payload.insert("name".into(), NAME.into());
-    if let Some(site) = site {
-        payload.insert(AUTHENTIK.into(), as_value(site));
-    }
     let begins = !["confirm", "forget"].contains(&admission.verb);
-    Ok(Admitted { payload: payload.into(), begins, interrupts: false })
+    let payload = as_value(&PeopleOrder { ask, authentik });
+    Ok(Admitted { payload, begins, interrupts: false })
+}
+
+fn read<T: DeserializeOwned>(ask: &Value) -> Result<T, Refusal> {
+    serde_json::from_value(ask.clone()).map_err(|error| {
+        Refusal::new("parameter.wrong-type", format!("it cannot be read: {error}"))
+    })
 }
 
 fn check_why(why: &str) -> Result<(), Refusal> {
@@ -51,12 +58,11 @@ fn check_why(why: &str) -> Result<(), Refusal> {
 }
 
 fn check_owner(admission: &Admission<'_>, owner: &str) -> Result<(), Refusal> {
-    let is_known = |view: &serde_json::Value| {
-        view["owners"].as_array().is_some_and(|all| all.iter().any(|one| one["owner"] == owner))
-    };
-    if admission.living.is_some_and(|living| is_known(living.view)) {
+    let view = admission.living.map(|living| serde_json::from_value(living.view.clone()));
+    let view: PeopleView = view.and_then(Result::ok).unwrap_or_default();
+    if view.owners.iter().any(|known| known.owner.as_str() == owner) {
         return Ok(());
     }
-    let words = alloc::format!("nobody is known who owns things as `{owner}`");
+    let words = format!("nobody is known who owns things as `{owner}`");
     Err(Refusal::new("people.unknown", words).field("owner"))
 }

@@ -8,12 +8,15 @@
 //! `state.rs` is what is known, `judge.rs` what follows from an answer, `round.rs` what is asked and
 //! told, `admit.rs` the door.
 
+use alloc::vec::Vec;
+
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use stead_core::combine::{Either, race};
 use stead_core::context::{Command, Context};
 use stead_core::definition::{Definition, Ending};
 use stead_core::run::execution;
-use stead_schemas::command::people::{ConfirmPeople, ForgetOwner, KIND};
+use stead_schemas::command::people::{ConfirmPeople, ForgetOwner, KIND, LookAtPeople, PeopleOrder};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::people::{Meet, Part, Record};
@@ -48,7 +51,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     let mut people: People = cx.carried()?.unwrap_or_default();
     let mut job: Option<Job> = None;
     // Whoever wants to know what Authentik says now is told once it was asked after that.
-    let (mut askers, mut asking) = (alloc::vec::Vec::new(), alloc::vec::Vec::new());
+    let (mut askers, mut asking) = (Vec::new(), Vec::new());
     loop {
         people.show(&cx);
         if job.is_none() && !askers.is_empty() && people.has_nobody_to_ask_for() {
@@ -72,15 +75,12 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
                 answer(&cx, &people, &mut asking);
             }
             News::Came(Came::Told(told)) => people.told(told),
-            News::Command(command) if command.verb == "look" => {
-                people.configure(&command);
-                askers.push(command);
-            }
-            News::Command(command) => {
-                people.configure(&command);
-                let outcome = carry_out(&cx, &mut people, &command);
-                cx.complete(&command, outcome);
-            }
+            News::Command(command) => match carry_out(&cx, &mut people, &command) {
+                // It is answered when Authentik was.
+                Ok(None) => askers.push(command),
+                Ok(Some(result)) => cx.complete(&command, Ok(result)),
+                Err(failure) => cx.complete(&command, Err(failure)),
+            },
         }
     }
 }
@@ -102,34 +102,52 @@ async fn news(cx: &Context, people: &People, job: &mut Option<Job>) -> News {
     command.map_or(News::Alarm, News::Command)
 }
 
-fn carry_out(cx: &Context, people: &mut People, command: &Command) -> Result<Value, Failure> {
-    match command.verb.as_str() {
+/// What came of a command; nothing as long as Authentik is to be asked first.
+fn carry_out(
+    cx: &Context,
+    people: &mut People,
+    command: &Command,
+) -> Result<Option<Value>, Failure> {
+    let result = match command.verb.as_str() {
+        "look" => {
+            let LookAtPeople { workspaces, .. } = read(people, command)?;
+            people.adopt(cx, workspaces)?;
+            return Ok(None);
+        }
         "meet" => {
-            let Meet { owner, workspace } = command.read()?;
-            Ok(as_value(&people.meet(cx, owner, workspace)?))
+            let Meet { owner, workspace } = read(people, command)?;
+            as_value(&people.meet(cx, owner, workspace)?)
         }
         "part" => {
-            let Part { owner, workspace } = command.read()?;
+            let Part { owner, workspace } = read(people, command)?;
             people.part(&owner, &workspace);
-            Ok(as_value(&Done {}))
+            as_value(&Done {})
         }
         "record" => {
-            let Record { owner, user } = command.read()?;
-            people.record(cx, owner, user)?;
-            Ok(as_value(&Done {}))
+            let Record { owner, user } = read(people, command)?;
+            people.record(cx, &owner, user)?;
+            as_value(&Done {})
         }
         "confirm" => {
-            let ConfirmPeople { why, .. } = command.read()?;
-            people.confirm(cx, &why)
+            let ConfirmPeople { why, .. } = read(people, command)?;
+            people.confirm(cx, &why)?
         }
         _ => {
-            let ForgetOwner { owner, why, .. } = command.read()?;
-            people.forget(cx, &owner, &why)
+            let ForgetOwner { owner, why, .. } = read(people, command)?;
+            people.forget(cx, &owner, &why)?
         }
-    }
+    };
+    Ok(Some(result))
 }
 
-fn answer(cx: &Context, people: &People, askers: &mut alloc::vec::Vec<Command>) {
+/// Reads what is asked, and takes over what the site says.
+fn read<T: DeserializeOwned>(people: &mut People, command: &Command) -> Result<T, Failure> {
+    let PeopleOrder { ask, authentik } = command.read()?;
+    people.configure(authentik);
+    Ok(ask)
+}
+
+fn answer(cx: &Context, people: &People, askers: &mut Vec<Command>) {
     for command in askers.drain(..) {
         let outcome = match people.trouble() {
             Some(words) => Err(Failure::new(Class::VendorDown, words)),

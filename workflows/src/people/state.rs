@@ -8,8 +8,8 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use stead_core::context::{Command, Context};
-use stead_schemas::command::people::{OwnerView, PeopleView, Standing};
+use stead_core::context::Context;
+use stead_schemas::command::people::{OwnedWorkspace, OwnerView, PeopleView, Standing};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::owner::Owner;
 use stead_schemas::site::AuthentikSite;
@@ -19,8 +19,6 @@ use stead_schemas::time::Timestamp;
 
 /// How many owners a site may have: what is known of them has to fit into one message.
 const OWNERS_MAX: usize = 1_000;
-/// The field in which the door adds what the site says.
-pub(super) const AUTHENTIK: &str = "authentik";
 
 /// See the module's head.
 #[derive(Default, Serialize, Deserialize)]
@@ -76,9 +74,7 @@ impl Person {
 
 impl People {
     /// Takes over what the site says now.
-    pub fn configure(&mut self, command: &Command) {
-        let said = command.payload.get(AUTHENTIK).cloned();
-        let site = said.and_then(|said| serde_json::from_value(said).ok());
+    pub fn configure(&mut self, site: Option<AuthentikSite>) {
         if site.is_none() && self.site.is_some() {
             self.let_everybody_go();
         }
@@ -113,6 +109,17 @@ impl People {
         Ok(Met { user: person.user.clone() })
     }
 
+    /// Workspaces that were made before Authentik was asked are watched from now on.
+    pub fn adopt(&mut self, cx: &Context, workspaces: Vec<OwnedWorkspace>) -> Result<(), Failure> {
+        for OwnedWorkspace { owner, workspace } in workspaces {
+            let known = self.owners.get(&owner);
+            if known.is_none_or(|person| !person.workspaces.contains_key(&workspace)) {
+                self.meet(cx, owner, workspace)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The workspace is no more. Whoever was seen is remembered: his home outlives his workspaces.
     pub fn part(&mut self, owner: &Owner, workspace: &str) {
         let Some(person) = self.owners.get_mut(owner) else { return };
@@ -123,13 +130,13 @@ impl People {
     }
 
     /// Whoever makes a workspace for an owner has seen him.
-    pub fn record(&mut self, cx: &Context, owner: Owner, user: User) -> Result<(), Failure> {
-        let known = self.owners.get(&owner).and_then(|person| person.user.as_ref());
+    pub fn record(&mut self, cx: &Context, owner: &Owner, user: User) -> Result<(), Failure> {
+        let known = self.owners.get(owner).and_then(|person| person.user.as_ref());
         if known.is_some_and(|known| known.subject != user.subject) {
             let words = format!("{owner} is somebody else: a name does not pass to another one");
             return Err(Failure::new(Class::Refused, words));
         }
-        self.see(cx, &owner, Some(user));
+        self.see(cx, owner, Some(user));
         Ok(())
     }
 

@@ -21,7 +21,7 @@ use crate::world::World;
 /// Longer than it takes until Authentik is asked again.
 const A_WHILE: Duration = Duration::from_secs(6 * 60);
 
-/// Owners, each with a workspace `dev`.
+/// Owners, each with a workspace that is called as he is.
 struct Town {
     stage: Stage<World>,
     commands: u32,
@@ -62,7 +62,7 @@ impl Town {
     }
 
     fn give(&mut self, owner: &str, verb: &str, fields: Value) -> Result<Outcome, Refusal> {
-        self.give_to(["workspace", owner, "dev"], verb, fields)
+        self.give_to(["workspace", owner, owner], verb, fields)
     }
 
     fn done(&mut self, owner: &str, verb: &str, fields: Value) {
@@ -95,7 +95,7 @@ impl Town {
     }
 
     fn phase(&self, owner: &str) -> String {
-        self.stage.phase(&self.run(["workspace", owner, "dev"]))
+        self.stage.phase(&self.run(["workspace", owner, owner]))
     }
 
     fn view(&self) -> PeopleView {
@@ -222,10 +222,10 @@ fn an_owner_who_has_workspaces_is_not_forgotten() {
     let mut town = Town::of(&["john"]);
     let fields = json!({ "owner": "john", "why": "a test" });
     let outcome = town.people("forget", fields).expect("let in");
-    assert!(matches!(&outcome, Outcome::Failed(f) if f.words.contains("delete them first: dev")));
+    assert!(matches!(&outcome, Outcome::Failed(f) if f.words.contains("delete them first: john")));
     let nobody = town.people("forget", json!({ "owner": "jon", "why": "a slip" }));
     assert_eq!(nobody.expect_err("refused").code, "people.unknown");
-    assert_eq!(town.seen("john").workspaces, ["dev"]);
+    assert_eq!(town.seen("john").workspaces, ["john"]);
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn a_long_life_begins_anew_and_knows_everybody_still() {
     }
     let stretches = town.stage.stretches(&town.run([KIND, "stead", NAME]));
     assert!(stretches.len() > 1 && stretches.iter().all(|length| *length < 250), "{stretches:?}");
-    assert_eq!(town.seen("mary").workspaces, ["dev"]);
+    assert_eq!(town.seen("mary").workspaces, ["mary"]);
     town.done("john", "start", json!({}));
     town.stage.everything_replays();
 }
