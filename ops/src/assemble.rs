@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use stead_index::EmbeddedIndex;
-use stead_nats::door::{Catalogue, PublicVerb, run_api, run_inbox, run_watch};
+use stead_nats::door::{Catalogue, PublicVerb, run_api, run_inbox, run_pools, run_watch};
 use stead_nats::{
     ConnectSettings, Connection, Login, NatsArchive, NatsBus, NatsInboxes, NatsLeases, NatsLog,
     Platform, PlatformError, PlatformSettings, SteadClient, connect, open_platform,
@@ -162,8 +162,8 @@ pub async fn start_engine(
     Ok(RunningEngine { name, thread, doors, site, connection, client })
 }
 
-/// Opens the doors by which commands come in: the durable inbox, the service interface, and what
-/// looks for what people should know.
+/// Opens the doors by which commands come in: the durable inbox, the service interface, what
+/// looks for what people should know, and what tells pools what they are to be.
 fn open_doors(
     connection: &Connection,
     platform: &Platform,
@@ -181,6 +181,10 @@ fn open_doors(
         let (platform, site, stop) = (platform.clone(), site.clone(), stop.clone());
         async move { run_watch(&platform, site, stop).await }
     };
+    let pools = {
+        let (platform, site, stop) = (platform.clone(), site.clone(), stop.clone());
+        async move { run_pools(&platform, site, stop).await }
+    };
     let stop = stop.clone();
     let api = async move {
         let version = env!("CARGO_PKG_VERSION");
@@ -188,7 +192,7 @@ fn open_doors(
             tracing::error!(%error, "commands come in by the inbox only");
         }
     };
-    vec![tokio::spawn(inbox), tokio::spawn(api), tokio::spawn(watch)]
+    vec![tokio::spawn(inbox), tokio::spawn(api), tokio::spawn(watch), tokio::spawn(pools)]
 }
 
 /// What the public may ask for.

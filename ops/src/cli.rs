@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod nats;
 pub mod notify;
 pub mod owner;
+pub mod pool;
 pub mod run;
 pub mod schedule;
 pub mod template;
@@ -73,6 +74,8 @@ pub enum Verb {
     Home(home::Home),
     /// Make buckets, change them, take them away.
     Bucket(bucket::Bucket),
+    /// Keep machines ready before anybody wants them.
+    Pool(pool::Pool),
     /// Give commands again and again, at the times of a cron expression.
     Schedule(schedule::Schedule),
     /// Make Coder's templates of what is in a repository, and go back to the version before.

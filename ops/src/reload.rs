@@ -48,6 +48,7 @@ impl Duty {
                 "logging",
                 "mail",
                 "notify",
+                "pool",
                 "proxmox",
                 "s3",
                 "template",

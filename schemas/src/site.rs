@@ -38,6 +38,8 @@ pub struct Site {
     pub deployments: Vec<Deployment>,
     /// Who is told of what.
     pub notify: Vec<Route>,
+    /// How many machines are kept ready of what.
+    pub pools: Vec<PoolSite>,
 }
 
 /// How much one owner may have, all workspaces together, whether they run or not. What is not
@@ -163,6 +165,21 @@ impl Deployment {
     pub fn owner(&self) -> &str {
         self.repository.split('/').next().unwrap_or_default()
     }
+}
+
+/// How many machines of a template are made before anybody wants them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PoolSite {
+    /// The pool's name.
+    pub name: String,
+    /// The template that they are made from.
+    pub template: String,
+    /// Where their disks lie; the template's default if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_backend: Option<StorageBackend>,
+    /// How many.
+    pub ready: u32,
 }
 
 fn main_branch() -> String {

@@ -16,8 +16,10 @@ pub mod bucket;
 pub mod calendar;
 pub mod drift;
 pub mod home;
+mod machine;
 pub mod notice;
 pub mod people;
+pub mod pool;
 pub mod probe;
 pub mod schedule;
 pub mod template;
@@ -34,8 +36,10 @@ pub static WORKFLOWS: &[Definition] = &[
     home::DEFINITION,
     notice::DEFINITION,
     people::DEFINITION,
+    pool::DEFINITION,
     probe::DEFINITION,
     schedule::DEFINITION,
+    pool::spare::DEFINITION,
     template::DEFINITION,
     token::DEFINITION,
     vmids::DEFINITION,

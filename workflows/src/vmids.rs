@@ -17,7 +17,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::Done;
 use stead_schemas::step::proxmox::{CheckVmid, VmidState};
-use stead_schemas::step::vmids::{KIND, Release, Reserve, Reserved};
+use stead_schemas::step::vmids::{HandOver, KIND, Release, Reserve, Reserved};
 
 use crate::{ANEW_AFTER, as_value};
 
@@ -25,7 +25,7 @@ use crate::{ANEW_AFTER, as_value};
 pub const DEFINITION: Definition = Definition {
     kind: KIND,
     public: false,
-    verbs: &["reserve", "release"],
+    verbs: &["hand-over", "reserve", "release"],
     signals: &[],
     execute: |cx| execution(run(cx)),
     admit,
@@ -47,6 +47,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         let command = cx.next_command().await;
         let outcome = match command.verb.as_str() {
             "reserve" => reserve(&cx, &mut ledger, &command).await,
+            "hand-over" => hand_over(&mut ledger, &command),
             _ => release(&mut ledger, &command),
         };
         cx.complete(&command, outcome);
@@ -79,6 +80,14 @@ async fn find_free(cx: &Context, ledger: &Ledger, ask: &Reserve) -> Result<u32, 
     }
     let words = format!("every VMID from {first} to {last} is taken; widen the site's range");
     Err(Failure::new(Class::Permanent, words))
+}
+
+fn hand_over(ledger: &mut Ledger, command: &Command) -> Result<Value, Failure> {
+    let ask: HandOver = command.read()?;
+    if let Some(vmid) = ledger.by_workspace.remove(&ask.from) {
+        ledger.by_workspace.insert(ask.to, vmid);
+    }
+    Ok(as_value(&Done {}))
 }
 
 fn release(ledger: &mut Ledger, command: &Command) -> Result<Value, Failure> {

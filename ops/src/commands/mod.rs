@@ -30,6 +30,7 @@ mod limits;
 mod nats;
 mod notify;
 mod owner;
+mod pool;
 pub mod replay;
 mod run;
 mod schedule;
@@ -65,6 +66,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Workspace(options) => workspace::carry_out(global, &options).await,
         Verb::Home(options) => home::carry_out(global, &options).await,
         Verb::Bucket(options) => bucket::carry_out(global, &options).await,
+        Verb::Pool(options) => pool::carry_out(global, &options).await,
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Template(options) => template::carry_out(global, &options).await,
         Verb::Notify(verb) => notify::carry_out(global, &verb).await,

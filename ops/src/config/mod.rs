@@ -21,6 +21,7 @@ mod deployments;
 mod encryption;
 mod limits;
 mod notify;
+mod pools;
 mod reader;
 mod templates;
 
@@ -323,6 +324,7 @@ fn site(reader: &mut Reader<'_>) -> Site {
     let authentik = authentik::site(reader);
     let deployments = deployments::read(reader);
     let (templates, notify) = (templates(reader), notify::read(reader));
+    let pools = pools::read(reader, &templates);
     Site {
         templates,
         proxmox,
@@ -335,6 +337,7 @@ fn site(reader: &mut Reader<'_>) -> Site {
         authentik,
         deployments,
         notify,
+        pools,
     }
 }
 

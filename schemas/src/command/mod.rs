@@ -9,6 +9,7 @@ pub mod fields;
 pub mod home;
 pub mod notice;
 pub mod people;
+pub mod pool;
 pub mod probe;
 pub mod run;
 pub mod schedule;
@@ -22,6 +23,7 @@ use drift::{DecideDrift, ScanDrift};
 use home::{DropSnapshot, HomeQuota, NameHome, SnapshotHome};
 use notice::TellNotice;
 use people::{ConfirmPeople, ForgetOwner, LookAtPeople};
+use pool::{DrainPool, ResizePool};
 use probe::{FinishProbe, StartProbe};
 use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
 use template::{NameTemplate, PromoteTemplate, PushTemplate};
@@ -173,6 +175,18 @@ pub const COMMANDS: &[Described] = &[
         verb: "look",
         about: "Asks Authentik now who may own workspaces",
         schema: || schema_for!(LookAtPeople),
+    },
+    Described {
+        kind: crate::step::pool::KIND,
+        verb: "drain",
+        about: "Takes all spare machines of a pool away, until it is resized",
+        schema: of_entity::<DrainPool>,
+    },
+    Described {
+        kind: crate::step::pool::KIND,
+        verb: "resize",
+        about: "Changes how many machines a pool keeps ready",
+        schema: of_entity::<ResizePool>,
     },
     Described {
         kind: probe::KIND,

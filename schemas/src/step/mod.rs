@@ -21,6 +21,7 @@ pub mod home;
 pub mod known;
 pub mod notify;
 pub mod people;
+pub mod pool;
 pub mod probe;
 pub mod proxmox;
 pub mod s3;

@@ -130,6 +130,9 @@ pub struct ConfigureVm {
     pub memory_mib: u32,
     /// Whose it is, for the tags.
     pub owner: String,
+    /// What it is to be called, where it was made under another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl Step for ConfigureVm {
@@ -204,6 +207,10 @@ pub struct MarkVm {
     /// Whether this is the mark of the run that made it, which is given back to that run.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub restores: bool,
+    /// Whether the asking run gives the machine away: it is no longer its own then, but that of
+    /// the run whose mark it is to carry.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub gives: bool,
     /// Whether it is taken back: what it carried before is put in place of our mark. Done too if
     /// it does not carry that, or is gone.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]

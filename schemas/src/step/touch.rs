@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Step, allowance, authentik, entity, forgejo, guest, home, notify, people, probe, proxmox, s3,
+    Step, allowance, authentik, entity, forgejo, guest, home, notify, people, pool, probe, proxmox,
+    s3,
 };
 use super::{schedule, sight, system, truenas, vault, vmids};
 use crate::step::coder::{self, versions};
@@ -164,6 +165,10 @@ const TABLE: &[(&str, Decode)] = &[
     row::<people::Meet>(),
     row::<people::Part>(),
     row::<people::Record>(),
+    row::<pool::Doubt>(),
+    row::<pool::Gone>(),
+    row::<pool::Offer>(),
+    row::<pool::Pick>(),
     row::<probe::Noop>(),
     row::<proxmox::CheckVmid>(),
     row::<proxmox::CloneVm>(),
@@ -186,6 +191,9 @@ const TABLE: &[(&str, Decode)] = &[
     row::<sight::SightBuckets>(),
     row::<sight::SightKeys>(),
     row::<schedule::PlanFirings>(),
+    row::<pool::HandOver>(),
+    row::<pool::Make>(),
+    row::<pool::Retire>(),
     row::<truenas::DeleteSnapshot>(),
     row::<truenas::DestroyDataset>(),
     row::<truenas::EnsureDataset>(),
@@ -201,6 +209,7 @@ const TABLE: &[(&str, Decode)] = &[
     row::<truenas::UpdateQuota>(),
     row::<vault::PinSecrets>(),
     row::<sight::SightSecrets>(),
+    row::<vmids::HandOver>(),
     row::<vmids::Release>(),
     row::<vmids::Reserve>(),
     row::<people::Hold>(),
@@ -281,6 +290,13 @@ touching_nothing!(
     people::Meet,
     people::Part,
     people::Record,
+    pool::Doubt,
+    pool::Gone,
+    pool::HandOver,
+    pool::Make,
+    pool::Offer,
+    pool::Pick,
+    pool::Retire,
     probe::Noop,
     proxmox::CheckVmid,
     proxmox::ShutdownVm,
@@ -305,6 +321,7 @@ touching_nothing!(
     versions::PromoteVersion,
     versions::RestoreVersion,
     versions::UploadTemplate,
+    vmids::HandOver,
     vmids::Release,
     vmids::Reserve,
 );
@@ -354,6 +371,12 @@ const fn marking(restores: bool, undoes: bool) -> Deed {
 
 impl Touching for proxmox::MarkVm {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        if self.gives {
+            // Whoever has it now has it in his own history.
+            let deed = if self.undoes { Deed::Makes } else { Deed::Removes };
+            let ours = self.was.as_deref().unwrap_or_default();
+            return vec![machine(&self.machine).touched(deed, ours)];
+        }
         let deed = marking(self.restores, self.undoes);
         vec![machine(&self.machine).touched(deed, &self.machine.marker)]
     }

@@ -63,3 +63,21 @@ impl Step for Release {
         ledger()
     }
 }
+
+/// Gives a number that somebody has to somebody else. Done too if it is his already, or nobody's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOver {
+    /// Who has it.
+    pub from: String,
+    /// Who is to have it.
+    pub to: String,
+}
+
+impl Step for HandOver {
+    const NAME: &'static str = "vmids.hand-over";
+    type Answer = Done;
+
+    fn route(&self) -> Route {
+        ledger()
+    }
+}

@@ -351,7 +351,13 @@ async fn furnish(stage: &Stage) -> Machine {
     stage.ask(CloneVm { machine: machine.clone(), template: 9000, name, storage }).await.unwrap();
     let owner = "john".to_owned();
     stage
-        .ask(ConfigureVm { machine: machine.clone(), cores: 4, memory_mib: 8192, owner })
+        .ask(ConfigureVm {
+            machine: machine.clone(),
+            cores: 4,
+            memory_mib: 8192,
+            owner,
+            name: None,
+        })
         .await
         .unwrap();
     machine

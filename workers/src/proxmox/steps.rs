@@ -117,13 +117,15 @@ pub(super) async fn configure_vm(
 }
 
 fn settings(vm: &Vm, ask: &ConfigureVm, seed_url: &str) -> Vec<(&'static str, String)> {
-    vec![
+    let name = ask.name.iter().map(|name| ("name", name.clone()));
+    let settings = [
         ("cores", ask.cores.to_string()),
         ("memory", ask.memory_mib.to_string()),
         ("agent", "1".to_owned()),
         ("tags", smbios::tags(&ask.owner)),
         ("smbios1", smbios::announcing(seed_url, vm.text("smbios1"))),
-    ]
+    ];
+    settings.into_iter().chain(name).collect()
 }
 
 fn holds(vm: &Vm, key: &str, wanted: &str) -> bool {

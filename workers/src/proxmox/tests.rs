@@ -28,7 +28,7 @@ fn clone() -> CloneVm {
 
 fn configure() -> ConfigureVm {
     let owner = "john.doe".to_owned();
-    ConfigureVm { machine: machine(), cores: 4, memory_mib: 8192, owner }
+    ConfigureVm { machine: machine(), cores: 4, memory_mib: 8192, owner, name: None }
 }
 
 fn resize(size_gb: u32) -> ResizeDisk {
@@ -363,6 +363,7 @@ async fn a_mark_is_put_on_the_machine_that_was_seen_and_on_no_other() {
         machine: machine(),
         was: was.map(str::to_owned),
         restores: false,
+        gives: false,
         undoes: false,
     };
     stage.refused(mark(None), Class::Permanent).await;

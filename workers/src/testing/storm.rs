@@ -167,7 +167,7 @@ async fn machine(stage: &Stage, login: String) {
     let (name, storage) = ("john-dev".to_owned(), StorageBackend::Iscsi);
     stage.insist(CloneVm { machine: at(), template: 9000, name, storage }).await;
     let (cores, memory_mib, owner) = (4, 8192, "john".to_owned());
-    stage.insist(ConfigureVm { machine: at(), cores, memory_mib, owner }).await;
+    stage.insist(ConfigureVm { machine: at(), cores, memory_mib, owner, name: None }).await;
     stage.insist(ResizeDisk { machine: at(), disk: "scsi0".to_owned(), size_gb: 40 }).await;
     stage.insist(StartVm { machine: at() }).await;
     stage.insist(ShutdownVm { machine: at(), timeout_seconds: 60 }).await;

@@ -33,7 +33,7 @@ pub(super) async fn mark(
     if found.system == "proxmox" {
         let login = login(cx, &decision.proxmox.secret).await?;
         let machine = machine(decision, login, marker)?;
-        let mark = MarkVm { machine, was, restores, undoes: false };
+        let mark = MarkVm { machine, was, restores, gives: false, undoes: false };
         cx.step(mark.clone()).undo(MarkVm { undoes: true, ..mark }).await?;
     } else {
         let login = login(cx, &decision.truenas.secret).await?;

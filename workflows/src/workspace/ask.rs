@@ -4,7 +4,7 @@ use alloc::string::{String, ToString};
 use core::time::Duration;
 
 use stead_core::context::Context;
-use stead_schemas::command::workspace::{DeleteOrder, Order};
+use stead_schemas::command::workspace::{DeleteOrder, Order, host_name};
 use stead_schemas::failure::Failure;
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
 use stead_schemas::step::{coder, guest, home, proxmox, vmids};
@@ -54,6 +54,7 @@ pub(super) fn configuration(
         cores: workspace.size.cpu_cores,
         memory_mib: workspace.size.memory_gb * 1024,
         owner: cx.owner().to_string(),
+        name: workspace.was_spare.then(|| host_name(cx.owner().as_str(), &cx.name())),
     }
 }
 

@@ -15,6 +15,7 @@ use stead_schemas::command::workspace::{KIND, Phase};
 use stead_schemas::failure::{Class, Failure};
 
 use crate::{ANEW_AFTER, as_value};
+pub(crate) use admit::with_nodes;
 use state::Workspace;
 
 mod admit;
@@ -25,11 +26,12 @@ mod delete;
 mod dormancy;
 mod ends;
 mod hold;
-mod placement;
+pub(crate) mod placement;
 mod power;
 mod preflight;
 mod rebuild;
 mod resize;
+mod spare;
 mod stages;
 mod state;
 mod undelete;

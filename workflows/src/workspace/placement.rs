@@ -4,6 +4,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use stead_schemas::command::workspace::{RunsWith, Size};
 use stead_schemas::site::{ProxmoxSite, StorageBackend, Template};
@@ -12,7 +13,7 @@ use stead_schemas::step::proxmox::{NodeSeen, Surveyed};
 use super::state::Workspace;
 
 /// What the machine needs.
-pub(super) struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     pub cpu_cores: u32,
     pub memory_gb: u32,
     pub disk_gb: u32,
@@ -23,16 +24,18 @@ pub(super) struct Wanted<'a> {
 
 /// The node, and why it was chosen.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Placed {
+pub(crate) struct Placed {
     pub node: String,
     pub words: String,
+    /// All that have room, the one with the most free memory first.
+    pub with_room: Vec<String>,
 }
 
 /// The node with the most free memory of those that have room; the first one of several alike.
 ///
 /// # Errors
 /// In words, if none has room.
-pub(super) fn choose(seen: &Surveyed, wanted: &Wanted<'_>) -> Result<Placed, String> {
+pub(crate) fn choose(seen: &Surveyed, wanted: &Wanted<'_>) -> Result<Placed, String> {
     let (first, last) = (wanted.site.vmid_first, wanted.site.vmid_last);
     if seen.vmids_taken > last.saturating_sub(first) {
         return Err(format!("all VMIDs from {first} to {last} are taken; widen the site's range"));
@@ -44,20 +47,22 @@ pub(super) fn choose(seen: &Surveyed, wanted: &Wanted<'_>) -> Result<Placed, Str
              not see it"
         ));
     };
-    let mut best: Option<&NodeSeen> = None;
+    let mut with_room: Vec<&NodeSeen> = Vec::new();
     let mut against = Vec::new();
     for node in &seen.nodes {
         match objection(node, seen, home, wanted) {
             Some(words) => against.push(format!("{} {words}", node.node)),
-            None if best.is_none_or(|best| node.memory_free_mib > best.memory_free_mib) => {
-                best = Some(node);
-            }
-            None => {}
+            None => with_room.push(node),
         }
     }
     let against = against.join("; ");
-    match best {
-        Some(node) => Ok(Placed { node: node.node.clone(), words: reason(node, seen, &against) }),
+    with_room.sort_by_key(|node| Reverse(node.memory_free_mib));
+    match with_room.first() {
+        Some(node) => Ok(Placed {
+            node: node.node.clone(),
+            words: reason(node, seen, &against),
+            with_room: with_room.iter().map(|node| node.node.clone()).collect(),
+        }),
         None => Err(format!("no node has room: {against}")),
     }
 }

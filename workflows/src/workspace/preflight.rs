@@ -5,7 +5,7 @@
 //! Nothing is reserved by looking: two who look at the same moment may both find the last room.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use stead_core::context::Context;
@@ -23,22 +23,22 @@ use super::placement::{self, Wanted};
 use super::state::Workspace;
 
 /// Looks at everything that making the workspace needs, and chooses the node. `counted` is what it
-/// has of its owner's allowance already.
+/// has of its owner's allowance already. Returns the nodes that have room, too.
 pub(super) async fn look(
     cx: &Context,
     workspace: &mut Workspace,
     counted: Option<allowance::Take>,
-) -> Result<PinnedSecrets, Failure> {
+) -> Result<(PinnedSecrets, Vec<String>), Failure> {
     let order = workspace.order.clone();
     if !order.looks_first() {
-        return ask::logins(cx, &order).await;
+        return Ok((ask::logins(cx, &order).await?, Vec::new()));
     }
     let logins = cx.step(secrets(&order)).await?;
     know_owner(cx, workspace, &logins).await?;
     take_allowance(cx, workspace, counted).await?;
-    place(cx, workspace, &logins, None).await?;
+    let with_room = place(cx, workspace, &logins, None).await?;
     room_for_home(cx, workspace, &logins).await?;
-    Ok(logins)
+    Ok((logins, with_room))
 }
 
 /// Looks at what may have changed while a machine was there already: the logins, and how much its
@@ -143,13 +143,13 @@ pub(super) fn give_back(cx: &Context) -> allowance::GiveBack {
 }
 
 /// Chooses the node for a new machine and says why. `besides` is the workspace with the machine that
-/// is off before the new one starts, if it runs now.
+/// is off before the new one starts, if it runs now. Returns all nodes that have room.
 pub(super) async fn place(
     cx: &Context,
     workspace: &mut Workspace,
     logins: &PinnedSecrets,
     besides: Option<&Workspace>,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     let order = &workspace.order;
     let survey = proxmox::Survey {
         login: logins.of(&order.proxmox.secret),
@@ -175,7 +175,7 @@ pub(super) async fn place(
     workspace.placement = Some(placed.words);
     workspace.order.proxmox.node = placed.node;
     workspace.show(cx);
-    Ok(())
+    Ok(placed.with_room)
 }
 
 async fn room_for_home(

@@ -82,7 +82,7 @@ async fn exchange(cx: &Context, old: &Workspace, new: &mut Workspace) -> Result<
     let is_on = old.phase == Phase::Ready;
     preflight::place(cx, new, &logins, is_on.then_some(old)).await?;
     let login = logins.of(&new.order.proxmox.secret);
-    stages::make_machine(cx, new, &login).await?;
+    stages::make_machine(cx, new, &login, new.retired.into_iter().collect()).await?;
     stages::set_up(cx, new, &login).await?;
     if is_on {
         let old = machine(cx, old, &login);

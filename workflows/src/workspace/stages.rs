@@ -1,25 +1,24 @@
 //! The stages of making a workspace, in their order, and where a create that waited goes on.
 
 use alloc::collections::VecDeque;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
 use stead_core::context::Context;
 use stead_schemas::command::workspace::{DeleteOrder, RetryOrder, host_name};
-use stead_schemas::failure::{Class, Failure};
+use stead_schemas::failure::Failure;
 use stead_schemas::step::vault::PinnedSecrets;
-use stead_schemas::step::{allowance, home, proxmox, vmids};
+use stead_schemas::step::{allowance, home, proxmox};
 
 use super::ask::{
-    await_ready, configuration, delete_in_coder, detach, disk, join_in_coder, machine, release,
-    shutdown, start_in_coder,
+    self, await_ready, configuration, delete_in_coder, detach, disk, join_in_coder, shutdown,
+    start_in_coder,
 };
 use super::preflight;
+use super::spare::{self, Taken};
 use super::state::Workspace;
-
-/// How many strangers on our VMIDs are stepped around before we give up.
-const STRANGERS_MAX: usize = 5;
+use crate::machine::{self, Wanted};
 
 /// Part of making a workspace. What comes later needs what came before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +58,8 @@ pub(super) struct Making {
     logins: PinnedSecrets,
     /// What is counted against its owner's allowance.
     counted: Option<allowance::Take>,
+    /// The nodes that have room.
+    nodes: Vec<String>,
     /// What is still to be done, in order.
     pub to_do: VecDeque<Stage>,
 }
@@ -68,7 +69,7 @@ impl Making {
         let stages =
             [Stage::Room, Stage::Home, Stage::Machine, Stage::Set, Stage::Coder, Stage::Boot];
         let logins = PinnedSecrets { pinned: Default::default() };
-        Self { home, logins, counted: None, to_do: stages.into() }
+        Self { home, logins, counted: None, nodes: Vec::new(), to_do: stages.into() }
     }
 
     /// Carries one stage out.
@@ -83,7 +84,8 @@ impl Making {
         let coder = self.logins.of(&order.coder.secret);
         match stage {
             Stage::Room => {
-                self.logins = preflight::look(cx, workspace, self.counted.clone()).await?;
+                let seen = preflight::look(cx, workspace, self.counted.clone()).await?;
+                (self.logins, self.nodes) = seen;
                 self.counted = preflight::allowance(cx, workspace);
             }
             Stage::Again => {
@@ -91,16 +93,21 @@ impl Making {
                 self.counted = preflight::allowance(cx, workspace);
             }
             Stage::Home => attach_home(cx, workspace, self.home).await?,
-            Stage::Machine => make_machine(cx, workspace, &login).await?,
+            Stage::Machine => {
+                if let Taken::Nothing(not) = spare::take(cx, workspace, &self.nodes, &login).await?
+                {
+                    make_machine(cx, workspace, &login, not).await?;
+                }
+            }
             Stage::Set => set_up(cx, workspace, &login).await?,
             Stage::Coder => show_in_coder(cx, workspace, &coder).await?,
             Stage::Boot => {
-                cx.step(proxmox::StartVm { machine: machine(cx, workspace, &login) }).await?;
+                cx.step(proxmox::StartVm { machine: ask::machine(cx, workspace, &login) }).await?;
                 await_ready(cx, workspace, &coder).await?;
             }
             Stage::Retire => retire(cx, workspace, &login, &coder).await?,
             Stage::Off => {
-                cx.step(shutdown(&machine(cx, workspace, &login))).await?;
+                cx.step(shutdown(&ask::machine(cx, workspace, &login))).await?;
             }
         }
         Ok(())
@@ -165,40 +172,30 @@ async fn attach_home(cx: &Context, workspace: &mut Workspace, home: Home) -> Res
     Ok(())
 }
 
-/// Reserves a VMID and clones the template onto it. A stranger's machine that has turned up
-/// there meanwhile is stepped around, never touched.
+/// Makes a machine, with none of these numbers.
 pub(super) async fn make_machine(
     cx: &Context,
     workspace: &mut Workspace,
     login: &str,
+    not: Vec<u32>,
 ) -> Result<(), Failure> {
-    let order = workspace.order.clone();
-    let ledger_name = workspace.ledger_name(cx);
-    let mut not: Vec<u32> = workspace.retired.into_iter().collect();
-    loop {
-        let reserve = vmids::Reserve {
-            workspace: ledger_name.clone(),
-            not: not.clone(),
-            site: order.proxmox.clone(),
-        };
-        let reserved = cx.step(reserve).undo(release(cx, workspace)).await?;
-        workspace.vmid = Some(reserved.vmid);
+    let order = &workspace.order;
+    let wanted = Wanted {
+        ledger: workspace.ledger_name(cx),
+        not,
+        site: order.proxmox.clone(),
+        login: login.to_string(),
+        template: order.template.vmid,
+        name: host_name(cx.owner().as_str(), &cx.name()),
+        storage: order.storage_backend,
+    };
+    workspace.was_spare = false;
+    let reserved = |vmid| {
+        workspace.vmid = Some(vmid);
         workspace.show(cx);
-        let machine = machine(cx, workspace, login);
-        let clone = proxmox::CloneVm {
-            machine: machine.clone(),
-            template: order.template.vmid,
-            name: host_name(cx.owner().as_str(), &cx.name()),
-            storage: order.storage_backend,
-        };
-        match cx.step(clone).undo(proxmox::DestroyVm { machine }).await {
-            Ok(_) => return Ok(()),
-            Err(failure) if failure.class == Class::Conflict && not.len() < STRANGERS_MAX => {
-                not.push(reserved.vmid);
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
+    };
+    machine::make(cx, wanted, reserved).await?;
+    Ok(())
 }
 
 pub(super) async fn set_up(
@@ -206,7 +203,7 @@ pub(super) async fn set_up(
     workspace: &Workspace,
     login: &str,
 ) -> Result<(), Failure> {
-    let machine = machine(cx, workspace, login);
+    let machine = ask::machine(cx, workspace, login);
     cx.step(configuration(cx, workspace, &machine)).await?;
     cx.step(disk(&machine, workspace.disk_gb())).await?;
     Ok(())
@@ -239,7 +236,7 @@ async fn retire(
     login: &str,
     coder: &str,
 ) -> Result<(), Failure> {
-    cx.step(proxmox::DestroyVm { machine: machine(cx, workspace, login) }).await?;
+    cx.step(proxmox::DestroyVm { machine: ask::machine(cx, workspace, login) }).await?;
     cx.step(delete_in_coder(cx, workspace, coder)).await?;
     workspace.retired = workspace.vmid.take();
     workspace.gone_in_coder();

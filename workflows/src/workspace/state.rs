@@ -32,6 +32,9 @@ pub(super) struct Workspace {
     /// The number of the machine before: whoever is late with its end must not meet another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<u32>,
+    /// Whether the machine comes from a pool, and was called otherwise there.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub was_spare: bool,
     /// What the machine was started with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_with: Option<RunsWith>,
@@ -81,6 +84,7 @@ impl Workspace {
             coder_id,
             machines: 0,
             retired: None,
+            was_spare: false,
             runs_with: None,
             placement: None,
             trouble: None,

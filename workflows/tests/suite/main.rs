@@ -1,5 +1,5 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `buckets.rs`,
-//! `changes.rs`, `retries.rs`, `homes.rs`, `ends.rs`, `schedules.rs`, `templates.rs`,
+//! `changes.rs`, `retries.rs`, `homes.rs`, `pools.rs`, `ends.rs`, `schedules.rs`, `templates.rs`,
 //! `tokens.rs`, `people.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
@@ -15,6 +15,7 @@ mod homes;
 mod kits;
 mod notices;
 mod people;
+mod pools;
 mod rest;
 mod retries;
 mod schedules;

@@ -39,6 +39,8 @@ pub struct World {
     pub given: BTreeMap<String, String>,
     /// How many of the next runs in Forgejo fail.
     pub runs_fail: u32,
+    /// What the machines are called that were called otherwise before.
+    pub names_of: BTreeMap<u32, String>,
     /// How many cores the machines are set to have.
     pub cores: BTreeMap<u32, u64>,
     /// The commit that every branch ends with. What a commit holds is told by its first letter.
@@ -79,6 +81,7 @@ impl Default for World {
             logins: BTreeMap::new(),
             given: BTreeMap::new(),
             runs_fail: 0,
+            names_of: BTreeMap::new(),
             cores: BTreeMap::new(),
             head: "a".repeat(40),
             active: "id-v0".to_owned(),
@@ -286,14 +289,11 @@ impl World {
             }
             "proxmox.configure-vm" => {
                 self.cores.insert(vmid, ask["cores"].as_u64().unwrap_or_default());
+                let name = ask["name"].as_str().map(str::to_owned);
+                self.names_of.extend(name.map(|name| (vmid, name)));
                 Ok(json!({}))
             }
-            // Whoever decides so has seen it. What is nobody's does not count.
-            "proxmox.mark-vm" if ask["undoes"] == true => self.remove(&vm),
-            "proxmox.mark-vm" => {
-                self.things.insert(vm, vm_marker);
-                Ok(json!({}))
-            }
+            "proxmox.mark-vm" => self.mark(vm, vm_marker, ask),
             "proxmox.start-vm" => {
                 self.running.insert(vmid, true);
                 Ok(json!({}))
@@ -311,6 +311,28 @@ impl World {
             }
             unknown => panic!("the world does not know the step {unknown}"),
         }
+    }
+
+    /// Whoever decides so has seen it. What is nobody's does not count.
+    fn mark(&mut self, vm: String, marker: String, ask: &Value) -> Result<Value, Failure> {
+        let (now, was) = (self.things.get(&vm).cloned(), ask["was"].as_str().map(str::to_owned));
+        match (now, was) {
+            (now, was) if ask["undoes"] == true => {
+                self.things.remove(&vm);
+                let back = if now == Some(marker) { was } else { now };
+                self.things.extend(back.map(|back| (vm, back)));
+            }
+            (None, Some(_)) if ask["gives"] == true => {
+                return Err(Failure::new(Class::Permanent, format!("there is no {vm}")));
+            }
+            (Some(now), Some(was)) if now != was && now != marker => {
+                return Err(Failure::new(Class::Conflict, format!("{vm} is {now}'s by now")));
+            }
+            _ => {
+                self.things.insert(vm, marker);
+            }
+        }
+        Ok(json!({}))
     }
 
     /// Buckets and their keys. A key is there before its bucket, and goes after it.

@@ -9,6 +9,7 @@ mod in_order;
 mod inbox;
 mod lanes;
 mod origin;
+mod pools;
 pub mod read;
 mod refusals;
 mod watch;
@@ -26,6 +27,7 @@ use crate::client::SteadClient;
 
 pub use api::{ApiError, run_api};
 pub use inbox::run_inbox;
+pub use pools::run_pools;
 pub use read::{Catalogue, PublicVerb};
 pub use watch::run_watch;
 

@@ -38,6 +38,9 @@ pub struct Order {
     /// Coder's id of the workspace that its developer made there, where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coder_id: Option<String>,
+    /// The pool that may have a machine for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
 }
 
 impl Order {

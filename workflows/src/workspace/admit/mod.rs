@@ -12,7 +12,7 @@ use stead_core::definition::{Admission, Admitted};
 use stead_schemas::command::fields::Fields;
 use stead_schemas::command::workspace::{OnFailure, Order, Phase, Size, WorkspaceView, check_name};
 use stead_schemas::refusal::Refusal;
-use stead_schemas::site::{ProxmoxSite, Range, Site, StorageBackend, Template};
+use stead_schemas::site::{PoolSite, ProxmoxSite, Range, Site, StorageBackend, Template};
 
 use super::hold;
 use crate::as_value;
@@ -80,6 +80,7 @@ fn admit_create(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         authentik: site.authentik.clone(),
         on_failure,
         coder_id,
+        pool: pool(site, template, storage_backend),
     };
     Ok(Admitted { begins: true, ..order(&made) })
 }
@@ -91,6 +92,16 @@ fn check_held(admission: &Admission<'_>) -> Result<(), Refusal> {
         Some(why) => Err(Refusal::new("workspace.held", hold::words(&why)).field("name")),
         None => Ok(()),
     }
+}
+
+/// The pool that may have such a machine. Its cores and memory are set when it is taken, its disk
+/// grows, and so they need not be the same.
+fn pool(site: &Site, template: &Template, storage: StorageBackend) -> Option<String> {
+    let usual = template.storage_backend.first().copied();
+    let fits = |pool: &&PoolSite| {
+        pool.template == template.name && pool.storage_backend.or(usual) == Some(storage)
+    };
+    site.pools.iter().find(fits).map(|pool| pool.name.clone())
 }
 
 /// The name of a workspace that goes, or can only be brought back, is free again.
@@ -132,7 +143,7 @@ fn order(payload: &impl serde::Serialize) -> Admitted {
 }
 
 /// The site's facts as an order has them: with the nodes that may be chosen.
-fn with_nodes(site: &ProxmoxSite) -> ProxmoxSite {
+pub(crate) fn with_nodes(site: &ProxmoxSite) -> ProxmoxSite {
     let mut site = site.clone();
     if site.nodes.is_empty() {
         site.nodes = vec![site.node.clone()];
