@@ -318,12 +318,12 @@ fn what_was_made_in_coder_is_made_anew_by_us_where_its_template_changes() {
 fn what_was_made_in_coder_comes_back_as_one_that_we_made() {
     let mut tale = Tale::new(Trouble::default());
     tale.stage.site.truenas.grace_seconds = GRACE;
-    done(tale.workspace("create", "dev", json!({ "coder_id": CODER_ID })));
+    done(tale.workspace_now("create", "dev", json!({ "coder_id": CODER_ID })));
     for verb in ["stop", "start", "delete"] {
-        done(tale.workspace(verb, "dev", json!({})));
+        done(tale.workspace_now(verb, "dev", json!({})));
     }
     assert!(tale.stage.world.joined_gone.contains(CODER_ID));
-    done(tale.workspace("undelete", "dev", json!({})));
+    done(tale.workspace_now("undelete", "dev", json!({})));
     assert_eq!(tale.view("dev")["coder_id"], "coder-dev-stead-machine");
     tale.stage.everything_replays();
 }
