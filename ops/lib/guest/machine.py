@@ -43,7 +43,7 @@ def command(
     escaped = serial.replace(",", ",,")
     speed = ["-accel", "kvm", "-cpu", "host"] if fast else ["-accel", "tcg,thread=multi"]
     return [
-        "nice", "-n", "5", "qemu-system-x86_64", "-machine", "q35", *speed,
+        "nice", "-n", "10", "qemu-system-x86_64", "-machine", "q35", *speed,
         "-m", str(MEMORY_MIB), "-smp", str(CORES), "-nodefaults", "-display", "none",
         "-serial", f"file:{folder}/console-{boot}.log",
         "-monitor", f"unix:{folder}/monitor,server=on,wait=off",

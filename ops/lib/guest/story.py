@@ -174,7 +174,7 @@ class Story:
         self.gate.shut()
         self.server.die()
         start = self.start()
-        failed = "Dependency failed for"
+        failed = "Dependency failed for coder-agent.service"
         ok("the mount fails", lambda: until("a failed mount", lambda: failed in self.machine.console(), BOOT_S))
         ok("no agent has started", lambda: self.never("an agent woke up", self.machine.agents))
         self.server.start()
