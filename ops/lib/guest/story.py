@@ -26,8 +26,8 @@ from children import Unmet
 from machine import Machine, is_fast, serial_number
 from stead import until
 
-# Emulated on a busy machine, a boot may take this long.
-BOOT_S = 600
+# Emulated on a busy machine, a boot may take this long; the workflow waits no longer, either.
+BOOT_S = 900
 # How long something that must not happen is given to happen.
 IDLE_S = 8
 # How long an agent may take once its home is there.
