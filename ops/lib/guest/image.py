@@ -102,10 +102,12 @@ def build(image: Image, root: pathlib.Path, suite: str) -> None:
 
 
 def bootstrap(root: pathlib.Path, suite: str, before: pathlib.Path) -> None:
-    """Its mounts of /dev and the like are seen by nobody else, and so can never be deleted through."""
+    """Its mounts of /dev and the like are seen by nobody else, and so can never be deleted through; and
+    nothing of it goes on once it is ended."""
     mirror = tools.mirror()
     run(
-        "unshare", "--mount", "--propagation", "private", "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+        "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
+        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}",
         f"--essential-hook=cp -a {before}/. \"$1\"", suite, str(root), *([mirror] if mirror else []),
     )
 
