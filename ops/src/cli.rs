@@ -20,6 +20,7 @@ pub mod home;
 pub mod incident;
 pub mod lab;
 pub mod ledger;
+pub mod mcp;
 pub mod nats;
 pub mod notify;
 pub mod owner;
@@ -80,6 +81,8 @@ pub enum Verb {
     Schedule(schedule::Schedule),
     /// Make Coder's templates of what is in a repository, and go back to the version before.
     Template(template::Template),
+    /// Run MCP servers in Kubernetes, and go back to what ran before.
+    Mcp(mcp::Mcp),
     /// See who is told of what goes wrong, and whether that arrives.
     #[command(subcommand)]
     Notify(notify::Notify),
@@ -149,8 +152,8 @@ pub struct Up {
 
 #[derive(Debug, Args)]
 pub struct Worker {
-    /// Only these systems: authentik, coder, forgejo, guest, notify, probe,
-    /// proxmox, s3, truenas, vault.
+    /// Only these systems: authentik, coder, forgejo, guest, kubernetes, notify,
+    /// probe, proxmox, s3, truenas, vault.
     #[arg(long, value_delimiter = ',', value_name = "SYSTEM")]
     pub systems: Vec<String>,
     /// Where to serve metrics, as 127.0.0.1:9465; the configuration says it otherwise.

@@ -44,9 +44,11 @@ impl Duty {
                 "coder",
                 "deployments",
                 "forgejo",
+                "kubernetes",
                 "limits",
                 "logging",
                 "mail",
+                "mcp_servers",
                 "notify",
                 "pool",
                 "proxmox",
@@ -54,9 +56,17 @@ impl Duty {
                 "template",
                 "truenas",
             ],
-            Self::Worker => {
-                &["authentik", "coder", "forgejo", "logging", "mail", "proxmox", "s3", "truenas"]
-            }
+            Self::Worker => &[
+                "authentik",
+                "coder",
+                "forgejo",
+                "kubernetes",
+                "logging",
+                "mail",
+                "proxmox",
+                "s3",
+                "truenas",
+            ],
         }
     }
 }
@@ -147,8 +157,9 @@ fn of_sections<'a>(changed: &'a BTreeSet<String>, sections: &[&str]) -> Vec<&'a 
 fn refused(changed: &BTreeSet<String>, duty: Duty) -> Vec<String> {
     let mut fixed = of_sections(changed, duty.fixed());
     // Whoever does nothing for buckets or tokens cannot begin to, nor the other way round.
-    let optional =
-        ["s3", "forgejo", "authentik"].into_iter().filter(|section| changed.contains(*section));
+    let optional = ["s3", "forgejo", "authentik", "kubernetes"]
+        .into_iter()
+        .filter(|section| changed.contains(*section));
     fixed.extend(optional.filter(|_| duty != Duty::Engine));
     let door = ["forgejo.webhook_listen", "forgejo.webhook_secret"];
     let door = door.into_iter().filter(|key| changed.contains(*key));

@@ -13,6 +13,7 @@ use crate::step::Step;
 use crate::step::authentik::FindUser;
 use crate::step::coder::FindTemplate;
 use crate::step::forgejo::LookUpHead;
+use crate::step::kubernetes::{ListServers, ResolveImage};
 use crate::step::probe::Noop;
 use crate::step::proxmox::Survey;
 use crate::step::s3::ListBuckets;
@@ -20,10 +21,12 @@ use crate::step::truenas::SurveyPool;
 use crate::step::vault::PinSecrets;
 
 /// The steps that change nothing; a worker carries out no other for a checkup.
-pub const READS: [&str; 8] = [
+pub const READS: [&str; 10] = [
     FindTemplate::NAME,
     FindUser::NAME,
     LookUpHead::NAME,
+    ListServers::NAME,
+    ResolveImage::NAME,
     Noop::NAME,
     Survey::NAME,
     ListBuckets::NAME,

@@ -3,6 +3,7 @@
 //! Secrets are references: `vault:secret/data/proxmox/api` names where a secret lies, and
 //! `vault:secret/data/proxmox/api#7` which version of it.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -36,6 +37,10 @@ pub struct Site {
     pub authentik: Option<AuthentikSite>,
     /// Which templates of Coder's are made of what is in a repository.
     pub deployments: Vec<Deployment>,
+    /// Facts about Kubernetes, where the site has it.
+    pub kubernetes: Option<KubernetesSite>,
+    /// Which MCP servers run there.
+    pub mcp_servers: Vec<McpServer>,
     /// Who is told of what.
     pub notify: Vec<Route>,
     /// How many machines are kept ready of what.
@@ -141,6 +146,49 @@ pub struct AuthentikSite {
     pub secret: String,
     /// How often it is looked at who has been disabled, in minutes.
     pub every_minutes: u32,
+}
+
+/// Where MCP servers run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KubernetesSite {
+    /// Where the token of our service account lies.
+    pub secret: String,
+    /// The namespace of all of them.
+    pub namespace: String,
+    /// Where the login of the registry lies, where it wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_secret: Option<String>,
+    /// Where servers find Vault.
+    pub vault_address: String,
+}
+
+/// An MCP server, as the site declares it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct McpServer {
+    /// Its name: `outline`.
+    pub name: String,
+    /// Its image; which one its tag means is asked at each deploy.
+    pub image: String,
+    /// The port that it listens on; 8080 if nothing is said.
+    #[serde(default = "mcp_port")]
+    pub port: u16,
+    /// How many pods; 2 if nothing is said.
+    #[serde(default = "mcp_replicas")]
+    pub replicas: u32,
+    /// What stands in its environment besides. It holds no secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Where the proxy finds what each user logs in with upstream: `secret/mcp/outline/{username}`.
+    pub vault_path: String,
+}
+
+const fn mcp_port() -> u16 {
+    8080
+}
+
+const fn mcp_replicas() -> u32 {
+    2
 }
 
 /// A template of Coder's, and the folder of a repository that it is made of.

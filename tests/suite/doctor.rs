@@ -60,8 +60,18 @@ async fn what_was_put_out_of_order_is_found_and_nothing_else() {
     told.check("streams", "ok", "7 streams");
     told.check("replicas", "warning", "one server");
     told.check("partitions", "ok", "2 partitions");
-    let systems =
-        ["coder", "forgejo", "guest", "notify", "probe", "proxmox", "s3", "truenas", "vault"];
+    let systems = [
+        "coder",
+        "forgejo",
+        "guest",
+        "kubernetes",
+        "notify",
+        "probe",
+        "proxmox",
+        "s3",
+        "truenas",
+        "vault",
+    ];
     for system in systems {
         told.check(system, "ok", "a worker");
     }

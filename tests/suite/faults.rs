@@ -206,6 +206,8 @@ async fn every_fault_of_the_catalogue_ends_whole_or_taken_back() {
     let names: Vec<_> = stage.lab.faults().into_iter().map(|f| (f.vendor, f.name)).collect();
     let left_over = ("proxmox", "lock-left");
     let sweep = names.iter().map(|(vendor, name)| (vendor.as_str(), name.as_str()));
+    // A workspace has nothing to do with Kubernetes; `mcp.rs` tries what does.
+    let sweep = sweep.filter(|(vendor, _)| *vendor != "kubernetes");
     for fault in sweep.filter(|fault| *fault != left_over) {
         let (vendor, name) = fault;
         let story = format!("{vendor} {name}");

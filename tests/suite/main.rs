@@ -32,6 +32,7 @@ mod life;
 mod limits;
 mod logs;
 mod lost;
+mod mcp;
 mod metrics;
 mod notices;
 mod orders;

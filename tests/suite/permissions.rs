@@ -17,8 +17,18 @@ use crate::stage::{
     People, Process, binary, check_gone, check_whole, door_of, free_port, until, within,
 };
 
-const SYSTEMS: [&str; 9] =
-    ["coder", "forgejo", "guest", "notify", "probe", "proxmox", "s3", "truenas", "vault"];
+const SYSTEMS: [&str; 10] = [
+    "coder",
+    "forgejo",
+    "guest",
+    "kubernetes",
+    "notify",
+    "probe",
+    "proxmox",
+    "s3",
+    "truenas",
+    "vault",
+];
 
 /// A site where everybody has a key.
 struct Site {

@@ -41,16 +41,26 @@ pub(crate) fn client(
     system: &'static str,
     address: &HttpAddress,
 ) -> Result<reqwest::Client, StartError> {
-    let mut builder = reqwest::Client::builder()
+    // Without TLS the machine's root certificates need not be there.
+    let builder = if address.is_encrypted() { builder() } else { builder().tls_certs_only([]) };
+    builder.build().map_err(|error| StartError::Http { system, source: Box::new(error) })
+}
+
+/// The same, for a vendor whose certificate one of these authorities alone has signed.
+pub(crate) fn client_trusting(
+    system: &'static str,
+    authorities: &[reqwest::Certificate],
+) -> Result<reqwest::Client, StartError> {
+    let builder = builder().tls_certs_only(authorities.iter().cloned());
+    builder.build().map_err(|error| StartError::Http { system, source: Box::new(error) })
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
         .http1_only()
         .connect_timeout(CONNECT_TIME_MAX)
         .timeout(ANSWER_TIME_MAX)
-        .redirect(reqwest::redirect::Policy::none());
-    if !address.is_encrypted() {
-        // Without TLS the machine's root certificates need not be there.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| StartError::Http { system, source: Box::new(error) })
+        .redirect(reqwest::redirect::Policy::none())
 }
 
 /// What it means that no answer came.

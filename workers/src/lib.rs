@@ -12,6 +12,7 @@ pub mod coder;
 pub mod forgejo;
 pub mod guest;
 mod http;
+pub mod kubernetes;
 mod listener;
 mod measured;
 pub mod notify;
@@ -39,11 +40,12 @@ use forgejo::webhook::{self, Webhooks};
 pub use vault::{SecretText, Secrets};
 
 /// Every system that something is done for. `guest` takes no steps: it is the seed server.
-pub const SYSTEMS: [&str; 10] = [
+pub const SYSTEMS: [&str; 11] = [
     "authentik",
     "coder",
     "forgejo",
     "guest",
+    "kubernetes",
     "notify",
     "probe",
     "proxmox",
@@ -70,6 +72,9 @@ pub struct WorkersConfig {
     /// Where it is known who may own workspaces, if the site has an Authentik.
     #[serde(default)]
     pub authentik: Option<authentik::Config>,
+    /// Where MCP servers run, if the site has any.
+    #[serde(default)]
+    pub kubernetes: Option<kubernetes::Config>,
     /// Where buckets are, if the site has any.
     #[serde(default)]
     pub s3: Option<s3::Config>,
@@ -127,6 +132,7 @@ pub struct Workers {
     coder: coder::Client,
     forgejo: Option<forgejo::Client>,
     authentik: Option<authentik::Client>,
+    kubernetes: Option<kubernetes::Client>,
     s3: Option<s3::Client>,
     notify: notify::Client,
     guest: guest::Config,
@@ -151,6 +157,7 @@ impl Workers {
             coder: coder::Client::new(&config.coder, vault.clone(), forgejo.clone())?,
             forgejo,
             authentik: authentik_of(&config, &vault)?,
+            kubernetes: kubernetes_of(&config, &vault)?,
             s3: match &config.s3 {
                 Some(config) => Some(s3::Client::new(config, vault.clone())?),
                 None => None,
@@ -164,7 +171,7 @@ impl Workers {
         })
     }
 
-    /// The same workers with other addresses of Proxmox VE, TrueNAS, Coder, S3 and mail. Vault and the
+    /// The same workers with other addresses of Proxmox VE, TrueNAS, Coder, Kubernetes, S3 and mail. Vault and the
     /// guests' door stay as they are.
     ///
     /// # Errors
@@ -178,6 +185,7 @@ impl Workers {
             coder: coder::Client::new(&config.coder, vault.clone(), forgejo.clone())?,
             forgejo,
             authentik: authentik_of(config, &vault)?,
+            kubernetes: kubernetes_of(config, &vault)?,
             s3: match &config.s3 {
                 Some(config) => Some(s3::Client::new(config, vault.clone())?),
                 None => None,
@@ -258,6 +266,7 @@ impl Workers {
             "authentik" => Some(Arc::new(authentik::worker(self.authentik.clone()?))),
             "coder" => Some(Arc::new(coder::worker(self.coder.clone()))),
             "forgejo" => Some(Arc::new(forgejo::worker(self.forgejo.clone()?))),
+            "kubernetes" => Some(Arc::new(kubernetes::worker(self.kubernetes.clone()?))),
             "notify" => Some(Arc::new(notify::worker(self.notify.clone()))),
             "probe" => Some(Arc::new(probe::worker())),
             "proxmox" => Some(Arc::new(proxmox::worker(self.proxmox.clone()))),
@@ -283,6 +292,14 @@ fn forgejo_of(
 ) -> Result<Option<forgejo::Client>, StartError> {
     let new = |config| forgejo::Client::new(config, vault.clone());
     config.forgejo.as_ref().map(new).transpose()
+}
+
+fn kubernetes_of(
+    config: &WorkersConfig,
+    vault: &Secrets,
+) -> Result<Option<kubernetes::Client>, StartError> {
+    let new = |config| kubernetes::Client::new(config, vault.clone());
+    config.kubernetes.as_ref().map(new).transpose()
 }
 
 #[cfg(test)]
@@ -333,6 +350,7 @@ mod tests {
                 "authentik",
                 "coder",
                 "forgejo",
+                "kubernetes",
                 "notify",
                 "probe",
                 "proxmox",
@@ -350,14 +368,25 @@ mod tests {
 
     #[tokio::test]
     async fn every_step_has_its_lines_in_the_tables_of_steps() {
-        let Workers { vault, proxmox, truenas, coder, forgejo, authentik, s3, notify, .. } =
-            Stage::open().await.workers;
+        let Workers {
+            vault,
+            proxmox,
+            truenas,
+            coder,
+            forgejo,
+            authentik,
+            kubernetes,
+            s3,
+            notify,
+            ..
+        } = Stage::open().await.workers;
         let steps = [
             crate::authentik::worker(authentik.expect("the stage has one"))
                 .steps()
                 .collect::<Vec<_>>(),
             crate::coder::worker(coder).steps().collect(),
             crate::forgejo::worker(forgejo.expect("the stage has one")).steps().collect(),
+            crate::kubernetes::worker(kubernetes.expect("the stage has one")).steps().collect(),
             crate::notify::worker(notify).steps().collect(),
             crate::probe::worker().steps().collect(),
             crate::proxmox::worker(proxmox).steps().collect(),

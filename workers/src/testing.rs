@@ -18,7 +18,8 @@ use stead_schemas::step::{self, Step};
 
 use crate::vault::SecretText;
 use crate::{
-    Workers, WorkersConfig, authentik, coder, forgejo, guest, proxmox, s3, truenas, vault,
+    Workers, WorkersConfig, authentik, coder, forgejo, guest, kubernetes, proxmox, s3, truenas,
+    vault,
 };
 
 /// More attempts than any step needs while the lab carries out what it was asked before.
@@ -198,6 +199,11 @@ pub(crate) fn config(lab: &Lab) -> WorkersConfig {
             webhook: None,
         }),
         authentik: Some(authentik::Config { address: addresses.authentik_url.parse().unwrap() }),
+        kubernetes: Some(kubernetes::Config {
+            address: addresses.kubernetes_url.parse().unwrap(),
+            ca: None,
+            registry: addresses.kubernetes_url.parse().unwrap(),
+        }),
         s3: Some(s3::Config {
             admin: addresses.s3_url.parse().unwrap(),
             address: addresses.s3_url.parse().unwrap(),

@@ -17,6 +17,7 @@ pub mod calendar;
 pub mod drift;
 pub mod home;
 mod machine;
+pub mod mcp;
 pub mod notice;
 pub mod people;
 pub mod pool;
@@ -34,6 +35,7 @@ pub static WORKFLOWS: &[Definition] = &[
     calendar::DEFINITION,
     drift::DEFINITION,
     home::DEFINITION,
+    mcp::DEFINITION,
     notice::DEFINITION,
     people::DEFINITION,
     pool::DEFINITION,

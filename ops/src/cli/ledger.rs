@@ -40,7 +40,7 @@ pub struct Place {
 /// Which resources.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Only of this system: coder, proxmox, s3, truenas, vault.
+    /// Only of this system: coder, kubernetes, proxmox, s3, truenas, vault.
     #[arg(long, value_name = "SYSTEM")]
     pub system: Option<String>,
     /// Only this owner's.

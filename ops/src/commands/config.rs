@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use stead_nats::seal::new_line;
-use stead_schemas::site::S3Site;
+use stead_schemas::site::{S3Site, Site};
 
 use crate::cli::Global;
 use crate::cli::config::Config as Verb;
@@ -95,6 +95,7 @@ fn summary(config: &Config) -> String {
             ),
         ),
         ("coder", format!("organization {}, login {}", site.coder.organization, site.coder.secret)),
+        ("mcp servers", mcp_servers(site)),
         ("s3", site.s3.as_ref().map_or("none".to_owned(), s3)),
         ("templates", templates.join(", ")),
     ])
@@ -105,6 +106,14 @@ fn encryption(keys: &Encryption) -> String {
         [] => "off".to_owned(),
         [seals] => format!("with the key {seals}"),
         [seals, others @ ..] => format!("with the key {seals}; {} read", others.join(", ")),
+    }
+}
+
+fn mcp_servers(site: &Site) -> String {
+    let names: Vec<&str> = site.mcp_servers.iter().map(|known| known.name.as_str()).collect();
+    match (&site.kubernetes, names.is_empty()) {
+        (Some(kubernetes), false) => format!("{} in {}", names.join(", "), kubernetes.namespace),
+        _ => "none".to_owned(),
     }
 }
 

@@ -200,6 +200,7 @@ fn introduce(global: &Global, options: &Options, lab: &Lab, restored: Option<&Re
         ("  truenas", at.truenas_url.clone()),
         ("  coder", at.coder_url.clone()),
         ("  forgejo", at.forgejo_url.clone()),
+        ("  kubernetes", at.kubernetes_url.clone()),
         ("  s3", at.s3_url.clone()),
         ("  authentik", at.authentik_url.clone()),
     ]));
@@ -284,6 +285,11 @@ pub fn things(inventory: &Inventory, width: usize) -> String {
     for (version, message) in &inventory.template_versions {
         let what = ["version".to_owned(), version.clone(), "made".to_owned(), message.clone()];
         rows.push(what);
+    }
+    for object in &inventory.kubernetes {
+        let is_run = object.kind == "deployment";
+        let state = if is_run { counted(object.available, "pod") } else { "made".to_owned() };
+        rows.push([object.kind.clone(), object.name.clone(), state, object.image.clone()]);
     }
     table(["WHAT", "WHICH", "STATE", "MORE"], &rows, width)
 }

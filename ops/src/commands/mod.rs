@@ -27,6 +27,7 @@ mod keep;
 mod lab;
 mod ledger;
 mod limits;
+mod mcp;
 mod nats;
 mod notify;
 mod owner;
@@ -69,6 +70,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Pool(options) => pool::carry_out(global, &options).await,
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Template(options) => template::carry_out(global, &options).await,
+        Verb::Mcp(options) => mcp::carry_out(global, &options).await,
         Verb::Notify(verb) => notify::carry_out(global, &verb).await,
         Verb::Owner(verb) => owner::carry_out(global, &verb).await,
         Verb::Token(options) => token::carry_out(global, &options).await,

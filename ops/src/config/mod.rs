@@ -11,7 +11,7 @@ use reqwest::Url;
 use serde_json::json;
 use stead_schemas::command::bucket::QUOTA_GB_MAX;
 use stead_schemas::site::{
-    Allowance, CoderSite, ForgejoSite, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
+    Allowance, CoderSite, ForgejoSite, ProxmoxSite, S3Site, Site, TrueNasSite,
 };
 use stead_workers::WorkersConfig;
 
@@ -20,6 +20,7 @@ mod authentik;
 mod deployments;
 mod encryption;
 mod limits;
+mod mcp;
 mod notify;
 mod pools;
 mod reader;
@@ -142,7 +143,7 @@ pub fn read(
     let nats = nats(&mut reader);
     let engine = engine(&mut reader);
     let site = site(&mut reader);
-    let workers = workers(&mut reader);
+    let workers = workers(&mut reader, &site);
     let metrics = reader.section("workers").optional_address("metrics");
     let traces = traces(&mut reader);
     let log_level = log_level(&mut reader);
@@ -323,7 +324,8 @@ fn site(reader: &mut Reader<'_>) -> Site {
     let forgejo = forgejo_site(reader);
     let authentik = authentik::site(reader);
     let deployments = deployments::read(reader);
-    let (templates, notify) = (templates(reader), notify::read(reader));
+    let (kubernetes, mcp_servers) = (mcp::site(reader), mcp::servers(reader));
+    let (templates, notify) = (templates::read(reader), notify::read(reader));
     let pools = pools::read(reader, &templates);
     Site {
         templates,
@@ -336,6 +338,8 @@ fn site(reader: &mut Reader<'_>) -> Site {
         forgejo,
         authentik,
         deployments,
+        kubernetes,
+        mcp_servers,
         notify,
         pools,
     }
@@ -390,10 +394,6 @@ fn forgejo_site(reader: &mut Reader<'_>) -> Option<ForgejoSite> {
     Some(ForgejoSite { secret: section.vault_reference("secret"), credentials })
 }
 
-fn templates(reader: &mut Reader<'_>) -> Vec<Template> {
-    templates::read(reader)
-}
-
 /// Where Vault is, and who we are to it.
 fn vault_of(reader: &mut Reader<'_>) -> serde_json::Value {
     let mut section = reader.section("vault");
@@ -405,7 +405,7 @@ fn vault_of(reader: &mut Reader<'_>) -> serde_json::Value {
     })
 }
 
-fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
+fn workers(reader: &mut Reader<'_>, site: &Site) -> Option<WorkersConfig> {
     let vault = vault_of(reader);
     let mut address = |name| json!({ "address": reader.section(name).text("address") });
     let (proxmox, truenas, coder) = (address("proxmox"), address("truenas"), address("coder"));
@@ -422,6 +422,7 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
         json!({ "address": section.text("address"), "webhook": webhook })
     });
     let authentik = authentik::worker(reader);
+    let kubernetes = mcp::worker(reader);
     let has_s3 = reader.has_section("s3", "address");
     let buckets = has_s3.then(|| reader.section("s3").optional_text("credentials")).flatten();
     let has_mail = reader.has_section("mail", "address");
@@ -432,6 +433,7 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
         "public_url": section.optional_text("public_url"),
         "secret": section.vault_reference("secret"),
         "buckets": buckets,
+        "mcp": mcp::for_guests(section.optional_text("mcp_proxy"), site),
     });
     let s3 = has_s3.then(|| {
         let mut section = reader.section("s3");
@@ -446,18 +448,10 @@ fn workers(reader: &mut Reader<'_>) -> Option<WorkersConfig> {
         proxmox: part(reader, "proxmox", proxmox)?,
         truenas: part(reader, "truenas", truenas)?,
         coder: part(reader, "coder", coder)?,
-        forgejo: match forgejo {
-            Some(forgejo) => Some(part(reader, "forgejo", forgejo)?),
-            None => None,
-        },
-        authentik: match authentik {
-            Some(authentik) => Some(part(reader, "authentik", authentik)?),
-            None => None,
-        },
-        s3: match s3 {
-            Some(s3) => Some(part(reader, "s3", s3)?),
-            None => None,
-        },
+        forgejo: optional_part(reader, "forgejo", forgejo)?,
+        authentik: optional_part(reader, "authentik", authentik)?,
+        kubernetes: optional_part(reader, "kubernetes", kubernetes)?,
+        s3: optional_part(reader, "s3", s3)?,
         notify: part(reader, "mail", json!({ "address": mail }))?,
         guest: part(reader, "guest", guest)?,
     })
@@ -478,6 +472,18 @@ fn part<T: serde::de::DeserializeOwned>(
             reader.section(section).fault("address", &error.to_string());
             None
         }
+    }
+}
+
+/// The same for a section that a site need not have.
+fn optional_part<T: serde::de::DeserializeOwned>(
+    reader: &mut Reader<'_>,
+    section: &'static str,
+    value: Option<serde_json::Value>,
+) -> Option<Option<T>> {
+    match value {
+        Some(value) => part(reader, section, value).map(Some),
+        None => Some(None),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod bucket;
 pub mod drift;
 pub mod fields;
 pub mod home;
+pub mod mcp;
 pub mod notice;
 pub mod people;
 pub mod pool;
@@ -21,6 +22,7 @@ pub mod workspace;
 use bucket::{BucketUser, CreateBucket, DeleteBucket, NameBucket, ResizeBucket};
 use drift::{DecideDrift, ScanDrift};
 use home::{DropSnapshot, HomeQuota, NameHome, SnapshotHome};
+use mcp::{DeployMcp, NameMcp};
 use notice::TellNotice;
 use people::{ConfirmPeople, ForgetOwner, LookAtPeople};
 use pool::{DrainPool, ResizePool};
@@ -151,6 +153,24 @@ pub const COMMANDS: &[Described] = &[
         verb: "snapshots",
         about: "Lists the snapshots of the owner's home, with their ages and sizes",
         schema: of_entity::<NameHome>,
+    },
+    Described {
+        kind: mcp::KIND,
+        verb: "deploy",
+        about: "Has an MCP server run as the site declares it, with the image its tag means now",
+        schema: of_entity::<DeployMcp>,
+    },
+    Described {
+        kind: mcp::KIND,
+        verb: "remove",
+        about: "Takes an MCP server away",
+        schema: of_entity::<NameMcp>,
+    },
+    Described {
+        kind: mcp::KIND,
+        verb: "rollback",
+        about: "Has an MCP server run as it did before",
+        schema: of_entity::<NameMcp>,
     },
     Described {
         kind: notice::KIND,

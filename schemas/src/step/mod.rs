@@ -19,6 +19,7 @@ pub mod forgejo;
 pub mod guest;
 pub mod home;
 pub mod known;
+pub mod kubernetes;
 pub mod notify;
 pub mod people;
 pub mod pool;

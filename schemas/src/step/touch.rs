@@ -16,13 +16,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Step, allowance, authentik, entity, forgejo, guest, home, notify, people, pool, probe, proxmox,
-    s3,
+    Step, allowance, authentik, entity, forgejo, guest, home, kubernetes, notify, people, pool,
+    probe, proxmox, s3,
 };
 use super::{schedule, sight, system, truenas, vault, vmids};
 use crate::step::coder::{self, versions};
 
 mod of_coder;
+mod of_kubernetes;
 
 /// What a step does to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +160,12 @@ const TABLE: &[(&str, Decode)] = &[
     row::<home::Detach>(),
     row::<home::Repair>(),
     row::<home::Resize>(),
+    row::<kubernetes::Apply>(),
+    row::<kubernetes::AwaitRollout>(),
+    row::<kubernetes::ListServers>(),
+    row::<kubernetes::Remove>(),
+    row::<kubernetes::ResolveImage>(),
+    row::<kubernetes::TryApply>(),
     row::<notify::Tell>(),
     row::<notify::PostWebhook>(),
     row::<notify::SendMail>(),
@@ -245,7 +252,7 @@ pub fn touches(step: &str, request: &Value, answer: Option<&Value>) -> Option<Ve
 pub fn systems() -> Vec<&'static str> {
     let mut systems: Vec<&str> = TABLE.iter().map(|(name, _)| system(name)).collect();
     systems.retain(|system| {
-        ["coder", "forgejo", "proxmox", "s3", "truenas", "vault"].contains(system)
+        ["coder", "forgejo", "kubernetes", "proxmox", "s3", "truenas", "vault"].contains(system)
     });
     systems.dedup();
     systems
@@ -283,6 +290,9 @@ touching_nothing!(
     home::Detach,
     home::Repair,
     home::Resize,
+    kubernetes::ListServers,
+    kubernetes::ResolveImage,
+    kubernetes::TryApply,
     notify::PostWebhook,
     notify::SendMail,
     notify::Tell,

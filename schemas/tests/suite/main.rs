@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, schema_for};
 use stead_schemas::command::bucket::BucketView;
+use stead_schemas::command::mcp::McpView;
 use stead_schemas::command::people::PeopleView;
 use stead_schemas::command::schedule::ScheduleView;
 use stead_schemas::command::template::TemplateView;
@@ -84,6 +85,7 @@ fn every_event_has_its_schema() {
     keep(&root().join("transition.json"), &schema_for!(Transition));
     keep(&root().join("replies/bucket.json"), &schema_for!(BucketView));
     keep(&root().join("replies/command.json"), &schema_for!(CommandReply));
+    keep(&root().join("replies/mcp.json"), &schema_for!(McpView));
     keep(&root().join("replies/rehearsal.json"), &schema_for!(RehearsalReply));
     keep(&root().join("replies/show.json"), &schema_for!(RunView));
     keep(&root().join("replies/schedule.json"), &schema_for!(ScheduleView));

@@ -38,6 +38,9 @@ pub struct Inventory {
     /// Versions of Coder's templates, `stead-machine/NAME`, with what their message says.
     #[serde(default)]
     pub template_versions: Vec<(String, String)>,
+    /// What was made in Kubernetes.
+    #[serde(default)]
+    pub kubernetes: Vec<KubernetesEntry>,
 }
 
 impl Inventory {
@@ -54,6 +57,7 @@ impl Inventory {
             && self.coder_tokens.is_empty()
             && self.forgejo_secrets.is_empty()
             && self.template_versions.is_empty()
+            && self.kubernetes.is_empty()
     }
 }
 
@@ -134,6 +138,21 @@ pub struct BucketEntry {
     pub quota_bytes: u64,
 }
 
+/// An object in Kubernetes that carries somebody's mark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KubernetesEntry {
+    /// `deployment`, `service` or `configmap`.
+    pub kind: String,
+    /// Its namespace and name.
+    pub name: String,
+    /// The value of its `.../marker` label.
+    pub marker: String,
+    /// The image of a Deployment; empty for others.
+    pub image: String,
+    /// How many pods of a Deployment answer.
+    pub available: u64,
+}
+
 /// A Coder workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoderEntry {
@@ -176,6 +195,7 @@ pub(crate) fn take(state: &State) -> Inventory {
         coder_tokens: state.coder.token_names(),
         forgejo_secrets: state.forgejo.secret_names(),
         template_versions: state.coder.version_names(),
+        kubernetes: state.kubernetes.entries(),
     }
 }
 

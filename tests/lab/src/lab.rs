@@ -14,6 +14,7 @@ use crate::faults::{CallFault, FaultStatus};
 use crate::forgejo::{self, Forgejo};
 use crate::inventory::{self, Inventory};
 use crate::journal::{Effect, RecordedRequest};
+use crate::kubernetes::Kubernetes;
 use crate::net::{Cut, Door, bind, router, url};
 use crate::options::{Addresses, Credentials, LabOptions};
 use crate::proxmox::Proxmox;
@@ -54,6 +55,7 @@ struct Doors {
     proxmox: Door,
     coder: Door,
     forgejo: Door,
+    kubernetes: Door,
     s3: Door,
     authentik: Door,
 }
@@ -67,6 +69,7 @@ impl Doors {
             proxmox: bind(options.bind.proxmox).await?,
             coder: bind(options.bind.coder).await?,
             forgejo: bind(options.bind.forgejo).await?,
+            kubernetes: bind(options.bind.kubernetes).await?,
             s3: bind(options.bind.s3).await?,
             authentik: bind(options.bind.authentik).await?,
         })
@@ -80,6 +83,7 @@ impl Doors {
             proxmox_url: url("http", &self.proxmox)?,
             coder_url: url("http", &self.coder)?,
             forgejo_url: url("http", &self.forgejo)?,
+            kubernetes_url: url("http", &self.kubernetes)?,
             s3_url: url("http", &self.s3)?,
             authentik_url: url("http", &self.authentik)?,
         })
@@ -99,6 +103,7 @@ impl Lab {
         open(doors.proxmox, router::<Proxmox>(Arc::clone(&world)));
         open(doors.coder, coder::router(Arc::clone(&world)));
         open(doors.forgejo, router::<Forgejo>(Arc::clone(&world)));
+        open(doors.kubernetes, router::<Kubernetes>(Arc::clone(&world)));
         open(doors.s3, router::<S3>(Arc::clone(&world)));
         open(doors.authentik, router::<Authentik>(Arc::clone(&world)));
         open(doors.truenas, truenas::router(Arc::clone(&world)));
@@ -263,6 +268,24 @@ impl Lab {
     #[must_use]
     pub fn active_version(&self, template: &str) -> Option<String> {
         self.world().read(|state| state.coder.active_version(template).map(str::to_owned))
+    }
+
+    /// Makes a new image, which the tag means from now on; its digest. Its pods become ready, or
+    /// crash.
+    pub fn push_image(&self, repository: &str, tag: &str, runs: bool) -> String {
+        self.world().change(|state| state.kubernetes.push(repository, tag, runs))
+    }
+
+    /// Somebody changes how many pods a Deployment has, as `kubectl scale` does. False if there is no
+    /// such Deployment.
+    pub fn scale(&self, name: &str, replicas: u32) -> bool {
+        self.world().change(|state| state.kubernetes.scale(name, replicas))
+    }
+
+    /// Somebody else makes an object of this kind and name in Kubernetes.
+    pub fn strange(&self, kind: &str, name: &str) {
+        let uid = self.world().pace.uuid();
+        self.world().change(|state| state.kubernetes.strange(kind, name, uid));
     }
 
     /// Whose Coder token this is, if it lives.

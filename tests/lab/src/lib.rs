@@ -1,5 +1,5 @@
-//! The lab: simulated Vault, TrueNAS, Proxmox VE, Coder, Forgejo, S3 and guest machines that speak
-//! the real protocols on loopback, with faults on demand.
+//! The lab: simulated Vault, TrueNAS, Proxmox VE, Coder, Forgejo, Kubernetes, S3 and guest machines
+//! that speak the real protocols on loopback, with faults on demand.
 //!
 //! A worker that works against the lab should work against the real systems: the lab keeps their
 //! status codes, error shapes, tasks, jobs, locks and bad habits. What it does not keep is scale:
@@ -18,6 +18,7 @@ mod forgejo;
 mod guest;
 mod inventory;
 mod journal;
+mod kubernetes;
 mod lab;
 mod net;
 mod options;
@@ -36,7 +37,8 @@ pub use coder::Provisioner;
 pub use error::LabError;
 pub use faults::{CallFault, FaultStatus};
 pub use inventory::{
-    AgentEntry, BucketEntry, CoderEntry, DatasetEntry, Inventory, ShareEntry, VmEntry,
+    AgentEntry, BucketEntry, CoderEntry, DatasetEntry, Inventory, KubernetesEntry, ShareEntry,
+    VmEntry,
 };
 pub use journal::{Effect, RecordedRequest};
 pub use lab::Lab;

@@ -78,6 +78,8 @@ pub struct LabPorts {
     pub coder: u16,
     /// Forgejo.
     pub forgejo: u16,
+    /// Kubernetes, and the registry.
+    pub kubernetes: u16,
     /// S3 and its administration.
     pub s3: u16,
     /// Authentik.
@@ -99,6 +101,9 @@ pub struct Addresses {
     pub coder_url: String,
     /// `http://127.0.0.1:<port>`.
     pub forgejo_url: String,
+    /// `http://127.0.0.1:<port>`: Kubernetes, and the registry beneath `/v2/`.
+    #[serde(default)]
+    pub kubernetes_url: String,
     /// `http://127.0.0.1:<port>`: S3, and its administration beneath `/v2/`.
     pub s3_url: String,
     /// `http://127.0.0.1:<port>`.

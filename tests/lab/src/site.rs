@@ -1,5 +1,6 @@
 //! The site configuration that leads a Stead to this lab.
 
+use crate::kubernetes::REPOSITORIES;
 use crate::options::Addresses;
 
 /// The templates of the site: name, VMID, Coder's template. The disk of each has 40 GiB.
@@ -12,6 +13,8 @@ const REPOSITORY: &str = "platform/templates";
 /// The configuration as TOML; secrets are references.
 pub(crate) fn toml(at: &Addresses) -> String {
     let templates: String = TEMPLATES.iter().map(template).collect();
+    let host = at.kubernetes_url.trim_start_matches("http://");
+    let servers: String = REPOSITORIES.iter().map(|name| server(host, name)).collect();
     format!(
         r#"[vault]
 address = "{vault}"
@@ -54,9 +57,14 @@ address = "{s3}"
 secret = "vault:secret/data/s3/admin"
 credentials = "vault:secret/data/stead/buckets"
 
+[kubernetes]
+address = "{kubernetes}"
+registry = "{kubernetes}"
+secret = "vault:secret/data/kubernetes/api"
+
 [guest]
 secret = "vault:secret/data/stead/seed"
-{templates}"#,
+{templates}{servers}"#,
         vault = at.vault_url,
         proxmox = at.proxmox_url,
         truenas = at.truenas_url,
@@ -64,6 +72,7 @@ secret = "vault:secret/data/stead/seed"
         forgejo = at.forgejo_url,
         authentik = at.authentik_url,
         s3 = at.s3_url,
+        kubernetes = at.kubernetes_url,
     )
 }
 
@@ -71,5 +80,12 @@ fn template((name, vmid, coder): &(&str, u32, &str)) -> String {
     format!(
         "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = 40\ncoder_template = \"{coder}\"\n\
          \n[[deployments]]\ntemplate = \"{coder}\"\nrepository = \"{REPOSITORY}\"\npath = \"{coder}\"\n"
+    )
+}
+
+fn server(host: &str, name: &str) -> String {
+    format!(
+        "\n[[mcp_servers]]\nname = \"{name}\"\nimage = \"{host}/{name}:latest\"\n\
+         vault_path = \"secret/mcp/{name}/{{username}}\"\n"
     )
 }

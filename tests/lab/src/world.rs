@@ -14,6 +14,7 @@ use crate::coder;
 use crate::faults::Faults;
 use crate::forgejo;
 use crate::journal::Journal;
+use crate::kubernetes;
 use crate::options::{Credentials, Guests, LabOptions};
 use crate::pace::Pace;
 use crate::proxmox;
@@ -28,6 +29,7 @@ pub(crate) struct State {
     pub(crate) proxmox: proxmox::State,
     pub(crate) coder: coder::State,
     pub(crate) forgejo: forgejo::State,
+    pub(crate) kubernetes: kubernetes::State,
     pub(crate) s3: s3::State,
     pub(crate) authentik: authentik::State,
 }
@@ -58,6 +60,7 @@ pub(crate) struct Secrets {
     pub(crate) seed_key: String,
     pub(crate) s3_token: String,
     pub(crate) forgejo_token: String,
+    pub(crate) kubernetes_token: String,
     pub(crate) webhook_key: String,
     pub(crate) authentik_token: String,
 }
@@ -84,6 +87,7 @@ impl Secrets {
             forgejo_token: canary("forgejo"),
             webhook_key: canary("webhook"),
             authentik_token: canary("authentik"),
+            kubernetes_token: canary("kubernetes"),
         }
     }
 
@@ -96,6 +100,7 @@ impl Secrets {
             self.seed_key.clone(),
             self.s3_token.clone(),
             self.forgejo_token.clone(),
+            self.kubernetes_token.clone(),
             self.webhook_key.clone(),
             self.authentik_token.clone(),
         ]
@@ -112,6 +117,7 @@ impl State {
             s3: s3::State::pristine(pace),
             forgejo: forgejo::State::pristine(pace),
             authentik: authentik::State::pristine(pace),
+            kubernetes: kubernetes::State::pristine(),
         }
     }
 }

@@ -77,6 +77,10 @@ fn marks(inventory: &Inventory) -> BTreeMap<String, Option<String>> {
     for key in &inventory.bucket_keys {
         all.insert(format!("s3/key/{key}"), Some(key.clone()));
     }
+    for object in &inventory.kubernetes {
+        let path = format!("kubernetes/{}/{}", object.kind, object.name);
+        all.insert(path, Some(object.marker.clone()));
+    }
     for token in &inventory.coder_tokens {
         all.insert(format!("coder/token/{token}"), Some(token.clone()));
     }

@@ -7,6 +7,7 @@
 
 mod bucket;
 mod door;
+mod mcp;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Deserialize;
 
+pub use mcp::Mcp;
 pub use server::SeedServer;
 pub use urls::SeedUrls;
 
@@ -34,6 +36,8 @@ pub struct Config {
     pub secret: String,
     /// The folder in Vault beneath which the keys of buckets lie, if the site has S3.
     pub buckets: Option<String>,
+    /// What guests are told of MCP servers, if the site has a proxy for them.
+    pub mcp: Option<Mcp>,
 }
 
 impl Default for Config {
@@ -43,6 +47,7 @@ impl Default for Config {
             public_url: None,
             secret: "vault:secret/data/stead/seed".to_owned(),
             buckets: None,
+            mcp: None,
         }
     }
 }

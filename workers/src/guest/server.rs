@@ -77,7 +77,8 @@ impl SeedServer {
         urls.listening_on(address);
         let door = Door { urls: urls.clone(), engines };
         let (coder_url, buckets) = (coder_url.to_owned(), config.buckets.clone());
-        let router = router(Arc::new(Desk { door, coder_url, buckets }));
+        let mcp = config.mcp.as_ref().map(super::Mcp::file);
+        let router = router(Arc::new(Desk { door, coder_url, buckets, mcp }));
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             let until = async { drop(stopped.await) };
@@ -115,6 +116,7 @@ struct Desk {
     door: Door,
     coder_url: String,
     buckets: Option<String>,
+    mcp: Option<String>,
 }
 
 type Place = Path<(String, String)>;
@@ -174,6 +176,7 @@ async fn send_user_data(
         coder_url: &desk.coder_url,
         seed_url: &seed_url,
         environment: &environment,
+        mcp: desk.mcp.as_deref(),
     };
     tracing::info!(%run, "a guest fetched its seed");
     Ok(user_data(&seed))

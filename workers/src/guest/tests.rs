@@ -14,6 +14,7 @@ use stead_schemas::step::proxmox::{CloneVm, ConfigureVm, Machine, ShutdownVm, St
 use stead_schemas::step::s3::{DeleteKey, EnsureKey, Place};
 use stead_schemas::step::truenas::{EnsureDataset, EnsureShare, SetPermissions};
 
+use super::Mcp;
 use super::SeedServer;
 use super::user_data::{Seed, user_data};
 use crate::testing::contract::specification;
@@ -294,13 +295,37 @@ async fn without_a_seed_server_no_machine_is_announced_to() {
 }
 
 fn example() -> String {
-    user_data(&Seed {
+    user_data(&seed())
+}
+
+fn seed() -> Seed<'static> {
+    Seed {
         home_source: "10.10.30.2:/mnt/tank/coder-home/o'neil",
         agent_token: "token",
         coder_url: "https://coder.lan",
         seed_url: "http://10.0.0.1:8090/ci/workspace-k3j5x7q2m4n6p8r9-1/00ff/",
         environment: &[],
-    })
+        mcp: None,
+    }
+}
+
+#[test]
+fn tools_are_told_of_mcp_servers_and_no_token_is_written_into_the_home() {
+    let (proxy, servers) = ("https://mcp.lan".parse().unwrap(), vec!["outline".to_owned()]);
+    let told = Mcp { proxy, servers }.file();
+    let text = user_data(&Seed { mcp: Some(&told), ..seed() });
+    let data: Value = serde_json::from_str(text.split_once('\n').unwrap().1).unwrap();
+    let found: Value = serde_json::from_str(&file(&data, "/etc/stead/mcp.yaml")).unwrap();
+    let server = &found["servers"][0];
+    assert_eq!(server["url"], "https://mcp.lan/mcp/outline");
+    assert_eq!(server["auth"]["token"], "$CODER_AGENT_TOKEN");
+    let script = file(&data, "/usr/local/sbin/stead-verify-home");
+    is_shell(&script);
+    // The home is there, and its user writes to it, before anything is linked in it.
+    let place = |words: &str| script.find(words).unwrap();
+    assert!(place("is not writable") < place("ln -sf") && place("ln -sf") < place("mounted and"));
+    let before: Value = serde_json::from_str(example().split_once('\n').unwrap().1).unwrap();
+    assert!(!before.to_string().contains("mcp"), "a site without a proxy has none of it");
 }
 
 #[test]
@@ -313,11 +338,8 @@ fn user_data_is_what_cloud_init_understands() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-#[test]
-fn the_check_of_the_home_is_a_shell_script() {
+fn is_shell(script: &str) {
     use std::io::Write;
-    let data: Value = serde_json::from_str(example().split_once('\n').unwrap().1).unwrap();
-    let script = file(&data, "/usr/local/sbin/stead-verify-home");
     let mut shell = std::process::Command::new("sh")
         .arg("-n")
         .stdin(std::process::Stdio::piped())
@@ -325,6 +347,13 @@ fn the_check_of_the_home_is_a_shell_script() {
         .unwrap();
     shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
     assert!(shell.wait().unwrap().success(), "{script}");
+}
+
+#[test]
+fn the_check_of_the_home_is_a_shell_script() {
+    let data: Value = serde_json::from_str(example().split_once('\n').unwrap().1).unwrap();
+    let script = file(&data, "/usr/local/sbin/stead-verify-home");
+    is_shell(&script);
     assert!(script.contains(r"wanted='10.10.30.2:/mnt/tank/coder-home/o'\''neil'"), "{script}");
 }
 

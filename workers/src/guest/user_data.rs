@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 const HOME: &str = "/home/coder";
 const ENV_FILE: &str = "/etc/coder-agent/env";
 const VERIFY: &str = "/usr/local/sbin/stead-verify-home";
+const MCP_FILE: &str = "/etc/stead/mcp.yaml";
 
 /// What differs from machine to machine and from boot to boot.
 pub(super) struct Seed<'a> {
@@ -24,6 +25,8 @@ pub(super) struct Seed<'a> {
     pub(super) seed_url: &'a str,
     /// What else the agent finds in its environment; each value is one word.
     pub(super) environment: &'a [(&'static str, String)],
+    /// What tools are told of MCP servers, if there is something to tell.
+    pub(super) mcp: Option<&'a str>,
 }
 
 /// The user data of one boot.
@@ -92,7 +95,7 @@ fn init_modules() -> Value {
 }
 
 fn write_files(seed: &Seed<'_>) -> Value {
-    json!([
+    let mut files = json!([
         { "path": ENV_FILE, "permissions": "0600", "owner": "root:root", "content": env(seed) },
         { "path": VERIFY, "permissions": "0755", "owner": "root:root", "content": verify(seed) },
         {
@@ -103,8 +106,22 @@ fn write_files(seed: &Seed<'_>) -> Value {
             "path": "/etc/systemd/system/coder.target",
             "permissions": "0644", "owner": "root:root", "content": TARGET_UNIT,
         },
-    ])
+    ]);
+    let mcp = seed.mcp.map(|content| {
+        json!({
+            "path": MCP_FILE, "permissions": "0644", "owner": "root:root", "content": content,
+        })
+    });
+    files.as_array_mut().into_iter().for_each(|files| files.extend(mcp.clone()));
+    files
 }
+
+/// Lets the home's user find the machine's own file of MCP servers, unless he has one. A link, since
+/// the home outlives the machine and may be another machine's, too.
+const LINK_MCP: &str = r#"timeout --signal=KILL 60 runuser -u coder -- sh -c '
+    mkdir -p "$1/.aider" && { [ -e "$1/.aider/mcp.yaml" ] || ln -sf /etc/stead/mcp.yaml "$1/.aider/mcp.yaml"; }
+' sh "$home" || echo "stead: $home/.aider/mcp.yaml cannot be linked" >&2
+"#;
 
 /// `+` runs the check as root, which it needs in order to become the user. No working directory:
 /// root may not enter a home on a share that squashes root.
@@ -158,6 +175,7 @@ fn runcmd() -> Value {
 fn verify(seed: &Seed<'_>) -> String {
     let report_url = format!("{}report", seed.seed_url);
     let (url, source) = (quoted(&report_url), quoted(seed.home_source));
+    let link = seed.mcp.map_or("", |_| LINK_MCP);
     format!(
         r#"#!/bin/sh
 # stead-report: {report_url}
@@ -189,7 +207,7 @@ esac
 timeout --signal=KILL 60 runuser -u coder -- \
     sh -c 'probe=$(mktemp "$1/.stead-XXXXXX") && rm -f "$probe"' sh "$home" ||
     refuse "$home is not writable for coder"
-report home-verified "mounted and writable"
+{link}report home-verified "mounted and writable"
 exit 0
 "#
     )

@@ -75,6 +75,13 @@ fn find_path<'a>(tree: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
+/// Kubernetes: an object is as this file describes its kind, with no field that is not there.
+pub(crate) fn check_object(path: &str, object: &Value) {
+    if let Some(spec) = specification(path) {
+        check(&spec, object, path);
+    }
+}
+
 /// Coder: the path is there and the body is as described, with no field that is not.
 pub(crate) fn check_coder(spec: &Value, call: &RecordedRequest) {
     let paths = spec["paths"].as_object().unwrap();

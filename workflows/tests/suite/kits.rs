@@ -7,8 +7,8 @@ use stead_schemas::ids::EntityKey;
 use stead_schemas::notice::{By, Route, Topic};
 use stead_schemas::owner::Owner;
 use stead_schemas::site::{
-    Allowance, AuthentikSite, CoderSite, Deployment, ForgejoSite, Lifetime, ProxmoxSite, S3Site,
-    Site, Template, TrueNasSite,
+    Allowance, AuthentikSite, CoderSite, Deployment, ForgejoSite, KubernetesSite, Lifetime,
+    McpServer, ProxmoxSite, S3Site, Site, Template, TrueNasSite,
 };
 use stead_schemas::step::notify::Tell;
 use stead_schemas::step::people::Hold;
@@ -247,6 +247,24 @@ pub fn push_template() -> Kit<World> {
     kit.command("push", json!({}))
 }
 
+/// A server is deployed, deployed anew of another image, gone back with, and taken away.
+pub fn mcp() -> Kit<World> {
+    deploy_mcp()
+        .leaves(["server outline a"])
+        .command("deploy", json!({ "tag": "b" }))
+        .leaves(["server outline b"])
+        .command("rollback", json!({}))
+        .leaves(["server outline a"])
+        .command("remove", json!({}))
+        .leaves([])
+}
+
+/// A server is deployed.
+pub fn deploy_mcp() -> Kit<World> {
+    let kit = Kit::of(WORKFLOWS).site(site()).entity("mcp", vmids::PLATFORM, "outline");
+    kit.command("deploy", json!({}))
+}
+
 /// The ledger gives numbers out and takes one back.
 pub fn vmids() -> Kit<World> {
     let reserve = |workspace: &str| vmids::Reserve {
@@ -402,6 +420,20 @@ pub fn site() -> Site {
             repository: "platform/templates".into(),
             branch: "main".into(),
             path: "machine".into(),
+        }],
+        kubernetes: Some(KubernetesSite {
+            secret: "vault:secret/data/kubernetes/api".into(),
+            namespace: "mcp-servers".into(),
+            registry_secret: None,
+            vault_address: "http://vault.vault.svc.cluster.local:8200".into(),
+        }),
+        mcp_servers: vec![McpServer {
+            name: "outline".into(),
+            image: "registry.lan/outline:a".into(),
+            port: 8080,
+            replicas: 2,
+            env: [("OUTLINE_URL".into(), "https://wiki.lan".into())].into(),
+            vault_path: "secret/mcp/outline/{username}".into(),
         }],
         forgejo: Some(ForgejoSite {
             secret: "vault:secret/data/forgejo/api".into(),

@@ -1,6 +1,6 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `buckets.rs`,
-//! `changes.rs`, `retries.rs`, `homes.rs`, `pools.rs`, `ends.rs`, `schedules.rs`, `templates.rs`,
-//! `tokens.rs`, `people.rs`).
+//! `changes.rs`, `retries.rs`, `homes.rs`, `pools.rs`, `ends.rs`, `mcp.rs`, `schedules.rs`,
+//! `templates.rs`, `tokens.rs`, `people.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
@@ -13,6 +13,7 @@ mod ends;
 mod golden;
 mod homes;
 mod kits;
+mod mcp;
 mod notices;
 mod people;
 mod pools;

@@ -58,6 +58,11 @@ fn a_template_survives() {
 }
 
 #[test]
+fn an_mcp_server_survives() {
+    stead_testkit::survives(&kits::mcp());
+}
+
+#[test]
 fn the_vmid_ledger_survives() {
     stead_testkit::survives(&kits::vmids());
 }

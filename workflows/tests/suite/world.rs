@@ -1,5 +1,7 @@
 //! The world that steps change: sets of things, each with the marker of who made it.
 
+mod servers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -53,6 +55,10 @@ pub struct World {
     pub parameters: Vec<(String, bool)>,
     /// What was said of commits, in order.
     pub said: Vec<String>,
+    /// What was applied in Kubernetes last.
+    pub applied: Value,
+    /// Whether the pods of what is applied next do not answer.
+    pub pods_fail: bool,
     /// The messages that have arrived, by their ids: the one that is sent again is the same.
     pub messages: BTreeMap<String, Value>,
     /// Authentik's users by subject: what each is called, and whether he is active.
@@ -88,6 +94,8 @@ impl Default for World {
             import_error: None,
             parameters: vec![("stead_run".to_owned(), true)],
             said: Vec::new(),
+            applied: Value::Null,
+            pods_fail: false,
             messages: BTreeMap::new(),
             users: [("subject-john".to_owned(), ("john".to_owned(), true))].into(),
             unseen: None,
@@ -154,14 +162,12 @@ impl stead_testkit::World for World {
             "coder.create-token" | "coder.prove-token" | "coder.revoke-token" => {
                 self.with_token(step, ask)
             }
-            "coder.look-up-template"
-            | "coder.upload-template"
-            | "coder.create-version"
-            | "coder.await-import"
-            | "coder.promote-version"
-            | "coder.restore-version"
-            | "coder.archive-version" => self.with_version(step, ask),
+            "coder.look-up-template" | "coder.upload-template" | "coder.await-import" => {
+                self.with_version(step, ask)
+            }
+            step if step.ends_with("-version") => self.with_version(step, ask),
             step if step.starts_with("authentik.") => self.with_authentik(step, ask),
+            step if step.starts_with("kubernetes.") => self.with_server(step, ask),
             step if step.starts_with("notify.") => self.with_message(step, ask),
             step if step.starts_with("forgejo.") => self.with_forgejo(step, ask),
             unknown => panic!("the world does not know the step {unknown}"),

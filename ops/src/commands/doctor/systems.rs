@@ -9,6 +9,7 @@ use stead_schemas::site::{Deployment, Site};
 use stead_schemas::step::authentik::FindUser;
 use stead_schemas::step::coder::FindTemplate;
 use stead_schemas::step::forgejo::{LookUpHead, Repository};
+use stead_schemas::step::kubernetes::{ListServers, ResolveImage};
 use stead_schemas::step::probe::Noop;
 use stead_schemas::step::proxmox::Survey;
 use stead_schemas::step::s3::ListBuckets;
@@ -20,12 +21,13 @@ use super::finding::Finding;
 
 /// Has a worker of each system look at it, all at once.
 pub async fn look(connection: &Connection, site: Option<&Site>) -> Vec<Finding> {
-    // A site need not have buckets, a Forgejo or an Authentik, and then nobody works for them.
+    // A site need not have each of these, and then nobody works for it.
     let is_wanted = |system: &&str| {
         site.is_none_or(|site| match *system {
             "authentik" => site.authentik.is_some(),
             "s3" => site.s3.is_some(),
             "forgejo" => site.forgejo.is_some(),
+            "kubernetes" => site.kubernetes.is_some(),
             _ => true,
         })
     };
@@ -48,6 +50,7 @@ fn asks(system: &str, site: &Site) -> Vec<Ask> {
         }
         "coder" => templates(site),
         "forgejo" => branches(site),
+        "kubernetes" => servers(site),
         "probe" => vec![Ask::by(&Noop { number: 1 })],
         "proxmox" => machines(site),
         "s3" => {
@@ -70,6 +73,7 @@ fn secrets(site: &Site) -> Vec<String> {
         vec![site.proxmox.secret.clone(), site.truenas.secret.clone(), site.coder.secret.clone()];
     secrets.extend(site.s3.iter().map(|s3| s3.secret.clone()));
     secrets.extend(site.authentik.iter().map(|authentik| authentik.secret.clone()));
+    secrets.extend(site.kubernetes.iter().map(|kubernetes| kubernetes.secret.clone()));
     secrets.extend(site.forgejo.iter().map(|forgejo| forgejo.secret.clone()));
     secrets
 }
@@ -99,6 +103,18 @@ fn branches(site: &Site) -> Vec<Ask> {
         Ask::by(&LookUpHead { place, branch })
     };
     site.deployments.iter().map(look).collect()
+}
+
+/// The namespace, and the images that servers are made of.
+fn servers(site: &Site) -> Vec<Ask> {
+    let Some(kubernetes) = &site.kubernetes else { return Vec::new() };
+    let (login, namespace) = (kubernetes.secret.clone(), kubernetes.namespace.clone());
+    let resolve = |server: &stead_schemas::site::McpServer| {
+        let (login, image) = (kubernetes.registry_secret.clone(), server.image.clone());
+        Ask::by(&ResolveImage { login, image })
+    };
+    let looks = [Ask::by(&ListServers { login, namespace })].into_iter();
+    looks.chain(site.mcp_servers.iter().map(resolve)).collect()
 }
 
 fn machines(site: &Site) -> Vec<Ask> {

@@ -18,7 +18,7 @@ fn check(step: &str, request: Value, answer: Option<Value>, expected: &[(Deed, &
 #[test]
 fn the_table_is_sorted_and_without_twins() {
     assert!(TABLE.windows(2).all(|pair| pair[0].0 < pair[1].0));
-    assert_eq!(systems(), ["coder", "forgejo", "proxmox", "s3", "truenas", "vault"]);
+    assert_eq!(systems(), ["coder", "forgejo", "kubernetes", "proxmox", "s3", "truenas", "vault"]);
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl State {
         state.put("truenas/api", json!({ "username": NAS_USER, "api_key": secrets.nas_key }));
         state.put("coder/api", json!({ "token": secrets.coder_token }));
         state.put("forgejo/api", json!({ "token": secrets.forgejo_token }));
+        state.put("kubernetes/api", json!({ "token": secrets.kubernetes_token }));
         state.put("s3/admin", json!({ "token": secrets.s3_token }));
         state.put("authentik/api", json!({ "token": secrets.authentik_token }));
         state.put("stead/webhook", json!({ "key": secrets.webhook_key }));

@@ -5,6 +5,7 @@ mod coder;
 mod control;
 mod forgejo;
 mod guest;
+mod kubernetes;
 mod machine;
 mod proxmox;
 mod rig;
