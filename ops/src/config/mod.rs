@@ -318,10 +318,8 @@ fn site(reader: &mut Reader<'_>) -> Site {
         organization: section.text_or("organization", "default"),
         secret: section.vault_reference("secret"),
     };
-    let allowance = allowance(reader);
-    let limits = limits::read(reader);
-    let s3 = s3_site(reader);
-    let forgejo = forgejo_site(reader);
+    let (allowance, limits) = (allowance(reader), limits::read(reader));
+    let (s3, forgejo) = (s3_site(reader), forgejo_site(reader));
     let authentik = authentik::site(reader);
     let deployments = deployments::read(reader);
     let (kubernetes, mcp_servers) = (mcp::site(reader), mcp::servers(reader));
