@@ -23,6 +23,7 @@ use stead_schemas::event::{ByHand, Event};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::limit::Limit;
+use stead_schemas::origin::Origin;
 use stead_schemas::owner;
 use stead_schemas::public::{RunPage, RunSummary, RunView};
 use stead_schemas::site::Site;
@@ -270,7 +271,7 @@ impl Desk {
 
     /// Gives an order where nobody can answer yet.
     pub async fn order_unanswered(&self, run: &RunId, order: RunOrder) {
-        let by = ByHand { by: Caller::Api, why: "a test".into(), id: None };
+        let by = by_hand(None);
         let order = OrderRun { run: run.clone(), by, order };
         self.say(Inbound::Order(order, ReplyTo("operator".into()))).await;
     }
@@ -282,7 +283,7 @@ impl Desk {
 
     /// The same, under an id of its own.
     pub async fn order_as(&self, run: &RunId, order: RunOrder, id: Option<&str>) -> String {
-        let by = ByHand { by: Caller::Api, why: "a test".into(), id: id.map(str::to_owned) };
+        let by = by_hand(id);
         let order = OrderRun { run: run.clone(), by, order };
         self.say(Inbound::Order(order, ReplyTo("operator".into()))).await;
         let replies = self.replies("operator");
@@ -415,9 +416,14 @@ impl Desk {
 
     /// The events in the log, by name.
     pub async fn events(&self, run: &RunId) -> Vec<&'static str> {
+        self.history(run).await.iter().map(Event::name).collect()
+    }
+
+    /// The events in the log.
+    pub async fn history(&self, run: &RunId) -> Vec<Event> {
         let recorded = self.log.read_run(run).await.unwrap();
         let transitions = recorded.iter().map(|one| Transition::decode(&one.bytes).unwrap());
-        transitions.flat_map(|one| one.events).map(|event: Event| event.name()).collect()
+        transitions.flat_map(|one| one.events).collect()
     }
 
     fn take<T>(&self, pick: impl Fn(&Outgoing) -> Option<T>) -> Vec<T> {
@@ -426,6 +432,12 @@ impl Desk {
         sent.retain(|message| pick(message).is_none());
         picked
     }
+}
+
+/// Who gives the orders of these tests, and why.
+pub fn by_hand(id: Option<&str>) -> ByHand {
+    let olga = Origin { user: Some("OLGA".into()), ..Origin::default() };
+    ByHand { by: Caller::User(olga), why: "a test".into(), id: id.map(str::to_owned) }
 }
 
 /// Runs a story on simulated time.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 use stead_schemas::dispatch::{RunOrder, StepReply};
-use stead_schemas::event::Signal;
+use stead_schemas::event::{Event, Signal, StepEdited, StepSkipped};
 use stead_schemas::failure::Class;
 
-use crate::desk::{Desk, on_simulated_time};
+use crate::desk::{Desk, by_hand, on_simulated_time};
 
 #[test]
 fn a_paused_run_begins_no_attempt_until_it_is_resumed() {
@@ -178,7 +178,53 @@ fn a_skipped_step_is_done_and_its_worker_told_to_stop() {
 }
 
 #[test]
-fn an_edit_is_checked_and_made_only_while_nobody_is_at_work() {
+fn what_a_step_is_skipped_with_is_what_the_workflow_goes_on_with() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("relay").await;
+        desk.step("test.shape");
+        let (step, answer) = (1, json!({ "made": 7 }));
+        let skip = RunOrder::Skip { step, answer: answer.clone() };
+        assert_eq!(desk.order(&run, skip).await, "done");
+        assert_eq!(desk.step("test.use").request, answer);
+        // It is the same for whoever goes on from the log.
+        let again = Desk::on(desk.log.clone()).await;
+        again.settle().await;
+        let second = again.step("test.use");
+        assert_eq!(second.request, answer);
+        again.done(&second).await;
+        assert_eq!(again.view(&run).await.summary.state.word(), "completed");
+        let skipped = StepSkipped { seq: step, answer, order: by_hand(None) };
+        assert!(again.history(&run).await.contains(&Event::StepSkipped(skipped)));
+    });
+}
+
+#[test]
+fn an_edited_step_asks_workers_for_something_else_under_any_owner() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("relay").await;
+        let first = desk.step("test.shape");
+        assert_eq!(first.request, json!({ "size": 1 }));
+        desk.failed(&first, Class::VendorDown).await;
+        let fields = Map::from_iter([("size".to_owned(), json!(5))]);
+        assert_eq!(desk.order(&run, RunOrder::Edit { step: 1, fields }).await, "done");
+        let request = json!({ "size": 5 });
+        assert_eq!(desk.step("test.shape").request, request, "it is tried now, as it is edited");
+        let again = Desk::on(desk.log.clone()).await;
+        again.settle().await;
+        let shape = again.step("test.shape");
+        assert_eq!(shape.request, request);
+        again.answer(&shape, StepReply::Done(json!({ "made": 5 }))).await;
+        again.done(&again.step("test.use")).await;
+        assert_eq!(again.view(&run).await.summary.state.word(), "completed");
+        let edited = StepEdited { seq: 1, request, order: by_hand(None) };
+        assert!(again.history(&run).await.contains(&Event::StepEdited(edited)));
+    });
+}
+
+#[test]
+fn an_edit_is_refused_while_somebody_is_at_work_and_where_it_does_not_fit() {
     on_simulated_time(async {
         let desk = Desk::new().await;
         let run = desk.start("pair").await;

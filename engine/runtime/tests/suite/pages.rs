@@ -22,6 +22,7 @@ pub static PAGES: &[Definition] = &[
     page("listener", |cx| execution(listener(cx))),
     page("guest", |cx| execution(guest(cx))),
     page("huge", |cx| execution(huge(cx))),
+    page("relay", |cx| execution(relay(cx))),
 ];
 
 const fn page(
@@ -57,6 +58,38 @@ async fn pair(cx: Context) -> Result<Ending, Failure> {
     let outcome = both.await.map(|_| json!("both"));
     cx.complete(&start, outcome.clone());
     outcome.map(Ending::Completed)
+}
+
+/// Makes something of this size.
+#[derive(Serialize, Deserialize)]
+pub struct Shape {
+    pub size: u32,
+}
+
+/// What was made, and what is asked of whoever uses it.
+#[derive(Serialize, Deserialize)]
+pub struct Shaped {
+    pub made: u32,
+}
+
+impl Step for Shape {
+    const NAME: &'static str = "test.shape";
+    type Answer = Shaped;
+}
+
+impl Step for Shaped {
+    const NAME: &'static str = "test.use";
+    type Answer = Done;
+}
+
+/// Two steps, of which the second asks for what the first one answered.
+async fn relay(cx: Context) -> Result<Ending, Failure> {
+    let start = cx.next_command().await;
+    let shaped = cx.step(Shape { size: 1 }).await?;
+    let made = json!(shaped.made);
+    cx.step(shaped).await?;
+    cx.complete(&start, Ok(made.clone()));
+    Ok(Ending::Completed(made))
 }
 
 step!(Strange, "other.strange");
