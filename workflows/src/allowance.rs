@@ -15,7 +15,7 @@ use stead_schemas::refusal::Refusal;
 use stead_schemas::step::Done;
 use stead_schemas::step::allowance::{GiveBack, KIND, Take};
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 
 /// See the module's head.
 pub const DEFINITION: Definition = Definition {
@@ -43,7 +43,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     let mut allowance: Allowance = cx.carried()?.unwrap_or_default();
     loop {
         cx.show("counting", &allowance);
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&allowance)));
         }
         let command = cx.next_command().await;

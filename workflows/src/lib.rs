@@ -48,9 +48,6 @@ pub static WORKFLOWS: &[Definition] = &[
     workspace::DEFINITION,
 ];
 
-/// How long a history may grow before its run begins anew at the next quiet point.
-const ANEW_AFTER: u64 = 200;
-
 /// What a workflow hands on: an answer, a state, an order.
 fn as_value(value: &impl Serialize) -> Value {
     // Maps whose keys are no texts are the only thing JSON cannot hold; no page has one.

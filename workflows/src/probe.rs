@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use stead_core::combine::{Either, race};
 use stead_core::context::Context;
 use stead_core::definition::{Admission, Admitted, Definition, Ending};
 use stead_core::run::execution;
@@ -17,12 +18,15 @@ use stead_schemas::step::probe::Noop;
 /// How many steps a probe makes if nothing is said.
 pub const STEPS: u32 = 6;
 
+/// The signal that ends the wait, as the command of this name does.
+const FINISH: &str = "finish";
+
 /// See the module's head.
 pub const DEFINITION: Definition = Definition {
     kind: "probe",
     public: true,
     verbs: &["finish", "start"],
-    signals: &[],
+    signals: &[FINISH],
     execute: |cx| execution(run(cx)),
     admit,
 };
@@ -55,7 +59,8 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
 
 async fn wait(cx: &Context, span: Duration) {
     cx.show("waiting", &Value::Null);
-    if let Some(finish) = cx.next_command_within(span, "it was asked to wait").await {
+    let finish = cx.next_command_within(span, "it was asked to wait");
+    if let Either::Second(Some(finish)) = race(cx.signal::<Value>(FINISH), finish).await {
         cx.complete(&finish, Ok(json!({})));
     }
 }

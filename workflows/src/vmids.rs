@@ -19,7 +19,7 @@ use stead_schemas::step::Done;
 use stead_schemas::step::proxmox::{CheckVmid, VmidState};
 use stead_schemas::step::vmids::{HandOver, KIND, Release, Reserve, Reserved};
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 
 /// See the module's head.
 pub const DEFINITION: Definition = Definition {
@@ -41,7 +41,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     let mut ledger: Ledger = cx.carried()?.unwrap_or_default();
     loop {
         cx.show("ready", &ledger);
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&ledger)));
         }
         let command = cx.next_command().await;

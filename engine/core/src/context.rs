@@ -25,6 +25,9 @@ use stead_schemas::time::Timestamp;
 use crate::shared::Shared;
 use crate::step_call::{StepCall, as_json};
 
+/// How many transitions a history has when its run should begin anew at the next quiet point.
+const ANEW_AFTER: u64 = 200;
+
 /// A workflow's one door to the world. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
@@ -109,6 +112,16 @@ impl Context {
     #[must_use]
     pub fn transitions(&self) -> u64 {
         self.shared.borrow().transitions
+    }
+
+    /// Whether a workflow that has nothing open should end with [`Ending::ContinueAsNew`]: its
+    /// history has become long, and no command waits. Whoever lives long asks this before it
+    /// waits for the next command, so that its history stays short.
+    ///
+    /// [`Ending::ContinueAsNew`]: crate::definition::Ending::ContinueAsNew
+    #[must_use]
+    pub fn should_begin_anew(&self) -> bool {
+        self.transitions() > ANEW_AFTER && !self.has_command()
     }
 
     /// Whether a command waits to be taken.

@@ -12,7 +12,7 @@ use stead_core::run::execution;
 use stead_schemas::command::bucket::{BucketPhase, KIND};
 use stead_schemas::failure::{Class, Failure};
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 use state::Bucket;
 
 mod admit;
@@ -36,7 +36,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     };
     loop {
         bucket.show(&cx);
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&bucket)));
         }
         let Some(command) = bucket.next_command(&cx).await else {

@@ -20,7 +20,7 @@ use stead_schemas::time::Timestamp;
 
 use super::act;
 use super::meaning::{Act, Case};
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 
 /// How many findings may be ignored, adopted or on their way, together.
 const HELD_MAX: usize = 500;
@@ -60,7 +60,7 @@ pub(super) async fn run(cx: Context) -> Result<Ending, Failure> {
     let mut decisions: Decisions = cx.carried()?.unwrap_or_default();
     loop {
         decisions.show(&cx);
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&decisions)));
         }
         match decisions.next_command(&cx).await {

@@ -26,7 +26,7 @@ use stead_schemas::step::truenas::{
 use stead_schemas::step::vault::PinSecrets;
 use stead_schemas::time::Timestamp;
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 
 mod admit;
 mod snapshots;
@@ -104,7 +104,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
                 Err(failure) => Err(failure),
             };
         }
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&home)));
         }
     }

@@ -13,7 +13,7 @@ use stead_core::run::execution;
 use stead_schemas::command::mcp::{KIND, McpPhase};
 use stead_schemas::failure::{Class, Failure};
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 use state::Server;
 
 mod admit;
@@ -34,7 +34,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     let mut server: Server = cx.carried()?.unwrap_or_default();
     loop {
         server.show(&cx);
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&server)));
         }
         let command = cx.next_command().await;

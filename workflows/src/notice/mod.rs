@@ -18,7 +18,7 @@ use stead_schemas::notice::{By, Topic};
 use stead_schemas::step::Done;
 use stead_schemas::step::notify::{PostWebhook, SendMail, Tell};
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 use state::{Bundle, Notices};
 
 mod admit;
@@ -59,7 +59,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     let mut notices: Notices = cx.carried()?.unwrap_or_default();
     loop {
         notices.show(&cx);
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&notices)));
         }
         let Some((at, reason)) = notices.next(&cx) else {

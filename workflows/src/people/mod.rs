@@ -21,7 +21,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::people::{Meet, Part, Record};
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 use round::{Came, Job};
 use state::People;
 
@@ -65,7 +65,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
             }
         }
         let is_quiet = job.is_none() && askers.is_empty();
-        if is_quiet && cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if is_quiet && cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&people)));
         }
         match news(&cx, &people, &mut job).await {

@@ -24,7 +24,7 @@ use stead_schemas::step::Done;
 use stead_schemas::step::pool::{Doubt, Gone, KIND, Make, Offer, Pick, Picked, Retire, Spare};
 use stead_schemas::time::Timestamp;
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 
 mod admit;
 pub mod spare;
@@ -78,7 +78,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     let mut pool = cx.carried()?.unwrap_or_else(Pool::new);
     loop {
         pool.show(&cx);
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&pool)));
         }
         if let Some(command) = next(&cx, &pool).await {

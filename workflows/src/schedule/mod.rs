@@ -14,7 +14,7 @@ use stead_core::run::execution;
 use stead_schemas::command::schedule::KIND;
 use stead_schemas::failure::Failure;
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 use news::{News, Open};
 use state::State;
 
@@ -42,7 +42,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         None => create(&cx).await?,
     };
     loop {
-        if open.is_quiet() && cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if open.is_quiet() && cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&state)));
         }
         state.go_on(&cx, &mut open);

@@ -14,7 +14,7 @@ use stead_core::run::execution;
 use stead_schemas::command::template::{KIND, TemplatePhase};
 use stead_schemas::failure::{Class, Failure};
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 use state::Template;
 
 mod admit;
@@ -35,7 +35,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     let mut template: Template = cx.carried()?.unwrap_or_default();
     loop {
         template.show(&cx);
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&template)));
         }
         let command = cx.next_command().await;

@@ -14,7 +14,7 @@ use stead_core::run::execution;
 use stead_schemas::command::token::{KIND, TokenPhase};
 use stead_schemas::failure::{Class, Failure};
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 use state::{Next, Token};
 
 mod admit;
@@ -38,7 +38,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     };
     loop {
         token.show(&cx);
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&token)));
         }
         match token.next(&cx).await {

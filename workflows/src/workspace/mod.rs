@@ -14,7 +14,7 @@ use stead_core::run::execution;
 use stead_schemas::command::workspace::{KIND, Phase};
 use stead_schemas::failure::{Class, Failure};
 
-use crate::{ANEW_AFTER, as_value};
+use crate::as_value;
 pub(crate) use admit::with_nodes;
 use state::Workspace;
 
@@ -66,7 +66,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     };
     loop {
         workspace.show(&cx);
-        if cx.transitions() > ANEW_AFTER && !cx.has_command() {
+        if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&workspace)));
         }
         let command = match next(&cx, &workspace).await {

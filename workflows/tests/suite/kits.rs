@@ -171,6 +171,17 @@ pub fn home() -> Kit<World> {
         .leaves([])
 }
 
+/// A home is used by a workspace.
+pub fn home_of(workspace: &str) -> Kit<World> {
+    Kit::of(WORKFLOWS).asks(home::Attach {
+        owner: john(),
+        workspace: workspace.into(),
+        quota_gb: 50,
+        site: site().truenas,
+        only_if_there: false,
+    })
+}
+
 /// A bucket is made, changed, used, and taken away while nothing is in it.
 pub fn bucket() -> Kit<World> {
     make_bucket()

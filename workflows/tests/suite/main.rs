@@ -13,6 +13,7 @@ mod ends;
 mod golden;
 mod homes;
 mod kits;
+mod long_lives;
 mod mcp;
 mod notices;
 mod people;
