@@ -1,6 +1,6 @@
 //! Which event may stand where: every kind of event in every state a run can be in.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stead_core::fold::Folded;
 use stead_schemas::dispatch::Caller;
 use stead_schemas::event::{
@@ -84,31 +84,37 @@ fn completed() -> Event {
 /// One event of each kind. Those that begin something have the number `next`, those that end
 /// something end number 1.
 fn every_event(next: Seq) -> Vec<Event> {
-    let (failure, attempts) = (Failure::new(Class::Permanent, "no"), 1);
-    let signal = Signal { name: "go".into(), payload: Value::Null };
+    each_event(1, 1, next, &by_hand())
+}
+
+/// The same, about the command `id` and the step or timer `seq`, where it is about one, and as this
+/// order where it is one.
+pub fn each_event(id: u8, seq: Seq, next: Seq, order: &ByHand) -> Vec<Event> {
+    let (failure, attempts, order) = (Failure::new(Class::Permanent, "no"), 1, order.clone());
+    let signal = Signal { name: "go".into(), payload: json!(7) };
     vec![
         started(),
-        accepted(1),
-        command_completed(1),
+        accepted(id),
+        command_completed(id),
         step_scheduled(next),
-        Event::StepCompleted(StepCompleted { seq: 1, answer: Value::Null, attempts }),
-        Event::StepFailed(StepFailed { seq: 1, failure: failure.clone(), attempts }),
-        Event::StepCancelled(StepCancelled { seq: 1 }),
-        Event::StepDropped(StepDropped { seq: 1 }),
-        Event::StepRetried(StepRetried { seq: 1, order: by_hand() }),
-        Event::StepSkipped(StepSkipped { seq: 1, answer: Value::Null, order: by_hand() }),
-        Event::StepEdited(StepEdited { seq: 1, request: Value::Null, order: by_hand() }),
-        Event::UndoAbandoned(UndoAbandoned { seq: 1, order: by_hand() }),
+        Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts }),
+        Event::StepFailed(StepFailed { seq, failure: failure.clone(), attempts }),
+        Event::StepCancelled(StepCancelled { seq }),
+        Event::StepDropped(StepDropped { seq }),
+        Event::StepRetried(StepRetried { seq, order: order.clone() }),
+        Event::StepSkipped(StepSkipped { seq, answer: json!({}), order: order.clone() }),
+        Event::StepEdited(StepEdited { seq, request: json!({}), order: order.clone() }),
+        Event::UndoAbandoned(UndoAbandoned { seq, order: order.clone() }),
         timer_started(next),
-        Event::TimerFired(TimerFired { seq: 1 }),
-        Event::TimerDropped(TimerDropped { seq: 1 }),
+        Event::TimerFired(TimerFired { seq }),
+        Event::TimerDropped(TimerDropped { seq }),
         Event::CancelRequested(CancelRequested { by: Caller::Api, why: "no".into(), id: None }),
-        paused(),
-        Event::RunResumed(RunResumed { order: by_hand() }),
-        Event::SignalReceived(SignalReceived { signal, order: by_hand() }),
+        Event::RunPaused(RunPaused { seq: None, order: order.clone() }),
+        Event::RunResumed(RunResumed { order: order.clone() }),
+        Event::SignalReceived(SignalReceived { signal, order: order.clone() }),
         Event::ChangeMarked(ChangeMarked { name: "a".into() }),
         Event::Noted(Noted { what: "a".into(), words: "a".into(), about: Value::Null }),
-        Event::TerminateRequested(TerminateRequested { order: by_hand() }),
+        Event::TerminateRequested(TerminateRequested { order }),
         completed(),
         Event::RunFailed(RunFailed { failure }),
         Event::RunTerminated(RunTerminated { why: "no".into(), left: vec![], view: Value::Null }),
@@ -156,15 +162,20 @@ fn every_event_is_legal_just_where_the_table_says() {
     assert_eq!(rows, names, "every kind of event has its row, in the order of the list");
 }
 
-/// The schema names every kind of event: a new one that has no row here is found.
-#[test]
-fn the_table_has_every_kind_of_event() {
+/// The name of every kind of event, as the schemas have them.
+pub fn every_kind() -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/events");
     let written = std::fs::read_dir(folder).expect("the folder is there").flatten();
     let written = written.map(|file| file.file_name().to_string_lossy().replace(".json", ""));
     // These are told to the world and stand in no history.
     let told = ["refused", "step-progress", "step-retrying"];
-    for name in written.filter(|name| !told.contains(&name.as_str())) {
+    written.filter(|name| !told.contains(&name.as_str())).collect()
+}
+
+/// A new kind of event that has no row here is found.
+#[test]
+fn the_table_has_every_kind_of_event() {
+    for name in every_kind() {
         assert!(every_event(1).iter().any(|event| event.name() == name), "{name}");
     }
 }
