@@ -25,6 +25,7 @@ const PAGES: &[Page] = &[
     page!("ArchiveLag"),
     page!("CommandsWait"),
     page!("EngineAbsent"),
+    page!("HistoryLong"),
     page!("NatsDisconnected"),
     page!("NoWorker"),
     page!("OrphansFound"),

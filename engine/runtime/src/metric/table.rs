@@ -137,6 +137,9 @@ table! {
         name: "why", values: Values::These(&["diverged", "unreadable", "illegal", "log"]) }];
     /// Runs that were paused because the attempts at a step of this system were used up.
     Engine PAUSED: Counter = "stead_runs_paused_total" [SYSTEM];
+    /// How many transitions have to be replayed of the run of this kind that needs most of them;
+    /// from 4,096 on the run itself says that it should have begun anew.
+    Engine HISTORY_LONGEST: Gauge = "stead_history_longest_transitions" [KIND];
     /// What workflows noted in their histories.
     Engine NOTES: Counter = "stead_notes_total"
         [KIND, Label { name: "what", values: Values::Of("the words of the workflows") }];

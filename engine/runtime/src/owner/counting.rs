@@ -39,6 +39,8 @@ struct Board {
 struct Census {
     /// By kind and phase.
     runs: BTreeMap<(String, String), u32>,
+    /// The most transitions that one run has to replay, by kind.
+    longest: BTreeMap<String, u64>,
     waiting: [Waits; REASONS.len()],
     /// By system and reason.
     steps: BTreeMap<(String, &'static str), u32>,
@@ -76,6 +78,7 @@ impl Census {
         let place = REASONS.iter().position(|known| *known == reason).unwrap_or(0);
         self.waiting[place].add(Waits::one(since, now));
         let kind = live.run.id().key().kind().to_owned();
+        self.is_so_long(&kind, live.run.transitions_to_replay());
         *self.runs.entry((kind, live.run.phase())).or_default() += 1;
         self.parked += u32::from(live.parked.is_some());
         self.token_lives(tokens::end(live).map(|end| tokens::days_between(now, end)));
@@ -85,6 +88,13 @@ impl Census {
             if open.step.undo {
                 self.undo.add(Waits::one(Some(open.since), now));
             }
+        }
+    }
+
+    fn is_so_long(&mut self, kind: &str, transitions: u64) {
+        match self.longest.get_mut(kind) {
+            Some(longest) => *longest = transitions.max(*longest),
+            None => drop(self.longest.insert(kind.to_owned(), transitions)),
         }
     }
 
@@ -98,6 +108,7 @@ impl Census {
         for (key, count) in idle.phases() {
             *self.runs.entry(key.clone()).or_default() += count;
         }
+        idle.lengths().for_each(|(run, length)| self.is_so_long(kind_of(run), length));
         let place = |wanted| REASONS.iter().position(|known| *known == wanted).unwrap_or(0);
         let (timer, command) = (place("timer"), place("command"));
         for since in idle.waits() {
@@ -109,6 +120,9 @@ impl Census {
     fn add(&mut self, other: &Self) {
         for (key, count) in &other.runs {
             *self.runs.entry(key.clone()).or_default() += count;
+        }
+        for (kind, longest) in &other.longest {
+            self.is_so_long(kind, *longest);
         }
         for (key, count) in &other.steps {
             *self.steps.entry(key.clone()).or_default() += count;
@@ -131,6 +145,10 @@ impl Census {
             let count = self.runs.get(key).copied().unwrap_or(0);
             metric::RUNS.set(f64::from(count), [&key.0, &key.1]);
         }
+        for kind in self.longest.keys().chain(before.longest.keys()) {
+            let longest = self.longest.get(kind).copied().unwrap_or(0);
+            metric::HISTORY_LONGEST.set(longest as f64, [kind]);
+        }
         for key in self.steps.keys().chain(before.steps.keys()) {
             let count = self.steps.get(key).copied().unwrap_or(0);
             metric::STEPS_OPEN.set(f64::from(count), [&key.0, key.1]);
@@ -151,6 +169,11 @@ impl Census {
             metric::TOKEN_DAYS_LEFT.set(self.token_days.unwrap_or(f64::NAN), []);
         }
     }
+}
+
+/// The kind of a run, where a copy of it for each of very many would be felt.
+fn kind_of(run: &RunId) -> &str {
+    run.as_str().rsplitn(3, '-').last().unwrap_or_default()
 }
 
 impl Board {

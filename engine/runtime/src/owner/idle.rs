@@ -55,6 +55,8 @@ struct Stub {
     last_seq: u64,
     /// A digest of that message.
     last: Tag,
+    /// How many transitions have to be replayed when it comes back.
+    length: u32,
     /// Since when it waits for a timer, if it does.
     timer_since: Option<Timestamp>,
 }
@@ -106,6 +108,11 @@ impl Idle {
     /// When the first of the tokens among them ends.
     pub fn token_end(&self) -> Option<Timestamp> {
         self.token_ends.values().min().copied()
+    }
+
+    /// How many transitions have to be replayed of each.
+    pub fn lengths(&self) -> impl Iterator<Item = (&RunId, u64)> {
+        self.stubs.iter().map(|(run, stub)| (run, stub.length.into()))
     }
 
     /// For each, since when it waits for a timer; nothing if it waits for a command alone.
@@ -258,7 +265,9 @@ impl Owner {
     fn let_go(&mut self, run: &RunId) {
         let Some(live) = self.runs.remove(run) else { return };
         let timer_since = live.run.folded().timers.values().map(|open| open.since).min();
-        let stub = Stub { last_seq: live.last_seq, last: Tag::of(&[&live.prev]), timer_since };
+        let length = u32::try_from(live.run.transitions_to_replay()).unwrap_or(u32::MAX);
+        let last = Tag::of(&[&live.prev]);
+        let stub = Stub { last_seq: live.last_seq, last, length, timer_since };
         *self.idle.phases.entry(kind_and_phase(&live)).or_default() += 1;
         self.idle.token_ends.extend(tokens::end(&live).map(|end| (run.clone(), end)));
         self.idle.stubs.insert(run.clone(), stub);

@@ -3,6 +3,7 @@
 //! `desk.rs` sets an owner up on ports in memory; `pages.rs` are the workflows it runs here.
 
 mod children;
+mod counted;
 mod desk;
 mod expiry;
 mod fencing;

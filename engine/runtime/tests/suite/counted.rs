@@ -1,0 +1,180 @@
+//! What metrics say of runs: why they do not go on, and how long their histories have become.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    with_local_recorder,
+};
+use serde_json::json;
+use stead_runtime::metric::REASONS;
+use stead_runtime::ports::{Append, EventLog};
+use stead_schemas::dispatch::{RunOrder, StepReply};
+use stead_schemas::event::{Event, Signal, SignalReceived};
+use stead_schemas::failure::Class;
+use stead_schemas::ids::RunId;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::{Transition, VERSION, link};
+
+use crate::desk::{Desk, PARTITION, by_hand, on_simulated_time};
+
+/// Longer than it takes until runs are counted again.
+const COUNTED: Duration = Duration::from_secs(6);
+/// Longer than a run may wait in memory, and until it is counted then.
+const LONG: Duration = Duration::from_secs(30);
+
+/// A collector that keeps gauges.
+#[derive(Clone, Default)]
+struct Shown(Arc<Mutex<HashMap<Key, Arc<AtomicU64>>>>);
+
+impl Shown {
+    fn gauge(&self, name: &str, label: &str) -> f64 {
+        let gauges = self.0.lock().unwrap();
+        let fits =
+            |key: &&Key| key.name() == name && key.labels().any(|pair| pair.value() == label);
+        let key = gauges.keys().find(fits);
+        key.map_or(f64::NAN, |key| f64::from_bits(gauges[key].load(Ordering::SeqCst)))
+    }
+
+    /// How many runs wait, by reason, where any do.
+    fn waiting(&self) -> Vec<(&'static str, f64)> {
+        let all = REASONS.map(|reason| (reason, self.gauge("stead_runs_waiting", reason)));
+        all.into_iter().filter(|(_, count)| *count > 0.0).collect()
+    }
+}
+
+impl Recorder for Shown {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::noop()
+    }
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.0.lock().unwrap().entry(key.clone()).or_default().clone())
+    }
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+/// Runs a story on simulated time, of which metrics are shown.
+fn shown<S: Future<Output = ()>>(story: impl FnOnce(Shown) -> S) {
+    let shown = Shown::default();
+    with_local_recorder(&shown, || on_simulated_time(story(shown.clone())));
+}
+
+#[test]
+fn runs_are_counted_by_what_they_wait_for() {
+    shown(|shown| async move {
+        let desk = Desk::new().await;
+        for kind in ["nap", "guest", "listener"] {
+            desk.start(kind).await;
+        }
+        let paused = desk.start("relay").await;
+        let relay = desk.step("test.shape");
+        let torn = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        desk.pass(COUNTED).await;
+        let waiting = [("outside", 1.0), ("running", 2.0), ("timer", 1.0), ("command", 1.0)];
+        assert_eq!(shown.waiting(), waiting);
+
+        desk.order(&paused, RunOrder::Pause).await;
+        desk.failed(&relay, Class::VendorDown).await;
+        desk.failed(&desk.step("test.second"), Class::Permanent).await;
+        desk.failed(&desk.step("test.undo-first"), Class::Permanent).await;
+        assert_eq!(desk.view(&torn).await.waiting[0].reason, "human");
+        desk.pass(COUNTED).await;
+        let waiting =
+            [("human", 1.0), ("paused", 1.0), ("outside", 1.0), ("timer", 1.0), ("command", 1.0)];
+        assert_eq!(shown.waiting(), waiting);
+        let oldest = |reason| shown.gauge("stead_runs_waiting_oldest_seconds", reason);
+        assert!(oldest("paused") >= 1.0 && oldest("paused") < oldest("timer"));
+
+        desk.stop.send(true).expect("the owner hears it");
+        desk.settle().await;
+        assert!(desk.owner.is_finished());
+        assert_eq!(shown.waiting(), [], "they are counted by their next owner");
+    });
+}
+
+#[test]
+fn a_run_that_no_worker_listens_to_is_counted_as_such() {
+    shown(|shown| async move {
+        let desk = Desk::new().await;
+        desk.start("stranger").await;
+        desk.unheard(&desk.step("other.strange")).await;
+        desk.start("pair").await;
+        let first = desk.step("test.first");
+        // Whenever it is asked again, it is the same.
+        for _ in 0..200 {
+            desk.answer(&first, StepReply::Heartbeat { progress: None }).await;
+            desk.pass(Duration::from_millis(100)).await;
+            for step in desk.steps() {
+                desk.unheard(&step).await;
+            }
+            if shown.waiting() == [("no-worker", 1.0), ("running", 1.0)] {
+                return;
+            }
+        }
+        panic!("{:?}", shown.waiting());
+    });
+}
+
+/// Gives a run so many transitions that change nothing.
+async fn lengthen(desk: &Desk, run: &RunId, transitions: u64) {
+    let recorded = desk.log.read_run(run).await.unwrap();
+    let last = recorded.last().expect("it has begun");
+    let (mut expected, mut prev) = (last.seq, link(&last.bytes));
+    let signal = Signal { name: "go".into(), payload: json!(7) };
+    let event = Event::SignalReceived(SignalReceived { signal, order: by_hand(None) });
+    for n in recorded.len() as u64 + 1..=transitions {
+        let transition = Transition {
+            v: VERSION,
+            run: run.clone(),
+            n,
+            at: Timestamp::from_millis(1_700_000_000_000),
+            engine: "other".into(),
+            prev: std::mem::take(&mut prev),
+            events: vec![event.clone()],
+        };
+        let (bytes, commit) = (transition.encode(), n.to_string());
+        prev = link(&bytes);
+        let append =
+            Append { partition: PARTITION, epoch: 0, run: run.clone(), expected, commit, bytes };
+        expected = desk.log.append(append).await.unwrap();
+    }
+}
+
+#[test]
+fn a_history_that_becomes_long_says_so_and_goes_on() {
+    const MANY: &str = "4096 transitions have to be replayed, which is many; the workflow should \
+                        begin anew at a quiet point";
+    shown(|shown| async move {
+        let desk = Desk::new().await;
+        let run = desk.start("nap").await;
+        desk.owner.abort();
+        lengthen(&desk, &run, 4_095).await;
+        let desk = Desk::on(desk.log.clone()).await;
+        assert!(desk.view(&run).await.warnings.is_empty());
+        let signal = Signal { name: "go".into(), payload: json!(7) };
+        assert_eq!(desk.order(&run, RunOrder::Signal(signal)).await, "done");
+        assert_eq!(desk.view(&run).await.warnings, [MANY]);
+        desk.pass(LONG).await;
+        let longest = || shown.gauge("stead_history_longest_transitions", "nap");
+        assert!((longest() - 4_096.0).abs() < 0.5, "{} when it is not in memory", longest());
+
+        desk.owner.abort();
+        lengthen(&desk, &run, 16_384).await;
+        let desk = Desk::on(desk.log.clone()).await;
+        let warnings = desk.view(&run).await.warnings;
+        assert!(warnings[0].contains("16384") && warnings[0].contains("far too many"));
+        desk.pass(COUNTED).await;
+        assert!((longest() - 16_384.0).abs() < 0.5, "{} in memory", longest());
+        desk.pass(Duration::from_secs(3_600)).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "completed", "nothing stops it");
+    });
+}
