@@ -24,6 +24,8 @@ struct Rehearsal {
     histories: u64,
     /// Which of them would not go on, and why.
     wrong: Vec<(String, String)>,
+    /// Which could not be read, so that nothing is known of them, and why.
+    unread: Vec<(String, String)>,
 }
 
 /// Carries the verb out.
@@ -32,12 +34,11 @@ pub async fn carry_out(global: &Global, golden: Option<&Path>) -> Result<(), End
     let client = client(global).await?;
     for line in client.list_all().await? {
         if matches!(line.state, RunState::Running | RunState::Paused) {
-            rehearsal.note(&line.run.to_string(), live(&client, &line.run).await?);
+            rehearsal.note(&line.run.to_string(), live(&client, &line.run).await);
         }
     }
     for file in golden.map(files).transpose()?.unwrap_or_default() {
-        let lines = lines(&read(&file)?);
-        rehearsal.note(&file.display().to_string(), check(&lines));
+        rehearsal.note(&file.display().to_string(), read(&file).map(|bytes| lines(&bytes)));
     }
     rehearsal.conclude(global)
 }
@@ -52,10 +53,9 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Ended> {
     Ok(files)
 }
 
-async fn live(client: &SteadClient, run: &RunId) -> Result<Result<(), String>, Ended> {
+async fn live(client: &SteadClient, run: &RunId) -> Result<Vec<Vec<u8>>, Ended> {
     let recorded = client.history(run).await?;
-    let lines: Vec<Vec<u8>> = recorded.messages.into_iter().map(|message| message.bytes).collect();
-    Ok(check(&lines))
+    Ok(recorded.messages.into_iter().map(|message| message.bytes).collect())
 }
 
 fn check(lines: &[Vec<u8>]) -> Result<(), String> {
@@ -68,37 +68,85 @@ fn check(lines: &[Vec<u8>]) -> Result<(), String> {
 }
 
 impl Rehearsal {
-    fn note(&mut self, what: &str, result: Result<(), String>) {
+    /// Decides a history again, if it could be read. One that could not ends nothing: the others
+    /// are to be known all the more.
+    fn note(&mut self, what: &str, history: Result<Vec<Vec<u8>>, Ended>) {
         self.histories += 1;
-        if let Err(words) = result {
-            self.wrong.push((what.to_owned(), words));
+        match history.map(|lines| check(&lines)) {
+            Ok(Ok(())) => {}
+            Ok(Err(words)) => self.wrong.push((what.to_owned(), words)),
+            Err(ended) => self.unread.push((what.to_owned(), ended.to_string())),
         }
     }
 
     fn conclude(&self, global: &Global) -> Result<(), Ended> {
         if global.json {
-            let wrong =
-                self.wrong.iter().map(|(of, words)| json!({ "history": of, "words": words }));
+            let listed = |those: &[(String, String)]| -> Vec<_> {
+                those.iter().map(|(of, words)| json!({ "history": of, "words": words })).collect()
+            };
             output::json(&json!({
-                "build": BUILD, "histories": self.histories, "wrong": wrong.collect::<Vec<_>>(),
+                "build": BUILD, "histories": self.histories,
+                "wrong": listed(&self.wrong), "unread": listed(&self.unread),
             }));
         } else {
-            for (of, words) in &self.wrong {
+            for (of, words) in self.wrong.iter().chain(&self.unread) {
                 output::line(&format!("{of}\n{words}\n"));
             }
         }
-        if !self.wrong.is_empty() {
-            let wrong = u64::try_from(self.wrong.len()).unwrap_or(u64::MAX);
-            return Err(Ended::Failed(format!(
-                "{BUILD} would not go on with {} of {}; they would be parked",
-                counted(wrong, "run"),
-                self.histories
-            )));
-        }
+        let verdict = self.verdict().map_err(Ended::Failed)?;
         if !global.json {
-            let runs = counted(self.histories, "run");
-            output::line(&format!("{BUILD} decides the same in {runs}"));
+            output::line(&verdict);
         }
         Ok(())
+    }
+
+    /// What it came to, in a sentence; an error if not every run would go on.
+    fn verdict(&self) -> Result<String, String> {
+        let many = |those: &[_]| u64::try_from(those.len()).unwrap_or(u64::MAX);
+        let mut words = Vec::new();
+        if !self.wrong.is_empty() {
+            words.push(format!(
+                "{BUILD} would not go on with {} of {}; they would be parked",
+                counted(many(&self.wrong), "run"),
+                self.histories
+            ));
+        }
+        if !self.unread.is_empty() {
+            words.push(format!(
+                "{} of {} could not be read, and nothing is known of what {BUILD} makes of them",
+                counted(many(&self.unread), "run"),
+                self.histories
+            ));
+        }
+        match words.is_empty() {
+            true => Ok(format!("{BUILD} decides the same in {}", counted(self.histories, "run"))),
+            false => Err(words.join("\n")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ended, Rehearsal, lines};
+
+    #[test]
+    fn a_history_that_cannot_be_read_is_named_and_the_others_are_decided() {
+        let probe = include_bytes!("../../../../schemas/tests/golden/probe-life.jsonl");
+        let other = String::from_utf8_lossy(probe).replace("probe.noop", "probe.other");
+        let mut rehearsal = Rehearsal::default();
+        rehearsal.note("a", Err(Ended::Failed("it is damaged".to_owned())));
+        rehearsal.note("b", Ok(lines(probe)));
+        assert!(rehearsal.wrong.is_empty(), "{:?}", rehearsal.wrong);
+        rehearsal.note("c", Ok(lines(other.as_bytes())));
+        let names = |those: &[(String, String)]| -> Vec<_> {
+            those.iter().map(|(of, _)| of.clone()).collect()
+        };
+        assert_eq!((names(&rehearsal.unread), names(&rehearsal.wrong)), (
+            vec!["a".to_owned()],
+            vec!["c".to_owned()]
+        ));
+        let words = rehearsal.verdict().expect_err("it is no success");
+        assert!(words.contains("would not go on with 1 run of 3"), "{words}");
+        assert!(words.contains("1 run of 3 could not be read"), "{words}");
     }
 }
