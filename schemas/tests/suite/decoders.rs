@@ -10,13 +10,17 @@ use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 use proptest::sample::{Index, select};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stead_schemas::checkup::{CheckupReply, CheckupRequest};
 use stead_schemas::dispatch::{
-    CommandReply, EntityCommand, OrderRun, OutsideAnswer, OutsideReply, RunQuery, StepAddress,
-    StepReply, StepRequest,
+    CommandReply, EntityCommand, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply,
+    RehearsalReply, RunQuery, StepAddress, StepReply, StepRequest, TurnEpoch, TurnReply,
 };
+use stead_schemas::glance::Glance;
 use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::limit::{LimitView, PlaceAsk, PlaceReply};
+use stead_schemas::origin::Origin;
 use stead_schemas::owner::{Owner, decode_token, encode_token};
-use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::public::{RunPage, RunSummary, RunView, StepProgress};
 use stead_schemas::subjects;
 use stead_schemas::transition::Transition;
 
@@ -55,6 +59,8 @@ proptest! {
         if let Ok(transition) = Transition::decode(&bytes) {
             let again = Transition::decode(&transition.encode());
             assert_eq!(again.expect("what was written can be read"), transition);
+            let glance = Glance::at(&bytes).expect("what can be read can be glanced at");
+            assert_eq!((glance.run, glance.n, glance.prev), (transition.run, transition.n, transition.prev));
         }
     }
 
@@ -71,6 +77,25 @@ proptest! {
         is_stable::<CommandReply>(&bytes);
         is_stable::<Option<RunView>>(&bytes);
         is_stable::<Vec<RunSummary>>(&bytes);
+    }
+
+    #[test]
+    fn what_engines_say_among_themselves_reads_as_it_was_written(
+        bytes in prop_oneof![nearly("replies"), anything()],
+    ) {
+        is_stable::<RunPage>(&bytes);
+        is_stable::<RehearsalReply>(&bytes);
+        is_stable::<OutcomeQuery>(&bytes);
+        is_stable::<ListRuns>(&bytes);
+        is_stable::<TurnEpoch>(&bytes);
+        is_stable::<TurnReply>(&bytes);
+        is_stable::<PlaceAsk>(&bytes);
+        is_stable::<PlaceReply>(&bytes);
+        is_stable::<Vec<LimitView>>(&bytes);
+        is_stable::<CheckupRequest>(&bytes);
+        is_stable::<CheckupReply>(&bytes);
+        is_stable::<StepProgress>(&bytes);
+        is_stable::<Origin>(&bytes);
     }
 
     #[test]

@@ -6,10 +6,15 @@ use core::fmt::Debug;
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stead_nats::platform::SettingsRecord;
+use stead_schemas::checkup::{CheckupReply, CheckupRequest};
 use stead_schemas::dispatch::{
-    OrderRun, CommandReply, OutsideAnswer, OutsideReply, RunQuery, StepReply, StepRequest,
+    CommandReply, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply, RehearsalReply,
+    RunQuery, StepReply, StepRequest, TurnEpoch, TurnReply,
 };
-use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::limit::{LimitView, PlaceAsk, PlaceReply};
+use stead_schemas::origin::Origin;
+use stead_schemas::public::{RunPage, RunSummary, RunView, StepProgress};
 use stead_schemas::refusal::Refusal;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -23,6 +28,20 @@ fuzz_target!(|bytes: &[u8]| {
     check::<Result<(), Refusal>>(bytes);
     check::<Option<RunView>>(bytes);
     check::<Vec<RunSummary>>(bytes);
+    check::<RunPage>(bytes);
+    check::<RehearsalReply>(bytes);
+    check::<OutcomeQuery>(bytes);
+    check::<ListRuns>(bytes);
+    check::<TurnEpoch>(bytes);
+    check::<TurnReply>(bytes);
+    check::<PlaceAsk>(bytes);
+    check::<PlaceReply>(bytes);
+    check::<Vec<LimitView>>(bytes);
+    check::<CheckupRequest>(bytes);
+    check::<CheckupReply>(bytes);
+    check::<StepProgress>(bytes);
+    check::<Origin>(bytes);
+    check::<SettingsRecord>(bytes);
 });
 
 /// Whatever can be read can be written, and reads the same.
