@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use serde_json::json;
 use stead_lab::CallFault;
 use stead_runtime::metric::{By, Kind, METRICS, Metric, Values};
+use stead_schemas::event::Outcome;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::stage::{Setting, Stage, free_addresses, until, within};
+use crate::stage::{Desk, Setting, Stage, free_addresses, until, within};
 
 /// What is at this path of a process: the status, and the text. Nothing while nobody listens.
 pub async fn page(address: SocketAddr, path: &str) -> Option<(u16, String)> {
@@ -107,7 +108,7 @@ pub fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_shown_is_what_the_table_says() {
     let addresses = free_addresses();
-    let stage = Stage::with(Setting { metrics: Some(addresses), ..Setting::default() }).await;
+    let mut stage = Stage::with(Setting { metrics: Some(addresses), ..Setting::default() }).await;
     let [engine, _, worker] = addresses;
     let john = stage.desk("john").await;
     stage.lab.break_call_times("proxmox", "", CallFault::FailPassing, 1).expect("a vendor");
@@ -148,7 +149,30 @@ async fn what_is_shown_is_what_the_table_says() {
         let calls = [("system", system), ("outcome", "done")];
         assert!(sum(&text, "stead_vendor_call_seconds_count", &calls) > 0.0, "{system}");
     }
+    that_no_worker_listens_is_said_and_counted(&mut stage, &john).await;
     stage.finish().await;
+}
+
+/// The worker is told to stop, and what waits for it goes on when another one is there.
+async fn that_no_worker_listens_is_said_and_counted(stage: &mut Stage, john: &Desk) {
+    stage.stop_worker().await;
+    let start = john.order("start", json!({})).await;
+    until("`run why` says that nobody listens", || async {
+        let told = stage.verb(&["run", "why", start.run.as_str()]).await;
+        let said = String::from_utf8_lossy(&told.stdout).into_owned();
+        said.contains("no worker listens for").then_some(())
+    })
+    .await;
+    let engine = stage.metrics()[0];
+    until("the run is counted", || async {
+        let (_, text) = page(engine, "/metrics").await?;
+        let count = sum(&text, "stead_runs_waiting", &[("reason", "no-worker")]);
+        (count == 1.0).then_some(())
+    })
+    .await;
+    stage.start_worker();
+    let outcome = john.outcome(&start).await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
 }
 
 /// Waits until a process says this of itself.

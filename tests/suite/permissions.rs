@@ -173,6 +173,23 @@ async fn a_build_is_handed_over(site: &Site) {
     within("it is deleted", site.lab.until(is_gone)).await;
 }
 
+/// The operator gives orders to a run.
+async fn a_look_at_it(site: &Site, run: &str) {
+    for order in ["pause", "resume"] {
+        site.operate(&["run", order, run, "--why", "a look at it"]).await;
+    }
+}
+
+/// What the operator did is in the histories with the key that gave it, and why.
+async fn an_operator_is_named(site: &Site, key: &str) {
+    for (verb, why) in [("stop", ""), ("pause", "a look at it"), ("resume", "a look at it")] {
+        let log = site.operate(&["audit", "log", "--verb", verb]).await;
+        for words in [key, "127.0.0.1", why] {
+            assert!(log.contains(words), "{words}\n{log}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_system_runs_with_the_narrowest_rights() {
     let site = Site::open().await;
@@ -216,6 +233,7 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
         assert!(!checked.contains(words), "{checked}");
     }
     site.operate(&["archive", "now"]).await;
+    a_look_at_it(&site, run).await;
     let stopped = site.operate(&["workspace", "stop", "dev", "--owner", "john", "--json"]).await;
     assert!(stopped.contains(run), "{stopped}");
 
@@ -235,8 +253,7 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
     site.operate(&["audit", "verify"]).await;
 
     let alice = public_key(&site.seeds["alice"]).expect("a key");
-    let log = site.operate(&["audit", "log", "--verb", "stop"]).await;
-    assert!(log.contains(&alice) && log.contains("127.0.0.1"), "{log}");
+    an_operator_is_named(&site, &alice).await;
     let said = site.said();
     assert!(!said.contains("complains"), "{}\n{said}", site.folder().display());
     assert!(site.seeds.values().all(|seed| !said.contains(seed)), "a seed was said");
