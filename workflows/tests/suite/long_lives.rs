@@ -12,18 +12,22 @@ use stead_testkit::{Kit, Trouble};
 use stead_workflows::WORKFLOWS;
 
 use crate::kits::{self, john};
+use crate::pools;
 use crate::world::World;
 
 /// The longest that a history may be: two hundred transitions, and the operation that is under way.
 const LONGEST: usize = 240;
 
-/// A life of each kind that is longer than that. Two kinds live no longer than their command.
-const LIVES: [(&str, fn() -> Kit<World>); 10] = [
+/// A life of each kind that is longer than that. Three kinds live no longer than their command.
+const LIVES: [(&str, fn() -> Kit<World>); 13] = [
     ("allowance", allowances),
     ("bucket", buckets),
     ("drift", decisions),
     ("home", homes),
+    ("mcp", || again(kits::deploy_mcp(), 90, &[("deploy", json!({}))])),
     ("notice", notices),
+    ("people", people),
+    ("pool", || again(pools::pooled(), 240, &[("resize", json!({ "ready": 2 }))])),
     ("schedule", schedules),
     ("template", || again(kits::push_template(), 90, &[("check", json!({}))])),
     ("token", || again(kits::make_token(), 30, &[("rotate", json!({}))])),
@@ -76,6 +80,12 @@ fn notices() -> Kit<World> {
     (0..240).fold(kit, |kit, number| kit.asks(tell(number)))
 }
 
+fn people() -> Kit<World> {
+    let site = Site { authentik: Some(kits::authentik()), ..kits::site() };
+    let kit = Kit::of(WORKFLOWS).site(site).entity("people", vmids::PLATFORM, "site");
+    again(kit, 240, &[("look", json!({}))])
+}
+
 fn schedules() -> Kit<World> {
     let probe = json!({ "kind": "probe", "name": "p", "verb": "start" });
     let kit = Kit::of(WORKFLOWS).site(kits::site()).entity("schedule", "john", "s");
@@ -109,7 +119,7 @@ fn every_long_life_begins_anew_and_goes_on() {
 
 #[test]
 fn every_workflow_lives_short_or_is_seen_to_begin_anew() {
-    let short = ["calendar", "probe"].into_iter();
+    let short = ["calendar", "probe", "spare"].into_iter();
     let known: BTreeSet<&str> = LIVES.iter().map(|(kind, _)| *kind).chain(short).collect();
     let all: BTreeSet<&str> = WORKFLOWS.iter().map(|workflow| workflow.kind).collect();
     assert_eq!(known, all);

@@ -24,7 +24,7 @@ fn pool(ready: u32) -> PoolSite {
     PoolSite { name: "debian".into(), template: "debian-12".into(), ready, storage_backend: None }
 }
 
-fn pooled() -> Kit<World> {
+pub fn pooled() -> Kit<World> {
     let mut site = site();
     site.pools = vec![pool(2)];
     Kit::of(WORKFLOWS).site(site).entity("pool", PLATFORM, "debian").command("keep", json!({}))
