@@ -141,10 +141,10 @@ mod tests {
         let names = |those: &[(String, String)]| -> Vec<_> {
             those.iter().map(|(of, _)| of.clone()).collect()
         };
-        assert_eq!((names(&rehearsal.unread), names(&rehearsal.wrong)), (
-            vec!["a".to_owned()],
-            vec!["c".to_owned()]
-        ));
+        assert_eq!(
+            (names(&rehearsal.unread), names(&rehearsal.wrong)),
+            (vec!["a".to_owned()], vec!["c".to_owned()])
+        );
         let words = rehearsal.verdict().expect_err("it is no success");
         assert!(words.contains("would not go on with 1 run of 3"), "{words}");
         assert!(words.contains("1 run of 3 could not be read"), "{words}");
