@@ -36,6 +36,7 @@ pub(super) async fn deploy(
     server: &mut Server,
     order: McpOrder,
 ) -> Result<Value, Failure> {
+    stays(server, &order.site)?;
     server.begins(cx, &order.site);
     let rolled_out = cx.operation(resolve_and_roll_out(cx, server, &order)).await;
     finish(cx, server, rolled_out, "runs")
@@ -47,11 +48,22 @@ pub(super) async fn rollback(
     server: &mut Server,
     order: McpOrder,
 ) -> Result<Value, Failure> {
+    stays(server, &order.site)?;
     let before = earlier(&server.releases, server.active.as_deref()).cloned();
     let before = before.map_err(|words| Failure::new(Class::Refused, words))?;
     server.begins(cx, &order.site);
     let rolled_out = cx.operation(roll_back(cx, server, &order, before)).await;
     finish(cx, server, rolled_out, "runs again")
+}
+
+/// What runs in one namespace cannot be rolled out in another: nobody would take it away there.
+fn stays(server: &Server, site: &KubernetesSite) -> Result<(), Failure> {
+    let (runs, wanted) = (&server.site.namespace, &site.namespace);
+    if server.active.is_none() || runs == wanted {
+        return Ok(());
+    }
+    let words = format!("it runs in {runs}; remove it there before it is deployed in {wanted}");
+    Err(Failure::new(Class::Refused, words))
 }
 
 async fn resolve_and_roll_out(
@@ -188,7 +200,9 @@ pub(super) async fn remove(
 ) -> Result<Value, Failure> {
     let before = server.phase;
     server.enter(cx, McpPhase::Removing);
-    let removed = take_away(cx, &order.site).await;
+    // Where it was made, wherever the site would make it now.
+    let namespace = server.site.namespace.clone();
+    let removed = take_away(cx, &KubernetesSite { namespace, ..order.site }).await;
     server.enter(cx, if removed.is_ok() { McpPhase::Removed } else { before });
     removed?;
     Ok(json!({ "phase": McpPhase::Removed }))

@@ -76,15 +76,15 @@ fn the_first_deploy_that_fails_leaves_nothing() {
 fn a_rollout_that_fails_ends_with_what_ran_before() {
     let mut tale = Asker::mcp();
     tale.done("deploy", json!({}));
-    let before = tale.stage.world.applied.clone();
+    let before = tale.stage.world.servers.applied.clone();
     assert_eq!(before["env"]["MCP_MODE"], "http-streamable");
     assert_eq!(before["env"]["OUTLINE_URL"], "https://wiki.lan");
-    tale.stage.world.pods_fail = true;
+    tale.stage.world.servers.pods_fail = true;
     tale.stage.site.mcp_servers[0].replicas = 5;
     let words = tale.failed("deploy", json!({ "tag": "b" }));
     assert_eq!(words, "the new pods do not become ready in time");
     assert_eq!(tale.stage.world.names(), ["server outline a"]);
-    assert_eq!(tale.stage.world.applied, before, "as it was declared then");
+    assert_eq!(tale.stage.world.servers.applied, before, "as it was declared then");
     let view = tale.view::<McpView>();
     assert_eq!((view.phase.word(), tale.active().as_str()), ("rejected", "a"));
     assert!(view.trouble.is_some_and(|words| words.contains("do not become ready")));
@@ -93,7 +93,7 @@ fn a_rollout_that_fails_ends_with_what_ran_before() {
     );
     tale.done("deploy", json!({ "tag": "b" }));
     assert_eq!(
-        (tale.stage.world.applied["replicas"].as_u64(), tale.active()),
+        (tale.stage.world.servers.applied["replicas"].as_u64(), tale.active()),
         (Some(5), "b".into())
     );
     tale.stage.everything_replays();
@@ -143,6 +143,24 @@ fn a_remove_stops_a_deploy_and_takes_everything_away() {
     assert_eq!(tale.refused("remove", json!({})), "mcp.unknown");
     tale.done("deploy", json!({}));
     assert_eq!(tale.releases(), ["a"], "a new life");
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn a_server_is_taken_away_where_it_was_made() {
+    let mut tale = Asker::mcp();
+    tale.done("deploy", json!({}));
+    tale.done("deploy", json!({ "tag": "b" }));
+    tale.stage.site.kubernetes.as_mut().expect("it has one").namespace = "other".into();
+    for verb in ["deploy", "rollback"] {
+        let words = tale.failed(verb, json!({}));
+        assert_eq!(words, "it runs in mcp-servers; remove it there before it is deployed in other");
+    }
+    assert_eq!(tale.stage.world.servers.applied["place"]["namespace"], "mcp-servers");
+    tale.done("remove", json!({}));
+    assert_eq!(tale.stage.world.servers.removed, "mcp-servers");
+    tale.done("deploy", json!({}));
+    assert_eq!(tale.stage.world.servers.applied["place"]["namespace"], "other");
     tale.stage.everything_replays();
 }
 

@@ -10,6 +10,8 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::time::Timestamp;
 use stead_testkit::Asked;
 
+use servers::Servers;
+
 /// What there is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct World {
@@ -55,10 +57,8 @@ pub struct World {
     pub parameters: Vec<(String, bool)>,
     /// What was said of commits, in order.
     pub said: Vec<String>,
-    /// What was applied in Kubernetes last.
-    pub applied: Value,
-    /// Whether the pods of what is applied next do not answer.
-    pub pods_fail: bool,
+    /// What Kubernetes is like.
+    pub servers: Servers,
     /// The messages that have arrived, by their ids: the one that is sent again is the same.
     pub messages: BTreeMap<String, Value>,
     /// Authentik's users by subject: what each is called, and whether he is active.
@@ -94,8 +94,7 @@ impl Default for World {
             import_error: None,
             parameters: vec![("stead_run".to_owned(), true)],
             said: Vec::new(),
-            applied: Value::Null,
-            pods_fail: false,
+            servers: Servers::default(),
             messages: BTreeMap::new(),
             users: [("subject-john".to_owned(), ("john".to_owned(), true))].into(),
             unseen: None,

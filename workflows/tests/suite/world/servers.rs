@@ -5,6 +5,16 @@ use stead_schemas::failure::{Class, Failure};
 
 use super::World;
 
+/// What was done in Kubernetes last, and what fails there next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Servers {
+    pub applied: Value,
+    /// The namespace in which something was taken away.
+    pub removed: String,
+    /// Whether the pods of what is applied next do not answer.
+    pub pods_fail: bool,
+}
+
 impl World {
     /// Servers, by the letter that their image's tag had.
     pub(super) fn with_server(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
@@ -27,14 +37,15 @@ impl World {
                 self.things.retain(|thing, _| !thing.starts_with(&server));
                 let letter = image.chars().last().unwrap_or_default();
                 self.things.insert(format!("{server}{letter}"), marker);
-                self.applied = ask.clone();
+                self.servers.applied = ask.clone();
                 Ok(json!({ "generation": 1 }))
             }
-            "kubernetes.await-rollout" if self.pods_fail => {
-                self.pods_fail = false;
+            "kubernetes.await-rollout" if self.servers.pods_fail => {
+                self.servers.pods_fail = false;
                 Err(Failure::new(Class::Permanent, "the new pods do not become ready in time"))
             }
             "kubernetes.remove" => {
+                self.servers.removed = text(&place["namespace"]);
                 self.things.retain(|thing, by| !thing.starts_with(&server) || *by != marker);
                 Ok(json!({}))
             }
