@@ -77,7 +77,7 @@ async fn by_pages(
         ];
         let Some(page) = authentik.users(&query).await? else { break };
         let wanted = page.results.into_iter().filter(|account| missing.remove(&account.uuid));
-        users.extend(wanted.map(|account| user(account)));
+        users.extend(wanted.map(user));
         number = if page.pagination.next > number { page.pagination.next } else { 0 };
     }
     Ok(users)

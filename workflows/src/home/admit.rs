@@ -43,7 +43,7 @@ fn take_snapshot(admission: &Admission<'_>) -> Result<Value, Refusal> {
     Ok(as_value(&SnapshotHome { id: None, name: admission.name.to_string(), snapshot }))
 }
 
-fn is_good(name: &String) -> bool {
+fn is_good(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     name.len() <= SNAPSHOT_MAX
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())

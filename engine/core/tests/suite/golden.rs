@@ -123,8 +123,10 @@ fn done<const N: usize>(desk: &mut Desk, steps: [Seq; N]) {
     }
 }
 
+type Play = fn(&mut Desk);
+
 /// What happens in each of the files.
-const PLAYS: [(&str, fn(&mut Desk)); 4] = [
+const PLAYS: [(&str, Play); 4] = [
     ("by-hand", by_hands),
     ("cancelled", cancelled),
     ("rounds", rounds),

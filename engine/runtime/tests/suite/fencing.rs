@@ -146,7 +146,7 @@ fn what_was_done_for_an_owner_before_is_undone_when_its_workers_have_had_their_t
         let after = Desk::on(desk.log.clone()).await;
         after.settle().await;
         assert!(after.steps().is_empty(), "a worker is at the first step for the one between");
-        assert_eq!(after.cancels(), [first.address.clone()]);
+        assert_eq!(after.cancels(), std::slice::from_ref(&first.address));
         let words = &after.view(&run).await.waiting[0].words;
         assert!(words.contains("a worker may still be at what is undone"), "{words}");
         after.pass(Duration::from_secs(11)).await;

@@ -149,10 +149,7 @@ fn filter(world: &World, call: &Call) -> Result<impl Fn(&User) -> bool + use<>, 
         Some("false" | "False" | "0") => Some(false),
         _ => None,
     };
-    let group = match group {
-        None => None,
-        Some(name) => Some(world.read(|state| state.authentik.group(&name).map(|g| g.pk))),
-    };
+    let group = group.map(|name| world.read(|state| state.authentik.group(&name).map(|g| g.pk)));
     let any_case = username.is_some() && world.faults.fires("authentik", "case-twin");
     Ok(move |user: &User| {
         let is_named = |name: &String| {
