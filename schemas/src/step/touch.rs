@@ -382,8 +382,7 @@ impl Touching for proxmox::MarkVm {
         if self.gives {
             // Whoever has it now has it in his own history.
             let deed = if self.undoes { Deed::Makes } else { Deed::Removes };
-            let ours = self.was.as_deref().unwrap_or_default();
-            return vec![machine(&self.machine).touched(deed, ours)];
+            return vec![machine(&self.machine).touched(deed, self.was.as_deref().unwrap_or(""))];
         }
         let deed = marking(self.restores, self.undoes);
         vec![machine(&self.machine).touched(deed, &self.machine.marker)]

@@ -246,8 +246,7 @@ impl World {
             }
             "proxmox.configure-vm" => {
                 self.cores.insert(vmid, ask["cores"].as_u64().unwrap_or_default());
-                let name = ask["name"].as_str().map(str::to_owned);
-                self.names_of.extend(name.map(|name| (vmid, name)));
+                self.names_of.extend(ask["name"].as_str().map(|name| (vmid, name.to_owned())));
                 Ok(json!({}))
             }
             "proxmox.mark-vm" => self.mark(vm, vm_marker, ask),
