@@ -380,7 +380,6 @@ const fn marking(restores: bool, undoes: bool) -> Deed {
 impl Touching for proxmox::MarkVm {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
         if self.gives {
-            // Whoever has it now has it in his own history.
             let deed = if self.undoes { Deed::Makes } else { Deed::Removes };
             return vec![machine(&self.machine).touched(deed, self.was.as_deref().unwrap_or(""))];
         }

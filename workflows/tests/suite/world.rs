@@ -284,9 +284,7 @@ impl World {
             (Some(now), Some(was)) if now != was && now != marker => {
                 return Err(Failure::new(Class::Conflict, format!("{vm} is {now}'s by now")));
             }
-            _ => {
-                self.things.insert(vm, marker);
-            }
+            _ => drop(self.things.insert(vm, marker)),
         }
         Ok(json!({}))
     }
