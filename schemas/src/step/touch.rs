@@ -19,6 +19,7 @@ use super::{Step, allowance, authentik, entity, forgejo, guest, home, kubernetes
 use super::{people, pool, probe, proxmox, s3, schedule, sight, system, truenas, vault, vmids};
 use crate::step::coder::{self, versions};
 
+mod marks;
 mod of_coder;
 mod of_kubernetes;
 mod of_s3;
@@ -368,26 +369,6 @@ impl Touching for proxmox::DestroyVm {
     }
 }
 
-/// What a mark does: what is given back to the run that made it is in that run's own history.
-const fn marking(restores: bool, undoes: bool) -> Deed {
-    match (restores, undoes) {
-        (true, _) => Deed::Uses,
-        (false, true) => Deed::Removes,
-        (false, false) => Deed::Makes,
-    }
-}
-
-impl Touching for proxmox::MarkVm {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        if self.gives {
-            let deed = if self.undoes { Deed::Makes } else { Deed::Removes };
-            return vec![machine(&self.machine).touched(deed, self.was.as_deref().unwrap_or(""))];
-        }
-        let deed = marking(self.restores, self.undoes);
-        vec![machine(&self.machine).touched(deed, &self.machine.marker)]
-    }
-}
-
 fn dataset(id: &str) -> Resource {
     Resource::new("truenas", "dataset", id)
 }
@@ -411,13 +392,6 @@ impl Touching for truenas::SetPermissions {
 impl Touching for truenas::UpdateQuota {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
         vec![dataset(&self.dataset).used(&self.marker).holding(self.refquota_gb)]
-    }
-}
-
-impl Touching for truenas::MarkDataset {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        let deed = marking(self.restores, self.undoes);
-        vec![dataset(&self.dataset).touched(deed, &self.marker)]
     }
 }
 

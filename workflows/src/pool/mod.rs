@@ -83,6 +83,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         }
         if let Some(command) = next(&cx, &pool).await {
             let outcome = pool.take_in(&cx, &command);
+            pool.show(&cx);
             cx.complete(&command, outcome);
         }
         // Whoever has asked does not wait for what follows, and it does not hurry because of him.

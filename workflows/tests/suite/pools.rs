@@ -1,11 +1,13 @@
 //! Pools: a machine that is ready is taken by one, another one is made in its place, and whatever
 //! goes wrong, nothing is left that is nobody's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use stead_schemas::dispatch::{Caller, EntityCommand};
 use stead_schemas::event::Outcome;
+use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::EntityKey;
 use stead_schemas::limit::Priority;
 use stead_schemas::owner::Owner;
@@ -69,6 +71,31 @@ fn machines(stage: &Stage<World>) -> Vec<(&str, &str)> {
     let things = stage.world.things.iter();
     let marked = things.map(|(thing, marker)| (thing.as_str(), marker.as_str()));
     marked.filter(|(thing, _)| thing.starts_with("vm ")).collect()
+}
+
+/// Whoever decides so has seen it. What is nobody's does not count.
+pub fn mark(
+    things: &mut BTreeMap<String, String>,
+    vm: String,
+    marker: String,
+    ask: &Value,
+) -> Result<Value, Failure> {
+    let (now, was) = (things.get(&vm).cloned(), ask["was"].as_str().map(str::to_owned));
+    match (now, was) {
+        (now, was) if ask["undoes"] == true => {
+            things.remove(&vm);
+            let back = if now == Some(marker) { was } else { now };
+            things.extend(back.map(|back| (vm, back)));
+        }
+        (None, Some(_)) if ask["gives"] == true => {
+            return Err(Failure::new(Class::Permanent, format!("there is no {vm}")));
+        }
+        (Some(now), Some(was)) if now != was && now != marker => {
+            return Err(Failure::new(Class::Conflict, format!("{vm} is {now}'s by now")));
+        }
+        _ => drop(things.insert(vm, marker)),
+    }
+    Ok(json!({}))
 }
 
 #[test]

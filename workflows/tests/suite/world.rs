@@ -10,6 +10,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::time::Timestamp;
 use stead_testkit::Asked;
 
+use crate::pools;
 use servers::Servers;
 
 /// What there is.
@@ -249,7 +250,7 @@ impl World {
                 self.names_of.extend(ask["name"].as_str().map(|name| (vmid, name.to_owned())));
                 Ok(json!({}))
             }
-            "proxmox.mark-vm" => self.mark(vm, vm_marker, ask),
+            "proxmox.mark-vm" => pools::mark(&mut self.things, vm, vm_marker, ask),
             "proxmox.start-vm" => {
                 self.running.insert(vmid, true);
                 Ok(json!({}))
@@ -267,26 +268,6 @@ impl World {
             }
             unknown => panic!("the world does not know the step {unknown}"),
         }
-    }
-
-    /// Whoever decides so has seen it. What is nobody's does not count.
-    fn mark(&mut self, vm: String, marker: String, ask: &Value) -> Result<Value, Failure> {
-        let (now, was) = (self.things.get(&vm).cloned(), ask["was"].as_str().map(str::to_owned));
-        match (now, was) {
-            (now, was) if ask["undoes"] == true => {
-                self.things.remove(&vm);
-                let back = if now == Some(marker) { was } else { now };
-                self.things.extend(back.map(|back| (vm, back)));
-            }
-            (None, Some(_)) if ask["gives"] == true => {
-                return Err(Failure::new(Class::Permanent, format!("there is no {vm}")));
-            }
-            (Some(now), Some(was)) if now != was && now != marker => {
-                return Err(Failure::new(Class::Conflict, format!("{vm} is {now}'s by now")));
-            }
-            _ => drop(self.things.insert(vm, marker)),
-        }
-        Ok(json!({}))
     }
 
     /// Buckets and their keys. A key is there before its bucket, and goes after it.
