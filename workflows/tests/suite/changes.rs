@@ -308,7 +308,7 @@ fn what_was_made_in_coder_is_made_anew_by_us_where_its_template_changes() {
     done(tale.workspace("rebuild", "dev", json!({ "template": "debian-13" })));
     assert_eq!(tale.view("dev")["coder_id"], "coder-dev-stead-machine-13");
     assert!(tale.stage.world.joined_gone.contains(CODER_ID));
-    assert!(tale.things().iter().any(|thing| *thing == "coder dev"), "{:?}", tale.things());
+    assert!(tale.things().contains(&"coder dev"), "{:?}", tale.things());
     done(tale.workspace("delete", "dev", json!({})));
     assert!(tale.things().is_empty(), "{:?}", tale.things());
     tale.stage.everything_replays();

@@ -18,9 +18,11 @@ use crate::kits::{self, john};
 use crate::tale::Tale;
 use crate::world::World;
 
+type Made = fn() -> Vec<Transition>;
+
 /// Histories of those workflows that no lab has run, and of what happens seldom, as the test kit
 /// made them. A file that is there is never changed; `STEAD_UPDATE=1` writes one that is not.
-const MADE: [(&str, fn() -> Vec<Transition>); 5] = [
+const MADE: [(&str, Made); 5] = [
     ("allowance-life", || of(kits::changes(), &key("allowance", &john(), "owner"))),
     ("calendar-life", || of(kits::rest(), &key("calendar", &john(), "owner"))),
     ("notice-life", || of(kits::notices(), &kits::notices().hero().expect("a hero"))),

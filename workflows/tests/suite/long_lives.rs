@@ -18,8 +18,10 @@ use crate::world::World;
 /// The longest that a history may be: two hundred transitions, and the operation that is under way.
 const LONGEST: usize = 240;
 
+type Life = fn() -> Kit<World>;
+
 /// A life of each kind that is longer than that. Three kinds live no longer than their command.
-const LIVES: [(&str, fn() -> Kit<World>); 13] = [
+const LIVES: [(&str, Life); 13] = [
     ("allowance", allowances),
     ("bucket", buckets),
     ("drift", decisions),
