@@ -5,8 +5,9 @@
                                 one that is there twice and may not be
     ops/lib/crates.py sbom      prints a bill of materials (CycloneDX 1.5, JSON)
 
-Both ask `cargo metadata` only, and need no network. Whether a crate has a known weakness, neither
-can tell: that needs a database which is fetched anew each time (`cargo audit`).
+What is allowed stands in `ops/deny.toml`, which `cargo deny` reads, too. Both ask `cargo metadata`
+only, and need no network. Whether a crate has a known weakness, neither can tell: that needs a
+database which is fetched anew each time (`cargo audit`).
 """
 
 import json
@@ -14,18 +15,15 @@ import pathlib
 import re
 import subprocess
 import sys
+import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-LICENCES = {
-    "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause",
-    "BSL-1.0", "CC0-1.0", "CDLA-Permissive-2.0", "ISC", "MIT", "MIT-0", "MPL-2.0",
-    "Unicode-3.0", "Unlicense", "Zlib",
-}
-# Two of one of these would be two runtimes, two ways to encrypt, or types that do not fit.
-ONLY_ONCE = {"async-nats", "axum", "hyper", "reqwest", "ring", "rustls", "serde", "sled", "tokio"}
-# A second one would need another way to build, or break when the first is installed as default.
-NEVER = {"aws-lc-rs", "native-tls", "openssl", "openssl-sys"}
+RULES = tomllib.loads((ROOT / "ops" / "deny.toml").read_text(encoding="utf-8"))
+LICENCES = set(RULES["licenses"]["allow"])
+BANS = RULES["bans"]["deny"]
+ONLY_ONCE = {ban["crate"] for ban in BANS if ban.get("deny-multiple-versions")}
+NEVER = {ban["crate"] for ban in BANS} - ONLY_ONCE
 
 
 def main(words) -> int:
