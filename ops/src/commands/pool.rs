@@ -154,7 +154,7 @@ mod tests {
                 "debian keeps 2 ready, as somebody has said by hand: 1 are, and 0 are being made",
                 "given away 7",
                 "trouble no node has room",
-                "tried again in 1 min",
+                "tried again in 1 min 0 s",
                 "",
                 "SPARE PHASE VMID NODE",
                 "debian-1 ready 10000 pve1",

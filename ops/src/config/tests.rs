@@ -215,7 +215,7 @@ fn a_site_need_not_have_authentik_and_what_it_has_is_checked() {
     check(
         |text| format!("{authentik}every_minutes = 0\nevrey = 1\n{text}"),
         &[
-            "line 4: authentik.every_minutes: must be a number from 1 to 1440",
+            "line 4: authentik.every_minutes: `0` is not a whole number from 1 to 1440",
             "line 5: authentik.evrey: there is no such key; there are address, every_minutes, secret",
         ],
     );

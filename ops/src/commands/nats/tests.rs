@@ -59,7 +59,7 @@ fn what_cannot_be_is_refused_in_words() {
     check("[engines", "not TOML");
     check("", "no user in [engines]");
     check(&format!("[kings]\na = \"{key}\""), "no such section");
-    check(&format!("[workers]\nmars = \"{key}\""), "there are workers for coder");
+    check(&format!("[workers]\nmars = \"{key}\""), "there are workers for authentik, coder");
     check("[engines]\na = 7", "wants a text");
     check("[engines]\na = \"UABC\"", "public half");
     check(&format!("[engines]\na = \"{key}\"\nb = \"{key}\""), "have the same key");
