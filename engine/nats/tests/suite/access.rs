@@ -217,11 +217,12 @@ async fn nobody_is_answered_where_he_may_not_write() {
     john.publish("stead.cmd.john.workspace.create", target, "{}").await;
     let operator = site.visitor(&Role::Operator).await;
     operator.publish("stead.cmd.john.workspace.create", target, "{}").await;
-    operator.publish("stead.js.STREAM.MSG.GET.STEAD_INBOX", target, "{\"seq\":1}").await;
+    // The first message, whatever its number is.
+    let first = "{\"seq\":1,\"next_by_subj\":\"stead.cmd.>\"}";
+    operator.publish("stead.js.STREAM.MSG.GET.STEAD_INBOX", target, first).await;
     operator.publish("stead.js.STREAM.NAMES", target, "{}").await;
     // What the server was to answer has been answered when it answers this.
-    let asked = "{\"seq\":1}".to_owned();
-    let kept = operator.ask("stead.js.STREAM.MSG.GET.STEAD_INBOX", &[], asked).await;
+    let kept = operator.ask("stead.js.STREAM.MSG.GET.STEAD_INBOX", &[], first.to_owned()).await;
     assert!(String::from_utf8_lossy(&kept).contains("stead.cmd.john"), "the command is kept");
     assert_eq!(site.log_ends_at().await, before);
 }
