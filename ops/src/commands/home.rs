@@ -133,7 +133,12 @@ mod tests {
             .collect();
         assert_eq!(
             lines,
-            ["SNAPSHOT AGE KEEPS ALONE", "a 1 h 0 min 5 MiB", "b", "and 2 snapshots that are older"]
+            [
+                "SNAPSHOT AGE KEEPS ALONE",
+                "a 1 h 0 min 5 MiB",
+                "b",
+                "and 2 snapshots that are older"
+            ]
         );
     }
 }

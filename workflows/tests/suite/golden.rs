@@ -15,6 +15,7 @@ use stead_testkit::{Kit, Trouble};
 use stead_workflows::WORKFLOWS;
 
 use crate::kits::{self, john};
+use crate::pools::{self, platform};
 use crate::tale::Tale;
 use crate::world::World;
 
@@ -22,10 +23,13 @@ type Made = fn() -> Vec<Transition>;
 
 /// Histories of those workflows that no lab has run, and of what happens seldom, as the test kit
 /// made them. A file that is there is never changed; `STEAD_UPDATE=1` writes one that is not.
-const MADE: [(&str, Made); 5] = [
+const MADE: [(&str, Made); 8] = [
     ("allowance-life", || of(kits::changes(), &key("allowance", &john(), "owner"))),
     ("calendar-life", || of(kits::rest(), &key("calendar", &john(), "owner"))),
     ("notice-life", || of(kits::notices(), &kits::notices().hero().expect("a hero"))),
+    ("people-life", || of(kits::people(), &key("people", &platform(), "site"))),
+    ("pool-life", || of(pools::taken(), &key("pool", &platform(), "debian"))),
+    ("spare-life", || of(pools::taken(), &key("spare", &platform(), "debian-1"))),
     ("workspace-cancelled", cancelled),
     ("workspace-ends", || of(kits::ends(), &key("workspace", &john(), "dev"))),
 ];

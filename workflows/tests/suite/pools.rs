@@ -33,11 +33,11 @@ pub fn pooled() -> Kit<World> {
 }
 
 /// A pool of two is filled, and john makes a workspace.
-fn taken() -> Kit<World> {
+pub fn taken() -> Kit<World> {
     pooled().entity("workspace", "john", "dev").command("create", json!({}))
 }
 
-fn platform() -> Owner {
+pub fn platform() -> Owner {
     Owner::new(PLATFORM).expect("a good owner")
 }
 

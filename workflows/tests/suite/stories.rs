@@ -124,6 +124,14 @@ fn a_home_reads_like_this() {
         step     vault.pin-secrets         done
         step     truenas.snapshot-dataset  done
         done     home.snapshot
+        command  home.snapshots
+        step     vault.pin-secrets         done
+        step     truenas.list-snapshots    done
+        done     home.snapshots
+        command  home.drop
+        step     vault.pin-secrets         done
+        step     truenas.delete-snapshot   done
+        done     home.drop
         command  home.detach
         done     home.detach
         command  home.detach
