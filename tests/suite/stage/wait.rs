@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Nothing on the stage may take longer.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+/// Nothing on the stage may take longer: an undo that needs a person is tried again each minute.
+pub const DEADLINE: Duration = Duration::from_secs(120);
 /// How often we look again where nothing tells us to.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
