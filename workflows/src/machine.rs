@@ -38,7 +38,7 @@ pub(crate) async fn make(
     mut reserved: impl FnMut(u32),
 ) -> Result<Machine, Failure> {
     let Wanted { ledger, mut not, site, login, template, name, storage } = wanted;
-    let strangers_max = not.len() + STRANGERS_MAX;
+    let strangers_max = STRANGERS_MAX.max(not.len() + 2);
     loop {
         let (workspace, node) = (ledger.clone(), site.node.clone());
         let release = vmids::Release { workspace: ledger.clone() };

@@ -182,7 +182,16 @@ impl Share {
             self.owned[partition].stop.send_replace(true);
         }
         while !leaving.is_empty() {
-            let Some(ended) = self.news.recv().await else { break };
+            // Whoever reads much takes its time to end, and the others are not to be lost over it.
+            let ended = tokio::select! {
+                biased;
+                ended = self.news.recv() => ended,
+                () = tokio::time::sleep(self.env.tuning.renew) => {
+                    self.renew().await;
+                    continue;
+                }
+            };
+            let Some(ended) = ended else { break };
             if leaving.get(&ended.partition) != Some(&ended.epoch) {
                 self.lost(ended).await;
                 continue;

@@ -153,7 +153,7 @@ impl Build {
         if let Some(wish) = self.said_before(asked, view) {
             return wish;
         }
-        if shown.coder_id.as_deref() != Some(self.workspace.as_str()) {
+        if shown.coder_id.as_ref().or(shown.joins.as_ref()) != Some(&self.workspace) {
             return self.of_another(asked, shown);
         }
         let plain = Fields::of(&self.name, None).0;

@@ -62,8 +62,10 @@ impl People {
             .map(|(owner, _)| owner.clone())
             .collect();
         let is_too_many = going.len() > FEW && going.len() * SHARE > active;
-        if !is_too_many || core::mem::take(&mut self.is_confirmed) {
-            self.is_confirmed = false;
+        // What was confirmed is what was said then, and nothing that has come to it since.
+        let is_meant = core::mem::take(&mut self.is_confirmed)
+            && going.iter().all(|owner| self.doubted.contains(owner));
+        if !is_too_many || is_meant {
             self.doubted.clear();
             return;
         }

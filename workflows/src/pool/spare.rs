@@ -5,6 +5,7 @@
 //! none meanwhile; and what a guest is at its first boot, its name, its keys, its home, is its owner's.
 
 use alloc::string::{String, ToString};
+use core::time::Duration;
 
 use serde_json::{Value, json};
 use stead_core::context::{Command, Context};
@@ -23,6 +24,8 @@ use super::admit;
 use crate::machine::{self, Wanted};
 use crate::workspace::placement;
 
+/// How long the machine's mark may take to change; whoever wants it takes another one then.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The machine's own disk.
 const DISK: &str = "scsi0";
 
@@ -149,7 +152,8 @@ async fn give(
             gives: true,
             undoes: false,
         };
-        cx.step(mark.clone()).undo(MarkVm { undoes: true, ..mark }).await?;
+        let marked = cx.step(mark.clone()).undo(MarkVm { undoes: true, ..mark });
+        marked.within(PATIENCE).await?;
         let there = vmids::HandOver { from: ours.clone(), to: ask.ledger.clone() };
         let back = vmids::HandOver { from: ask.ledger, to: ours };
         cx.step(there).undo(back).await?;

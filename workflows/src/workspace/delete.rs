@@ -51,7 +51,7 @@ pub(super) async fn take_all_back(cx: &Context, workspace: &mut Workspace, order
     if !site.allowance.is_none() {
         workspace.pay(cx, preflight::give_back(cx)).await;
     }
-    if site.authentik.is_some() {
+    if site.authentik.is_some() || workspace.held.is_some() {
         workspace.pay(cx, preflight::part(cx)).await;
     }
     let grace = Duration::from_secs(if order.now { 0 } else { order.grace_seconds });
@@ -91,7 +91,7 @@ fn debts(cx: &Context, workspace: &Workspace) -> Vec<Debt> {
     if !workspace.order.allowance.is_none() {
         add(allowance::GiveBack::NAME, "the share of what the owner may have".into());
     }
-    if workspace.order.authentik.is_some() {
+    if workspace.order.authentik.is_some() || workspace.held.is_some() {
         add(people::Part::NAME, "the workspace's place among those of its owner".into());
     }
     debts

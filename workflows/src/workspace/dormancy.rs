@@ -31,7 +31,7 @@ pub(super) fn begins_at(workspace: &Workspace) -> Option<Timestamp> {
 
 /// When it is deleted, if it stays dormant.
 pub(super) fn ends_at(workspace: &Workspace) -> Option<Timestamp> {
-    let is_dormant = workspace.phase == Phase::Dormant;
+    let is_dormant = workspace.phase == Phase::Dormant && workspace.held.is_none();
     let days = workspace.lifetime.dormant_delete_days.filter(|_| is_dormant)?;
     Some(workspace.idle_since?.after(DAY * days))
 }

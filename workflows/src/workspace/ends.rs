@@ -62,7 +62,9 @@ pub(super) fn next(workspace: &Workspace) -> Option<(Timestamp, Due, &'static st
         .map(|at| (at, Due::Forget, "the time in which the deleted workspace can be brought back"));
     let stop = workspace.stops_at();
     let stop = stop.map(|at| (at, Due::Stop, "whether somebody has used the workspace meanwhile"));
-    let expires = workspace.expires_at.filter(|_| workspace.phase != Phase::Deleted);
+    // What may not run is kept: nobody could do anything about its end.
+    let is_kept = workspace.phase == Phase::Deleted || workspace.held.is_some();
+    let expires = workspace.expires_at.filter(|_| !is_kept);
     let end = expires.map(|at| match workspace.is_warned {
         true => (at, Due::Expire, "the end of the workspace's time"),
         false => (earlier(at, WARN_BEFORE), Due::Warn, "the end of the workspace's time is near"),

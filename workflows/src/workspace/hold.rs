@@ -14,7 +14,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::people::Hold;
 use stead_schemas::time::Timestamp;
 
-use super::ends::Due;
+use super::ends::{self, Due};
 use super::power;
 use super::state::Workspace;
 
@@ -43,12 +43,24 @@ pub(super) fn take_in(
             cx.note("held", words, &json!({ "why": held.why }));
         }
         (Some(before), None) => {
+            has_time_again(cx, workspace);
             let words = format!("it may be started again; it was held, {}", before.why);
             cx.note("released", words, &json!({ "why": before.why }));
         }
         (None, None) => {}
     }
     Ok(())
+}
+
+/// What would have ended meanwhile is announced first, as everything is.
+fn has_time_again(cx: &Context, workspace: &mut Workspace) {
+    let soonest = cx.now().after(ends::WARN_BEFORE);
+    workspace.expires_at = workspace.expires_at.map(|at| at.max(soonest));
+    workspace.is_warned = false;
+    if workspace.lifetime.dormant_days.is_some() {
+        workspace.idle_since = Some(cx.now());
+        workspace.is_announced = false;
+    }
 }
 
 /// What comes next, when, and in words.

@@ -106,7 +106,7 @@ async fn carry_out(
     dormancy::asked_for(cx, workspace, &command.verb);
     match (command.verb.as_str(), workspace.phase) {
         ("delete", _) => delete::delete(cx, workspace, command).await,
-        ("undelete", _) => undelete::undelete(cx, workspace).await,
+        ("undelete", _) => undelete::undelete(cx, workspace, command).await,
         (_, Phase::Deleted) => Err(gone()),
         ("hold", _) => hold::take_in(cx, workspace, command),
         ("start", _) => power::start(cx, workspace).await,

@@ -4,6 +4,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use stead_core::context::Context;
 use stead_schemas::failure::{Class, Failure};
@@ -13,6 +14,8 @@ use stead_schemas::step::proxmox::{DestroyVm, Machine, MarkVm};
 use super::ask::release;
 use super::state::Workspace;
 
+/// How long a pool may take to answer: one that somebody has paused holds nobody up.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How many spares are asked before a machine is cloned after all.
 const TRIES_MAX: usize = 3;
 
@@ -41,7 +44,7 @@ pub(super) async fn take(
             nodes: nodes.to_vec(),
             not: not.clone(),
         };
-        let spare = match cx.step(pick).await {
+        let spare = match cx.step(pick).within(PATIENCE).await {
             Ok(Picked { spare: Some(spare) }) => spare,
             Err(failure) if failure.class == Class::Cancelled => return Err(failure),
             Ok(Picked { spare: None }) | Err(_) => break,

@@ -74,14 +74,14 @@ pub(super) struct Workspace {
 
 impl Workspace {
     pub fn new(order: Order) -> Self {
-        let (size, coder_id) = (order.size, order.coder_id.clone());
+        let size = order.size;
         Self {
             order,
             size,
             phase: Phase::Creating,
             vmid: None,
             home_source: None,
-            coder_id,
+            coder_id: None,
             machines: 0,
             retired: None,
             was_spare: false,
@@ -160,6 +160,7 @@ impl Workspace {
             node: self.order.proxmox.node.clone(),
             home_source: self.home_source.clone(),
             coder_id: self.coder_id.clone(),
+            joins: self.order.coder_id.clone(),
             held: self.held.as_ref().map(|held| held.why.clone()),
             made_from: None,
             runs_with: None,

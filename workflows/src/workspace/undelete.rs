@@ -3,7 +3,7 @@
 
 use alloc::format;
 
-use stead_core::context::Context;
+use stead_core::context::{Command, Context};
 use stead_schemas::command::workspace::Phase;
 use stead_schemas::failure::{Class, Failure};
 
@@ -13,11 +13,19 @@ use super::stages::Home;
 use super::state::Workspace;
 
 /// See the module's head. If it fails, the workspace is as deleted as before.
-pub(super) async fn undelete(cx: &Context, workspace: &mut Workspace) -> Result<(), Failure> {
+pub(super) async fn undelete(
+    cx: &Context,
+    workspace: &mut Workspace,
+    command: &Command,
+) -> Result<(), Failure> {
     if workspace.phase != Phase::Deleted {
         return Err(Failure::new(Class::Refused, "the workspace is not deleted"));
     }
     let before = workspace.clone();
+    // It may be older than the site's Authentik.
+    if let Some(authentik) = command.payload.get("authentik") {
+        workspace.order.authentik = serde_json::from_value(authentik.clone()).unwrap_or_default();
+    }
     workspace.undelete_until = None;
     workspace.machines += 1;
     workspace.enter(cx, Phase::Undeleting);

@@ -18,6 +18,7 @@ use stead_workflows::WORKFLOWS;
 use crate::kits::{self, authentik, routes};
 use crate::world::World;
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longer than it takes until Authentik is asked again.
 const A_WHILE: Duration = Duration::from_secs(6 * 60);
 
@@ -376,4 +377,45 @@ fn a_long_life_begins_anew_and_knows_everybody_still() {
     assert_eq!(town.seen("mary").workspaces, ["mary"]);
     town.done("john", "start", json!({}));
     town.stage.everything_replays();
+}
+
+#[test]
+fn what_may_not_run_is_not_deleted_by_itself_either() {
+    let mut town = Town::with(&["john", "ann", "bob", "cid"], &Trouble::default());
+    town.done(
+        "john",
+        "configure",
+        json!({ "ttl_hours": 48, "dormant_days": 1, "dormant_delete_days": 1 }),
+    );
+    town.hears("john", false);
+    assert_eq!(town.phase("john"), "stopped");
+    town.stage.pass(9 * DAY);
+    let phase = town.phase("john");
+    assert!(
+        ["stopped", "dormant"].contains(&phase.as_str()),
+        "{phase}: nobody could have started it"
+    );
+    // What would have ended meanwhile is announced first.
+    town.hears("john", true);
+    town.stage.pass(DAY / 2);
+    let phase = town.phase("john");
+    assert!(["stopped", "dormant"].contains(&phase.as_str()), "{phase}");
+    town.stage.pass(3 * DAY);
+    assert_eq!(town.phase("john"), "deleted");
+    town.stage.everything_replays();
+}
+
+#[test]
+fn a_delete_and_an_undelete_do_not_bring_back_what_may_not_run() {
+    let mut town = Town::with(&["john"], &Trouble::default());
+    town.stage.site.truenas.grace_seconds = 7 * 24 * 3_600;
+    // It is older than the site's Authentik, and was taken in by a look.
+    town.stage.site.authentik = None;
+    town.give_to(["workspace", "john", "old"], "create", json!({})).expect("it is let in");
+    town.stage.site.authentik = Some(authentik());
+    town.hears("john", false);
+    town.give_to(["workspace", "john", "old"], "delete", json!({})).expect("it is let in");
+    let back = town.give_to(["workspace", "john", "old"], "undelete", json!({}));
+    let Ok(Outcome::Failed(failure)) = back else { panic!("{back:?}") };
+    assert!(failure.words.contains("authentik: user is disabled"), "{failure}");
 }

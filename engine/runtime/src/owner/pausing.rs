@@ -92,8 +92,12 @@ impl Owner {
     pub(super) fn stop_and_forget(&mut self, run: &RunId, seq: Seq) {
         let at_work =
             |attempt: &Attempt| matches!(attempt.phase, Phase::Sent { .. } | Phase::Queued { .. });
-        let live = self.runs.get(run);
-        if live.and_then(|live| live.attempts.get(&seq)).is_some_and(at_work) {
+        let Some(live) = self.runs.get_mut(run) else { return };
+        let attempt = live.attempts.get(&seq).filter(|attempt| at_work(attempt));
+        if let Some(attempt) = attempt {
+            if attempt.proof.is_some() {
+                live.strays.add(seq);
+            }
             self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq }));
         }
         self.settled(run, seq);

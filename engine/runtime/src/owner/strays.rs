@@ -29,7 +29,7 @@ pub(super) struct Strays {
 
 impl Strays {
     /// A worker may still be at this step, which is settled.
-    fn add(&mut self, seq: Seq) {
+    pub(super) fn add(&mut self, seq: Seq) {
         if self.steps.len() == KEPT {
             self.steps.remove(0);
         }
@@ -48,9 +48,11 @@ impl Live {
         }
     }
 
-    /// Nobody undoes what a command has done that is over.
+    /// Nobody undoes what was done before the run came to rest.
     pub fn forget_strays_of_the_past(&mut self) {
-        if !self.strays.steps.is_empty() && self.run.folded().open_commands().is_empty() {
+        let folded = self.run.folded();
+        let is_at_rest = || folded.steps.is_empty() && folded.open_commands().is_empty();
+        if !self.strays.steps.is_empty() && is_at_rest() {
             self.strays = Strays::default();
         }
     }

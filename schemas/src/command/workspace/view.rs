@@ -92,6 +92,10 @@ pub struct WorkspaceView {
     /// Coder's id of the workspace, once it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coder_id: Option<String>,
+    /// Coder's id of the workspace that is to be joined, if one is. Whose it is, nobody may have
+    /// looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joins: Option<String>,
     /// Why it may not run, if it may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,

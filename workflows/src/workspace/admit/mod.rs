@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use stead_core::definition::{Admission, Admitted};
 use stead_schemas::command::fields::Fields;
 use stead_schemas::command::workspace::{OnFailure, Order, Phase, Size, WorkspaceView, check_name};
@@ -31,6 +31,14 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         "delete" => changes::admit_delete(admission),
         "retry" => changes::admit_retry(admission),
         "configure" => changes::admit_configure(admission),
+        "undelete" => {
+            Fields::of(admission.fields).finish()?;
+            check_phase(admission, &living(admission)?)?;
+            Ok(match &admission.site.authentik {
+                Some(authentik) => order(&json!({ "authentik": authentik })),
+                None => order(&Value::Null),
+            })
+        }
         // Only people's entity gives it.
         "hold" => {
             check_phase(admission, &living(admission)?)?;

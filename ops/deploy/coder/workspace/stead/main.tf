@@ -51,8 +51,8 @@ resource "terraform_data" "build" {
   }
 
   provisioner "local-exec" {
-    command     = "exec stead workspace from-coder ${join(" ", [for name, value in var.sizes : "--${replace(name, "_", "-")} ${value}"])} --storage-backend ${var.storage_backend} --template=\"$TEMPLATE\""
-    environment = { TEMPLATE = var.template }
+    command     = "exec stead workspace from-coder ${join(" ", [for name, value in var.sizes : "--${replace(name, "_", "-")} ${value}"])} --storage-backend=\"$STORAGE_BACKEND\" --template=\"$TEMPLATE\""
+    environment = { TEMPLATE = var.template, STORAGE_BACKEND = var.storage_backend }
   }
 }
 
