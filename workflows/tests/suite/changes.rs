@@ -315,6 +315,21 @@ fn what_was_made_in_coder_is_made_anew_by_us_where_its_template_changes() {
 }
 
 #[test]
+fn what_is_to_be_joined_is_not_shown_as_ours_before_somebody_has_looked_whose_it_is() {
+    let mut tale = Tale::new(Trouble::default());
+    tale.give("create", "dev", json!({ "coder_id": CODER_ID }));
+    let joined =
+        |tale: &Tale| tale.stage.world.log.iter().any(|step| step == "coder.join-workspace");
+    while !joined(&tale) {
+        let view = tale.view("dev");
+        assert_eq!((&view["coder_id"], &view["joins"]), (&json!(null), &json!(CODER_ID)));
+        assert!(tale.stage.one_step(), "it gets so far");
+    }
+    tale.stage.work();
+    assert_eq!(tale.view("dev")["coder_id"], CODER_ID);
+}
+
+#[test]
 fn what_was_made_in_coder_comes_back_as_one_that_we_made() {
     let mut tale = Tale::new(Trouble::default());
     tale.stage.site.truenas.grace_seconds = GRACE;
