@@ -89,7 +89,7 @@ def schemas(objects):
         try:
             kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
         except Exception as error:
-            yield "breach", f"{place}: {str(error).splitlines()[0]}"
+            yield "breach", f"{place}: {(str(error).splitlines() or [type(error).__name__])[0]}"
 
 
 def some_schemas(objects):
