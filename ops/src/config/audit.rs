@@ -35,9 +35,6 @@ pub(super) fn read(reader: &mut Reader<'_>) -> AuditConfig {
     if key.as_ref().is_some_and(|seed| public_key(seed.expose()).is_err()) {
         section.fault("key", "is no seed of a key; `stead nats key FILE` makes one");
     }
-    if hours > 0 && key.is_none() {
-        section.fault("expire_hours", "needs `key`: whoever has histories expire signs for it");
-    }
     let signers = names(section.optional_text("signers"));
     if let Some(wrong) = signers.iter().find(|key| !is_public_key(key)) {
         let words = format!("`{wrong}` is no public half of a key; `stead nats key` makes one");

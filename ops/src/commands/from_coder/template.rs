@@ -209,7 +209,7 @@ fn a_real_terraform_hands_each_build_over_and_a_moved_slider_destroys_nothing() 
     let whole = |transition: &str, cores: u32| {
         format!(
             "{transition} workspace from-coder --cpu-cores {cores} --memory-gb 8 \
-             --storage-quota-gb 50 --storage-backend nvme --template=it's"
+             --storage-quota-gb 50 --storage-backend=nvme --template=it's"
         )
     };
     let resize = |words: &str| format!("start workspace from-coder --resize {words}");
