@@ -28,8 +28,9 @@ use story::Story;
 const DOSE_SECONDS: u64 = 30;
 /// How many people give commands.
 const OWNERS: u32 = 6;
-/// What the second worker does: everything but to serve seeds, whose address is taken.
-const SYSTEMS: &str = "--systems=coder,probe,proxmox,s3,truenas,vault";
+/// What the second worker does: everything but to serve seeds, whose address is taken, and to set
+/// machines up, for which one must know that address.
+const SYSTEMS: &str = "--systems=coder,probe,s3,truenas,vault";
 
 /// Everything that chaos is made for.
 struct Play {
