@@ -1,11 +1,12 @@
-//! Lists one owner's entities of a kind, a line for each life.
+//! Lists one owner's entities of a kind, a line for each life, and shows one of them.
 
+use serde::de::DeserializeOwned;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::owner::Owner;
-use stead_schemas::public::{RunState, RunSummary};
+use stead_schemas::public::{RunState, RunSummary, RunView};
 use stead_schemas::time::Timestamp;
 
-use super::run::client;
+use super::run::{self, client, find};
 use crate::cli::Global;
 use crate::exit::Ended;
 use crate::output;
@@ -38,6 +39,30 @@ pub async fn list(
         output::note(&format!("{gone} that are gone or failed; --all shows them, too"));
     }
     Ok(())
+}
+
+/// Shows one as `told` has it, which is given what the latest life shows of itself, the time and the
+/// width there is. A life that is over, or another build's, is shown as any run is.
+pub async fn show<V: DeserializeOwned>(
+    global: &Global,
+    (kind, owner): (&str, &Owner),
+    name: &str,
+    told: impl FnOnce(&RunView, &V, Timestamp, usize) -> String,
+) -> Result<(), Ended> {
+    let client = client(global).await?;
+    let latest = find::latest(&client, kind, owner, name).await?;
+    let view = find::view(&client, &latest).await?;
+    if global.json {
+        output::json(&view);
+        return Ok(());
+    }
+    match serde_json::from_value::<V>(view.view.clone()) {
+        Ok(seen) if view.outcome.is_none() => {
+            output::line(&told(&view, &seen, SystemClock.now(), output::width()));
+            Ok(())
+        }
+        _ => run::show(global, &client, &latest).await,
+    }
 }
 
 /// The word for where an entity stands; a line of one that is over has none of its own.

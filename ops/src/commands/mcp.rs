@@ -1,21 +1,19 @@
 //! `stead mcp`: gives commands to MCP servers, and says how they fare.
 
 use serde_json::Value;
-use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::mcp::{KIND, McpRelease, McpView};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::RunView;
 use stead_schemas::step::vmids::PLATFORM;
 use stead_schemas::time::Timestamp;
 
-use super::entities::list;
+use super::entities::{list, show};
 use super::give::{Order, Told, give};
-use super::run::{client, find};
+use super::run::find;
 use crate::cli::Global;
 use crate::cli::fields::{Command, Fields};
 use crate::cli::mcp::{Mcp, Verb};
 use crate::exit::Ended;
-use crate::output;
 use crate::story::table::{sheet, table};
 use crate::story::words::span;
 
@@ -31,7 +29,7 @@ pub async fn carry_out(global: &Global, options: &Mcp) -> Result<(), Ended> {
             let none = "`stead mcp deploy NAME` deploys one that the site declares";
             return list(global, (KIND, &owner), *all, none).await;
         }
-        Verb::Show { name } => return show(global, &owner, name).await,
+        Verb::Show { name } => return show(global, (KIND, &owner), name, shown).await,
         Verb::Deploy { command, tag, take_over } => {
             let fields = command.fields().text("tag", tag.as_ref());
             let fields = fields.flag("take_over", *take_over);
@@ -59,24 +57,6 @@ fn told(name: &str, result: &Value) -> String {
 fn short(image: &str) -> &str {
     let digest = image.find("sha256:").map_or(image.len(), |at| at + "sha256:".len());
     image.get(..digest + SHORT).unwrap_or(image)
-}
-
-async fn show(global: &Global, owner: &Owner, name: &str) -> Result<(), Ended> {
-    let client = client(global).await?;
-    let run = find::latest(&client, KIND, owner, name).await?;
-    let view = find::view(&client, &run).await?;
-    if global.json {
-        output::json(&view);
-        return Ok(());
-    }
-    // A run that is over shows nothing of itself any more.
-    match serde_json::from_value::<McpView>(view.view.clone()) {
-        Ok(server) if view.outcome.is_none() => {
-            output::line(&shown(&view, &server, SystemClock.now(), output::width()));
-            Ok(())
-        }
-        _ => super::run::show(global, &client, &run).await,
-    }
 }
 
 /// Everything about a server, and what it ran, the latest first.

@@ -1,12 +1,12 @@
 //! `stead pool`: gives commands to pools, and says how they stand.
 
-use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::pool::{PoolView, SpareView};
 use stead_schemas::public::{RunState, RunView};
 use stead_schemas::step::pool::KIND;
 use stead_schemas::step::vmids::PLATFORM;
 use stead_schemas::time::Timestamp;
 
+use super::entities::show;
 use super::give::{Ending, Order, Told, give};
 use super::run::{client, find};
 use crate::cli::Global;
@@ -21,7 +21,12 @@ pub async fn carry_out(global: &Global, options: &Pool) -> Result<(), Ended> {
     let owner = find::owner(Some(PLATFORM))?;
     let (command, verb, fields) = match &options.verb {
         Verb::List => return list(global).await,
-        Verb::Show { name } => return show(global, name).await,
+        Verb::Show { name } => {
+            return show(global, (KIND, &owner), name, |run, pool, now, _| {
+                shown(&run.summary.name, pool, now)
+            })
+            .await;
+        }
         Verb::Resize { command, ready } => {
             (command, "resize", command.fields().number("ready", ready.as_ref()))
         }
@@ -82,21 +87,6 @@ fn row(view: &RunView) -> [String; 5] {
         ],
         None => [name, String::new(), String::new(), String::new(), view.summary.phase.clone()],
     }
-}
-
-async fn show(global: &Global, name: &str) -> Result<(), Ended> {
-    let (client, owner) = (client(global).await?, find::owner(Some(PLATFORM))?);
-    let run = find::latest(&client, KIND, &owner, name).await?;
-    let view = find::view(&client, &run).await?;
-    if global.json {
-        output::json(&view);
-        return Ok(());
-    }
-    match pool_of(&view) {
-        Some(pool) => output::line(&shown(name, &pool, SystemClock.now())),
-        None => output::line(&format!("{name} is over: run {run}")),
-    }
-    Ok(())
 }
 
 fn shown(name: &str, pool: &PoolView, now: Timestamp) -> String {

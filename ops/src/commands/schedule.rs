@@ -4,13 +4,13 @@
 
 use serde_json::json;
 use stead_nats::SteadClient;
-use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::schedule::{KIND, ScheduleView};
 use stead_schemas::dispatch::Accepted;
 use stead_schemas::event::Outcome;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary, RunView};
 
+use super::entities::show;
 use super::run::{accepted, client, find};
 use crate::cli::Global;
 use crate::cli::fields::Fields;
@@ -34,7 +34,7 @@ pub async fn carry_out(global: &Global, options: &Schedule) -> Result<(), Ended>
     let order = |verb, command| Order { owner: &owner, verb, command, fields: command.fields() };
     let order = match &options.verb {
         Verb::List { all } => return list(global, &owner, *all).await,
-        Verb::Show { name } => return show(global, &owner, name).await,
+        Verb::Show { name } => return show(global, (KIND, &owner), name, shown::schedule).await,
         Verb::Create { command, cron, give, to, choices } => Order {
             fields: command
                 .fields()
@@ -109,25 +109,6 @@ fn told(
         ("delete", _) => format!("{name} is deleted; what it has given goes on"),
         ("pause", _) => format!("{name} is paused; `stead schedule resume {name}` goes on"),
         _ => format!("{name} is {}, run {}{}", view.summary.phase, accepted.run, next()),
-    }
-}
-
-async fn show(global: &Global, owner: &Owner, name: &str) -> Result<(), Ended> {
-    let client = client(global).await?;
-    let run = find::latest(&client, KIND, owner, name).await?;
-    let view = find::view(&client, &run).await?;
-    if global.json {
-        output::json(&view);
-        return Ok(());
-    }
-    match serde_json::from_value(view.view.clone()) {
-        Ok(schedule) => {
-            let now = SystemClock.now();
-            output::line(&shown::schedule(&view, &schedule, now, output::width()));
-            Ok(())
-        }
-        // One that is deleted, or another build's.
-        Err(_) => super::run::show(global, &client, &run).await,
     }
 }
 

@@ -1,20 +1,18 @@
 //! `stead template`: gives commands to templates, and says how they fare.
 
 use serde_json::Value;
-use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::template::{KIND, TemplateVersion, TemplateView};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::RunView;
 use stead_schemas::time::Timestamp;
 
-use super::entities::list;
+use super::entities::{list, show};
 use super::give::{Order, Told, give};
-use super::run::{client, find};
+use super::run::find;
 use crate::cli::Global;
 use crate::cli::fields::{Command, Fields};
 use crate::cli::template::{Template, Verb};
 use crate::exit::Ended;
-use crate::output;
 use crate::story::table::{sheet, table};
 use crate::story::words::span;
 
@@ -30,7 +28,7 @@ pub async fn carry_out(global: &Global, options: &Template) -> Result<(), Ended>
             let none = "`stead template push NAME` pushes one that the site deploys";
             return list(global, (KIND, &owner), *all, none).await;
         }
-        Verb::Show { name } => return show(global, &owner, name).await,
+        Verb::Show { name } => return show(global, (KIND, &owner), name, shown).await,
         Verb::Push { command, commit, no_promote } => {
             let promote = no_promote.then_some(Value::Bool(false));
             let fields = command.fields().text("commit", commit.as_ref()).value("promote", promote);
@@ -64,24 +62,6 @@ fn told(name: &str, result: &Value) -> String {
 
 fn short(commit: &str) -> &str {
     commit.get(..SHORT).unwrap_or(commit)
-}
-
-async fn show(global: &Global, owner: &Owner, name: &str) -> Result<(), Ended> {
-    let client = client(global).await?;
-    let run = find::latest(&client, KIND, owner, name).await?;
-    let view = find::view(&client, &run).await?;
-    if global.json {
-        output::json(&view);
-        return Ok(());
-    }
-    // A run that is over shows nothing of itself any more.
-    match serde_json::from_value::<TemplateView>(view.view.clone()) {
-        Ok(template) if view.outcome.is_none() => {
-            output::line(&shown(&view, &template, SystemClock.now(), output::width()));
-            Ok(())
-        }
-        _ => super::run::show(global, &client, &run).await,
-    }
 }
 
 /// Everything about a template, and its versions, the latest first.

@@ -1,18 +1,16 @@
 //! `stead token`: gives commands to tokens, and says how they fare.
 
 use serde_json::Value;
-use stead_runtime::ports::{Clock, SystemClock};
-use stead_schemas::command::token::{KIND, TokenView};
+use stead_schemas::command::token::KIND;
 use stead_schemas::owner::Owner;
 
-use super::entities::list;
+use super::entities::{list, show};
 use super::give::{Order, Told, give};
-use super::run::{client, find};
+use super::run::find;
 use crate::cli::Global;
 use crate::cli::fields::{Command, Fields};
 use crate::cli::token::{Token, Verb};
 use crate::exit::Ended;
-use crate::output;
 
 mod shown;
 
@@ -25,7 +23,12 @@ pub async fn carry_out(global: &Global, options: &Token) -> Result<(), Ended> {
             let none = "`stead token create NAME --repository REPOSITORY` makes one";
             return list(global, (KIND, &owner), *all, none).await;
         }
-        Verb::Status { name } => return status(global, &owner, name).await,
+        Verb::Status { name } => {
+            return show(global, (KIND, &owner), name, |run, view, now, _| {
+                shown::status(run, view, now)
+            })
+            .await;
+        }
         Verb::Create { command, repository, secret, workflow, branch, pace } => Order {
             fields: command
                 .fields()
@@ -59,24 +62,6 @@ fn told(name: &str, result: &Value) -> String {
     lines.extend(text("expires_at").map(|at| format!("  it ends at {at}")));
     lines.extend(text("next_rotation").map(|at| format!("  and is made anew at {at}")));
     lines.join("\n")
-}
-
-async fn status(global: &Global, owner: &Owner, name: &str) -> Result<(), Ended> {
-    let client = client(global).await?;
-    let run = find::latest(&client, KIND, owner, name).await?;
-    let view = find::view(&client, &run).await?;
-    if global.json {
-        output::json(&view);
-        return Ok(());
-    }
-    // A run that is over shows nothing of itself any more.
-    match serde_json::from_value::<TokenView>(view.view.clone()) {
-        Ok(token) if view.outcome.is_none() => {
-            output::line(&shown::status(&view, &token, SystemClock.now()));
-            Ok(())
-        }
-        _ => super::run::show(global, &client, &run).await,
-    }
 }
 
 #[cfg(test)]
