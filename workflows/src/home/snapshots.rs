@@ -27,6 +27,7 @@ pub(super) async fn take(
         return Err(Failure::new(Class::Refused, "there is no home to keep"));
     };
     let at = cx.now();
+    let is_named = ask.snapshot.is_some();
     let name = ask.snapshot.unwrap_or_else(|| format!("at-{at}").replace(':', "-"));
     // The worker would find the one that is there and take it for the one that is wanted.
     if home.snapshots.iter().any(|taken| taken.snapshot == name) {
@@ -38,6 +39,9 @@ pub(super) async fn take(
         return Err(Failure::new(Class::Refused, words));
     }
     let login = login(cx, &home.site).await?;
+    if is_named && cx.changed("home-looks-for-the-name") {
+        is_free(cx, home, &login, &name).await?;
+    }
     let wanted = SnapshotDataset {
         snapshot: name.clone(),
         ..snapshot(&login, &home.dataset, cx.run().as_str())
@@ -48,6 +52,20 @@ pub(super) async fn take(
     let more = home.snapshots.len().saturating_sub(KEPT_MAX);
     home.snapshots.drain(..more);
     Ok(json!({ "snapshot": name }))
+}
+
+/// Whether nobody else has a snapshot of this name. It would be taken for ours, and be ours to drop.
+async fn is_free(cx: &Context, home: &Home, login: &str, name: &str) -> Result<(), Failure> {
+    let (dataset, marker) = (home.dataset.clone(), cx.run().as_str().into());
+    let seen = cx.step(ListSnapshots { login: login.into(), dataset, marker }).await?;
+    let words = if seen.snapshots.iter().any(|one| one.snapshot == name) {
+        format!("there is a snapshot {name} already, which is not ours; choose another name")
+    } else if seen.older > 0 {
+        "there are more snapshots than can be looked through for the name; leave it out".into()
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Class::Refused, words))
 }
 
 /// Lists all there are, whoever took them.

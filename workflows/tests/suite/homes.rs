@@ -39,6 +39,14 @@ fn a_snapshot_is_not_taken_for_another_one_of_its_name() {
     let failure = failed(tale.home("snapshot", json!({ "snapshot": "monday" })));
     assert_eq!(failure.words, "there is a snapshot monday already; choose another name");
     assert_eq!(snapshots(&tale), 1);
+    // TrueNAS has taken that one; whoever could call it his could drop it.
+    let failure = failed(tale.home("snapshot", json!({ "snapshot": "auto" })));
+    assert!(failure.words.contains("which is not ours"), "{failure}");
+    assert_eq!(
+        tale.home("drop", json!({ "snapshot": "auto" })).unwrap_err().code,
+        "snapshot.unknown"
+    );
+    assert_eq!(snapshots(&tale), 1);
     done(tale.home("snapshot", json!({ "snapshot": "tuesday" })));
     assert_eq!(snapshots(&tale), 2);
     tale.stage.everything_replays();

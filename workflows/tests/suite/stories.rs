@@ -122,6 +122,8 @@ fn a_home_reads_like_this() {
         done     home.repair
         command  home.snapshot
         step     vault.pin-secrets         done
+        changed  home-looks-for-the-name
+        step     truenas.list-snapshots    done
         step     truenas.snapshot-dataset  done
         done     home.snapshot
         command  home.snapshots

@@ -141,7 +141,7 @@ impl stead_testkit::World for World {
             }
             "coder.look-up-use" => Ok(json!({ "last_used_at": self.used_at })),
             "guest.await-home" => Ok(json!({ "boot_id": "b" })),
-            "truenas.list-snapshots" => Ok(json!({ "snapshots": [{ "snapshot": "monday" }] })),
+            "truenas.list-snapshots" => Ok(json!({ "snapshots": [{ "snapshot": "auto" }] })),
             "truenas.set-permissions"
             | "truenas.update-quota"
             | "truenas.snapshot-dataset"
