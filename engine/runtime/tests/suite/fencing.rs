@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stead_runtime::owner::Stopped;
 use stead_runtime::ports::{Append, EventLog};
-use stead_schemas::dispatch::Route;
+use stead_schemas::dispatch::{Route, RunOrder};
 use stead_schemas::event::{Event, StepCompleted, StepScheduled};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
@@ -172,6 +172,40 @@ fn what_a_second_worker_did_is_undone_when_the_first_has_had_its_time() {
         desk.pass(Duration::from_secs(11)).await;
         desk.done(&desk.step("test.undo-first")).await;
         assert_eq!(desk.view(&run).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
+fn what_no_command_has_asked_for_is_undone_when_its_workers_have_had_their_time_as_well() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("clock").await;
+        desk.pass(Duration::from_secs(3601)).await;
+        let silent = desk.step("test.first");
+        desk.pass(Duration::from_secs(60)).await;
+        desk.done(&desk.steps().pop().unwrap()).await;
+        desk.failed(&desk.step("test.second"), Class::Permanent).await;
+        assert!(desk.steps().is_empty());
+        assert!(desk.cancels().contains(&silent.address));
+        desk.pass(Duration::from_secs(11)).await;
+        desk.done(&desk.step("test.undo-first")).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
+fn a_step_that_is_skipped_is_undone_when_its_worker_has_had_its_time() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        let answer = serde_json::json!({});
+        assert_eq!(desk.order(&run, RunOrder::Skip { step: 1, answer }).await, "done");
+        desk.failed(&desk.step("test.second"), Class::Permanent).await;
+        assert!(desk.steps().is_empty(), "a worker may still be at the first step");
+        assert!(desk.cancels().contains(&first.address));
+        desk.pass(Duration::from_secs(11)).await;
+        desk.step("test.undo-first");
     });
 }
 

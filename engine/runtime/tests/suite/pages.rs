@@ -17,6 +17,7 @@ pub static PAGES: &[Definition] = &[
     page("pair", |cx| execution(pair(cx))),
     page("stranger", |cx| execution(stranger(cx))),
     page("nap", |cx| execution(nap(cx))),
+    page("clock", |cx| execution(clock(cx))),
     page("patient", |cx| execution(patient(cx))),
     page("parent", |cx| execution(parent(cx))),
     page("listener", |cx| execution(listener(cx))),
@@ -136,6 +137,18 @@ async fn nap(cx: Context) -> Result<Ending, Failure> {
     cx.sleep(Duration::from_secs(3600), "a nap").await;
     cx.complete(&start, Ok(json!("rested")));
     Ok(Ending::Completed(json!("rested")))
+}
+
+/// Does by itself, an hour after its command is done, what a `pair` does.
+async fn clock(cx: Context) -> Result<Ending, Failure> {
+    let start = cx.next_command().await;
+    cx.complete(&start, Ok(Value::Null));
+    cx.sleep(Duration::from_secs(3600), "the hour").await;
+    let both = cx.operation(async {
+        cx.step(First {}).undo(UndoFirst {}).await?;
+        cx.step(Second {}).await
+    });
+    both.await.map(|_| Ending::Completed(Value::Null))
 }
 
 /// One step with every limit that there is.
