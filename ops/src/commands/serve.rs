@@ -35,6 +35,7 @@ pub async fn engine(global: &Global) -> Result<(), Ended> {
     let health = Arc::new(Health::default());
     serve(&config.engine.metrics.into_iter().collect::<Vec<_>>(), By::Engine, health.clone())
         .await?;
+    Undertaker::check(&config.engine.audit)?;
     let config = with_keys(config).await?;
     let (stop, tuning) = (stop()?, tuning(&config.engine));
     let traces = Traces::begin(config.traces)?;
@@ -158,6 +159,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     let metrics: BTreeSet<SocketAddr> =
         config.engine.metrics.into_iter().chain(config.metrics).collect();
     serve(&metrics.into_iter().collect::<Vec<_>>(), By::Both, health.clone()).await?;
+    Undertaker::check(&config.engine.audit)?;
     let config = with_keys(config).await?;
     let stop = stop()?;
     let workers = workers(&config)?;

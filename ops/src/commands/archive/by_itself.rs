@@ -28,6 +28,18 @@ pub struct Undertaker {
 }
 
 impl Undertaker {
+    /// Whether an engine of this configuration could do what it is to do. It is asked before the
+    /// engine takes anything over.
+    ///
+    /// # Errors
+    /// If there is no key to sign tombstones with.
+    pub fn check(audit: &AuditConfig) -> Result<(), Ended> {
+        match audit.expire_hours {
+            Some(_) => Gravedigger::of(audit, String::new(), String::new()).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// What this engine is to do about what expires: nothing, where that is left to people.
     ///
     /// # Errors
