@@ -32,6 +32,8 @@ pub async fn carry_out(global: &Global, verb: &Owner) -> Result<(), Ended> {
             look(global, &client).await
         }
         Owner::Forget { owner, why } => {
+            // Machines that nobody looks after yet would be those of the next one of that name.
+            ask_of_all(global, &client).await?;
             order(global, &client, "forget", json!({ "owner": owner, "why": why })).await?;
             if !global.json {
                 output::line(&format!("it is forgotten who {owner} was"));
@@ -56,6 +58,12 @@ async fn order(
 
 /// Asks Authentik, and lists what it said.
 async fn look(global: &Global, client: &SteadClient) -> Result<(), Ended> {
+    ask_of_all(global, client).await?;
+    list(global, client).await
+}
+
+/// Asks Authentik, and has workspaces looked after that are older than that is known.
+async fn ask_of_all(global: &Global, client: &SteadClient) -> Result<(), Ended> {
     let lines = client.list_all().await?;
     let known = seen(client, &lines).await?;
     let unknown = lines.iter().filter(|line| is_unwatched(line, &known)).take(WORKSPACES_MAX);
@@ -66,8 +74,7 @@ async fn look(global: &Global, client: &SteadClient) -> Result<(), Ended> {
         true => json!({}),
         false => json!({ "workspaces": workspaces }),
     };
-    order(global, client, "look", fields).await?;
-    list(global, client).await
+    order(global, client, "look", fields).await.map(drop)
 }
 
 /// Whether it is a workspace that nobody looks after yet.
