@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Answer, Rig, send, text};
+use crate::rig::{Answer, DEADLINE, Rig, send, text};
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/mcp-servers/deployments/outline";
 
@@ -125,9 +125,12 @@ async fn every_fault_of_kubernetes_fires() {
             let pods = rig.cluster("GET", pods, None).await.expect("an answer").body;
             pods.to_string().contains(reason)
         };
-        while !waits("/api/v1/namespaces/mcp-servers/pods?labelSelector=app%3Doutline").await {
-            tokio::task::yield_now().await;
-        }
+        let seen = async {
+            while !waits("/api/v1/namespaces/mcp-servers/pods?labelSelector=app%3Doutline").await {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, seen).await.expect("the pods say what they wait for");
         let condition = &look().await.body["status"]["conditions"][1];
         assert_eq!(
             (&condition["status"], &condition["reason"]),
