@@ -1,5 +1,7 @@
 //! One check: a configuration in, its faults out, as they are read aloud.
 
+use stead_schemas::command::pool::READY_MAX;
+
 use super::{ConfigError, read};
 
 const GOOD: &str = r#"
@@ -292,4 +294,18 @@ fn what_is_no_toml_is_said_once() {
     let text = "[vault\n";
     let error = read(text, "stead.toml", &env).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("line 1: the file: this is not TOML"), "{error}");
+}
+
+#[test]
+fn a_pool_is_of_a_template_and_a_storage_that_there_are() {
+    let with = |pools: &'static str| move |text: String| format!("{text}{pools}");
+    let good = "[[pool]]\nname = \"a\"\ntemplate = \"debian-12\"\nready = 2\n";
+    check(with(good), &[]);
+    let line = GOOD.lines().count() + 1;
+    let unknown = "[[pool]]\nname = \"a\"\ntemplate = \"nobody's\"\nready = 1000\n";
+    let none = format!("line {line}: pool.template: is no [[template]] of this file");
+    let many = format!("line {line}: pool.ready: is at most {READY_MAX}");
+    check(with(unknown), &[&many, &none]);
+    let twice = format!("line {}: pool.name: there are two pools of the name a", line + 4);
+    check(|text| format!("{text}{good}{good}"), &[&twice]);
 }
