@@ -19,6 +19,7 @@ mod audit;
 mod authentik;
 mod deployments;
 mod encryption;
+mod fault;
 mod limits;
 mod mcp;
 mod notify;
@@ -28,7 +29,7 @@ mod templates;
 
 pub use audit::AuditConfig;
 pub use encryption::{Encryption, Wrapping};
-pub use reader::Fault;
+pub use fault::ConfigError;
 use reader::Reader;
 
 /// Where the configuration is looked for if nothing is said.
@@ -98,27 +99,6 @@ pub struct EngineConfig {
 
 /// What goes into the archive takes about a gigabyte of the log then.
 const ARCHIVE_AFTER: u32 = 1_000_000;
-
-/// A configuration that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file is not there, or may not be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// What is wrong in it, all of it.
-    #[error("{} of {}:\n{}", counted(faults.len()), place, listed(faults))]
-    Faulty {
-        /// The file.
-        place: String,
-        /// Every fault.
-        faults: Vec<Fault>,
-    },
-}
 
 /// Reads the configuration from a file.
 ///
@@ -483,17 +463,6 @@ fn optional_part<T: serde::de::DeserializeOwned>(
         Some(value) => part(reader, section, value).map(Some),
         None => Some(None),
     }
-}
-
-fn counted(faults: usize) -> String {
-    match faults {
-        1 => "there is a fault in the configuration".to_owned(),
-        faults => format!("there are {faults} faults in the configuration"),
-    }
-}
-
-fn listed(faults: &[Fault]) -> String {
-    faults.iter().map(|fault| format!("  {fault}")).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
