@@ -108,6 +108,6 @@ pub fn set_log_level(level: &str) -> Result<(), String> {
 }
 
 fn filter(level: &str) -> EnvFilter {
-    // These two tell what we tell ourselves, in more lines and without the run.
-    EnvFilter::new(format!("{level},vaultrs=off,async_nats=error"))
+    // These tell what we tell ourselves, in more lines and without the run.
+    EnvFilter::new(format!("{level},vaultrs=off,rustify=off,async_nats=error"))
 }
