@@ -22,6 +22,9 @@ use super::live::{Asker, Fact};
 use crate::inbound::encoded;
 use crate::ports::{Outgoing, ReplyTo};
 
+/// The run that a command is for is not continued by this build.
+pub(super) const PARKED: &str = "run.parked";
+
 impl Owner {
     /// Takes a command in, or refuses it; in either case says so, but an acceptance only once it
     /// is in the log.
@@ -162,7 +165,7 @@ impl Owner {
         }
         let living = self.living(&command.key());
         if let Some(words) = living.and_then(|live| live.parked.as_deref()) {
-            return Err(Refusal::new("run.parked", format!("the run is parked: {words}")));
+            return Err(Refusal::new(PARKED, format!("the run is parked: {words}")));
         }
         let phase = living.map(|live| live.run.phase());
         let view = living.and_then(|live| live.run.view());
@@ -306,7 +309,10 @@ impl Owner {
             Asker::Step(address) => {
                 let words =
                     format!("`{}.{}` was refused: {}", command.kind, command.verb, refusal.words);
-                self.say_to_step(address, StepReply::Failed(Failure::new(Class::Refused, words)));
+                // Another build goes on with a parked run; that is waited for.
+                let is_parked = refusal.code == PARKED;
+                let class = if is_parked { Class::Wait } else { Class::Refused };
+                self.say_to_step(address, StepReply::Failed(Failure::new(class, words)));
             }
         }
     }

@@ -12,6 +12,7 @@ use stead_schemas::refusal::Refusal;
 
 use super::Owner;
 use super::attempts::Phase;
+use super::commands::PARKED;
 use super::live::{Fact, Live, Tell};
 use crate::inbound::{OrderReply, encoded};
 use crate::ports::{Outgoing, ReplyTo};
@@ -44,7 +45,7 @@ impl Owner {
         })?;
         if let Some(words) = &live.parked {
             let words = format!("this build cannot go on with the run, it is parked: {words}");
-            return Err(Refusal::new("run.parked", words));
+            return Err(Refusal::new(PARKED, words));
         }
         let by = order.by.clone();
         match &order.order {

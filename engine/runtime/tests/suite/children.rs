@@ -3,6 +3,7 @@
 use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::{EventLog, ReplyTo};
 use stead_schemas::dispatch::{Caller, RunOrder};
+use stead_schemas::event::{Event, StepCompleted};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::EntityKey;
 use stead_schemas::owner::Owner;
@@ -65,6 +66,26 @@ fn a_child_outlives_a_parent_that_is_terminated_and_is_listed_as_what_stays() {
         desk.done(&desk.step("test.second")).await;
         let key = EntityKey::of("pair", &Owner::new("john").expect("a name"), "child");
         assert_eq!(desk.view(&key.run(1)).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn a_parent_waits_for_a_child_that_another_build_must_go_on_with() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let key = EntityKey::of("pair", &Owner::new("john").expect("a name"), "child");
+        desk.command_to(Caller::Api, "pair", "child", "id-1").await;
+        desk.owner.abort();
+        let done = StepCompleted { seq: 1, answer: serde_json::json!({}), attempts: 1 };
+        desk.append_of_another_build(&key.run(1), vec![Event::StepCompleted(done)]).await;
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        assert_eq!(after.view(&key.run(1)).await.waiting[0].reason, "human", "it is parked");
+        let parent = after.start("parent").await;
+        after.carry_over().await;
+        let view = after.view(&parent).await;
+        assert_eq!((view.summary.state.word(), &*view.waiting[0].reason), ("running", "retrying"));
+        assert!(view.waiting[0].words.contains("the run is parked"), "{:?}", view.waiting);
     });
 }
 
