@@ -29,6 +29,7 @@ use uuid::Uuid;
 use crate::archive::NatsArchive;
 use crate::bus::json;
 use crate::connect::{Connection, until_heard};
+use crate::inspect;
 use crate::jetstream;
 use crate::log::{NatsLog, in_force};
 use crate::partition::SubscribeError;
@@ -310,6 +311,14 @@ impl SteadClient {
     pub async fn history(&self, run: &RunId) -> Result<Found, LogError> {
         let (log, archive) = (NatsLog::new(&self.platform), NatsArchive::new(&self.platform));
         archive::history(&log, &archive, self.home(run), run).await
+    }
+
+    /// By how much this machine's clock is behind the server's; see [`inspect::clock_behind_ms`].
+    ///
+    /// # Errors
+    /// In words, if the server does not say what time it is.
+    pub async fn clock_behind_ms(&self) -> Result<i64, String> {
+        inspect::clock_behind_ms(&self.platform.connection).await
     }
 
     /// The epoch of a partition's log that is in force.

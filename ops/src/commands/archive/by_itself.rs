@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use stead_nats::{NatsLeases, SteadClient};
 use stead_schemas::ids::Partition;
+use stead_schemas::time::spoken;
 
 use super::expire::{Gravedigger, Old};
 use crate::assemble::RunningEngine;
@@ -16,6 +17,8 @@ use crate::exit::Ended;
 const FIRST: Duration = Duration::from_secs(10 * 60);
 /// An hour.
 const HOUR: Duration = Duration::from_secs(3600);
+/// How far this machine's clock may be from the server's.
+const APART_MAX: Duration = HOUR;
 
 /// An engine that has histories expire.
 pub struct Undertaker {
@@ -82,6 +85,10 @@ impl Undertaker {
         if owners.owned.get(&Partition(0)) != Some(&self.engine) {
             return Ok(());
         }
+        let behind_ms = self.client.clock_behind_ms().await.map_err(Ended::Failed)?;
+        if let Some(words) = too_far(behind_ms) {
+            return Err(Ended::Failed(words));
+        }
         let partitions: Vec<Partition> = platform.all_partitions().collect();
         let done = self.old.expire(&self.client, &partitions, Some(&self.digger)).await?;
         for (segment, _) in done.segments.iter().filter(|(_, stays)| stays.is_none()) {
@@ -91,5 +98,34 @@ impl Undertaker {
             tracing::info!(parts = done.swept, "what no segment needs is gone from the shelf");
         }
         Ok(())
+    }
+}
+
+/// Why nothing expires, if the clocks are too far apart: what is gone does not come back, and nobody is
+/// there to wonder what year it is.
+fn too_far(behind_ms: i64) -> Option<String> {
+    let apart = Duration::from_millis(behind_ms.unsigned_abs());
+    (apart > APART_MAX).then(|| {
+        format!(
+            "this machine's clock and the server's are {} apart; set them by NTP (`timedatectl set-ntp \
+             true`)",
+            spoken(apart)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::too_far;
+
+    #[test]
+    fn nothing_expires_by_a_clock_that_is_far_from_the_server_s() {
+        let hour = 3_600_000;
+        for near in [0, 500, -hour, hour] {
+            assert_eq!(too_far(near), None);
+        }
+        for far in [hour + 1, -hour - 1, -365 * 24 * hour] {
+            assert!(too_far(far).is_some_and(|words| words.contains("apart")), "{far}");
+        }
     }
 }
