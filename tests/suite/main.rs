@@ -38,6 +38,7 @@ mod notices;
 mod orders;
 mod owners;
 mod permissions;
+mod pools;
 mod pressed;
 mod refusals;
 mod reload;

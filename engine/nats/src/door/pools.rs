@@ -10,6 +10,7 @@ use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::dispatch::{Caller, CommandReply, EntityCommand};
 use stead_schemas::ids::fnv1a;
 use stead_schemas::owner::Owner;
+use stead_schemas::public::{RunState, RunSummary};
 use stead_schemas::site::Site;
 use stead_schemas::step::pool::KIND;
 use stead_schemas::step::vmids::PLATFORM;
@@ -28,18 +29,34 @@ const AGAIN: Duration = Duration::from_secs(60 * 60);
 /// Tells pools what they are to be until the door is shut.
 pub async fn run_pools(platform: &Platform, site: CurrentSite, mut shutdown: Shutdown) {
     let client = SteadClient::new(platform);
-    let mut said = BTreeMap::new();
+    let mut known = None;
     loop {
         tokio::select! {
             () = shut(&mut shutdown) => return,
             () = sleep(LOOK_EVERY) => {}
         }
-        let wanted = wanted(&site.now(), &said, SystemClock.now());
+        if known.is_none() {
+            known = tokio::select! {
+                () = shut(&mut shutdown) => return,
+                living = living(&client) => living,
+            };
+        }
+        let Some(said) = &mut known else { continue };
+        let wanted = wanted(&site.now(), said, SystemClock.now());
         tokio::select! {
             () = shut(&mut shutdown) => return,
-            () = tell(&client, wanted, &mut said) => {}
+            () = tell(&client, wanted, said) => {}
         }
     }
+}
+
+/// The pools that live, to each of which nothing has been said: one of them may have been taken out of
+/// the configuration while no engine ran. Nothing if that cannot be found out now.
+async fn living(client: &SteadClient) -> Option<BTreeMap<String, String>> {
+    let lines = client.list_all().await.ok()?;
+    let lives = |line: &RunSummary| matches!(line.state, RunState::Running | RunState::Paused);
+    let pools = lines.into_iter().filter(|line| line.kind == KIND && lives(line));
+    Some(pools.map(|line| (line.name, String::new())).collect())
 }
 
 /// The id of what is to be said to each pool; one that was told before and is no longer in the
@@ -116,5 +133,8 @@ mod tests {
         assert_ne!(wanted(&site(&[pool(2)]), &said, now), said);
         assert_ne!(wanted(&site(&[pool(1)]), &said, now.after(AGAIN)), said);
         assert_eq!(wanted(&site(&[]), &said, now)["a"], "keep:a:gone:0");
+        // It lived before this engine did.
+        let found = BTreeMap::from([("b".to_owned(), String::new())]);
+        assert_eq!(wanted(&site(&[pool(1)]), &found, now)["b"], "keep:b:gone:0");
     }
 }
