@@ -127,6 +127,8 @@ pub async fn start_engine(
     let platform = open_platform(&connection, settings).await?;
     let health = health.has_engine(&connection);
     let (log, leases) = (NatsLog::new(&platform), NatsLeases::new(&platform).of_build(build()));
+    let index = EmbeddedIndex::open(config.index.clone());
+    let name = index.name(format!("engine-{}", Uuid::now_v7().simple()));
     let ports = Ports {
         log: Arc::new(WatchedLog { log, health: Arc::clone(&health) }),
         epochs: Arc::new(NatsLog::new(&platform)),
@@ -134,14 +136,13 @@ pub async fn start_engine(
         bus: Arc::new(NatsBus::start(&connection)),
         inboxes: Arc::new(NatsInboxes::new(&connection)),
         leases: Arc::new(WatchedLeases { leases, health }),
-        index: Arc::new(EmbeddedIndex::open(config.index.clone())),
+        index: Arc::new(index),
         clock: Arc::new(SystemClock),
     };
     let partitions = platform.partitions;
     let (handle, engine_stop) = (Handle::current(), stop.clone());
     let site = CurrentSite::from(site);
     let for_engine = site.clone();
-    let name = format!("engine-{}", Uuid::now_v7().simple());
     let engine = name.clone();
     let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
         let env = Rc::new(Env {

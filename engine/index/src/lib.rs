@@ -50,6 +50,14 @@ impl EmbeddedIndex {
         Self { state: Mutex::new(State::open(path)) }
     }
 
+    /// The name of the engine whose directory this is. Where another process had it since the machine
+    /// was started, and is no more, its name, so that what was that engine's is this one's at once;
+    /// otherwise `new`.
+    #[must_use]
+    pub fn name(&self, new: String) -> String {
+        self.state().name(new)
+    }
+
     /// A panic elsewhere may leave the state half way at worst; its files are checked anyway.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

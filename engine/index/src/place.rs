@@ -7,11 +7,14 @@
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// How many engines may be pointed at one path before the next one has no place on disk.
 const SIBLINGS_MAX: u32 = 64;
+
+/// What Linux says of itself, and differently after each start of the machine (proc(5)).
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 /// How the name of each index's own directory begins; a number follows.
 const BEGINNING: &str = "stead-index-";
@@ -45,6 +48,25 @@ impl Place {
         self.lock
             .metadata()
             .is_ok_and(|held| Identity::of(&self.root.join("lock")) == Some(held.into()))
+    }
+
+    /// The name of whoever had the directory before, which is no more as the lock is ours: an engine
+    /// that is started again where it was killed is the same one. It is `new` where nobody had it
+    /// since the machine was started, or where the directory is a copy of another one.
+    ///
+    /// # Errors
+    /// If the name cannot be kept for whoever comes next.
+    pub(crate) fn name(&self, new: String) -> io::Result<String> {
+        let Identity { device, inode } = self.lock.metadata()?.into();
+        let here = format!("{} {device} {inode} ", fs::read_to_string(BOOT)?.trim());
+        let kept = fs::read_to_string(self.root.join("lock"))?;
+        let kept = kept.strip_prefix(&here).and_then(|name| name.strip_suffix('\n'));
+        if let Some(name) = kept.filter(|name| !name.is_empty()) {
+            return Ok(name.to_owned());
+        }
+        self.lock.set_len(0)?;
+        self.lock.write_all_at(format!("{here}{new}\n").as_bytes(), 0)?;
+        Ok(new)
     }
 
     /// A directory that does not exist yet, for an index that begins anew. What earlier ones

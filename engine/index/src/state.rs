@@ -43,6 +43,15 @@ impl State {
         state
     }
 
+    /// See [`Place::name`].
+    pub(crate) fn name(&self, new: String) -> String {
+        let Some(place) = &self.place else { return new };
+        place.name(new.clone()).unwrap_or_else(|error| {
+            tracing::debug!(%error, "whoever is started here again is not known again");
+            new
+        })
+    }
+
     /// Keeps lines; false if the index cannot speak for the partition.
     pub(crate) fn put(&mut self, partition: Partition, lines: &[RunSummary]) -> bool {
         self.look();

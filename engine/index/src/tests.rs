@@ -72,6 +72,28 @@ fn is_in_memory(index: &EmbeddedIndex) -> bool {
 }
 
 #[test]
+fn who_is_started_again_in_its_place_has_its_name_again() {
+    let (index, folder) = open();
+    let path = folder.path().join("index");
+    assert_eq!(index.name("a".into()), "a");
+    assert_eq!(index.name("x".into()), "a");
+    let beside = EmbeddedIndex::open(path.clone());
+    assert_eq!(beside.name("b".into()), "b", "another process lives in the first place");
+    drop(index);
+    assert_eq!(EmbeddedIndex::open(path.clone()).name("c".into()), "a");
+    // Half a name, another start of the machine, a copy, a directory that was deleted.
+    let kept = fs::read_to_string(path.join("lock")).unwrap();
+    let (start, rest) = kept.split_once(' ').unwrap();
+    let others = [kept.trim_end().to_owned(), format!("other {rest}"), format!("{start} 1 2 a\n")];
+    for other in others {
+        fs::write(path.join("lock"), other).unwrap();
+        assert_eq!(EmbeddedIndex::open(path.clone()).name("d".into()), "d");
+    }
+    fs::remove_dir_all(&path).unwrap();
+    assert_eq!(EmbeddedIndex::open(path).name("e".into()), "e");
+}
+
+#[test]
 fn what_was_put_is_listed_by_the_ids_of_the_runs() {
     let (index, _folder) = open();
     let lines = [line("c", 300), line("before-1970", -1), line("a", 100), line("b", 255)];

@@ -252,7 +252,16 @@ impl Leases for NatsLeases {
     }
 
     async fn acquire(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
-        let seq = self.write(&partition_subject(partition), engine, Some(0)).await?;
+        let subject = partition_subject(partition);
+        let seq = match self.publish(&subject, engine, Some(0)).await {
+            Ok(seq) => Some(seq),
+            Err(NotAcked::NoStream) => self.write(&subject, engine, Some(0)).await?,
+            // It may be ours: won just now, or before this process began.
+            Err(NotAcked::WrongLast | NotAcked::Unknown(_)) => {
+                self.renew_as_found(&subject, engine).await?
+            }
+            Err(error) => return Err(LeaseError(error.to_string())),
+        };
         self.remember(partition, engine, seq);
         Ok(seq.is_some())
     }

@@ -212,7 +212,8 @@ pub trait Leases: Send + Sync {
     /// If the leases cannot be reached.
     async fn present(&self, engine: &str) -> Result<usize, LeaseError>;
 
-    /// Takes a free partition; false if somebody has it.
+    /// Takes a partition that is free, or is this engine's already, as when it was killed and has been
+    /// started again; false if another has it. The lease lasts from now on.
     ///
     /// # Errors
     /// If the leases cannot be reached.

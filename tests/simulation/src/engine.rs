@@ -42,7 +42,7 @@ pub enum Fate {
 
 /// One engine's machine. A new engine gets a new one.
 pub struct Machine {
-    /// The engine's name, which no other has.
+    /// The engine's name, which no other that lives has.
     pub name: String,
     /// See [`Fate`].
     pub fate: Fate,
@@ -168,7 +168,7 @@ pub fn start(world: &Arc<World>) {
 pub(crate) fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
     let mut state = world.lock();
     let number = state.machines.len();
-    let name = format!("engine-{number}");
+    let name = state.name_of_next(number);
     let wrong = state.chance.between(0, 6_000);
     let wrong = if state.plan.skewed { i64::try_from(wrong).unwrap_or(0) - 3_000 } else { 0 };
     let clock = Arc::new(MachineClock::new(wrong));
@@ -213,6 +213,16 @@ pub(crate) fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
 }
 
 impl State {
+    /// Every other engine is one that has died and is started again in its place.
+    fn name_of_next(&self, number: usize) -> String {
+        let lives = |name: &str| {
+            self.machines.iter().any(|other| other.fate != Fate::Dead && other.name == name)
+        };
+        let mut dead = self.machines.iter().rev().filter(|machine| !lives(&machine.name));
+        let again = dead.next().filter(|_| number % 2 == 1);
+        again.map_or_else(|| format!("engine-{number}"), |again| again.name.clone())
+    }
+
     /// The engines that are there, frozen or not, and were not asked to stop.
     #[must_use]
     pub fn living_engines(&self) -> Vec<usize> {

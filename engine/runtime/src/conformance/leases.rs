@@ -24,6 +24,7 @@ pub async fn check_leases(leases: &dyn Leases, first: Partition) {
     only_the_holder_renews_and_releases(leases, partition(2)).await;
     a_lease_that_is_renewed_lasts(leases, partition(3)).await;
     a_lease_that_is_not_renewed_ends(leases, partition(4)).await;
+    what_its_holder_takes_again_lasts_anew(leases, partition(5)).await;
     an_engine_is_counted_while_it_is_present(leases).await;
 }
 
@@ -84,6 +85,19 @@ pub async fn a_lease_that_is_not_renewed_ends(leases: &dyn Leases, partition: Pa
     let freed_again = || async { leases.acquire(partition, &one).await == Ok(true) };
     until("a second lease ends", LONG_AFTER, freed_again).await;
     assert_eq!(leases.renew(partition, &other).await, Ok(false));
+}
+
+/// An engine that was killed and started again goes on with what it has.
+pub async fn what_its_holder_takes_again_lasts_anew(leases: &dyn Leases, partition: Partition) {
+    let (one, other) = (engine(), engine());
+    let mut kept = Duration::ZERO;
+    while kept < KEPT_FOR {
+        assert_eq!(leases.acquire(partition, &one).await, Ok(true), "after {kept:?}");
+        assert_eq!(leases.acquire(partition, &other).await, Ok(false), "after {kept:?}");
+        tokio::time::sleep(RENEWED_EVERY).await;
+        kept += RENEWED_EVERY;
+    }
+    assert_eq!(leases.renew(partition, &one).await, Ok(true));
 }
 
 /// Engines come, stay, go, and die.

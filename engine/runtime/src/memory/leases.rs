@@ -86,8 +86,8 @@ impl Leases for MemoryLeases {
 
     async fn acquire(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
         let mut held = self.now()?;
-        if held.partitions.contains_key(&partition) {
-            return Ok(held.is_held_by(partition, engine));
+        if held.partitions.contains_key(&partition) && !held.is_held_by(partition, engine) {
+            return Ok(false);
         }
         held.partitions.insert(partition, lease(engine));
         Ok(true)
