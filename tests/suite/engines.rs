@@ -1,6 +1,7 @@
 //! Two engines: one is frozen or killed in the middle of many runs, the other takes over, and
 //! when the frozen one wakes up it does no harm.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
@@ -42,6 +43,25 @@ async fn a_frozen_engine_is_replaced_and_does_no_harm_when_it_wakes_up() {
     let all = taken_in(all).await;
     finish(&stage, &all, "create").await;
     kill_one_of_two(&mut stage, all).await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_started_again_where_it_was_killed_is_the_same_one() {
+    let mut stage = Stage::with(Setting { partitions: 4, ..Setting::default() }).await;
+    let john = stage.desk("john").await;
+    john.carry_out("create", json!({})).await;
+    for killed in 1..=2 {
+        stage.kill_engine(0);
+        stage.start_engine(0);
+        john.carry_out("stop", json!({})).await;
+        john.carry_out("start", json!({})).await;
+        let taken = claims(&stage).await;
+        assert!(taken.len() >= 4 * (1 + killed), "taken over at each start: {taken:?}");
+        assert_eq!(owners(&stage).await.len(), 1, "all of them by the same engine");
+        let names: BTreeSet<&String> = taken.iter().map(|(_, engine, _)| engine).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+    }
     stage.finish().await;
 }
 
@@ -117,7 +137,7 @@ async fn claims(stage: &Stage) -> Vec<(String, String, u64)> {
 }
 
 /// The engines that own a partition now.
-pub async fn owners(stage: &Stage) -> std::collections::BTreeSet<String> {
+pub async fn owners(stage: &Stage) -> BTreeSet<String> {
     let mut last = std::collections::BTreeMap::new();
     for (stream, engine, _) in claims(stage).await {
         last.insert(stream, engine);
