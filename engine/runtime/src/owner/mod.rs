@@ -4,14 +4,22 @@
 //! One loop takes in what arrives, lets the run decide, appends, and acts only on what has been
 //! acknowledged. Everything in memory here follows from the log; losing it costs time only.
 //!
-//! `commands.rs` is the door, `advance.rs` turns facts into appends, `act.rs` carries out what an
+//! What arrives: `commands.rs` (the door), `orders.rs` (what people do to a run by hand),
+//! `outside.rs` (answers of those nobody was sent for), `queries.rs` and `listing.rs` (questions),
+//! `outcomes.rs` (who waits for the end of a command), `cancels.rs` (what a parent wants cancelled).
+//!
+//! What is decided and done: `advance.rs` turns facts into appends, `act.rs` carries out what an
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
-//! `gate.rs` waits for their turn where the site limits them and `keeping.rs` says whose turn it is,
-//! `pausing.rs` lets them rest, `unheard.rs` offers those again that nobody heard, `strays.rs` sees to it that nothing is done after it was undone, `outside.rs` hears what nobody was sent for, `orders.rs` is what
-//! people do to a run by hand, `outcomes.rs` says how commands ended, `cancels.rs` what its parent wants cancelled, `reading.rs` and
-//! `load.rs` read the partition back, `tail.rs` looks for strangers, `turning.rs` begins a new
-//! epoch of the log, `publish.rs` shows what happens, `counting.rs` counts it, `tokens.rs` says when tokens end, `queries.rs` and `listing.rs` answer questions, `waiting.rs` says what a run waits for, `live.rs` is a
-//! run in memory, `idle.rs` lets go of those that wait for long, `entities.rs` what is kept of those that are over.
+//! `proofs.rs` which answer is an attempt's, `pausing.rs` lets runs rest, `unheard.rs` offers again
+//! what nobody heard, `strays.rs` keeps anything from being done after it was undone. `gate.rs` waits
+//! for the turn of a step that the site limits, `keeping.rs` says whose turn it is.
+//!
+//! What is kept: `live.rs` is a run in memory, `idle.rs` lets go of those that wait for long,
+//! `entities.rs` keeps what is needed of those that are over, `reading.rs` and `load.rs` read the
+//! partition back, `tail.rs` looks for strangers, `turning.rs` begins a new epoch of the log.
+//!
+//! What is shown: `publish.rs` tells what happens, `waiting.rs` what a run waits for, `counting.rs`
+//! counts, `tokens.rs` says when tokens end.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
