@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+use stead_workers::SYSTEMS;
 
 use crate::exit::EXIT_CODES;
 
@@ -152,9 +154,9 @@ pub struct Up {
 
 #[derive(Debug, Args)]
 pub struct Worker {
-    /// Only these systems: authentik, coder, forgejo, guest, kubernetes, notify,
-    /// probe, proxmox, s3, truenas, vault.
-    #[arg(long, value_delimiter = ',', value_name = "SYSTEM")]
+    /// Only these systems, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "SYSTEM",
+        value_parser = PossibleValuesParser::new(SYSTEMS))]
     pub systems: Vec<String>,
     /// Where to serve metrics, as 127.0.0.1:9465; the configuration says it otherwise.
     #[arg(long, value_name = "ADDRESS")]

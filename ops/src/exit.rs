@@ -97,8 +97,8 @@ impl From<ConnectError> for Ended {
     fn from(error: ConnectError) -> Self {
         Self::Unavailable(match &error {
             ConnectError::Silent { url, source } => format!(
-                "cannot reach NATS at {url}: is it running? `ops/demo` starts one; set --config \
-                 or STEAD_NATS_URL ({source})"
+                "cannot reach NATS at {url} ({source}): start it, or name another one with --config \
+                 or STEAD_NATS_URL"
             ),
             ConnectError::Login { .. } => {
                 format!(

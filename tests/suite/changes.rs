@@ -109,7 +109,7 @@ async fn what_would_happen_is_said_and_does_not_happen() {
     let before = stage.streams().await.transitions().await;
     for (verb, words) in [
         ("delete", "machine 10000 on pve1: shut down and destroyed"),
-        ("delete", "destroyed at once with all that is in it, unless another workspace uses it"),
+        ("delete", "with the last one it is destroyed at once"),
         ("rebuild", "new machine: made from debian-12 on the node with the most free memory"),
     ] {
         let told = stage.verb(&["workspace", verb, "dev", "--owner=john", "--dry-run"]).await;

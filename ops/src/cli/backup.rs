@@ -27,7 +27,7 @@ pub enum Backup {
     Restore {
         /// The folder of the backup.
         folder: PathBuf,
-        /// How many servers keep each message from then on; as many as before if nothing is said.
+        /// How many servers keep each message from then on (default: as many as before).
         #[arg(long, value_name = "NUMBER")]
         replicas: Option<usize>,
     },

@@ -10,7 +10,7 @@ use super::fields::{Command, Fields};
 /// What may be asked of buckets.
 #[derive(Debug, Args)]
 pub struct Bucket {
-    /// Whose buckets; $USER if nothing is said.
+    /// Whose buckets (default: $USER).
     #[arg(long, global = true, env = "STEAD_OWNER", value_name = "OWNER")]
     pub owner: Option<String>,
     #[command(subcommand)]
@@ -50,7 +50,7 @@ pub enum Verb {
         #[command(flatten)]
         limits: Limits,
     },
-    /// Say that a workspace uses the bucket, which is then not deleted.
+    /// Record that a workspace uses the bucket, so that it cannot be deleted.
     #[command(after_help = "Example:\n  stead bucket attach data --workspace dev")]
     Attach(User),
     /// Say that a workspace no longer uses the bucket.

@@ -10,7 +10,7 @@ pub enum Config {
     /// Read a configuration as an engine would and name every fault in it.
     #[command(after_help = "Example:\n  stead config check /etc/stead/stead.toml")]
     Check {
-        /// The configuration; the one of --config if nothing is said.
+        /// The configuration (default: the one of --config).
         file: Option<PathBuf>,
     },
     /// Print a complete configuration with comments, to begin with.

@@ -160,7 +160,7 @@ pub struct SixSteps {
     /// How many runs are under way at once.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub in_flight: u32,
-    /// How many runs are measured; chosen for some ten seconds if nothing is said.
+    /// How many runs are measured (default: enough for some ten seconds).
     #[arg(long)]
     pub runs: Option<u32>,
     /// How many runs come first and are not measured.

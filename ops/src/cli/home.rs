@@ -8,7 +8,7 @@ use super::fields::Command;
 /// What may be asked of homes.
 #[derive(Debug, Args)]
 pub struct Home {
-    /// Whose home; $USER if nothing is said.
+    /// Whose home (default: $USER).
     #[arg(long, global = true, env = "STEAD_OWNER", value_name = "OWNER")]
     pub owner: Option<String>,
     #[command(subcommand)]
@@ -47,7 +47,7 @@ pub enum Verb {
     /// Keep the home as it is now, in a snapshot.
     #[command(after_help = "Example:\n  stead home snapshot before-upgrade --owner john")]
     Snapshot {
-        /// What it is called; by the time, if nothing is said.
+        /// Its name (default: made from the time).
         snapshot: Option<String>,
         #[command(flatten)]
         how: How,

@@ -123,7 +123,7 @@ pub enum Verb {
     #[command(after_help = "Example:\n  stead lab user john disable\n  \
         stead lab user john rename johnny")]
     User {
-        /// Who, as he is called now.
+        /// The name of the account now.
         user: String,
         #[command(subcommand)]
         change: Change,
@@ -133,9 +133,9 @@ pub enum Verb {
     /// End one fault, all of a vendor, or all there are.
     #[command(after_help = "Example:\n  stead lab mend vault sealed\n  stead lab mend")]
     Mend {
-        /// Whose fault; every vendor's if nothing is said.
+        /// Whose fault (default: every vendor's).
         vendor: Option<String>,
-        /// Which one; all of the vendor's if nothing is said.
+        /// Which fault (default: all of the vendor's).
         fault: Option<String>,
         #[command(flatten)]
         at: At,
@@ -170,18 +170,18 @@ impl Pressed {
 /// What becomes of an account.
 #[derive(Debug, Subcommand)]
 pub enum Change {
-    /// There is one.
+    /// Add the account.
     Add,
-    /// It is disabled.
+    /// Disable it.
     Disable,
-    /// It is enabled again.
+    /// Enable it again.
     Enable,
-    /// It is called otherwise, and is the same.
+    /// Rename it; it stays the same account.
     Rename {
-        /// How.
+        /// The new name.
         to: String,
     },
-    /// It goes.
+    /// Delete it.
     Delete,
 }
 

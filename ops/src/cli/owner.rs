@@ -17,7 +17,7 @@ pub enum Owner {
     /// Ask Authentik now, also for the owners of workspaces that are older than the site's [authentik].
     #[command(after_help = "Example:\n  stead owner look")]
     Look,
-    /// So many are really disabled: have their workspaces stopped.
+    /// Confirm that this many owners are really disabled, and have their workspaces stopped.
     #[command(after_help = "Example:\n  stead owner confirm --why 'the interns have left'")]
     Confirm {
         /// Why; it is written into the history.

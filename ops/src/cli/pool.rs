@@ -23,13 +23,13 @@ pub enum Verb {
         /// Its name.
         name: String,
     },
-    /// Change how many machines a pool keeps ready, until it is said again.
+    /// Change how many machines a pool keeps ready, until you change it again.
     #[command(after_help = "Examples:\n  stead pool resize debian --ready 5 --wait\n  \
         stead pool resize debian   # as the configuration has it")]
     Resize {
         #[command(flatten)]
         command: Command,
-        /// How many; as the configuration has it, if nothing is said.
+        /// How many (default: as the configuration has it).
         #[arg(long, value_name = "NUMBER")]
         ready: Option<String>,
     },

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
 use stead_schemas::public::RunState;
+use stead_workflows::WORKFLOWS;
 
 /// What may be asked about runs.
 #[derive(Debug, Subcommand)]
@@ -53,7 +55,7 @@ pub enum Run {
     /// Try now what waits for its next attempt; a paused run is resumed.
     #[command(after_help = "Example:\n  stead run retry john/dev --why 'Vault is unsealed'")]
     Retry(Stepped),
-    /// Give a step's answer by hand; nobody carries the step out.
+    /// Give a step's answer by hand, instead of having the step carried out.
     #[command(after_help = "Example:\n  stead run skip john/dev --step 4 --answer '{}' \
         --why 'done by hand'")]
     Skip(Skipped),
@@ -207,8 +209,9 @@ pub struct List {
     /// Only this owner's.
     #[arg(long, value_name = "OWNER")]
     pub owner: Option<String>,
-    /// Only of this kind: workspace, schedule, home, vmids, probe.
-    #[arg(long, value_name = "KIND")]
+    /// Only of this kind.
+    #[arg(long, value_name = "KIND",
+        value_parser = PossibleValuesParser::new(WORKFLOWS.iter().map(|known| known.kind)))]
     pub kind: Option<String>,
     /// Only those in this state.
     #[arg(long, value_name = "STATE")]

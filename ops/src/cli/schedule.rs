@@ -11,7 +11,7 @@ use super::fields::Fields;
 /// What may be asked of schedules.
 #[derive(Debug, Args)]
 pub struct Schedule {
-    /// Whose schedules; $USER if nothing is said.
+    /// Whose schedules (default: $USER).
     #[arg(long, global = true, env = "STEAD_OWNER", value_name = "OWNER")]
     pub owner: Option<String>,
     #[command(subcommand)]
@@ -108,7 +108,7 @@ pub struct Choices {
     /// What else the command says, as a JSON object.
     #[arg(long, value_name = "JSON", requires = "give")]
     pub with: Option<String>,
-    /// Whose clock on the wall, as in Europe/Berlin; UTC if nothing is said.
+    /// The time zone, as in Europe/Berlin (default: UTC).
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<String>,
     /// While the command before is still carried out: skip, queue-one, cancel-running or allow.

@@ -9,7 +9,7 @@ use super::fields::Command;
 pub struct Template {
     #[command(subcommand)]
     pub verb: Verb,
-    /// Whose repository it is; your own user name if nothing is said.
+    /// Whose repository it is (default: your own user name).
     #[arg(long, global = true, env = "STEAD_OWNER", value_name = "OWNER")]
     pub owner: Option<String>,
 }
@@ -36,7 +36,7 @@ pub enum Verb {
     Push {
         #[command(flatten)]
         command: Command,
-        /// The whole hash of a commit; what the branch ends with if nothing is said.
+        /// The whole hash of a commit (default: the branch's newest).
         #[arg(long, value_name = "HASH")]
         commit: Option<String>,
         /// Make the version, and leave the active one as it is.
@@ -52,7 +52,7 @@ pub enum Verb {
     Promote {
         #[command(flatten)]
         command: Command,
-        /// The version, by name; the one that was pushed last if nothing is said.
+        /// The version, by name (default: the one pushed last).
         #[arg(long, value_name = "VERSION")]
         version: Option<String>,
     },

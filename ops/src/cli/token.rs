@@ -10,7 +10,7 @@ use super::fields::{Command, Fields};
 /// What may be asked of tokens.
 #[derive(Debug, Args)]
 pub struct Token {
-    /// Whose tokens; $USER if nothing is said.
+    /// Whose tokens (default: $USER).
     #[arg(long, global = true, env = "STEAD_OWNER", value_name = "OWNER")]
     pub owner: Option<String>,
     #[command(subcommand)]
@@ -29,13 +29,13 @@ pub enum Verb {
         /// The repository, without its owner, who is the token's.
         #[arg(long, value_name = "NAME")]
         repository: String,
-        /// The secret's name in workflows; CODER_SESSION_TOKEN if nothing is said.
+        /// The secret's name in workflows (default: CODER_SESSION_TOKEN).
         #[arg(long, value_name = "NAME")]
         secret: Option<String>,
-        /// The workflow that proves it; prove-token.yml if nothing is said.
+        /// The workflow that proves it (default: prove-token.yml).
         #[arg(long, value_name = "FILE")]
         workflow: Option<String>,
-        /// The branch that the workflow is taken from; main if nothing is said.
+        /// The branch that the workflow is taken from (default: main).
         #[arg(long, value_name = "BRANCH")]
         branch: Option<String>,
         #[command(flatten)]
@@ -57,7 +57,7 @@ pub enum Verb {
     /// Make a token anew now. The one before is revoked six hours later, or by the next rotation.
     #[command(after_help = "Example:\n  stead token rotate ci --wait")]
     Rotate(Command),
-    /// Change how long tokens live and how often they are made.
+    /// Change how long tokens live and how often they are made. What you leave out stays as it is.
     #[command(after_help = "Example:\n  stead token configure ci --every-days 3")]
     Configure {
         #[command(flatten)]
@@ -73,10 +73,10 @@ pub enum Verb {
 /// How long tokens live and how often they are made.
 #[derive(Debug, Args)]
 pub struct Pace {
-    /// How many days each lives; 7 if nothing is said.
+    /// How many days each token lives (7 for a new one).
     #[arg(long, value_name = "DAYS")]
     pub life_days: Option<String>,
-    /// After how many days the next one is made; 6 if nothing is said.
+    /// After how many days the next token is made (6 for a new one).
     #[arg(long, value_name = "DAYS")]
     pub every_days: Option<String>,
 }

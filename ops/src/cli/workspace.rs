@@ -10,7 +10,7 @@ use super::fields::{Command, Fields};
 /// What may be asked of workspaces.
 #[derive(Debug, Args)]
 pub struct Workspace {
-    /// Whose workspaces; $USER if nothing is said.
+    /// Whose workspaces (default: $USER).
     #[arg(long, global = true, env = "STEAD_OWNER", value_name = "OWNER")]
     pub owner: Option<String>,
     #[command(subcommand)]
@@ -26,7 +26,7 @@ pub enum Verb {
     Create {
         #[command(flatten)]
         command: Command,
-        /// What it is made from; the site's first template if nothing is said.
+        /// What it is made from (default: the site's first template).
         #[arg(long, value_name = "NAME")]
         template: Option<String>,
         #[command(flatten)]
@@ -86,7 +86,7 @@ pub enum Verb {
     /// Take the template as the site has it now, with a new machine where that needs one.
     #[command(after_help = "Example:\n  stead workspace update dev --dry-run")]
     Update(Command),
-    /// Say when the workspace is started, stopped or deleted by itself. What is not said stays.
+    /// Say when the workspace is started, stopped or deleted by itself. What you leave out stays as it is.
     #[command(after_help = "Example:\n  \
         stead workspace configure dev --autostop-minutes 120 --ttl-hours 336\n  \
         stead workspace configure dev --autostart '0 8 * * mon-fri' --time-zone Europe/Berlin\n  \
@@ -133,8 +133,8 @@ pub struct FromCoder {
     /// Only change what is named of a workspace that is there.
     #[arg(long)]
     pub resize: bool,
-    /// What it is made from; the first of the site's that this Coder template shows, if nothing
-    /// is said.
+    /// What it is made from (default: the first of the site's templates
+    /// that this Coder template shows).
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
     #[command(flatten)]
@@ -150,7 +150,7 @@ pub struct ByItself {
     /// Start it at the times of this cron expression, unless it is dormant; never is never.
     #[arg(long, value_name = "CRON")]
     pub autostart: Option<String>,
-    /// Whose clock on the wall, as in Europe/Berlin; UTC if nothing is said.
+    /// The time zone, as in Europe/Berlin (default: UTC).
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<String>,
     /// Stop it for good when nobody has used it for so many days, until it is started; 0 is never.

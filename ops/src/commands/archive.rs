@@ -154,7 +154,7 @@ async fn verify(global: &Global, client: &SteadClient, which: &Which) -> Result<
         let (segments, runs) = (counted(segments, "segment"), counted(runs, "run"));
         let gone = format!(", but for {} that expired", counted(expired, "run"));
         let gone = if expired > 0 { gone } else { String::new() };
-        output::line(&format!("{segments} with {runs} are as they were written{gone}"));
+        output::line(&format!("the archive is whole: {segments}, {runs}{gone}"));
     }
     Ok(())
 }

@@ -57,7 +57,10 @@ pub fn carry_out(global: &Global, options: &Explain) -> Result<(), Ended> {
         return Ok(());
     };
     let Some((code, text)) = find(code) else {
-        let words = format!("there is no page for `{code}`; `stead explain` lists all");
+        let words = format!(
+            "there is no page for `{code}`: what a refusal says is all there is to it, unless it has a \
+             page; `stead explain` lists the pages"
+        );
         return Err(Ended::Usage(words));
     };
     match global.json {

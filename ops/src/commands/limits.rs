@@ -17,7 +17,7 @@ pub async fn carry_out(global: &Global) -> Result<(), Ended> {
     if global.json {
         output::json(&limits);
     } else if limits.is_empty() {
-        output::line("the site limits nothing; a [[limits]] in its configuration would");
+        output::line("no limits are configured: a [[limits]] in the site's configuration sets one");
     } else {
         output::line(&told(&limits, output::width()));
     }

@@ -1,6 +1,7 @@
 //! A configuration that cannot be used, in words.
 
-use std::path::PathBuf;
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use super::reader::Fault;
 
@@ -8,12 +9,12 @@ use super::reader::Fault;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file is not there, or may not be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("{}", unreadable(path, source))]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: Error,
     },
     /// What is wrong in it, all of it.
     #[error("{} of {}:\n{}", counted(faults.len()), place, listed(faults))]
@@ -23,6 +24,17 @@ pub enum ConfigError {
         /// Every fault.
         faults: Vec<Fault>,
     },
+}
+
+fn unreadable(path: &Path, source: &Error) -> String {
+    let path = path.display();
+    match source.kind() {
+        ErrorKind::NotFound => format!(
+            "there is no configuration {path}: name another one with --config, or begin with \
+             `stead config example > {path}`"
+        ),
+        _ => format!("cannot read {path}: {source}"),
+    }
 }
 
 fn counted(faults: usize) -> String {

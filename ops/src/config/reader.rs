@@ -37,6 +37,7 @@ pub(super) struct Reader<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     faults: Vec<Fault>,
     known: BTreeSet<(String, &'static str)>,
+    is_toml: bool,
 }
 
 /// A value and where it stands.
@@ -49,17 +50,18 @@ struct Found {
 
 impl<'a> Reader<'a> {
     pub fn new(text: &'a str, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        let mut faults = Vec::new();
+        let (mut faults, mut is_toml) = (Vec::new(), true);
         let table = match DeTable::parse(text) {
             Ok(table) => table.into_inner(),
             Err(error) => {
                 let line = error.span().map(|span| line_of(text, span.start));
                 let words = format!("this is not TOML: {}", error.message());
                 faults.push(Fault { line, place: "the file".to_owned(), words });
+                is_toml = false;
                 DeTable::new()
             }
         };
-        Self { text, table, env, faults, known: BTreeSet::new() }
+        Self { text, table, env, faults, known: BTreeSet::new(), is_toml }
     }
 
     /// Whether the file or the environment has anything in this section.
@@ -84,7 +86,11 @@ impl<'a> Reader<'a> {
         self.faults.iter().any(|fault| of_section(&fault))
     }
 
+    /// Nothing that a file lacks is told where it could not be read at all.
     pub fn add(&mut self, line: Option<usize>, place: String, words: String) {
+        if !self.is_toml {
+            return;
+        }
         self.faults.push(Fault { line, place, words });
     }
 

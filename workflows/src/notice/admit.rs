@@ -32,7 +32,7 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let order =
         TellOrder { topic, about: about.to_string(), words: words.to_string(), routes, known };
     if topic == Topic::Test && order.routes.is_empty() {
-        let words = "the site's configuration says of nobody how to tell him; write a [[notify]]";
+        let words = "nobody is to be told by the site's configuration: add a [[notify]] to it";
         return Err(Refusal::new("notice.nobody", words));
     }
     Ok(Admitted { payload: as_value(&order), begins: true, interrupts: false })

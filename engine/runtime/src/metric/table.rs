@@ -111,8 +111,7 @@ table! {
     /// How long it took until a workspace was ready, from the command that made it.
     Engine READY_SECONDS: Histogram = "stead_workspace_ready_seconds"
         [Label { name: "template", values: Values::Of("the site's templates") }] COMMANDS_TAKE;
-    /// Commands that were turned away before any owner saw them: unreadable, or of a verb that
-    /// there is not.
+    /// Commands that were turned away before any owner saw them: unreadable, or of an unknown verb.
     Engine TURNED_AWAY: Counter = "stead_commands_turned_away_total"
         [Label { name: "door", values: Values::These(&["inbox", "api"]) }];
     /// How long commands were in the inbox, from their arrival until they were in the log or

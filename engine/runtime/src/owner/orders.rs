@@ -125,8 +125,13 @@ fn retry(live: &Live, step: Option<Seq>, by: &ByHand) -> Result<Vec<Event>, Refu
         })
         .collect();
     if events.is_empty() {
-        let words = "no step waits for its next attempt: what is open is being carried out, or \
-                     waits for somebody else";
+        let words = match live.attempts.is_empty() {
+            true => "no step is open",
+            false => {
+                "no step waits for its next attempt: what is open is being carried out, or waits \
+                 for somebody else"
+            }
+        };
         return Err(Refusal::new("run.nothing-to-retry", words));
     }
     Ok(events)

@@ -13,6 +13,9 @@ use crate::exit::Ended;
 use crate::output;
 use crate::story::words::{caller, hanging, moment, outcome};
 
+/// How wide the column of what commands were for may be.
+const SUBJECT_MAX: usize = 40;
+
 /// The newest entries that somebody wants to see, and no more of them than that.
 struct Newest {
     filter: Filter,
@@ -37,7 +40,9 @@ pub async fn print(global: &Global, client: &SteadClient, options: &Log) -> Resu
         return Ok(());
     }
     let width = output::width_or(usize::MAX);
-    entries.iter().for_each(|entry| output::line(&line(entry, width)));
+    let subjects = entries.iter().map(|entry| subject(entry).chars().count()).max();
+    let subjects = subjects.unwrap_or(0).min(SUBJECT_MAX);
+    entries.iter().for_each(|entry| output::line(&line(entry, subjects, width)));
     if entries.is_empty() {
         output::note("nobody commanded anything of the kind");
     }
@@ -71,10 +76,14 @@ impl Newest {
     }
 }
 
-fn line(entry: &Entry, width: usize) -> String {
+/// What a command was for: whose, and which entity.
+fn subject(entry: &Entry) -> String {
     let owner = entry.owner.as_ref().map_or("?", |owner| owner.as_str());
-    let head =
-        format!("{}  {owner}  {} {}  {:<9}", moment(entry.at), entry.kind, entry.name, entry.verb);
+    format!("{owner}  {} {}", entry.kind, entry.name)
+}
+
+fn line(entry: &Entry, subjects: usize, width: usize) -> String {
+    let head = format!("{}  {:<subjects$}  {:<9}", moment(entry.at), subject(entry), entry.verb);
     let ended = entry.outcome.as_ref().map(|ended| format!("{}; ", outcome(ended)));
     let why = entry.why.as_ref().map(|why| format!("because `{why}`; "));
     let body = format!(

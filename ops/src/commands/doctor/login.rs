@@ -67,8 +67,8 @@ pub fn look(user: Result<UserSeen, String>, role: Role) -> Finding {
             return Finding::unseen(CHECK, words, mend);
         }
     };
-    let name = if user.user.is_empty() { "nobody" } else { &user.user };
-    let whom = format!("{name} of account {}", user.account);
+    let name = if user.user.is_empty() { "whoever connects without a login" } else { &user.user };
+    let whom = format!("{name} (account {})", user.account);
     let Some(permissions) = &user.permissions else {
         let words = format!("{whom} may do everything");
         let mend = "give each role a user of its own before others reach this server: \

@@ -21,7 +21,7 @@ use crate::cli::incident::Export;
 use crate::commands::replay::judge;
 use crate::commands::run::{client, find};
 use crate::commands::source::asked;
-use crate::config::{Config, read_file};
+use crate::config::{Config, ConfigError, read_file};
 use crate::exit::Ended;
 
 /// How long metrics are waited for.
@@ -151,11 +151,15 @@ impl Gatherer {
         self.text("platform.json", platform.to_string());
         match read_file(&global.config) {
             Ok(config) => self.configured(&config).await,
-            Err(_) => {
-                let file = global.config.display();
-                self.missing(&format!(
-                    "templates, site and metrics: {file} is no whole configuration"
-                ));
+            Err(error) => {
+                let (file, why) = (
+                    global.config.display(),
+                    match error {
+                        ConfigError::Unreadable { .. } => "cannot be read",
+                        ConfigError::Faulty { .. } => "has faults",
+                    },
+                );
+                self.missing(&format!("templates, site and metrics: {file} {why}"));
             }
         }
         for log in logs {

@@ -150,7 +150,7 @@ fn nothing_to_cancel(run: &Run) -> Refusal {
         None if run.folded().steps.values().any(|open| open.step.undo) => {
             "it is being taken back already, or deleted, which is not stopped".to_owned()
         }
-        None => format!("it is in the middle of nothing: it is {}", run.phase()),
+        None => format!("no operation is under way; the run is {}", run.phase()),
     };
     Refusal::new("run.nothing-to-cancel", format!("there is nothing to cancel: {words}"))
 }

@@ -21,7 +21,8 @@ pub fn owner(named: Option<&str>) -> Result<Owner, Ended> {
     let asks = || std::env::var("STEAD_OWNER").or_else(|_| std::env::var("USER")).ok();
     let name = named.map(str::to_owned).or_else(asks).filter(|name| !name.is_empty());
     let Some(name) = name else {
-        return Err(Ended::Usage("whose? Say --owner OWNER, or set STEAD_OWNER".to_owned()));
+        return Err(Ended::Usage("which owner's? Write OWNER/NAME, give --owner OWNER where there is that option, or set \
+             STEAD_OWNER".to_owned()));
     };
     Owner::new(name)
         .map_err(|error| Ended::Refused(Refusal::new("command.owner", error.to_string())))

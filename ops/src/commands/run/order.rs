@@ -94,8 +94,8 @@ fn left_behind(history: &[Transition]) -> Option<Vec<LeftBehind>> {
 
 fn told(left: &[LeftBehind]) -> String {
     if left.is_empty() {
-        return "leaves behind   nothing that an open operation would take back; what the run \
-                shows of itself stays as it is"
+        return "leaves behind   what the run has made, which `stead ledger` lists: nobody looks \
+                after it any more; no operation is open that would take something back"
             .to_owned();
     }
     let lines = left.iter().map(|left| format!("{} ({}) {}", left.step, left.why, left.request));

@@ -3,6 +3,7 @@
 use serde_json::json;
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::event::Outcome;
 use stead_schemas::public::{RunState, RunView, Waiting};
 use stead_schemas::time::Timestamp;
 
@@ -37,7 +38,10 @@ fn told(view: &RunView, now: Timestamp, width: usize) -> String {
             RunState::Running | RunState::Paused => {
                 format!("{} waits for nothing but its next command; it is {}", line.run, line.phase)
             }
-            over => format!("{} is over: {}", line.run, over.word()),
+            over => match &view.outcome {
+                Some(Outcome::Failed(failure)) => format!("{} failed: {failure}", line.run),
+                _ => format!("{} is over: {}", line.run, over.word()),
+            },
         });
     }
     for waiting in &view.waiting {

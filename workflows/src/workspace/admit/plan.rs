@@ -20,11 +20,12 @@ pub(super) fn of_delete(view: &WorkspaceView, now: bool, grace_seconds: u64) -> 
     let grace = span(grace_seconds);
     let home = match (now, grace_seconds) {
         (true, _) => format!(
-            "home {home}: destroyed at once with all that is in it, unless another workspace uses \
-             it; one that is deleted and could still be brought back does not count"
+            "home {home}: kept while another workspace uses it (one that is deleted and could still \
+             be brought back does not count); otherwise it is destroyed at once with all that is in it"
         ),
         (false, 0) => format!(
-            "home {home}: destroyed at once with all that is in it, unless another workspace uses it"
+            "home {home}: kept while another workspace uses it; with the last one it is destroyed at \
+             once, as the site grants no time of grace"
         ),
         (false, _) => format!(
             "home {home}: kept while another workspace uses it, and for {grace} after the last one"
