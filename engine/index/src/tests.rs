@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use stead_runtime::conformance::check_index;
 use stead_runtime::ports::Index;
 use stead_schemas::ids::{EntityKey, Partition};
 use stead_schemas::owner::Owner;
@@ -16,7 +17,6 @@ use crate::{codec, key};
 
 const P0: Partition = Partition(0);
 const P1: Partition = Partition(1);
-const P256: Partition = Partition(256);
 
 /// An index that the partition has begun to fill, and the folder its directory `index` is in.
 fn open() -> (EmbeddedIndex, TempDir) {
@@ -24,6 +24,13 @@ fn open() -> (EmbeddedIndex, TempDir) {
     let index = EmbeddedIndex::open(folder.path().join("index"));
     index.clear(P0);
     (index, folder)
+}
+
+/// An index that has no place in the folder.
+fn nowhere(folder: &TempDir) -> EmbeddedIndex {
+    let index = EmbeddedIndex::open(folder.path().join("index").join("lock").join("no folder"));
+    assert!(is_in_memory(&index));
+    index
 }
 
 fn line(name: &str, started: i64) -> RunSummary {
@@ -94,43 +101,22 @@ fn who_is_started_again_in_its_place_has_its_name_again() {
 }
 
 #[test]
-fn what_was_put_is_listed_by_the_ids_of_the_runs() {
-    let (index, _folder) = open();
-    let lines = [line("c", 300), line("before-1970", -1), line("a", 100), line("b", 255)];
-    assert!(index.put(P0, lines.to_vec()));
-    assert_eq!(names(&index, P0), "before-1970 a b c");
-    let listed = all(&index, P0).unwrap();
-    assert!(listed.is_sorted_by(|one, other| one.run < other.run));
-    assert!(listed.contains(&lines[2]));
-}
-
-#[test]
-fn a_newer_line_takes_the_place_of_the_older() {
-    let (index, _folder) = open();
-    let mut newer = line("a", 100);
-    newer.state = RunState::Failed;
-    newer.waiting = "proxmox.clone-vm (retrying): no room on any node".into();
-    index.put(P0, vec![line("a", 100)]);
-    index.put(P0, vec![newer.clone()]);
-    assert_eq!(all(&index, P0), Some(vec![newer]));
-}
-
-#[test]
-fn thousands_of_lines_are_put_and_cleared() {
-    let (index, _folder) = open();
-    let mut lines: Vec<_> = (0..2_500).map(|n| line(&format!("w{n}"), n)).collect();
-    assert!(index.put(P0, lines.clone()));
-    lines.sort_by(|one, other| one.run.cmp(&other.run));
-    assert_eq!(all(&index, P0), Some(lines));
-    index.clear(P0);
-    assert_eq!(all(&index, P0), Some(Vec::new()));
+fn it_keeps_the_promises_of_an_index_in_files_and_in_memory() {
+    let (files, folder) = open();
+    check_index(&files, &|| fs::remove_dir_all(folder.path().join("index")).unwrap());
+    assert!(!is_in_memory(&files));
+    let memory = nowhere(&folder);
+    check_index(&memory, &|| {
+        smuggle(&memory, &line("a", 1), b"damaged".to_vec());
+        assert_eq!(names(&memory, P0), "lost");
+    });
+    assert!(is_in_memory(&memory));
 }
 
 #[test]
 fn a_page_is_read_without_what_lies_around_it() {
     let (index, folder) = open();
-    let memory = EmbeddedIndex::open(folder.path().join("index").join("lock").join("no folder"));
-    assert!(is_in_memory(&memory));
+    let memory = nowhere(&folder);
     for index in [&index, &memory] {
         index.clear(P0);
         index.clear(P1);
@@ -147,20 +133,6 @@ fn a_page_is_read_without_what_lies_around_it() {
         assert_eq!(page(6, 10), Some(Vec::new()), "another partition begins behind the last");
         assert_eq!(page(5, 1), None);
     }
-}
-
-#[test]
-fn partitions_are_apart() {
-    let (index, _folder) = open();
-    index.clear(P1);
-    index.clear(P256);
-    index.put(P0, vec![line("zero", 1)]);
-    index.put(P1, vec![line("one", 1)]);
-    index.put(P256, vec![line("many", 1)]);
-    index.clear(P1);
-    assert_eq!(names(&index, P0), "zero");
-    assert_eq!(names(&index, P1), "");
-    assert_eq!(names(&index, P256), "many");
 }
 
 #[test]

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use stead_schemas::ids::RunId;
@@ -83,7 +82,7 @@ fn trouble(world: &Arc<World>, fault: Fault) {
         Fault::Crash => state.crash(engine),
         Fault::Stop => state.stop(engine),
         Fault::ClockJump => state.jump(engine),
-        Fault::LostIndex => state.machines[engine].index_lost.store(true, Ordering::Relaxed),
+        Fault::LostIndex => state.machines[engine].index.lose(),
         _ => {
             spawn_local(engine::freeze_for_a_while(Arc::clone(world), engine));
         }

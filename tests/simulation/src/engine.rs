@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use stead_runtime::engine;
 use stead_runtime::env::{Env, Tuning};
+use stead_runtime::memory::MemoryIndex;
 use stead_runtime::ports::{Clock, Ports};
 use stead_schemas::site::Site;
 use stead_schemas::time::Timestamp;
@@ -18,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use crate::bus::EngineBus;
-use crate::leases::{EngineLeases, MemoryIndex};
+use crate::leases::EngineLeases;
 use crate::log::EngineLog;
 use crate::pages::PAGES;
 use crate::plan::Fault;
@@ -52,8 +53,8 @@ pub struct Machine {
     pub clock: Arc<MachineClock>,
     /// Whether it was asked to stop.
     pub stopping: bool,
-    /// Whether its index was lost a moment ago.
-    pub index_lost: Arc<AtomicBool>,
+    /// Its index.
+    pub index: Arc<MemoryIndex>,
     stop: watch::Sender<bool>,
     waker: Option<Waker>,
 }
@@ -173,7 +174,7 @@ pub(crate) fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
     let wrong = if state.plan.skewed { i64::try_from(wrong).unwrap_or(0) - 3_000 } else { 0 };
     let clock = Arc::new(MachineClock::new(wrong));
     let (stop, stopped) = watch::channel(false);
-    let index_lost = Arc::new(AtomicBool::new(false));
+    let index = Arc::new(MemoryIndex::new());
     state.tell(format_args!("{name} starts, its clock wrong by {wrong} ms"));
     state.machines.push(Machine {
         name: name.clone(),
@@ -181,7 +182,7 @@ pub(crate) fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
         holds: false,
         clock: Arc::clone(&clock),
         stopping: false,
-        index_lost: Arc::clone(&index_lost),
+        index: Arc::clone(&index),
         stop,
         waker: None,
     });
@@ -197,7 +198,7 @@ pub(crate) fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
         bus: bus.clone(),
         inboxes: bus,
         leases: Arc::new(EngineLeases { world: Arc::clone(world), engine: number }),
-        index: Arc::new(MemoryIndex::new(index_lost)),
+        index,
         clock: Arc::new(Watch { world: Arc::clone(world), clock }),
     };
     let env = Env {

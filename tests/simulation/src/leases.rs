@@ -1,14 +1,11 @@
-//! Leases and the index as an engine reaches them.
+//! Leases as an engine reaches them.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use stead_runtime::memory::leases::LEASE;
-use stead_runtime::ports::{Index, LeaseError, Leases};
-use stead_schemas::ids::{Partition, RunId};
-use stead_schemas::public::RunSummary;
+use stead_runtime::ports::{LeaseError, Leases};
+use stead_schemas::ids::Partition;
 use tokio::time::Instant;
 
 use crate::plan::Fault;
@@ -76,56 +73,5 @@ impl Leases for EngineLeases {
     async fn leave(&self, engine: &str) -> Result<(), LeaseError> {
         self.reach().await?;
         self.world.leases.leave(engine).await
-    }
-}
-
-/// An index in memory that can be lost.
-pub struct MemoryIndex {
-    lines: Mutex<BTreeMap<(Partition, RunId), RunSummary>>,
-    lost: Arc<AtomicBool>,
-}
-
-impl MemoryIndex {
-    /// An empty index. It is lost whenever `lost` turns true.
-    #[must_use]
-    pub fn new(lost: Arc<AtomicBool>) -> Self {
-        Self { lines: Mutex::default(), lost }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Partition, RunId), RunSummary>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Index for MemoryIndex {
-    fn put(&self, partition: Partition, lines: Vec<RunSummary>) -> bool {
-        let lost = self.lost.swap(false, Ordering::Relaxed);
-        let mut kept = self.lock();
-        if lost {
-            kept.clear();
-        }
-        kept.extend(lines.into_iter().map(|line| ((partition, line.run.clone()), line)));
-        !lost
-    }
-
-    fn list(
-        &self,
-        partition: Partition,
-        after: Option<&RunId>,
-        most: usize,
-    ) -> Option<Vec<RunSummary>> {
-        if self.lost.swap(false, Ordering::Relaxed) {
-            self.lock().clear();
-            return None;
-        }
-        let kept = self.lock();
-        let lines = kept
-            .iter()
-            .filter(|((of, run), _)| *of == partition && after.is_none_or(|after| run > after));
-        Some(lines.take(most).map(|(_, line)| line.clone()).collect())
-    }
-
-    fn clear(&self, partition: Partition) {
-        self.lock().retain(|(of, _), _| *of != partition);
     }
 }

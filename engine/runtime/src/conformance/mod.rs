@@ -6,11 +6,13 @@
 
 pub mod epochs;
 pub mod expiry;
+pub mod index;
 pub mod leases;
 pub mod log;
 
 pub use epochs::{check_archive, check_epochs};
 pub use expiry::check_expiry;
+pub use index::check_index;
 pub use leases::check_leases;
 pub use log::{LosesAcknowledgements, check_log};
 

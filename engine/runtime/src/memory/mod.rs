@@ -3,9 +3,11 @@
 
 pub mod archive;
 mod epochs;
+pub mod index;
 pub mod leases;
 pub mod log;
 
 pub use archive::MemoryArchive;
+pub use index::MemoryIndex;
 pub use leases::MemoryLeases;
 pub use log::MemoryLog;

@@ -9,11 +9,10 @@ use serde_json::{Map, json};
 use stead_runtime::env::{Env, Tuning};
 use stead_runtime::inbound::{Inbound, OrderReply};
 use stead_runtime::lease::LeaseClock;
-use stead_runtime::memory::{MemoryArchive, MemoryLeases, MemoryLog};
+use stead_runtime::memory::{MemoryArchive, MemoryIndex, MemoryLeases, MemoryLog};
 use stead_runtime::owner::{Owner, Stopped};
 use stead_runtime::ports::{
-    Append, Archive, Bus, Clock, Epochs, EventLog, InboxError, Inboxes, Index, Outgoing, Ports,
-    ReplyTo,
+    Append, Archive, Bus, Clock, Epochs, EventLog, InboxError, Inboxes, Outgoing, Ports, ReplyTo,
 };
 use stead_schemas::dispatch::{
     Caller, EntityCommand, ListRuns, OrderRun, RunOrder, RunQuery, StepAddress, StepReply,
@@ -25,7 +24,7 @@ use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::limit::Limit;
 use stead_schemas::origin::Origin;
 use stead_schemas::owner;
-use stead_schemas::public::{RunPage, RunSummary, RunView};
+use stead_schemas::public::{RunPage, RunView};
 use stead_schemas::site::Site;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION, link};
@@ -45,19 +44,6 @@ impl Bus for Sent {
     fn send(&self, message: Outgoing) {
         self.0.lock().unwrap().push_back(message);
     }
-}
-
-/// An index that nobody looks into.
-pub struct NoIndex;
-
-impl Index for NoIndex {
-    fn put(&self, _: Partition, _: Vec<RunSummary>) -> bool {
-        true
-    }
-    fn list(&self, _: Partition, _: Option<&RunId>, _: usize) -> Option<Vec<RunSummary>> {
-        Some(Vec::new())
-    }
-    fn clear(&self, _: Partition) {}
 }
 
 struct NoInboxes;
@@ -131,7 +117,7 @@ impl Desk {
             bus: sent.clone(),
             inboxes: Arc::new(NoInboxes),
             leases: Arc::new(MemoryLeases::new()),
-            index: Arc::new(NoIndex),
+            index: Arc::new(MemoryIndex::new()),
             clock: Arc::new(SimulatedClock(Instant::now())),
         };
         let env = Rc::new(Env {

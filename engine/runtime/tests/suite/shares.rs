@@ -7,7 +7,7 @@ use std::time::Duration;
 use stead_runtime::engine;
 use stead_runtime::env::{Env, Tuning};
 use stead_runtime::inbound::Inbound;
-use stead_runtime::memory::{MemoryArchive, MemoryLeases, MemoryLog};
+use stead_runtime::memory::{MemoryArchive, MemoryIndex, MemoryLeases, MemoryLog};
 use stead_runtime::ports::{InboxError, Inboxes, Leases, Ports};
 use stead_schemas::ids::Partition;
 use stead_schemas::site::Site;
@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
-use crate::desk::{NoIndex, Sent, SimulatedClock, on_simulated_time};
+use crate::desk::{Sent, SimulatedClock, on_simulated_time};
 use crate::pages::PAGES;
 
 const PARTITIONS: u16 = 64;
@@ -57,7 +57,7 @@ impl House {
             bus: Arc::new(Sent::default()),
             inboxes: Arc::new(Silent::default()),
             leases: self.leases.clone(),
-            index: Arc::new(NoIndex),
+            index: Arc::new(MemoryIndex::new()),
             clock: Arc::new(SimulatedClock(self.clock)),
         };
         let env = Env {
