@@ -20,7 +20,11 @@ pub enum WorkerInbound {
     },
 }
 
-/// Where workers send their answers.
+/// Where workers send their answers. An adapter hands it out together with what its worker hears.
+///
+/// * `a_worker_hears_the_steps_of_all_its_systems`
+/// * `an_answer_reaches_the_owner_with_what_shows_which_attempt_it_is`
+/// * `a_worker_that_is_gone_is_asked_nothing`
 pub trait WorkerReplies: Send + Sync {
     /// Sends, without waiting, with what shows that this attempt is meant. A lost reply costs time only: the engine asks again.
     fn reply(

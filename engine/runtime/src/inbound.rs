@@ -13,7 +13,7 @@ use stead_schemas::refusal::Refusal;
 use crate::ports::ReplyTo;
 
 /// A message for the owner of a partition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Inbound {
     /// A worker (or an entity) on one attempt at a step.
     Answer {

@@ -1,5 +1,5 @@
-//! What the runtime needs of the world. Each promise here has a test of the same name in the
-//! conformance suite, which every adapter passes.
+//! What the runtime needs of the world. Each promise that is named here is a test of that name in
+//! the conformance suite, which every adapter passes.
 
 use std::sync::Arc;
 
@@ -122,6 +122,15 @@ pub struct LogError(pub String);
 
 /// What the engine sends. Nothing of it is kept and nothing is answered here: whatever matters
 /// is sent again until it is answered.
+///
+/// * `a_step_goes_to_one_worker_of_its_system`
+/// * `a_step_that_nobody_takes_comes_back`
+/// * `all_workers_hear_of_leases_and_cancels`
+/// * `a_command_goes_to_the_owner_and_what_he_says_to_its_step`
+/// * `a_command_that_no_owner_hears_comes_back`
+/// * `what_is_said_of_a_place_goes_to_the_one_who_is_meant`
+/// * `a_reply_reaches_whoever_asked`
+/// * `an_event_is_heard_by_all_who_watch`
 pub trait Bus: Send + Sync {
     /// Sends, without waiting.
     fn send(&self, message: Outgoing);
@@ -244,6 +253,11 @@ pub trait Leases: Send + Sync {
 pub struct LeaseError(pub String);
 
 /// Where messages to the owner of a partition arrive.
+///
+/// * `what_an_engine_says_is_heard_in_an_inbox_that_it_has_opened`
+/// * `each_who_listens_hears_everything_once`
+/// * `of_other_partitions_nothing_is_heard`
+/// * `an_inbox_that_was_dropped_is_closed`
 #[async_trait]
 pub trait Inboxes: Send + Sync {
     /// Starts listening; ends when the receiver is dropped.
@@ -264,10 +278,13 @@ pub struct InboxError(pub String);
 /// The rebuildable read model of one engine.
 ///
 /// * `what_was_put_is_listed`
+/// * `a_list_is_read_in_pages`
+/// * `a_newer_line_takes_the_place_of_the_older`
+/// * `partitions_are_apart`
 /// * `a_deleted_index_says_so_and_can_be_filled_again`
 pub trait Index: Send + Sync {
-    /// Keeps these lines, replacing older ones of the same runs. False if the index had been
-    /// lost and is empty now but for these: everything must be put again.
+    /// Keeps these lines, replacing older ones of the same runs. False if the index was lost and
+    /// the partition has not been cleared since: everything must be put again.
     fn put(&self, partition: Partition, lines: Vec<RunSummary>) -> bool;
 
     /// The first lines of a partition behind that of the run `after`, in the order of their runs'

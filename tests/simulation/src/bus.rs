@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use stead_runtime::harness_ports::{WorkerInbound, WorkerReplies};
 use stead_runtime::inbound::{Inbound, OrderReply};
-use stead_runtime::ports::{Bus, InboxError, Inboxes, Outgoing};
+use stead_runtime::ports::{Bus, InboxError, Inboxes, Outgoing, ReplyTo};
 use stead_schemas::dispatch::{
     Caller, CommandReply, OutsideReply, StepAddress, StepReply, StepRequest,
 };
@@ -92,6 +92,23 @@ impl WorkerReplies for WorkerMouth {
 struct Notice {
     run: RunId,
     n: Option<u64>,
+}
+
+/// A reply to a client, or to the step that gave the command.
+fn reply_of(to: &str, bytes: &[u8]) -> Parcel {
+    to_step(to, bytes).unwrap_or_else(|| Parcel::Client(to.to_owned(), bytes.to_owned()))
+}
+
+fn to_step(to: &str, bytes: &[u8]) -> Option<Parcel> {
+    let mut words = to.strip_prefix("step ")?.split(' ');
+    let (home, attempt) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let address =
+        StepAddress { run: words.next()?.parse().ok()?, seq: words.next()?.parse().ok()? };
+    let reply = serde_json::from_slice(bytes).ok()?;
+    Some(Parcel::Partition(
+        Partition(home),
+        Inbound::Answer { address, attempt, proof: None, reply },
+    ))
 }
 
 impl State {
@@ -185,9 +202,9 @@ impl State {
                 }
             }
             Outgoing::Command { to, command, from: address, home, attempt } => {
-                let reply = format!("step {home} {attempt} {}", address.seq);
+                let reply = format!("step {home} {attempt} {} {}", address.run, address.seq);
                 let make = || {
-                    let to_whom = stead_runtime::ports::ReplyTo(reply.clone());
+                    let to_whom = ReplyTo(reply.clone());
                     Parcel::Partition(to, Inbound::Command(command.clone(), to_whom))
                 };
                 self.send(from, Kind::Other, make);
@@ -210,9 +227,12 @@ impl State {
                 self.send(from, Kind::Other, make);
             }
             Outgoing::Reply { to, bytes } => {
-                self.send(from, Kind::Other, || Parcel::Client(to.0.clone(), bytes.clone()));
+                self.send(from, Kind::Other, || reply_of(&to.0, &bytes));
             }
-            Outgoing::Event { .. } => self.counts.add("events published"),
+            Outgoing::Event { subject, bytes } => {
+                self.counts.add("events published");
+                self.network.tell_watchers(&subject, &bytes);
+            }
             Outgoing::Lease { partition, epoch } => {
                 self.note_epoch(partition, epoch);
                 for worker in self.living_workers() {
@@ -231,7 +251,7 @@ impl State {
             address.run, address.seq
         ));
         self.outside.asked_for(request);
-        let living = self.living_workers();
+        let living = self.workers_of(step.split('.').next().unwrap_or_default());
         if living.is_empty() {
             let (partition, attempt) = (*partition, *attempt);
             return self.send(None, Kind::Other, || {
@@ -245,7 +265,7 @@ impl State {
     }
 
     /// A command for a partition that nobody listens for: whose step gave it is told.
-    pub fn nobody_owns(&mut self, by: &Caller, to: &stead_runtime::ports::ReplyTo) {
+    pub fn nobody_owns(&mut self, by: &Caller, to: &ReplyTo) {
         let Caller::Run(address) = by else { return };
         let attempt = to.0.split(' ').nth(2).and_then(|attempt| attempt.parse().ok());
         let home = address.run.partition(self.log.partitions());

@@ -70,6 +70,8 @@ pub struct Network {
     pub ears: BTreeMap<Partition, Vec<(usize, mpsc::UnboundedSender<Inbound>)>>,
     /// Clients that wait for a reply.
     pub clients: BTreeMap<String, oneshot::Sender<Vec<u8>>>,
+    /// Who watches which subject.
+    pub watchers: Vec<(String, mpsc::UnboundedSender<Vec<u8>>)>,
     /// Which answers have reached which engine while the attempt was the latest.
     pub heard: BTreeSet<(usize, StepAddress, Said)>,
     /// The attempt that each engine made last at a step.
@@ -104,6 +106,17 @@ impl Network {
     fn due(&mut self) -> Option<Sent> {
         let first = self.on_its_way.first_entry()?;
         (first.key().0 <= Instant::now()).then(|| first.remove())
+    }
+
+    /// Whoever watches an event's subject, the last token of which may be any, hears of it.
+    pub fn tell_watchers(&self, subject: &str, event: &[u8]) {
+        for (watched, watcher) in &self.watchers {
+            let rest = watched.strip_suffix('*').and_then(|all| subject.strip_prefix(all));
+            if watched == subject || rest.is_some_and(|rest| !rest.contains('.')) {
+                // Whoever is gone hears nothing.
+                watcher.send(event.to_owned()).ok();
+            }
+        }
     }
 
     /// What an engine had on its lips is gone with it.

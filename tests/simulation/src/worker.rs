@@ -19,11 +19,19 @@ use crate::world::{State, World};
 
 /// One worker process. A new one gets a new number.
 pub struct Process {
+    /// Whose steps it carries out.
+    systems: Vec<String>,
     ear: mpsc::UnboundedSender<WorkerInbound>,
     task: AbortHandle,
     lives: bool,
     /// The epochs that it was told.
     told: BTreeMap<Partition, u64>,
+}
+
+impl Process {
+    fn is_there(&self) -> bool {
+        self.lives && !self.ear.is_closed()
+    }
 }
 
 /// Starts another worker process.
@@ -32,6 +40,7 @@ pub fn start(world: &Arc<World>) {
     let outside: Arc<dyn AnyWorker> = Arc::new(Worker::new("outside", vendor).on(make).on(unmake));
     let probe: Arc<dyn AnyWorker> = Arc::new(Worker::new("probe", ()).on(noop));
     let replies = Arc::new(WorkerMouth { world: Arc::clone(world) });
+    let systems = [&outside, &probe].map(|worker| worker.system().to_owned()).to_vec();
     let harness = Harness::new(vec![outside, probe], replies, HarnessTuning::default());
     let (ear, inbound) = mpsc::unbounded_channel();
     let (alive, stop) = watch::channel(false);
@@ -42,8 +51,7 @@ pub fn start(world: &Arc<World>) {
     let mut state = world.lock();
     let number = state.processes.len();
     state.tell(format_args!("worker-{number} starts"));
-    let process = Process { ear, task: task.abort_handle(), lives: true, told: BTreeMap::new() };
-    state.processes.push(process);
+    state.hire(systems, ear, task.abort_handle());
     // It hears of the owners at once, as if they said it again and again.
     for (partition, epoch) in state.outside.epochs.clone() {
         state.to_worker(number, WorkerInbound::Lease { partition, epoch });
@@ -55,11 +63,29 @@ async fn noop(_: (), _: StepContext, _: Noop) -> Result<Done, Failure> {
 }
 
 impl State {
+    pub(crate) fn hire(
+        &mut self,
+        systems: Vec<String>,
+        ear: mpsc::UnboundedSender<WorkerInbound>,
+        task: AbortHandle,
+    ) {
+        let told = BTreeMap::new();
+        self.processes.push(Process { systems, ear, task, lives: true, told });
+    }
+
     /// The worker processes that are there.
     #[must_use]
     pub fn living_workers(&self) -> Vec<usize> {
         let all = self.processes.iter().enumerate();
-        all.filter(|(_, process)| process.lives).map(|(number, _)| number).collect()
+        all.filter(|(_, process)| process.is_there()).map(|(number, _)| number).collect()
+    }
+
+    /// Those of them that carry out the steps of a system.
+    #[must_use]
+    pub fn workers_of(&self, system: &str) -> Vec<usize> {
+        let mut living = self.living_workers();
+        living.retain(|worker| self.processes[*worker].systems.iter().any(|of| of == system));
+        living
     }
 
     /// A worker process dies with all that it was doing.

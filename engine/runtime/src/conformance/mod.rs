@@ -4,16 +4,24 @@
 //! The functions panic when a promise is broken. They use runs and engines of their own, so that
 //! several may share one log or one set of leases.
 
+pub mod bus;
+pub mod ends;
 pub mod epochs;
 pub mod expiry;
+pub mod inboxes;
 pub mod index;
 pub mod leases;
+pub mod link;
 pub mod log;
 
+pub use bus::check_bus;
+pub use ends::{Ends, Engine, Link};
 pub use epochs::{check_archive, check_epochs};
 pub use expiry::check_expiry;
+pub use inboxes::check_inboxes;
 pub use index::check_index;
 pub use leases::check_leases;
+pub use link::check_link;
 pub use log::{LosesAcknowledgements, check_log};
 
 use std::time::Duration;
