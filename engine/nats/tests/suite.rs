@@ -12,6 +12,7 @@ mod suite {
     mod connect;
     mod crash;
     mod decoders;
+    mod ends;
     mod inbox;
     mod leases;
     mod log;

@@ -3,11 +3,13 @@
 use stead_nats::testing::NatsServer;
 use stead_nats::{ConnectSettings, NatsArchive, NatsLeases, NatsLog, connect};
 use stead_runtime::conformance::{
-    check_archive, check_epochs, check_expiry, check_leases, check_log,
+    check_archive, check_bus, check_epochs, check_expiry, check_inboxes, check_leases, check_link,
+    check_log,
 };
 use stead_runtime::ports::{Archive, Expiry, Lasts};
 use stead_schemas::ids::Partition;
 
+use super::ends::OnServers;
 use super::proxy::Proxy;
 use super::support::{PARTITIONS, World, platform};
 
@@ -50,4 +52,13 @@ async fn what_expires_of_the_archive_keeps_its_promises() {
 async fn the_leases_keep_their_promises() {
     let world = World::new().await;
     check_leases(&NatsLeases::new(&world.platform), Partition(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bus_inboxes_and_link_keep_their_promises() {
+    let server = NatsServer::start().await;
+    let ends = OnServers::new(vec![server.url()]);
+    check_bus(&ends, PARTITIONS).await;
+    check_inboxes(&ends, PARTITIONS).await;
+    check_link(&ends, PARTITIONS).await;
 }
