@@ -16,9 +16,11 @@ use stead_runtime::ports::{LeaseError, Leases};
 use stead_schemas::ids::Partition;
 use stead_schemas::owner::encode_token;
 use stead_schemas::subjects::LEASE_BUCKET;
+use uuid::Uuid;
 
 use crate::bus::json;
 use crate::jetstream::{self, NotAcked, Unread};
+use crate::log::COMMIT;
 use crate::platform::{Platform, ensure_leases};
 
 /// How long a lease lasts, in whole seconds: the server knows no shorter unit.
@@ -61,6 +63,8 @@ struct Holder {
 struct Standing {
     seq: u64,
     holder: Option<Holder>,
+    /// Which write of whom it is.
+    commit: Option<String>,
 }
 
 impl NatsLeases {
@@ -117,14 +121,13 @@ impl NatsLeases {
         engine: &str,
         expected: Option<u64>,
     ) -> Result<Option<u64>, LeaseError> {
-        match self.publish(subject, engine, expected).await {
-            Err(NotAcked::NoStream) => {
-                self.make_stream().await?;
-                let again = self.publish(subject, engine, expected.map(|_| 0)).await;
-                self.settle(subject, engine, again).await
-            }
-            outcome => self.settle(subject, engine, outcome).await,
+        let commit = commit();
+        let mut outcome = self.publish(subject, engine, expected, &commit).await;
+        if matches!(outcome, Err(NotAcked::NoStream)) {
+            self.make_stream().await?;
+            outcome = self.publish(subject, engine, expected.map(|_| 0), &commit).await;
         }
+        self.settle(subject, engine, &commit, outcome).await
     }
 
     async fn publish(
@@ -132,9 +135,11 @@ impl NatsLeases {
         subject: &str,
         engine: &str,
         expected: Option<u64>,
+        commit: &str,
     ) -> Result<u64, NotAcked> {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_TTL, LEASE_SECONDS.to_string());
+        headers.insert(COMMIT, commit);
         if let Some(expected) = expected {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         }
@@ -142,20 +147,28 @@ impl NatsLeases {
         jetstream::publish(&self.platform.connection.api, subject, headers, payload).await
     }
 
-    /// A lost acknowledgement may have been that of a lease won: the subject says whose it is.
+    /// A lost acknowledgement may have been that of a lease won: the subject says whose it is. One
+    /// of ours that was written earlier, or before this process began, is renewed: it would end
+    /// sooner than its holder believes.
     async fn settle(
         &self,
         subject: &str,
         engine: &str,
+        commit: &str,
         outcome: Result<u64, NotAcked>,
     ) -> Result<Option<u64>, LeaseError> {
         match outcome {
-            Ok(seq) => Ok(Some(seq)),
-            Err(NotAcked::WrongLast | NotAcked::Unknown(_)) => {
-                let standing = self.read(subject).await?;
-                Ok(standing.filter(|standing| is_held_by(standing, engine)).map(|ours| ours.seq))
+            Ok(seq) => return Ok(Some(seq)),
+            Err(NotAcked::WrongLast | NotAcked::Unknown(_)) => {}
+            Err(error) => return Err(LeaseError(error.to_string())),
+        }
+        match self.read(subject).await? {
+            Some(standing) if standing.commit.as_deref() == Some(commit) => Ok(Some(standing.seq)),
+            Some(standing) if is_held_by(&standing, engine) => {
+                let again = self.publish(subject, engine, Some(standing.seq), commit).await;
+                again.map(Some).map_err(|error| LeaseError(error.to_string()))
             }
-            Err(error) => Err(LeaseError(error.to_string())),
+            _ => Ok(None),
         }
     }
 
@@ -164,6 +177,7 @@ impl NatsLeases {
         match jetstream::last_message(js, LEASE_BUCKET, subject).await {
             Ok(message) => Ok(message.map(|message| Standing {
                 seq: message.sequence,
+                commit: message.headers.get(COMMIT).map(ToString::to_string),
                 holder: serde_json::from_slice(&message.payload).ok(),
             })),
             Err(Unread::NoStream(_)) => Ok(None),
@@ -232,6 +246,11 @@ impl NatsLeases {
     }
 }
 
+/// By it a writer finds its own message again.
+fn commit() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
 fn is_held_by(standing: &Standing, engine: &str) -> bool {
     standing.holder.as_ref().is_some_and(|holder| holder.engine == engine)
 }
@@ -252,16 +271,7 @@ impl Leases for NatsLeases {
     }
 
     async fn acquire(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
-        let subject = partition_subject(partition);
-        let seq = match self.publish(&subject, engine, Some(0)).await {
-            Ok(seq) => Some(seq),
-            Err(NotAcked::NoStream) => self.write(&subject, engine, Some(0)).await?,
-            // It may be ours: won just now, or before this process began.
-            Err(NotAcked::WrongLast | NotAcked::Unknown(_)) => {
-                self.renew_as_found(&subject, engine).await?
-            }
-            Err(error) => return Err(LeaseError(error.to_string())),
-        };
+        let seq = self.write(&partition_subject(partition), engine, Some(0)).await?;
         self.remember(partition, engine, seq);
         Ok(seq.is_some())
     }
@@ -269,7 +279,7 @@ impl Leases for NatsLeases {
     async fn renew(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
         let subject = partition_subject(partition);
         let seq = match self.remembered(partition, engine) {
-            Some(seq) => match self.publish(&subject, engine, Some(seq)).await {
+            Some(seq) => match self.publish(&subject, engine, Some(seq), &commit()).await {
                 Ok(seq) => Some(seq),
                 Err(_) => self.renew_as_found(&subject, engine).await?,
             },

@@ -11,11 +11,13 @@ mod suite {
     mod conformance;
     mod connect;
     mod crash;
+    mod deaths;
     mod decoders;
     mod ends;
     mod inbox;
     mod leases;
     mod log;
+    mod patient;
     mod platform;
     mod proxy;
     mod seal;
