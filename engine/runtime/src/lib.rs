@@ -1,8 +1,9 @@
 //! The engine around the pure core: the partition owner, its ports, timers, the worker harness.
 //!
-//! This room knows no broker and no database. It speaks to them through `ports.rs`. What log,
-//! epochs, archive and leases promise is checked by one suite (`conformance/`) on every adapter: the
-//! one in memory, the simulated one, a server and a cluster of three.
+//! This room knows no broker and no database. It speaks to them through `ports.rs` and
+//! `harness_ports.rs`. What a port promises is checked by one suite (`conformance/`) on every
+//! adapter: those in memory, the simulated ones, those that serve, on one server and on a cluster
+//! of three. A clock promises nothing.
 
 pub mod archive;
 pub mod checkup;
