@@ -61,7 +61,8 @@ pub fn what_was_put_is_listed(index: &dyn Index) {
     for some in mixed.chunks(300) {
         assert!(index.put(ONE, some.to_vec()), "nothing was lost");
     }
-    assert_eq!(all(index, ONE), Some(lines));
+    // Too many to be shown where they differ.
+    assert!(all(index, ONE) == Some(lines), "other lines are listed than were put");
     index.clear(ONE);
     assert_eq!(all(index, ONE), Some(Vec::new()), "what was cleared is gone");
 }
