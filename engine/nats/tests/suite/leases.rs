@@ -1,11 +1,15 @@
-//! Leases when their stream is deleted or the server restarts.
+//! Leases when their stream is deleted, the server restarts, or answers half.
 
-use stead_nats::NatsLeases;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::StreamExt;
+use serde_json::Value;
+use stead_nats::{ConnectSettings, NatsLeases, connect};
 use stead_runtime::ports::Leases;
 use stead_schemas::ids::Partition;
 use stead_schemas::subjects::LEASE_BUCKET;
 
-use super::support::{World, until};
+use super::support::{World, platform, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deleted_leases_can_be_taken_again() {
@@ -44,4 +48,40 @@ async fn the_same_engine_asks_twice() {
     assert_eq!(leases.acquire(Partition(0), "engine.with dots").await, Ok(true));
     assert_eq!(leases.acquire(Partition(0), "engine.with dots").await, Ok(true));
     assert_eq!(leases.present("engine.with dots").await, Ok(1));
+}
+
+/// Where the server's API is reached in [`a_count_that_breaks_off_is_no_count`].
+const FAR: &str = "far.API";
+
+/// What is listed in pages may fail after the first one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_count_that_breaks_off_is_no_count() {
+    static WELL: AtomicBool = AtomicBool::new(true);
+    let world = World::new().await;
+    let nats = world.nats.clone();
+    let mut asked = nats.subscribe(format!("{FAR}.>")).await.expect("a subscription");
+    nats.flush().await.expect("the server knows of it");
+    tokio::spawn(async move {
+        while let Some(message) = asked.next().await {
+            let request: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+            let is_another_page = request["offset"].as_u64() > Some(0);
+            let answer = if is_another_page && !WELL.load(Ordering::Relaxed) {
+                r#"{"error":{"code":503,"description":"away"}}"#.into()
+            } else {
+                let subject = message.subject.replacen(FAR, "$JS.API", 1);
+                nats.request(subject, message.payload).await.expect("an answer").payload
+            };
+            let reply = message.reply.expect("somebody waits");
+            nats.publish(reply, answer).await.expect("an answer is sent");
+        }
+    });
+    let mut settings = ConnectSettings::new(world.server.url(), "far");
+    settings.js_prefix = Some(FAR.to_owned());
+    let connection = connect(&settings).await.expect("a connection");
+    let leases = NatsLeases::new(&platform(&connection).await);
+    assert_eq!(leases.present("a").await, Ok(1));
+    WELL.store(false, Ordering::Relaxed);
+    assert!(leases.present("a").await.is_err());
+    WELL.store(true, Ordering::Relaxed);
+    assert_eq!(leases.present("a").await, Ok(1));
 }
