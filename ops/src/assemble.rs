@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use stead_index::EmbeddedIndex;
 use stead_nats::door::{Catalogue, PublicVerb, run_api, run_inbox, run_pools, run_watch};
 use stead_nats::{
@@ -25,7 +26,7 @@ use stead_workers::guest::SeedServer;
 use stead_workers::{SYSTEMS, Workers};
 use stead_workflows::WORKFLOWS;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet};
 use uuid::Uuid;
 
@@ -74,7 +75,8 @@ pub async fn client(nats: &NatsConfig) -> Result<SteadClient, Ended> {
 /// A running engine.
 pub struct RunningEngine {
     name: String,
-    thread: thread::JoinHandle<()>,
+    /// Says that the engine's thread has ended in good order; says nothing if it panicked.
+    over: oneshot::Receiver<()>,
     doors: Vec<JoinHandle<()>>,
     site: CurrentSite,
     connection: Connection,
@@ -98,18 +100,26 @@ impl RunningEngine {
     }
 
     /// Waits until it has ended, which it does after its `stop` has turned true.
+    ///
+    /// # Errors
+    /// As soon as a part of it panics: what is left is no engine, and whoever supervises the process
+    /// starts it again.
     pub async fn ended(self) -> Result<(), Ended> {
-        for door in self.doors {
-            // A door that panicked has said so; the engine behind it ends in good order anyway.
-            door.await.ok();
-        }
-        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        let ended = all_of_it(self.over, self.doors).await;
         self.connection.flush().await;
-        match joined {
-            Ok(Ok(())) => Ok(()),
-            _ => Err(Ended::Failed("the engine ended with a bug of ours".to_owned())),
-        }
+        ended
     }
+}
+
+async fn all_of_it(over: oneshot::Receiver<()>, doors: Vec<JoinHandle<()>>) -> Result<(), Ended> {
+    let thread = async { over.await.map_err(|_| broken("the engine")) };
+    let doors = async { try_join_all(doors).await.map_err(|_| broken("a door of the engine")) };
+    tokio::try_join!(thread, doors).map(drop)
+}
+
+/// A part of a process has panicked, and said so.
+pub fn broken(what: &str) -> Ended {
+    Ended::Failed(format!("{what} ended with a bug of ours; what it said is above"))
 }
 
 /// Starts an engine on a thread of its own: runs are not shared, so nothing is locked.
@@ -144,7 +154,8 @@ pub async fn start_engine(
     let site = CurrentSite::from(site);
     let for_engine = site.clone();
     let engine = name.clone();
-    let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || {
+    let (tell, over) = oneshot::channel();
+    let started = thread::Builder::new().name("engine".to_owned()).spawn(move || {
         let env = Rc::new(Env {
             engine,
             build: build(),
@@ -155,12 +166,13 @@ pub async fn start_engine(
             tuning,
         });
         handle.block_on(LocalSet::new().run_until(engine::run(env, engine_stop)));
+        // Nobody listens only when the process is going.
+        tell.send(()).ok();
     });
-    let thread =
-        thread.map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
+    started.map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
     let doors = open_doors(&connection, &platform, &site, &stop);
     let client = SteadClient::new(&platform);
-    Ok(RunningEngine { name, thread, doors, site, connection, client })
+    Ok(RunningEngine { name, over, doors, site, connection, client })
 }
 
 /// Opens the doors by which commands come in: the durable inbox, the service interface, what
@@ -227,12 +239,16 @@ impl RunningWorkers {
     }
 
     /// Waits until they have ended, which they do after their `stop` has turned true.
-    pub async fn ended(self) {
-        self.harness.await.ok();
+    ///
+    /// # Errors
+    /// If what hands the steps to them panics.
+    pub async fn ended(self) -> Result<(), Ended> {
+        let ended = self.harness.await.map_err(|_| broken("what hands steps to the workers"));
         self.connection.flush().await;
         if let Some(seeds) = self.seeds {
             seeds.shutdown().await;
         }
+        ended
     }
 }
 
@@ -314,4 +330,32 @@ pub async fn start_workers(
     let harness = Harness::new(chosen, replies, tuning);
     let harness = tokio::spawn(harness.run(inbound, stop));
     Ok(RunningWorkers { harness, seeds, exchange, connection })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::all_of_it;
+
+    #[tokio::test]
+    async fn a_part_that_panics_ends_all_of_it_at_once() {
+        let (_running, over) = oneshot::channel();
+        let open = || tokio::spawn(std::future::pending());
+        let broken = tokio::spawn(async { panic!("it breaks") });
+        let ended = all_of_it(over, vec![open(), broken]).await;
+        assert!(ended.unwrap_err().to_string().contains("a door of the engine ended"));
+
+        let (thread, over) = oneshot::channel();
+        drop(thread);
+        let ended = all_of_it(over, vec![open()]).await;
+        assert!(ended.unwrap_err().to_string().contains("the engine ended"));
+    }
+
+    #[tokio::test]
+    async fn what_was_told_to_stop_has_ended_when_all_of_it_has() {
+        let (thread, over) = oneshot::channel();
+        thread.send(()).expect("somebody waits");
+        all_of_it(over, vec![tokio::spawn(async {})]).await.expect("a good end");
+    }
 }

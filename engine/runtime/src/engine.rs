@@ -32,10 +32,26 @@ struct Owned {
 }
 
 /// An owner has stopped. Its partition may have been taken again since, under a later epoch.
+#[derive(Clone, Copy)]
 struct Ended {
     partition: Partition,
     epoch: u64,
     why: Stopped,
+}
+
+/// Tells of the end of an owner when it is dropped, so that one that panics is missed, too: nobody
+/// would own its partition while the lease is renewed.
+struct Told {
+    ended: mpsc::UnboundedSender<Ended>,
+    end: Ended,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        metric::OWNERS_STOPPED.count([self.end.why.word()]);
+        // Nobody listens only when the engine itself has ended.
+        self.ended.send(self.end).ok();
+    }
 }
 
 /// The engine's share, and news of owners that have stopped.
@@ -141,10 +157,8 @@ impl Share {
         let (stop, stopped) = watch::channel(false);
         let (clock, ended) = (Rc::clone(&lease), self.ended.clone());
         spawn_local(async move {
-            let why = Owner::run(env, partition, claim, clock, inbox, stopped).await;
-            metric::OWNERS_STOPPED.count([why.word()]);
-            // Nobody listens only when the engine itself has ended.
-            ended.send(Ended { partition, epoch, why }).ok();
+            let mut end = Told { ended, end: Ended { partition, epoch, why: Stopped::Broken } };
+            end.end.why = Owner::run(env, partition, claim, clock, inbox, stopped).await;
         });
         self.owned.insert(partition, Owned { epoch, lease, stop });
         true

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::archive::Undertaker;
 use super::drift;
-use crate::assemble::{RunningEngine, open_webhooks, start_engine, start_workers};
+use crate::assemble::{RunningEngine, broken, open_webhooks, start_engine, start_workers};
 use crate::cli::lab::CONTROL_PORT;
 use crate::cli::{Global, Up, Worker};
 use crate::config::{Config, Encryption, EngineConfig, read, read_file};
@@ -44,13 +44,11 @@ pub async fn engine(global: &Global) -> Result<(), Ended> {
     output::note(&format!("the engine is up, on {}", config.nats.url));
     let site = running.site();
     let beside = beside(&running, &config.engine)?;
-    let ended = unless_ended(running.ended(), &mut reload, |config| {
+    let ended = unless_ended(with(beside, running.ended()), &mut reload, |config| {
         site.replace(config.site);
         Ok(())
     });
-    let ended = traces.until(ended).await;
-    beside.abort();
-    ended
+    traces.until(ended).await
 }
 
 pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
@@ -79,11 +77,8 @@ pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
         output::note(&format!("guests fetch their seed from {seeds}"));
     }
     let exchange = running.exchange();
-    let ended = async {
-        running.ended().await;
-        Ok(())
-    };
-    let ended = unless_ended(ended, &mut reload, |config| moved(&workers, &exchange, &config));
+    let ended =
+        unless_ended(running.ended(), &mut reload, |config| moved(&workers, &exchange, &config));
     traces.until(ended).await
 }
 
@@ -99,6 +94,20 @@ fn beside(engine: &RunningEngine, config: &EngineConfig) -> Result<JoinHandle<()
         };
         tokio::join!(counting, expiring);
     }))
+}
+
+/// Waits until it has ended. What is beside it goes with it, and ends before only by a panic.
+async fn with(
+    mut beside: JoinHandle<()>,
+    ended: impl Future<Output = Result<(), Ended>>,
+) -> Result<(), Ended> {
+    tokio::select! {
+        ended = ended => {
+            beside.abort();
+            ended
+        }
+        _ = &mut beside => Err(broken("what an engine does beside deciding")),
+    }
 }
 
 /// Takes over what changes until it has ended.
@@ -190,13 +199,14 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     let (site, exchange, is_lab) = (engine.site(), running.exchange(), lab.is_some());
     let beside = beside(&engine, &config.engine)?;
     let ended = async {
-        running.ended().await;
+        let (workers, engine) = (running.ended(), engine.ended());
+        let ended = tokio::try_join!(workers, engine);
         if let Some(door) = door {
             door.shutdown().await;
         }
-        engine.ended().await
+        ended.map(drop)
     };
-    let ended = unless_ended(ended, &mut reload, |config| {
+    let ended = unless_ended(with(beside, ended), &mut reload, |config| {
         if is_lab {
             return Err(Ended::Usage("the lab is the configuration".to_owned()));
         }
@@ -204,9 +214,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         site.replace(config.site);
         Ok(())
     });
-    let ended = traces.until(ended).await;
-    beside.abort();
-    ended
+    traces.until(ended).await
 }
 
 /// Has the lab's Forgejo tell of pushes to every repository that something is made of.

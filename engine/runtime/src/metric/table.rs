@@ -133,7 +133,7 @@ table! {
     Engine RUNS_PARKED: Gauge = "stead_runs_parked" [];
     /// Runs that were parked.
     Engine PARKED: Counter = "stead_runs_parked_total" [Label {
-        name: "why", values: Values::These(&["diverged", "unreadable", "illegal", "log"]) }];
+        name: "why", values: Values::These(&["diverged", "unreadable", "illegal", "panicked", "log"]) }];
     /// Runs that were paused because the attempts at a step of this system were used up.
     Engine PAUSED: Counter = "stead_runs_paused_total" [SYSTEM];
     /// How many transitions have to be replayed of the run of this kind that needs most of them;
@@ -192,7 +192,7 @@ table! {
     Engine OWNER_CHANGES: Counter = "stead_owner_changes_total" [];
     /// Partitions that an engine gave up, by why.
     Engine OWNERS_STOPPED: Counter = "stead_owners_stopped_total" [Label {
-        name: "why", values: Values::These(&["asked", "lease-over", "fenced", "unreadable"]) }];
+        name: "why", values: Values::These(&["asked", "lease-over", "fenced", "unreadable", "broken"]) }];
 
     /// Messages in the log of runs that are over and not yet in the archive.
     Engine ARCHIVE_LAG: Gauge = "stead_archive_lag_messages" [];

@@ -67,14 +67,12 @@ impl Owner {
         }
     }
 
-    /// Begins a run with these facts.
-    pub(super) fn begin(&mut self, id: &RunId, facts: Vec<Event>) {
+    /// Begins a run, which knows of nothing yet.
+    pub(super) fn begin(&mut self, id: &RunId) {
         let Some(definition) = self.env.definition(id.key().kind()).copied() else { return };
-        let mut live = Live::new(Run::new(definition, id.clone()), self.env.ports.clock.now());
-        live.queue.extend(facts.into_iter().map(Into::into));
+        let live = Live::new(Run::new(definition, id.clone()), self.env.ports.clock.now());
         self.entities.begun(id);
         self.runs.insert(id.clone(), Box::new(live));
-        self.advance(id);
     }
 
     /// Lets go of a run that is over.

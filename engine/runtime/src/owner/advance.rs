@@ -4,13 +4,16 @@
 use std::rc::Rc;
 
 use futures_util::FutureExt;
+use stead_core::run::Decided;
 use stead_schemas::dispatch::OutsideReply;
 use stead_schemas::event::Event;
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::transition::{Transition, VERSION, link};
 use uuid::Uuid;
 
+use super::bugs::caught;
 use super::live::{Fact, Live, Tell, Writing};
+use super::load::park;
 use super::{Finished, Owner, Stopped};
 use crate::inbound::{OrderReply, encoded};
 use crate::metric;
@@ -40,14 +43,16 @@ impl Owner {
         let (events, tells): (Vec<_>, Vec<_>) =
             std::mem::take(&mut live.queue).into_iter().map(|fact| (fact.event, fact.tell)).unzip();
         let commands: Vec<Option<String>> = events.iter().map(command_id).collect();
-        let decided = match live.run.decide(at, events) {
-            Ok(decided) => decided,
-            Err(illegal) => {
-                // A bug of ours: the turn is lost, the log is not.
-                tracing::error!(run = %id, %illegal, "the workflow decided something illegal");
-                metric::PARKED.count(["illegal"]);
-                live.parked = Some(format!("this build decided something illegal: {illegal}"));
-                return;
+        let decided = match caught(|| live.run.decide(at, events)) {
+            Ok(Ok(decided)) => decided,
+            // A bug of ours: the turn is lost, the log is not.
+            Ok(Err(illegal)) => {
+                park(live, "illegal", format!("this build decided something illegal: {illegal}"));
+                Decided { events: Vec::new(), taken: vec![false; commands.len()] }
+            }
+            Err(panicked) => {
+                park(live, "panicked", panicked);
+                Decided { events: Vec::new(), taken: vec![false; commands.len()] }
             }
         };
         let missed_commands: Vec<String> = (commands.into_iter().zip(&decided.taken))

@@ -18,6 +18,7 @@ use stead_schemas::step::entity::{CancelCommand, LookUpRun, LookedUp};
 use stead_schemas::transition::command_digest;
 
 use super::Owner;
+use super::bugs::caught;
 use super::live::{Asker, Fact};
 use crate::inbound::encoded;
 use crate::ports::{Outgoing, ReplyTo};
@@ -85,9 +86,10 @@ impl Owner {
         living.is_some_and(|live| live.run.folded().ended.is_some())
     }
 
-    /// The command came in the moment in which the run ended: it is for the next life.
+    /// The command came in the moment in which the run ended, and is for the next life; or in which it was
+    /// parked, and is refused from then on.
     fn ask_again(&self, asker: Asker) {
-        let words = "the run is just ending; ask again";
+        let words = "the run has just ended, or cannot go on; ask again";
         match asker {
             Asker::Caller(to) => {
                 let bytes = encoded(&CommandReply::Unavailable { words: words.to_owned() });
@@ -174,14 +176,16 @@ impl Owner {
             _ => None,
         };
         let site = self.env.site.now();
-        (definition.admit)(&Admission {
+        let admission = Admission {
             site: &site,
             owner: &command.owner,
             name: &command.name,
             living,
             verb: &command.verb,
             fields: &command.fields,
-        })
+        };
+        caught(|| (definition.admit)(&admission))
+            .unwrap_or_else(|panicked| Err(Refusal::new("command.bug", panicked)))
     }
 
     fn accept(
@@ -206,31 +210,18 @@ impl Owner {
             self.entities.asked_by(&key, address);
         }
         let facts = self.facts_of(&command, digest, (&admitted, priority), living.as_ref());
-        match living {
-            None => {
-                self.begin_with_asker(&run, facts, &command.id, asker);
-            }
-            Some(run) => {
-                let Some(live) = self.runs.get_mut(&run) else { return };
-                live.askers.entry(command.id).or_default().push(asker);
-                live.queue.extend(facts.into_iter().map(Fact::from));
-                self.advance(&run);
-            }
+        if living.is_none() {
+            self.begin(&run);
         }
+        let Some(live) = self.runs.get_mut(&run) else { return };
+        live.askers.entry(command.id).or_default().push(asker);
+        live.queue.extend(facts.into_iter().map(Fact::from));
+        self.advance(&run);
     }
 
     fn is_paused_by_engine(&self, run: &RunId) -> bool {
         let paused = self.runs.get(run).and_then(|live| live.run.folded().paused.as_ref());
         paused.is_some_and(|paused| paused.order.by == Caller::Engine)
-    }
-
-    fn begin_with_asker(&mut self, run: &RunId, facts: Vec<Event>, id: &str, asker: Asker) {
-        // The run must know who asks before its first append can be acknowledged; acknowledgement
-        // comes through the loop, so this order is enough.
-        self.begin(run, facts);
-        if let Some(live) = self.runs.get_mut(run) {
-            live.askers.entry(id.to_owned()).or_default().push(asker);
-        }
     }
 
     fn facts_of(

@@ -7,6 +7,7 @@ use stead_schemas::transition::Transition;
 use tokio::task::yield_now;
 
 use super::Owner;
+use super::bugs::caught;
 use super::live::Live;
 use super::reading::{self, Found, Message};
 use crate::metric;
@@ -104,13 +105,16 @@ fn follow(live: &mut Live, transition: &Transition, prev: &str) {
     live.updated = transition.at;
     live.note_read(transition);
     live.note_settled(transition);
-    if let Err(divergence) = live.run.replay(transition) {
-        park(live, "diverged", divergence.to_string());
+    match caught(|| live.run.replay(transition)) {
+        Ok(Ok(())) => {}
+        Ok(Err(divergence)) => park(live, "diverged", divergence.to_string()),
+        Err(panicked) => park(live, "panicked", panicked),
     }
     live.forget_strays_of_the_past();
 }
 
-fn park(live: &mut Live, why: &str, words: String) {
+/// The run is not gone on with until a build comes that can.
+pub(super) fn park(live: &mut Live, why: &str, words: String) {
     tracing::error!(run = %live.run.id(), %words, "the run is parked");
     metric::PARKED.count([why]);
     live.parked = Some(words);

@@ -16,7 +16,8 @@
 //!
 //! What is kept: `live.rs` is a run in memory, `idle.rs` lets go of those that wait for long,
 //! `entities.rs` keeps what is needed of those that are over, `reading.rs` and `load.rs` read the
-//! partition back, `tail.rs` looks for strangers, `turning.rs` begins a new epoch of the log.
+//! partition back, `tail.rs` looks for strangers, `turning.rs` begins a new epoch of the log, `bugs.rs`
+//! catches the panics of workflows.
 //!
 //! What is shown: `publish.rs` tells what happens, `waiting.rs` what a run waits for, `counting.rs`
 //! counts, `tokens.rs` says when tokens end.
@@ -43,6 +44,7 @@ use crate::ports::{AppendError, Claim, LogError, Outgoing, ReplyTo};
 mod act;
 mod advance;
 mod attempts;
+mod bugs;
 mod cancels;
 mod commands;
 mod counting;
@@ -97,6 +99,8 @@ pub enum Stopped {
     Asked,
     /// The log could not be read.
     Unreadable,
+    /// It panicked.
+    Broken,
 }
 
 impl Stopped {
@@ -108,6 +112,7 @@ impl Stopped {
             Self::Fenced => "fenced",
             Self::Asked => "asked",
             Self::Unreadable => "unreadable",
+            Self::Broken => "broken",
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! `desk.rs` sets an owner up on ports in memory; `pages.rs` are the workflows it runs here.
 
+mod bugs;
 mod children;
 mod counted;
 mod desk;

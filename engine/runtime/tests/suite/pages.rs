@@ -24,6 +24,8 @@ pub static PAGES: &[Definition] = &[
     page("guest", |cx| execution(guest(cx))),
     page("huge", |cx| execution(huge(cx))),
     page("relay", |cx| execution(relay(cx))),
+    page("fragile", |cx| execution(fragile(cx))),
+    page("stillborn", |cx| execution(stillborn(cx))),
 ];
 
 const fn page(
@@ -91,6 +93,20 @@ async fn relay(cx: Context) -> Result<Ending, Failure> {
     cx.step(shaped).await?;
     cx.complete(&start, Ok(made.clone()));
     Ok(Ending::Completed(made))
+}
+
+/// Panics at an answer that is too much for it.
+async fn fragile(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    let made = cx.step(Shape { size: 1 }).await?.made;
+    assert!(made < 9, "{made} is too much");
+    Ok(Ending::Completed(Value::Null))
+}
+
+/// Panics at once.
+async fn stillborn(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    panic!("it is never born");
 }
 
 step!(Strange, "other.strange");
@@ -196,6 +212,7 @@ impl Step for StartPair {
 }
 
 fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    assert!(admission.name != "trap", "not that name");
     match admission.living {
         Some(_) => Err(Refusal::new("pair.exists", "it is running")),
         None => Ok(Admitted { payload: Value::Null, begins: true, interrupts: false }),

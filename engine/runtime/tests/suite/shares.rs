@@ -8,7 +8,7 @@ use stead_runtime::engine;
 use stead_runtime::env::{Env, Tuning};
 use stead_runtime::inbound::Inbound;
 use stead_runtime::memory::{MemoryArchive, MemoryIndex, MemoryLeases, MemoryLog};
-use stead_runtime::ports::{InboxError, Inboxes, Leases, Ports};
+use stead_runtime::ports::{InboxError, Inboxes, Index, Leases, Ports};
 use stead_schemas::ids::Partition;
 use stead_schemas::site::Site;
 use tokio::sync::{mpsc, watch};
@@ -18,7 +18,8 @@ use tokio::time::{Instant, sleep};
 use crate::desk::{Sent, SimulatedClock, on_simulated_time};
 use crate::pages::PAGES;
 
-const PARTITIONS: u16 = 64;
+/// How many there are to be shared.
+pub const PARTITIONS: u16 = 64;
 /// Whoever comes or goes, everybody has his share by then.
 const SHARED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -36,20 +37,24 @@ impl Inboxes for Silent {
 }
 
 /// What engines have in common.
-struct House {
+pub struct House {
     log: Arc<MemoryLog>,
     leases: Arc<MemoryLeases>,
     clock: Instant,
 }
 
 impl House {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let log = Arc::new(MemoryLog::new(PARTITIONS));
         Self { log, leases: Arc::new(MemoryLeases::new()), clock: Instant::now() }
     }
 
     /// Starts an engine, which goes when it is told to.
     fn engine(&self, name: &str) -> watch::Sender<bool> {
+        self.engine_with(name, Arc::new(MemoryIndex::new()))
+    }
+
+    pub fn engine_with(&self, name: &str, index: Arc<dyn Index>) -> watch::Sender<bool> {
         let ports = Ports {
             log: self.log.clone(),
             epochs: self.log.clone(),
@@ -57,7 +62,7 @@ impl House {
             bus: Arc::new(Sent::default()),
             inboxes: Arc::new(Silent::default()),
             leases: self.leases.clone(),
-            index: Arc::new(MemoryIndex::new()),
+            index,
             clock: Arc::new(SimulatedClock(self.clock)),
         };
         let env = Env {

@@ -1,0 +1,100 @@
+//! Bugs: of workflows, which park their run, and of an owner, which is followed by another.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::json;
+use stead_runtime::ports::Index;
+use stead_schemas::dispatch::{Caller, CommandReply, StepReply};
+use stead_schemas::ids::{Partition, RunId};
+use stead_schemas::public::RunSummary;
+use stead_schemas::refusal::Refusal;
+use tokio::time::sleep;
+
+use crate::desk::{Desk, on_simulated_time};
+use crate::shares::{House, PARTITIONS};
+
+#[test]
+fn a_workflow_that_panics_parks_its_run_and_others_go_on() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("fragile").await;
+        let step = desk.step("test.shape");
+        let nap = desk.start("nap").await;
+        desk.answer(&step, StepReply::Done(json!({ "made": 9 }))).await;
+        let words = "it is parked: the workflow has a bug, and panicked: 9 is too much";
+        let waiting = desk.view(&run).await.waiting.remove(0);
+        assert_eq!((waiting.reason.as_str(), waiting.words.as_str()), ("human", words));
+        desk.pass(Duration::from_secs(3601)).await;
+        assert_eq!(desk.view(&nap).await.summary.state.word(), "completed");
+        assert_eq!(desk.events(&run).await, ["run-started", "command-accepted", "step-scheduled"]);
+        // A build without the bug goes on where this one could not.
+        let mended = Desk::on(desk.log.clone()).await;
+        mended.settle().await;
+        mended.answer(&mended.step("test.shape"), StepReply::Done(json!({ "made": 8 }))).await;
+        assert_eq!(mended.view(&run).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn whoever_asks_for_what_panics_is_told() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let told = async |kind: &str, name: &str| -> CommandReply {
+            desk.command_to(Caller::Api, kind, name, "id-1").await;
+            let reply = desk.replies("caller").pop().expect("an answer");
+            serde_json::from_slice(&reply).unwrap()
+        };
+        let refused = async |kind: &str, name: &str| -> Refusal {
+            match told(kind, name).await {
+                CommandReply::Refused(refusal) => refusal,
+                other => panic!("{other:?}"),
+            }
+        };
+        let first = told("stillborn", "x").await;
+        assert!(matches!(first, CommandReply::Unavailable { .. }), "{first:?}");
+        let refusal = refused("stillborn", "x").await;
+        assert_eq!(refusal.code, "run.parked");
+        assert!(refusal.words.contains("panicked: it is never born"), "{}", refusal.words);
+        let refusal = refused("pair", "trap").await;
+        assert_eq!(refusal.code, "command.bug");
+        assert!(refusal.words.contains("panicked: not that name"), "{}", refusal.words);
+        desk.start("nap").await;
+    });
+}
+
+/// An index that breaks each owner's first look at it.
+#[derive(Default)]
+struct Cracks(Mutex<BTreeMap<Partition, usize>>);
+
+impl Index for Cracks {
+    fn put(&self, _: Partition, _: Vec<RunSummary>) -> bool {
+        true
+    }
+
+    fn list(&self, _: Partition, _: Option<&RunId>, _: usize) -> Option<Vec<RunSummary>> {
+        None
+    }
+
+    fn clear(&self, partition: Partition) {
+        let mut cleared = self.0.lock().unwrap();
+        let times = cleared.entry(partition).or_default();
+        *times += 1;
+        let breaks = *times == 1;
+        drop(cleared);
+        assert!(!breaks, "it cracks");
+    }
+}
+
+#[test]
+fn an_owner_that_panics_is_followed_by_another() {
+    on_simulated_time(async {
+        let (house, index) = (House::new(), Arc::new(Cracks::default()));
+        let _engine = house.engine_with("one", index.clone());
+        sleep(Duration::from_secs(5)).await;
+        let cleared = index.0.lock().unwrap().clone();
+        assert_eq!(cleared.len(), usize::from(PARTITIONS));
+        assert!(cleared.values().all(|times| *times == 2), "{cleared:?}");
+    });
+}
