@@ -75,6 +75,8 @@ RULES = [
      "            self.known = *first.key();\n"),
     ("given-up", "a step that nobody waits for is asked for anew", f"{OWNER}/pausing.rs",
      "            _ if attempt.give_up.is_some() => {}\n", ""),
+    ("stopped", "what is ended by hand gives its place back at once", f"{OWNER}/pausing.rs",
+     "            self.leave_when_stopped(run, seq);\n", ""),
 ]
 
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
+use stead_runtime::env::Tuning;
 use stead_runtime::keeper::LEASE;
 use stead_runtime::worker::StepContext;
 use stead_schemas::dispatch::{StepAddress, StepRequest};
@@ -31,8 +32,9 @@ pub struct Outside {
     under_way: BTreeMap<StepAddress, Work>,
     /// The owners that have asked for a step, by their epochs.
     asked_by: BTreeMap<StepAddress, BTreeSet<u64>>,
-    /// What the keeper of its place has heard last from a step's owner: the number, and when.
-    heard: BTreeMap<StepAddress, (u64, Instant)>,
+    /// What the keeper of its place has heard last from a step's owner: the number, and when; no
+    /// time where it has given its place back.
+    heard: BTreeMap<StepAddress, (u64, Option<Instant>)>,
     /// Steps that are over: a worker that is still at one has not heard of it.
     over: BTreeSet<StepAddress>,
     /// The latest owner of each partition.
@@ -49,6 +51,17 @@ struct Thing {
 struct Work {
     owner: String,
     processes: u32,
+    /// When a process that is at it was told to stop.
+    stopped: Option<Instant>,
+}
+
+impl Work {
+    /// Whether the one process that is at it was told to stop and is to be waited for. An owner has
+    /// begun to wait before: what it said was on its way.
+    fn is_stopping(&self) -> bool {
+        let waits = Tuning::default().grace / 2;
+        self.processes == 1 && self.stopped.is_some_and(|when| when.elapsed() < waits)
+    }
 }
 
 /// That the vendor is busy with a step, until this is dropped.
@@ -74,7 +87,7 @@ fn busy(world: &Arc<World>, cx: &StepContext, thing: &str) -> Busy {
     let owner = thing.split('/').next().unwrap_or_default().to_owned();
     let mut state = world.lock();
     let work = state.outside.under_way.entry(address.clone());
-    work.or_insert(Work { owner: owner.clone(), processes: 0 }).processes += 1;
+    work.or_insert(Work { owner: owner.clone(), processes: 0, stopped: None }).processes += 1;
     state.judge_limits(&owner);
     drop(state);
     Busy { world: Arc::clone(world), address }
@@ -85,7 +98,8 @@ impl State {
         let Some(limit) = self.plan.limits.first() else { return };
         let counts = |work: &Work| limit.per.is_none() || work.owner == owner;
         let all = self.outside.under_way.iter();
-        let counted = all.filter(|(address, work)| counts(work) && self.outside.counts(address));
+        let counted =
+            all.filter(|(address, work)| counts(work) && self.outside.counts(address, work));
         let counted: Vec<String> =
             counted.map(|(address, _)| format!("{}:{}", address.run, address.seq)).collect();
         if counted.len() > limit.at_once.unwrap_or(u32::MAX) as usize {
@@ -115,13 +129,17 @@ impl Outside {
         owners.insert(request.epoch);
     }
 
+    /// A process is told to stop; if it is at the step it will, in its time.
+    pub fn told_to_stop(&mut self, address: &StepAddress) {
+        if let Some(work) = self.under_way.get_mut(address) {
+            work.stopped.get_or_insert_with(Instant::now);
+        }
+    }
+
     /// The keeper of its place has heard from a step's owner.
     pub fn keeper_hears(&mut self, ask: &PlaceAsk) {
-        if ask.wants == PlaceWanted::Leave {
-            self.heard.remove(&ask.step);
-            return;
-        }
-        let news = (ask.number, Instant::now());
+        let has_left = ask.wants == PlaceWanted::Leave;
+        let news = (ask.number, (!has_left).then(Instant::now));
         let last = self.heard.entry(ask.step.clone()).or_insert(news);
         if last.0 <= ask.number {
             *last = news;
@@ -129,14 +147,16 @@ impl Outside {
     }
 
     /// Whether a step that is under way has to be among those that the site allows: it is not over,
-    /// one owner alone has asked for it, and its keeper has heard of that within a lease.
-    fn counts(&self, address: &StepAddress) -> bool {
+    /// one owner alone has asked for it, and its keeper has heard of that within a lease, or the one
+    /// worker that is at it was told to stop and is to be waited for.
+    fn counts(&self, address: &StepAddress, work: &Work) -> bool {
         let owners = self.asked_by.get(address);
         let Some(owner) = owners.filter(|all| all.len() == 1).and_then(BTreeSet::first) else {
             return false;
         };
         let Some((number, when)) = self.heard.get(address) else { return false };
-        !self.over.contains(address) && number >> 32 == *owner && when.elapsed() < LEASE
+        let is_had = when.map_or_else(|| work.is_stopping(), |when| when.elapsed() < LEASE);
+        !self.over.contains(address) && number >> 32 == *owner && is_had
     }
 
     /// Keeps which steps are over.

@@ -129,6 +129,7 @@ impl State {
             }
             WorkerInbound::Cancel(address) => {
                 let (run, seq) = (address.run.clone(), address.seq);
+                self.outside.told_to_stop(address);
                 self.tell(format_args!("worker-{worker} is told to stop {run}:{seq}"));
             }
         }

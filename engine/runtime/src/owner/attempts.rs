@@ -212,6 +212,7 @@ impl Owner {
         reply: StepReply,
     ) {
         let (run, seq) = (&address.run, address.seq);
+        self.has_stopped(address, proof, &reply);
         if !self.is_meant(address, asked, proof, &reply) {
             return;
         }

@@ -3,10 +3,11 @@
 //! A step that a limit counts is sent only with a place from the limit's keeper, the owner of some
 //! partition; of several limits it gets one place after the other, always in the same order, so
 //! that nobody waits in a circle. A place is renewed while a worker is at the step, and given back
-//! when the attempt ends. A worker that is still at it for an owner before says so by itself; that
-//! is as good as a place. Steps that no limit counts pass by all this.
+//! when the attempt ends; where its worker was only told to stop, when that one has answered or has
+//! had its time (`leaving.rs`). A worker that is still at it for an owner before says so by itself;
+//! that is as good as a place. Steps that no limit counts pass by all this.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -16,10 +17,12 @@ use stead_schemas::dispatch::{Route, StepAddress, StepReply};
 use stead_schemas::event::{RunStarted, Seq};
 use stead_schemas::ids::RunId;
 use stead_schemas::limit::{Limit, Line, PER_OWNER, PlaceAsk, PlaceReply, PlaceWanted, keeper};
+use stead_schemas::owner;
 use tokio::time::Instant;
 
 use super::Owner;
 use super::attempts::Phase;
+use super::leaving::Leaving;
 use crate::keeper::{LEASE, RENEW};
 use crate::ports::Outgoing;
 
@@ -31,18 +34,29 @@ pub(super) struct Gate {
     /// The number of what was said to a keeper last; larger than any that an owner before used.
     number: u64,
     /// When to say again what each step wants.
-    due: BTreeSet<(Instant, RunId, Seq)>,
+    pub(super) due: BTreeSet<(Instant, RunId, Seq)>,
+    /// The places of steps that are settled, while a worker that was told to stop may be at them.
+    pub(super) leaving: BTreeMap<StepAddress, Leaving>,
 }
 
 /// What one step has or wants of the limits that count it.
 pub(super) struct Place {
+    who: Who,
     shares: Vec<Share>,
     since: Instant,
-    due: Instant,
+    pub(super) due: Instant,
     /// Whether a worker may be at the step.
     pub is_at_work: bool,
-    /// When it is given back, though a worker may be at it that fell silent.
-    leaves: Option<Instant>,
+    /// When it is given back, though a worker may be at it that fell silent, or was told to stop.
+    pub(super) leaves: Option<Instant>,
+}
+
+/// Whose place it is, as keepers are told.
+struct Who {
+    step: StepAddress,
+    what: String,
+    owner: owner::Owner,
+    name: String,
 }
 
 /// What it has or wants of one limit.
@@ -59,12 +73,40 @@ struct Share {
 impl Gate {
     /// Of an owner of this epoch.
     pub const fn new(epoch: u64) -> Self {
-        Self { number: epoch << 32, due: BTreeSet::new() }
+        Self { number: epoch << 32, due: BTreeSet::new(), leaving: BTreeMap::new() }
     }
 
     /// When something is to be said.
     pub fn next(&self) -> Option<Instant> {
         self.due.first().map(|(when, ..)| *when)
+    }
+
+    /// What is said of one place, under the next number.
+    fn ask(&mut self, who: &Who, limit: &str, key: &str, wants: PlaceWanted) -> PlaceAsk {
+        self.number += 1;
+        PlaceAsk {
+            limit: limit.to_owned(),
+            key: key.to_owned(),
+            step: who.step.clone(),
+            what: who.what.clone(),
+            owner: who.owner.clone(),
+            name: who.name.clone(),
+            number: self.number,
+            wants,
+        }
+    }
+
+    /// The same of each place of a step for which its keeper was asked.
+    pub(super) fn ask_all(&mut self, place: &Place, wants: PlaceWanted) -> Vec<PlaceAsk> {
+        let asked = place.shares.iter().filter(|share| share.said.is_some());
+        asked.map(|share| self.ask(&place.who, &share.limit.name, &share.key, wants)).collect()
+    }
+}
+
+impl Who {
+    fn of(step: StepAddress, what: &str, started: &RunStarted) -> Self {
+        let (owner, name) = (started.owner.clone(), started.name.clone());
+        Self { step, what: what.to_owned(), owner, name }
     }
 }
 
@@ -75,7 +117,7 @@ impl Share {
 }
 
 impl Place {
-    fn new(limits: &[Limit], open: &OpenStep, started: &RunStarted) -> Option<Self> {
+    fn new(limits: &[Limit], run: &RunId, open: &OpenStep, started: &RunStarted) -> Option<Self> {
         let counting = limits.iter().filter(|limit| limit.covers(&open.step.step));
         let shares: Vec<Share> = counting
             .map(|limit| Share {
@@ -87,7 +129,9 @@ impl Place {
             })
             .collect();
         let now = Instant::now();
-        let place = Self { shares, since: now, due: now, is_at_work: false, leaves: None };
+        let step = StepAddress { run: run.clone(), seq: open.step.seq };
+        let who = Who::of(step, &open.step.step, started);
+        let place = Self { who, shares, since: now, due: now, is_at_work: false, leaves: None };
         (!place.shares.is_empty()).then_some(place)
     }
 
@@ -164,7 +208,7 @@ impl Owner {
         }
         let is_new = attempt.place.is_none();
         if is_new {
-            attempt.place = Place::new(&site.limits, open, started).map(Box::new);
+            attempt.place = Place::new(&site.limits, run, open, started).map(Box::new);
         }
         let Some(place) = &mut attempt.place else { return true };
         place.leaves = None;
@@ -197,16 +241,17 @@ impl Owner {
     /// Says what a step wants: to keep what it has, and its turn at what it lacks first.
     fn tend(&mut self, run: &RunId, seq: Seq) {
         let now = Instant::now();
-        let partitions = self.env.partitions;
+        if self.tend_leaving(run, seq) {
+            return;
+        }
         let Some(live) = self.runs.get_mut(run) else { return };
         let folded = live.run.folded();
-        let (Some(open), Some(started)) = (folded.steps.get(&seq), &folded.started) else { return };
+        let Some(open) = folded.steps.get(&seq) else { return };
         let Some(attempt) = live.attempts.get_mut(&seq) else { return };
         let Some(place) = &mut attempt.place else { return };
         if place.leaves.is_some_and(|leaves| leaves <= now) {
             return self.leave(run, seq);
         }
-        let step = StepAddress { run: run.clone(), seq };
         let lacks = place.lacks(now).unwrap_or(place.shares.len());
         let wants = match place.is_at_work {
             true => PlaceWanted::Stay,
@@ -221,18 +266,23 @@ impl Owner {
             if number > lacks && !place.is_at_work {
                 break;
             }
-            self.gate.number += 1;
-            share.said = Some((self.gate.number, now));
+            let ask = self.gate.ask(&place.who, &share.limit.name, &share.key, wants);
+            share.said = Some((ask.number, now));
             if let (0, Some(line)) = (number, &share.line) {
                 again = RENEW.max(Duration::from_millis(line.again_ms));
             }
-            asks.push(ask(share, &step, open, started, (self.gate.number, wants)));
+            asks.push(ask);
         }
         let before = std::mem::replace(&mut place.due, now + again);
         self.gate.due.remove(&(before, run.clone(), seq));
         self.gate.due.insert((now + again, run.clone(), seq));
+        self.say(asks);
+    }
+
+    /// Tells the keepers.
+    pub(super) fn say(&self, asks: Vec<PlaceAsk>) {
         for ask in asks {
-            let to = keeper(&ask.limit, &ask.key, partitions);
+            let to = keeper(&ask.limit, &ask.key, self.env.partitions);
             self.send(Outgoing::Place { to, ask });
         }
     }
@@ -275,30 +325,17 @@ impl Owner {
         }
     }
 
-    /// Nobody here wants this place any more.
+    /// Nobody here wants this place any more, unless it is kept for a worker that was told to stop.
     fn unwanted(&mut self, reply: &PlaceReply) {
-        let Some(started) = self.runs.get(&reply.step.run).and_then(|live| {
-            live.run
-                .folded()
-                .started
-                .as_ref()
-                .map(|started| (started.owner.clone(), started.name.clone()))
-        }) else {
+        let PlaceReply { limit, key, step, .. } = reply;
+        let Some(live) = self.runs.get(&step.run) else { return };
+        let Some(started) = &live.run.folded().started else { return };
+        if self.gate.leaving.contains_key(step) {
             return;
-        };
-        self.gate.number += 1;
-        let ask = PlaceAsk {
-            limit: reply.limit.clone(),
-            key: reply.key.clone(),
-            step: reply.step.clone(),
-            what: String::new(),
-            owner: started.0,
-            name: started.1,
-            number: self.gate.number,
-            wants: PlaceWanted::Leave,
-        };
-        let to = keeper(&ask.limit, &ask.key, self.env.partitions);
-        self.send(Outgoing::Place { to, ask });
+        }
+        let who = Who::of(step.clone(), "", started);
+        let ask = self.gate.ask(&who, limit, key, PlaceWanted::Leave);
+        self.say(vec![ask]);
     }
 
     /// A worker answers to an attempt of the owner before: while it is at the step, the step has
@@ -329,33 +366,18 @@ impl Owner {
 
     /// The attempt has ended: others get its place.
     pub(super) fn leave(&mut self, run: &RunId, seq: Seq) {
-        let Some(live) = self.runs.get_mut(run) else { return };
-        let Some(place) = live.attempts.get_mut(&seq).and_then(|attempt| attempt.place.take())
-        else {
-            return;
-        };
-        self.gate.due.remove(&(place.due, run.clone(), seq));
-        let folded = live.run.folded();
-        let Some(started) = &folded.started else { return };
-        let step = StepAddress { run: run.clone(), seq };
-        let mut asks = Vec::new();
-        for share in place.shares.iter().filter(|share| share.said.is_some()) {
-            self.gate.number += 1;
-            asks.push(PlaceAsk {
-                limit: share.limit.name.clone(),
-                key: share.key.clone(),
-                step: step.clone(),
-                what: String::new(),
-                owner: started.owner.clone(),
-                name: started.name.clone(),
-                number: self.gate.number,
-                wants: PlaceWanted::Leave,
-            });
+        let live = self.runs.get_mut(run);
+        let attempt = live.and_then(|live| live.attempts.get_mut(&seq));
+        if let Some(place) = attempt.and_then(|attempt| attempt.place.take()) {
+            self.give_back(&place);
         }
-        for ask in asks {
-            let to = keeper(&ask.limit, &ask.key, self.env.partitions);
-            self.send(Outgoing::Place { to, ask });
-        }
+    }
+
+    pub(super) fn give_back(&mut self, place: &Place) {
+        let StepAddress { run, seq } = &place.who.step;
+        self.gate.due.remove(&(place.due, run.clone(), *seq));
+        let asks = self.gate.ask_all(place, PlaceWanted::Leave);
+        self.say(asks);
     }
 
     /// The attempt has failed. If a worker that fell silent may still be at it, its place is kept
@@ -363,30 +385,12 @@ impl Owner {
     pub(super) fn leave_soon(&mut self, run: &RunId, seq: Seq) {
         let leaves = Instant::now() + self.env.tuning.grace;
         let Some((attempt, _)) = self.open_step(run, seq) else { return };
-        let is_loose = attempt.loose;
         match &mut attempt.place {
-            Some(place) if is_loose => place.leaves = Some(leaves),
+            Some(place) if attempt.loose && place.is_at_work => {
+                place.leaves.get_or_insert(leaves);
+            }
             Some(_) => self.leave(run, seq),
             None => {}
         }
-    }
-}
-
-fn ask(
-    share: &Share,
-    step: &StepAddress,
-    open: &OpenStep,
-    started: &RunStarted,
-    (number, wants): (u64, PlaceWanted),
-) -> PlaceAsk {
-    PlaceAsk {
-        limit: share.limit.name.clone(),
-        key: share.key.clone(),
-        step: step.clone(),
-        what: open.step.step.clone(),
-        owner: started.owner.clone(),
-        name: started.name.clone(),
-        number,
-        wants,
     }
 }

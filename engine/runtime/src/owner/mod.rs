@@ -12,7 +12,8 @@
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
 //! `proofs.rs` which answer is an attempt's, `pausing.rs` lets runs rest, `unheard.rs` offers again
 //! what nobody heard, `strays.rs` keeps anything from being done after it was undone. `gate.rs` waits
-//! for the turn of a step that the site limits, `keeping.rs` says whose turn it is.
+//! for the turn of a step that the site limits, `leaving.rs` keeps its place while somebody stops,
+//! `keeping.rs` says whose turn it is.
 //!
 //! What is kept: `live.rs` is a run in memory, `idle.rs` lets go of those that wait for long,
 //! `entities.rs` keeps what is needed of those that are over, `reading.rs` and `load.rs` read the
@@ -52,6 +53,7 @@ mod entities;
 mod gate;
 mod idle;
 mod keeping;
+mod leaving;
 mod listing;
 mod live;
 mod load;

@@ -29,7 +29,7 @@ impl Owner {
         tracing::warn!(%run, step = open.step.step, why, "the run is paused");
         metric::PAUSED.count([system(&open.step.step)]);
         let order = ByHand { by: Caller::Engine, why, id: None };
-        self.leave(run, seq);
+        self.leave_soon(run, seq);
         self.take(run, Event::RunPaused(RunPaused { seq: Some(seq), order }));
     }
 
@@ -51,7 +51,7 @@ impl Owner {
                 left.extend(attempt.place.is_some().then_some(*seq));
             }
         }
-        left.into_iter().for_each(|seq| self.leave(run, seq));
+        left.into_iter().for_each(|seq| self.leave_soon(run, seq));
     }
 
     /// The run has been resumed: what waited is tried as if for the first time, and timers that
@@ -88,17 +88,19 @@ impl Owner {
         }
     }
 
-    /// Nobody waits for this step any more: whoever is at work on it is told to stop.
+    /// Nobody waits for this step any more: whoever may be at work on it is told to stop, and its
+    /// place kept for that long.
     pub(super) fn stop_and_forget(&mut self, run: &RunId, seq: Seq) {
-        let at_work =
+        let is_sent =
             |attempt: &Attempt| matches!(attempt.phase, Phase::Sent { .. } | Phase::Queued { .. });
         let Some(live) = self.runs.get_mut(run) else { return };
-        let attempt = live.attempts.get(&seq).filter(|attempt| at_work(attempt));
-        if let Some(attempt) = attempt {
-            if attempt.proof.is_some() {
+        let attempt = live.attempts.get(&seq);
+        if let Some(attempt) = attempt.filter(|attempt| is_sent(attempt) || attempt.loose) {
+            if attempt.proof.is_some() || attempt.loose {
                 live.strays.add(seq);
             }
             self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq }));
+            self.leave_when_stopped(run, seq);
         }
         self.settled(run, seq);
     }

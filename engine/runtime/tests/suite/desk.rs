@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use stead_runtime::env::{Env, Tuning};
 use stead_runtime::inbound::{Inbound, OrderReply};
 use stead_runtime::lease::LeaseClock;
@@ -64,8 +64,16 @@ impl Clock for SimulatedClock {
     }
 }
 
+/// The ports that owners of one log may share.
+type OwnPorts = (Arc<MemoryLog>, Arc<dyn Epochs>, Arc<dyn Archive>, Arc<SimulatedClock>);
+
+fn new_clock() -> Arc<SimulatedClock> {
+    Arc::new(SimulatedClock(Instant::now()))
+}
+
 pub struct Desk {
     pub log: Arc<MemoryLog>,
+    clock: Arc<SimulatedClock>,
     pub sent: Arc<Sent>,
     pub lease: Rc<LeaseClock>,
     pub owner: JoinHandle<Stopped>,
@@ -92,23 +100,25 @@ impl Desk {
         archive: Arc<dyn Archive>,
         tuning: Tuning,
     ) -> Self {
-        Self::at(log, epochs, archive, tuning, Site::default()).await
+        let ports = (log, epochs, archive, new_clock());
+        Self::at(ports, tuning, Site::default()).await
+    }
+
+    /// The owner that follows this one, when it is gone; time goes on.
+    pub async fn next_owner(&self) -> Self {
+        let (log, archive) = (Arc::clone(&self.log), Arc::new(MemoryArchive::default()));
+        let ports: OwnPorts = (log.clone(), log, archive, Arc::clone(&self.clock));
+        Self::at(ports, Tuning::default(), Site::default()).await
     }
 
     /// An owner of this log, where the site has these limits.
     pub async fn limited(log: Arc<MemoryLog>, limits: &[Limit]) -> Self {
         let archive = Arc::new(MemoryArchive::default());
         let site = Site { limits: limits.to_vec(), ..Site::default() };
-        Self::at(log.clone(), log, archive, Tuning::default(), site).await
+        Self::at((log.clone(), log, archive, new_clock()), Tuning::default(), site).await
     }
 
-    async fn at(
-        log: Arc<MemoryLog>,
-        epochs: Arc<dyn Epochs>,
-        archive: Arc<dyn Archive>,
-        tuning: Tuning,
-        site: Site,
-    ) -> Self {
+    async fn at((log, epochs, archive, clock): OwnPorts, tuning: Tuning, site: Site) -> Self {
         let sent = Arc::new(Sent::default());
         let ports = Ports {
             log: log.clone(),
@@ -118,7 +128,7 @@ impl Desk {
             inboxes: Arc::new(NoInboxes),
             leases: Arc::new(MemoryLeases::new()),
             index: Arc::new(MemoryIndex::new()),
-            clock: Arc::new(SimulatedClock(Instant::now())),
+            clock: clock.clone(),
         };
         let env = Rc::new(Env {
             engine: "engine".into(),
@@ -135,7 +145,7 @@ impl Desk {
         let claim = log.claim(PARTITION, "engine").await.unwrap();
         let owner = Owner::run(env, PARTITION, claim, lease.clone(), messages, stopped);
         let owner = tokio::task::spawn_local(owner);
-        Self { log, sent, lease, owner, inbox, stop }
+        Self { log, clock, sent, lease, owner, inbox, stop }
     }
 
     /// Lets everything happen that can happen now.
@@ -198,12 +208,28 @@ impl Desk {
 
     /// The same, to an entity of this name.
     pub async fn command_to(&self, by: Caller, kind: &str, name: &str, id: &str) {
+        self.command_of_fields(by, (kind, name), id, Map::new()).await;
+    }
+
+    /// The same with these fields, from outside.
+    pub async fn command_with(&self, kind: &str, name: &str, fields: Value) {
+        let fields = fields.as_object().expect("fields").clone();
+        self.command_of_fields(Caller::Api, (kind, name), name, fields).await;
+    }
+
+    async fn command_of_fields(
+        &self,
+        by: Caller,
+        (kind, name): (&str, &str),
+        id: &str,
+        fields: Map<String, Value>,
+    ) {
         let command = EntityCommand {
             kind: kind.into(),
             owner: owner::Owner::new("john").unwrap(),
             name: name.into(),
             verb: "start".into(),
-            fields: Map::new(),
+            fields,
             id: id.into(),
             by,
         };

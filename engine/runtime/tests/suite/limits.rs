@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
+use stead_runtime::env::Tuning;
 use stead_runtime::inbound::{Inbound, LimitsReply};
 use stead_runtime::keeper::{LEASE, RENEW};
 use stead_runtime::memory::MemoryLog;
@@ -46,6 +48,20 @@ async fn three() -> (Arc<MemoryLog>, Desk, StepRequest) {
     let step = desk.step("test.first");
     assert_eq!(step.address.run, run("a"));
     (log, desk, step)
+}
+
+/// Which runs were asked for their first step since the last look.
+fn firsts(desk: &Desk) -> Vec<RunId> {
+    let steps = desk.steps().into_iter().filter(|step| step.step == "test.first");
+    steps.map(|step| step.address.run).collect()
+}
+
+fn skip(step: u32) -> RunOrder {
+    RunOrder::Skip { step, answer: json!({}) }
+}
+
+const fn terminate(_: u32) -> RunOrder {
+    RunOrder::Terminate
 }
 
 async fn waits(desk: &Desk, name: &str) -> Waiting {
@@ -243,4 +259,87 @@ fn waiting_is_no_time_in_which_it_was_tried() {
         desk.failed(&next, Class::VendorDown).await;
         assert_eq!(waits(&desk, "b").await.reason, "retrying", "and not paused");
     });
+}
+
+#[test]
+fn a_place_is_kept_until_a_worker_that_was_told_to_stop_has_answered_or_had_its_time() {
+    let grace = Tuning::default().grace;
+    let check = |order: fn(u32) -> RunOrder, has_answered: bool| {
+        on_simulated_time(async move {
+            let (_, desk, step) = three().await;
+            assert_eq!(desk.order(&run("a"), order(step.address.seq)).await, "done");
+            assert_eq!(desk.cancels(), [step.address.clone()]);
+            // Longer than a place is kept of whose holder nobody hears.
+            desk.pass_in_line(grace - RENEW).await;
+            desk.answer(&step, StepReply::Heartbeat { progress: None }).await;
+            let (address, attempt) = (step.address.clone(), step.attempt);
+            let reply = StepReply::Done(json!({}));
+            desk.say(Inbound::Answer { address, attempt, proof: None, reply }).await;
+            desk.carry_places().await;
+            assert_eq!(firsts(&desk), []);
+            match has_answered {
+                true => desk.done(&step).await,
+                false => desk.pass_in_line(RENEW + Duration::from_millis(250)).await,
+            }
+            desk.carry_places().await;
+            assert_eq!(firsts(&desk), [run("b")]);
+        });
+    };
+    assert!(grace - RENEW > LEASE);
+    for order in [skip, terminate] {
+        check(order, true);
+        check(order, false);
+    }
+}
+
+#[test]
+fn where_two_workers_may_be_at_it_the_word_of_one_gives_no_place_back() {
+    on_simulated_time(async {
+        let (_, desk, _) = three().await;
+        desk.pass_in_line(Tuning::default().silence + RENEW).await;
+        let again = desk.step("test.first");
+        assert_eq!(desk.order(&run("a"), skip(again.address.seq)).await, "done");
+        desk.done(&again).await;
+        desk.pass_in_line(Duration::from_secs(5)).await;
+        assert_eq!(firsts(&desk), [], "the one that fell silent has its time, too");
+        desk.pass_in_line(Tuning::default().grace).await;
+        assert_eq!(firsts(&desk), [run("b")]);
+    });
+}
+
+#[test]
+fn what_is_wanted_with_high_priority_overtakes_in_the_line() {
+    on_simulated_time(async {
+        let (_, desk, step) = three().await;
+        let high = json!({ "priority": "high" });
+        desk.command_with("pair", "d", high).await;
+        desk.carry_places().await;
+        desk.pass_in_line(RENEW * 2).await;
+        assert!(waits(&desk, "d").await.words.contains("first of 3"));
+        desk.done(&step).await;
+        desk.carry_places().await;
+        assert_eq!(firsts(&desk), [run("d")]);
+    });
+}
+
+#[test]
+fn what_a_run_asks_of_others_is_wanted_as_much_as_the_run_itself() {
+    let next_after = |priority: &'static str| {
+        let next = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let found = Arc::clone(&next);
+        on_simulated_time(async move {
+            let (_, desk, step) = three().await;
+            desk.pass_in_line(RENEW).await;
+            let fields = json!({ "priority": priority });
+            desk.command_with("parent", "p", fields).await;
+            desk.carry_over().await;
+            desk.carry_places().await;
+            desk.done(&step).await;
+            desk.carry_places().await;
+            *found.lock().unwrap() = firsts(&desk);
+        });
+        next.lock().unwrap().clone()
+    };
+    assert_eq!(next_after("normal"), [run("b")]);
+    assert_eq!(next_after("high"), [run("child")]);
 }
