@@ -82,7 +82,9 @@ impl<S: Step> StepCall<S> {
         self
     }
 
-    /// The run is paused after so many failed attempts.
+    /// The run is paused after so many failed attempts. They are counted by the engine that makes
+    /// them: one that takes over begins anew. What bounds them all is [`Self::retry_for`], whose
+    /// time goes on over every change of engines.
     pub const fn attempts(mut self, attempts: u32) -> Self {
         self.policy.attempts = attempts;
         self

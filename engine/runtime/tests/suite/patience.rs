@@ -76,6 +76,44 @@ fn a_step_that_was_tried_for_an_hour_pauses_the_run() {
 }
 
 #[test]
+fn attempts_begin_anew_with_another_owner_and_the_time_does_not() {
+    on_simulated_time(async {
+        let mut desk = Desk::new().await;
+        let pair = desk.start("pair").await;
+        for _ in 0..80 {
+            fail_all(&desk).await;
+            desk.pass(seconds(20)).await;
+        }
+        let patient = desk.start("patient").await;
+        for _ in 0..2 {
+            fail_all(&desk).await;
+            desk.pass(seconds(9)).await;
+        }
+        desk.owner.abort();
+        desk = desk.next_owner().await;
+        // The third failure of three, which this owner takes for the first.
+        fail_all(&desk).await;
+        assert_eq!(desk.view(&patient).await.summary.state.word(), "running");
+        for _ in 0..105 {
+            desk.pass(seconds(20)).await;
+            fail_all(&desk).await;
+        }
+        let view = desk.view(&pair).await;
+        assert_eq!(view.summary.state.word(), "paused");
+        let since = view.waiting[0].since.since(view.summary.started);
+        assert!((seconds(3500)..=seconds(3600)).contains(&since), "{since:?}");
+    });
+}
+
+/// Whatever has been asked for comes to nothing.
+async fn fail_all(desk: &Desk) {
+    desk.settle().await;
+    for step in desk.steps() {
+        desk.failed(&step, Class::VendorDown).await;
+    }
+}
+
+#[test]
 fn lasting_trouble_pauses_the_run_where_the_workflow_wants_that() {
     on_simulated_time(async {
         let desk = Desk::new().await;
