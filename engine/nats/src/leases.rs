@@ -52,8 +52,9 @@ pub struct NatsLeases {
     held: Mutex<HashMap<(Partition, String), u64>>,
 }
 
+/// Who holds a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
+pub struct Holder {
     engine: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     build: Option<String>,

@@ -1,4 +1,5 @@
-//! What engines and workers say, whatever it is read as.
+//! What engines and workers say, and what they note on the server for one another, whatever it is
+//! read as.
 #![no_main]
 
 use core::fmt::Debug;
@@ -6,16 +7,18 @@ use core::fmt::Debug;
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stead_nats::leases::Holder;
+use stead_nats::log::{OwnerNote, Pointer};
 use stead_nats::platform::SettingsRecord;
+use stead_runtime::inbound::{LimitsReply, ListReply, OrderReply, OutcomeReply, QueryReply};
 use stead_schemas::checkup::{CheckupReply, CheckupRequest};
 use stead_schemas::dispatch::{
     CommandReply, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply, RehearsalReply,
     RunQuery, StepReply, StepRequest, TurnEpoch, TurnReply,
 };
-use stead_schemas::limit::{LimitView, PlaceAsk, PlaceReply};
+use stead_schemas::limit::{PlaceAsk, PlaceReply};
 use stead_schemas::origin::Origin;
-use stead_schemas::public::{RunPage, RunSummary, RunView, StepProgress};
-use stead_schemas::refusal::Refusal;
+use stead_schemas::public::{RunSummary, StepProgress};
 
 fuzz_target!(|bytes: &[u8]| {
     check::<StepRequest>(bytes);
@@ -25,10 +28,11 @@ fuzz_target!(|bytes: &[u8]| {
     check::<OrderRun>(bytes);
     check::<RunQuery>(bytes);
     check::<CommandReply>(bytes);
-    check::<Result<(), Refusal>>(bytes);
-    check::<Option<RunView>>(bytes);
+    check::<OrderReply>(bytes);
+    check::<QueryReply>(bytes);
     check::<Vec<RunSummary>>(bytes);
-    check::<RunPage>(bytes);
+    check::<ListReply>(bytes);
+    check::<OutcomeReply>(bytes);
     check::<RehearsalReply>(bytes);
     check::<OutcomeQuery>(bytes);
     check::<ListRuns>(bytes);
@@ -36,12 +40,15 @@ fuzz_target!(|bytes: &[u8]| {
     check::<TurnReply>(bytes);
     check::<PlaceAsk>(bytes);
     check::<PlaceReply>(bytes);
-    check::<Vec<LimitView>>(bytes);
+    check::<LimitsReply>(bytes);
     check::<CheckupRequest>(bytes);
     check::<CheckupReply>(bytes);
     check::<StepProgress>(bytes);
     check::<Origin>(bytes);
     check::<SettingsRecord>(bytes);
+    check::<OwnerNote>(bytes);
+    check::<Pointer>(bytes);
+    check::<Holder>(bytes);
 });
 
 /// Whatever can be read can be written, and reads the same.

@@ -8,7 +8,7 @@ pub mod api;
 mod in_order;
 mod inbox;
 mod lanes;
-mod origin;
+pub mod origin;
 mod pools;
 pub mod read;
 mod refusals;

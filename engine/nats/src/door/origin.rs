@@ -23,8 +23,14 @@ struct RequestInfo {
 pub(super) fn caller(headers: Option<&HeaderMap>, callers_are_proved: bool) -> Caller {
     let info = headers.and_then(|headers| headers.get_last(REQUEST_INFO));
     let info = info.filter(|_| callers_are_proved);
-    let info = info.and_then(|info| serde_json::from_str::<RequestInfo>(info.as_str()).ok());
-    let (info, client) = (info.unwrap_or_default(), claimed(headers));
+    who(info.map(|info| info.as_str()), claimed(headers))
+}
+
+/// Who asks, by what the server says and by what the client says that it is.
+#[must_use]
+pub fn who(info: Option<&str>, client: Option<String>) -> Caller {
+    let info = info.and_then(|info| serde_json::from_str::<RequestInfo>(info).ok());
+    let info = info.unwrap_or_default();
     let origin = Origin { user: info.user, host: info.host, client };
     if origin == Origin::default() { Caller::Api } else { Caller::User(origin) }
 }

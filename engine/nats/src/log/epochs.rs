@@ -41,8 +41,8 @@ const STEPS_MAX: u32 = 10_000;
 const ROOM: u64 = 1_000_000;
 
 /// What owners write on a subject of their own.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct OwnerNote {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerNote {
     /// Who.
     pub engine: String,
     /// When.
@@ -56,8 +56,8 @@ pub(super) struct OwnerNote {
 }
 
 /// Which epoch is in force, as it is kept beside the archive.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Pointer {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
     epoch: u32,
 }
 

@@ -9,6 +9,7 @@ mod epochs;
 mod read;
 mod together;
 
+pub use epochs::{OwnerNote, Pointer};
 pub(crate) use epochs::{epochs_there, in_force};
 pub(crate) use read::{bounds, whole_subject};
 

@@ -86,7 +86,11 @@ impl Keys {
         }
     }
 
-    fn open_sealed(
+    /// The payload of a body that is sealed with the key of this name, for this subject.
+    ///
+    /// # Errors
+    /// If the key is not among these, or does not open it.
+    pub fn open_sealed(
         &self,
         subject: &str,
         id: &str,

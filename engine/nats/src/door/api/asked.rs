@@ -16,15 +16,32 @@ const READ_VERBS: [&str; 2] = ["list", "show"];
 
 /// A request that can be read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Asked {
+pub enum Asked {
     /// A command.
     Order(Order),
     /// All runs of an owner that are of this kind.
-    List { owner: Owner, kind: String },
+    List {
+        /// Whose.
+        owner: Owner,
+        /// Of which kind.
+        kind: String,
+    },
     /// The latest life of an entity.
-    ShowEntity { owner: Owner, kind: String, name: String },
+    ShowEntity {
+        /// Whose.
+        owner: Owner,
+        /// Of which kind.
+        kind: String,
+        /// Which one.
+        name: String,
+    },
     /// One run.
-    ShowRun { owner: Owner, run: RunId },
+    ShowRun {
+        /// Whose, as is asked.
+        owner: Owner,
+        /// Which one.
+        run: RunId,
+    },
 }
 
 /// Everything that has an endpoint.
@@ -80,7 +97,7 @@ pub(super) fn stray(
 ///
 /// # Errors
 /// With the first rule that it breaks.
-pub(super) fn read(catalogue: &Catalogue, subject: &str, body: &[u8]) -> Result<Asked, Refusal> {
+pub fn read(catalogue: &Catalogue, subject: &str, body: &[u8]) -> Result<Asked, Refusal> {
     let (owner, said) = read_subject(subject)?;
     let is_run = said.kind == RUN_KIND;
     let is_question =

@@ -4,7 +4,7 @@
 //! Every request is answered: what no endpoint serves is refused by one subscription to all of
 //! `stead.api.>`. Whoever wants to hear how his command ended is kept waiting (`wait.rs`).
 
-mod asked;
+pub mod asked;
 mod replies;
 mod wait;
 
