@@ -15,6 +15,7 @@ mod buckets;
 mod cancel;
 mod changes;
 mod chaos;
+mod cluster;
 mod commands;
 mod contract;
 mod crash;

@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use stead_lab::{CallFault, Lab, LabOptions, Provisioner};
-use stead_nats::testing::NatsServer;
+use stead_nats::testing::{NatsCluster, NatsServer};
 use stead_nats::{ConnectSettings, Keys, PlatformSettings, SteadClient, connect, open_platform};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -50,6 +50,8 @@ const ENGINES_MAX: usize = 2;
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
     pub partitions: u16,
+    /// How many servers there are, which keep each message: one or three.
+    pub replicas: usize,
     pub engines: usize,
     /// What the processes log.
     pub log: &'static str,
@@ -85,6 +87,7 @@ impl Default for Setting {
     fn default() -> Self {
         Self {
             partitions: 2,
+            replicas: 1,
             engines: 1,
             log: "info",
             log_json: false,
@@ -104,6 +107,8 @@ impl Default for Setting {
 /// See the module's head.
 pub struct Stage {
     pub nats: NatsServer,
+    /// The other servers of a cluster.
+    pub others: Vec<NatsServer>,
     pub lab: Lab,
     pub engines: Vec<Option<Process>>,
     pub worker: Option<Process>,
@@ -124,20 +129,22 @@ impl Stage {
     pub async fn with(setting: Setting) -> Self {
         let place = places().acquire().await.expect("it is never closed");
         let dir = tempfile::tempdir().expect("a folder");
-        let nats = NatsServer::start().await;
+        let (nats, others) = servers(setting.replicas).await;
+        let url = url_of(&nats, &others);
         let lab = Lab::start(LabOptions::default()).await.expect("the lab starts");
         let site = lab.site_toml() + setting.site;
         std::fs::write(dir.path().join("site.toml"), site).expect("a file");
-        let environment = environment(&setting, &nats, &lab, &dir, 0, 0);
+        let environment = environment(&setting, &url, &lab, &dir, 0, 0);
         let log = dir.path().join("engine-0.log");
         let first = Process::start_build(setting.build(), &["engine"], &environment, &log);
-        let client = client(&nats, &first, setting.keys).await;
+        let client = client((&nats, url), &first, setting.keys).await;
         let events = Events::watch(&client).await;
         let people = People::meet(&lab).await;
         let (engines, worker) = (vec![Some(first)], None);
         let seed_port = free_port();
         let mut stage = Self {
             nats,
+            others,
             lab,
             engines,
             worker,
@@ -316,7 +323,8 @@ impl Stage {
     }
 
     fn environment(&self, number: usize) -> Vec<(String, String)> {
-        environment(&self.setting, &self.nats, &self.lab, &self.dir, self.seed_port, number)
+        let url = url_of(&self.nats, &self.others);
+        environment(&self.setting, &url, &self.lab, &self.dir, self.seed_port, number)
     }
 }
 
@@ -342,10 +350,24 @@ fn places() -> &'static Semaphore {
     PLACES.get_or_init(|| Semaphore::new(STAGES_MAX))
 }
 
+/// The first server, and the others if there is to be a cluster.
+async fn servers(replicas: usize) -> (NatsServer, Vec<NatsServer>) {
+    if replicas == 1 {
+        return (NatsServer::start().await, Vec::new());
+    }
+    let mut others = NatsCluster::start().await.servers;
+    (others.remove(0), others)
+}
+
+fn url_of(nats: &NatsServer, others: &[NatsServer]) -> String {
+    let urls: Vec<String> = [nats].into_iter().chain(others).map(NatsServer::url).collect();
+    urls.join(",")
+}
+
 /// A client, as soon as the first engine has set the platform up.
-async fn client(nats: &NatsServer, engine: &Process, keys: &str) -> SteadClient {
+async fn client((nats, url): (&NatsServer, String), engine: &Process, keys: &str) -> SteadClient {
     let keys = if keys.is_empty() { Keys::default() } else { Keys::read(keys).expect("keys") };
-    let settings = ConnectSettings { keys, ..ConnectSettings::new(nats.url(), "test") };
+    let settings = ConnectSettings { keys, ..ConnectSettings::new(url, "test") };
     let connection = connect(&settings).await.expect("a connection");
     let settings = PlatformSettings { partitions: None, replicas: 1 };
     let what = format!("the engine sets the platform up\n{}", engine.said());
@@ -360,7 +382,7 @@ async fn client(nats: &NatsServer, engine: &Process, keys: &str) -> SteadClient 
 /// What every process of the stage finds in its environment; the rest stands in the site file.
 fn environment(
     setting: &Setting,
-    nats: &NatsServer,
+    url: &str,
     lab: &Lab,
     dir: &TempDir,
     seed_port: u16,
@@ -372,8 +394,9 @@ fn environment(
         ("STEAD_CONFIG", path("site.toml")),
         ("STEAD_LOG", setting.log.to_owned()),
         ("STEAD_LOG_JSON", setting.log_json.to_string()),
-        ("STEAD_NATS_URL", nats.url()),
+        ("STEAD_NATS_URL", url.to_owned()),
         ("STEAD_ENGINE_PARTITIONS", setting.partitions.to_string()),
+        ("STEAD_ENGINE_REPLICAS", setting.replicas.to_string()),
         ("STEAD_ENGINE_INDEX", path(&format!("index-{number}"))),
         ("STEAD_STEP_SILENCE_MS", setting.silence_ms.to_string()),
         ("STEAD_TRUENAS_GRACE_SECONDS", setting.grace_seconds.to_string()),
