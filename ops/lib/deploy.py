@@ -124,6 +124,7 @@ def sound(found: dict):
 
     >>> pod = {"serviceAccountName": "a", "automountServiceAccountToken": False,
     ...     "securityContext": {"runAsNonRoot": True}, "containers": [{"name": "c",
+    ...     "livenessProbe": {}, "readinessProbe": {},
     ...     "resources": {"requests": {"cpu": 1, "memory": 1}}, "securityContext": {
     ...     "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
     ...     "capabilities": {"drop": ["ALL"]}}}]}
@@ -132,9 +133,9 @@ def sound(found: dict):
     []
     >>> list(sound(of({**pod, "serviceAccountName": None})))
     ['has no service account of its own']
-    >>> del pod["containers"][0]["resources"]
+    >>> del pod["containers"][0]["resources"], pod["containers"][0]["readinessProbe"]
     >>> list(sound(of(pod)))
-    ['c requests neither processor nor memory']
+    ['c requests neither processor nor memory', 'c has no readinessProbe']
     """
     pod = found.get("spec", {}).get("template", {}).get("spec") if isinstance(found.get("spec"), dict) else None
     if pod is None:
@@ -149,6 +150,9 @@ def sound(found: dict):
         name, security = container["name"], container.get("securityContext", {})
         if not {"cpu", "memory"} <= set(container.get("resources", {}).get("requests", {})):
             yield f"{name} requests neither processor nor memory"
+        for probe in ["livenessProbe", "readinessProbe"]:
+            if probe not in container:
+                yield f"{name} has no {probe}"
         for key, wanted in CONTAINER_MUST.items():
             if security.get(key) is not wanted:
                 yield f"{name} must have {key}: {wanted}"
@@ -269,6 +273,9 @@ def units():
         return
     with tempfile.TemporaryDirectory() as folder:
         for path in sorted((DEPLOY / "systemd").glob("*.service")):
+            # By default systemd gives up what could not be started five times in ten seconds.
+            if "StartLimitIntervalSec=0" not in path.read_text("utf-8"):
+                yield "breach", f"{path.relative_to(ROOT)}: is given up while NATS is away"
             # Verified as the unit of one instance, with a program that is surely there.
             text = path.read_text("utf-8").replace("/usr/bin/stead", shutil.which("true"))
             instance = pathlib.Path(folder) / path.name.replace("@", "@one")
