@@ -1,7 +1,7 @@
 //! Traces from outside: the real processes send them to a collector that takes nothing which is not
 //! to the letter, and are not held up where it does not answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use stead_schemas::dispatch::{Route, StepAddress};
@@ -111,19 +111,23 @@ async fn a_create_is_one_trace_with_each_step_its_workers_and_their_calls() {
     stage.finish().await;
 }
 
-/// Every call that reached Proxmox is in some trace, and the home knows which step asked for it.
+/// Every call that reached Proxmox is in some trace and named its span there, and the home knows which
+/// step asked for it.
 async fn check_other_runs(
     stage: &Stage,
     collector: &Collector,
     run: &RunId,
     steps: &[StepScheduled],
 ) {
-    let calls = stage.lab.requests().iter().filter(|call| call.vendor == "proxmox").count();
-    until("every call to Proxmox is told", || async {
+    let calls = stage.lab.requests().into_iter().filter(|call| call.vendor == "proxmox");
+    let named: BTreeSet<String> = calls.map(|call| call.trace.expect("a span is named")).collect();
+    until("every call to Proxmox is told, as it was named there", || async {
         let spans = collector.spans();
         let told =
             spans.iter().filter(|span| span.about.get("peer.service") == Some(&"proxmox".into()));
-        (told.count() == calls).then_some(())
+        let told: BTreeSet<String> =
+            told.map(|span| format!("00-{}-{}-01", span.trace, span.id)).collect();
+        (told == named).then_some(())
     })
     .await;
     let attach = steps

@@ -4,8 +4,11 @@
 use std::error::Error;
 use std::time::Duration;
 
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{RequestBuilder, Response};
+use stead_runtime::trace;
 use stead_schemas::failure::{Class, Failure};
+use stead_schemas::trace::HEADER;
 
 use crate::StartError;
 use crate::address::HttpAddress;
@@ -61,6 +64,21 @@ fn builder() -> reqwest::ClientBuilder {
         .connect_timeout(CONNECT_TIME_MAX)
         .timeout(ANSWER_TIME_MAX)
         .redirect(reqwest::redirect::Policy::none())
+}
+
+/// Sends a request. No vendor's client does that for itself, so that none forgets [`span`].
+pub(crate) async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
+    let request = match span() {
+        Some((name, value)) => request.header(name, value),
+        None => request,
+    };
+    request.send().await
+}
+
+/// The header that says beneath which span a vendor works; none where nobody traces the call.
+pub(crate) fn span() -> Option<(HeaderName, HeaderValue)> {
+    let call = HeaderValue::try_from(trace::calling()?.to_string()).ok()?;
+    Some((HeaderName::from_static(HEADER), call))
 }
 
 /// What it means that no answer came.

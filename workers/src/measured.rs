@@ -38,7 +38,10 @@ impl Call {
     ) -> Result<T, E> {
         let span = trace::call(self.system, self.operation);
         let begun = Instant::now();
-        let answer = call.await;
+        let answer = match &span {
+            Some(span) => span.making(call).await,
+            None => call.await,
+        };
         let outcome = answer.as_ref().map_or_else(Meaning::word, |_| "done");
         metric::VENDOR_SECONDS.took(begun.elapsed(), [self.system, self.operation, outcome]);
         if let Some(span) = span {

@@ -1,9 +1,11 @@
 //! A lab and the workers that are to work in it, for the tests of every system. Whatever a step
-//! answers, and whatever is logged meanwhile, is searched for the lab's secrets.
+//! answers, and whatever is logged meanwhile, is searched for the lab's secrets; and each vendor must
+//! have been told beneath which span it works.
 
 pub(crate) mod contract;
 mod journal;
 mod storm;
+mod traced;
 
 use std::fmt::Debug;
 
@@ -48,6 +50,7 @@ impl Stage {
         // Another test may have been first; then it is installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         journal::listen();
+        traced::collect();
         let lab = Lab::start(LabOptions::default()).await.unwrap();
         let workers = Workers::new(config(&lab)).unwrap();
         Self { lab, workers }
@@ -67,7 +70,8 @@ impl Stage {
         let workers = workers.only([step::system(S::NAME)]).unwrap();
         let worker = workers.into_iter().next().unwrap();
         let request = serde_json::to_value(ask).unwrap();
-        let result = worker.begin(S::NAME, StepContext::unwatched(run()), request).await;
+        let work = worker.begin(S::NAME, StepContext::unwatched(run()), request);
+        let result = traced::attempt(&self.lab, S::NAME, work).await;
         self.check_secrets(&format!("{result:?}"));
         self.check_secrets(&journal::so_far());
         result.map(|answer| serde_json::from_value(answer).unwrap())

@@ -24,6 +24,7 @@ static COLLECTOR: OnceLock<Box<dyn Collector>> = OnceLock::new();
 
 tokio::task_local! {
     static AT_WORK: AtWork;
+    static CALLING: TraceParent;
 }
 
 /// The attempt that this piece of work belongs to.
@@ -53,10 +54,7 @@ pub fn tell(span: Span) {
 }
 
 /// Carries out an attempt, in a span of its own if whoever asked for it is traced.
-pub(crate) async fn attempt(
-    request: &StepRequest,
-    work: impl Future<Output = StepResult>,
-) -> StepResult {
+pub async fn attempt(request: &StepRequest, work: impl Future<Output = StepResult>) -> StepResult {
     let Some(parent) = request.trace.filter(|_| is_on()) else { return work.await };
     let id = SpanId::of_attempt(&request.address, request.attempt);
     let beneath = TraceParent { trace: parent.trace, span: id };
@@ -107,7 +105,23 @@ pub struct CallSpan {
     begun_ns: u64,
 }
 
+/// The call to a vendor that is being made: what the vendor does for it is beneath it. Nothing where
+/// nobody traces what it is made for.
+#[must_use]
+pub fn calling() -> Option<TraceParent> {
+    CALLING.try_with(|call| *call).ok()
+}
+
 impl CallSpan {
+    /// Makes the call; [`calling`] names this span meanwhile.
+    pub async fn making<T>(&self, call: impl Future<Output = T>) -> T {
+        CALLING.scope(TraceParent { span: self.id(), ..self.beneath }, call).await
+    }
+
+    fn id(&self) -> SpanId {
+        self.beneath.span.of_call(self.n)
+    }
+
     /// The call is over; `outcome` is the word for what its answer meant.
     pub fn ends(self, outcome: &'static str, is_error: bool) {
         let mut about =
@@ -115,7 +129,7 @@ impl CallSpan {
         about.extend(is_error.then(|| ("error.type", outcome.into())));
         tell(Span {
             trace: self.beneath.trace,
-            id: self.beneath.span.of_call(self.n),
+            id: self.id(),
             parent: Some(self.beneath.span),
             asked_by: None,
             by: Part::Worker,
@@ -145,7 +159,7 @@ mod tests {
     use stead_schemas::proof::Proof;
     use stead_schemas::trace::{Span, TraceParent};
 
-    use super::{Collector, attempt, call, collect};
+    use super::{Collector, attempt, call, calling, collect};
 
     static TOLD: Mutex<Vec<Span>> = Mutex::new(Vec::new());
 
@@ -174,7 +188,13 @@ mod tests {
 
     async fn work() -> Result<serde_json::Value, Failure> {
         for (outcome, is_error) in [("missing", false), ("vendor-down", true)] {
+            assert_eq!(calling(), None);
             if let Some(span) = call("proxmox", "look") {
+                let told = span.making(async { calling() }).await;
+                assert_eq!(
+                    told.map(|told| (told.trace, told.span)),
+                    Some((span.beneath.trace, span.id()))
+                );
                 span.ends(outcome, is_error);
             }
         }

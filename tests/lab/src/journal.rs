@@ -24,6 +24,9 @@ pub struct RecordedRequest {
     pub body: Value,
     /// HTTP status or JSON-RPC error code; 200 for a JSON-RPC result, 0 if no answer was sent.
     pub status: i32,
+    /// The header `traceparent`, if there was one; JSON-RPC has none for a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 /// One change made in a vendor's world.
@@ -72,6 +75,14 @@ impl Journal {
 
     pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
         self.pages().requests.iter().cloned().collect()
+    }
+
+    pub(crate) fn was_told(&self, vendor: &str, trace: &str) -> bool {
+        let is_it = |request: &RecordedRequest| {
+            request.vendor == vendor && request.trace.as_deref() == Some(trace)
+        };
+        // Mostly it was only just now.
+        self.pages().requests.iter().rev().any(is_it)
     }
 
     pub(crate) fn effects(&self) -> Vec<Effect> {

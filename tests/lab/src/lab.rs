@@ -205,6 +205,12 @@ impl Lab {
         self.world().journal.requests()
     }
 
+    /// Whether a call told this vendor beneath which span it works, as the header `traceparent` has it.
+    #[must_use]
+    pub fn was_told(&self, vendor: &str, trace: &str) -> bool {
+        self.world().journal.was_told(vendor, trace)
+    }
+
     /// Forgets the calls so far.
     pub fn clear_requests(&self) {
         self.world().journal.clear_requests();

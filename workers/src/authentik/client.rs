@@ -98,7 +98,7 @@ impl Authentik {
 
 async fn page(request: reqwest::RequestBuilder) -> Result<Page, Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("Authentik", error, Effect::None));
-    let answer = request.send().await.map_err(lost)?;
+    let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
     let body = answer.bytes().await.map_err(lost)?;
     if !status.is_success() {

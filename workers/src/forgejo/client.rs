@@ -126,7 +126,7 @@ impl Forgejo {
 
 async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("Forgejo", error, effect));
-    let answer = request.send().await.map_err(lost)?;
+    let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
     let body = answer.bytes().await.map_err(lost)?;
     match status.is_success() {
@@ -138,7 +138,7 @@ async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble>
 /// Reads a file, and no more of it than anybody needs.
 async fn file(request: RequestBuilder) -> Result<Vec<u8>, Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("Forgejo", error, Effect::None));
-    let mut answer = request.send().await.map_err(lost)?;
+    let mut answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
     let mut bytes = Vec::new();
     while let Some(part) = answer.chunk().await.map_err(lost)? {

@@ -169,7 +169,7 @@ impl Kubernetes {
 
 async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("Kubernetes", error, effect));
-    let answer = request.send().await.map_err(lost)?;
+    let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
     let body = answer.bytes().await.map_err(lost)?;
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();

@@ -49,7 +49,7 @@ pub(super) async fn resolve_image(
 
 async fn digest(request: RequestBuilder, image: &str) -> Result<String, Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("the registry", error, Effect::None));
-    let answer = request.send().await.map_err(lost)?;
+    let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
     if !status.is_success() {
         return Err(classify(status.as_u16(), image));

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use stead_schemas::failure::Class;
 use stead_schemas::step::notify::{PostWebhook, SendMail};
+use stead_schemas::trace::{TraceId, TraceParent};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::webhook::signature;
-use crate::testing::{Stage, config};
+use crate::testing::{Stage, config, run};
 use crate::{Workers, notify};
 
 /// Where the lab keeps a key.
@@ -207,6 +208,8 @@ async fn a_webhook_is_signed_so_that_whoever_has_the_secret_can_tell() {
     let body = request.split_once("\r\n\r\n").unwrap().1;
     let signed = signature(&secret, id, at.parse().unwrap(), body).unwrap();
     assert_eq!(header(&request, "webhook-signature"), signed);
+    let span: TraceParent = header(&request, "traceparent").parse().unwrap();
+    assert_eq!(span.trace, TraceId::of(&run()));
     assert_ne!(signature("another", id, at.parse().unwrap(), body).unwrap(), signed);
 }
 

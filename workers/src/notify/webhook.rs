@@ -93,7 +93,7 @@ async fn beginning(answer: &mut reqwest::Response) -> String {
 
 async fn call(request: reqwest::RequestBuilder) -> Result<(), Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("the webhook", error, Effect::Possible));
-    let mut answer = request.send().await.map_err(lost)?;
+    let mut answer = http::send(request).await.map_err(lost)?;
     let status = answer.status().as_u16();
     if answer.status().is_success() {
         return Ok(());

@@ -114,8 +114,8 @@ impl Pve {
             request = request.form(params);
         }
         let lost = |error| Trouble::Other(http::unanswered("Proxmox", error, effect));
-        let answer =
-            request.header(AUTHORIZATION, self.token.clone()).send().await.map_err(lost)?;
+        let request = request.header(AUTHORIZATION, self.token.clone());
+        let answer = http::send(request).await.map_err(lost)?;
         read(answer, effect).await
     }
 }

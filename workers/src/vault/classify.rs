@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use rustify::errors::ClientError as HttpError;
 use stead_schemas::failure::{Class, Failure};
 use vaultrs::error::ClientError;
 
@@ -90,13 +91,14 @@ pub(super) fn is_missing(error: &ClientError) -> bool {
 }
 
 /// The status of an answer that was not of Vault's usual shape: a deleted version answers 404
-/// with a body of its own, a proxy in front with a page. The HTTP crate beneath shows the status
-/// in its debug text only, and is not ours to depend on.
+/// with a body of its own, a proxy in front with a page.
 fn status_of(error: &ClientError) -> Option<u16> {
-    let ClientError::RestClientError { source } = error else { return None };
-    let text = format!("{source:?}");
-    let digits = text.strip_prefix("ServerResponseError { code: ")?.split(',').next()?;
-    digits.parse().ok()
+    match error {
+        ClientError::RestClientError { source: HttpError::ServerResponseError { code, .. } } => {
+            Some(*code)
+        }
+        _ => None,
+    }
 }
 
 fn unanswered(error: &ClientError, doing: Doing<'_>) -> Failure {

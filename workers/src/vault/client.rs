@@ -12,10 +12,13 @@ use std::time::Duration;
 use serde_json::Value;
 use stead_schemas::failure::{Class, Failure};
 use tokio::time::Instant;
+use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
 use vaultrs::api::kv2::requests::ReadSecretRequest;
 use vaultrs::api::kv2::responses::ReadSecretResponse;
+use vaultrs::api::token::requests::RenewTokenSelfRequest;
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 
+use super::ask::{ask, enter};
 use super::classify::{Doing, classify, is_missing};
 use super::{Config, Reference};
 use crate::StartError;
@@ -163,8 +166,14 @@ impl Secrets {
         let config = &self.shared.config;
         let (role, secret) = (config.role_id.expose(), config.secret_id.expose());
         let stranger = connect(config, "").map_err(|error| no_client(&error))?;
+        let login = LoginWithApproleRequest::builder()
+            .mount("approle")
+            .role_id(role)
+            .secret_id(secret)
+            .build()
+            .map_err(unasked)?;
         let entering = async {
-            let login = vaultrs::auth::approle::login(&stranger, "approle", role, secret).await;
+            let login = enter(&stranger, login).await;
             login.map_err(|error| classify(&error, Doing::LogIn))
         };
         let login = Call::login("vault").measured(entering).await?;
@@ -184,7 +193,7 @@ impl Session {
 
     async fn renewed(&self) -> Result<Self, Failure> {
         let renewing = async {
-            let login = vaultrs::token::renew_self(self.client.as_ref(), None).await;
+            let login = enter(&self.client, RenewTokenSelfRequest::default()).await;
             login.map_err(|error| classify(&error, Doing::LogIn))
         };
         let login = Call::login("vault").measured(renewing).await?;
@@ -194,7 +203,7 @@ impl Session {
     pub(super) async fn read(&self, place: &Reference) -> Result<Secret, Failure> {
         let request = request_of(place)?;
         let reading = async {
-            let answer = vaultrs::api::exec_with_result(self.client.as_ref(), request).await;
+            let answer = ask(&self.client, request).await;
             answer.map_err(|error| classify(&error, Doing::Read(&place.to_string())))
         };
         let answer = Call::of("vault", Effect::None).measured(reading).await?;
@@ -203,7 +212,7 @@ impl Session {
 
     /// Reads a secret that may be missing.
     pub(super) async fn read_if_there(&self, place: &Reference) -> Result<Option<Secret>, Failure> {
-        let answer = vaultrs::api::exec_with_result(self.client.as_ref(), request_of(place)?).await;
+        let answer = ask(&self.client, request_of(place)?).await;
         match answer {
             Ok(answer) => Ok(Some(secret_of(place, answer))),
             Err(error) if is_missing(&error) => Ok(None),
@@ -218,7 +227,12 @@ fn request_of(place: &Reference) -> Result<ReadSecretRequest, Failure> {
         .path(place.path.as_str())
         .version(place.version)
         .build()
-        .map_err(|error| Failure::new(Class::Permanent, error.to_string()))
+        .map_err(unasked)
+}
+
+/// What cannot be asked for, since something was not said.
+pub(super) fn unasked(error: impl fmt::Display) -> Failure {
+    Failure::new(Class::Permanent, error.to_string())
 }
 
 fn secret_of(place: &Reference, answer: ReadSecretResponse) -> Secret {

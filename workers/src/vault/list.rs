@@ -1,10 +1,11 @@
 //! Lists the secrets beneath a folder. Vault tells names only, a folder at a time.
 
 use stead_schemas::failure::{Class, Failure};
-use vaultrs::kv2;
+use vaultrs::api::kv2::requests::ListSecretsRequest;
 
+use super::ask::ask;
 use super::classify::{Doing, classify, is_missing};
-use super::client::{Secrets, Session};
+use super::client::{Secrets, Session, unasked};
 use super::reference::Reference;
 use crate::http::Effect;
 use crate::measured::Call;
@@ -48,8 +49,13 @@ impl Secrets {
 
 impl Session {
     async fn names(&self, folder: &Reference) -> Result<Vec<String>, Failure> {
-        match kv2::list(self.client.as_ref(), &folder.mount, &folder.path).await {
-            Ok(names) => Ok(names),
+        let request = ListSecretsRequest::builder()
+            .mount(folder.mount.as_str())
+            .path(folder.path.as_str())
+            .build()
+            .map_err(unasked)?;
+        match ask(&self.client, request).await {
+            Ok(listed) => Ok(listed.keys),
             Err(error) if is_missing(&error) => Ok(Vec::new()),
             Err(error) => Err(classify(&error, Doing::List(&folder.to_string()))),
         }

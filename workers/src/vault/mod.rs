@@ -1,6 +1,7 @@
 //! Vault: where secrets lie. `client.rs` reads them for every other worker; the one step here
 //! says which versions are current.
 
+mod ask;
 mod classify;
 mod client;
 mod key;

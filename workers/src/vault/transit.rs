@@ -5,12 +5,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use stead_schemas::failure::Failure;
-use vaultrs::api::transit::requests::DataKeyType;
-use vaultrs::transit::{data, generate};
+use vaultrs::api::transit::requests::{DataKeyType, DecryptDataRequest, GenerateDataKeyRequest};
 
 use super::SecretText;
+use super::ask::ask;
 use super::classify::{Doing, classify};
-use super::client::Secrets;
+use super::client::{Secrets, unasked};
 use crate::http::Effect;
 use crate::measured::Call;
 
@@ -60,9 +60,14 @@ impl Secrets {
         wrapped: &str,
     ) -> Result<SecretText, Failure> {
         let session = self.session(None).await?;
+        let request = DecryptDataRequest::builder()
+            .mount(key.mount.as_str())
+            .name(key.name.as_str())
+            .ciphertext(wrapped)
+            .build()
+            .map_err(unasked)?;
         let opening = async {
-            let TransitKey { mount, name } = key;
-            let opened = data::decrypt(session.client.as_ref(), mount, name, wrapped, None).await;
+            let opened = ask(&session.client, request).await;
             opened.map_err(|error| classify(&error, Doing::Unwrap(&key.to_string())))
         };
         let opened = Call::of("vault", Effect::None).measured(opening).await?;
@@ -75,10 +80,14 @@ impl Secrets {
     /// In Vault's terms.
     pub async fn new_wrapped(&self, key: &TransitKey) -> Result<String, Failure> {
         let session = self.session(None).await?;
+        let request = GenerateDataKeyRequest::builder()
+            .mount(key.mount.as_str())
+            .name(key.name.as_str())
+            .key_type(DataKeyType::Wrapped)
+            .build()
+            .map_err(unasked)?;
         let making = async {
-            let TransitKey { mount, name } = key;
-            let (client, kind) = (session.client.as_ref(), DataKeyType::Wrapped);
-            let made = generate::data_key(client, mount, name, kind, None).await;
+            let made = ask(&session.client, request).await;
             made.map_err(|error| classify(&error, Doing::Unwrap(&key.to_string())))
         };
         Ok(Call::of("vault", Effect::None).measured(making).await?.ciphertext)

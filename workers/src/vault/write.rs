@@ -8,13 +8,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::json;
 use stead_schemas::failure::{Class, Failure};
-use vaultrs::api::kv2::requests::SetSecretRequestOptions;
+use vaultrs::api::kv2::requests::{
+    DestroySecretVersionsRequest, ReadSecretMetadataRequest, SetSecretRequest,
+    SetSecretRequestOptions,
+};
+use vaultrs::api::kv2::responses::ReadSecretMetadataResponse;
 use vaultrs::error::ClientError;
-use vaultrs::kv2;
 
+use super::ask::{ask, tell};
 use super::classify::{Doing, classify, is_missing};
-use super::client::{Secret, Secrets, Session};
+use super::client::{Secret, Secrets, Session, unasked};
 use super::reference::Reference;
 use crate::http::Effect;
 use crate::measured::Call;
@@ -102,18 +107,30 @@ impl Session {
     /// The number first, then what lies under this number: whoever writes in between makes the
     /// number too old to be written after.
     async fn current(&self, place: &Reference) -> Result<Current, Failure> {
-        let asked = kv2::read_metadata(self.client.as_ref(), &place.mount, &place.path).await;
-        let version = match asked {
-            Ok(metadata) => metadata.current_version,
-            Err(error) if is_missing(&error) => return Ok(Current { secret: None, version: 0 }),
-            Err(error) => return Err(classify(&error, Doing::Read(&place.to_string()))),
-        };
+        let version = self.metadata(place).await?.map_or(0, |metadata| metadata.current_version);
         if version == 0 {
             return Ok(Current { secret: None, version });
         }
         match self.read_if_there(&place.pinned(version)).await? {
             Some(secret) => Ok(Current { secret: Some(Arc::new(secret)), version }),
             None => Ok(Current { secret: None, version }),
+        }
+    }
+
+    /// What Vault knows of a secret besides what it is, if it knows it.
+    async fn metadata(
+        &self,
+        place: &Reference,
+    ) -> Result<Option<ReadSecretMetadataResponse>, Failure> {
+        let request = ReadSecretMetadataRequest::builder()
+            .mount(place.mount.as_str())
+            .path(place.path.as_str())
+            .build()
+            .map_err(unasked)?;
+        match ask(&self.client, request).await {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(classify(&error, Doing::Read(&place.to_string()))),
         }
     }
 
@@ -126,10 +143,14 @@ impl Session {
         // Vault takes no number above what 32 bits hold; no secret has that many versions.
         let cas = u32::try_from(after).unwrap_or(u32::MAX);
         let options = SetSecretRequestOptions { cas };
-        let client = self.client.as_ref();
-        let written =
-            kv2::set_with_options(client, &place.mount, &place.path, values, options).await;
-        match written {
+        let request = SetSecretRequest::builder()
+            .mount(place.mount.as_str())
+            .path(place.path.as_str())
+            .data(json!(values))
+            .options(options)
+            .build()
+            .map_err(unasked)?;
+        match ask(&self.client, request).await {
             Ok(written) => Ok(Some(place.pinned(written.version))),
             Err(error) if is_overtaken(&error) => Ok(None),
             Err(error) => Err(classify(&error, Doing::Write(&place.to_string()))),
@@ -137,18 +158,19 @@ impl Session {
     }
 
     async fn forget(&self, place: &Reference) -> Result<(), Failure> {
-        let (client, mount, path) = (self.client.as_ref(), &place.mount, &place.path);
-        let known = match kv2::read_metadata(client, mount, path).await {
-            Ok(metadata) => metadata.versions,
-            Err(error) if is_missing(&error) => return Ok(()),
-            Err(error) => return Err(classify(&error, Doing::Read(&place.to_string()))),
-        };
-        let left = known.iter().filter(|(_, version)| !version.destroyed);
+        let Some(known) = self.metadata(place).await? else { return Ok(()) };
+        let left = known.versions.iter().filter(|(_, version)| !version.destroyed);
         let left: Vec<u64> = left.filter_map(|(number, _)| number.parse().ok()).collect();
         if left.is_empty() {
             return Ok(());
         }
-        kv2::destroy_versions(client, mount, path, left)
+        let request = DestroySecretVersionsRequest::builder()
+            .mount(place.mount.as_str())
+            .path(place.path.as_str())
+            .versions(left)
+            .build()
+            .map_err(unasked)?;
+        tell(&self.client, request)
             .await
             .map_err(|error| classify(&error, Doing::Write(&place.to_string())))
     }

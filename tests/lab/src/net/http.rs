@@ -109,5 +109,6 @@ fn record<V: HttpVendor>(world: &World, call: &Call, answer: Option<&Answer>) {
         query: redacted(&Value::Object(call.query.clone()), &secrets),
         body: redacted(&call.body(), &secrets),
         status: answer.map_or(0, |answer| i32::from(answer.status)),
+        trace: call.header("traceparent").map(str::to_owned),
     });
 }

@@ -179,6 +179,7 @@ fn record(world: &World, request: &Request, outcome: Option<&Result<Value, RpcEr
         query: Value::Null,
         body: redacted(&Value::from(request.params.clone()), &world.all_secrets()),
         status,
+        trace: None,
     });
 }
 
