@@ -13,6 +13,7 @@ use stead_runtime::metric::{Kind, METRICS};
 use tempfile::TempDir;
 
 use crate::contract::{read, skipped, specs};
+use crate::pools::POOL;
 use crate::stage::{Desk, Setting, Stage, free_addresses, until};
 
 fn ops() -> PathBuf {
@@ -202,7 +203,8 @@ async fn every_panel_shows_something_under_load() {
         return skipped("there is no Prometheus (ops/lib/prometheus.sh fetches one)");
     };
     let (addresses, at) = (free_addresses(), free_addresses()[0]);
-    let stage = Stage::with(Setting { metrics: Some(addresses), ..Setting::default() }).await;
+    let (metrics, site) = (Some(addresses), POOL);
+    let stage = Stage::with(Setting { metrics, site, ..Setting::default() }).await;
     let prometheus = Prometheus::start(&program, at, &stage.metrics());
     let until_counted = async |rounds: usize| {
         let query = r#"sum(stead_commands_total{verb="start", outcome="done"})"#;

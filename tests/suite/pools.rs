@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::stage::{Setting, Stage, until};
+use crate::metrics::{page, sum};
+use crate::stage::{Setting, Stage, free_addresses, until};
 
-const POOL: &str = "\n[[pool]]\nname = \"debian\"\ntemplate = \"debian-12\"\nready = 2\n";
+pub const POOL: &str = "\n[[pool]]\nname = \"debian\"\ntemplate = \"debian-12\"\nready = 2\n";
 
 /// The numbers of the machines that are there.
 fn machines(stage: &Stage) -> BTreeSet<u32> {
@@ -24,10 +25,24 @@ async fn until_filled(stage: &Stage, ready: &str, there: usize) {
     .await;
 }
 
+/// Waits until metrics say so much of the pool.
+async fn until_counted(stage: &Stage, ready: f64, wanted: f64) {
+    let engine = stage.metrics()[0];
+    until(&format!("{ready} of {wanted} machines are counted"), || async {
+        let (_, text) = page(engine, "/metrics").await?;
+        let count =
+            |state| sum(&text, "stead_pool_machines", &[("pool", "debian"), ("state", state)]);
+        ((count("ready"), count("wanted")) == (ready, wanted)).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_create_takes_what_is_ready_and_a_pool_that_is_taken_out_of_the_site_goes() {
-    let mut stage = Stage::with(Setting { site: POOL, ..Setting::default() }).await;
+    let metrics = Some(free_addresses());
+    let mut stage = Stage::with(Setting { site: POOL, metrics, ..Setting::default() }).await;
     until_filled(&stage, "2 of 2", 2).await;
+    until_counted(&stage, 2.0, 2.0).await;
     let spares = machines(&stage);
     assert!(stage.lab.inventory().vms.iter().all(|vm| vm.status == "stopped"));
 

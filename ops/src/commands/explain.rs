@@ -31,6 +31,7 @@ const PAGES: &[Page] = &[
     page!("OrphansFound"),
     page!("OwnersFlap"),
     page!("PartitionUnowned"),
+    page!("PoolShort"),
     page!("ProcessUnreachable"),
     page!("RunNeedsPerson"),
     page!("RunParked"),

@@ -159,6 +159,10 @@ table! {
     Engine PLACES: Gauge = "stead_places" [
         Label { name: "limit", values: Values::Of("the site's limits") },
         Label { name: "state", values: Values::These(&["held", "waiting"]) }];
+    /// Spare machines of a pool: those that can be had, and how many there should be.
+    Engine POOL_MACHINES: Gauge = "stead_pool_machines" [
+        Label { name: "pool", values: Values::Of("the site's pools") },
+        Label { name: "state", values: Values::These(&["ready", "wanted"]) }];
     /// How many days the token still lives that ends first; less than none once it has ended, and no
     /// number where there is none any more.
     Engine TOKEN_DAYS_LEFT: Gauge = "stead_token_days_left" [];

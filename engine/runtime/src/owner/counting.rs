@@ -19,6 +19,7 @@ use stead_schemas::transition::Transition;
 use super::Owner;
 use super::idle::Idle;
 use super::live::Live;
+use super::pools::{self, Kept};
 use super::tokens;
 use super::waiting::{main_wait, reason};
 use crate::metric::{self, REASONS, what};
@@ -50,6 +51,8 @@ struct Census {
     token_days: Option<f64>,
     /// By limit and state.
     places: BTreeMap<(String, &'static str), u32>,
+    /// By pool and state.
+    pools: BTreeMap<(String, &'static str), u32>,
     /// Messages of runs that are over.
     over: u64,
 }
@@ -82,6 +85,7 @@ impl Census {
         *self.runs.entry((kind, live.run.phase())).or_default() += 1;
         self.parked += u32::from(live.parked.is_some());
         self.token_lives(tokens::end(live).map(|end| tokens::days_between(now, end)));
+        pools::kept(live).iter().for_each(|kept| self.pool_keeps(kept));
         for (seq, open) in &live.run.folded().steps {
             let why = self::reason(open, live.attempts.get(seq));
             *self.steps.entry((system(&open.step.step).to_owned(), why)).or_default() += 1;
@@ -102,8 +106,15 @@ impl Census {
         self.token_days = self.token_days.into_iter().chain(days).reduce(f64::min);
     }
 
+    fn pool_keeps(&mut self, kept: &Kept) {
+        for (state, count) in [("ready", kept.ready), ("wanted", kept.wanted)] {
+            *self.pools.entry((kept.pool.clone(), state)).or_default() += count;
+        }
+    }
+
     /// Those that are not in memory do nothing but wait.
     fn take_idle(&mut self, idle: &Idle, now: Timestamp) {
+        idle.pools().for_each(|kept| self.pool_keeps(kept));
         self.token_lives(idle.token_end().map(|end| tokens::days_between(now, end)));
         for (key, count) in idle.phases() {
             *self.runs.entry(key.clone()).or_default() += count;
@@ -129,6 +140,9 @@ impl Census {
         }
         for (key, count) in &other.places {
             *self.places.entry(key.clone()).or_default() += count;
+        }
+        for (key, count) in &other.pools {
+            *self.pools.entry(key.clone()).or_default() += count;
         }
         for (mine, theirs) in self.waiting.iter_mut().zip(other.waiting) {
             mine.add(theirs);
@@ -156,6 +170,10 @@ impl Census {
         for key in self.places.keys().chain(before.places.keys()) {
             let count = self.places.get(key).copied().unwrap_or(0);
             metric::PLACES.set(f64::from(count), [&key.0, key.1]);
+        }
+        for key in self.pools.keys().chain(before.pools.keys()) {
+            let count = self.pools.get(key).copied().unwrap_or(0);
+            metric::POOL_MACHINES.set(f64::from(count), [&key.0, key.1]);
         }
         for (reason, waits) in REASONS.into_iter().zip(self.waiting) {
             metric::RUNS_WAITING.set(f64::from(waits.count), [reason]);

@@ -19,6 +19,7 @@ use stead_schemas::time::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::live::Live;
+use super::pools::{self, Kept};
 use super::reading::Message;
 use super::{Finished, Owner, Stopped, load, queries, tokens};
 use crate::archive::Draft;
@@ -39,6 +40,8 @@ pub(super) struct Idle {
     phases: BTreeMap<(String, String), u32>,
     /// When the tokens among them end.
     token_ends: HashMap<RunId, Timestamp>,
+    /// What the pools among them keep.
+    pools: HashMap<RunId, Kept>,
     /// What has come for runs that are being read, or wait for that.
     calls: HashMap<RunId, Vec<Call>>,
     /// Who waits to be read.
@@ -76,6 +79,7 @@ impl Idle {
             stubs: HashMap::new(),
             phases: BTreeMap::new(),
             token_ends: HashMap::new(),
+            pools: HashMap::new(),
             calls: HashMap::new(),
             line: VecDeque::new(),
             reading: 0,
@@ -108,6 +112,11 @@ impl Idle {
     /// When the first of the tokens among them ends.
     pub fn token_end(&self) -> Option<Timestamp> {
         self.token_ends.values().min().copied()
+    }
+
+    /// What the pools among them keep.
+    pub fn pools(&self) -> impl Iterator<Item = &Kept> {
+        self.pools.values()
     }
 
     /// How many transitions have to be replayed of each.
@@ -216,6 +225,7 @@ impl Owner {
         // It may have been copied into another epoch since it was read.
         live.last_seq = stub.last_seq;
         self.idle.token_ends.remove(&run);
+        self.idle.pools.remove(&run);
         if let Some(count) = self.idle.phases.get_mut(&kind_and_phase(&live)) {
             *count -= 1;
         }
@@ -270,6 +280,7 @@ impl Owner {
         let stub = Stub { last_seq: live.last_seq, last, length, timer_since };
         *self.idle.phases.entry(kind_and_phase(&live)).or_default() += 1;
         self.idle.token_ends.extend(tokens::end(&live).map(|end| (run.clone(), end)));
+        self.idle.pools.extend(pools::kept(&live).map(|kept| (run.clone(), kept)));
         self.idle.stubs.insert(run.clone(), stub);
     }
 }

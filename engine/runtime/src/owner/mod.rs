@@ -62,6 +62,7 @@ mod outcomes;
 mod outside;
 mod patience;
 mod pausing;
+mod pools;
 mod proofs;
 mod publish;
 mod queries;

@@ -177,3 +177,19 @@ fn a_history_that_becomes_long_says_so_and_goes_on() {
         assert_eq!(desk.view(&run).await.summary.state.word(), "completed", "nothing stops it");
     });
 }
+
+#[test]
+fn a_pool_that_is_short_is_counted_in_memory_and_out_of_it_and_nowhere_once_it_is_another_owners() {
+    shown(|shown| async move {
+        let desk = Desk::new().await;
+        desk.start("pool").await;
+        let kept = || ["ready", "wanted"].map(|state| shown.gauge("stead_pool_machines", state));
+        for so_long in [COUNTED, LONG] {
+            desk.pass(so_long).await;
+            assert_eq!(kept(), [1.0, 3.0], "after {so_long:?}");
+        }
+        desk.owner.abort();
+        desk.pass(COUNTED).await;
+        assert_eq!(kept(), [0.0, 0.0]);
+    });
+}

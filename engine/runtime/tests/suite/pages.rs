@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use stead_core::context::Context;
 use stead_core::definition::{Admission, Admitted, Definition, Ending};
 use stead_core::run::execution;
+use stead_schemas::command::pool::PoolView;
 use stead_schemas::dispatch::Route;
 use stead_schemas::failure::Failure;
 use stead_schemas::owner::Owner;
@@ -26,6 +27,7 @@ pub static PAGES: &[Definition] = &[
     page("relay", |cx| execution(relay(cx))),
     page("fragile", |cx| execution(fragile(cx))),
     page("stillborn", |cx| execution(stillborn(cx))),
+    page("pool", |cx| execution(pool(cx))),
 ];
 
 const fn page(
@@ -194,6 +196,24 @@ async fn parent(cx: Context) -> Result<Ending, Failure> {
 /// Waits for one signal.
 async fn listener(cx: Context) -> Result<Ending, Failure> {
     cx.next_command().await;
+    cx.signal::<u32>("go").await.map(|said| Ending::Completed(json!(said)))
+}
+
+/// Shows itself as a pool does that is short, and waits.
+async fn pool(cx: Context) -> Result<Ending, Failure> {
+    let start = cx.next_command().await;
+    let view = PoolView {
+        wanted: 3,
+        by_hand: false,
+        ready: 1,
+        making: 2,
+        given: 0,
+        spares: Vec::new(),
+        trouble: None,
+        again_at: None,
+    };
+    cx.show("filling", &view);
+    cx.complete(&start, Ok(Value::Null));
     cx.signal::<u32>("go").await.map(|said| Ending::Completed(json!(said)))
 }
 
