@@ -46,6 +46,7 @@ mod reload;
 mod schedules;
 mod secrets;
 mod templates;
+mod terminal;
 mod tokens;
 mod traces;
 mod upgrade;

@@ -12,6 +12,7 @@ pub mod ledger;
 mod people;
 mod process;
 mod streams;
+mod terminal;
 mod wait;
 mod wire;
 
@@ -35,6 +36,7 @@ pub use ledger::{check_ledger, check_ledger_after};
 pub use people::People;
 pub use process::Process;
 pub use streams::Streams;
+pub use terminal::Terminal;
 pub use wait::{until, within};
 pub use wire::Wire;
 
