@@ -28,6 +28,7 @@ mod engines;
 mod expiry;
 mod faults;
 mod first_incident;
+mod image;
 mod incidents;
 mod life;
 mod limits;
