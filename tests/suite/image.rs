@@ -1,5 +1,5 @@
 //! What a container holds: `ops/deploy/image-root` lays it out, and in it the program finds all that
-//! it needs, as somebody who is not root.
+//! it needs, as somebody who is not root; the lab, too, which has no configuration.
 
 use std::fs::{self, File, Permissions};
 use std::future::ready;
@@ -11,7 +11,7 @@ use stead_nats::testing::NatsServer;
 use tempfile::TempDir;
 
 use crate::contract::skipped;
-use crate::stage::{binary, until};
+use crate::stage::{Process, binary, until, within};
 
 /// Nobody listens there.
 const NOWHERE: &str = "nats://127.0.0.1:1";
@@ -129,4 +129,27 @@ async fn an_engine_in_the_image_keeps_its_index_though_it_is_not_root() {
     })
     .await;
     assert_eq!(whose.to_string(), said("USER").split(':').next().expect("a user"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lab_needs_no_configuration_though_one_is_named_that_is_not_there() {
+    let (nats, folder) = (NatsServer::start().await, tempfile::tempdir().expect("a folder"));
+    let environment = |config: &str| {
+        let pairs = [
+            ("STEAD_CONFIG", config),
+            ("STEAD_NATS_URL", &nats.url()),
+            ("STEAD_ENGINE_INDEX", &folder.path().join("index").display().to_string()),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let named = said("ENV");
+    let named = named.split(' ').find_map(|pair| pair.strip_prefix("STEAD_CONFIG="));
+    let (named, log) = (named.expect("one is named"), folder.path().join("lab.log"));
+    let lab = Process::start(&["up", "--lab"], &environment(named), &log);
+    until("the lab is up", || ready(lab.said().contains("the lab is up").then_some(()))).await;
+    let create = ["workspace", "create", "--owner=john", "dev", "--wait"];
+    // Its builds in Coder are handed over by the program, too.
+    let told = within("it is made", Process::carry_out(&create, &environment("/dev/null"))).await;
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    lab.stop().await;
 }

@@ -193,7 +193,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     if let Some(lab) = &lab {
         let control = &lab.addresses().control_url;
         introduce_webhooks(lab, door.as_ref(), &config.site.deployments);
-        introduce_builds(global, lab)?;
+        introduce_builds(lab)?;
         output::note(&format!("the lab is up; `stead lab inventory --lab {control}` shows it"));
     }
     let (site, exchange, is_lab) = (engine.site(), running.exchange(), lab.is_some());
@@ -228,11 +228,13 @@ fn introduce_webhooks(lab: &Lab, door: Option<&Webhooks>, deployments: &[Deploym
 }
 
 /// Has builds in the lab's Coder hand over to this program, as the template does that is shipped.
-fn introduce_builds(global: &Global, lab: &Lab) -> Result<(), Ended> {
+fn introduce_builds(lab: &Lab) -> Result<(), Ended> {
     let program = std::env::current_exe()
         .map_err(|error| Ended::Failed(format!("cannot find this program: {error}")))?;
     let environment = vec![
-        ("STEAD_CONFIG".to_owned(), global.config.display().to_string()),
+        // As here: the lab is the configuration, and the environment says where the broker is. A file
+        // that lies about may be a real site's.
+        ("STEAD_CONFIG".to_owned(), "/dev/null".to_owned()),
         ("STEAD_LOG".to_owned(), "error".to_owned()),
     ];
     lab.provision_with(Provisioner { program, environment });
