@@ -12,6 +12,7 @@ mod archive;
 mod audit;
 mod backup;
 mod buckets;
+mod by_itself;
 mod cancel;
 mod changes;
 mod chaos;
