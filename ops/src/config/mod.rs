@@ -20,6 +20,7 @@ mod authentik;
 mod deployments;
 mod encryption;
 mod fault;
+mod guest;
 mod limits;
 mod mcp;
 mod notify;
@@ -405,14 +406,7 @@ fn workers(reader: &mut Reader<'_>, site: &Site) -> Option<WorkersConfig> {
     let buckets = has_s3.then(|| reader.section("s3").optional_text("credentials")).flatten();
     let has_mail = reader.has_section("mail", "address");
     let mail = has_mail.then(|| reader.section("mail").text("address"));
-    let mut section = reader.section("guest");
-    let guest = json!({
-        "listen": section.text_or("listen", "127.0.0.1:0"),
-        "public_url": section.optional_text("public_url"),
-        "secret": section.vault_reference("secret"),
-        "buckets": buckets,
-        "mcp": mcp::for_guests(section.optional_text("mcp_proxy"), site),
-    });
+    let guest = guest::worker(reader, site, buckets);
     let s3 = has_s3.then(|| {
         let mut section = reader.section("s3");
         json!({

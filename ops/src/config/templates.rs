@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stead_schemas::site::{Range, Template};
+use stead_schemas::site::{Guest, Range, System, Template};
 
 use super::reader::Reader;
 
@@ -45,5 +45,10 @@ fn check(reader: &mut Reader<'_>, line: usize, template: &Template) {
     if template.storage_backend.is_empty() {
         let words = "name at least one storage backend".to_owned();
         reader.add(Some(line), "template.storage_backend".to_owned(), words);
+    }
+    let Guest { system, docker, desktop } = template.guest;
+    if system == System::Windows && (docker || desktop) {
+        let words = "docker and desktop are of Linux; Windows has a desktop of its own".to_owned();
+        reader.add(Some(line), "template.guest".to_owned(), words);
     }
 }

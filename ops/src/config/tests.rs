@@ -309,3 +309,37 @@ fn a_pool_is_of_a_template_and_a_storage_that_there_are() {
     let twice = format!("line {}: pool.name: there are two pools of the name a", line + 4);
     check(|text| format!("{text}{good}{good}"), &[&twice]);
 }
+
+#[test]
+fn tools_are_set_up_with_models_whose_keys_lie_somewhere() {
+    let guest = |line: &'static str| {
+        move |text: String| {
+            let (secret, line) = ("secret = \"vault:secret/data/stead/seed\"", line);
+            text.replace(secret, &format!("{secret}\n{line}"))
+        }
+    };
+    let keys = "model_keys = \"vault:secret/data/stead/models\"";
+    check(guest("tools = \"aider, claude,codex\""), &[]);
+    let all = format!("tools = \"codex\"\nmodel_proxy = \"https://models.lan\"\n{keys}").leak();
+    check(guest(all), &[]);
+    let line = GOOD.lines().position(|line| line == "[guest]").expect("a section") + 1;
+    let unknown = "`vim` is none of aider, claude, codex";
+    check(guest("tools = \"vim\""), &[&format!("line {line}: guest.tools: {unknown}")]);
+    let missing = "is missing: the folder in Vault in which each owner's key to the models lies";
+    let place = format!("line {line}: guest.model_keys");
+    check(guest("model_proxy = \"https://models.lan\""), &[&format!("{place}: {missing}")]);
+    let folder = "names a folder in Vault, which has no version";
+    let pinned = "model_keys = \"vault:secret/data/stead/models#1\"";
+    check(guest(pinned), &[&format!("{place}: {folder}")]);
+}
+
+#[test]
+fn docker_and_a_desktop_are_of_linux() {
+    let guest = |line: &'static str| move |text: String| format!("{text}guest = {line}\n");
+    check(guest("{ docker = true, desktop = true }"), &[]);
+    check(guest("{ system = \"windows\" }"), &[]);
+    let line = GOOD.lines().position(|line| line == "[[template]]").expect("a table") + 1;
+    let words = "docker and desktop are of Linux; Windows has a desktop of its own";
+    let fault = format!("line {line}: template.guest: {words}");
+    check(guest("{ system = \"windows\", desktop = true }"), &[&fault]);
+}

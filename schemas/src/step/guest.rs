@@ -19,6 +19,9 @@ pub struct AwaitHome {
 pub struct HomeReport {
     /// The kernel's id of this boot.
     pub boot_id: String,
+    /// The address that it has, where it says one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 impl Step for AwaitHome {

@@ -3,9 +3,12 @@
 use crate::kubernetes::REPOSITORIES;
 use crate::options::Addresses;
 
-/// The templates of the site: name, VMID, Coder's template. The disk of each has 40 GiB.
-const TEMPLATES: [(&str, u32, &str); 2] =
-    [("debian-12", 9000, "stead-machine"), ("debian-12-desktop", 9001, "stead-desktop")];
+/// The templates of the site: name, VMID, Coder's template, and what their guests are. The disk of
+/// each has 40 GiB.
+const TEMPLATES: [(&str, u32, &str, &str); 2] = [
+    ("debian-12", 9000, "stead-machine", ""),
+    ("debian-12-desktop", 9001, "stead-desktop", "guest = { docker = true, desktop = true }\n"),
+];
 
 /// The repository that Coder's templates are made of, each of the folder of its name.
 const REPOSITORY: &str = "platform/templates";
@@ -76,9 +79,9 @@ secret = "vault:secret/data/stead/seed"
     )
 }
 
-fn template((name, vmid, coder): &(&str, u32, &str)) -> String {
+fn template((name, vmid, coder, guest): &(&str, u32, &str, &str)) -> String {
     format!(
-        "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = 40\ncoder_template = \"{coder}\"\n\
+        "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = 40\ncoder_template = \"{coder}\"\n{guest}\
          \n[[deployments]]\ntemplate = \"{coder}\"\nrepository = \"{REPOSITORY}\"\npath = \"{coder}\"\n"
     )
 }

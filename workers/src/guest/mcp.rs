@@ -18,16 +18,20 @@ pub struct Mcp {
 }
 
 impl Mcp {
+    /// Each server's name, and where the proxy has it.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (String, String)> {
+        self.servers.iter().map(|name| (name.clone(), format!("{}/mcp/{name}", self.proxy)))
+    }
+
     /// The file that tools read. JSON is YAML, too.
     pub(super) fn file(&self) -> String {
-        let server = |name: &String| {
+        let server = |(name, url)| {
             json!({
-                "name": name, "url": format!("{}/mcp/{name}", self.proxy),
-                "transport": "http-streamable",
+                "name": name, "url": url, "transport": "http-streamable",
                 "auth": { "type": "workspace_token", "token": "$CODER_AGENT_TOKEN" },
             })
         };
-        let servers: Vec<Value> = self.servers.iter().map(server).collect();
+        let servers: Vec<Value> = self.addresses().map(server).collect();
         format!("{:#}\n", json!({ "servers": servers }))
     }
 }

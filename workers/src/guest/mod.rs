@@ -6,13 +6,16 @@
 //! agent's connection, needs the token that only the new boot has fetched.
 
 mod bucket;
+mod desktop;
 mod door;
 mod mcp;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod urls;
 mod user_data;
+mod windows;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -20,6 +23,7 @@ use serde::Deserialize;
 
 pub use mcp::Mcp;
 pub use server::SeedServer;
+pub use tools::{Models, Tool, Tools};
 pub use urls::SeedUrls;
 
 use crate::address::HttpAddress;
@@ -38,6 +42,8 @@ pub struct Config {
     pub buckets: Option<String>,
     /// What guests are told of MCP servers, if the site has a proxy for them.
     pub mcp: Option<Mcp>,
+    /// Which tools they are set up for.
+    pub tools: Tools,
 }
 
 impl Default for Config {
@@ -48,6 +54,7 @@ impl Default for Config {
             secret: "vault:secret/data/stead/seed".to_owned(),
             buckets: None,
             mcp: None,
+            tools: Tools::default(),
         }
     }
 }

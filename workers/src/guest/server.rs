@@ -6,7 +6,7 @@
 //! | `POST /ci/<run>/<token>/events` | cloud-init's own events, logged; its stages shown live |
 //! | `POST /ci/<run>/<token>/report` | what the guest found, handed to the engines |
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 
 use super::door::{Closed, Door, workspace_of};
 use super::user_data::{Seed, user_data};
-use super::{Config, SeedUrls, bucket};
+use super::{Config, Mcp, SeedUrls, bucket};
 use crate::StartError;
 use crate::http::{segment, shortened};
 use crate::listener::Bounded;
@@ -70,15 +70,15 @@ impl SeedServer {
         coder_url: &str,
         engines: Arc<dyn Engines>,
     ) -> Result<Self, StartError> {
-        let cannot = |source| StartError::Listen { address: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(cannot)?;
+        let listen = config.listen;
+        let cannot = |source| StartError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let listener = Bounded::new(listener, CONNECTION_TIME_MAX, CONNECTIONS_MAX);
         urls.listening_on(address);
         let door = Door { urls: urls.clone(), engines };
-        let (coder_url, buckets) = (coder_url.to_owned(), config.buckets.clone());
-        let mcp = config.mcp.as_ref().map(super::Mcp::file);
-        let router = router(Arc::new(Desk { door, coder_url, buckets, mcp }));
+        let (coder_url, config) = (coder_url.to_owned(), config.clone());
+        let router = router(Arc::new(Desk { door, coder_url, config }));
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             let until = async { drop(stopped.await) };
@@ -115,8 +115,7 @@ impl SeedServer {
 struct Desk {
     door: Door,
     coder_url: String,
-    buckets: Option<String>,
-    mcp: Option<String>,
+    config: Config,
 }
 
 type Place = Path<(String, String)>;
@@ -170,13 +169,19 @@ async fn send_user_data(
     let agent_token = desk.agent_token(&coder_id).await?;
     let seed_url = desk.door.urls.seed_url(run.as_str()).await.map_err(not_now)?;
     let environment = desk.environment(&view.summary).await?;
+    let host = host_name(view.summary.owner.as_str(), &view.summary.name);
+    let mcp = desk.config.mcp.as_ref();
+    let (mcp_file, home_files) = (mcp.map(Mcp::file), desk.config.tools.files(mcp));
     let seed = Seed {
+        host_name: &host,
         home_source: &one_word(home_source, "home")?,
         agent_token: &one_word(agent_token, "agent token")?,
         coder_url: &desk.coder_url,
         seed_url: &seed_url,
         environment: &environment,
-        mcp: desk.mcp.as_deref(),
+        mcp: mcp_file.as_deref(),
+        home_files: &home_files,
+        guest: workspace.guest,
     };
     tracing::info!(%run, "a guest fetched its seed");
     Ok(user_data(&seed))
@@ -195,9 +200,11 @@ impl Desk {
         &self,
         workspace: &RunSummary,
     ) -> Result<Vec<(&'static str, String)>, Closed> {
-        let Some(folder) = &self.buckets else { return Ok(Vec::new()) };
         let (urls, owner, name) = (&self.door.urls, &workspace.owner, &workspace.name);
-        let found = bucket::environment(urls, folder, owner, name).await.map_err(not_now)?;
+        let mut found = self.config.tools.environment(urls, owner).await.map_err(not_now)?;
+        if let Some(folder) = &self.config.buckets {
+            found.extend(bucket::environment(urls, folder, owner, name).await.map_err(not_now)?);
+        }
         found.into_iter().map(|(name, value)| Ok((name, one_word(value, name)?))).collect()
     }
 }
@@ -252,6 +259,8 @@ struct Report {
     stage: String,
     boot_id: String,
     #[serde(default)]
+    address: String,
+    #[serde(default)]
     detail: Value,
 }
 
@@ -269,7 +278,7 @@ async fn report(
     // It names the home, and so the owner.
     tracing::debug!(%run, detail, "what the guest says");
     if report.stage == "home-verified" {
-        desk.door.home_verified(&run, report.boot_id).await?;
+        desk.door.home_verified(&run, report).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -285,9 +294,11 @@ impl Door {
     }
 
     /// Hands the report in. The guest is asked to come again until it is in the log.
-    async fn home_verified(&self, run: &RunId, boot_id: String) -> Result<(), Closed> {
-        let boot_id = boot_id.chars().filter(char::is_ascii_graphic).take(64).collect();
-        let home = serde_json::to_value(HomeReport { boot_id })
+    async fn home_verified(&self, run: &RunId, report: Report) -> Result<(), Closed> {
+        // What is no address is not passed on.
+        let address = report.address.parse::<IpAddr>().ok().map(|address| address.to_string());
+        let boot_id = report.boot_id.chars().filter(char::is_ascii_graphic).take(64).collect();
+        let home = serde_json::to_value(HomeReport { boot_id, address })
             .map_err(|error| Closed::NotNow(error.to_string()))?;
         let (step, reply) = (AwaitHome::NAME.to_owned(), StepReply::Done(home));
         let answer = OutsideAnswer { run: run.clone(), step, reply };

@@ -1,6 +1,7 @@
 //! The seed server against the lab's Vault, stand-in engines, and the lab's guests.
 
 mod office;
+mod variants;
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use stead_schemas::dispatch::StepReply;
 use stead_schemas::failure::Class;
-use stead_schemas::site::StorageBackend;
+use stead_schemas::site::{Guest, StorageBackend};
 use stead_schemas::step::coder::{AwaitAgent, CoderWorkspace, StartWorkspace, StopWorkspace};
 use stead_schemas::step::proxmox::{CloneVm, ConfigureVm, Machine, ShutdownVm, StartVm};
 use stead_schemas::step::s3::{DeleteKey, EnsureKey, Place};
@@ -37,7 +38,8 @@ impl Scene {
         let mut stage = Stage::open().await;
         let mut config = config(&stage.lab);
         let buckets = Some("vault:secret/data/stead/buckets".to_owned());
-        config.guest = guest::Config { buckets, ..guest::Config::default() };
+        let tools = variants::tools();
+        config.guest = guest::Config { buckets, tools, ..guest::Config::default() };
         stage.workers = Workers::new(config).unwrap();
         let office = Arc::new(Office::new());
         let server = stage.workers.serve_seeds(office.clone()).await.unwrap();
@@ -82,7 +84,9 @@ impl Scene {
     }
 
     async fn report(&self, stage: &str) -> StatusCode {
-        let body = json!({ "stage": stage, "boot_id": "b-1", "detail": { "mounted": true } });
+        let body = json!({
+            "stage": stage, "boot_id": "b-1", "address": "10.10.20.7", "detail": { "mounted": true },
+        });
         self.post("report", body.to_string()).await
     }
 
@@ -223,6 +227,11 @@ async fn a_report_is_taken_when_it_is_in_the_log() {
     let answers = scene.office.answers();
     assert_eq!(answers.len(), 1);
     assert_eq!((&answers[0].run, answers[0].step.as_str()), (&run(), "guest.await-home"));
+    let said = json!({ "boot_id": "b-1", "address": "10.10.20.7" });
+    assert_eq!(answers[0].reply, StepReply::Done(said));
+    let nonsense = json!({ "stage": "home-verified", "boot_id": "b-2", "address": "<b>here</b>" });
+    assert_eq!(scene.post("report", nonsense.to_string()).await, StatusCode::NO_CONTENT);
+    assert_eq!(scene.office.answers()[1].reply, StepReply::Done(json!({ "boot_id": "b-2" })));
     scene.office.leave();
     assert_eq!(scene.report("home-verified").await, StatusCode::SERVICE_UNAVAILABLE);
 }
@@ -300,12 +309,15 @@ fn example() -> String {
 
 fn seed() -> Seed<'static> {
     Seed {
+        host_name: "john-dev",
         home_source: "10.10.30.2:/mnt/tank/coder-home/o'neil",
         agent_token: "token",
         coder_url: "https://coder.lan",
         seed_url: "http://10.0.0.1:8090/ci/workspace-k3j5x7q2m4n6p8r9-1/00ff/",
         environment: &[],
         mcp: None,
+        home_files: &[],
+        guest: Guest::default(),
     }
 }
 

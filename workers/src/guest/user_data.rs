@@ -7,14 +7,22 @@
 //! mount as a success, so its word is not taken; the machine checks and reports by itself.
 
 use serde_json::{Value, json};
+use stead_schemas::site::{Guest, System};
+
+use super::tools::HomeFile;
+use super::{desktop, windows};
 
 const HOME: &str = "/home/coder";
 const ENV_FILE: &str = "/etc/coder-agent/env";
 const VERIFY: &str = "/usr/local/sbin/stead-verify-home";
 const MCP_FILE: &str = "/etc/stead/mcp.yaml";
+/// What lies in the home for as long as its user leaves it as it is.
+const HOME_FILES: &str = "/etc/stead/home";
 
 /// What differs from machine to machine and from boot to boot.
 pub(super) struct Seed<'a> {
+    /// What the machine is called.
+    pub(super) host_name: &'a str,
     /// What is mounted as the home.
     pub(super) home_source: &'a str,
     /// The agent's token, of the build that starts the machine now.
@@ -27,12 +35,23 @@ pub(super) struct Seed<'a> {
     pub(super) environment: &'a [(&'static str, String)],
     /// What tools are told of MCP servers, if there is something to tell.
     pub(super) mcp: Option<&'a str>,
+    /// What tools find in the home.
+    pub(super) home_files: &'a [HomeFile],
+    /// What the machine is to be.
+    pub(super) guest: Guest,
 }
 
 /// The user data of one boot.
 pub(super) fn user_data(seed: &Seed<'_>) -> String {
+    match seed.guest.system {
+        System::Linux => cloud_config(seed),
+        System::Windows => windows::user_data(seed),
+    }
+}
+
+fn cloud_config(seed: &Seed<'_>) -> String {
     let config = json!({
-        "users": users(),
+        "users": users(seed.guest),
         "mounts": [[seed.home_source, HOME, "nfs", MOUNT_OPTIONS, "0", "0"]],
         "cloud_init_modules": init_modules(),
         "write_files": write_files(seed),
@@ -53,11 +72,13 @@ const MOUNT_OPTIONS: &str = "noauto,nofail,_netdev,hard,vers=4.2,timeo=600";
 
 /// Without `default` the image's own user would go. The home is not made here: a directory with
 /// skeleton files would only be hidden by the mount.
-fn users() -> Value {
+fn users(guest: Guest) -> Value {
+    // A group that the image has not is made.
+    let groups = if guest.docker { vec!["sudo", "docker"] } else { vec!["sudo"] };
     json!(["default", {
         "name": "coder",
         "uid": 1000,
-        "groups": ["sudo"],
+        "groups": groups,
         "sudo": "ALL=(ALL) NOPASSWD:ALL",
         "shell": "/bin/bash",
         "homedir": HOME,
@@ -95,25 +116,63 @@ fn init_modules() -> Value {
 }
 
 fn write_files(seed: &Seed<'_>) -> Value {
-    let mut files = json!([
-        { "path": ENV_FILE, "permissions": "0600", "owner": "root:root", "content": env(seed) },
-        { "path": VERIFY, "permissions": "0755", "owner": "root:root", "content": verify(seed) },
-        {
-            "path": "/etc/systemd/system/coder-agent.service",
-            "permissions": "0644", "owner": "root:root", "content": AGENT_UNIT,
-        },
-        {
-            "path": "/etc/systemd/system/coder.target",
-            "permissions": "0644", "owner": "root:root", "content": TARGET_UNIT,
-        },
-    ]);
-    let mcp = seed.mcp.map(|content| {
-        json!({
-            "path": MCP_FILE, "permissions": "0644", "owner": "root:root", "content": content,
-        })
-    });
-    files.as_array_mut().into_iter().for_each(|files| files.extend(mcp.clone()));
-    files
+    let mut files = vec![
+        file(ENV_FILE, "0600", &env(seed)),
+        file(VERIFY, "0755", &verify(seed)),
+        unit("coder-agent.service", AGENT_UNIT),
+        unit("coder.target", &target_unit(seed.guest)),
+    ];
+    if seed.guest.desktop {
+        files.extend(desktop::UNITS.map(|(name, content)| unit(name, content)));
+    }
+    files.extend(seed.mcp.map(|content| file(MCP_FILE, "0644", content)));
+    let homes = seed.home_files.iter();
+    files.extend(
+        homes.map(|home| file(&format!("{HOME_FILES}/{}", home.path), "0644", &home.content)),
+    );
+    Value::Array(files)
+}
+
+fn unit(name: &str, content: &str) -> Value {
+    file(&format!("/etc/systemd/system/{name}"), "0644", content)
+}
+
+fn file(path: &str, permissions: &str, content: &str) -> Value {
+    json!({
+        "path": path, "permissions": permissions, "owner": "root:root", "content": content,
+    })
+}
+
+/// Lays what tools find into the home: what is not there yet, and what is as it was laid there last.
+/// What its user has changed, replaced or deleted is his. The words are where files come from, the
+/// home, and the files.
+pub(super) const KEEP_FILES: &str = r#"
+    umask 077
+    from=$1 home=$2 && shift 2
+    for file; do
+        new="$from/$file" own="$home/$file" laid="$home/.config/stead/$file"
+        if [ -e "$laid" ]; then
+            cmp -s "$own" "$laid" || cmp -s "$own" "$new" || continue
+        elif [ -e "$own" ] || [ -L "$own" ]; then
+            continue
+        fi
+        for to in "$own" "$laid"; do
+            mkdir -p "${to%/*}" && cp "$new" "$to.stead" && mv -f "$to.stead" "$to" || exit 1
+        done
+    done
+"#;
+
+fn keep_files(seed: &Seed<'_>) -> String {
+    if seed.home_files.is_empty() {
+        return String::new();
+    }
+    let paths: Vec<_> = seed.home_files.iter().map(|file| quoted(file.path)).collect();
+    format!(
+        "timeout --signal=KILL 60 runuser -u coder -- sh -c {} sh {HOME_FILES} \"$home\" {} ||\n    \
+         echo \"stead: the files of tools cannot be laid into $home\" >&2\n",
+        quoted(KEEP_FILES),
+        paths.join(" ")
+    )
 }
 
 /// Lets the home's user find the machine's own file of MCP servers, unless he has one. A link, since
@@ -145,17 +204,24 @@ RestartSec=2
 /// `Upholds` starts the agent again when a server that was away at boot has come back; a failed
 /// dependency alone would leave it down for good. No default dependencies: the target would else
 /// wait for the agent, and the end of the boot for the target.
-const TARGET_UNIT: &str = "\
+fn target_unit(guest: Guest) -> String {
+    let desktop = desktop::UNITS.map(|(name, _)| name).into_iter().filter(|_| guest.desktop);
+    let upheld: Vec<_> = ["coder-agent.service"].into_iter().chain(desktop).collect();
+    format!(
+        "\
 [Unit]
 Description=The Coder agent, whenever its home is there
 DefaultDependencies=no
 Conflicts=shutdown.target
 Before=shutdown.target
-Upholds=coder-agent.service
+Upholds={}
 
 [Install]
 WantedBy=multi-user.target
-";
+",
+        upheld.join(" ")
+    )
+}
 
 /// The mount point is made immutable before anything is mounted on it, so that nothing can be
 /// written beneath the mount; some file systems cannot, which only loses that safeguard.
@@ -175,7 +241,7 @@ fn runcmd() -> Value {
 fn verify(seed: &Seed<'_>) -> String {
     let report_url = format!("{}report", seed.seed_url);
     let (url, source) = (quoted(&report_url), quoted(seed.home_source));
-    let link = seed.mcp.map_or("", |_| LINK_MCP);
+    let (link, keep) = (seed.mcp.map_or("", |_| LINK_MCP), keep_files(seed));
     format!(
         r#"#!/bin/sh
 # stead-report: {report_url}
@@ -183,10 +249,13 @@ fn verify(seed: &Seed<'_>) -> String {
 report_url={url}
 wanted={source}
 home={HOME}
+quietly=$1
 boot_id=$(cat /proc/sys/kernel/random/boot_id)
+address=$(hostname -I | cut -d' ' -f1)
 
 report() {{
-    body="{{\"stage\":\"$1\",\"boot_id\":\"$boot_id\",\"detail\":\"$2\"}}"
+    [ -z "$quietly" ] || return 0
+    body="{{\"stage\":\"$1\",\"boot_id\":\"$boot_id\",\"address\":\"$address\",\"detail\":\"$2\"}}"
     systemd-run --quiet --collect --no-block curl --silent --show-error --fail \
         --retry 900 --retry-delay 2 --retry-all-errors --max-time 10 \
         --header 'Content-Type: application/json' --data "$body" "$report_url"
@@ -207,7 +276,7 @@ esac
 timeout --signal=KILL 60 runuser -u coder -- \
     sh -c 'probe=$(mktemp "$1/.stead-XXXXXX") && rm -f "$probe"' sh "$home" ||
     refuse "$home is not writable for coder"
-{link}report home-verified "mounted and writable"
+{link}{keep}report home-verified "mounted and writable"
 exit 0
 "#
     )

@@ -131,14 +131,15 @@ pub(super) fn delete_in_coder(
     }
 }
 
-/// Waits until the guest has written to its home, and then for its agent: connected and ready.
+/// Waits until the guest has written to its home, and then for its agent: connected and ready. Keeps
+/// what the guest says of itself.
 pub(super) async fn await_ready(
     cx: &Context,
-    workspace: &Workspace,
+    workspace: &mut Workspace,
     login: &str,
 ) -> Result<(), Failure> {
     let source = workspace.home_source.clone().unwrap_or_default();
-    cx.step(guest::AwaitHome { source }).within(BOOT_WITHIN).await?;
+    workspace.address = cx.step(guest::AwaitHome { source }).within(BOOT_WITHIN).await?.address;
     let id = workspace.coder_id.clone().unwrap_or_default();
     cx.step(coder::AwaitAgent { login: login.to_string(), id }).within(BOOT_WITHIN).await?;
     Ok(())

@@ -169,6 +169,7 @@ mod tests {
             memory_gb: any,
             storage_quota_gb: any,
             storage_backend: vec![StorageBackend::Iscsi],
+            guest: Default::default(),
         };
         let site = ProxmoxSite {
             vmid_first: 100,

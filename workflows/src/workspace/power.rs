@@ -22,7 +22,7 @@ pub(super) async fn start(cx: &Context, workspace: &mut Workspace) -> Result<(),
     started
 }
 
-async fn bring_up(cx: &Context, workspace: &Workspace) -> Result<(), Failure> {
+async fn bring_up(cx: &Context, workspace: &mut Workspace) -> Result<(), Failure> {
     let order = &workspace.order;
     let logins = logins(cx, order).await?;
     let coder_login = logins.of(&order.coder.secret);

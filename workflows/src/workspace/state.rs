@@ -25,6 +25,9 @@ pub(super) struct Workspace {
     pub phase: Phase,
     pub vmid: Option<u32>,
     pub home_source: Option<String>,
+    /// What the guest said of itself when it booted last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     pub coder_id: Option<String>,
     /// How many machines it has had before this one.
     #[serde(default, skip_serializing_if = "is_first")]
@@ -81,6 +84,7 @@ impl Workspace {
             phase: Phase::Creating,
             vmid: None,
             home_source: None,
+            address: None,
             coder_id: None,
             machines: 0,
             retired: None,
@@ -158,7 +162,9 @@ impl Workspace {
             storage_backend: self.order.storage_backend,
             vmid: self.vmid,
             node: self.order.proxmox.node.clone(),
+            address: self.address.clone().filter(|_| self.phase == Phase::Ready),
             home_source: self.home_source.clone(),
+            guest: template.guest,
             coder_id: self.coder_id.clone(),
             joins: self.order.coder_id.clone(),
             held: self.held.as_ref().map(|held| held.why.clone()),

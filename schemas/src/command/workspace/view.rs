@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::order::Size;
-use crate::site::{Lifetime, StorageBackend};
+use crate::site::{Guest, Lifetime, StorageBackend};
 use crate::time::Timestamp;
 
 /// Where a workspace stands.
@@ -86,9 +86,15 @@ pub struct WorkspaceView {
     pub vmid: Option<u32>,
     /// The node the machine was made on.
     pub node: String,
+    /// The address that the machine said it has, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// What the guest mounts as its home, once it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home_source: Option<String>,
+    /// What the machine is told to be, where that is not the usual.
+    #[serde(default, skip_serializing_if = "Guest::is_usual")]
+    pub guest: Guest,
     /// Coder's id of the workspace, once it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coder_id: Option<String>,

@@ -94,7 +94,8 @@ async fn report(guest: &Guest, system: &Installed, boot: &Boot, stage: &str) {
     };
     guest.stage("reporting-home");
     let detail = json!({ "mounted": true, "writable": true, "source": system.source });
-    let body = json!({ "stage": stage, "boot_id": boot.id, "detail": detail });
+    let address = format!("10.10.20.{}", guest.vmid % 250 + 1);
+    let body = json!({ "stage": stage, "boot_id": boot.id, "address": address, "detail": detail });
     for attempt in 1.. {
         if post(guest, url, &body).await && !guest.world.faults.fires("guest", "report-lost") {
             return;

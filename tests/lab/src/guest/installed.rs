@@ -1,7 +1,8 @@
 //! What cloud-init makes of user-data, and leaves on the disk.
 //!
 //! User-data is `#cloud-config` and a document. The lab reads the document as JSON, which is
-//! valid YAML; a guest whose document it cannot read stays unconfigured.
+//! valid YAML; a guest whose document it cannot read stays unconfigured. Or it is a script for
+//! cloudbase-init: then a guest of the lab is Windows, and carries it out at each boot.
 
 use serde_json::Value;
 
@@ -36,20 +37,30 @@ pub(super) struct Installed {
 /// The user-data of one boot.
 pub(super) struct UserData {
     document: Value,
+    /// What cloudbase-init carries out instead.
+    script: Option<String>,
 }
 
 impl UserData {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (first, rest) = text.split_once('\n')?;
-        if first.trim_end() != "#cloud-config" {
-            return None;
+        match first.trim_end() {
+            "#cloud-config" => {
+                let document: Value = serde_json::from_str(rest).ok()?;
+                document.is_object().then_some(Self { document, script: None })
+            }
+            "#ps1_sysnative" => Some(Self { document: Value::Null, script: Some(rest.to_owned()) }),
+            _ => None,
         }
-        let document: Value = serde_json::from_str(rest).ok()?;
-        document.is_object().then_some(Self { document })
     }
 
-    /// Whether files are written on every boot, not only once per instance.
+    /// Whether files are written on every boot, not only once per instance. A script asks for that
+    /// with how it ends.
     pub(super) fn always_writes(&self) -> bool {
+        if let Some(script) = &self.script {
+            return assigned(script, "$again").is_some_and(|code| code == "1002")
+                && script.trim_end().ends_with("exit $again");
+        }
         let modules = self.document["cloud_init_modules"].as_array();
         modules.into_iter().flatten().any(|module| {
             let name = module[0].as_str().unwrap_or_default().replace('_', "-");
@@ -70,6 +81,13 @@ impl UserData {
 
     /// The system it describes.
     pub(super) fn install(&self, instance: &str) -> Installed {
+        match &self.script {
+            Some(script) => scripted(script, instance),
+            None => self.configured(instance),
+        }
+    }
+
+    fn configured(&self, instance: &str) -> Installed {
         let unit = self.file(UNIT);
         let setting = |name: &str| unit.as_deref().and_then(|unit| unit_value(unit, name));
         let waits = setting("RequiresMountsFor").is_some_and(|paths| {
@@ -111,6 +129,29 @@ impl UserData {
             upheld.split_whitespace().any(|unit| unit == "coder-agent.service")
         })
     }
+}
+
+/// The system that a script makes. Its agent starts after what is called before it, and tries again.
+fn scripted(script: &str, instance: &str) -> Installed {
+    let place = |words: &str| script.find(words);
+    let (verified, agent) = (place("Send-Report 'home-verified'"), place("& coder agent"));
+    Installed {
+        instance: instance.to_owned(),
+        token: assigned(script, "'CODER_AGENT_TOKEN'"),
+        source: assigned(script, "$homeSource"),
+        report: report(script),
+        has_agent: agent.is_some(),
+        waits_for_home: place("mount.exe").is_some_and(|mount| Some(mount) < agent),
+        verifies_home: verified.is_some() && verified < agent,
+        heals: place("while ($true)").is_some_and(|again| Some(again) < agent),
+    }
+}
+
+/// What a script's line gives a name.
+fn assigned(script: &str, name: &str) -> Option<String> {
+    let mut lines = script.lines();
+    let value = lines.find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(" = "))?;
+    Some(value.trim_matches('\'').replace("''", "'"))
 }
 
 /// A reporter's address.
@@ -162,6 +203,20 @@ mod tests {
         assert!(installed.waits_for_home && installed.verifies_home && installed.heals);
         assert_eq!(data.webhooks().len(), 1);
         assert!(!data.always_writes());
+    }
+
+    #[test]
+    fn a_script_of_cloudbase_init_is_carried_out_at_each_boot_if_it_asks_for_that() {
+        let script = "#ps1_sysnative\n# stead-report: http://127.0.0.1:1/x\n\
+            $homeSource = '127.0.0.1:/mnt/o''neil'\n'CODER_AGENT_TOKEN' = 'secret'\n\
+            $again = 1002\nwhile ($true) {\nmount.exe\nSend-Report 'home-verified'\n& coder agent\n}\n";
+        let asks = UserData::parse(&format!("{script}exit $again\n")).expect("a script");
+        let installed = asks.install("i-1");
+        assert_eq!(installed.token.as_deref(), Some("secret"));
+        assert_eq!(installed.source.as_deref(), Some("127.0.0.1:/mnt/o'neil"));
+        assert!(installed.waits_for_home && installed.verifies_home && installed.heals);
+        assert!(asks.always_writes());
+        assert!(!UserData::parse(&format!("{script}exit 0\n")).expect("a script").always_writes());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, StepReply};
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary, RunView, Waiting};
+use stead_schemas::site::Guest;
 use stead_schemas::step::Step;
 use stead_schemas::step::guest::AwaitHome;
 use stead_schemas::time::Timestamp;
@@ -34,8 +35,19 @@ impl Office {
 
     /// Shows a workspace with these.
     pub(super) fn show(&self, home_source: Option<&str>, coder_id: Option<&str>) {
+        self.show_guest(home_source, coder_id, Guest::default());
+    }
+
+    /// Shows a workspace with these, whose machine is such a guest.
+    pub(super) fn show_guest(
+        &self,
+        home_source: Option<&str>,
+        coder_id: Option<&str>,
+        guest: Guest,
+    ) {
         let mut view = view();
         view.view = json!({
+            "guest": guest,
             "phase": "creating", "template": "debian-12", "storage_backend": "nvme", "node": "pve1",
             "size": { "cpu_cores": 4, "memory_gb": 8, "storage_quota_gb": 20 },
             "home_source": home_source, "coder_id": coder_id,

@@ -1,0 +1,188 @@
+//! What differs between guests: tools, Docker, a desktop, Windows.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use stead_schemas::site::{Guest, System};
+use stead_schemas::step::coder::{AwaitAgent, StopWorkspace};
+use stead_schemas::step::proxmox::{ShutdownVm, StartVm};
+
+use super::{SOURCE, Scene, file, furnish, is_shell, seed};
+use crate::guest::tools::HomeFile;
+use crate::guest::user_data::{KEEP_FILES, Seed, user_data};
+use crate::guest::{Mcp, Models, Tool, Tools};
+use crate::testing::contract::specification;
+
+const ENV: &str = "/etc/coder-agent/env";
+const WINDOWS: Guest = Guest { system: System::Windows, docker: false, desktop: false };
+const EVERYTHING: Guest = Guest { system: System::Linux, docker: true, desktop: true };
+
+/// Those of the site whose seed server is tested.
+pub(super) fn tools() -> Tools {
+    let proxy = "https://models.lan".parse().unwrap();
+    let models = Models { proxy, keys: "vault:secret/data/stead/models".to_owned(), model: None };
+    Tools { names: vec![Tool::Aider, Tool::Claude, Tool::Codex], models: Some(models) }
+}
+
+fn cloud_config(seed: &Seed<'_>) -> Value {
+    let text = user_data(seed);
+    serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_key_to_the_models_reaches_the_agents_environment_and_nothing_else() {
+    let scene = Scene::ready().await;
+    let before = scene.user_data().await;
+    assert!(!before.to_string().contains("_API_KEY="), "an owner without a key has none");
+    let vault = &scene.stage.lab.addresses().vault_url;
+    let place = format!("{vault}/v1/secret/data/stead/models/john");
+    let body = json!({ "data": { "key": "key-to-models" } }).to_string();
+    let put = scene.http.post(place).header("X-Vault-Token", scene.stage.vault_token().await);
+    assert!(put.body(body).send().await.unwrap().status().is_success());
+    let data = scene.user_data().await;
+    let found = file(&data, ENV);
+    for line in ["OPENAI_API_KEY=key-to-models", "ANTHROPIC_AUTH_TOKEN=key-to-models"] {
+        assert!(found.lines().any(|known| known == line), "{line} is not in the environment");
+    }
+    let settings = file(&data, "/etc/stead/home/.claude/settings.json");
+    assert!(settings.contains("https://models.lan"), "{settings}");
+    assert_eq!(data.to_string().matches("key-to-models").count(), 2, "it stands in one file alone");
+    let files = data["write_files"].as_array().unwrap();
+    let env = files.iter().find(|file| file["path"] == ENV).unwrap();
+    assert_eq!((&env["permissions"], &env["owner"]), (&json!("0600"), &json!("root:root")));
+}
+
+/// A home, and the machine's own folder of what is laid there.
+struct Homes(tempfile::TempDir);
+
+impl Homes {
+    const FILE: &str = ".codex/config.toml";
+
+    fn new() -> Self {
+        let homes = Self(tempfile::tempdir().unwrap());
+        fs::create_dir_all(homes.own().parent().unwrap()).unwrap();
+        homes
+    }
+
+    fn own(&self) -> PathBuf {
+        self.0.path().join("home").join(Self::FILE)
+    }
+
+    /// A boot with this content; what the home holds after it.
+    fn boot(&self, content: &str) -> Option<String> {
+        let new = self.0.path().join("new").join(Self::FILE);
+        fs::create_dir_all(new.parent().unwrap()).unwrap();
+        fs::write(&new, content).unwrap();
+        let places = [self.0.path().join("new"), self.0.path().join("home")];
+        let mut shell = Command::new("sh");
+        let told = shell.args(["-c", KEEP_FILES, "sh"]).args(places).arg(Self::FILE);
+        assert!(told.status().unwrap().success());
+        fs::read_to_string(self.own()).ok()
+    }
+}
+
+#[test]
+fn a_file_is_kept_up_to_date_until_its_user_changes_it() {
+    let homes = Homes::new();
+    assert_eq!(homes.boot("one").as_deref(), Some("one"));
+    assert_eq!(homes.boot("two").as_deref(), Some("two"), "nobody has touched it");
+    fs::write(homes.own(), "mine").unwrap();
+    assert_eq!(homes.boot("three").as_deref(), Some("mine"));
+    fs::remove_file(homes.own()).unwrap();
+    assert_eq!(homes.boot("four"), None, "what was deleted stays away");
+    fs::write(homes.own(), "five").unwrap();
+    assert_eq!(homes.boot("five").as_deref(), Some("five"), "who has it as it would be laid");
+    assert_eq!(homes.boot("six").as_deref(), Some("six"), "has it kept again");
+    assert_eq!(fs::metadata(homes.own()).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_was_in_the_home_before_is_its_users() {
+    let homes = Homes::new();
+    fs::write(homes.own(), "mine").unwrap();
+    assert_eq!(homes.boot("one").as_deref(), Some("mine"));
+    fs::remove_file(homes.own()).unwrap();
+    symlink("/nowhere", homes.own()).unwrap();
+    assert_eq!(homes.boot("one"), None);
+    assert!(homes.own().is_symlink(), "a link that leads nowhere is left as it is");
+}
+
+#[test]
+fn files_are_laid_once_the_home_is_there_and_before_it_is_reported() {
+    let files = [HomeFile { path: ".codex/config.toml", content: "told".to_owned() }];
+    let data = cloud_config(&Seed { home_files: &files, ..seed() });
+    assert_eq!(file(&data, "/etc/stead/home/.codex/config.toml"), "told");
+    let script = file(&data, "/usr/local/sbin/stead-verify-home");
+    is_shell(&script);
+    let place = |words: &str| script.find(words).unwrap();
+    assert!(place("is not writable") < place("/etc/stead/home"));
+    assert!(place("/etc/stead/home") < place("report home-verified"));
+    assert!(!cloud_config(&seed()).to_string().contains("/etc/stead/home"));
+}
+
+#[test]
+fn docker_and_a_desktop_are_there_where_the_template_says_so() {
+    let data = cloud_config(&Seed { guest: EVERYTHING, ..seed() });
+    assert_eq!(data["users"][1]["groups"], json!(["sudo", "docker"]));
+    let target = file(&data, "/etc/systemd/system/coder.target");
+    let units = "coder-agent.service stead-desktop.service stead-novnc.service";
+    assert!(target.contains(&format!("Upholds={units}\n")), "{target}");
+    let desktop = file(&data, "/etc/systemd/system/stead-desktop.service");
+    assert!(desktop.contains("RequiresMountsFor=/home/coder\n"));
+    assert!(desktop.contains("stead-verify-home quietly\n"), "it starts on a verified home");
+    assert!(desktop.contains(" -localhost "), "its server is heard on loopback alone");
+    let door = file(&data, "/etc/systemd/system/stead-novnc.service");
+    assert!(door.contains(" 127.0.0.1:6080 127.0.0.1:5901\n"), "{door}");
+    let usual = cloud_config(&seed()).to_string();
+    assert!(!usual.contains("docker") && !usual.contains("novnc"));
+}
+
+/// Everything at once, and more servers than a site has: far less than the 3 MiB that Proxmox VE
+/// lets it be where it is no door that serves it.
+#[test]
+fn user_data_of_everything_is_understood_and_small() {
+    let servers = (0..50).map(|number| format!("server-{number}")).collect();
+    let mcp = Mcp { proxy: "https://mcp.lan".parse().unwrap(), servers };
+    let (told, files) = (mcp.file(), tools().files(Some(&mcp)));
+    let all = Seed { mcp: Some(&told), home_files: &files, guest: EVERYTHING, ..seed() };
+    let text = user_data(&all);
+    assert!(text.len() < 64 * 1024, "{} bytes", text.len());
+    let Some(schema) = specification("cloud-init/schema-cloud-config-v1.json") else { return };
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let data = cloud_config(&all);
+    let faults: Vec<_> = validator.iter_errors(&data).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn windows_is_told_in_a_script_of_its_own() {
+    let long = "a-name-of-14-c-and-more";
+    let text = user_data(&Seed { guest: WINDOWS, host_name: long, ..seed() });
+    // cloudbase-init goes by how the text begins.
+    assert!(text.starts_with("#ps1_sysnative\n"));
+    assert!(text.contains("$computerName = 'a-name-of-14-c'\n"), "15 characters, no hyphen last");
+    assert!(text.contains("$homeSource = '10.10.30.2:/mnt/tank/coder-home/o''neil'\n"));
+    assert!(text.ends_with("exit $again\n") && text.contains("$again = 1002\n"));
+    assert!(text.is_ascii(), "PowerShell takes a file without a mark for one of its code page");
+}
+
+#[tokio::test]
+async fn a_windows_machine_boots_reports_and_its_agent_connects_at_every_boot() {
+    let scene = Scene::ready().await;
+    let id = scene.stage.lab.inventory().coder_workspaces[0].id.clone();
+    scene.office.show_guest(Some(SOURCE), Some(&id), WINDOWS);
+    let machine = furnish(&scene.stage).await;
+    let login = "vault:secret/data/coder/api#1".to_owned();
+    for boot in 1..=2 {
+        scene.stage.ask(StartVm { machine: machine.clone() }).await.unwrap();
+        scene.stage.ask(AwaitAgent { login: login.clone(), id: id.clone() }).await.unwrap();
+        assert_eq!(scene.office.reports().len(), boot);
+        let off = ShutdownVm { machine: machine.clone(), timeout_seconds: 60 };
+        scene.stage.ask(off).await.unwrap();
+        scene.stage.ask(StopWorkspace { login: login.clone(), id: id.clone() }).await.unwrap();
+        scene.start_coder().await;
+    }
+}
