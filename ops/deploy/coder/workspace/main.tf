@@ -51,6 +51,32 @@ variable "forgejo_url" {
   default     = ""
 }
 
+variable "system" {
+  description = "The system of the site's template, as its `guest.system` says: linux or windows."
+  type        = string
+  default     = "linux"
+  validation {
+    condition     = contains(["linux", "windows"], var.system)
+    error_message = "It is linux or windows."
+  }
+}
+
+variable "desktop" {
+  description = "Whether the site's template has a desktop that a browser shows, as its `guest.desktop` says."
+  type        = bool
+  default     = false
+}
+
+variable "tasks" {
+  description = "What Aider can be told by pressing a button: what is shown, and the message. It changes files and commits nothing."
+  type        = map(object({ name = string, message = string }))
+  default     = {}
+  validation {
+    condition     = alltrue([for slug, task in var.tasks : can(regex("^[a-z0-9]+(-[a-z0-9]+)*$", slug)) && trimspace(task.message) != ""])
+    error_message = "A task has a slug of a-z, 0-9 and -, and a message."
+  }
+}
+
 provider "coder" {}
 
 # Its address and its token are in the environment of Coder's provisioner.
@@ -143,9 +169,21 @@ data "coder_parameter" "stead_run" {
 resource "coder_agent" "main" {
   count              = data.coder_workspace.me.start_count
   arch               = "amd64"
-  os                 = "linux"
-  dir                = "/home/coder"
+  os                 = var.system
+  dir                = var.system == "windows" ? "H:\\" : "/home/coder"
   connection_timeout = 900
+
+  # What the agent sees of its machine, while it is connected.
+  dynamic "metadata" {
+    for_each = var.system == "linux" ? local.seen : {}
+    content {
+      key          = metadata.key
+      display_name = metadata.value.name
+      script       = metadata.value.script
+      interval     = metadata.value.every
+      timeout      = 5
+    }
+  }
 }
 
 # The token reaches the machine by reference: Stead's door for guests reads it here at each boot.
@@ -172,6 +210,13 @@ module "stead" {
 }
 
 locals {
+  seen = {
+    cpu     = { name = "CPU", script = "coder stat cpu", every = 10 }
+    memory  = { name = "Memory", script = "coder stat mem", every = 10 }
+    home    = { name = "Home", script = "coder stat disk --path /home/coder", every = 60 }
+    uptime  = { name = "Up since", script = "uptime --since", every = 60 }
+    address = { name = "Addresses", script = "hostname --all-ip-addresses", every = 60 }
+  }
   links = {
     vault   = { name = "Vault", base = var.vault_url, path = "/ui" }
     grafana = { name = "Grafana", base = var.grafana_url, path = "/d/workspace?var-user=${urlencode(data.coder_workspace_owner.me.name)}" }
@@ -187,6 +232,32 @@ resource "coder_app" "link" {
   display_name = each.value.name
   url          = "${trimsuffix(each.value.base, "/")}${each.value.path}"
   external     = true
+}
+
+# It listens on the machine's loopback: the way to it is the agent, for its owner alone. It needs a
+# domain of its own, as noVNC looks for its server at the root: CODER_WILDCARD_ACCESS_URL.
+resource "coder_app" "desktop" {
+  count        = var.desktop ? data.coder_workspace.me.start_count : 0
+  agent_id     = coder_agent.main[0].id
+  slug         = "desktop"
+  display_name = "Desktop"
+  url          = "http://localhost:6080/vnc.html?autoconnect=true&resize=remote"
+  subdomain    = true
+  share        = "owner"
+  healthcheck {
+    url       = "http://localhost:6080/vnc.html"
+    interval  = 10
+    threshold = 30
+  }
+}
+
+# The message is one word of the shell, whatever stands in it.
+resource "coder_app" "task" {
+  for_each     = { for slug, task in var.tasks : slug => task if data.coder_workspace.me.start_count > 0 }
+  agent_id     = coder_agent.main[0].id
+  slug         = "task-${each.key}"
+  display_name = each.value.name
+  command      = "aider --no-auto-commits --message '${replace(each.value.message, "'", "'\\''")}'"
 }
 
 # What was chosen here. Where Stead made the workspace itself, nothing was.
@@ -208,5 +279,9 @@ resource "coder_metadata" "workspace" {
   item {
     key   = "Disk"
     value = data.coder_parameter.storage_backend.value
+  }
+  item {
+    key   = "Desktop"
+    value = var.system == "windows" ? "Windows, by RDP" : var.desktop ? "in the browser" : "none"
   }
 }

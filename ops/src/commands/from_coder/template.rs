@@ -258,3 +258,32 @@ fn a_real_terraform_finds_it_written_as_it_writes_it() {
     let (well, said) = bench.run("", &["fmt", "-check", "-diff", "-recursive", &shipped]);
     assert!(well, "{said}");
 }
+
+#[test]
+fn the_desktop_is_reached_on_loopback_by_its_owner_alone() {
+    let app = MAIN.split("resource \"coder_app\" \"desktop\" {").nth(1).expect("an app");
+    let mut lines = app.lines();
+    lines.next();
+    let app = Block::read(&mut lines);
+    assert!(app.fields["url"].starts_with("http://localhost:6080/"), "{app:?}");
+    assert_eq!((&*app.fields["share"], &*app.fields["subdomain"]), ("owner", "true"));
+}
+
+#[test]
+fn a_real_terraform_makes_one_word_of_what_a_task_says() {
+    let Some(bench) = Bench::open() else { return skipped() };
+    let line = MAIN.lines().find(|line| line.trim_start().starts_with("command ")).expect("a task");
+    let (_, value) = line.split_once(" = ").expect("a value");
+    let value = value.replace("each.value.message", "var.message");
+    let file = format!("variable \"message\" {{}}\noutput \"command\" {{\n  value = {value}\n}}\n");
+    fs::write(bench.path("main.tf"), file).expect("a file");
+    for message in ["Generate tests for the current module", "it's $(id); `id` \"x\" \\ && *"] {
+        let variable = format!("message={message}");
+        assert!(bench.run("", &["apply", "-auto-approve", "-var", &variable]).0);
+        let (_, command) = bench.run("", &["output", "-raw", "command"]);
+        let script = format!("aider() {{ printf '%s\\n' \"$@\"; }}; {command}");
+        let done = Command::new("sh").args(["-c", &script]).output().expect("a shell");
+        let words = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert_eq!(words, format!("--no-auto-commits\n--message\n{message}\n"));
+    }
+}
