@@ -17,6 +17,9 @@ CONTROL = "http://127.0.0.1:7780"
 SEEDS = 8090
 OWNER = "john"
 WORKSPACE = "dev"
+# Where guests are told that the models are, and what their owner logs in there with.
+MODELS = "http://models.lan"
+MODEL_KEY = "key-to-the-models-of-john"
 
 LOOK_EVERY_S = 0.2
 
@@ -80,10 +83,14 @@ class Platform:
             "STEAD_CODER_ADDRESS": f"http://{HOST}:{coder}",
             "STEAD_GUEST_LISTEN": f"127.0.0.1:{SEEDS}",
             "STEAD_GUEST_PUBLIC_URL": f"http://{HOST}:{SEEDS}",
+            "STEAD_GUEST_TOOLS": "aider,claude,codex",
+            "STEAD_GUEST_MODEL_PROXY": MODELS,
+            "STEAD_GUEST_MODEL_KEYS": "vault:secret/data/stead/models",
         }
         Child("stead", [self.stead, "--log", "info", "--log-json", "up"], self.log, **self.environment)
         until("engine and workers are up", lambda: "engine and workers are up" in self.log.read_text("utf-8"), 60)
         self.pve = self.proxmox_login()
+        self.vault(f"stead/models/{OWNER}", {"key": MODEL_KEY})
 
     def opened(self) -> dict | None:
         lines = (self.folder / "lab.log").read_text("utf-8").splitlines()
@@ -111,14 +118,18 @@ class Platform:
         return found[0].get("outcome") if found else None
 
     def secret(self, path: str) -> dict:
-        """What lies in Vault, read as Stead's workers do."""
+        """What lies in Vault."""
+        return self.vault(path)["data"]["data"]
+
+    def vault(self, path: str, put: dict | None = None) -> dict:
+        """Reads from Vault, or lays something there, as who Stead's workers are to it."""
         login = {
             "role_id": self.environment["STEAD_VAULT_ROLE_ID"],
             "secret_id": self.environment["STEAD_VAULT_SECRET_ID"],
         }
         token = ask(f"{self.lab['vault_url']}/v1/auth/approle/login", login)["auth"]["client_token"]
-        answer = ask(f"{self.lab['vault_url']}/v1/secret/data/{path}", **{"X-Vault-Token": token})
-        return answer["data"]["data"]
+        body = None if put is None else {"data": put}
+        return ask(f"{self.lab['vault_url']}/v1/secret/data/{path}", body, **{"X-Vault-Token": token})
 
     def proxmox_login(self) -> str:
         api = self.secret("proxmox/api")

@@ -142,6 +142,7 @@ class Story:
         ok("the guest reports that its home is verified", lambda: self.await_report("home-verified", AGENT_S))
         self.agent_is_right()
         ok("the token's file belongs to root and opens to nobody else", self.has_closed_token)
+        ok("tools find in the home where the models are", self.has_tools)
         ok("the workspace is ready", lambda: self.await_done(create))
 
     def server_dies_while_running(self) -> None:
@@ -160,10 +161,12 @@ class Story:
         say, ok = self.told.scene, self.told.of
         say("Stopped and started again, with a server that answers at once")
         self.stop()
+        (self.server.export / ".codex/config.toml").write_text("mine", "utf-8")
         start = self.start()
         ok("the guest reports that its home is verified", lambda: self.await_report("home-verified", BOOT_S))
         self.agent_is_right()
         ok("the agent has another token than before", self.has_fresh_token)
+        ok("what its user has changed for a tool is his", self.has_kept_change)
         ok("what the first boot wrote is still there", lambda: self.expect(len(self.written()) == 2, self.written()))
         ok("the workspace is ready", lambda: self.await_done(start))
 
@@ -198,6 +201,7 @@ class Story:
         ok("machine, home and Coder workspace are gone", lambda: until("nothing", self.is_all_gone, AGENT_S))
         ok("the seed's address leads nowhere",
            lambda: until("404", lambda: stead.status(address + "meta-data") == 404, AGENT_S))
+        ok("the key to the models lies beside the agent's token", self.has_key)
         ok("nothing was written beneath the mount, where nothing can be", self.is_clean_beneath)
         ok("no token is in the home or on a console", self.is_no_token_about)
 
@@ -305,6 +309,22 @@ class Story:
     def has_closed_token(self) -> None:
         seen = self.seen[-1]
         self.expect(seen["env_file"] == ["0o600", 0] and not seen["env_opens"], seen)
+
+    def has_tools(self) -> None:
+        self.tokens.append(stead.MODEL_KEY)
+        for name in [".aider.conf.yml", ".claude/settings.json", ".codex/config.toml"]:
+            file = self.server.export / name
+            seen = file.stat()
+            self.expect(stead.MODELS in file.read_text("utf-8"), name)
+            self.expect((seen.st_uid, seen.st_mode & 0o777) == (1000, 0o600), f"{name}: {seen}")
+
+    def has_key(self) -> None:
+        lines = self.machine.holds("/etc/coder-agent/env").splitlines()
+        self.expect(f"OPENAI_API_KEY={stead.MODEL_KEY}" in lines, "it does not")
+
+    def has_kept_change(self) -> None:
+        self.expect((self.server.export / ".codex/config.toml").read_text("utf-8") == "mine", "it is not")
+        self.expect(stead.MODELS in (self.server.export / ".aider.conf.yml").read_text("utf-8"), "nor the rest")
 
     def beat(self) -> str:
         path = self.server.export / "beat"
