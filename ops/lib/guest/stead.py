@@ -89,6 +89,8 @@ class Platform:
         }
         Child("stead", [self.stead, "--log", "info", "--log-json", "up"], self.log, **self.environment)
         until("engine and workers are up", lambda: "engine and workers are up" in self.log.read_text("utf-8"), 60)
+        # Guests find the seed server there by QEMU's doing; we look there, too.
+        Gate((HOST, SEEDS), ("127.0.0.1", SEEDS)).open()
         self.pve = self.proxmox_login()
         self.vault(f"stead/models/{OWNER}", {"key": MODEL_KEY})
 
