@@ -192,8 +192,10 @@ pub(crate) fn config(lab: &Lab) -> WorkersConfig {
         vault: vault::Config {
             address: addresses.vault_url.parse().unwrap(),
             mount: "secret".to_owned(),
-            role_id: SecretText::from(credentials.vault_role_id.as_str()),
-            secret_id: SecretText::from(credentials.vault_secret_id.as_str()),
+            login: vault::Login::AppRole {
+                role_id: SecretText::from(credentials.vault_role_id.as_str()),
+                secret_id: SecretText::from(credentials.vault_secret_id.as_str()),
+            },
         },
         proxmox: proxmox::Config { address: addresses.proxmox_url.parse().unwrap() },
         truenas: truenas::Config { address: addresses.truenas_url.parse().unwrap() },

@@ -27,6 +27,7 @@ mod notify;
 mod pools;
 mod reader;
 mod templates;
+mod vault;
 
 pub use audit::AuditConfig;
 pub use encryption::{Encryption, Wrapping};
@@ -376,12 +377,8 @@ fn forgejo_site(reader: &mut Reader<'_>) -> Option<ForgejoSite> {
 /// Where Vault is, and who we are to it.
 fn vault_of(reader: &mut Reader<'_>) -> serde_json::Value {
     let mut section = reader.section("vault");
-    json!({
-        "address": section.text("address"),
-        "mount": section.text_or("mount", "secret"),
-        "role_id": section.secret("role_id").map(|secret| secret.expose().to_owned()),
-        "secret_id": section.secret("secret_id").map(|secret| secret.expose().to_owned()),
-    })
+    let (address, mount) = (section.text("address"), section.text_or("mount", "secret"));
+    json!({ "address": address, "mount": mount, "login": vault::login(&mut section) })
 }
 
 fn workers(reader: &mut Reader<'_>, site: &Site) -> Option<WorkersConfig> {

@@ -187,6 +187,11 @@ impl Section<'_, '_> {
         }
     }
 
+    /// Whether the file or the environment says anything of it.
+    pub fn has(&mut self, key: &'static str) -> bool {
+        self.reader.find(self.name, key).is_some()
+    }
+
     pub fn text_or(&mut self, key: &'static str, default: &str) -> String {
         self.optional_text(key).unwrap_or_else(|| default.to_owned())
     }

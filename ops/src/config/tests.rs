@@ -145,6 +145,36 @@ fn a_secret_that_is_not_there_is_named() {
 }
 
 #[test]
+fn vault_lets_us_in_by_one_door() {
+    const SECRET: &str = "secret_id = \"env:SECRET\"\n";
+    const BOTH: &str = "role_id = \"env:ROLE\"\nsecret_id = \"env:SECRET\"\n";
+    check(|text| text.replace(SECRET, "secret_id_wrapped = \"/run/it\"\n"), &[]);
+    check(|text| text.replace(BOTH, "kubernetes_role = \"stead\"\n"), &[]);
+    check(
+        |text| text.replace(SECRET, "kubernetes_role = \"stead\"\n"),
+        &[
+            "line 2: vault.kubernetes_role: is one way to log in and the AppRole another: leave one \
+           of them out",
+        ],
+    );
+    check(
+        |text| text.replace(SECRET, &format!("{SECRET}secret_id_wrapped = \"/run/it\"\n")),
+        &[
+            "line 2: vault.secret_id_wrapped: names the file in which secret_id lies wrapped: leave \
+           one of them out",
+        ],
+    );
+    check(
+        |text| text.replace("secret_id =", "secret_ID ="),
+        &[
+            "line 2: vault.secret_id: is missing; write env:NAME or file:/path",
+            "line 5: vault.secret_ID: there is no such key; there are address, kubernetes_mount, \
+             kubernetes_role, kubernetes_token_file, mount, role_id, secret_id, secret_id_wrapped",
+        ],
+    );
+}
+
+#[test]
 fn the_environment_may_hold_a_secret_itself() {
     let env = |name: &str| match name {
         "STEAD_VAULT_ROLE_ID" => Some("the-role".to_owned()),

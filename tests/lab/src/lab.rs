@@ -125,6 +125,14 @@ impl Lab {
         &self.world().secrets.credentials
     }
 
+    /// The token of the service account by which Vault knows a worker in Kubernetes. The one before has
+    /// ended then, as happens to the file in a pod.
+    pub fn project_token(&self) -> String {
+        let token = format!("eyJhbGciOiJSUzI1NiJ9.canary-{}.c2ln", self.world().pace.uuid());
+        self.world().change(|state| state.vault.project(token.clone()));
+        token
+    }
+
     /// The site configuration that leads a Stead here.
     #[must_use]
     pub fn site_toml(&self) -> String {

@@ -145,3 +145,23 @@ pub(crate) fn check_authentik(spec: &Value, call: &RecordedRequest) {
         check(&found["schema"], &value, name);
     }
 }
+
+/// Vault: the path of a login or of something wrapped is there, and its body is as described. What is
+/// `null` is not said.
+pub(crate) fn check_vault(spec: &Value, call: &RecordedRequest) {
+    let path = call.path.strip_prefix("/v1").unwrap();
+    let path = match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["", "auth", mount, "login"] => format!("/auth/{{{mount}_mount_path}}/login"),
+        ["", "sys", "wrapping", _] => path.to_owned(),
+        _ => return,
+    };
+    let described = &spec["paths"][&path]["post"]["requestBody"]["content"]["application/json"];
+    let reference = described["schema"]["$ref"].as_str().unwrap_or_else(|| panic!("no {path}"));
+    let schema = spec.pointer(reference.trim_start_matches('#')).unwrap();
+    let mut body = call.body.as_object().cloned().unwrap_or_default();
+    body.retain(|_, value| !value.is_null());
+    for name in body.keys() {
+        assert!(schema["properties"][name].is_object(), "{path} does not know {name}");
+    }
+    check(schema, &Value::Object(body), &path);
+}

@@ -2,16 +2,21 @@
 //! was never allowed, and 400 to a login with the wrong secret.
 
 use std::error::Error;
+use std::path::Path;
 
 use rustify::errors::ClientError as HttpError;
 use stead_schemas::failure::{Class, Failure};
 use vaultrs::error::ClientError;
 
+use super::login::Way;
+
 /// What was being done.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Doing<'a> {
     /// Logging in, or renewing the login.
-    LogIn,
+    LogIn(Way),
+    /// Taking in the secret that lies wrapped in this file.
+    TakeIn(&'a Path),
     /// Reading the secret of this reference.
     Read(&'a str),
     /// Listing the names in this folder.
@@ -38,8 +43,8 @@ pub(super) fn classify(error: &ClientError, doing: Doing<'_>) -> Failure {
 /// The failure of a status code.
 fn by_status(code: u16, doing: Doing<'_>, errors: &[String]) -> Failure {
     let failure = match (code, doing) {
-        (400, Doing::LogIn) => Failure::new(Class::Auth, "Vault does not accept our AppRole"),
-        (403, Doing::LogIn) => Failure::new(Class::Auth, "Vault lets our AppRole do nothing"),
+        (400 | 403, Doing::LogIn(way)) => not_let_in(code, way),
+        (400 | 403, Doing::TakeIn(file)) => used_up(file),
         (403, Doing::Read(path)) => {
             Failure::new(Class::Auth, format!("Vault does not let us read {path}"))
         }
@@ -70,9 +75,33 @@ fn by_status(code: u16, doing: Doing<'_>, errors: &[String]) -> Failure {
     }
 }
 
+fn not_let_in(code: u16, way: Way) -> Failure {
+    let words = match (way, code) {
+        (Way::Kubernetes, 403) => {
+            "Vault does not take our service account for its role: its token has ended, or the role \
+             is bound to another one"
+                .to_owned()
+        }
+        (way, 400) => format!("Vault does not accept our {way}"),
+        (way, _) => format!("Vault lets our {way} do nothing"),
+    };
+    Failure::new(Class::Auth, words)
+}
+
+/// Vault says the same of both, and of an answer of its own that got lost.
+fn used_up(file: &Path) -> Failure {
+    let words = format!(
+        "what lies wrapped in {} has expired, or was taken in already: if not by this process, before \
+         it was started anew, somebody has stolen it; have the secret id revoked and another one made",
+        file.display()
+    );
+    Failure::new(Class::Auth, words)
+}
+
 fn missing(doing: Doing<'_>) -> Failure {
     let words = match doing {
-        Doing::LogIn => "Vault has no AppRole login".to_owned(),
+        Doing::LogIn(way) => format!("Vault has no login by {way}"),
+        Doing::TakeIn(_) => "this Vault unwraps nothing".to_owned(),
         Doing::Read(path) | Doing::List(path) | Doing::Write(path) => {
             format!("there is no secret at {path}, or that version was deleted")
         }
@@ -127,9 +156,11 @@ fn transport_error(error: &ClientError) -> Option<&reqwest::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use stead_schemas::failure::Class;
 
-    use super::{Doing, by_status};
+    use super::{Doing, Way, by_status};
 
     fn check(code: u16, doing: Doing<'_>, class: Class) {
         assert_eq!(by_status(code, doing, &[]).class, class, "{code} {doing:?}");
@@ -138,7 +169,10 @@ mod tests {
     #[test]
     fn every_status_has_one_meaning() {
         let read = Doing::Read("vault:secret/data/x");
-        check(400, Doing::LogIn, Class::Auth);
+        check(400, Doing::LogIn(Way::AppRole), Class::Auth);
+        check(403, Doing::LogIn(Way::Kubernetes), Class::Auth);
+        check(400, Doing::TakeIn(Path::new("x")), Class::Auth);
+        check(503, Doing::TakeIn(Path::new("x")), Class::VendorDown);
         check(400, read, Class::Permanent);
         check(403, read, Class::Auth);
         check(404, read, Class::Permanent);

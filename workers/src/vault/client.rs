@@ -12,7 +12,6 @@ use std::time::Duration;
 use serde_json::Value;
 use stead_schemas::failure::{Class, Failure};
 use tokio::time::Instant;
-use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
 use vaultrs::api::kv2::requests::ReadSecretRequest;
 use vaultrs::api::kv2::responses::ReadSecretResponse;
 use vaultrs::api::token::requests::RenewTokenSelfRequest;
@@ -20,6 +19,7 @@ use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 
 use super::ask::{ask, enter};
 use super::classify::{Doing, classify, is_missing};
+use super::login::{self, Way};
 use super::{Config, Reference};
 use crate::StartError;
 use crate::http::Effect;
@@ -77,6 +77,7 @@ struct Shared {
 pub(super) struct Session {
     pub(super) client: Arc<VaultClient>,
     renew_at: Option<Instant>,
+    way: Way,
 }
 
 impl Secrets {
@@ -164,21 +165,10 @@ impl Secrets {
 
     async fn log_in(&self) -> Result<Session, Failure> {
         let config = &self.shared.config;
-        let (role, secret) = (config.role_id.expose(), config.secret_id.expose());
-        let stranger = connect(config, "").map_err(|error| no_client(&error))?;
-        let login = LoginWithApproleRequest::builder()
-            .mount("approle")
-            .role_id(role)
-            .secret_id(secret)
-            .build()
-            .map_err(unasked)?;
-        let entering = async {
-            let login = enter(&stranger, login).await;
-            login.map_err(|error| classify(&error, Doing::LogIn))
-        };
-        let login = Call::login("vault").measured(entering).await?;
-        let client = connect(config, &login.client_token).map_err(|error| no_client(&error))?;
-        Ok(Session { client: Arc::new(client), renew_at: half_of(login.lease_duration) })
+        let login = login::enter(config, &connected(config, "")?).await?;
+        let client = Arc::new(connected(config, &login.client_token)?);
+        let way = config.login.way();
+        Ok(Session { client, renew_at: half_of(login.lease_duration), way })
     }
 }
 
@@ -194,10 +184,11 @@ impl Session {
     async fn renewed(&self) -> Result<Self, Failure> {
         let renewing = async {
             let login = enter(&self.client, RenewTokenSelfRequest::default()).await;
-            login.map_err(|error| classify(&error, Doing::LogIn))
+            login.map_err(|error| classify(&error, Doing::LogIn(self.way)))
         };
         let login = Call::login("vault").measured(renewing).await?;
-        Ok(Self { client: self.client.clone(), renew_at: half_of(login.lease_duration) })
+        let client = self.client.clone();
+        Ok(Self { client, renew_at: half_of(login.lease_duration), way: self.way })
     }
 
     pub(super) async fn read(&self, place: &Reference) -> Result<Secret, Failure> {
@@ -256,8 +247,9 @@ fn connect(config: &Config, token: &str) -> Result<VaultClient, StartError> {
     VaultClient::new(settings).map_err(|error| http(Box::new(error)))
 }
 
-fn no_client(error: &StartError) -> Failure {
-    Failure::new(Class::Permanent, error.to_string())
+/// The same, for whoever has begun already.
+pub(super) fn connected(config: &Config, token: &str) -> Result<VaultClient, Failure> {
+    connect(config, token).map_err(|error| Failure::new(Class::Permanent, error.to_string()))
 }
 
 /// Half of a token's life from now; a life of 0 is one without end.

@@ -6,6 +6,7 @@ mod classify;
 mod client;
 mod key;
 mod list;
+mod login;
 mod reference;
 mod steps;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use stead_runtime::worker::Worker;
 
 pub use client::{Secret, Secrets};
 pub(crate) use key::Key;
+pub use login::Login;
 pub use reference::Reference;
 pub use transit::{NoTransitKey, TransitKey};
 pub use write::Current;
@@ -35,10 +37,8 @@ pub struct Config {
     /// The mount of the KV version 2 engine: `secret`.
     #[serde(default = "mount")]
     pub mount: String,
-    /// The AppRole.
-    pub role_id: SecretText,
-    /// The AppRole's secret.
-    pub secret_id: SecretText,
+    /// How we log in.
+    pub login: Login,
 }
 
 fn mount() -> String {

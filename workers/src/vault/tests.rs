@@ -7,7 +7,7 @@ use stead_schemas::failure::Class;
 use stead_schemas::step::vault::PinSecrets;
 
 use crate::testing::{Stage, config};
-use crate::vault::{SecretText, Secrets};
+use crate::vault::{Login, SecretText, Secrets};
 
 const SECRET: &str = "vault:secret/data/proxmox/api";
 
@@ -87,7 +87,8 @@ async fn a_refusal_that_stays_is_ours_to_report() {
 async fn a_wrong_role_is_not_let_in() {
     let stage = Stage::open().await;
     let mut config = config(&stage.lab).vault;
-    config.secret_id = SecretText::from("wrong");
+    let role_id = SecretText::from(stage.lab.credentials().vault_role_id.as_str());
+    config.login = Login::AppRole { role_id, secret_id: SecretText::from("wrong") };
     let failure = Secrets::new(config).unwrap().read(SECRET).await.unwrap_err();
     assert_eq!(failure.class, Class::Auth, "{failure}");
 }

@@ -16,7 +16,7 @@ const OPENED_WITHIN: Duration = Duration::from_secs(5);
 /// The keys, or that they cannot be had now.
 pub async fn opened(keys: &Encryption) -> Result<Keys, Finding> {
     let failed = |words: String| {
-        let mend = "unseal Vault, and let our AppRole use that key: no engine starts before that";
+        let mend = "unseal Vault, and let our login use that key: no engine starts before that";
         Finding::failed(CHECK, words, mend)
     };
     match timeout(OPENED_WITHIN, keys.open()).await {

@@ -179,7 +179,8 @@ fn failure(system: &str, seen: &Seen) -> Option<Finding> {
 fn mend(system: &str, failure: &Failure) -> String {
     match failure.class {
         Class::Auth if system == "vault" => {
-            "renew the AppRole's secret_id of the workers, and its policy on these paths".to_owned()
+            "renew what the workers log in with at Vault, and their policy on these paths"
+                .to_owned()
         }
         Class::Auth => format!("renew the login of {system} in Vault, and its rights there"),
         Class::VendorDown | Class::Retry | Class::Ambiguous | Class::TimedOut => {

@@ -151,6 +151,7 @@ pub(super) static CATALOGUE: &[Known] = &[
     known("vault", "sealed", "503: Vault is sealed"),
     known("vault", "slow", "every call takes a second longer"),
     known("vault", "token-expired", "the token that is shown has expired: 403"),
+    known("vault", "wrap-expired", "a wrapping token has expired before it is shown: 400"),
 ];
 
 #[cfg(test)]

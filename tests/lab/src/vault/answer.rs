@@ -16,6 +16,13 @@ pub(super) fn auth(request: Uuid, auth: Value) -> Answer {
     Answer::json(200, envelope(request, Value::Null, auth))
 }
 
+/// A 200 that says with which token the answer can be had.
+pub(super) fn wrapped(request: Uuid, info: Value) -> Answer {
+    let mut body = envelope(request, Value::Null, Value::Null);
+    body["wrap_info"] = info;
+    Answer::json(200, body)
+}
+
 /// A 404 that still has a body: the version was deleted or destroyed.
 pub(super) fn gone(request: Uuid, data: Value) -> Answer {
     Answer::json(404, envelope(request, data, Value::Null))

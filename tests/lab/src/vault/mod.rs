@@ -1,4 +1,5 @@
-//! Vault: AppRole logins, tokens, one KV v2 mount, `secret`, and a transit engine.
+//! Vault: logins by AppRole and by Kubernetes, tokens, wrapped answers, one KV v2 mount, `secret`,
+//! and a transit engine.
 //!
 //! Bad logins answer 400, a lost token and a missing policy alike 403, a soft-deleted secret 404
 //! with a body, a sealed Vault 503.
@@ -9,6 +10,7 @@ mod kv;
 mod kv_state;
 mod state;
 mod transit;
+mod wrapping;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,12 +49,18 @@ impl HttpVendor for Vault {
             ("GET" | "HEAD", ["sys", "health"]) => answer::health(false),
             ("GET", ["sys", "seal-status"]) => answer::seal_status(),
             ("POST" | "PUT", ["auth", "approle", "login"]) => auth::login(world, call),
+            ("POST" | "PUT", ["auth", "kubernetes", "login"]) => {
+                auth::log_in_by_kubernetes(world, call)
+            }
+            ("POST" | "PUT", ["sys", "wrapping", "lookup"]) => wrapping::look_up(world, call),
+            ("POST" | "PUT", ["sys", "wrapping", "unwrap"]) => wrapping::unwrap(world, call),
             (method, path) => with_token(world, call, method, path),
         }
     }
 
     fn after(world: &World, call: &Call, answer: Answer) -> Option<Answer> {
-        let changes = call.path.starts_with("/v1/secret/")
+        let path = &call.path;
+        let changes = (path.starts_with("/v1/secret/") || path.ends_with("/wrapping/unwrap"))
             && matches!(call.method.as_str(), "POST" | "PUT" | "DELETE");
         if changes && answer.is_success() && world.faults.fires("vault", "lost-response") {
             return None;
@@ -68,11 +76,14 @@ impl HttpVendor for Vault {
     }
 }
 
-fn with_token(world: &World, call: &Call, method: &str, path: &[&str]) -> Answer {
-    let token = call
-        .header("x-vault-token")
+fn token_of(call: &Call) -> &str {
+    call.header("x-vault-token")
         .or_else(|| call.header("authorization").and_then(|bearer| bearer.strip_prefix("Bearer ")))
-        .unwrap_or_default();
+        .unwrap_or_default()
+}
+
+fn with_token(world: &World, call: &Call, method: &str, path: &[&str]) -> Answer {
+    let token = token_of(call);
     if world.faults.fires("vault", "token-expired") {
         world.change(|state| state.vault.revoke(token));
     }
@@ -83,6 +94,10 @@ fn with_token(world: &World, call: &Call, method: &str, path: &[&str]) -> Answer
         ("GET", ["auth", "token", "lookup-self"]) => auth::lookup(world, token),
         ("POST" | "PUT", ["auth", "token", "renew-self"]) => auth::renew(world, token),
         ("POST" | "PUT", ["auth", "token", "revoke-self"]) => auth::revoke(world, token),
+        ("POST" | "PUT", ["sys", "wrapping", "wrap"]) => wrapping::wrap(world, call),
+        ("POST" | "PUT", ["auth", "approle", "role", auth::ROLE, "secret-id"]) => {
+            wrapping::new_secret_id(world, call)
+        }
         (_, ["secret", room, rest @ ..]) => kv::answer(world, call, room, &rest.join("/")),
         (_, ["transit", rest @ ..]) => transit::answer(world, call, rest),
         (_, path) => answer::no_route(&path.join("/")),

@@ -1,12 +1,13 @@
 //! Vault's tokens, and the secrets a lab is born with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use super::kv_state::{Fate, Store};
 use super::transit::Transit;
+use super::wrapping::Wrapped;
 use crate::pace::Pace;
 use crate::world::{NAS_USER, PVE_TOKEN_ID, Secrets};
 
@@ -16,6 +17,9 @@ pub(super) const TOKEN_TTL_S: i64 = 3600;
 /// A client token that is not revoked.
 #[derive(Clone)]
 pub(super) struct Token {
+    /// Where its bearer logged in: `approle`.
+    pub(super) by: &'static str,
+    pub(super) metadata: Value,
     pub(super) accessor: String,
     pub(super) entity: String,
     pub(super) issued: DateTime<Utc>,
@@ -23,9 +27,11 @@ pub(super) struct Token {
 }
 
 impl Token {
-    pub(super) fn new(pace: &Pace) -> Self {
+    pub(super) fn new(pace: &Pace, by: &'static str, metadata: Value) -> Self {
         let issued = Utc::now();
         Self {
+            by,
+            metadata,
             accessor: pace.uuid().simple().to_string(),
             entity: pace.uuid().to_string(),
             issued,
@@ -37,19 +43,27 @@ impl Token {
 /// What Vault knows.
 pub(crate) struct State {
     tokens: BTreeMap<String, Token>,
+    /// Secret ids of the AppRole that were made here.
+    secret_ids: BTreeSet<String>,
+    /// The token that a service account's pod has now.
+    projected: Option<String>,
     /// Tokens ever minted and secrets ever written: secrets even after their death.
     minted: Vec<String>,
     pub(super) store: Store,
     pub(super) transit: Transit,
+    pub(super) wrapped: Wrapped,
 }
 
 impl State {
     pub(crate) fn pristine(secrets: &Secrets) -> Self {
         let mut state = Self {
             tokens: BTreeMap::new(),
+            secret_ids: BTreeSet::new(),
+            projected: None,
             minted: Vec::new(),
             store: Store::default(),
             transit: Transit::pristine(),
+            wrapped: Wrapped::default(),
         };
         state.put(
             "proxmox/api",
@@ -98,6 +112,25 @@ impl State {
     /// Remembers a secret that Vault has made, so that it can be searched for.
     pub(super) fn made(&mut self, secret: String) {
         self.minted.push(secret);
+    }
+
+    /// A service account's pod has this token from now on, and what it had before has ended.
+    pub(crate) fn project(&mut self, token: String) {
+        self.minted.push(token.clone());
+        self.projected = Some(token);
+    }
+
+    pub(super) fn is_projected(&self, token: &str) -> bool {
+        self.projected.as_deref() == Some(token)
+    }
+
+    pub(super) fn add_secret_id(&mut self, id: String) {
+        self.minted.push(id.clone());
+        self.secret_ids.insert(id);
+    }
+
+    pub(super) fn has_secret_id(&self, id: &str) -> bool {
+        self.secret_ids.contains(id)
     }
 
     pub(super) fn mint(&mut self, id: String, token: Token) {
