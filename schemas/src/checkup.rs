@@ -15,13 +15,14 @@ use crate::step::coder::FindTemplate;
 use crate::step::forgejo::LookUpHead;
 use crate::step::kubernetes::{ListServers, ResolveImage};
 use crate::step::probe::Noop;
-use crate::step::proxmox::Survey;
+use crate::step::proxmox::{CheckTemplate, Survey};
 use crate::step::s3::ListBuckets;
 use crate::step::truenas::SurveyPool;
 use crate::step::vault::PinSecrets;
 
 /// The steps that change nothing; a worker carries out no other for a checkup.
-pub const READS: [&str; 10] = [
+pub const READS: [&str; 11] = [
+    CheckTemplate::NAME,
     FindTemplate::NAME,
     FindUser::NAME,
     LookUpHead::NAME,

@@ -98,6 +98,9 @@ pub struct TrueNasSite {
     pub parent: String,
     /// The address from which guests mount.
     pub nfs_server: String,
+    /// The networks from which homes may be mounted; any if nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
     /// Where the API key lies.
     pub secret: String,
     /// How long a home outlives its last workspace, in seconds.
@@ -267,6 +270,12 @@ pub struct Template {
     /// What its machines are told to be, where that is not the usual.
     #[serde(default, skip_serializing_if = "Guest::is_usual")]
     pub guest: Guest,
+    /// How its machines get their disk.
+    #[serde(default, rename = "clone", skip_serializing_if = "CloneKind::is_full")]
+    pub clone_kind: CloneKind,
+    /// Where its machines are plugged in; where the Proxmox template is, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
 
 /// What the system in a template's machines is, and what is set up there.
@@ -298,6 +307,38 @@ impl Guest {
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// How a machine gets its disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CloneKind {
+    /// It is copied, onto the storage that is wanted.
+    #[default]
+    Full,
+    /// Only what differs from the template is stored, beside it.
+    Linked,
+}
+
+impl CloneKind {
+    /// Whether the disk is copied.
+    // serde hands these references.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+}
+
+/// Where a machine's network card is plugged in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// The bridge, on whatever node the machine is: `vmbr1`.
+    pub bridge: String,
+    /// The VLAN; what comes untagged if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
 }
 
 /// How long a workspace runs and lives; without end where nothing is said.

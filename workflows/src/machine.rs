@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use stead_core::context::Context;
 use stead_schemas::failure::{Class, Failure};
-use stead_schemas::site::{ProxmoxSite, StorageBackend};
-use stead_schemas::step::proxmox::{CloneVm, DestroyVm, Machine};
+use stead_schemas::site::{CloneKind, ProxmoxSite, StorageBackend, Template};
+use stead_schemas::step::proxmox::{CheckTemplate, CloneVm, DestroyVm, Machine, Surveyed};
 use stead_schemas::step::vmids;
 
 /// How many strangers on our VMIDs are stepped around before we give up.
@@ -28,6 +28,28 @@ pub(crate) struct Wanted {
     pub name: String,
     /// Where its disk goes.
     pub storage: StorageBackend,
+    /// How it gets that disk.
+    pub clone_kind: CloneKind,
+}
+
+/// Looks whether machines can be made of a template as the site wants it, where that is not what any
+/// template can; returns the nodes, of those that were seen to be there, on which they cannot.
+pub(crate) async fn check_template(
+    cx: &Context,
+    seen: &Surveyed,
+    login: String,
+    template: &Template,
+    storage: StorageBackend,
+) -> Result<Vec<String>, Failure> {
+    let (clone_kind, network) = (template.clone_kind, template.network.clone());
+    if clone_kind.is_full() && network.is_none() || seen.template_node.is_none() {
+        return Ok(Vec::new());
+    }
+    let online = seen.nodes.iter().filter(|node| node.is_online);
+    let nodes = online.map(|node| node.node.clone()).collect();
+    let template = template.vmid;
+    let check = CheckTemplate { login, nodes, template, storage, clone_kind, network };
+    Ok(cx.step(check).await?.without_bridge)
 }
 
 /// Reserves a VMID and clones the template onto it; `reserved` is told the number before. A
@@ -37,7 +59,7 @@ pub(crate) async fn make(
     wanted: Wanted,
     mut reserved: impl FnMut(u32),
 ) -> Result<Machine, Failure> {
-    let Wanted { ledger, mut not, site, login, template, name, storage } = wanted;
+    let Wanted { ledger, mut not, site, login, template, name, storage, clone_kind } = wanted;
     let strangers_max = STRANGERS_MAX.max(not.len() + 2);
     loop {
         let (workspace, node) = (ledger.clone(), site.node.clone());
@@ -47,7 +69,8 @@ pub(crate) async fn make(
         reserved(vmid);
         let marker = cx.run().as_str().into();
         let machine = Machine { login: login.clone(), node, vmid, marker };
-        let clone = CloneVm { machine: machine.clone(), template, name: name.clone(), storage };
+        let name = name.clone();
+        let clone = CloneVm { machine: machine.clone(), template, name, storage, clone_kind };
         match cx.step(clone).undo(DestroyVm { machine: machine.clone() }).await {
             Ok(_) => return Ok(machine),
             Err(failure) if failure.class == Class::Conflict && not.len() < strangers_max => {

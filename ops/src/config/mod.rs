@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde_json::json;
 use stead_schemas::command::bucket::QUOTA_GB_MAX;
-use stead_schemas::site::{
-    Allowance, CoderSite, ForgejoSite, ProxmoxSite, S3Site, Site, TrueNasSite,
-};
+use stead_schemas::site::{Allowance, CoderSite, ForgejoSite, ProxmoxSite, S3Site, Site};
 use stead_workers::WorkersConfig;
 
 mod audit;
@@ -27,6 +25,7 @@ mod notify;
 mod pools;
 mod reader;
 mod templates;
+mod truenas;
 mod vault;
 
 pub use audit::AuditConfig;
@@ -288,13 +287,7 @@ fn site(reader: &mut Reader<'_>) -> Site {
     if proxmox.vmid_last < proxmox.vmid_first {
         section.fault("vmid_last", "is below vmid_first, so there is no VMID to give out");
     }
-    let mut section = reader.section("truenas");
-    let truenas = TrueNasSite {
-        parent: section.text("parent"),
-        nfs_server: section.text("nfs_server"),
-        secret: section.vault_reference("secret"),
-        grace_seconds: u64::from(section.number_or("grace_seconds", 7 * 86_400, 0..=u32::MAX)),
-    };
+    let truenas = truenas::site(reader);
     let mut section = reader.section("coder");
     let coder = CoderSite {
         organization: section.text_or("organization", "default"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stead_schemas::site::{Guest, Range, System, Template};
+use stead_schemas::site::{Guest, Network, Range, System, Template};
 
 use super::reader::Reader;
 
@@ -40,6 +40,17 @@ fn check(reader: &mut Reader<'_>, line: usize, template: &Template) {
         if min > max || !(min..=max).contains(&default) {
             let words = format!("min {min}, max {max}, default {default} do not fit together");
             reader.add(Some(line), format!("template.{name}"), words);
+        }
+    }
+    if let Some(Network { bridge, vlan }) = &template.network {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        if bridge.is_empty() || !bridge.chars().all(fits) {
+            let words = format!("`{bridge}` is no bridge of Proxmox's, such as vmbr1");
+            reader.add(Some(line), "template.network".to_owned(), words);
+        }
+        if vlan.is_some_and(|vlan| !(1..=4094).contains(&vlan)) {
+            let words = "a VLAN has a number from 1 to 4094".to_owned();
+            reader.add(Some(line), "template.network".to_owned(), words);
         }
     }
     if template.storage_backend.is_empty() {

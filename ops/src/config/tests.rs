@@ -145,6 +145,27 @@ fn a_secret_that_is_not_there_is_named() {
 }
 
 #[test]
+fn where_machines_are_plugged_in_is_checked() {
+    let end = |line: &'static str| move |text: String| format!("{text}{line}\n");
+    check(end("clone = \"linked\"\nnetwork = { bridge = \"vmbr1\", vlan = 20 }"), &[]);
+    check(
+        end("network = { bridge = \"vmbr1,tag=3\", vlan = 4095 }"),
+        &[
+            "line 20: template.network: `vmbr1,tag=3` is no bridge of Proxmox's, such as vmbr1",
+            "line 20: template.network: a VLAN has a number from 1 to 4094",
+        ],
+    );
+    let networks = |all: &'static str| {
+        move |text: String| text.replace("[coder]", &format!("networks = \"{all}\"\n[coder]"))
+    };
+    check(networks("192.168.20.0/24, fd00::/8"), &[]);
+    check(
+        networks("192.168.20.0/33"),
+        &["line 10: truenas.networks: 192.168.20.0/33 is no network, such as 192.168.20.0/24"],
+    );
+}
+
+#[test]
 fn vault_lets_us_in_by_one_door() {
     const SECRET: &str = "secret_id = \"env:SECRET\"\n";
     const BOTH: &str = "role_id = \"env:ROLE\"\nsecret_id = \"env:SECRET\"\n";
@@ -294,8 +315,10 @@ fn limits_are_looked_up_before_they_limit_nothing() {
         &|limit| limit.replace("clone-vm", "clone").replace("at_once = 2", "at_once = 0"),
         &[
             "line 25: limits.steps: there is no step `proxmox.clone`; there are \
-             proxmox.check-vmid, proxmox.clone-vm, proxmox.configure-vm, proxmox.destroy-vm, \
-             proxmox.mark-vm, proxmox.resize-disk, proxmox.shutdown-vm, proxmox.sight-machines, proxmox.start-vm, proxmox.survey",
+             proxmox.check-template, proxmox.check-vmid, proxmox.clone-vm, proxmox.configure-vm, \
+             proxmox.destroy-vm, proxmox.mark-vm, \
+             proxmox.resize-disk, proxmox.shutdown-vm, proxmox.sight-machines, proxmox.start-vm, \
+             proxmox.survey",
             "line 25: limits.at_once: 0 would let nothing begin for ever",
         ],
     );

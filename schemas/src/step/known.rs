@@ -39,6 +39,7 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("notify.post-webhook", &["url"]),
     ("notify.send-mail", &["from"]),
     ("probe.noop", &["number"]),
+    ("proxmox.check-template", &["storage", "template"]),
     ("proxmox.check-vmid", &["vmid"]),
     ("proxmox.clone-vm", &["name", "node", "storage", "template", "vmid"]),
     ("proxmox.configure-vm", &["node", "vmid"]),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{Done, Step};
-use crate::site::StorageBackend;
+use crate::site::{CloneKind, Network, StorageBackend};
 
 /// Which machine, and by which mark it is known to be ours. Part of every request: VMIDs are
 /// used again after a deletion, so a number alone says nothing.
@@ -101,6 +101,38 @@ impl Step for Survey {
     type Answer = Surveyed;
 }
 
+/// Looks whether a template can be cloned and plugged in as the site wants it. Changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckTemplate {
+    /// Reference to the API token.
+    pub login: String,
+    /// The nodes that a machine may be made on.
+    pub nodes: Vec<String>,
+    /// The template's VMID.
+    pub template: u32,
+    /// The storage beneath the machine's own disk.
+    pub storage: StorageBackend,
+    /// How the machine gets that disk.
+    #[serde(default, skip_serializing_if = "CloneKind::is_full")]
+    pub clone_kind: CloneKind,
+    /// Where it is plugged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+}
+
+/// The answer to [`CheckTemplate`], where it can be done on one of the nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateChecked {
+    /// The nodes that do not have the bridge.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without_bridge: Vec<String>,
+}
+
+impl Step for CheckTemplate {
+    const NAME: &'static str = "proxmox.check-template";
+    type Answer = TemplateChecked;
+}
+
 /// Clones the template onto the VMID. A machine there that is not ours is a conflict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CloneVm {
@@ -112,6 +144,9 @@ pub struct CloneVm {
     pub name: String,
     /// Where its disk goes.
     pub storage: StorageBackend,
+    /// How it gets that disk. One that is linked lies where the template's does.
+    #[serde(default, skip_serializing_if = "CloneKind::is_full")]
+    pub clone_kind: CloneKind,
 }
 
 impl Step for CloneVm {
@@ -119,7 +154,7 @@ impl Step for CloneVm {
     type Answer = Done;
 }
 
-/// Sets cores, memory, tags, and the announcement of the seed in the SMBIOS serial.
+/// Sets cores, memory, tags, the network, and the announcement of the seed in the SMBIOS serial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigureVm {
     /// Which machine.
@@ -133,6 +168,9 @@ pub struct ConfigureVm {
     /// What it is to be called, where it was made under another name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Where it is plugged in; nothing is changed about that if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
 
 impl Step for ConfigureVm {

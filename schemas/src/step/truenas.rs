@@ -91,6 +91,9 @@ pub struct EnsureShare {
     pub path: String,
     /// Our name tag.
     pub marker: String,
+    /// To these networks alone; what it is exported to is left as it is if nothing is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
 }
 
 /// An NFS export.

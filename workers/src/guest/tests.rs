@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use stead_schemas::dispatch::StepReply;
 use stead_schemas::failure::Class;
-use stead_schemas::site::{Guest, StorageBackend};
+use stead_schemas::site::{CloneKind, Guest, StorageBackend};
 use stead_schemas::step::coder::{AwaitAgent, CoderWorkspace, StartWorkspace, StopWorkspace};
 use stead_schemas::step::proxmox::{CloneVm, ConfigureVm, Machine, ShutdownVm, StartVm};
 use stead_schemas::step::s3::{DeleteKey, EnsureKey, Place};
@@ -385,11 +385,16 @@ async fn furnish(stage: &Stage) -> Machine {
         .ask(SetPermissions { login: nas.clone(), dataset, marker: marker(), uid, gid, mode })
         .await
         .unwrap();
-    stage.ask(EnsureShare { login: nas, path, marker: marker() }).await.unwrap();
+    stage
+        .ask(EnsureShare { login: nas, path, marker: marker(), networks: Vec::new() })
+        .await
+        .unwrap();
     let login = "vault:secret/data/proxmox/api#1".to_owned();
     let machine = Machine { login, node: "pve1".to_owned(), vmid: 10_000, marker: marker() };
-    let (name, storage) = ("john-dev".to_owned(), StorageBackend::Nvme);
-    stage.ask(CloneVm { machine: machine.clone(), template: 9000, name, storage }).await.unwrap();
+    let (name, storage, clone_kind) =
+        ("john-dev".to_owned(), StorageBackend::Nvme, CloneKind::Full);
+    let clone = CloneVm { machine: machine.clone(), template: 9000, name, storage, clone_kind };
+    stage.ask(clone).await.unwrap();
     let owner = "john".to_owned();
     stage
         .ask(ConfigureVm {
@@ -398,6 +403,7 @@ async fn furnish(stage: &Stage) -> Machine {
             memory_mib: 8192,
             owner,
             name: None,
+            network: None,
         })
         .await
         .unwrap();

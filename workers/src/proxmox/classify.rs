@@ -35,6 +35,7 @@ const TEXTS: &[(&str, Meaning, &str)] = &[
     ("configuration file", Missing, "the machine is not there"),
     ("protection mode enabled", Fails(Permanent), "somebody has protected the machine"),
     ("shrinking disks is not supported", Fails(Permanent), "a disk cannot shrink"),
+    ("linked clone feature is not", Fails(Permanent), "its storage makes full clones only"),
     ("only root can", Fails(Auth), "only root may do this"),
     ("permission check failed", Fails(Auth), "our Proxmox token lacks a privilege"),
     ("no space left on device", Fails(Permanent), "the storage is full"),

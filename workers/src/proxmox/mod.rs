@@ -4,6 +4,7 @@
 mod classify;
 mod client;
 mod machine;
+mod network;
 mod smbios;
 mod steps;
 mod task;
@@ -31,6 +32,7 @@ pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("proxmox", client)
         .on(steps::survey)
         .on(steps::sight_machines)
+        .on(steps::check_template)
         .on(steps::check_vmid)
         .on(steps::clone_vm)
         .on(steps::configure_vm)

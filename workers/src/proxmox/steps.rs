@@ -4,10 +4,12 @@
 mod power;
 mod sight;
 mod survey;
+mod template;
 
 use reqwest::Method;
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
+use stead_schemas::site::CloneKind;
 use stead_schemas::step::Done;
 use stead_schemas::step::proxmox::{
     CheckVmid, CloneVm, ConfigureVm, MarkVm, ResizeDisk, VmidState,
@@ -15,12 +17,13 @@ use stead_schemas::step::proxmox::{
 
 use super::client::{Client, Pve, number};
 use super::machine::{self, Seen, Vm};
-use super::{smbios, task};
+use super::{network, smbios, task};
 use crate::trouble::{Marking, Trouble, marking};
 
 pub(super) use power::{destroy_vm, shutdown_vm, start_vm};
 pub(super) use sight::sight_machines;
 pub(super) use survey::survey;
+pub(super) use template::check_template;
 
 /// Asks whether a VMID is free. That reserves nothing.
 pub(super) async fn check_vmid(
@@ -86,9 +89,14 @@ async fn begin_clone(pve: &Pve, cx: &StepContext, ask: &CloneVm) -> Result<(), T
         ("newid", ask.machine.vmid.to_string()),
         ("name", ask.name.clone()),
         ("description", machine::mark(&ask.machine.marker)),
-        ("full", "1".to_owned()),
-        ("storage", ask.storage.datastore()),
     ];
+    match ask.clone_kind {
+        CloneKind::Full => {
+            params.extend([("full", "1".to_owned()), ("storage", ask.storage.datastore())]);
+        }
+        // It lies where the template does, and Proxmox wants not to be told.
+        CloneKind::Linked => params.push(("full", "0".to_owned())),
+    }
     if place.node != *target {
         params.push(("target", target.clone()));
     }
@@ -118,6 +126,7 @@ pub(super) async fn configure_vm(
 
 fn settings(vm: &Vm, ask: &ConfigureVm, seed_url: &str) -> Vec<(&'static str, String)> {
     let name = ask.name.iter().map(|name| ("name", name.clone()));
+    let net = |network| ("net0", network::plugged(vm.text("net0"), network));
     let settings = [
         ("cores", ask.cores.to_string()),
         ("memory", ask.memory_mib.to_string()),
@@ -125,13 +134,14 @@ fn settings(vm: &Vm, ask: &ConfigureVm, seed_url: &str) -> Vec<(&'static str, St
         ("tags", smbios::tags(&ask.owner)),
         ("smbios1", smbios::announcing(seed_url, vm.text("smbios1"))),
     ];
-    settings.into_iter().chain(name).collect()
+    settings.into_iter().chain(name).chain(ask.network.as_ref().map(net)).collect()
 }
 
 fn holds(vm: &Vm, key: &str, wanted: &str) -> bool {
     let present = &vm.config[key];
     match (key, present.as_str()) {
         ("tags", Some(present)) => smbios::same_tags(present, wanted),
+        ("net0", Some(present)) => network::same(present, wanted),
         (_, Some(present)) => present == wanted,
         (_, None) => number(present).is_some_and(|present| present.to_string() == wanted),
     }

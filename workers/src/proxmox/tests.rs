@@ -3,10 +3,10 @@
 use reqwest::Method;
 use serde_json::json;
 use stead_schemas::failure::Class;
-use stead_schemas::site::StorageBackend;
+use stead_schemas::site::{CloneKind, Network, StorageBackend};
 use stead_schemas::step::proxmox::{
-    CheckVmid, CloneVm, ConfigureVm, DestroyVm, Machine, MarkVm, ResizeDisk, ShutdownVm, StartVm,
-    Survey, VmidState,
+    CheckTemplate, CheckVmid, CloneVm, ConfigureVm, DestroyVm, Machine, MarkVm, ResizeDisk,
+    ShutdownVm, StartVm, Survey, VmidState,
 };
 use stead_schemas::step::sight::{SightMachines, Sighted};
 
@@ -23,12 +23,14 @@ fn machine() -> Machine {
 
 fn clone() -> CloneVm {
     let (name, storage) = ("john-dev".to_owned(), StorageBackend::Iscsi);
-    CloneVm { machine: machine(), template: 9000, name, storage }
+    let clone_kind = CloneKind::Full;
+    CloneVm { machine: machine(), template: 9000, name, storage, clone_kind }
 }
 
 fn configure() -> ConfigureVm {
     let owner = "john.doe".to_owned();
-    ConfigureVm { machine: machine(), cores: 4, memory_mib: 8192, owner, name: None }
+    let (name, network) = (None, None);
+    ConfigureVm { machine: machine(), cores: 4, memory_mib: 8192, owner, name, network }
 }
 
 fn resize(size_gb: u32) -> ResizeDisk {
@@ -161,6 +163,88 @@ async fn one_look_shows_what_there_is_room_for() {
     let nothing = stage.ask(Survey { template: 9999, ..survey() }).await.unwrap();
     assert_eq!((nothing.template_node, nothing.template_is_shared), (None, false));
     assert_eq!(stage.count("vm-cloned"), 1, "a look makes nothing");
+    stage.check_contract("proxmox", "proxmox/apidata.json", contract::check_proxmox);
+}
+
+fn check_template() -> CheckTemplate {
+    CheckTemplate {
+        login: LOGIN.to_owned(),
+        nodes: ["pve1", "pve2"].map(str::to_owned).into(),
+        template: 9002,
+        storage: StorageBackend::Nvme,
+        clone_kind: CloneKind::Linked,
+        network: Some(vlan(20)),
+    }
+}
+
+fn vlan(number: u16) -> Network {
+    Network { bridge: "vmbr1".to_owned(), vlan: Some(number) }
+}
+
+#[tokio::test]
+async fn what_cannot_be_cloned_or_plugged_in_as_wanted_is_refused_in_words() {
+    let stage = Stage::open().await;
+    let checked = stage.ask(check_template()).await.unwrap();
+    assert_eq!(checked.without_bridge, ["pve2"]);
+    let refused = async |ask: CheckTemplate, words: &str| {
+        let failure = stage.refused(ask, Class::Permanent).await;
+        assert!(failure.words.contains(words), "{failure}");
+    };
+    let whole =
+        CheckTemplate { template: 9000, storage: StorageBackend::Iscsi, ..check_template() };
+    refused(whole.clone(), "iscsi-pool, where it lies, is a storage (lvm) of full clones").await;
+    let elsewhere = CheckTemplate { storage: StorageBackend::Iscsi, ..check_template() };
+    refused(elsewhere, "9002 is on nvme-pool, and iscsi-pool is wanted").await;
+    refused(CheckTemplate { template: 9999, ..check_template() }, "no template 9999").await;
+    let bridge = Some(Network { bridge: "vmbr9".to_owned(), vlan: None });
+    refused(CheckTemplate { network: bridge, ..check_template() }, "no node has the bridge vmbr9")
+        .await;
+    let plain = CheckTemplate { clone_kind: CloneKind::Full, network: None, ..whole };
+    assert_eq!(stage.ask(plain).await.unwrap().without_bridge, [""; 0]);
+    // Somebody has moved the template since it was looked at.
+    stage.refused(CloneVm { clone_kind: CloneKind::Linked, ..clone() }, Class::Permanent).await;
+    assert!(stage.lab.inventory().is_empty());
+    stage.check_contract("proxmox", "proxmox/apidata.json", contract::check_proxmox);
+}
+
+#[tokio::test]
+async fn a_linked_clone_lies_beside_its_template_and_grows() {
+    let stage = Stage::open().await;
+    let linked = CloneKind::Linked;
+    let clone =
+        CloneVm { template: 9002, storage: StorageBackend::Nvme, clone_kind: linked, ..clone() };
+    for _ in 0..2 {
+        stage.ask(clone.clone()).await.unwrap();
+    }
+    stage.ask(resize(40)).await.unwrap();
+    let config = pve(&stage).await.look("/nodes/pve1/qemu/10000/config").await.unwrap().unwrap();
+    assert_eq!(config["scsi0"], "nvme-pool:base-9002-disk-0/vm-10000-disk-0,size=40G");
+    stage.ask(destroy()).await.unwrap();
+    assert!(stage.lab.inventory().is_empty());
+    stage.check_contract("proxmox", "proxmox/apidata.json", contract::check_proxmox);
+}
+
+#[tokio::test]
+async fn a_machine_is_plugged_in_elsewhere_and_keeps_its_card() {
+    let stage = Stage::open().await;
+    stage.ask(clone()).await.unwrap();
+    let pve = pve(&stage).await;
+    let card = async || {
+        let config = pve.look("/nodes/pve1/qemu/10000/config").await.unwrap().unwrap();
+        config["net0"].as_str().unwrap().to_owned()
+    };
+    let before = card().await;
+    let mac = before.strip_suffix(",bridge=vmbr0").unwrap();
+    let plugged = ConfigureVm { network: Some(vlan(20)), ..configure() };
+    for _ in 0..2 {
+        stage.ask(plugged.clone()).await.unwrap();
+    }
+    assert_eq!(card().await, format!("{mac},bridge=vmbr1,tag=20"));
+    assert_eq!(stage.count("vm-configured"), 1);
+    stage.ask(ConfigureVm { network: Some(vlan(30)), ..configure() }).await.unwrap();
+    stage.ask(configure()).await.unwrap();
+    assert_eq!(card().await, format!("{mac},bridge=vmbr1,tag=30"));
+    stage.ask(start()).await.unwrap();
     stage.check_contract("proxmox", "proxmox/apidata.json", contract::check_proxmox);
 }
 

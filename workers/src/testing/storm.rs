@@ -3,10 +3,10 @@
 //! happens exactly once and nothing is left behind.
 
 use stead_lab::CallFault;
-use stead_schemas::site::StorageBackend;
+use stead_schemas::site::{CloneKind, Network, StorageBackend};
 use stead_schemas::step::coder::{DeleteWorkspace, StartWorkspace, StopWorkspace};
 use stead_schemas::step::proxmox::{
-    CloneVm, ConfigureVm, DestroyVm, Machine, ResizeDisk, ShutdownVm, StartVm,
+    CheckTemplate, CloneVm, ConfigureVm, DestroyVm, Machine, ResizeDisk, ShutdownVm, StartVm,
 };
 use stead_schemas::step::s3::{
     DeleteBucket, DeleteKey, EmptyBucket, EnsureBucket, EnsureKey, Limits, Place,
@@ -59,6 +59,7 @@ const CALLS: [(&str, &[&str]); 5] = [
             "filesystem.setperm",
             "sharing.nfs.query",
             "sharing.nfs.create",
+            "sharing.nfs.update",
             "sharing.nfs.delete",
             "pool.snapshot.query",
             "pool.snapshot.create",
@@ -69,6 +70,7 @@ const CALLS: [(&str, &[&str]); 5] = [
         "proxmox",
         &[
             "GET /cluster/resources",
+            "GET /network",
             "GET /config",
             "GET /tasks/",
             "GET /status/current",
@@ -156,7 +158,9 @@ async fn furnish(stage: &Stage, nas: &str, path: &str) {
     let (uid, gid, mode) = (1000, 1000, "700".to_owned());
     stage.insist(SetPermissions { login, dataset, marker: marker(), uid, gid, mode }).await;
     let (login, path) = (nas.to_owned(), path.to_owned());
-    stage.insist(EnsureShare { login, path, marker: marker() }).await;
+    let share = EnsureShare { login, path, marker: marker(), networks: Vec::new() };
+    stage.insist(share.clone()).await;
+    stage.insist(EnsureShare { networks: ["10.0.0.0/8".to_owned()].into(), ..share }).await;
     let (login, dataset) = (nas.to_owned(), DATASET.to_owned());
     stage.insist(UpdateQuota { login, dataset, marker: marker(), refquota_gb: 30 }).await;
 }
@@ -164,10 +168,16 @@ async fn furnish(stage: &Stage, nas: &str, path: &str) {
 async fn machine(stage: &Stage, login: String) {
     let machine = Machine { login, node: "pve1".to_owned(), vmid: 10_000, marker: marker() };
     let at = || machine.clone();
-    let (name, storage) = ("john-dev".to_owned(), StorageBackend::Iscsi);
-    stage.insist(CloneVm { machine: at(), template: 9000, name, storage }).await;
-    let (cores, memory_mib, owner) = (4, 8192, "john".to_owned());
-    stage.insist(ConfigureVm { machine: at(), cores, memory_mib, owner, name: None }).await;
+    let network = Some(Network { bridge: "vmbr1".to_owned(), vlan: Some(20) });
+    let (template, storage, clone_kind) = (9002, StorageBackend::Nvme, CloneKind::Linked);
+    let (login, nodes) = (at().login, ["pve1".to_owned()].into());
+    let place = network.clone();
+    let check = CheckTemplate { login, nodes, template, storage, clone_kind, network: place };
+    stage.insist(check).await;
+    let name = "john-dev".to_owned();
+    stage.insist(CloneVm { machine: at(), template, name, storage, clone_kind }).await;
+    let (cores, memory_mib, owner, name) = (4, 8192, "john".to_owned(), None);
+    stage.insist(ConfigureVm { machine: at(), cores, memory_mib, owner, name, network }).await;
     stage.insist(ResizeDisk { machine: at(), disk: "scsi0".to_owned(), size_gb: 40 }).await;
     stage.insist(StartVm { machine: at() }).await;
     stage.insist(ShutdownVm { machine: at(), timeout_seconds: 60 }).await;

@@ -9,6 +9,17 @@ use super::client::Nas;
 pub(super) struct Export {
     pub(super) id: u64,
     pub(super) comment: String,
+    /// Where it may be mounted from; anywhere, if it names none.
+    networks: Vec<Value>,
+}
+
+impl Export {
+    /// Whether exactly these networks may mount it, or nobody wants to say which.
+    pub(super) fn is_for(&self, networks: &[String]) -> bool {
+        networks.is_empty()
+            || networks.len() == self.networks.len()
+                && networks.iter().all(|one| self.networks.iter().any(|there| there == one))
+    }
 }
 
 /// How the comment of an export of ours begins.
@@ -33,7 +44,8 @@ pub(super) async fn exports(nas: &Nas, path: &str) -> Result<Vec<Export>, Failur
 
 fn read(entry: &Value) -> Option<Export> {
     let comment = entry["comment"].as_str().unwrap_or_default().to_owned();
-    Some(Export { id: entry["id"].as_u64()?, comment })
+    let networks = entry["networks"].as_array().cloned().unwrap_or_default();
+    Some(Export { id: entry["id"].as_u64()?, comment, networks })
 }
 
 /// Our export of the path, if it has one.

@@ -124,24 +124,35 @@ async fn has_permissions(nas: &Nas, found: &Found, ask: &SetPermissions) -> Resu
     Ok(stat["uid"] == ask.uid && stat["gid"] == ask.gid && mode == wanted && stat["acl"] != true)
 }
 
-/// Exports the path, or finds our export of it.
+/// Exports the path, or finds our export of it, and sees to it that it is for those alone whom it is
+/// to be for.
 pub(super) async fn ensure_share(
     client: Client,
     cx: StepContext,
     ask: EnsureShare,
 ) -> Result<Share, Failure> {
     let nas = client.log_in(&ask.login);
-    if let Some(export) = share::find_ours(&nas, &ask.path, &ask.marker).await? {
+    let found = share::find_ours(&nas, &ask.path, &ask.marker).await?;
+    if let Some(export) = found.as_ref().filter(|export| export.is_for(&ask.networks)) {
         return Ok(Share { id: export.id });
     }
     cx.still_wanted()?;
-    let wanted = json!([{
-        "path": ask.path, "comment": share::comment(&ask.marker), "enabled": true,
-    }]);
-    let made = nas.act("sharing.nfs.create", wanted).await;
+    let done = match &found {
+        Some(export) => {
+            let change = json!([export.id, { "networks": ask.networks }]);
+            nas.act("sharing.nfs.update", change).await
+        }
+        None => {
+            let wanted = json!([{
+                "path": ask.path, "comment": share::comment(&ask.marker), "enabled": true,
+                "networks": ask.networks,
+            }]);
+            nas.act("sharing.nfs.create", wanted).await
+        }
+    };
     match share::find_ours(&nas, &ask.path, &ask.marker).await? {
-        Some(export) => Ok(Share { id: export.id }),
-        None => Err(made.err().map_or_else(|| vanished(&ask.path), Failure::from)),
+        Some(export) if export.is_for(&ask.networks) => Ok(Share { id: export.id }),
+        _ => Err(done.err().map_or_else(|| vanished(&ask.path), Failure::from)),
     }
 }
 

@@ -59,7 +59,8 @@ fn permissions() -> SetPermissions {
 }
 
 fn share() -> EnsureShare {
-    EnsureShare { login: LOGIN.to_owned(), path: PATH.to_owned(), marker: marker() }
+    let (login, path, networks) = (LOGIN.to_owned(), PATH.to_owned(), Vec::new());
+    EnsureShare { login, path, marker: marker(), networks }
 }
 
 fn unshare() -> RemoveShare {
@@ -199,6 +200,34 @@ async fn less_than_what_is_kept_is_refused_in_words() {
     let failure = stage.refused(quota(10), Class::Permanent).await;
     assert!(failure.words.contains("12 GiB") && failure.words.contains("10 GiB"), "{failure}");
     stage.ask(quota(15)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_home_is_exported_to_the_networks_that_may_mount_it_and_no_wider() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    let networks = |all: &[&str]| EnsureShare {
+        networks: all.iter().map(|one| (*one).to_owned()).collect(),
+        ..share()
+    };
+    let narrow = networks(&["192.168.20.0/24"]);
+    let made = stage.ask(narrow.clone()).await.unwrap();
+    let seen = async || {
+        let query = nas(&stage).look("sharing.nfs.query", json!([])).await.unwrap();
+        assert_eq!(query.as_array().unwrap().len(), 1);
+        query[0]["networks"].clone()
+    };
+    assert_eq!(seen().await, json!(["192.168.20.0/24"]));
+    // Where nobody says anything, it stays as it is.
+    assert_eq!(stage.ask(share()).await.unwrap(), made);
+    assert_eq!(seen().await, json!(["192.168.20.0/24"]));
+    let other = networks(&["10.10.30.0/24", "192.168.20.0/24"]);
+    stage.lose_answer("truenas", "sharing.nfs.update");
+    assert_eq!(stage.insist(other.clone()).await, made);
+    assert_eq!(stage.ask(other).await.unwrap(), made);
+    assert_eq!(seen().await, json!(["10.10.30.0/24", "192.168.20.0/24"]));
+    assert_eq!((stage.count("share-created"), stage.count("share-updated")), (1, 1));
+    stage.check_contract("truenas", "truenas/subset-v25.10.5.json", contract::check_truenas);
 }
 
 #[tokio::test]

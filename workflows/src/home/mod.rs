@@ -175,7 +175,9 @@ async fn make(cx: &Context, ask: &Attach) -> Result<Home, Failure> {
     })
     .await?;
     let path = dataset.mountpoint.clone();
-    cx.step(EnsureShare { login: login.clone(), path: path.clone(), marker: marker.clone() })
+    let networks = ask.site.networks.clone();
+    let (user, share, mark) = (login.clone(), path.clone(), marker.clone());
+    cx.step(EnsureShare { login: user, path: share, marker: mark, networks })
         .undo(RemoveShare { login, path, marker })
         .await?;
     Ok(Home {
@@ -211,7 +213,8 @@ async fn repair(cx: &Context, home: Option<&Home>) -> Result<Value, Failure> {
     let (dataset, refquota_gb) = (home.dataset.clone(), home.quota_gb);
     let limit = UpdateQuota { login: login.clone(), dataset, marker: marker.clone(), refquota_gb };
     cx.step(limit).await?;
-    cx.step(EnsureShare { login, path: home.mountpoint.clone(), marker }).await?;
+    let (path, networks) = (home.mountpoint.clone(), home.site.networks.clone());
+    cx.step(EnsureShare { login, path, marker, networks }).await?;
     Ok(as_value(&Done {}))
 }
 

@@ -5,6 +5,7 @@
 //! none meanwhile; and what a guest is at its first boot, its name, its keys, its home, is its owner's.
 
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde_json::{Value, json};
@@ -96,6 +97,9 @@ async fn make(cx: &Context, order: &SpareOrder) -> Result<Machine, Failure> {
         vmid_last: site.vmid_last,
     };
     let seen = cx.step(survey).await?;
+    let kind = &order.template;
+    let without_bridge =
+        &machine::check_template(cx, &seen, login.clone(), kind, order.storage).await?;
     let (cores, memory_gb) = (order.template.cpu_cores.default, order.template.memory_gb.default);
     let room = placement::Wanted {
         cpu_cores: cores,
@@ -104,6 +108,7 @@ async fn make(cx: &Context, order: &SpareOrder) -> Result<Machine, Failure> {
         template: &order.template,
         storage: order.storage,
         site,
+        without_bridge,
     };
     let placed = placement::choose(&seen, &room)
         .map_err(|words| Failure::new(Class::Permanent, words).at(Survey::NAME))?;
@@ -111,12 +116,15 @@ async fn make(cx: &Context, order: &SpareOrder) -> Result<Machine, Failure> {
     site.node = placed.node;
     let (template, storage) = (order.template.vmid, order.storage);
     let (ledger, name) = (cx.run().to_string(), host_name(PLATFORM, &cx.name()));
-    let wanted = Wanted { ledger, not: [].into(), site, login, template, name, storage };
+    let (not, clone_kind) = (Vec::new(), order.template.clone_kind);
+    let wanted = Wanted { ledger, not, site, login, template, name, storage, clone_kind };
     let machine = machine::make(cx, wanted, |_| {}).await?;
     let owner = PLATFORM.to_string();
     let memory_mib = memory_gb * 1024;
-    let name = None;
-    cx.step(ConfigureVm { machine: machine.clone(), cores, memory_mib, owner, name }).await?;
+    let (name, network) = (None, order.template.network.clone());
+    let machine_of = machine.clone();
+    let set = ConfigureVm { machine: machine_of, cores, memory_mib, owner, name, network };
+    cx.step(set).await?;
     let (disk, size_gb) = (DISK.to_string(), order.template.disk_gb);
     cx.step(ResizeDisk { machine: machine.clone(), disk, size_gb }).await?;
     Ok(machine)

@@ -55,6 +55,7 @@ pub(super) fn configuration(
         memory_mib: workspace.size.memory_gb * 1024,
         owner: cx.owner().to_string(),
         name: workspace.was_spare.then(|| host_name(cx.owner().as_str(), &cx.name())),
+        network: workspace.order.template.network.clone(),
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Wanted<'a> {
     pub template: &'a Template,
     pub storage: StorageBackend,
     pub site: &'a ProxmoxSite,
+    /// The nodes that do not have the bridge it is to be plugged in at.
+    pub without_bridge: &'a [String],
 }
 
 /// The node, and why it was chosen.
@@ -111,6 +113,10 @@ fn objection(
         }
         Some(_) => {}
     }
+    if wanted.without_bridge.contains(&node.node) {
+        let bridge = wanted.template.network.as_ref().map_or("", |network| &network.bridge);
+        return Some(format!("has no bridge {bridge}"));
+    }
     let reaches = node.node == template_node || seen.template_is_shared;
     (!reaches).then(|| format!("does not see the template, which is on {template_node}"))
 }
@@ -130,7 +136,7 @@ mod tests {
     use alloc::string::String;
     use alloc::vec;
 
-    use stead_schemas::site::{ProxmoxSite, Range, StorageBackend, Template};
+    use stead_schemas::site::{CloneKind, Network, ProxmoxSite, Range, StorageBackend, Template};
     use stead_schemas::step::proxmox::{NodeSeen, Surveyed};
 
     use super::{Wanted, choose};
@@ -170,6 +176,8 @@ mod tests {
             storage_quota_gb: any,
             storage_backend: vec![StorageBackend::Iscsi],
             guest: Default::default(),
+            clone_kind: CloneKind::Full,
+            network: Some(Network { bridge: "vmbr1".into(), vlan: None }),
         };
         let site = ProxmoxSite {
             vmid_first: 100,
@@ -184,6 +192,7 @@ mod tests {
             template: &template,
             storage: StorageBackend::Iscsi,
             site: &site,
+            without_bridge: &["pve4".into()],
         };
         choose(seen, &wanted).map_or_else(|words| words, |placed| placed.words)
     }
@@ -199,13 +208,15 @@ mod tests {
             let mut seen = seen();
             seen.nodes.truncate(1);
             spoil(&mut seen.nodes[0]);
-            assert_eq!(said(&seen), alloc::format!("no node has room: pve1 {words}"));
+            let node = &seen.nodes[0].node;
+            assert_eq!(said(&seen), alloc::format!("no node has room: {node} {words}"));
         };
         check(|node| node.is_online = false, "does not answer");
         check(|node| node.cores = 2, "has 2 cores, and 4 are wanted");
         check(|node| node.cores_given = 61, "gives 61 of at most 64 cores, and 4 are wanted");
         check(|node| node.memory_free_mib = 7_000, "has 6 GiB of memory free, and 8 are wanted");
         check(|node| node.storage_free_gb = None, "does not see the storage iscsi-pool");
+        check(|node| node.node = "pve4".into(), "has no bridge vmbr1");
         check(
             |node| node.storage_free_gb = Some(39),
             "has 39 GiB free on iscsi-pool, and 40 are wanted",

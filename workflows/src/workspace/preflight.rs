@@ -21,6 +21,7 @@ use stead_schemas::step::{Step, allowance, people, proxmox};
 use super::ask;
 use super::placement::{self, Wanted};
 use super::state::Workspace;
+use crate::machine;
 
 /// Looks at everything that making the workspace needs, and chooses the node. `counted` is what it
 /// has of its owner's allowance already. Returns the nodes that have room, too.
@@ -159,7 +160,10 @@ pub(super) async fn place(
         vmid_first: order.proxmox.vmid_first,
         vmid_last: order.proxmox.vmid_last,
     };
+    let (login, template) = (survey.login.clone(), &order.template);
     let seen = cx.step(survey).await?;
+    let without_bridge =
+        &machine::check_template(cx, &seen, login, template, order.storage_backend).await?;
     let room = besides.map_or_else(|| seen.clone(), |old| placement::without(&seen, old));
     let wanted = Wanted {
         cpu_cores: workspace.size.cpu_cores,
@@ -168,6 +172,7 @@ pub(super) async fn place(
         template: &order.template,
         storage: order.storage_backend,
         site: &order.proxmox,
+        without_bridge,
     };
     let placed = placement::choose(&room, &wanted)
         .map_err(|words| Failure::new(Class::Permanent, words).at(proxmox::Survey::NAME))?;

@@ -188,6 +188,7 @@ pub(super) async fn make_machine(
         template: order.template.vmid,
         name: host_name(cx.owner().as_str(), &cx.name()),
         storage: order.storage_backend,
+        clone_kind: order.template.clone_kind,
     };
     workspace.was_spare = false;
     let reserved = |vmid| {

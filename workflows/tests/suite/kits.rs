@@ -412,6 +412,7 @@ pub fn site() -> Site {
         truenas: TrueNasSite {
             parent: "tank/home".into(),
             nfs_server: "10.0.0.2".into(),
+            networks: Vec::new(),
             secret: "vault:secret/data/truenas/api".into(),
             grace_seconds: 0,
         },

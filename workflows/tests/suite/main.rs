@@ -1,6 +1,6 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `buckets.rs`,
 //! `changes.rs`, `retries.rs`, `homes.rs`, `pools.rs`, `ends.rs`, `mcp.rs`, `schedules.rs`,
-//! `templates.rs`, `tokens.rs`, `people.rs`).
+//! `templates.rs`, `tokens.rs`, `people.rs`, `clones.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
@@ -8,6 +8,7 @@
 mod asker;
 mod buckets;
 mod changes;
+mod clones;
 mod drift;
 mod ends;
 mod golden;

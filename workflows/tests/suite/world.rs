@@ -24,6 +24,10 @@ pub struct World {
     pub objects: u64,
     /// Steps that have been carried out, in order.
     pub log: Vec<String>,
+    /// What each of the machines' steps was asked, in order.
+    pub asked: Vec<(String, Value)>,
+    /// The nodes that do not have the bridge that a template wants.
+    pub without_bridge: Vec<String>,
     /// The step of this name fails the next time.
     pub fails_next: Option<String>,
     /// How large the machines' disks are, in GiB.
@@ -78,6 +82,8 @@ impl Default for World {
             running: BTreeMap::new(),
             objects: 0,
             log: Vec::new(),
+            asked: Vec::new(),
+            without_bridge: Vec::new(),
             fails_next: None,
             disks: BTreeMap::new(),
             used_at: Timestamp::default(),
@@ -108,6 +114,9 @@ impl stead_testkit::World for World {
     fn carry_out(&mut self, asked: &Asked<'_>) -> Result<Value, Failure> {
         let (step, ask) = (asked.step, asked.request);
         self.log.push(step.to_owned());
+        if step.starts_with("proxmox.") {
+            self.asked.push((step.to_owned(), ask.clone()));
+        }
         if self.fails_next.take_if(|fails| fails == step).is_some() {
             return Err(Failure::new(Class::Permanent, "it was made to fail"));
         }
@@ -132,6 +141,7 @@ impl stead_testkit::World for World {
                 let home = format!("dataset {}", text("dataset"));
                 Ok(json!({ "free_gb": self.free_gb, "has_home": self.things.contains_key(&home) }))
             }
+            "proxmox.check-template" => Ok(json!({ "without_bridge": self.without_bridge })),
             "proxmox.check-vmid" => {
                 let taken = self.things.contains_key(&format!("vm {}", ask["vmid"]));
                 Ok(json!(if taken { "taken" } else { "free" }))

@@ -11,7 +11,7 @@ use stead_schemas::step::coder::FindTemplate;
 use stead_schemas::step::forgejo::{LookUpHead, Repository};
 use stead_schemas::step::kubernetes::{ListServers, ResolveImage};
 use stead_schemas::step::probe::Noop;
-use stead_schemas::step::proxmox::Survey;
+use stead_schemas::step::proxmox::{CheckTemplate, Survey};
 use stead_schemas::step::s3::ListBuckets;
 use stead_schemas::step::truenas::SurveyPool;
 use stead_schemas::step::vault::PinSecrets;
@@ -130,7 +130,20 @@ fn machines(site: &Site) -> Vec<Ask> {
             vmid_last: proxmox.vmid_last,
         }))
     };
-    site.templates.iter().filter_map(look).collect()
+    let special = |template: &stead_schemas::site::Template| {
+        let is_plain = template.clone_kind.is_full() && template.network.is_none();
+        let storage = template.storage_backend.first().copied().filter(|_| !is_plain)?;
+        Some(Ask::by(&CheckTemplate {
+            login: proxmox.secret.clone(),
+            nodes: proxmox.nodes.clone(),
+            template: template.vmid,
+            storage,
+            clone_kind: template.clone_kind,
+            network: template.network.clone(),
+        }))
+    };
+    let looks = site.templates.iter().filter_map(look);
+    looks.chain(site.templates.iter().filter_map(special)).collect()
 }
 
 fn told(system: &str, examined: &Examined, site_is_known: bool) -> Vec<Finding> {

@@ -69,10 +69,11 @@ fn wish(at: &Place<'_>, params: &Params) -> Result<Wish, Answer> {
     if let Some(unknown) = storage.as_ref().filter(|name| !known(name)) {
         return Err(answer::error(500, format!("storage '{unknown}' does not exist")));
     }
-    let is_template =
-        at.world.read(|state| state.proxmox.vm(at.node, at.vmid).map(Vm::is_template))?;
+    let (is_template, can_link) = at.world.read(|state| {
+        state.proxmox.vm(at.node, at.vmid).map(|vm| (vm.is_template(), can_link(vm)))
+    })?;
     let full = params.flag("full")?.unwrap_or(!is_template);
-    if !full && !is_template {
+    if !full && !(is_template && can_link) {
         return Err(answer::error(500, "Linked clone feature is not supported for drive 'scsi0'"));
     }
     if let Some(option) =
@@ -85,6 +86,12 @@ fn wish(at: &Place<'_>, params: &Params) -> Result<Wish, Answer> {
     }
     let description = params.text("description");
     Ok(Wish { source: at.vmid, target, node, name, description, storage, full })
+}
+
+/// Whether the storage of its disk keeps what differs by itself.
+fn can_link(vm: &Vm) -> bool {
+    let storage = vm.key("scsi0").split(':').next().unwrap_or_default();
+    STORAGES.iter().any(|(name, kind, _)| *name == storage && *kind != "lvm")
 }
 
 /// Takes the id: a configuration file that holds nothing but the lock.
@@ -148,7 +155,10 @@ fn cloned(
             .map(|text| ("description".to_owned(), text.trim_end().to_owned())),
     );
     config.insert("vmgenid".to_owned(), generation);
-    config.insert("net0".to_owned(), format!("virtio={mac},bridge=vmbr0"));
+    // The card is another one, plugged in where the template's is.
+    let place = config.get("net0").and_then(|old| old.split_once(',')).map(|(_, place)| place);
+    let card = format!("virtio={mac},{}", place.unwrap_or("bridge=vmbr0"));
+    config.insert("net0".to_owned(), card);
     // Everything else about the firmware is kept: only the uuid is new.
     let rest = config
         .get("smbios1")

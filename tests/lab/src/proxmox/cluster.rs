@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::answer;
 use super::params::Params;
 use super::power::unless_empty;
-use super::state::{NODES, STORAGES};
+use super::state::{BRIDGES, NODES, STORAGES};
 use super::vm::Vm;
 use crate::net::Answer;
 use crate::world::{State, World};
@@ -46,6 +46,20 @@ pub(super) fn node_status(world: &World, node: &str) -> Answer {
         "wait": 0.0,
         "idle": 0,
     }))
+}
+
+/// The bridges of a node; the lab has no other interfaces.
+pub(super) fn network(params: &Params, node: &str) -> Result<Answer, Answer> {
+    params.check(&[], &["type"])?;
+    let bridges = BRIDGES.into_iter().filter(|(name, _)| *name == node).flat_map(|(_, all)| all);
+    let line = |bridge: &&str| {
+        json!({
+            "iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "bridge_vlan_aware": 1,
+            "method": "static", "method6": "manual", "priority": 3, "families": ["inet"],
+        })
+    };
+    let wants = params.text("type").is_none_or(|kind| kind.contains("bridge"));
+    Ok(answer::data(bridges.filter(|_| wants).map(line).collect()))
 }
 
 fn memory(world: &World, node: &str) -> u64 {

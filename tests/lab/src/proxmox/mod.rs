@@ -162,6 +162,7 @@ fn route_node(
 ) -> Result<Answer, Answer> {
     match (call.method.as_str(), path) {
         ("GET", ["status"]) => Ok(cluster::node_status(world, node)),
+        ("GET", ["network"]) => cluster::network(params, node),
         ("GET", ["storage", storage, "status"]) => cluster::storage_status(world, storage),
         ("GET", ["tasks"]) => tasks::list(world, params, node),
         ("GET", ["tasks", upid, "status"]) => tasks::status(world, node, upid),

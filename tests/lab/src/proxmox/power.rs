@@ -10,7 +10,9 @@ use super::answer;
 use super::clone::nothing;
 use super::cluster;
 use super::params::Params;
+use super::state::BRIDGES;
 use super::tasks::{self, Doom, Plan};
+use super::vm::Vm;
 use crate::guest;
 use crate::net::Answer;
 use crate::world::World;
@@ -184,12 +186,22 @@ fn power_on(world: &Arc<World>, vmid: u32) -> Result<(), String> {
             return Err(format!("VM {vmid} already running"));
         }
         refuse_locked(vm)?;
+        refuse_unplugged(vm)?;
         vm.running_since = Some(Utc::now());
         Ok(vm.key("description").to_owned())
     })?;
     world.journal.effect("proxmox", "vm-started", &vmid.to_string(), &marker);
     guest::power_on(world, vmid);
     Ok(())
+}
+
+fn refuse_unplugged(vm: &Vm) -> Result<(), String> {
+    let bridge = vm.key("net0").split(',').find_map(|part| part.strip_prefix("bridge="));
+    let there = BRIDGES.iter().find(|(node, _)| *node == vm.node).map_or(&[][..], |(_, all)| all);
+    match bridge.filter(|bridge| !there.contains(bridge)) {
+        Some(bridge) => Err(format!("bridge '{bridge}' does not exist")),
+        None => Ok(()),
+    }
 }
 
 /// Stopping what is stopped is done at once.

@@ -1,4 +1,4 @@
-//! What the cluster knows: VMs, tasks, and the two templates a lab is born with.
+//! What the cluster knows: VMs, tasks, and the three templates a lab is born with.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,10 @@ const NODE_MEMORY: u64 = 256 << 30;
 pub(super) const STORAGES: [(&str, &str, bool); 3] =
     [("iscsi-pool", "lvm", true), ("local-lvm", "lvmthin", false), ("nvme-pool", "zfspool", false)];
 
+/// The bridges of each node.
+pub(super) const BRIDGES: [(&str, &[&str]); 2] =
+    [("pve1", &["vmbr0", "vmbr1"]), ("pve2", &["vmbr0"])];
+
 /// What the cluster knows.
 pub(crate) struct State {
     pub(crate) vms: BTreeMap<u32, Vm>,
@@ -29,8 +33,17 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn pristine(pace: &Pace) -> Self {
-        let templates = [(9000, "debian-12", 10), (9001, "debian-12-desktop", 20)];
-        let vms = templates.map(|(vmid, name, disk)| (vmid, template(pace, vmid, name, disk)));
+        let templates = [
+            (9000, "debian-12", "iscsi-pool", 10),
+            (9001, "debian-12-desktop", "iscsi-pool", 20),
+            (9002, "debian-12-nvme", "nvme-pool", 10),
+        ];
+        let vms = templates.map(|(vmid, name, storage, disk)| {
+            (
+                vmid,
+                template(pace, vmid, name, &format!("{storage}:base-{vmid}-disk-0,size={disk}G")),
+            )
+        });
         let memory = NODES.map(|node| (node.to_owned(), NODE_MEMORY)).into();
         Self { vms: BTreeMap::from(vms), tasks: Vec::new(), next_pid: 0x0010_A000, memory }
     }
@@ -70,7 +83,7 @@ impl State {
     }
 }
 
-fn template(pace: &Pace, vmid: u32, name: &str, disk_gib: u32) -> Vm {
+fn template(pace: &Pace, vmid: u32, name: &str, disk: &str) -> Vm {
     let config = [
         ("agent", "1".to_owned()),
         ("boot", "order=scsi0".to_owned()),
@@ -80,7 +93,7 @@ fn template(pace: &Pace, vmid: u32, name: &str, disk_gib: u32) -> Vm {
         ("name", name.to_owned()),
         ("net0", format!("virtio={},bridge=vmbr0", mac(pace))),
         ("ostype", "l26".to_owned()),
-        ("scsi0", format!("iscsi-pool:base-{vmid}-disk-0,size={disk_gib}G")),
+        ("scsi0", disk.to_owned()),
         ("scsihw", "virtio-scsi-single".to_owned()),
         ("smbios1", format!("uuid={}", pace.uuid())),
         ("template", "1".to_owned()),

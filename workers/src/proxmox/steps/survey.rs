@@ -45,17 +45,20 @@ async fn is_shared(
 ) -> Result<bool, Failure> {
     let path = format!("/nodes/{}/qemu/{template}/config", segment(node));
     let config = pve.look(&path).await?.unwrap_or_default();
-    let config = config.as_object();
-    let disks = config.into_iter().flatten().filter(|(key, _)| is_disk(key));
-    let storages: Vec<&str> = disks
-        .filter_map(|(_, setting)| setting.as_str())
-        .filter(|setting| !setting.contains("media=cdrom"))
+    let storages: Vec<&str> = volumes(&config)
         .filter_map(|setting| setting.split_once(':').map(|(storage, _)| storage))
         .collect();
     let shared = |storage: &str| {
         list.of("storage").any(|line| line["storage"] == storage && is_set(&line["shared"]))
     };
     Ok(!storages.is_empty() && storages.into_iter().all(shared))
+}
+
+/// The disks in a machine's configuration: `iscsi-pool:base-9000-disk-0,size=10G`.
+pub(super) fn volumes(config: &Value) -> impl Iterator<Item = &str> {
+    let disks = config.as_object().into_iter().flatten().filter(|(key, _)| is_disk(key));
+    let settings = disks.filter_map(|(_, setting)| setting.as_str());
+    settings.filter(|setting| !setting.contains("media=cdrom"))
 }
 
 /// `scsi0`, `virtio1`, `efidisk0`.
