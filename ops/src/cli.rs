@@ -14,6 +14,7 @@ pub mod audit;
 pub mod backup;
 pub mod bucket;
 pub mod config;
+pub mod copies;
 pub mod demo;
 pub mod doctor;
 pub mod drift;
@@ -79,6 +80,8 @@ pub enum Verb {
     Bucket(bucket::Bucket),
     /// Keep machines ready before anybody wants them.
     Pool(pool::Pool),
+    /// Keep copies of what the platform runs on, each proved, and see how old the latest is.
+    Copies(copies::Copies),
     /// Give commands again and again, at the times of a cron expression.
     Schedule(schedule::Schedule),
     /// Make Coder's templates of what is in a repository, and go back to the version before.

@@ -41,6 +41,7 @@ impl Duty {
             Self::Engine | Self::Both => &[
                 "allowance",
                 "authentik",
+                "backups",
                 "coder",
                 "deployments",
                 "forgejo",
@@ -49,6 +50,7 @@ impl Duty {
                 "logging",
                 "mail",
                 "mcp_servers",
+                "nas",
                 "notify",
                 "pool",
                 "proxmox",

@@ -20,6 +20,8 @@ pub enum Topic {
     VendorDown,
     /// A token could not be made anew.
     Token,
+    /// A backup was not made, or not proved.
+    Backup,
     /// A workspace is dormant soon, or deleted because it is.
     Dormant,
     /// A workspace's time is over soon.
@@ -32,11 +34,12 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Paused,
         Self::UndoStuck,
         Self::VendorDown,
         Self::Token,
+        Self::Backup,
         Self::Dormant,
         Self::Expiry,
         Self::Owner,
@@ -51,6 +54,7 @@ impl Topic {
             Self::UndoStuck => "undo-stuck",
             Self::VendorDown => "vendor-down",
             Self::Token => "token",
+            Self::Backup => "backup",
             Self::Dormant => "dormant",
             Self::Expiry => "expiry",
             Self::Owner => "owner",
@@ -66,6 +70,7 @@ impl Topic {
             Self::UndoStuck => "cannot be taken back",
             Self::VendorDown => "does not answer",
             Self::Token => "token at risk",
+            Self::Backup => "no backup",
             Self::Dormant => "nobody uses it",
             Self::Expiry => "its time is over soon",
             Self::Owner => "what Authentik says of owners",

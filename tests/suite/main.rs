@@ -11,6 +11,7 @@ mod abandon;
 mod archive;
 mod audit;
 mod backup;
+mod backups;
 mod buckets;
 mod by_itself;
 mod cancel;

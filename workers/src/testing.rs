@@ -198,7 +198,10 @@ pub(crate) fn config(lab: &Lab) -> WorkersConfig {
             },
         },
         proxmox: proxmox::Config { address: addresses.proxmox_url.parse().unwrap() },
-        truenas: truenas::Config { address: addresses.truenas_url.parse().unwrap() },
+        truenas: truenas::Config {
+            address: addresses.truenas_url.parse().unwrap(),
+            others: [("nas04".to_owned(), addresses.truenas_url.parse().unwrap())].into(),
+        },
         coder: coder::Config { address: addresses.coder_url.parse().unwrap() },
         forgejo: Some(forgejo::Config {
             address: addresses.forgejo_url.parse().unwrap(),

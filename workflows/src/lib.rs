@@ -12,6 +12,7 @@ use serde_json::Value;
 use stead_core::definition::Definition;
 
 pub mod allowance;
+pub mod backup;
 pub mod bucket;
 pub mod calendar;
 pub mod drift;
@@ -31,6 +32,7 @@ pub mod workspace;
 /// Every workflow of this build.
 pub static WORKFLOWS: &[Definition] = &[
     allowance::DEFINITION,
+    backup::DEFINITION,
     bucket::DEFINITION,
     calendar::DEFINITION,
     drift::DEFINITION,

@@ -23,6 +23,7 @@ const PAGES: &[Page] = &[
     page!("AppendConflicts"),
     page!("AppendSlow"),
     page!("ArchiveLag"),
+    page!("BackupOverdue"),
     page!("CommandsWait"),
     page!("EngineAbsent"),
     page!("HistoryLong"),

@@ -13,6 +13,7 @@ mod bench;
 mod bucket;
 mod completions;
 mod config;
+mod copies;
 mod demo;
 mod diff;
 mod doctor;
@@ -67,6 +68,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Workspace(options) => workspace::carry_out(global, &options).await,
         Verb::Home(options) => home::carry_out(global, &options).await,
         Verb::Bucket(options) => bucket::carry_out(global, &options).await,
+        Verb::Copies(options) => copies::carry_out(global, &options).await,
         Verb::Pool(options) => pool::carry_out(global, &options).await,
         Verb::Schedule(options) => schedule::carry_out(global, &options).await,
         Verb::Template(options) => template::carry_out(global, &options).await,

@@ -15,6 +15,7 @@ use stead_workers::WorkersConfig;
 
 mod audit;
 mod authentik;
+mod backups;
 mod deployments;
 mod encryption;
 mod fault;
@@ -300,6 +301,10 @@ fn site(reader: &mut Reader<'_>) -> Site {
     let (kubernetes, mcp_servers) = (mcp::site(reader), mcp::servers(reader));
     let (templates, notify) = (templates::read(reader), notify::read(reader));
     let pools = pools::read(reader, &templates);
+    let nas = backups::nas(reader);
+    let has_kubernetes = kubernetes.is_some();
+    let known = backups::Known { nas: &nas, truenas: &truenas, has_kubernetes };
+    let backups = backups::read(reader, &known);
     Site {
         templates,
         proxmox,
@@ -315,6 +320,8 @@ fn site(reader: &mut Reader<'_>) -> Site {
         mcp_servers,
         notify,
         pools,
+        nas,
+        backups,
     }
 }
 
@@ -377,7 +384,8 @@ fn vault_of(reader: &mut Reader<'_>) -> serde_json::Value {
 fn workers(reader: &mut Reader<'_>, site: &Site) -> Option<WorkersConfig> {
     let vault = vault_of(reader);
     let mut address = |name| json!({ "address": reader.section(name).text("address") });
-    let (proxmox, truenas, coder) = (address("proxmox"), address("truenas"), address("coder"));
+    let (proxmox, mut truenas, coder) = (address("proxmox"), address("truenas"), address("coder"));
+    truenas["others"] = json!(backups::addresses(reader, site));
     let has_forgejo = reader.has_section("forgejo", "address");
     let forgejo = has_forgejo.then(|| {
         let mut section = reader.section("forgejo");

@@ -396,3 +396,42 @@ fn docker_and_a_desktop_are_of_linux() {
     let fault = format!("line {line}: template.guest: {words}");
     check(guest("{ system = \"windows\", desktop = true }"), &[&fault]);
 }
+
+#[test]
+fn a_backup_is_of_something_and_goes_somewhere_else_at_times_that_there_are() {
+    let with = |more: &'static str| move |text: String| format!("{text}{more}");
+    let good = "[[nas]]\nname = \"nas04\"\naddress = \"wss://nas04.lan/api/current\"\n\
+                secret = \"vault:secret/data/truenas/nas04\"\n\
+                [[backups]]\nname = \"a\"\ncron = \"@daily\"\nof.zfs = { dataset = \"tank/a\", \
+                target = \"b/a\", target_nas = \"nas04\", ssh_credentials = 1 }\n";
+    check(with(good), &[]);
+    let line = GOOD.lines().count() + 1;
+    let place = |key: &str, words: &str| format!("line {line}: backups.{key}: {words}");
+    let odd = "[[backups]]\nname = \"a\"\ncron = \"@daily\"\nkeep_days = 0\n\
+               of.zfs = { dataset = \"tank/a\", target = \"tank/a/b\", target_nas = \"nas04\" }\n";
+    check(
+        with(odd),
+        &[
+            &place("keep_days", "is between 1 and 366"),
+            &place(
+                "of.zfs",
+                "ssh_credentials is missing: the number of the SSH connection between the two",
+            ),
+            &place("of.zfs", "there is no [[nas]] of the name nas04"),
+        ],
+    );
+    let within = "[[backups]]\nname = \"a\"\ncron = \"@daily\"\n\
+                  of.zfs = { dataset = \"tank/a\", target = \"tank/a/b\" }\n";
+    check(with(within), &[&place("of.zfs", "target and dataset are one within the other")]);
+    let clear = "[[nas]]\nname = \"n\"\naddress = \"ws://nas04.lan/api/current\"\nsecret = \"s\"\n";
+    let words = "`ws://nas04.lan/api/current` is not encrypted, and TrueNAS revokes keys sent so; use wss://";
+    check(
+        with(clear),
+        &[
+            &format!("line {line}: nas.address: {words}"),
+            &format!(
+                "line {line}: nas.secret: is a place in Vault, such as vault:secret/data/truenas/nas04"
+            ),
+        ],
+    );
+}

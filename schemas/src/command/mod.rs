@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::json;
 
+pub mod backup;
 pub mod bucket;
 pub mod drift;
 pub mod fields;
@@ -19,6 +20,7 @@ pub mod token;
 pub mod wait;
 pub mod workspace;
 
+use backup::RunBackup;
 use bucket::{BucketUser, CreateBucket, DeleteBucket, NameBucket, ResizeBucket};
 use drift::{DecideDrift, ScanDrift};
 use home::{DropSnapshot, HomeQuota, NameHome, SnapshotHome};
@@ -64,6 +66,12 @@ fn of_entity<T: JsonSchema>() -> Schema {
 /// Every command that the public may give. One alphabet for the service interface, the files in
 /// `schemas/commands` and the help of the command line.
 pub const COMMANDS: &[Described] = &[
+    Described {
+        kind: backup::KIND,
+        verb: "run",
+        about: "Makes a copy now, proves it, and removes those that have had their time",
+        schema: of_entity::<RunBackup>,
+    },
     Described {
         kind: bucket::KIND,
         verb: "attach",

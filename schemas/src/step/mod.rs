@@ -13,6 +13,7 @@ use crate::dispatch::Route;
 
 pub mod allowance;
 pub mod authentik;
+pub mod backup;
 pub mod coder;
 pub mod entity;
 pub mod forgejo;

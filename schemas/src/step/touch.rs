@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Step, allowance, authentik, entity, forgejo, guest, home, kubernetes, notify};
+use super::{Step, allowance, authentik, backup, entity, forgejo, guest, home, kubernetes, notify};
 use super::{people, pool, probe, proxmox, s3, schedule, sight, system, truenas, vault, vmids};
 use crate::step::coder::{self, versions};
 
@@ -164,6 +164,7 @@ const TABLE: &[(&str, Decode)] = &[
     row::<kubernetes::ListServers>(),
     row::<kubernetes::Remove>(),
     row::<kubernetes::ResolveImage>(),
+    row::<backup::RunJob>(),
     row::<kubernetes::TryApply>(),
     row::<notify::Tell>(),
     row::<notify::PostWebhook>(),
@@ -181,7 +182,10 @@ const TABLE: &[(&str, Decode)] = &[
     row::<proxmox::CloneVm>(),
     row::<proxmox::ConfigureVm>(),
     row::<proxmox::DestroyVm>(),
+    row::<backup::DumpGuest>(),
     row::<proxmox::MarkVm>(),
+    row::<backup::ProveDump>(),
+    row::<backup::RemoveDumps>(),
     row::<proxmox::ResizeDisk>(),
     row::<proxmox::ShutdownVm>(),
     row::<sight::SightMachines>(),
@@ -207,11 +211,15 @@ const TABLE: &[(&str, Decode)] = &[
     row::<truenas::EnsureShare>(),
     row::<truenas::ListSnapshots>(),
     row::<truenas::MarkDataset>(),
+    row::<backup::ProveReplica>(),
+    row::<backup::RemoveReplicas>(),
     row::<truenas::RemoveShare>(),
+    row::<backup::Replicate>(),
     row::<truenas::SetPermissions>(),
     row::<sight::SightDatasets>(),
     row::<sight::SightShares>(),
     row::<truenas::SnapshotDataset>(),
+    row::<backup::SnapshotTree>(),
     row::<truenas::SurveyPool>(),
     row::<truenas::UpdateQuota>(),
     row::<vault::PinSecrets>(),
@@ -275,6 +283,14 @@ touching_nothing!(
     allowance::Take,
     authentik::FindUser,
     authentik::ListUsers,
+    backup::DumpGuest,
+    backup::ProveDump,
+    backup::ProveReplica,
+    backup::RemoveDumps,
+    backup::RemoveReplicas,
+    backup::Replicate,
+    backup::RunJob,
+    backup::SnapshotTree,
     coder::FindTemplate,
     coder::LeaveWorkspace,
     coder::LookUpToken,

@@ -92,10 +92,35 @@ pub(super) struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Looks for an object.
+    /// Looks for an object of a server.
     pub(super) async fn look(&self, kind: Kind, name: &str) -> Result<Option<Value>, Failure> {
-        let request = self.request(Method::GET, &self.path(kind.base(), Some(name)));
+        self.look_at(kind.base(), name).await
+    }
+
+    /// Looks for an object: of `jobs`, the one of this name.
+    pub(super) async fn look_at(
+        &self,
+        base: (&str, &str),
+        name: &str,
+    ) -> Result<Option<Value>, Failure> {
+        let request = self.request(Method::GET, &self.path(base, Some(name)));
         unless_missing(self.send(request, Effect::None).await)
+    }
+
+    /// Makes an object, unless there is one of its name.
+    pub(super) async fn create(&self, base: (&str, &str), object: &Value) -> Result<(), Failure> {
+        let strictly = [("fieldManager", MANAGER), ("fieldValidation", "Strict")];
+        let request = self.request(Method::POST, &self.path(base, None)).query(&strictly);
+        self.send(request.json(object), Effect::Possible).await?;
+        Ok(())
+    }
+
+    /// The last lines that a pod has written.
+    pub(super) async fn log(&self, pod: &str, lines: &str) -> Result<String, Failure> {
+        let path = format!("{}/log", self.path(("api/v1", "pods"), Some(pod)));
+        let request = self.request(Method::GET, &path).query(&[("tailLines", lines)]);
+        let said = Call::of("kubernetes", Effect::None).measured(read(request, Effect::None));
+        Ok(String::from_utf8_lossy(&said.await?).into_owned())
     }
 
     /// Lists objects: `deployments`, `pods`.
@@ -168,13 +193,20 @@ impl Kubernetes {
 }
 
 async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
+    let body = read(request, effect).await?;
+    Ok(serde_json::from_slice(&body).unwrap_or_default())
+}
+
+async fn read(request: RequestBuilder, effect: Effect) -> Result<Vec<u8>, Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("Kubernetes", error, effect));
     let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
     let body = answer.bytes().await.map_err(lost)?;
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     match status.is_success() {
-        true => Ok(body),
-        false => Err(classify(status.as_u16(), &body, effect)),
+        true => Ok(body.into()),
+        false => {
+            let said = serde_json::from_slice(&body).unwrap_or_default();
+            Err(classify(status.as_u16(), &said, effect))
+        }
     }
 }

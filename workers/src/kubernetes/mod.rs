@@ -1,5 +1,5 @@
-//! Kubernetes: servers, each a Deployment, its Service and its route; and the registry that their
-//! images lie in.
+//! Kubernetes: servers, each a Deployment, its Service and its route; the registry that their images
+//! lie in; and Jobs that make copies.
 //!
 //! Everything is applied on the server's side, by one field manager: asked twice it is done once,
 //! what is no longer wanted goes, and what others have set is taken from them only if somebody says
@@ -7,6 +7,7 @@
 
 mod classify;
 mod client;
+mod jobs;
 mod manifest;
 mod registry;
 mod rollout;
@@ -46,4 +47,5 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::apply)
         .on(rollout::await_rollout)
         .on(steps::remove)
+        .on(jobs::run_job)
 }

@@ -10,6 +10,8 @@ use stead_schemas::step::kubernetes::{
 
 use crate::testing::{Stage, contract, marker};
 
+mod jobs;
+
 const LOGIN: &str = "vault:secret/data/kubernetes/api";
 
 fn place() -> Place {

@@ -41,4 +41,7 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::start_vm)
         .on(steps::shutdown_vm)
         .on(steps::destroy_vm)
+        .on(steps::dump_guest)
+        .on(steps::prove_dump)
+        .on(steps::remove_dumps)
 }

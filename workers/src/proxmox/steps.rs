@@ -1,6 +1,7 @@
 //! What is done with machines: made, set up, grown. Their power is in `steps/power.rs`, and
 //! where they can be made in `steps/survey.rs`.
 
+mod dumps;
 mod power;
 mod sight;
 mod survey;
@@ -20,6 +21,7 @@ use super::machine::{self, Seen, Vm};
 use super::{network, smbios, task};
 use crate::trouble::{Marking, Trouble, marking};
 
+pub(super) use dumps::{dump_guest, prove_dump, remove_dumps};
 pub(super) use power::{destroy_vm, shutdown_vm, start_vm};
 pub(super) use sight::sight_machines;
 pub(super) use survey::survey;

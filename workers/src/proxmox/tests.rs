@@ -14,6 +14,8 @@ use super::client::Pve;
 use super::task;
 use crate::testing::{Stage, config, contract, marker, run};
 
+mod dumps;
+
 const LOGIN: &str = "vault:secret/data/proxmox/api#1";
 const VMID: u32 = 10_000;
 

@@ -1,4 +1,4 @@
-//! The way to TrueNAS: keeps one session for each login, shared by all steps, and opens a new
+//! The way to TrueNAS, and to others beside it: keeps one session for each login, shared by all steps, and opens a new
 //! one when it is gone. After a failure the next attempt waits a little, longer each time:
 //! TrueNAS locks out an address that logs in too often.
 
@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
-use stead_schemas::failure::Failure;
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::step::backup;
 use tokio::time::Instant;
 
 use super::Config;
@@ -20,12 +21,13 @@ use crate::pace::Pace;
 use crate::trouble::Trouble;
 use crate::vault::Secrets;
 
-/// Logins whose session is kept: the current key, and the one before while it rotates.
-const LOGINS_MAX: usize = 4;
+/// Logins whose session is kept: the current key, and the one before while it rotates, at each of a
+/// few servers.
+const LOGINS_MAX: usize = 16;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// All sessions with one TrueNAS. A clone shares them.
+/// All sessions with TrueNAS. A clone shares them.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -34,7 +36,7 @@ pub struct Client {
 struct Shared {
     config: Config,
     secrets: Secrets,
-    doors: Mutex<BTreeMap<String, Arc<Door>>>,
+    doors: Mutex<BTreeMap<(String, String), Arc<Door>>>,
 }
 
 impl Client {
@@ -45,14 +47,32 @@ impl Client {
         Self { shared: Arc::new(Shared { config, secrets, doors }) }
     }
 
-    /// The same TrueNAS, as the user whose key `login` refers to.
+    /// The TrueNAS that keeps homes, as the user whose key `login` refers to.
     pub(super) fn log_in(&self, login: &str) -> Nas {
+        self.enter(self.shared.config.address.as_str(), login)
+    }
+
+    /// The TrueNAS of this name, as the user whose key its login refers to.
+    pub(super) fn at(&self, nas: &backup::Nas) -> Result<Nas, Failure> {
+        let Some(name) = &nas.name else { return Ok(self.log_in(&nas.login)) };
+        match self.shared.config.others.get(name) {
+            Some(address) => Ok(self.enter(address.as_str(), &nas.login)),
+            None => {
+                let words = format!("this worker's configuration knows no TrueNAS {name}");
+                Err(Failure::new(Class::Wait, words))
+            }
+        }
+    }
+
+    fn enter(&self, address: &str, login: &str) -> Nas {
+        let place = (address.to_owned(), login.to_owned());
         let mut doors = self.shared.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        if doors.len() >= LOGINS_MAX && !doors.contains_key(login) {
+        if doors.len() >= LOGINS_MAX && !doors.contains_key(&place) {
             doors.clear();
         }
-        let door = doors.entry(login.to_owned()).or_default().clone();
-        Nas { shared: self.shared.clone(), door, login: login.to_owned() }
+        let door = doors.entry(place.clone()).or_default().clone();
+        let (address, login) = place;
+        Nas { shared: self.shared.clone(), door, address, login }
     }
 }
 
@@ -81,6 +101,7 @@ impl Default for Inside {
 pub(super) struct Nas {
     shared: Arc<Shared>,
     door: Arc<Door>,
+    address: String,
     login: String,
 }
 
@@ -123,7 +144,7 @@ impl Nas {
 
     async fn open(&self) -> Result<Session, Failure> {
         let secret = self.shared.secrets.read(&self.login).await?;
-        Session::open(self.shared.config.address.as_str(), &secret).await
+        Session::open(&self.address, &secret).await
     }
 }
 

@@ -36,6 +36,24 @@ pub(super) async fn run(
     let started = nas.act(method, params).await?;
     // On a connection that waits for jobs itself, the answer is the job's result, not its id.
     let Some(id) = started.as_u64() else { return Ok(JobEnd::Success) };
+    follow(nas, cx, id).await
+}
+
+/// A job of this method that has not ended yet and was asked for so, if there is one.
+pub(super) async fn under_way(
+    nas: &Nas,
+    method: &str,
+    asked_so: impl Fn(&Value) -> bool,
+) -> Result<Option<u64>, Failure> {
+    let open = json!(["WAITING", "RUNNING"]);
+    let filters = json!([[["method", "=", method], ["state", "in", open]]]);
+    let jobs = nas.look("core.get_jobs", filters).await?;
+    let jobs = jobs.as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(jobs.iter().find(|job| asked_so(&job["arguments"])).and_then(|job| job["id"].as_u64()))
+}
+
+/// Waits for the end of a job that was started.
+pub(super) async fn follow(nas: &Nas, cx: &StepContext, id: u64) -> Result<JobEnd, Failure> {
     let mut pace = Pace::new(Duration::from_millis(2), Duration::from_secs(2));
     let mut seen = Instant::now();
     loop {

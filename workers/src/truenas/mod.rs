@@ -1,15 +1,18 @@
-//! TrueNAS: homes. Spoken to over one long-lived WebSocket for each login (`session.rs`), since
+//! TrueNAS: homes, and copies of them. Spoken to over one long-lived WebSocket for each login (`session.rs`), since
 //! logging in is rate limited and a reconnect storm locks us out.
 
 mod classify;
 mod client;
 mod dataset;
 mod job;
+mod replica;
 mod session;
 mod share;
 mod steps;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use stead_runtime::worker::Worker;
@@ -24,6 +27,9 @@ use crate::address::SocketAddress;
 pub struct Config {
     /// `wss://nas.lan/api/current`.
     pub address: SocketAddress,
+    /// Where the others are, by name, if there are any.
+    #[serde(default)]
+    pub others: BTreeMap<String, SocketAddress>,
 }
 
 /// The table of steps.
@@ -43,4 +49,8 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::list_snapshots)
         .on(steps::delete_snapshot)
         .on(steps::destroy_dataset)
+        .on(steps::snapshot_tree)
+        .on(steps::replicate)
+        .on(steps::prove_replica)
+        .on(steps::remove_replicas)
 }

@@ -2,6 +2,7 @@
 //! ours, and followed by another when its outcome is in doubt.
 
 mod destroy;
+mod replicas;
 mod sight;
 mod snapshots;
 mod survey;
@@ -22,6 +23,7 @@ use super::share;
 use crate::trouble::{Marking, Trouble, marking, unless_missing};
 
 pub(super) use destroy::destroy_dataset;
+pub(super) use replicas::{prove_replica, remove_replicas, replicate, snapshot_tree};
 pub(super) use sight::{sight_datasets, sight_shares};
 pub(super) use snapshots::{delete_snapshot, list_snapshots, snapshot_dataset};
 pub(super) use survey::survey_pool;

@@ -13,6 +13,8 @@ use super::client::Nas;
 use super::dataset::{self, GIB};
 use crate::testing::{Stage, config, contract, marker};
 
+mod replicas;
+
 const LOGIN: &str = "vault:secret/data/truenas/api#1";
 const DATASET: &str = "tank/coder-home/john";
 const PATH: &str = "/mnt/tank/coder-home/john";

@@ -13,6 +13,7 @@ use stead_core::definition::{Definition, Ending};
 use stead_core::run::execution;
 use stead_schemas::command::schedule::KIND;
 use stead_schemas::failure::Failure;
+use stead_schemas::refusal::Refusal;
 
 use crate::as_value;
 use news::{News, Open};
@@ -34,6 +35,14 @@ pub const DEFINITION: Definition = Definition {
     execute: |cx| execution(run(cx)),
     admit: admit::admit,
 };
+
+/// Whether there are such times: for whoever writes down when something is to happen.
+///
+/// # Errors
+/// If one of them is none.
+pub fn check_times(cron: &str, time_zone: &str) -> Result<(), Refusal> {
+    calendar::Calendar::read(cron, time_zone).map(drop)
+}
 
 async fn run(cx: Context) -> Result<Ending, Failure> {
     let mut open = Open::default();

@@ -12,7 +12,7 @@ use stead_schemas::failure::Failure;
 use stead_schemas::step::schedule::{Plan, PlanFirings};
 use stead_schemas::time::Timestamp;
 
-use super::ends::{Due, earlier};
+use super::ends::Due;
 use super::power;
 use super::state::Workspace;
 use crate::schedule::calendar::AHEAD;
@@ -45,7 +45,7 @@ pub(super) async fn plan(cx: &Context, workspace: &mut Workspace) {
         Ok(plan) => {
             autostart.next = plan.next.first().copied();
             let far = autostart.next.filter(|next| next.since(cx.now()) > AHEAD);
-            workspace.plan_at = far.map(|next| earlier(next, HOUR));
+            workspace.plan_at = far.map(|next| next.before(HOUR));
         }
         Err(failure) => {
             workspace.plan_at = Some(cx.now().after(HOUR));

@@ -15,7 +15,7 @@ use stead_schemas::failure::Failure;
 use stead_schemas::notice::Topic;
 use stead_schemas::time::Timestamp;
 
-use super::ends::{Due, WARN_BEFORE, earlier, last_use};
+use super::ends::{Due, WARN_BEFORE, last_use};
 use super::state::Workspace;
 use super::{autostart, power};
 use crate::notice;
@@ -41,11 +41,11 @@ pub(super) fn next(workspace: &Workspace) -> Option<(Timestamp, Due, &'static st
     let (at, is_announced) = (begins_at(workspace), workspace.is_announced);
     let begin = at.map(|at| match is_announced {
         true => (at, Due::Rest, "whether somebody uses the workspace before it is dormant"),
-        false => (earlier(at, WARN_BEFORE), Due::WarnDormant, "the workspace is dormant soon"),
+        false => (at.before(WARN_BEFORE), Due::WarnDormant, "the workspace is dormant soon"),
     });
     let end = ends_at(workspace).map(|at| match is_announced {
         true => (at, Due::Discard, "the end of the dormant workspace"),
-        false => (earlier(at, WARN_BEFORE), Due::WarnUnwanted, "the dormant workspace ends soon"),
+        false => (at.before(WARN_BEFORE), Due::WarnUnwanted, "the dormant workspace ends soon"),
     });
     begin.or(end)
 }
@@ -139,6 +139,6 @@ async fn is_unused(cx: &Context, workspace: &mut Workspace) -> bool {
 fn put_off(cx: &Context, workspace: &mut Workspace, failure: &Failure) {
     let days = DAY * workspace.lifetime.dormant_days.unwrap_or_default();
     let early = if workspace.is_announced { Duration::ZERO } else { WARN_BEFORE };
-    workspace.idle_since = Some(earlier(cx.now().after(DAY + early), days));
+    workspace.idle_since = Some(cx.now().after(DAY + early).before(days));
     cx.note("dormancy-delayed", format!("it does not become dormant: {failure}"), failure);
 }

@@ -67,7 +67,7 @@ pub(super) fn next(workspace: &Workspace) -> Option<(Timestamp, Due, &'static st
     let expires = workspace.expires_at.filter(|_| !is_kept);
     let end = expires.map(|at| match workspace.is_warned {
         true => (at, Due::Expire, "the end of the workspace's time"),
-        false => (earlier(at, WARN_BEFORE), Due::Warn, "the end of the workspace's time is near"),
+        false => (at.before(WARN_BEFORE), Due::Warn, "the end of the workspace's time is near"),
     });
     let by_itself = [hold::next(workspace), dormancy::next(workspace), autostart::next(workspace)];
     forget.into_iter().chain(stop).chain(end).chain(by_itself.into_iter().flatten()).min()
@@ -179,11 +179,6 @@ pub(super) fn set(cx: &Context, workspace: &mut Workspace, lifetime: Lifetime) {
     workspace.idle_since = lifetime.dormant_days.map(|_| cx.now());
     workspace.is_announced = false;
     autostart::plan_anew(cx, workspace);
-}
-
-pub(super) fn earlier(at: Timestamp, span: Duration) -> Timestamp {
-    let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-    Timestamp::from_millis(at.as_millis().saturating_sub(millis))
 }
 
 fn at(workspace: &Workspace) -> String {

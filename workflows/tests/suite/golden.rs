@@ -14,6 +14,7 @@ use stead_schemas::transition::Transition;
 use stead_testkit::{Kit, Trouble};
 use stead_workflows::WORKFLOWS;
 
+use crate::backups;
 use crate::kits::{self, john};
 use crate::pools::{self, platform};
 use crate::tale::Tale;
@@ -23,8 +24,9 @@ type Made = fn() -> Vec<Transition>;
 
 /// Histories of those workflows that no lab has run, and of what happens seldom, as the test kit
 /// made them. A file that is there is never changed; `STEAD_UPDATE=1` writes one that is not.
-const MADE: [(&str, Made); 8] = [
+const MADE: [(&str, Made); 9] = [
     ("allowance-life", || of(kits::changes(), &key("allowance", &john(), "owner"))),
+    ("backup-life", || of(backups::hourly(), &key("backup", &platform(), "homes"))),
     ("calendar-life", || of(kits::rest(), &key("calendar", &john(), "owner"))),
     ("notice-life", || of(kits::notices(), &kits::notices().hero().expect("a hero"))),
     ("people-life", || of(kits::people(), &key("people", &platform(), "site"))),

@@ -11,6 +11,7 @@ use stead_schemas::step::{allowance, home, vmids};
 use stead_testkit::{Kit, Trouble};
 use stead_workflows::WORKFLOWS;
 
+use crate::backups;
 use crate::kits::{self, john};
 use crate::pools;
 use crate::world::World;
@@ -21,8 +22,9 @@ const LONGEST: usize = 240;
 type Life = fn() -> Kit<World>;
 
 /// A life of each kind that is longer than that. Three kinds live no longer than their command.
-const LIVES: [(&str, Life); 13] = [
+const LIVES: [(&str, Life); 14] = [
     ("allowance", allowances),
+    ("backup", || again(backups::hourly(), 60, &[("run", json!({}))])),
     ("bucket", buckets),
     ("drift", decisions),
     ("home", homes),

@@ -1,4 +1,4 @@
-//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `buckets.rs`,
+//! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `backups.rs`, `buckets.rs`,
 //! `changes.rs`, `retries.rs`, `homes.rs`, `pools.rs`, `ends.rs`, `mcp.rs`, `schedules.rs`,
 //! `templates.rs`, `tokens.rs`, `people.rs`, `clones.rs`).
 //!
@@ -6,6 +6,7 @@
 //! `stead-testkit` does the rest.
 
 mod asker;
+mod backups;
 mod buckets;
 mod changes;
 mod clones;

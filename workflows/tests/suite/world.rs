@@ -1,6 +1,7 @@
 //! The world that steps change: sets of things, each with the marker of who made it.
 
 mod accounts;
+mod copies;
 mod servers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use stead_schemas::time::Timestamp;
 use stead_testkit::Asked;
 
 use crate::pools;
+use copies::Copies;
 use servers::Servers;
 
 /// What there is.
@@ -70,6 +72,8 @@ pub struct World {
     pub users: BTreeMap<String, (String, bool)>,
     /// How Authentik fails to answer, if it does.
     pub unseen: Option<Class>,
+    /// What backups have left.
+    pub copies: Copies,
     /// How messages fail by this way, if they do.
     pub unsent: Option<(&'static str, Class)>,
 }
@@ -105,6 +109,7 @@ impl Default for World {
             messages: BTreeMap::new(),
             users: [("subject-john".to_owned(), ("john".to_owned(), true))].into(),
             unseen: None,
+            copies: Copies::default(),
             unsent: None,
         }
     }
@@ -152,6 +157,7 @@ impl stead_testkit::World for World {
             "coder.look-up-use" => Ok(json!({ "last_used_at": self.used_at })),
             "guest.await-home" => Ok(json!({ "boot_id": "b" })),
             "truenas.list-snapshots" => Ok(json!({ "snapshots": [{ "snapshot": "auto" }] })),
+            step if ask["of"]["marker"].is_string() => self.with_copies(step, ask),
             "truenas.set-permissions"
             | "truenas.update-quota"
             | "truenas.snapshot-dataset"

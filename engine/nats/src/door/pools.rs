@@ -1,5 +1,6 @@
-//! Tells each pool what the site's configuration says of it, when that is new, and once an hour in
-//! any case. Every engine does; that each says the same under the same id makes it one command.
+//! Tells each pool and each backup what the site's configuration says of it, when that is new, and once
+//! an hour in any case. Every engine does; that each says the same under the same id makes it one
+//! command.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,12 +8,13 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use stead_runtime::env::CurrentSite;
 use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::command::backup;
 use stead_schemas::dispatch::{Caller, CommandReply, EntityCommand};
 use stead_schemas::ids::fnv1a;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary};
 use stead_schemas::site::Site;
-use stead_schemas::step::pool::KIND;
+use stead_schemas::step::pool;
 use stead_schemas::step::vmids::PLATFORM;
 use stead_schemas::time::Timestamp;
 use tokio::time::sleep;
@@ -23,10 +25,13 @@ use crate::platform::Platform;
 
 /// How often to look whether the configuration is another one.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// A pool that somebody has ended begins anew after so long.
+/// What somebody has ended begins anew after so long.
 const AGAIN: Duration = Duration::from_secs(60 * 60);
 
-/// Tells pools what they are to be until the door is shut.
+/// What was said to each, by kind and name: the id under which it was.
+type Said = BTreeMap<(&'static str, String), String>;
+
+/// Tells pools and backups what they are to be until the door is shut.
 pub async fn run_pools(platform: &Platform, site: CurrentSite, mut shutdown: Shutdown) {
     let client = SteadClient::new(platform);
     let mut known = None;
@@ -50,46 +55,52 @@ pub async fn run_pools(platform: &Platform, site: CurrentSite, mut shutdown: Shu
     }
 }
 
-/// The pools that live, to each of which nothing has been said: one of them may have been taken out of
-/// the configuration while no engine ran. Nothing if that cannot be found out now.
-async fn living(client: &SteadClient) -> Option<BTreeMap<String, String>> {
+/// Those that live, to each of which nothing has been said: one of them may have been taken out of the
+/// configuration while no engine ran. Nothing if that cannot be found out now.
+async fn living(client: &SteadClient) -> Option<Said> {
     let lines = client.list_all().await.ok()?;
     let lives = |line: &RunSummary| matches!(line.state, RunState::Running | RunState::Paused);
-    let pools = lines.into_iter().filter(|line| line.kind == KIND && lives(line));
-    Some(pools.map(|line| (line.name, String::new())).collect())
+    let key = |line: RunSummary| {
+        let kind = [pool::KIND, backup::KIND].into_iter().find(|kind| *kind == line.kind)?;
+        Some(((kind, line.name), String::new()))
+    };
+    Some(lines.into_iter().filter(lives).filter_map(key).collect())
 }
 
-/// The id of what is to be said to each pool; one that was told before and is no longer in the
+/// The id of what is to be said to each; one that was told before and is no longer in the
 /// configuration is told that, too.
-fn wanted(
-    site: &Site,
-    said: &BTreeMap<String, String>,
-    now: Timestamp,
-) -> BTreeMap<String, String> {
+fn wanted(site: &Site, said: &Said, now: Timestamp) -> Said {
     let hour = now.as_millis() / i64::try_from(AGAIN.as_millis()).unwrap_or(i64::MAX);
-    let gone = said.keys().map(|name| (name.clone(), format!("keep:{name}:gone:{hour}")));
-    let there = site.pools.iter().map(|pool| {
+    let id = |name: &str, what: Value| {
+        let digest = fnv1a(what.to_string().as_bytes());
+        format!("keep:{name}:{digest:08x}:{hour}")
+    };
+    let gone = said.keys().map(|(kind, name)| ((*kind, name.clone()), gone(name, hour)));
+    let pools = site.pools.iter().map(|pool| {
         let template = site.templates.iter().find(|template| template.name == pool.template);
-        let digest = fnv1a(json!([pool, template]).to_string().as_bytes());
-        (pool.name.clone(), format!("keep:{}:{digest:08x}:{hour}", pool.name))
+        ((pool::KIND, pool.name.clone()), id(&pool.name, json!([pool, template])))
     });
-    gone.chain(there).collect()
+    let backups = site.backups.iter().map(|backup| {
+        let logins = json!([site.nas, site.truenas.secret, site.kubernetes, site.proxmox.secret]);
+        ((backup::KIND, backup.name.clone()), id(&backup.name, json!([backup, logins])))
+    });
+    gone.chain(pools).chain(backups).collect()
+}
+
+fn gone(name: &str, hour: i64) -> String {
+    format!("keep:{name}:gone:{hour}")
 }
 
 /// What is not taken in is said again the next time.
-async fn tell(
-    client: &SteadClient,
-    wanted: BTreeMap<String, String>,
-    said: &mut BTreeMap<String, String>,
-) {
+async fn tell(client: &SteadClient, wanted: Said, said: &mut Said) {
     let Ok(owner) = Owner::new(PLATFORM) else { return };
-    for (name, id) in wanted {
-        if said.get(&name) == Some(&id) {
+    for ((kind, name), id) in wanted {
+        if said.get(&(kind, name.clone())) == Some(&id) {
             continue;
         }
         let fields: Map<String, Value> = Map::from_iter([("name".to_owned(), json!(name))]);
         let command = EntityCommand {
-            kind: KIND.to_owned(),
+            kind: kind.to_owned(),
             owner: owner.clone(),
             name: name.clone(),
             verb: "keep".to_owned(),
@@ -101,9 +112,9 @@ async fn tell(
         match client.forward(partition, &command).await {
             // There is none, and none is wanted.
             CommandReply::Accepted(_) | CommandReply::Refused(_) => {
-                said.insert(name, id);
+                said.insert((kind, name), id);
             }
-            reply => tracing::debug!(?reply, name, "a pool does not hear what it is to be"),
+            reply => tracing::debug!(?reply, name, kind, "it does not hear what it is to be"),
         }
     }
 }
@@ -112,7 +123,9 @@ async fn tell(
 mod tests {
     use std::collections::BTreeMap;
 
-    use stead_schemas::site::{PoolSite, Site};
+    use stead_schemas::command::backup;
+    use stead_schemas::site::{BackupOf, BackupSite, PoolSite, Site, ZfsBackup};
+    use stead_schemas::step::pool;
     use stead_schemas::time::Timestamp;
 
     use super::{AGAIN, wanted};
@@ -132,9 +145,32 @@ mod tests {
         assert_eq!(wanted(&site(&[pool(1)]), &said, now), said, "nothing is new");
         assert_ne!(wanted(&site(&[pool(2)]), &said, now), said);
         assert_ne!(wanted(&site(&[pool(1)]), &said, now.after(AGAIN)), said);
-        assert_eq!(wanted(&site(&[]), &said, now)["a"], "keep:a:gone:0");
+        assert_eq!(wanted(&site(&[]), &said, now)[&(pool::KIND, "a".to_owned())], "keep:a:gone:0");
         // It lived before this engine did.
-        let found = BTreeMap::from([("b".to_owned(), String::new())]);
-        assert_eq!(wanted(&site(&[pool(1)]), &found, now)["b"], "keep:b:gone:0");
+        let found = BTreeMap::from([((pool::KIND, "b".to_owned()), String::new())]);
+        assert_eq!(
+            wanted(&site(&[pool(1)]), &found, now)[&(pool::KIND, "b".to_owned())],
+            "keep:b:gone:0"
+        );
+    }
+    #[test]
+    fn a_backup_is_told_as_a_pool_is_even_one_of_its_name() {
+        let backup = |cron: &str| BackupSite {
+            name: "a".into(),
+            cron: cron.into(),
+            time_zone: "UTC".into(),
+            keep_days: 7,
+            of: BackupOf::Zfs(ZfsBackup::default()),
+        };
+        let pools = vec![PoolSite { name: "a".into(), ..PoolSite::default() }];
+        let site =
+            |cron| Site { pools: pools.clone(), backups: vec![backup(cron)], ..Site::default() };
+        let now = Timestamp::from_millis(0);
+        let said = wanted(&site("@daily"), &BTreeMap::new(), now);
+        let key = (backup::KIND, "a".to_owned());
+        assert_eq!((said.len(), said.contains_key(&key)), (2, true));
+        assert_ne!(wanted(&site("@weekly"), &said, now)[&key], said[&key]);
+        let none = Site { pools: pools.clone(), ..Site::default() };
+        assert_eq!(wanted(&none, &said, now)[&key], "keep:a:gone:0");
     }
 }

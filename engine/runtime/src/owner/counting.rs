@@ -16,12 +16,12 @@ use stead_schemas::step::system;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
-use super::Owner;
 use super::idle::Idle;
 use super::live::Live;
 use super::pools::{self, Kept};
 use super::tokens;
 use super::waiting::{main_wait, reason};
+use super::{Owner, backups};
 use crate::metric::{self, REASONS, what};
 
 thread_local! {
@@ -49,6 +49,8 @@ struct Census {
     parked: u32,
     /// In how many days the first token ends.
     token_days: Option<f64>,
+    /// For how many hours the latest backup has owed a copy.
+    overdue_hours: Option<f64>,
     /// By limit and state.
     places: BTreeMap<(String, &'static str), u32>,
     /// By pool and state.
@@ -86,6 +88,7 @@ impl Census {
         self.parked += u32::from(live.parked.is_some());
         self.token_lives(tokens::end(live).map(|end| tokens::days_between(now, end)));
         pools::kept(live).iter().for_each(|kept| self.pool_keeps(kept));
+        self.copy_is_owed(backups::owed(live).map(|owed| backups::hours_since(now, owed)));
         for (seq, open) in &live.run.folded().steps {
             let why = self::reason(open, live.attempts.get(seq));
             *self.steps.entry((system(&open.step.step).to_owned(), why)).or_default() += 1;
@@ -112,10 +115,15 @@ impl Census {
         }
     }
 
+    fn copy_is_owed(&mut self, hours: Option<f64>) {
+        self.overdue_hours = self.overdue_hours.into_iter().chain(hours).reduce(f64::max);
+    }
+
     /// Those that are not in memory do nothing but wait.
     fn take_idle(&mut self, idle: &Idle, now: Timestamp) {
         idle.pools().for_each(|kept| self.pool_keeps(kept));
         self.token_lives(idle.token_end().map(|end| tokens::days_between(now, end)));
+        self.copy_is_owed(idle.owed().map(|owed| backups::hours_since(now, owed)));
         for (key, count) in idle.phases() {
             *self.runs.entry(key.clone()).or_default() += count;
         }
@@ -149,6 +157,7 @@ impl Census {
         }
         self.undo.add(other.undo);
         self.token_lives(other.token_days);
+        self.copy_is_owed(other.overdue_hours);
         self.parked += other.parked;
         self.over += other.over;
     }
@@ -185,6 +194,9 @@ impl Census {
         metric::ARCHIVE_LAG.set(self.over as f64, []);
         if self.token_days.or(before.token_days).is_some() {
             metric::TOKEN_DAYS_LEFT.set(self.token_days.unwrap_or(f64::NAN), []);
+        }
+        if self.overdue_hours.or(before.overdue_hours).is_some() {
+            metric::BACKUP_OVERDUE_HOURS.set(self.overdue_hours.unwrap_or(f64::NAN), []);
         }
     }
 }

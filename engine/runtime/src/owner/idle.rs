@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use super::live::Live;
 use super::pools::{self, Kept};
 use super::reading::Message;
-use super::{Finished, Owner, Stopped, load, queries, tokens};
+use super::{Finished, Owner, Stopped, backups, load, queries, tokens};
 use crate::archive::Draft;
 use crate::inbound::Inbound;
 use crate::ports::LogError;
@@ -42,6 +42,8 @@ pub(super) struct Idle {
     token_ends: HashMap<RunId, Timestamp>,
     /// What the pools among them keep.
     pools: HashMap<RunId, Kept>,
+    /// Since when the backups among them owe a copy.
+    owed: HashMap<RunId, Timestamp>,
     /// What has come for runs that are being read, or wait for that.
     calls: HashMap<RunId, Vec<Call>>,
     /// Who waits to be read.
@@ -80,6 +82,7 @@ impl Idle {
             phases: BTreeMap::new(),
             token_ends: HashMap::new(),
             pools: HashMap::new(),
+            owed: HashMap::new(),
             calls: HashMap::new(),
             line: VecDeque::new(),
             reading: 0,
@@ -117,6 +120,11 @@ impl Idle {
     /// What the pools among them keep.
     pub fn pools(&self) -> impl Iterator<Item = &Kept> {
         self.pools.values()
+    }
+
+    /// Since when the first of the backups among them owes a copy.
+    pub fn owed(&self) -> Option<Timestamp> {
+        self.owed.values().min().copied()
     }
 
     /// How many transitions have to be replayed of each.
@@ -226,6 +234,7 @@ impl Owner {
         live.last_seq = stub.last_seq;
         self.idle.token_ends.remove(&run);
         self.idle.pools.remove(&run);
+        self.idle.owed.remove(&run);
         if let Some(count) = self.idle.phases.get_mut(&kind_and_phase(&live)) {
             *count -= 1;
         }
@@ -279,6 +288,7 @@ impl Owner {
         let last = Tag::of(&[&live.prev]);
         let stub = Stub { last_seq: live.last_seq, last, length, timer_since };
         *self.idle.phases.entry(kind_and_phase(&live)).or_default() += 1;
+        self.idle.owed.extend(backups::owed(&live).map(|owed| (run.clone(), owed)));
         self.idle.token_ends.extend(tokens::end(&live).map(|end| (run.clone(), end)));
         self.idle.pools.extend(pools::kept(&live).map(|kept| (run.clone(), kept)));
         self.idle.stubs.insert(run.clone(), stub);

@@ -45,6 +45,7 @@ use crate::ports::{AppendError, Claim, LogError, Outgoing, ReplyTo};
 mod act;
 mod advance;
 mod attempts;
+mod backups;
 mod bugs;
 mod cancels;
 mod commands;

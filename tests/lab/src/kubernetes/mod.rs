@@ -1,11 +1,12 @@
 //! Kubernetes, as far as a service account sees it who runs servers in one namespace: Deployments,
 //! Services and ConfigMaps by server-side apply, rollouts that take their time, pods that say why
-//! they wait. Beside it, under `/v2/`, the registry that the images lie in.
+//! they wait, Jobs of CronJobs' templates. Beside it, under `/v2/`, the registry that the images lie in.
 //!
 //! There is no list of events, no watch and no quota. A merge key of a list is always the name.
 
 mod answer;
 mod fields;
+mod jobs;
 mod objects;
 mod rollout;
 mod state;
@@ -89,6 +90,9 @@ fn route(world: &Arc<World>, call: &Call) -> Result<Answer, Answer> {
     let nowhere = || answer::status(404, "NotFound", "the server could not find it", &[]);
     let path = call.segments("/").ok_or_else(nowhere)?;
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    if let ["apis", "batch", "v1", "namespaces", state::NAMESPACE, rest @ ..] = path.as_slice() {
+        return jobs::route(world, call, rest);
+    }
     let (group, rest) = match path.as_slice() {
         ["api", "v1", rest @ ..] => ("v1", rest),
         ["apis", "apps", "v1", rest @ ..] => ("apps/v1", rest),
@@ -103,8 +107,10 @@ fn route(world: &Arc<World>, call: &Call) -> Result<Answer, Answer> {
             _ => Err(answer::not_found("namespaces", namespace)),
         };
     }
-    if (call.method.as_str(), *plural, rest) == ("GET", "pods", &[][..]) {
-        return Ok(objects::pods(world, call));
+    match (call.method.as_str(), *plural, rest) {
+        ("GET", "pods", []) => return Ok(objects::pods(world, call)),
+        ("GET", "pods", [pod, "log"]) => return jobs::log(world, pod),
+        _ => {}
     }
     let kind = Kind::read(group, plural).ok_or_else(nowhere)?;
     match (call.method.as_str(), rest) {

@@ -6,6 +6,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::answer;
+use super::jobs;
 use super::rollout;
 use super::state::{Kind, NAMESPACE, Object, State};
 use crate::net::{Answer, Call};
@@ -44,6 +45,9 @@ pub(super) fn list(world: &World, call: &Call, kind: Kind) -> Answer {
 /// The pods that carry all labels of `labelSelector`.
 pub(super) fn pods(world: &World, call: &Call) -> Answer {
     let wanted = call.query("labelSelector").unwrap_or_default().to_owned();
+    if let Some(job) = wanted.strip_prefix("job-name=") {
+        return jobs::pods(world, job);
+    }
     let wanted: Vec<_> = wanted.split(',').filter_map(|label| label.split_once('=')).collect();
     let fits =
         |pod: &Value| wanted.iter().all(|(name, value)| pod["metadata"]["labels"][*name] == *value);

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::fields::Fields;
+use super::jobs::Jobs;
 use crate::inventory::KubernetesEntry;
 
 /// The one namespace that there is.
@@ -107,6 +108,7 @@ pub(crate) struct State {
     pub(super) images: BTreeMap<String, bool>,
     /// The number of the last change.
     pub(super) version: u64,
+    pub(super) jobs: Jobs,
 }
 
 impl State {
@@ -116,6 +118,7 @@ impl State {
             tags: BTreeMap::new(),
             images: BTreeMap::new(),
             version: 1,
+            jobs: Jobs::default(),
         };
         for repository in REPOSITORIES {
             for tag in TAGS {

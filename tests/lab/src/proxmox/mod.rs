@@ -7,6 +7,7 @@ mod answer;
 mod clone;
 mod cluster;
 mod config;
+mod dumps;
 mod params;
 mod power;
 mod shapes;
@@ -163,6 +164,11 @@ fn route_node(
     match (call.method.as_str(), path) {
         ("GET", ["status"]) => Ok(cluster::node_status(world, node)),
         ("GET", ["network"]) => cluster::network(params, node),
+        ("POST", ["vzdump"]) => dumps::make(world, node, params),
+        ("GET", ["storage", storage, "content"]) => dumps::list(world, storage, params),
+        ("DELETE", ["storage", storage, "content", volume]) => {
+            dumps::delete(world, storage, volume)
+        }
         ("GET", ["storage", storage, "status"]) => cluster::storage_status(world, storage),
         ("GET", ["tasks"]) => tasks::list(world, params, node),
         ("GET", ["tasks", upid, "status"]) => tasks::status(world, node, upid),

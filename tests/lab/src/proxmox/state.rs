@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::answer;
+use super::dumps::Dump;
 use super::tasks::Task;
 use super::vm::Vm;
 use crate::net::Answer;
@@ -29,6 +30,7 @@ pub(crate) struct State {
     pub(super) next_pid: u32,
     /// How much memory each node has, in bytes.
     pub(crate) memory: BTreeMap<String, u64>,
+    pub(super) dumps: Vec<Dump>,
 }
 
 impl State {
@@ -45,7 +47,8 @@ impl State {
             )
         });
         let memory = NODES.map(|node| (node.to_owned(), NODE_MEMORY)).into();
-        Self { vms: BTreeMap::from(vms), tasks: Vec::new(), next_pid: 0x0010_A000, memory }
+        let (vms, dumps) = (BTreeMap::from(vms), Vec::new());
+        Self { vms, tasks: Vec::new(), next_pid: 0x0010_A000, memory, dumps }
     }
 
     /// The VM, if it is on this node.

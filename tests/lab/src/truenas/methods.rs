@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::rpc::{EBUSY, EFAULT, EINVAL, ENOTAUTHENTICATED, RpcError};
 use super::session::{Request, Session};
-use super::{dataset, dataset_delete, filesystem, jobs, share, snapshot, system};
+use super::{dataset, dataset_delete, filesystem, jobs, replication, share, snapshot, system};
 use crate::faults::CallFault;
 use crate::journal::{RecordedRequest, redacted};
 use crate::world::World;
@@ -28,7 +28,7 @@ impl From<Value> for Reply {
 }
 
 /// Methods that change something, and whose answer can be lost with the socket.
-const CHANGES: [&str; 12] = [
+const CHANGES: [&str; 13] = [
     "filesystem.chown",
     "filesystem.setperm",
     "pool.dataset.create",
@@ -38,6 +38,7 @@ const CHANGES: [&str; 12] = [
     "pool.snapshot.create",
     "pool.snapshot.delete",
     "pool.snapshot.hold",
+    "replication.run_onetime",
     "sharing.nfs.create",
     "sharing.nfs.delete",
     "sharing.nfs.update",
@@ -155,6 +156,7 @@ fn dispatch(
         "pool.snapshot.hold" => snapshot::hold(world, params),
         "pool.snapshot.clone" => snapshot::clone(world, params),
         "pool.snapshot.query" => snapshot::query(world, params),
+        "replication.run_onetime" => replication::run_onetime(world, request),
         "sharing.nfs.create" => share::create(world, params),
         "sharing.nfs.update" => share::update(world, params),
         "sharing.nfs.delete" => share::delete(world, params),

@@ -1,4 +1,5 @@
-//! TrueNAS 25.10: JSON-RPC 2.0 over a WebSocket; one pool, `tank`, with `tank/coder-home`.
+//! TrueNAS 25.10: JSON-RPC 2.0 over a WebSocket; a pool `tank` with `tank/coder-home`, and a
+//! pool `backup`.
 //!
 //! Deleting a dataset takes its shares first and asks questions later; a closed socket takes the
 //! answer with it; jobs answer with a number and go on without their caller.
@@ -10,6 +11,7 @@ mod filesystem;
 mod jobs;
 mod methods;
 mod query;
+mod replication;
 mod rpc;
 mod session;
 mod share;

@@ -1,5 +1,7 @@
 //! Snapshots and their clones.
 
+use std::collections::BTreeMap;
+
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
@@ -20,22 +22,38 @@ pub(super) fn create(world: &World, params: &[Value]) -> Result<Reply, RpcError>
     let schema = part("naming_schema").map(|schema| Utc::now().format(schema).to_string());
     let name = part("name").map(str::to_owned).or(schema);
     let name = name.ok_or_else(|| RpcError::field("data.name", "Field required", EINVAL))?;
+    let (recursive, properties) = (option(params, 0, "recursive"), properties(&data));
     world.change(|state| {
         let nas = &mut state.truenas;
         nas.txg += 1;
-        let snapshot = Snapshot { created: Utc::now(), txg: nas.txg, is_held: false };
-        let dataset =
-            nas.datasets.get_mut(id).ok_or_else(|| RpcError::missing("PoolDataset", id))?;
-        if dataset.snapshots.contains_key(&name) {
+        let txg = nas.txg;
+        let beneath = format!("{id}/");
+        let wanted = |other: &str| other == id || (recursive && other.starts_with(&beneath));
+        let has_it = |other: &Dataset| wanted(&other.id) && other.snapshots.contains_key(&name);
+        if nas.datasets.values().any(has_it) {
             let text = format!("Failed to snapshot {id}@{name}: dataset already exists");
             return Err(RpcError::call(EEXIST, text));
         }
-        let shown = entry(id, &name, &snapshot);
-        dataset.snapshots.insert(name.clone(), snapshot);
-        let owner = dataset.owner();
-        world.journal.effect("truenas", "snapshot-created", &format!("{id}@{name}"), &owner);
-        Ok(shown.into())
+        let all = nas.datasets.values_mut().filter(|other| wanted(&other.id));
+        let mut shown = None;
+        for (number, dataset) in all.enumerate() {
+            let guid = (txg << 16) + number as u64;
+            let properties = properties.clone();
+            let snapshot = Snapshot { created: Utc::now(), txg, is_held: false, guid, properties };
+            shown.get_or_insert_with(|| entry(id, &name, &snapshot));
+            dataset.snapshots.insert(name.clone(), snapshot);
+            let (place, owner) = (format!("{}@{name}", dataset.id), dataset.owner());
+            world.journal.effect("truenas", "snapshot-created", &place, &owner);
+        }
+        shown.map(Reply::from).ok_or_else(|| RpcError::missing("PoolDataset", id))
     })
+}
+
+/// What is set on a snapshot when it is taken; user properties alone.
+fn properties(data: &Map<String, Value>) -> BTreeMap<String, String> {
+    let set = data.get("properties").and_then(Value::as_object);
+    let set = set.into_iter().flatten().filter(|(name, _)| name.contains(':'));
+    set.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 fn entry(dataset: &str, name: &str, snapshot: &Snapshot) -> Value {
@@ -47,9 +65,20 @@ fn entry(dataset: &str, name: &str, snapshot: &Snapshot) -> Value {
     let used = json!({
         "value": "64K", "rawvalue": BYTES.to_string(), "source": "NONE", "parsed": BYTES,
     });
+    let guid = json!({
+        "value": snapshot.guid.to_string(), "rawvalue": snapshot.guid.to_string(), "source": "NONE",
+        "parsed": snapshot.guid,
+    });
+    let mut properties = json!({
+        "creation": creation, "guid": guid, "referenced": used.clone(), "used": used,
+    });
+    for (name, value) in &snapshot.properties {
+        properties[name] =
+            json!({ "value": value, "rawvalue": value, "source": "LOCAL", "parsed": value });
+    }
     json!({
         "id": format!("{dataset}@{name}"),
-        "properties": { "creation": creation, "used": used },
+        "properties": properties,
         "pool": dataset.split('/').next(),
         "name": format!("{dataset}@{name}"),
         "type": "SNAPSHOT",

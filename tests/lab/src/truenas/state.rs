@@ -41,6 +41,9 @@ pub(crate) struct Snapshot {
     pub(super) created: DateTime<Utc>,
     pub(super) txg: u64,
     pub(super) is_held: bool,
+    /// What it is known by wherever it is sent.
+    pub(super) guid: u64,
+    pub(super) properties: BTreeMap<String, String>,
 }
 
 /// What a guest finds where it wants to mount.
@@ -88,6 +91,11 @@ impl Dataset {
         }
     }
 
+    /// One of another name that is like it and has no snapshots.
+    pub(super) fn without_snapshots(&self, id: &str) -> Self {
+        Self { id: id.to_owned(), snapshots: BTreeMap::new(), ..self.clone() }
+    }
+
     pub(crate) fn path(&self) -> String {
         format!("/mnt/{}", self.id)
     }
@@ -111,7 +119,7 @@ impl Dataset {
 
 impl State {
     pub(crate) fn pristine() -> Self {
-        let parents = ["tank", "tank/coder-home"].map(|id| {
+        let parents = ["backup", "tank", "tank/coder-home"].map(|id| {
             let dataset = Dataset { preexisting: true, ..Dataset::new(id) };
             (id.to_owned(), dataset)
         });

@@ -1,0 +1,103 @@
+//! Copies of guests by vzdump, on the one storage that takes them.
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::params::Params;
+use super::tasks::{self, Plan};
+use super::{Place, answer};
+use crate::net::Answer;
+use crate::world::World;
+
+/// The storage.
+const STORAGE: &str = "backup-nfs";
+
+/// A copy.
+#[derive(Clone)]
+pub(super) struct Dump {
+    volume: String,
+    vmid: u32,
+    made: i64,
+    notes: String,
+    is_protected: bool,
+}
+
+impl Dump {
+    fn entry(&self) -> Value {
+        json!({
+            "volid": self.volume, "vmid": self.vmid, "ctime": self.made, "notes": self.notes,
+            "content": "backup", "format": "vma.zst", "subtype": "qemu", "size": 734_003_200,
+            "protected": u8::from(self.is_protected),
+        })
+    }
+}
+
+/// `POST /nodes/{node}/vzdump`.
+pub(super) fn make(
+    world: &std::sync::Arc<World>,
+    node: &str,
+    params: &Params,
+) -> Result<Answer, Answer> {
+    let optional = ["compress", "mode", "notes-template", "protected", "remove"];
+    params.check(&["storage", "vmid"], &optional)?;
+    known(&params.text("storage").unwrap_or_default())?;
+    let vmid = params.number("vmid")?.and_then(|vmid| u32::try_from(vmid).ok()).unwrap_or(0);
+    world.read(|state| state.proxmox.vm(node, vmid).map(drop))?;
+    let notes = params.text("notes-template").unwrap_or_default();
+    let is_protected = params.flag("protected")?.unwrap_or(false);
+    let at = Place { world, node, vmid };
+    let plan = Plan { kind: "vzdump", ms: 900, needs_room: true };
+    Ok(tasks::start(&at, plan, move |world, doom| {
+        if let Some(doom) = doom {
+            return Err(doom.exit.clone());
+        }
+        if world.faults.fires("proxmox", "dump-hollow") {
+            return Ok(());
+        }
+        world.change(|state| {
+            let dumps = &mut state.proxmox.dumps;
+            let volume =
+                format!("{STORAGE}:backup/vzdump-qemu-{vmid}-{:04}.vma.zst", dumps.len() + 1);
+            world.journal.effect("proxmox", "guest-dumped", &volume, &notes);
+            let made = Utc::now().timestamp();
+            dumps.push(Dump { volume, vmid, made, notes, is_protected });
+        });
+        Ok(())
+    }))
+}
+
+/// `GET /nodes/{node}/storage/{storage}/content`.
+pub(super) fn list(world: &World, storage: &str, params: &Params) -> Result<Answer, Answer> {
+    params.check(&[], &["content", "vmid"])?;
+    known(storage)?;
+    let vmid = params.number("vmid")?;
+    let entries: Vec<Value> = world.read(|state| {
+        let all = state.proxmox.dumps.iter();
+        let wanted = all.filter(|dump| vmid.is_none_or(|vmid| vmid == i64::from(dump.vmid)));
+        wanted.map(Dump::entry).collect()
+    });
+    Ok(answer::data(Value::from(entries)))
+}
+
+/// `DELETE /nodes/{node}/storage/{storage}/content/{volume}`: a task, which is over at once.
+pub(super) fn delete(world: &World, storage: &str, volume: &str) -> Result<Answer, Answer> {
+    known(storage)?;
+    world.change(|state| {
+        let dumps = &mut state.proxmox.dumps;
+        let at = dumps.iter().position(|dump| dump.volume == volume);
+        let at = at.ok_or_else(|| answer::error(500, format!("no such volume '{volume}'")))?;
+        if dumps[at].is_protected {
+            return Err(answer::error(500, format!("cannot remove protected volume '{volume}'")));
+        }
+        dumps.remove(at);
+        world.journal.effect("proxmox", "dump-removed", volume, "");
+        Ok(answer::data(Value::Null))
+    })
+}
+
+fn known(storage: &str) -> Result<(), Answer> {
+    match storage {
+        STORAGE => Ok(()),
+        _ => Err(answer::error(500, format!("storage '{storage}' does not exist"))),
+    }
+}

@@ -1,0 +1,60 @@
+//! Backups on real processes: homes are copied to another pool and compared there, what a Job copies is
+//! proved by another one, and a copy that is none is not taken for one.
+
+use std::process::Output;
+
+use serde_json::json;
+
+use crate::stage::{Setting, Stage, until};
+
+const BACKUPS: &str = "
+[[backups]]
+name = \"homes\"
+cron = \"0 3 29 2 *\"
+of.zfs = { dataset = \"tank/coder-home\", target = \"backup/coder-home\" }
+
+[[backups]]
+name = \"etcd\"
+cron = \"0 3 29 2 *\"
+time_zone = \"Europe/Berlin\"
+of.job = { cron_job = \"etcd-backup\" }
+";
+
+fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}{}", text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_counts_once_it_is_proved() {
+    let mut stage = Stage::with(Setting { site: BACKUPS, ..Setting::default() }).await;
+    until("both backups know what they are to be", || async {
+        let listed = said(&stage.verb(&["copies", "list"]).await);
+        (listed.contains("homes") && listed.contains("etcd")).then_some(())
+    })
+    .await;
+    let john = stage.desk("john").await;
+    john.carry_out("create", json!({})).await;
+
+    let made = said(&stage.verb(&["copies", "run", "homes", "--wait"]).await);
+    assert!(made.contains("2 datasets have the same snapshot beneath backup/coder-home"), "{made}");
+
+    // The Job says that it has made a copy, and has not.
+    stage.lab.break_times("kubernetes", "job-hollow", 1).expect("a fault");
+    let hollow = stage.verb(&["copies", "run", "etcd", "--wait"]).await;
+    assert!(!hollow.status.success() && said(&hollow).contains("failed"), "{}", said(&hollow));
+    let shown = said(&stage.verb(&["copies", "show", "etcd"]).await);
+    assert!(shown.contains("no copy was proved yet") && shown.contains("tried again"), "{shown}");
+
+    // Whoever owns it next knows what there is and what is owed.
+    stage.kill_engine(0);
+    stage.start_engine(0);
+    let made = said(&stage.verb(&["copies", "run", "etcd", "--wait"]).await);
+    assert!(made.contains("is whole"), "{made}");
+    let shown = said(&stage.verb(&["copies", "show", "etcd"]).await);
+    assert!(shown.contains("1 proved, 1 failed, 0 removed since"), "{shown}");
+
+    // A home with a copy's snapshot goes as any other does.
+    john.carry_out("delete", json!({ "now": true })).await;
+    stage.finish().await;
+}
