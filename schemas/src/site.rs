@@ -413,7 +413,6 @@ pub enum CloneKind {
 
 impl CloneKind {
     /// Whether the disk is copied.
-    // serde hands these references.
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     #[must_use]
     pub const fn is_full(&self) -> bool {

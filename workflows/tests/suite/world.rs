@@ -115,6 +115,37 @@ impl Default for World {
     }
 }
 
+impl World {
+    fn with_home(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
+        let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
+        let (dataset, share) =
+            (format!("dataset {}", text("dataset")), format!("share {}", text("path")));
+        match step {
+            "truenas.ensure-dataset" => {
+                self.ensure(dataset, text("marker"))?;
+                let mountpoint = format!("/mnt/{}", text("dataset"));
+                Ok(json!({ "id": text("dataset"), "mountpoint": mountpoint }))
+            }
+            "truenas.ensure-share" => {
+                self.ensure(share, text("marker"))?;
+                Ok(json!({ "id": 1 }))
+            }
+            "truenas.remove-share" => self.remove(&share),
+            "truenas.destroy-dataset" => self.remove(&dataset),
+            "truenas.survey-pool" => {
+                let has_home = self.things.contains_key(&dataset);
+                Ok(json!({ "free_gb": self.free_gb, "has_home": has_home }))
+            }
+            "truenas.list-snapshots" => Ok(json!({ "snapshots": [{ "snapshot": "auto" }] })),
+            "truenas.set-permissions"
+            | "truenas.update-quota"
+            | "truenas.snapshot-dataset"
+            | "truenas.delete-snapshot" => Ok(json!({})),
+            unknown => panic!("the world does not know the step {unknown}"),
+        }
+    }
+}
+
 impl stead_testkit::World for World {
     fn carry_out(&mut self, asked: &Asked<'_>) -> Result<Value, Failure> {
         let (step, ask) = (asked.step, asked.request);
@@ -125,27 +156,11 @@ impl stead_testkit::World for World {
         if self.fails_next.take_if(|fails| fails == step).is_some() {
             return Err(Failure::new(Class::Permanent, "it was made to fail"));
         }
-        let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
         let login = ask["login"].as_str().or(ask["machine"]["login"].as_str());
         self.logins.extend(login.map(|login| (step.to_owned(), login.to_owned())));
         match step {
             "vault.pin-secrets" => Ok(self.pinned(ask)),
-            "truenas.ensure-dataset" => {
-                self.ensure(format!("dataset {}", text("dataset")), text("marker"))?;
-                let mountpoint = format!("/mnt/{}", text("dataset"));
-                Ok(json!({ "id": text("dataset"), "mountpoint": mountpoint }))
-            }
-            "truenas.ensure-share" => {
-                self.ensure(format!("share {}", text("path")), text("marker"))?;
-                Ok(json!({ "id": 1 }))
-            }
-            "truenas.remove-share" => self.remove(&format!("share {}", text("path"))),
-            "truenas.destroy-dataset" => self.remove(&format!("dataset {}", text("dataset"))),
             "proxmox.survey" => Ok(self.survey(ask)),
-            "truenas.survey-pool" => {
-                let home = format!("dataset {}", text("dataset"));
-                Ok(json!({ "free_gb": self.free_gb, "has_home": self.things.contains_key(&home) }))
-            }
             "proxmox.check-template" => Ok(json!({ "without_bridge": self.without_bridge })),
             "proxmox.check-vmid" => {
                 let taken = self.things.contains_key(&format!("vm {}", ask["vmid"]));
@@ -156,13 +171,8 @@ impl stead_testkit::World for World {
             }
             "coder.look-up-use" => Ok(json!({ "last_used_at": self.used_at })),
             "guest.await-home" => Ok(json!({ "boot_id": "b" })),
-            "truenas.list-snapshots" => Ok(json!({ "snapshots": [{ "snapshot": "auto" }] })),
             step if ask["of"]["marker"].is_string() => self.with_copies(step, ask),
-            "truenas.set-permissions"
-            | "truenas.update-quota"
-            | "truenas.snapshot-dataset"
-            | "truenas.delete-snapshot"
-            | "coder.await-agent"
+            "coder.await-agent"
             | "coder.leave-workspace"
             | "coder.stop-workspace"
             | "probe.noop" => Ok(json!({})),
@@ -173,6 +183,7 @@ impl stead_testkit::World for World {
             | "truenas.sight-datasets"
             | "truenas.sight-shares"
             | "vault.sight-secrets" => Ok(Self::sighted(ask)),
+            step if step.starts_with("truenas.") => self.with_home(step, ask),
             step if step.starts_with("proxmox.") => self.with_machine(step, ask),
             step if step.starts_with("s3.") => self.with_s3(step, ask),
             "coder.create-token" | "coder.prove-token" | "coder.revoke-token" => {

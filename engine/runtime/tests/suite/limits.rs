@@ -268,7 +268,7 @@ fn a_place_is_kept_until_a_worker_that_was_told_to_stop_has_answered_or_had_its_
         on_simulated_time(async move {
             let (_, desk, step) = three().await;
             assert_eq!(desk.order(&run("a"), order(step.address.seq)).await, "done");
-            assert_eq!(desk.cancels(), [step.address.clone()]);
+            assert_eq!(desk.cancels(), std::slice::from_ref(&step.address));
             // Longer than a place is kept of whose holder nobody hears.
             desk.pass_in_line(grace - RENEW).await;
             desk.answer(&step, StepReply::Heartbeat { progress: None }).await;
