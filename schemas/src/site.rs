@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::limit::Limit;
 use crate::notice::Route;
 
+mod guest;
+
+pub use guest::{Guest, System};
+
 /// Facts that a command's order is completed with when it is accepted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -367,37 +371,6 @@ pub struct Template {
     /// Where its machines are plugged in; where the Proxmox template is, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
-}
-
-/// What the system in a template's machines is, and what is set up there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Guest {
-    /// Which system; Linux if nothing is said.
-    pub system: System,
-    /// Whether its user may use Docker.
-    pub docker: bool,
-    /// Whether it has a desktop that a browser shows.
-    pub desktop: bool,
-}
-
-/// A system that machines run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum System {
-    /// Set up by cloud-init.
-    #[default]
-    Linux,
-    /// Set up by cloudbase-init.
-    Windows,
-}
-
-impl Guest {
-    /// Whether it is what a template has that says nothing.
-    #[must_use]
-    pub fn is_usual(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// How a machine gets its disk.
