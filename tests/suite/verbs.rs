@@ -58,7 +58,7 @@ async fn a_verb_that_ends_badly_says_so_to_people_and_to_machines() {
         Bad {
             words: &["config", "check", "/nowhere.toml"],
             exit: 5,
-            says: "cannot read /nowhere.toml",
+            says: "there is no configuration /nowhere.toml",
             error: json!({ "kind": "invalid" }),
         },
     ] {
