@@ -301,7 +301,6 @@ pub enum CloneKind {
 
 impl CloneKind {
     /// Whether the disk is copied.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
     #[must_use]
     pub const fn is_full(&self) -> bool {
         matches!(self, Self::Full)
@@ -403,7 +402,6 @@ impl StorageBackend {
 }
 
 // serde hands these references.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 const fn is_zero(number: &u32) -> bool {
     *number == 0
 }

@@ -73,7 +73,7 @@ fn wish(at: &Place<'_>, params: &Params) -> Result<Wish, Answer> {
         state.proxmox.vm(at.node, at.vmid).map(|vm| (vm.is_template(), can_link(vm)))
     })?;
     let full = params.flag("full")?.unwrap_or(!is_template);
-    if !full && !(is_template && can_link) {
+    if !(full || is_template && can_link) {
         return Err(answer::error(500, "Linked clone feature is not supported for drive 'scsi0'"));
     }
     if let Some(option) =
