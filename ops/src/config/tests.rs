@@ -316,9 +316,9 @@ fn limits_are_looked_up_before_they_limit_nothing() {
         &[
             "line 25: limits.steps: there is no step `proxmox.clone`; there are \
              proxmox.check-template, proxmox.check-vmid, proxmox.clone-vm, proxmox.configure-vm, \
-             proxmox.destroy-vm, proxmox.mark-vm, \
-             proxmox.resize-disk, proxmox.shutdown-vm, proxmox.sight-machines, proxmox.start-vm, \
-             proxmox.survey",
+             proxmox.destroy-vm, proxmox.dump-guest, proxmox.mark-vm, proxmox.prove-dump, \
+             proxmox.remove-dumps, proxmox.resize-disk, proxmox.shutdown-vm, proxmox.sight-machines, \
+             proxmox.start-vm, proxmox.survey",
             "line 25: limits.at_once: 0 would let nothing begin for ever",
         ],
     );
@@ -413,11 +413,11 @@ fn a_backup_is_of_something_and_goes_somewhere_else_at_times_that_there_are() {
         with(odd),
         &[
             &place("keep_days", "is between 1 and 366"),
+            &place("of.zfs", "there is no [[nas]] of the name nas04"),
             &place(
                 "of.zfs",
                 "ssh_credentials is missing: the number of the SSH connection between the two",
             ),
-            &place("of.zfs", "there is no [[nas]] of the name nas04"),
         ],
     );
     let within = "[[backups]]\nname = \"a\"\ncron = \"@daily\"\n\
