@@ -428,10 +428,10 @@ fn a_backup_is_of_something_and_goes_somewhere_else_at_times_that_there_are() {
     check(
         with(clear),
         &[
-            &format!("line {line}: nas.address: {words}"),
             &format!(
                 "line {line}: nas.secret: is a place in Vault, such as vault:secret/data/truenas/nas04"
             ),
+            &format!("line {line}: nas.address: {words}"),
         ],
     );
 }

@@ -250,6 +250,10 @@ impl State {
     pub fn freeze(&mut self, engine: usize) {
         let holds = self.chance.strikes(500);
         let machine = &mut self.machines[engine];
+        // It may have died in the same moment; what thaws afterwards would be no engine.
+        if machine.fate != Fate::Runs {
+            return;
+        }
         machine.fate = Fate::Frozen;
         machine.holds = holds;
         let name = machine.name.clone();
