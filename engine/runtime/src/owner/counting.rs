@@ -16,12 +16,11 @@ use stead_schemas::step::system;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
+use super::Owner;
 use super::idle::Idle;
 use super::live::Live;
-use super::pools::{self, Kept};
-use super::tokens;
+use super::shown::{Shown, hours, shown};
 use super::waiting::{main_wait, reason};
-use super::{Owner, backups};
 use crate::metric::{self, REASONS, what};
 
 thread_local! {
@@ -86,9 +85,7 @@ impl Census {
         self.is_so_long(&kind, live.run.transitions_to_replay());
         *self.runs.entry((kind, live.run.phase())).or_default() += 1;
         self.parked += u32::from(live.parked.is_some());
-        self.token_lives(tokens::end(live).map(|end| tokens::days_between(now, end)));
-        pools::kept(live).iter().for_each(|kept| self.pool_keeps(kept));
-        self.copy_is_owed(backups::owed(live).map(|owed| backups::hours_since(now, owed)));
+        shown(live).iter().for_each(|shown| self.take_shown(shown, now));
         for (seq, open) in &live.run.folded().steps {
             let why = self::reason(open, live.attempts.get(seq));
             *self.steps.entry((system(&open.step.step).to_owned(), why)).or_default() += 1;
@@ -109,9 +106,15 @@ impl Census {
         self.token_days = self.token_days.into_iter().chain(days).reduce(f64::min);
     }
 
-    fn pool_keeps(&mut self, kept: &Kept) {
-        for (state, count) in [("ready", kept.ready), ("wanted", kept.wanted)] {
-            *self.pools.entry((kept.pool.clone(), state)).or_default() += count;
+    fn take_shown(&mut self, shown: &Shown, now: Timestamp) {
+        match shown {
+            Shown::TokenEnds(end) => self.token_lives(Some(hours(now, *end) / 24.0)),
+            Shown::CopyOwed(owed) => self.copy_is_owed(Some(hours(*owed, now))),
+            Shown::PoolKeeps { pool, ready, wanted } => {
+                for (state, count) in [("ready", ready), ("wanted", wanted)] {
+                    *self.pools.entry((pool.clone(), state)).or_default() += count;
+                }
+            }
         }
     }
 
@@ -121,9 +124,7 @@ impl Census {
 
     /// Those that are not in memory do nothing but wait.
     fn take_idle(&mut self, idle: &Idle, now: Timestamp) {
-        idle.pools().for_each(|kept| self.pool_keeps(kept));
-        self.token_lives(idle.token_end().map(|end| tokens::days_between(now, end)));
-        self.copy_is_owed(idle.owed().map(|owed| backups::hours_since(now, owed)));
+        idle.shown().for_each(|shown| self.take_shown(shown, now));
         for (key, count) in idle.phases() {
             *self.runs.entry(key.clone()).or_default() += count;
         }

@@ -19,9 +19,9 @@ use stead_schemas::time::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::live::Live;
-use super::pools::{self, Kept};
 use super::reading::Message;
-use super::{Finished, Owner, Stopped, backups, load, queries, tokens};
+use super::shown::{Shown, shown};
+use super::{Finished, Owner, Stopped, load, queries};
 use crate::archive::Draft;
 use crate::inbound::Inbound;
 use crate::ports::LogError;
@@ -38,12 +38,8 @@ pub(super) struct Idle {
     stubs: HashMap<RunId, Stub>,
     /// How many of them are of each kind and phase.
     phases: BTreeMap<(String, String), u32>,
-    /// When the tokens among them end.
-    token_ends: HashMap<RunId, Timestamp>,
-    /// What the pools among them keep.
-    pools: HashMap<RunId, Kept>,
-    /// Since when the backups among them owe a copy.
-    owed: HashMap<RunId, Timestamp>,
+    /// What some of them show and is counted.
+    shown: HashMap<RunId, Shown>,
     /// What has come for runs that are being read, or wait for that.
     calls: HashMap<RunId, Vec<Call>>,
     /// Who waits to be read.
@@ -80,9 +76,7 @@ impl Idle {
         Self {
             stubs: HashMap::new(),
             phases: BTreeMap::new(),
-            token_ends: HashMap::new(),
-            pools: HashMap::new(),
-            owed: HashMap::new(),
+            shown: HashMap::new(),
             calls: HashMap::new(),
             line: VecDeque::new(),
             reading: 0,
@@ -112,19 +106,9 @@ impl Idle {
         &self.phases
     }
 
-    /// When the first of the tokens among them ends.
-    pub fn token_end(&self) -> Option<Timestamp> {
-        self.token_ends.values().min().copied()
-    }
-
-    /// What the pools among them keep.
-    pub fn pools(&self) -> impl Iterator<Item = &Kept> {
-        self.pools.values()
-    }
-
-    /// Since when the first of the backups among them owes a copy.
-    pub fn owed(&self) -> Option<Timestamp> {
-        self.owed.values().min().copied()
+    /// What some of them show and is counted.
+    pub fn shown(&self) -> impl Iterator<Item = &Shown> {
+        self.shown.values()
     }
 
     /// How many transitions have to be replayed of each.
@@ -232,9 +216,7 @@ impl Owner {
         }
         // It may have been copied into another epoch since it was read.
         live.last_seq = stub.last_seq;
-        self.idle.token_ends.remove(&run);
-        self.idle.pools.remove(&run);
-        self.idle.owed.remove(&run);
+        self.idle.shown.remove(&run);
         if let Some(count) = self.idle.phases.get_mut(&kind_and_phase(&live)) {
             *count -= 1;
         }
@@ -288,9 +270,7 @@ impl Owner {
         let last = Tag::of(&[&live.prev]);
         let stub = Stub { last_seq: live.last_seq, last, length, timer_since };
         *self.idle.phases.entry(kind_and_phase(&live)).or_default() += 1;
-        self.idle.owed.extend(backups::owed(&live).map(|owed| (run.clone(), owed)));
-        self.idle.token_ends.extend(tokens::end(&live).map(|end| (run.clone(), end)));
-        self.idle.pools.extend(pools::kept(&live).map(|kept| (run.clone(), kept)));
+        self.idle.shown.extend(shown(&live).map(|shown| (run.clone(), shown)));
         self.idle.stubs.insert(run.clone(), stub);
     }
 }

@@ -21,7 +21,7 @@
 //! catches the panics of workflows.
 //!
 //! What is shown: `publish.rs` tells what happens, `waiting.rs` what a run waits for, `counting.rs`
-//! counts, `tokens.rs` says when tokens end.
+//! counts, `shown.rs` says what more of tokens, pools and backups.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -45,7 +45,6 @@ use crate::ports::{AppendError, Claim, LogError, Outgoing, ReplyTo};
 mod act;
 mod advance;
 mod attempts;
-mod backups;
 mod bugs;
 mod cancels;
 mod commands;
@@ -63,14 +62,13 @@ mod outcomes;
 mod outside;
 mod patience;
 mod pausing;
-mod pools;
 mod proofs;
 mod publish;
 mod queries;
 mod reading;
+mod shown;
 mod strays;
 mod tail;
-mod tokens;
 mod turning;
 mod unheard;
 mod waiting;
