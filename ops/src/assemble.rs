@@ -222,6 +222,7 @@ fn catalogue() -> Catalogue {
 /// Running workers.
 pub struct RunningWorkers {
     harness: JoinHandle<()>,
+    stop: watch::Receiver<bool>,
     seeds: Option<SeedServer>,
     exchange: Vec<Arc<Exchangeable>>,
     connection: Connection,
@@ -241,9 +242,12 @@ impl RunningWorkers {
     /// Waits until they have ended, which they do after their `stop` has turned true.
     ///
     /// # Errors
-    /// If what hands the steps to them panics.
+    /// If what hands the steps to them panics, or ends though nobody has told it to.
     pub async fn ended(self) -> Result<(), Ended> {
-        let ended = self.harness.await.map_err(|_| broken("what hands steps to the workers"));
+        let ended = match self.harness.await {
+            Ok(()) if *self.stop.borrow() => Ok(()),
+            _ => Err(broken("what hands steps to the workers")),
+        };
         self.connection.flush().await;
         if let Some(seeds) = self.seeds {
             seeds.shutdown().await;
@@ -328,8 +332,8 @@ pub async fn start_workers(
         .await
         .map_err(|error| Ended::Unavailable(error.to_string()))?;
     let harness = Harness::new(chosen, replies, tuning);
-    let harness = tokio::spawn(harness.run(inbound, stop));
-    Ok(RunningWorkers { harness, seeds, exchange, connection })
+    let harness = tokio::spawn(harness.run(inbound, stop.clone()));
+    Ok(RunningWorkers { harness, stop, seeds, exchange, connection })
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub(crate) struct State {
     path: PathBuf,
     /// Where they are; nothing while the lines are in memory.
     place: Option<Place>,
+    /// Where they were. Our name may lie there, and nobody else may have it while we live.
+    left: Vec<Place>,
     pub(crate) store: Store,
     /// Who has cleared its part since the index began, and so knows that it did.
     filled: BTreeSet<Partition>,
@@ -35,6 +37,7 @@ impl State {
         let mut state = Self {
             path,
             place: None,
+            left: Vec::new(),
             store: Store::in_memory(),
             filled: BTreeSet::new(),
             breaks: 0,
@@ -141,13 +144,15 @@ impl State {
     }
 
     fn create(&mut self) -> io::Result<Store> {
-        let place = match self.place.take().filter(Place::is_ours) {
+        if !self.place.as_ref().is_some_and(Place::is_ours) {
+            self.left.extend(self.place.take());
+        }
+        let place = match self.place.take() {
             Some(place) => place,
             None => Place::claim(&self.path)?,
         };
-        let store = Store::create(&place.fresh()?)?;
-        self.place = Some(place);
-        Ok(store)
+        let fresh = self.place.insert(place).fresh()?;
+        Store::create(&fresh)
     }
 
     fn stay_in_memory(&mut self, why: &dyn Error) {
@@ -156,7 +161,7 @@ impl State {
             "no index can be kept here ({why}); until the next start it is in memory"
         );
         self.store = Store::in_memory();
-        self.place = None;
+        self.left.extend(self.place.take());
     }
 }
 

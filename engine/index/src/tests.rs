@@ -227,6 +227,24 @@ fn files_that_fail_again_and_again_are_given_up() {
 }
 
 #[test]
+fn whoever_lives_keeps_its_name_though_its_files_are_given_up_or_moved() {
+    let (index, folder) = open();
+    assert_eq!(index.name("a".into()), "a");
+    let path = folder.path().join("index");
+    fs::rename(&path, folder.path().join("moved")).unwrap();
+    assert_eq!(names(&index, P0), "lost");
+    let elsewhere = EmbeddedIndex::open(folder.path().join("moved"));
+    assert_eq!(elsewhere.name("b".into()), "b");
+    for _ in 0..3 {
+        index.clear(P0);
+        smuggle(&index, &line("a", 1), b"damaged".to_vec());
+        assert_eq!(names(&index, P0), "lost");
+    }
+    assert!(is_in_memory(&index));
+    assert_eq!(EmbeddedIndex::open(path).name("c".into()), "c");
+}
+
+#[test]
 fn deleting_an_index_any_number_of_times_is_no_failure() {
     let (index, folder) = open();
     for _ in 0..10 {

@@ -21,6 +21,10 @@ const HUNGRY: Duration = Duration::from_millis(150);
 /// How many partitions go to others between two looks. Their runs stand still until those have taken
 /// all of them, one after the other.
 const GIVEN_AT_ONCE: usize = 128;
+/// How long a partition is left alone after its owner panicked. It doubles each time that happens again.
+const REST: Duration = Duration::from_millis(500);
+/// The longest such rest.
+const REST_MAX: Duration = Duration::from_secs(30);
 /// Taken off a lease's end, for clocks that do not run quite alike.
 const LEASE_MARGIN: Duration = Duration::from_millis(400);
 
@@ -58,6 +62,8 @@ impl Drop for Told {
 struct Share {
     env: Rc<Env>,
     owned: BTreeMap<Partition, Owned>,
+    /// The partitions whose owner panicked: until when they are left alone, and for how long that is.
+    resting: BTreeMap<Partition, (Instant, Duration)>,
     ended: mpsc::UnboundedSender<Ended>,
     news: mpsc::UnboundedReceiver<Ended>,
 }
@@ -66,7 +72,7 @@ struct Share {
 /// on a [`tokio::task::LocalSet`].
 pub async fn run(env: Rc<Env>, mut stop: watch::Receiver<bool>) {
     let (ended, news) = mpsc::unbounded_channel();
-    let mut share = Share { env, owned: BTreeMap::new(), ended, news };
+    let mut share = Share { env, owned: BTreeMap::new(), resting: BTreeMap::new(), ended, news };
     loop {
         let hungry = share.tend().await;
         let pause = if hungry { HUNGRY } else { share.env.tuning.renew };
@@ -98,7 +104,8 @@ impl Share {
         self.let_go_of(surplus.min(GIVEN_AT_ONCE)).await;
         let mut free = usize::from(env.partitions) - self.owned.len();
         for partition in (0..env.partitions).map(Partition) {
-            if self.owned.len() < fair && !self.owned.contains_key(&partition) {
+            let wanted = !self.owned.contains_key(&partition) && !self.rests(partition);
+            if self.owned.len() < fair && wanted {
                 free -= usize::from(self.take(partition).await);
             }
         }
@@ -176,10 +183,25 @@ impl Share {
         }
     }
 
+    fn rests(&self, partition: Partition) -> bool {
+        self.resting.get(&partition).is_some_and(|(until, _)| Instant::now() < *until)
+    }
+
+    /// What panics once may do so again at once, and each owner leaves a claim in the log.
+    fn let_rest(&mut self, partition: Partition) {
+        let now = Instant::now();
+        let before = self.resting.get(&partition).filter(|(until, _)| now < *until + 2 * REST_MAX);
+        let rest = before.map_or(REST, |(_, rest)| REST_MAX.min(*rest * 2));
+        self.resting.insert(partition, (now + rest, rest));
+    }
+
     /// An owner has stopped by itself: the lease is given back, to be taken again by anyone.
     async fn lost(&mut self, ended: Ended) {
         let Ended { partition, epoch, why } = ended;
         tracing::warn!(%partition, epoch, ?why, "no longer owns the partition");
+        if why == Stopped::Broken {
+            self.let_rest(partition);
+        }
         if self.owned.get(&partition).is_some_and(|owned| owned.epoch == epoch) {
             self.owned.remove(&partition);
             self.release(partition).await;

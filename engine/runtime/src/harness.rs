@@ -5,7 +5,7 @@
 //! owner that it is alive, and passes cancels on.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -92,7 +92,14 @@ impl Harness {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                Some(_) = self.steps.join_next() => {}
+                Some(carried_out) = self.steps.join_next() => {
+                    // Workers' panics are answers. This one is ours, and would be answered by nobody.
+                    if let Err(panicked) = carried_out
+                        && panicked.is_panic()
+                    {
+                        resume_unwind(panicked.into_panic());
+                    }
+                }
                 message = inbound.recv() => match message {
                     Some(message) => self.take(message),
                     None => break,

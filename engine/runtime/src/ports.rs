@@ -211,8 +211,12 @@ pub struct ReplyTo(pub String);
 /// fence.
 ///
 /// * `a_free_lease_is_given_to_one_engine_only`
-/// * `a_lease_that_is_not_renewed_ends`
 /// * `a_released_lease_is_free_at_once`
+/// * `only_the_holder_renews_and_releases`
+/// * `a_lease_that_is_renewed_lasts`
+/// * `a_lease_that_is_not_renewed_ends`
+/// * `what_its_holder_takes_again_lasts_anew`
+/// * `an_engine_is_counted_while_it_is_present`
 #[async_trait]
 pub trait Leases: Send + Sync {
     /// Shows that the engine is there, for one lease time, and says how many engines are.

@@ -67,10 +67,11 @@ impl<P> Patient<P> {
         ask: impl Fn() -> BoxFuture<'a, Result<T, E>>,
         other: impl Fn() -> BoxFuture<'a, Result<O, LogError>>,
     ) -> Result<T, E> {
+        let deadline = Instant::now() + PATIENCE;
         let mut refused = 0;
         loop {
             let error = match self.note(ask().await) {
-                Err(error) => error,
+                Err(error) if Instant::now() <= deadline => error,
                 done => return done,
             };
             refused = if other().await.is_ok() { refused + 1 } else { 0 };

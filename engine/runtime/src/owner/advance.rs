@@ -55,6 +55,9 @@ impl Owner {
                 Decided { events: Vec::new(), taken: vec![false; commands.len()] }
             }
         };
+        if live.parked.is_some() {
+            self.dirty.insert(id.clone());
+        }
         let missed_commands: Vec<String> = (commands.into_iter().zip(&decided.taken))
             .filter_map(|(id, taken)| id.filter(|_| !taken))
             .collect();

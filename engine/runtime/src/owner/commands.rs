@@ -83,7 +83,7 @@ impl Owner {
     /// Whether the entity's run has decided to end and only the log does not know yet.
     fn is_ending(&self, command: &EntityCommand) -> bool {
         let living = self.living(&command.key());
-        living.is_some_and(|live| live.run.folded().ended.is_some())
+        living.is_some_and(|live| live.parked.is_none() && live.run.folded().ended.is_some())
     }
 
     /// The command came in the moment in which the run ended, and is for the next life; or in which it was

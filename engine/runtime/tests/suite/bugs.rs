@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use stead_runtime::ports::Index;
-use stead_schemas::dispatch::{Caller, CommandReply, StepReply};
+use stead_runtime::inbound::Inbound;
+use stead_runtime::ports::{Index, ReplyTo};
+use stead_schemas::dispatch::{Caller, CommandReply, ListRuns, StepReply};
 use stead_schemas::ids::{Partition, RunId};
-use stead_schemas::public::RunSummary;
+use stead_schemas::public::{RunPage, RunSummary};
 use stead_schemas::refusal::Refusal;
 use tokio::time::sleep;
 
@@ -26,7 +27,12 @@ fn a_workflow_that_panics_parks_its_run_and_others_go_on() {
         let words = "it is parked: the workflow has a bug, and panicked: 9 is too much";
         let waiting = desk.view(&run).await.waiting.remove(0);
         assert_eq!((waiting.reason.as_str(), waiting.words.as_str()), ("human", words));
-        desk.pass(Duration::from_secs(3601)).await;
+        desk.pass(Duration::from_secs(1)).await;
+        desk.say(Inbound::List(ListRuns::default(), ReplyTo("asker".into()))).await;
+        let listed: RunPage = serde_json::from_slice(&desk.replies("asker")[0]).unwrap();
+        let line = listed.lines.iter().find(|line| line.run == run).expect("it is listed");
+        assert!(line.waiting.contains("panicked: 9 is too much"), "{}", line.waiting);
+        desk.pass(Duration::from_secs(3600)).await;
         assert_eq!(desk.view(&nap).await.summary.state.word(), "completed");
         assert_eq!(desk.events(&run).await, ["run-started", "command-accepted", "step-scheduled"]);
         // A build without the bug goes on where this one could not.
@@ -64,9 +70,22 @@ fn whoever_asks_for_what_panics_is_told() {
     });
 }
 
-/// An index that breaks each owner's first look at it.
-#[derive(Default)]
-struct Cracks(Mutex<BTreeMap<Partition, usize>>);
+/// An index that breaks each owner's first looks at it.
+struct Cracks {
+    times: usize,
+    cleared: Mutex<BTreeMap<Partition, usize>>,
+}
+
+impl Cracks {
+    fn each_time_up_to(times: usize) -> Arc<Self> {
+        Arc::new(Self { times, cleared: Mutex::default() })
+    }
+
+    /// How often each partition was taken over.
+    fn cleared(&self) -> Vec<usize> {
+        self.cleared.lock().unwrap().values().copied().collect()
+    }
+}
 
 impl Index for Cracks {
     fn put(&self, _: Partition, _: Vec<RunSummary>) -> bool {
@@ -78,10 +97,10 @@ impl Index for Cracks {
     }
 
     fn clear(&self, partition: Partition) {
-        let mut cleared = self.0.lock().unwrap();
+        let mut cleared = self.cleared.lock().unwrap();
         let times = cleared.entry(partition).or_default();
         *times += 1;
-        let breaks = *times == 1;
+        let breaks = *times <= self.times;
         drop(cleared);
         assert!(!breaks, "it cracks");
     }
@@ -90,11 +109,24 @@ impl Index for Cracks {
 #[test]
 fn an_owner_that_panics_is_followed_by_another() {
     on_simulated_time(async {
-        let (house, index) = (House::new(), Arc::new(Cracks::default()));
+        let (house, index) = (House::new(), Cracks::each_time_up_to(1));
         let _engine = house.engine_with("one", index.clone());
         sleep(Duration::from_secs(5)).await;
-        let cleared = index.0.lock().unwrap().clone();
+        let cleared = index.cleared();
         assert_eq!(cleared.len(), usize::from(PARTITIONS));
-        assert!(cleared.values().all(|times| *times == 2), "{cleared:?}");
+        assert!(cleared.iter().all(|times| *times == 2), "{cleared:?}");
+    });
+}
+
+#[test]
+fn owners_that_panic_again_and_again_leave_longer_and_longer_rests() {
+    on_simulated_time(async {
+        let (house, index) = (House::new(), Cracks::each_time_up_to(usize::MAX));
+        let _engine = house.engine_with("one", index.clone());
+        sleep(Duration::from_secs(10)).await;
+        let cleared = index.cleared();
+        assert_eq!(cleared.len(), usize::from(PARTITIONS));
+        // After a half, one, two and four seconds.
+        assert!(cleared.iter().all(|times| (4..=5).contains(times)), "{cleared:?}");
     });
 }
