@@ -23,6 +23,8 @@ struct Written {
 /// The other servers.
 pub(super) fn nas(reader: &mut Reader<'_>) -> Vec<NasSite> {
     let (mut servers, mut names) = (Vec::new(), BTreeSet::new());
+    let mut places: BTreeSet<String> =
+        reader.section("truenas").optional_text("address").into_iter().collect();
     for (line, value) in reader.tables("nas") {
         let Written { name, address, secret } = match serde_json::from_value(value) {
             Ok(written) => written,
@@ -45,6 +47,9 @@ pub(super) fn nas(reader: &mut Reader<'_>) -> Vec<NasSite> {
         }
         if !names.insert(name.clone()) {
             fault("name", format!("there are two of the name {name}"));
+        }
+        if !places.insert(address.clone()) {
+            fault("address", format!("another TrueNAS is at {address}, too"));
         }
         servers.push(NasSite { name, secret });
     }
@@ -82,6 +87,10 @@ pub(super) fn read(reader: &mut Reader<'_>, known: &Known<'_>) -> Vec<BackupSite
         for (key, words) in faults(&backup, known) {
             reader.add(Some(line), format!("backups.{key}"), words);
         }
+        if let Some(other) = names.iter().find(|other: &&String| alike(&backup.name, other)) {
+            let words = format!("its copies could be taken for those of {other}");
+            reader.add(Some(line), "backups.name".to_owned(), words);
+        }
         if !names.insert(backup.name.clone()) {
             let words = format!("there are two of the name {}", backup.name);
             reader.add(Some(line), "backups.name".to_owned(), words);
@@ -89,6 +98,14 @@ pub(super) fn read(reader: &mut Reader<'_>, known: &Known<'_>) -> Vec<BackupSite
         backups.push(backup);
     }
     backups
+}
+
+/// Whether the names of the one's copies begin like those of the other's.
+fn alike(one: &str, other: &str) -> bool {
+    let begins = |long: &str, short: &str| {
+        long.strip_prefix(short).is_some_and(|rest| rest.starts_with('-'))
+    };
+    begins(one, other) || begins(other, one)
 }
 
 fn faults(backup: &BackupSite, known: &Known<'_>) -> Vec<(&'static str, String)> {

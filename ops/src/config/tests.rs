@@ -420,6 +420,12 @@ fn a_backup_is_of_something_and_goes_somewhere_else_at_times_that_there_are() {
             ),
         ],
     );
+    let job = "cron = \"@daily\"\nof.guest = { vmid = 110, storage = \"nfs\" }\n";
+    let alike =
+        format!("[[backups]]\nname = \"a\"\n{job}[[backups]]\nname = \"a-b\"\n{job}").leak();
+    let words = "its copies could be taken for those of a";
+    let second = line + 4;
+    check(with(alike), &[&format!("line {second}: backups.name: {words}")]);
     let within = "[[backups]]\nname = \"a\"\ncron = \"@daily\"\n\
                   of.zfs = { dataset = \"tank/a\", target = \"tank/a/b\" }\n";
     check(with(within), &[&place("of.zfs", "target and dataset are one within the other")]);

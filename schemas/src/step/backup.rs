@@ -23,9 +23,8 @@ pub struct Proof {
 pub struct Old {
     /// They were made before this.
     pub before: Timestamp,
-    /// But this one stays, however old: the latest that was proved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub but: Option<String>,
+    /// But this one stays, however old: the latest that was proved. Where none is, nothing is removed.
+    pub but: String,
 }
 
 /// What became of copies that have had their time.
@@ -82,8 +81,8 @@ impl Step for SnapshotTree {
     type Answer = Done;
 }
 
-/// Sends what the target does not have yet. A job at the vendor's. Nothing that the target has is
-/// given up for it.
+/// Sends what the target does not have yet. A job at the vendor's. It receives by force: whatever somebody
+/// else has written or taken snapshots of beneath the target since the last copy is lost there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replicate {
     /// What, and where to.

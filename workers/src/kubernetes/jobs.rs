@@ -117,7 +117,7 @@ fn told(ask: &RunJob) -> Vec<(&'static str, String)> {
     ];
     if let Some(old) = &ask.old {
         told.push(("STEAD_BEFORE", old.before.to_string()));
-        told.push(("STEAD_KEEP", old.but.clone().unwrap_or_default()));
+        told.push(("STEAD_KEEP", old.but.clone()));
     }
     told
 }

@@ -16,9 +16,11 @@ use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
 
 /// How long a copy may be under way.
 const COPY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// For how long a copy is tried: its time is over before a person would have to resume it.
+const TRIED_MAX: Duration = Duration::from_secs(25 * 60 * 60);
 /// How long everything else may take before it counts as failed: a backup that waits for a person
 /// makes no copies.
-const STEP_MAX: Duration = Duration::from_secs(60 * 60);
+const STEP_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// The name of a copy that is made now. A second backup of this name, when the first one is
 /// long over, must not take its copies for its own.
@@ -40,18 +42,21 @@ pub(super) async fn make(cx: &Context, order: &BackupOrder, copy: &str) -> Resul
             let of = replica(cx, order, zfs, &logins);
             let snapshot = SnapshotTree { of: of.clone(), copy: copy.clone() };
             cx.step(snapshot).within(STEP_MAX).await?;
-            cx.step(Replicate { of: of.clone() }).within(COPY_MAX).await?;
+            cx.step(Replicate { of: of.clone() }).within(COPY_MAX).retry_for(TRIED_MAX).await?;
             cx.step(ProveReplica { of, copy }).within(STEP_MAX).await
         }
         BackupOf::Job(job) => {
             let make = run_job(cx, order, job, &logins, copy);
-            cx.step(make.clone()).within(COPY_MAX).await?;
-            cx.step(RunJob { work: Work::Prove, ..make }).within(COPY_MAX).await
+            cx.step(make.clone()).within(COPY_MAX).retry_for(TRIED_MAX).await?;
+            cx.step(RunJob { work: Work::Prove, ..make })
+                .within(COPY_MAX)
+                .retry_for(TRIED_MAX)
+                .await
         }
         BackupOf::Guest(guest) => {
             let of = dumps(cx, order, guest, &logins);
             let dump = DumpGuest { of: of.clone(), copy: copy.clone() };
-            cx.step(dump).within(COPY_MAX).await?;
+            cx.step(dump).within(COPY_MAX).retry_for(TRIED_MAX).await?;
             cx.step(ProveDump { of, copy }).within(STEP_MAX).await
         }
     }

@@ -118,9 +118,10 @@ async fn make(cx: &Context, backup: &mut Backup) -> Result<Value, Failure> {
             format!("no copy was made and proved ({} in a row): {failure}", backup.failures);
         notice::tell(cx, Topic::Backup, &words).await;
     }
-    let old = backup.old(cx.now());
-    let removed = cx.operation(copies::remove(cx, &backup.order, &copy, old)).await;
-    backup.removed(cx, removed);
+    if let Some(old) = backup.old(cx.now()) {
+        let removed = cx.operation(copies::remove(cx, &backup.order, &copy, old)).await;
+        backup.removed(cx, removed);
+    }
     made.map(|_| as_value(&backup.last.front()))
 }
 

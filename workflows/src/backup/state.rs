@@ -154,10 +154,11 @@ impl Backup {
         self.trouble = Some(failure.to_string());
     }
 
-    /// Which copies have had their time.
-    pub fn old(&self, now: Timestamp) -> Old {
+    /// Which copies have had their time. None has while no copy is known to be good: any of those that
+    /// are there may be the last good one.
+    pub fn old(&self, now: Timestamp) -> Option<Old> {
         let before = now.before(DAY * self.order.backup.keep_days);
-        Old { before, but: self.proved.as_ref().map(|taken| taken.copy.clone()) }
+        self.proved.as_ref().map(|taken| Old { before, but: taken.copy.clone() })
     }
 
     /// What became of them.

@@ -165,6 +165,32 @@ fn copies_go_when_their_time_is_over_but_the_last_good_one_stays() {
 }
 
 #[test]
+fn nothing_is_removed_while_no_copy_is_known_to_be_good() {
+    let daily = || BackupSite { cron: "0 3 * * *".into(), keep_days: 2, ..homes() };
+    let (mut stage, _) = kit_of(daily()).passes(3 * DAY).play(&Trouble::default());
+    let good = view(&stage)["proved"]["copy"].as_str().unwrap_or_default().to_owned();
+    stage.world.copies.hollow = u32::MAX;
+    // Somebody changes the way to the target, as nothing arrives there.
+    let BackupOf::Zfs(zfs) = homes().of else { panic!("homes are a dataset") };
+    stage.site.backups[0].of = BackupOf::Zfs(ZfsBackup { ssh_credentials: Some(4), ..zfs });
+    ask(&mut stage, &command("keep", "changed")).expect("it is let in");
+    stage.pass(5 * DAY);
+    assert_eq!(stage.world.copies.there.get(&good), Some(&true), "it may be the last good one");
+    // Another one of this name, later, knows of no copy at all.
+    stage.site.backups.clear();
+    ask(&mut stage, &command("keep", "gone")).expect("it is let in");
+    stage.site.backups = vec![daily()];
+    ask(&mut stage, &command("keep", "again")).expect("it is let in");
+    stage.pass(5 * DAY);
+    assert_eq!(phase(&stage), "failing");
+    assert_eq!(stage.world.copies.there.get(&good), Some(&true), "it may be the last good one");
+    stage.world.copies.hollow = 0;
+    stage.pass(DAY);
+    assert_eq!(stage.world.copies.there.get(&good), None, "there is a newer one");
+    stage.everything_replays();
+}
+
+#[test]
 fn a_time_that_nobody_was_there_for_is_caught_up_once() {
     let (mut stage, _) = kit_of(homes()).play(&Trouble::default());
     stage.be_away_until(stage.now().after(5 * HOUR));

@@ -119,8 +119,7 @@ pub(crate) async fn remove_dumps(
     let (pve, of) = (client.log_in(&ask.of.login).await?, &ask.of);
     let node = node_of_storage(&pve, of).await?;
     let is_old = |dump: &Dump| {
-        Some(&dump.copy) != ask.old.but.as_ref()
-            && dump.taken_at.is_some_and(|at| at < ask.old.before)
+        dump.copy != ask.old.but && dump.taken_at.is_some_and(|at| at < ask.old.before)
     };
     let (mut removed, mut kept) = (0, Vec::new());
     for dump in ours(&pve, &node, of).await?.into_iter().filter(is_old) {

@@ -171,7 +171,7 @@ async fn old_copies(
 ) -> Result<Vec<String>, Failure> {
     let all = replica::series(nas, dataset, &of.series).await?;
     let is_old = |(copy, seen): &(String, Seen)| {
-        Some(copy) != old.but.as_ref() && seen.taken_at.is_some_and(|at| at < old.before)
+        *copy != old.but && seen.taken_at.is_some_and(|at| at < old.before)
     };
     Ok(all.into_iter().filter(is_old).map(|(copy, _)| copy).collect())
 }
