@@ -32,7 +32,7 @@ async fn a_job_is_told_what_to_do_and_watched_to_its_end() {
     }
     let proof = stage.ask(run(Work::Prove)).await.unwrap();
     assert_eq!(proof.words, format!("{COPY} is whole"));
-    let old = Old { before: Timestamp::from_millis(0), but: Some(COPY.to_owned()) };
+    let old = Old { before: Timestamp::from_millis(0), but: COPY.to_owned() };
     stage.ask(RunJob { old: Some(old), ..run(Work::Remove) }).await.unwrap();
     let sent = sent(&stage);
     assert_eq!(sent.len(), 3, "asked twice it is started once");

@@ -31,7 +31,7 @@ fn prove(number: u32) -> ProveDump {
 /// All that there is has had its time, but this one.
 fn remove_but(number: u32) -> RemoveDumps {
     let before = SystemClock.now().after(Duration::from_secs(60 * 60));
-    RemoveDumps { of: of(), old: Old { before, but: Some(copy(number)) } }
+    RemoveDumps { of: of(), old: Old { before, but: copy(number) } }
 }
 
 #[tokio::test]

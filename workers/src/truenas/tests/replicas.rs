@@ -50,7 +50,7 @@ fn prove(day: u32) -> ProveReplica {
 /// All that there is has had its time, but the copy of this day.
 fn remove_but(day: u32) -> RemoveReplicas {
     let before = SystemClock.now().after(HOUR);
-    RemoveReplicas { of: of(), old: Old { before, but: Some(copy(day)) } }
+    RemoveReplicas { of: of(), old: Old { before, but: copy(day) } }
 }
 
 /// A NAS with a home on it.
