@@ -314,7 +314,10 @@ mod tests {
 
     fn written() -> Value {
         json!({
-            "vault": { "address": "https://vault.lan:8200", "role_id": "r", "secret_id": "s" },
+            "vault": {
+                "address": "https://vault.lan:8200",
+                "login": { "by": "app-role", "role_id": "r", "secret_id": "s" },
+            },
             "proxmox": { "address": "https://pve.lan:8006" },
             "truenas": { "address": "wss://nas.lan/api/current" },
             "coder": { "address": "https://coder.lan" },

@@ -74,7 +74,7 @@ async fn the_same_seed_gives_the_same_secrets() {
 async fn a_realistic_lab_takes_its_time_and_gets_there() {
     let rig = Rig::with(LabOptions { latency: Latency::Realistic, ..LabOptions::default() }).await;
     let answer = rig
-        .pve("POST", "/nodes/pve1/qemu/9000/clone", &[("newid", "10000")])
+        .pve("POST", "/nodes/pve1/qemu/9000/clone", &[("newid", "10000"), ("full", "1")])
         .await
         .expect("an answer");
     let upid = answer.body["data"].as_str().expect("a UPID").to_owned();

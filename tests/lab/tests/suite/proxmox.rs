@@ -11,7 +11,12 @@ async fn call(rig: &Rig, method: &str, path: &str, form: &[(&str, &str)]) -> Ans
 }
 
 async fn clone(rig: &Rig, vmid: &str) -> String {
-    rig.task("POST", CLONE, &[("newid", vmid), ("name", "ws"), ("description", "run-1")]).await
+    rig.task(
+        "POST",
+        CLONE,
+        &[("newid", vmid), ("full", "1"), ("name", "ws"), ("description", "run-1")],
+    )
+    .await
 }
 
 #[tokio::test]
@@ -69,7 +74,7 @@ async fn errors_are_in_the_reason_phrase_and_unknown_parameters_are_refused() {
         "Configuration file 'nodes/pve1/qemu-server/104.conf' does not exist"
     );
     assert!(missing.body["data"].is_null());
-    let odd = call(&rig, "POST", CLONE, &[("newid", "104"), ("tags", "x")]).await;
+    let odd = call(&rig, "POST", CLONE, &[("newid", "104"), ("full", "1"), ("tags", "x")]).await;
     assert_eq!(odd.status, 400);
     assert!(odd.body["errors"]["tags"].is_string(), "{odd:?}");
     let content = call(&rig, "DELETE", "/nodes/pve1/qemu/104", &[("purge", "1")]).await;
@@ -84,9 +89,13 @@ async fn errors_are_in_the_reason_phrase_and_unknown_parameters_are_refused() {
 async fn a_clone_shows_nothing_but_its_lock_until_it_is_done() {
     let rig = Rig::start().await;
     rig.lab.break_("proxmox", "task-stuck").expect("known");
-    let answer =
-        call(&rig, "POST", CLONE, &[("newid", "10001"), ("name", "ws"), ("description", "run-1")])
-            .await;
+    let answer = call(
+        &rig,
+        "POST",
+        CLONE,
+        &[("newid", "10001"), ("full", "1"), ("name", "ws"), ("description", "run-1")],
+    )
+    .await;
     let upid = text(&answer.body["data"]);
     let parts: Vec<&str> = upid.split(':').collect();
     assert_eq!(
@@ -119,9 +128,9 @@ async fn a_clone_shows_nothing_but_its_lock_until_it_is_done() {
 async fn a_lost_answer_has_its_effect() {
     let rig = Rig::start().await;
     rig.lab.break_times("proxmox", "lost-response", 1).expect("known");
-    assert!(rig.pve("POST", CLONE, &[("newid", "10002")]).await.is_none());
+    assert!(rig.pve("POST", CLONE, &[("newid", "10002"), ("full", "1")]).await.is_none());
     rig.until(|now| now.vms.iter().any(|vm| vm.vmid == 10002 && vm.lock.is_empty())).await;
-    let again = call(&rig, "POST", CLONE, &[("newid", "10002")]).await;
+    let again = call(&rig, "POST", CLONE, &[("newid", "10002"), ("full", "1")]).await;
     assert_eq!(again.reason, "unable to create VM 10002: config file already exists");
     rig.lab.break_times("proxmox", "proxy-timeout", 1).expect("known");
     let proxied = call(&rig, "POST", "/nodes/pve1/qemu/10002/status/start", &[]).await;
@@ -143,7 +152,7 @@ async fn every_refusal_fires() {
     ];
     for (fault, status, reason) in cases {
         rig.lab.break_times("proxmox", fault, 1).expect("known");
-        let answer = call(&rig, "POST", CLONE, &[("newid", "10003")]).await;
+        let answer = call(&rig, "POST", CLONE, &[("newid", "10003"), ("full", "1")]).await;
         assert_eq!((answer.status, answer.reason.as_str()), (status, reason), "{fault}");
     }
     // The stranger does not count as ours.
@@ -182,7 +191,7 @@ async fn every_bad_end_of_a_task_fires() {
 async fn the_log_of_a_full_storage_says_so_and_the_answer_does_not() {
     let rig = Rig::start().await;
     rig.lab.break_times("proxmox", "storage-full", 1).expect("known");
-    let answer = call(&rig, "POST", CLONE, &[("newid", "10030")]).await;
+    let answer = call(&rig, "POST", CLONE, &[("newid", "10030"), ("full", "1")]).await;
     let upid = text(&answer.body["data"]);
     assert!(!rig.task_end(&upid).await.contains("space"));
     let log =
@@ -219,12 +228,12 @@ async fn ha_moves_a_machine_and_a_newborn_task_is_not_found() {
 async fn any_single_call_can_be_struck() {
     let rig = Rig::start().await;
     rig.lab.break_call_times("proxmox", "POST /clone", CallFault::FailPassing, 1).expect("known");
-    assert_eq!(call(&rig, "POST", CLONE, &[("newid", "10050")]).await.status, 500);
+    assert_eq!(call(&rig, "POST", CLONE, &[("newid", "10050"), ("full", "1")]).await.status, 500);
     rig.lab.break_call_times("proxmox", "/clone", CallFault::DropBefore, 1).expect("known");
-    assert!(rig.pve("POST", CLONE, &[("newid", "10050")]).await.is_none());
+    assert!(rig.pve("POST", CLONE, &[("newid", "10050"), ("full", "1")]).await.is_none());
     assert!(rig.lab.inventory().is_empty());
     rig.lab.break_call("proxmox", "POST /clone", CallFault::FailLasting).expect("known");
-    assert_eq!(call(&rig, "POST", CLONE, &[("newid", "10050")]).await.status, 403);
+    assert_eq!(call(&rig, "POST", CLONE, &[("newid", "10050"), ("full", "1")]).await.status, 403);
     rig.lab.mend();
     assert_eq!(clone(&rig, "10050").await, "OK");
 }
