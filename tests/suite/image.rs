@@ -13,6 +13,8 @@ use tempfile::TempDir;
 use crate::contract::skipped;
 use crate::stage::{Process, binary, until, within};
 
+/// What is laid out of the host beside the program.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Nobody listens there.
 const NOWHERE: &str = "nats://127.0.0.1:1";
 
@@ -37,6 +39,10 @@ impl Image {
     fn lay_out() -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             skipped("only root can lay out an image, and go into it");
+            return None;
+        }
+        if !Path::new(AUTHORITIES).exists() {
+            skipped("there are no authorities here for an image to hold (package ca-certificates)");
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
