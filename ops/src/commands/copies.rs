@@ -1,27 +1,31 @@
 //! `stead copies`: how the backups of the platform stand, and a copy for whoever wants one now.
 
-use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::backup::{BackupView, KIND, Taken};
-use stead_schemas::public::{RunState, RunView};
+use stead_schemas::public::RunView;
 use stead_schemas::site::BackupOf;
 use stead_schemas::step::vmids::PLATFORM;
 use stead_schemas::time::Timestamp;
 
-use super::entities::show;
+use super::entities::{show, tabulate};
 use super::give::{Ending, Order, Told, give};
-use super::run::{client, find};
+use super::run::find;
 use crate::cli::Global;
 use crate::cli::copies::{Copies, Verb};
 use crate::exit::Ended;
-use crate::output;
 use crate::story::table::{sheet, table};
 use crate::story::words::span;
+
+/// The columns of a list.
+const HEAD: [&str; 5] = ["BACKUP", "PHASE", "PROVED", "NEXT", "TROUBLE"];
 
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Copies) -> Result<(), Ended> {
     let owner = find::owner(Some(PLATFORM))?;
     let command = match &options.verb {
-        Verb::List => return list(global).await,
+        Verb::List => {
+            let none = "there is no backup; write [[backups]] into the configuration";
+            return tabulate(global, KIND, none, (HEAD, row)).await;
+        }
         Verb::Show { name } => {
             return show(global, (KIND, &owner), name, |run, backup, now, width| {
                 shown(&run.summary.name, backup, now, width)
@@ -41,34 +45,6 @@ fn told(ending: &Ending<'_>) -> String {
 
 fn backup_of(view: &RunView) -> Option<BackupView> {
     serde_json::from_value(view.view.clone()).ok()
-}
-
-async fn list(global: &Global) -> Result<(), Ended> {
-    let client = client(global).await?;
-    let mut lines = client.list_all().await?;
-    lines.retain(|line| {
-        line.kind == KIND && matches!(line.state, RunState::Running | RunState::Paused)
-    });
-    lines.sort_by(|one, other| one.name.cmp(&other.name));
-    let mut views = Vec::new();
-    for line in &lines {
-        views.extend(client.view(&line.run).await?);
-    }
-    if global.json {
-        output::json(&views);
-        return Ok(());
-    }
-    if views.is_empty() {
-        output::line("there is no backup; write [[backups]] into the configuration");
-        return Ok(());
-    }
-    output::line(&listed(&views, SystemClock.now(), output::width()));
-    Ok(())
-}
-
-fn listed(views: &[RunView], now: Timestamp, width: usize) -> String {
-    let rows: Vec<[String; 5]> = views.iter().map(|view| row(view, now)).collect();
-    table(["BACKUP", "PHASE", "PROVED", "NEXT", "TROUBLE"], &rows, width)
 }
 
 fn row(view: &RunView, now: Timestamp) -> [String; 5] {

@@ -23,7 +23,7 @@ pub async fn list(
     let mut lines = client(global).await?.list_all().await?;
     lines.retain(|line| line.kind == kind && line.owner == *owner);
     let found = lines.len();
-    lines.retain(|line| all || matches!(line.state, RunState::Running | RunState::Paused));
+    lines.retain(|line| all || lives(line));
     lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
     if global.json {
         output::json(&lines);
@@ -39,6 +39,40 @@ pub async fn list(
         output::note(&format!("{gone} that are gone or failed; --all shows them, too"));
     }
     Ok(())
+}
+
+/// Lists everybody's that live, by name, in a table of what each shows of itself; where there is none,
+/// `none` says so.
+pub async fn tabulate<const COLUMNS: usize>(
+    global: &Global,
+    kind: &str,
+    none: &str,
+    (head, row): ([&str; COLUMNS], impl Fn(&RunView, Timestamp) -> [String; COLUMNS]),
+) -> Result<(), Ended> {
+    let client = client(global).await?;
+    let mut lines = client.list_all().await?;
+    lines.retain(|line| line.kind == kind && lives(line));
+    lines.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut views = Vec::new();
+    for line in &lines {
+        views.extend(client.view(&line.run).await?);
+    }
+    if global.json {
+        output::json(&views);
+        return Ok(());
+    }
+    if views.is_empty() {
+        output::line(none);
+        return Ok(());
+    }
+    let now = SystemClock.now();
+    let rows: Vec<[String; COLUMNS]> = views.iter().map(|view| row(view, now)).collect();
+    output::line(&table(head, &rows, output::width()));
+    Ok(())
+}
+
+const fn lives(line: &RunSummary) -> bool {
+    matches!(line.state, RunState::Running | RunState::Paused)
 }
 
 /// Shows one as `told` has it, which is given what the latest life shows of itself, the time and the

@@ -1,14 +1,14 @@
 //! `stead pool`: gives commands to pools, and says how they stand.
 
 use stead_schemas::command::pool::{PoolView, SpareView};
-use stead_schemas::public::{RunState, RunView};
+use stead_schemas::public::RunView;
 use stead_schemas::step::pool::KIND;
 use stead_schemas::step::vmids::PLATFORM;
 use stead_schemas::time::Timestamp;
 
-use super::entities::show;
+use super::entities::{show, tabulate};
 use super::give::{Ending, Order, Told, give};
-use super::run::{client, find};
+use super::run::find;
 use crate::cli::Global;
 use crate::cli::pool::{Pool, Verb};
 use crate::exit::Ended;
@@ -16,11 +16,17 @@ use crate::output;
 use crate::story::table::{sheet, table};
 use crate::story::words::span;
 
+/// The columns of a list.
+const HEAD: [&str; 5] = ["POOL", "READY", "MAKING", "GIVEN", "TROUBLE"];
+
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, options: &Pool) -> Result<(), Ended> {
     let owner = find::owner(Some(PLATFORM))?;
     let (command, verb, fields) = match &options.verb {
-        Verb::List => return list(global).await,
+        Verb::List => {
+            let none = "there is no pool; write a [[pool]] into the configuration";
+            return tabulate(global, KIND, none, (HEAD, |view, _| row(view))).await;
+        }
         Verb::Show { name } => {
             return show(global, (KIND, &owner), name, |run, pool, now, _| {
                 shown(&run.summary.name, pool, now)
@@ -49,30 +55,6 @@ fn standing(name: &str, pool: &PoolView) -> String {
     let PoolView { wanted, ready, making, .. } = pool;
     let hand = if pool.by_hand { ", as somebody has said by hand" } else { "" };
     format!("{name} keeps {wanted} ready{hand}: {ready} are, and {making} are being made")
-}
-
-async fn list(global: &Global) -> Result<(), Ended> {
-    let client = client(global).await?;
-    let mut lines = client.list_all().await?;
-    lines.retain(|line| {
-        line.kind == KIND && matches!(line.state, RunState::Running | RunState::Paused)
-    });
-    lines.sort_by(|one, other| one.name.cmp(&other.name));
-    let mut views = Vec::new();
-    for line in &lines {
-        views.extend(client.view(&line.run).await?);
-    }
-    if global.json {
-        output::json(&views);
-        return Ok(());
-    }
-    if views.is_empty() {
-        output::line("there is no pool; write a [[pool]] into the configuration");
-        return Ok(());
-    }
-    let rows: Vec<[String; 5]> = views.iter().map(row).collect();
-    output::line(&table(["POOL", "READY", "MAKING", "GIVEN", "TROUBLE"], &rows, output::width()));
-    Ok(())
 }
 
 fn row(view: &RunView) -> [String; 5] {
