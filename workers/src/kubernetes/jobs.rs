@@ -18,6 +18,9 @@ const JOBS: (&str, &str) = ("apis/batch/v1", "jobs");
 const PODS: (&str, &str) = ("api/v1", "pods");
 /// How long a Job and its pods stay for whoever looks at them: three days, in seconds.
 const STAYS_SECONDS: u32 = 3 * 24 * 60 * 60;
+/// How long a Job may work, whatever its template says: a day, in seconds. Nobody waits for it longer, and
+/// the next one of its backup must not find it at work.
+const WORKS_SECONDS: u64 = 24 * 60 * 60;
 /// How many lines of its log are read; the last one that says something is kept.
 const LINES: &str = "5";
 
@@ -89,6 +92,8 @@ async fn find(kubernetes: &Kubernetes, ask: &RunJob, name: &str) -> Result<Optio
 fn job(ask: &RunJob, name: &str, cron_job: &Value) -> Value {
     let mut spec = cron_job["spec"]["jobTemplate"]["spec"].clone();
     spec["ttlSecondsAfterFinished"] = STAYS_SECONDS.into();
+    let wanted = spec["activeDeadlineSeconds"].as_u64().unwrap_or(WORKS_SECONDS);
+    spec["activeDeadlineSeconds"] = wanted.min(WORKS_SECONDS).into();
     let containers = spec["template"]["spec"]["containers"].as_array_mut();
     for container in containers.into_iter().flatten() {
         let mut env = container["env"].as_array().cloned().unwrap_or_default();

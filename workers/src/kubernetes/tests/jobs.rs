@@ -36,6 +36,7 @@ async fn a_job_is_told_what_to_do_and_watched_to_its_end() {
     stage.ask(RunJob { old: Some(old), ..run(Work::Remove) }).await.unwrap();
     let sent = sent(&stage);
     assert_eq!(sent.len(), 3, "asked twice it is started once");
+    assert!(sent.iter().all(|job| job["spec"]["activeDeadlineSeconds"] == 86_400));
     let container = &sent[2]["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["image"], "registry.lan/etcd-backup@sha256:0");
     let env = container["env"].as_array().unwrap().iter();
