@@ -91,6 +91,8 @@ pub(super) static CATALOGUE: &[Known] = &[
         "a stranger's Deployment appears on the very name that is applied",
     ),
     known("kubernetes", "unauthorized", "401 for a good token"),
+    known("proxmox", "dump-empty", "the copies of a storage have nothing in them"),
+    known("proxmox", "dump-faulty", "a storage has verified its copies, and found them faulty"),
     known("proxmox", "dump-hollow", "a vzdump ends as OK and has left no copy"),
     known("proxmox", "forbidden", "403: the token lacks a privilege"),
     known("proxmox", "guest-agent-silent", "the QEMU guest agent does not answer"),

@@ -71,11 +71,19 @@ pub(super) fn list(world: &World, storage: &str, params: &Params) -> Result<Answ
     params.check(&[], &["content", "vmid"])?;
     known(storage)?;
     let vmid = params.number("vmid")?;
-    let entries: Vec<Value> = world.read(|state| {
+    let mut entries: Vec<Value> = world.read(|state| {
         let all = state.proxmox.dumps.iter();
         let wanted = all.filter(|dump| vmid.is_none_or(|vmid| vmid == i64::from(dump.vmid)));
         wanted.map(Dump::entry).collect()
     });
+    for entry in &mut entries {
+        if world.faults.fires("proxmox", "dump-empty") {
+            entry["size"] = 0.into();
+        }
+        if world.faults.fires("proxmox", "dump-faulty") {
+            entry["verification"] = json!({ "state": "failed", "upid": "UPID:pve1:verify" });
+        }
+    }
     Ok(answer::data(Value::from(entries)))
 }
 

@@ -75,6 +75,18 @@ async fn what_comes_to_nothing_is_said() {
 }
 
 #[tokio::test]
+async fn a_copy_that_is_empty_or_was_found_faulty_proves_nothing() {
+    let stage = Stage::open().await;
+    stage.ask(dump(1)).await.unwrap();
+    for (fault, words) in [("dump-empty", "is empty"), ("dump-faulty", "failed")] {
+        stage.lab.break_times("proxmox", fault, 1).unwrap();
+        let failure = stage.refused(prove(1), Class::Permanent).await;
+        assert!(failure.words.contains(words), "{failure}");
+    }
+    stage.ask(prove(1)).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_a_strangers_or_protected_stays() {
     let stage = Stage::open().await;
     let theirs = [

@@ -146,9 +146,8 @@ pub(crate) async fn remove_replicas(
         let twin =
             |seen: &Seen| sources.get(&replica::moved(&seen.dataset, &of.target, &of.dataset));
         let is_ours = |seen: &Seen| {
-            let by_twin = twin(seen).is_some_and(|twin| twin.is_twin_of(seen));
-            seen.is_ours(&of.marker)
-                || (by_twin && twin(seen).is_some_and(|twin| twin.is_ours(&of.marker)))
+            let has_ours = |twin: &Seen| twin.is_twin_of(seen) && twin.is_ours(&of.marker);
+            seen.is_ours(&of.marker) || twin(seen).is_some_and(has_ours)
         };
         let before = kept.len();
         let ours = targets.values().filter(|seen| is_ours(seen));
