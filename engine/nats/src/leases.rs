@@ -124,10 +124,10 @@ impl NatsLeases {
         expected: Option<u64>,
     ) -> Result<Option<u64>, LeaseError> {
         let commit = commit();
-        let mut outcome = self.publish(subject, engine, expected, &commit).await;
+        let mut outcome = self.publish(subject, engine, expected, Some(&commit)).await;
         if matches!(outcome, Err(NotAcked::NoStream)) {
             self.make_stream().await?;
-            outcome = self.publish(subject, engine, expected.map(|_| 0), &commit).await;
+            outcome = self.publish(subject, engine, expected.map(|_| 0), Some(&commit)).await;
         }
         self.settle(subject, engine, &commit, outcome).await
     }
@@ -137,11 +137,13 @@ impl NatsLeases {
         subject: &str,
         engine: &str,
         expected: Option<u64>,
-        commit: &str,
+        commit: Option<&str>,
     ) -> Result<u64, NotAcked> {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_MESSAGE_TTL, LEASE_SECONDS.to_string());
-        headers.insert(COMMIT, commit);
+        if let Some(commit) = commit {
+            headers.insert(COMMIT, commit);
+        }
         if let Some(expected) = expected {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         }
@@ -167,7 +169,7 @@ impl NatsLeases {
         match self.read(subject).await? {
             Some(standing) if standing.commit.as_deref() == Some(commit) => Ok(Some(standing.seq)),
             Some(standing) if is_held_by(&standing, engine) => {
-                let again = self.publish(subject, engine, Some(standing.seq), commit).await;
+                let again = self.publish(subject, engine, Some(standing.seq), Some(commit)).await;
                 again.map(Some).map_err(|error| LeaseError(error.to_string()))
             }
             _ => Ok(None),
@@ -268,7 +270,7 @@ impl Leases for NatsLeases {
     async fn renew(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
         let subject = partition_subject(partition);
         let seq = match self.remembered(partition, engine) {
-            Some(seq) => match self.publish(&subject, engine, Some(seq), &commit()).await {
+            Some(seq) => match self.publish(&subject, engine, Some(seq), None).await {
                 Ok(seq) => Some(seq),
                 Err(_) => self.renew_as_found(&subject, engine).await?,
             },
