@@ -17,6 +17,9 @@ pub(super) fn classify(status: u16, said: &Value, effect: Effect) -> Trouble {
             Trouble::new(Class::Permanent, "Kubernetes has no such namespace")
         }
         404 => Trouble::Missing(Failure::new(Class::Permanent, "Kubernetes has no such object")),
+        409 if said["reason"] == "AlreadyExists" => {
+            Trouble::Already(Failure::new(Class::Conflict, "Kubernetes has one of that name"))
+        }
         409 => conflict(said),
         413 | 415 | 422 => Trouble::new(Class::Permanent, "Kubernetes finds it invalid"),
         429 => Trouble::new(Class::Wait, "Kubernetes asks us to come back later"),
@@ -93,6 +96,7 @@ mod tests {
         check(404, &says("deployments.apps \"x\" not found"), none, "missing");
         check(404, &says("namespaces \"x\" not found"), possible, "Permanent");
         check(409, &says("the object has been modified"), possible, "Retry");
+        check(409, &json!({ "reason": "AlreadyExists" }), possible, "already");
         check(422, &silent, possible, "Permanent");
         check(429, &silent, none, "Wait");
         check(500, &silent, possible, "Ambiguous");

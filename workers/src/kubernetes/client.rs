@@ -111,8 +111,10 @@ impl Kubernetes {
     pub(super) async fn create(&self, base: (&str, &str), object: &Value) -> Result<(), Failure> {
         let strictly = [("fieldManager", MANAGER), ("fieldValidation", "Strict")];
         let request = self.request(Method::POST, &self.path(base, None)).query(&strictly);
-        self.send(request.json(object), Effect::Possible).await?;
-        Ok(())
+        match self.send(request.json(object), Effect::Possible).await {
+            Ok(_) | Err(Trouble::Already(_)) => Ok(()),
+            Err(trouble) => Err(trouble.into()),
+        }
     }
 
     /// The last lines that a pod has written.
