@@ -35,6 +35,12 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// Whether the run goes on, or may.
+    #[must_use]
+    pub const fn lives(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+
     /// The word for it.
     #[must_use]
     pub const fn word(self) -> &'static str {

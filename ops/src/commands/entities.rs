@@ -23,7 +23,7 @@ pub async fn list(
     let mut lines = client(global).await?.list_all().await?;
     lines.retain(|line| line.kind == kind && line.owner == *owner);
     let found = lines.len();
-    lines.retain(|line| all || lives(line));
+    lines.retain(|line| all || line.state.lives());
     lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
     if global.json {
         output::json(&lines);
@@ -51,7 +51,7 @@ pub async fn tabulate<const COLUMNS: usize>(
 ) -> Result<(), Ended> {
     let client = client(global).await?;
     let mut lines = client.list_all().await?;
-    lines.retain(|line| line.kind == kind && lives(line));
+    lines.retain(|line| line.kind == kind && line.state.lives());
     lines.sort_by(|one, other| one.name.cmp(&other.name));
     let mut views = Vec::new();
     for line in &lines {
@@ -69,10 +69,6 @@ pub async fn tabulate<const COLUMNS: usize>(
     let rows: Vec<[String; COLUMNS]> = views.iter().map(|view| row(view, now)).collect();
     output::line(&table(head, &rows, output::width()));
     Ok(())
-}
-
-const fn lives(line: &RunSummary) -> bool {
-    matches!(line.state, RunState::Running | RunState::Paused)
 }
 
 /// Shows one as `told` has it, which is given what the latest life shows of itself, the time and the

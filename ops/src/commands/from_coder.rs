@@ -11,7 +11,7 @@ use stead_schemas::command::workspace::{KIND, Phase, Size, WorkspaceView};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
-use stead_schemas::public::{RunState, RunView};
+use stead_schemas::public::RunView;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::Step;
 use stead_schemas::step::coder::{
@@ -239,7 +239,7 @@ async fn look(
 ) -> Result<Option<(RunView, WorkspaceView)>, Ended> {
     let found = client.entity(&build.owner, KIND, &build.name).await?;
     let Some(view) = found else { return Ok(None) };
-    let lives = matches!(view.summary.state, RunState::Running | RunState::Paused);
+    let lives = view.summary.state.lives();
     let shown = serde_json::from_value(view.view.clone()).ok();
     Ok(shown.filter(|_| lives).map(|shown| (view, shown)))
 }

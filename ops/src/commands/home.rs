@@ -3,7 +3,6 @@
 use serde_json::Value;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::owner::Owner;
-use stead_schemas::public::RunState;
 use stead_schemas::step::home::{KIND, NAME};
 use stead_schemas::step::truenas::{SnapshotSeen, SnapshotsSeen};
 use stead_schemas::time::Timestamp;
@@ -94,9 +93,7 @@ fn snapshots(result: &Value, now: Timestamp) -> String {
 
 async fn list(global: &Global) -> Result<(), Ended> {
     let mut lines = client(global).await?.list_all().await?;
-    lines.retain(|line| {
-        line.kind == KIND && matches!(line.state, RunState::Running | RunState::Paused)
-    });
+    lines.retain(|line| line.kind == KIND && line.state.lives());
     lines.sort_by(|one, other| one.owner.cmp(&other.owner));
     if global.json {
         output::json(&lines);

@@ -5,7 +5,7 @@ use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::people::{KIND, NAME, OwnedWorkspace, OwnerView, PeopleView, Standing};
 use stead_schemas::command::workspace;
-use stead_schemas::public::{RunState, RunSummary};
+use stead_schemas::public::RunSummary;
 use stead_schemas::time::Timestamp;
 
 use super::give;
@@ -79,7 +79,7 @@ async fn ask_of_all(global: &Global, client: &SteadClient) -> Result<(), Ended> 
 
 /// Whether it is a workspace that nobody looks after yet.
 fn is_unwatched(line: &RunSummary, known: &PeopleView) -> bool {
-    let lives = matches!(line.state, RunState::Running | RunState::Paused);
+    let lives = line.state.lives();
     let is_known = |one: &OwnerView| one.owner == line.owner && one.workspaces.contains(&line.name);
     let goes = ["deleted", "deleting", "failed"].contains(&line.phase.as_str());
     line.kind == workspace::KIND && lives && !goes && !known.owners.iter().any(is_known)

@@ -7,7 +7,7 @@ use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::dispatch::{Accepted, CommandReply};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::RunId;
-use stead_schemas::public::{RunState, RunSummary, RunView};
+use stead_schemas::public::{RunSummary, RunView};
 use stead_schemas::time::Timestamp;
 
 use crate::assemble;
@@ -83,7 +83,7 @@ async fn list(global: &Global, client: &SteadClient, which: &List) -> Result<(),
     let state = which.state.map(State::of_run);
     let wanted = |line: &RunSummary| match state {
         Some(state) => line.state == state,
-        None => matches!(line.state, RunState::Running | RunState::Paused),
+        None => line.state.lives(),
     };
     lines.retain(|line| which.all || wanted(line));
     lines.sort_by(|one, other| {

@@ -2,12 +2,10 @@
 
 use serde_json::{Value, json};
 use stead_schemas::site::Site;
+use stead_workers::guest::Tool;
 
 use super::reader::Reader;
 use super::{mcp, names};
-
-/// The tools that can be set up.
-const TOOLS: [&str; 3] = ["aider", "claude", "codex"];
 
 /// What the seed server is told; `buckets` is where their keys lie.
 pub(super) fn worker(reader: &mut Reader<'_>, site: &Site, buckets: Option<String>) -> Value {
@@ -26,9 +24,8 @@ pub(super) fn worker(reader: &mut Reader<'_>, site: &Site, buckets: Option<Strin
 fn tools(reader: &mut Reader<'_>) -> Value {
     let mut section = reader.section("guest");
     let named = names(section.optional_text("tools"));
-    if let Some(name) = named.iter().find(|name| !TOOLS.contains(&name.as_str())) {
-        let words = format!("`{name}` is none of {}", TOOLS.join(", "));
-        section.fault("tools", &words);
+    if let Err(error) = serde_json::from_value::<Vec<Tool>>(json!(named)) {
+        section.fault("tools", &error.to_string());
     }
     let proxy = section.optional_text("model_proxy");
     let keys = section.optional_vault_reference("model_keys");

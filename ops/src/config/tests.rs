@@ -376,7 +376,7 @@ fn tools_are_set_up_with_models_whose_keys_lie_somewhere() {
     let all = format!("tools = \"codex\"\nmodel_proxy = \"https://models.lan\"\n{keys}").leak();
     check(guest(all), &[]);
     let line = GOOD.lines().position(|line| line == "[guest]").expect("a section") + 1;
-    let unknown = "`vim` is none of aider, claude, codex";
+    let unknown = "unknown variant `vim`, expected one of `aider`, `claude`, `codex`";
     check(guest("tools = \"vim\""), &[&format!("line {line}: guest.tools: {unknown}")]);
     let missing = "is missing: the folder in Vault in which each owner's key to the models lies";
     let place = format!("line {line}: guest.model_keys");

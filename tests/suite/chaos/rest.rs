@@ -61,7 +61,7 @@ async fn busy(play: &Play) -> Option<Vec<RunView>> {
 }
 
 fn lives(line: &RunSummary) -> bool {
-    matches!(line.state, RunState::Running | RunState::Paused)
+    line.state.lives()
 }
 
 fn told(view: &RunView) -> String {

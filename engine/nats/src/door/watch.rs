@@ -92,7 +92,7 @@ async fn look(client: &SteadClient) -> Result<(), ClientError> {
 /// Whether the run does not go on; most wait for a timer or for nothing but their next command.
 fn may_matter(line: &RunSummary, now: Timestamp) -> bool {
     let waits = !line.waiting.is_empty() && !line.waiting.starts_with("timer");
-    let is_alive = matches!(line.state, RunState::Running | RunState::Paused);
+    let is_alive = line.state.lives();
     is_alive && waits && line.kind != KIND && now.since(line.updated) >= PATIENCE
 }
 

@@ -9,7 +9,6 @@ use stead_schemas::command::drift::{DECISIONS, Found, Holder, KIND};
 use stead_schemas::command::{bucket, workspace};
 use stead_schemas::event::{Event, Outcome};
 use stead_schemas::ledger::{Held, Standing};
-use stead_schemas::public::RunState;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::home;
 use stead_schemas::time::Timestamp;
@@ -230,9 +229,8 @@ async fn unused(client: &SteadClient, found: Found) -> Result<Found, Ended> {
     let is_shared = |holder: &&Holder| [bucket::KIND, home::KIND].contains(&holder.kind.as_str());
     let Some(shared) = found.holder.as_ref().filter(is_shared) else { return Ok(found) };
     let mut lines = client.list_all().await?.into_iter();
-    let lives = |state| matches!(state, RunState::Running | RunState::Paused);
     let user = lines.find(|line| {
-        line.kind == workspace::KIND && line.owner == shared.owner && lives(line.state)
+        line.kind == workspace::KIND && line.owner == shared.owner && line.state.lives()
     });
     let Some(user) = user else { return Ok(found) };
     let words = format!(

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use stead_nats::SteadClient;
 use stead_schemas::ids::RunId;
-use stead_schemas::public::RunState;
 
 use super::{client, judge, wrong};
 use crate::assemble::BUILD;
@@ -33,7 +32,7 @@ pub async fn carry_out(global: &Global, golden: Option<&Path>) -> Result<(), End
     let mut rehearsal = Rehearsal::default();
     let client = client(global).await?;
     for line in client.list_all().await? {
-        if matches!(line.state, RunState::Running | RunState::Paused) {
+        if line.state.lives() {
             rehearsal.note(&line.run.to_string(), live(&client, &line.run).await);
         }
     }
