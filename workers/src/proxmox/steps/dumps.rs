@@ -10,7 +10,8 @@ use stead_schemas::step::backup::{DumpGuest, Dumps, Proof, ProveDump, RemoveDump
 use stead_schemas::time::Timestamp;
 
 use super::super::client::{Client, Pve, number};
-use super::super::task;
+use super::super::{machine, task};
+use super::survey::Resources;
 use crate::http::segment;
 use crate::trouble::{Trouble, unless_missing};
 
@@ -35,11 +36,11 @@ pub(crate) async fn dump_guest(
     ask: DumpGuest,
 ) -> Result<Done, Failure> {
     let (pve, of) = (client.log_in(&ask.of.login).await?, &ask.of);
-    let resources = resources(&pve).await?;
-    let Some(node) = node_of_guest(&resources, of.vmid) else {
+    let Some(place) = machine::place_of(&pve, of.vmid).await? else {
         let words = format!("there is no guest {}", of.vmid);
         return Err(Failure::new(Class::Permanent, words));
     };
+    let node = &*place.node;
     if find(&pve, node, of, &ask.copy).await?.is_some() {
         return Ok(Done {});
     }
@@ -176,26 +177,14 @@ fn content(node: &str, of: &Dumps) -> String {
     format!("/nodes/{}/storage/{}/content", segment(node), segment(&of.storage))
 }
 
-async fn resources(pve: &Pve) -> Result<Vec<Value>, Failure> {
-    let list = pve.look("/cluster/resources").await?.unwrap_or_default();
-    Ok(list.as_array().cloned().unwrap_or_default())
-}
-
-fn node_of_guest(resources: &[Value], vmid: u32) -> Option<&str> {
-    let is_it = |entry: &&Value| {
-        (entry["type"] == "qemu" || entry["type"] == "lxc")
-            && number(&entry["vmid"]) == Some(u64::from(vmid))
-    };
-    resources.iter().find(is_it)?["node"].as_str()
-}
-
 /// A node that sees the storage: the guest's own, where there still is a guest.
 async fn node_of_storage(pve: &Pve, of: &Dumps) -> Result<String, Failure> {
-    let resources = resources(pve).await?;
-    let is_it = |entry: &&Value| entry["type"] == "storage" && entry["storage"] == *of.storage;
-    let found = node_of_guest(&resources, of.vmid);
-    let found = found.or_else(|| resources.iter().find(is_it)?["node"].as_str());
-    found.map(str::to_owned).ok_or_else(|| {
+    if let Some(place) = machine::place_of(pve, of.vmid).await? {
+        return Ok(place.node);
+    }
+    let list = pve.look("/cluster/resources").await?.unwrap_or_default();
+    let found = Resources::listed(&list).storage(&of.storage);
+    found.and_then(|line| line["node"].as_str()).map(str::to_owned).ok_or_else(|| {
         let words = format!("there is no storage {}", of.storage);
         Failure::new(Class::Permanent, words)
     })

@@ -18,7 +18,7 @@ pub(crate) async fn survey(
 ) -> Result<Surveyed, Failure> {
     let pve = client.log_in(&ask.login).await?;
     let list = pve.look("/cluster/resources").await?.unwrap_or_default();
-    let list = Resources(list.as_array().map(Vec::as_slice).unwrap_or_default());
+    let list = Resources::listed(&list);
     let template = list.of("qemu").find(|vm| number(&vm["vmid"]) == Some(ask.template.into()));
     let template_node = template.and_then(|vm| vm["node"].as_str()).map(str::to_owned);
     let template_is_shared = match &template_node {
@@ -72,10 +72,19 @@ fn is_set(flag: &Value) -> bool {
 }
 
 /// The cluster's list.
-struct Resources<'a>(&'a [Value]);
+pub(super) struct Resources<'a>(&'a [Value]);
 
-impl Resources<'_> {
-    fn of(&self, kind: &'static str) -> impl Iterator<Item = &Value> {
+impl<'a> Resources<'a> {
+    pub(super) fn listed(list: &'a Value) -> Self {
+        Self(list.as_array().map(Vec::as_slice).unwrap_or_default())
+    }
+
+    /// A storage, as some node has it.
+    pub(super) fn storage(&self, name: &str) -> Option<&'a Value> {
+        self.of("storage").find(|line| line["storage"] == name)
+    }
+
+    fn of(&self, kind: &'static str) -> impl Iterator<Item = &'a Value> + use<'a> {
         self.0.iter().filter(move |line| line["type"] == kind)
     }
 

@@ -8,7 +8,7 @@ use stead_schemas::step::proxmox::{CheckTemplate, TemplateChecked};
 
 use super::super::client::{Client, Pve};
 use super::super::machine;
-use super::survey::volumes;
+use super::survey::{Resources, volumes};
 use crate::http::segment;
 
 /// Storages that keep what differs from a template by themselves.
@@ -61,8 +61,7 @@ async fn check_linked(pve: &Pve, ask: &CheckTemplate) -> Result<(), Failure> {
 
 /// The kind of a storage, as the cluster's list has it: `lvmthin`.
 fn kind_of<'a>(list: &'a Value, storage: &str) -> &'a str {
-    let lines = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    let line = lines.iter().find(|line| line["type"] == "storage" && line["storage"] == storage);
+    let line = Resources::listed(list).storage(storage);
     line.and_then(|line| line["plugintype"].as_str()).unwrap_or("not seen by our token")
 }
 
