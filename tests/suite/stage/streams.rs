@@ -1,10 +1,16 @@
 //! What lies in the streams, read from the server without a line of Stead's own code.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::wait::within;
 use super::wire::Wire;
+
+/// Nobody answers for a stream that is without a leader, however long one waits.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(3);
 
 /// A message of a stream.
 #[derive(Clone, Debug)]
@@ -31,12 +37,13 @@ impl Kept {
 
 /// A look at the streams of one server.
 pub struct Streams {
+    port: u16,
     wire: Wire,
 }
 
 impl Streams {
     pub async fn open(port: u16) -> Self {
-        Self { wire: Wire::connect(port).await }
+        Self { port, wire: Wire::connect(port).await }
     }
 
     /// The names of all streams.
@@ -123,8 +130,17 @@ impl Streams {
     }
 
     async fn ask(&mut self, what: &str, body: Value) -> Value {
-        let subject = format!("$JS.API.{what}");
-        let answer = self.wire.request(&subject, body.to_string().as_bytes()).await;
+        let (subject, body) = (format!("$JS.API.{what}"), body.to_string());
+        let answer = within("the server answers", async {
+            loop {
+                let asked = self.wire.request(&subject, body.as_bytes());
+                match tokio::time::timeout(ASKED_AGAIN_AFTER, asked).await {
+                    Ok(answer) => return answer,
+                    Err(_) => self.wire = Wire::connect(self.port).await,
+                }
+            }
+        });
+        let answer = answer.await;
         serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{what}: {answer:?}"))
     }
 }
