@@ -407,3 +407,38 @@ fn the_same_trouble_of_other_runs_is_found_and_other_trouble_is_not() {
     assert!(told.lines().all(|line| line.chars().count() <= 80), "{told}");
     assert!(told.contains("first cause"), "{told}");
 }
+
+#[test]
+fn what_is_being_tried_again_in_this_moment_is_a_cause_and_a_first_attempt_is_none() {
+    let events = vec![
+        started("workspace", "dev"),
+        asked("c1", "create", Caller::Api),
+        step(1, "vault.pin-secrets", false),
+    ];
+    let at = Timestamp::from_millis(1_800_000_000_000);
+    let (engine, prev) = (String::new(), String::new());
+    let history = [Transition { v: VERSION, run: run(), n: 1, at, engine, prev, events }];
+    let cause = |attempts: u32| {
+        let waiting = json!([{
+            "seq": 1, "what": "vault.pin-secrets", "reason": "running", "words": "it is sealed",
+            "since": at, "attempts": attempts,
+        }]);
+        let summary = json!({
+            "run": run(), "kind": "workspace", "owner": "john", "name": "dev",
+            "state": "running", "phase": "creating", "waiting": "", "started": at, "updated": at,
+            "transitions": 1,
+        });
+        let view = json!({
+            "summary": summary, "view": {}, "waiting": waiting, "commands": [], "outcome": null,
+        });
+        let view = serde_json::from_value(view).expect("a view");
+        let views = BTreeMap::from([(run(), view)]);
+        let case =
+            Case { history: &history, related: &[], alike: &[], views: &views, diverges: None };
+        explain(&case).expect("a history").cause
+    };
+    assert_eq!(cause(1), None);
+    let again = cause(2).expect("a cause");
+    assert_eq!(again.kind, Kind::Waits);
+    assert!(again.words.contains("it is sealed"), "{}", again.words);
+}

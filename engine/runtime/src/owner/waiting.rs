@@ -93,14 +93,25 @@ fn words(open: &OpenStep, attempt: Option<&Attempt>) -> String {
         Phase::Stuck | Phase::Held | Phase::NoListener | Phase::Pausing => trouble,
         Phase::Over => "its end is on its way into the log".to_owned(),
         Phase::Queued { .. } if open.step.route.is_worker() => {
-            "a worker has it and does others first".to_owned()
+            and_before("a worker has it and does others first", &trouble)
         }
         Phase::Outside => {
             let so_far = attempt.progress.as_ref().map(|words| format!("; so far: {words}"));
             let (within, so_far) = (limited(open.step.within_ms), so_far.unwrap_or_default());
             format!("a report from outside{within}{so_far}")
         }
-        Phase::Sent { .. } | Phase::Queued { .. } => attempt.progress.clone().unwrap_or(trouble),
+        Phase::Sent { .. } | Phase::Queued { .. } => match &attempt.progress {
+            Some(progress) => and_before(progress, &trouble),
+            None => trouble,
+        },
+    }
+}
+
+/// How an attempt stands, and what the one before it met.
+fn and_before(words: &str, trouble: &str) -> String {
+    match trouble {
+        "" => words.to_owned(),
+        trouble => format!("{words}; the attempt before: {trouble}"),
     }
 }
 

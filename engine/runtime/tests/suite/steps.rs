@@ -59,6 +59,24 @@ fn failure_does_not_grow_history() {
 }
 
 #[test]
+fn while_a_step_is_tried_again_it_shows_what_the_attempt_before_met() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let shown = async || desk.view(&run).await.waiting.remove(0).words;
+        desk.failed(&desk.step("test.first"), Class::VendorDown).await;
+        desk.pass(Duration::from_secs(2)).await;
+        let again = desk.step("test.first");
+        assert_eq!(shown().await, "made to fail");
+        let before = "; the attempt before: made to fail";
+        desk.answer(&again, StepReply::Queued).await;
+        assert!(shown().await.ends_with(before), "{}", shown().await);
+        desk.answer(&again, StepReply::Heartbeat { progress: Some("half".into()) }).await;
+        assert_eq!(shown().await, format!("half{before}"));
+    });
+}
+
+#[test]
 fn a_silent_worker_is_taken_for_dead_and_its_late_answer_changes_nothing() {
     on_simulated_time(async {
         let desk = Desk::new().await;

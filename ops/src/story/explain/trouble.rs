@@ -153,7 +153,11 @@ fn decisive(links: &[Link], operation: &Operation) -> Option<usize> {
 
 /// Whether somebody should act, or something is in the way.
 fn stands(waiting: &Waiting) -> bool {
-    !matches!(waiting.reason.as_str(), "running" | "queued" | "entity" | "timer" | "limit")
+    match waiting.reason.as_str() {
+        // What met trouble is being tried again in this very moment.
+        "running" | "queued" => waiting.attempts > 1,
+        reason => !matches!(reason, "entity" | "timer" | "limit"),
+    }
 }
 
 fn wait(read: &Read, step: &StepSpan, waiting: &Waiting) -> Link {
