@@ -227,9 +227,15 @@ impl<const N: usize> Histogram<N> {
     }
 }
 
+/// What measures something that there may be none of: a nought would mean that it is due.
+const OF_WHAT_THERE_MAY_BE_NONE: [&Gauge<0>; 2] = [&TOKEN_DAYS_LEFT, &BACKUP_OVERDUE_HOURS];
+
 /// Shows from the start whatever `by` shows.
 pub fn begin(by: By) {
     METRICS.iter().filter(|metric| metric.by.covers(by)).for_each(Metric::begin);
+    let without_number = OF_WHAT_THERE_MAY_BE_NONE.iter();
+    let without_number = without_number.filter(|gauge| gauge.metric.by.covers(by));
+    without_number.for_each(|gauge| gauge.set(f64::NAN, []));
 }
 
 /// What of a step's name is not its system: `clone-vm` of `proxmox.clone-vm`.

@@ -164,10 +164,10 @@ table! {
         Label { name: "pool", values: Values::Of("the site's pools") },
         Label { name: "state", values: Values::These(&["ready", "wanted"]) }];
     /// How many days the token still lives that ends first; less than none once it has ended, and no
-    /// number where there is none any more.
+    /// number where this engine knows of none.
     Engine TOKEN_DAYS_LEFT: Gauge = "stead_token_days_left" [];
     /// For how many hours a proved copy has been owed of the backup that is latest with it; less than none
-    /// while its time has not come, and no number where there is no backup any more.
+    /// while its time has not come, and no number where this engine knows of no backup.
     Engine BACKUP_OVERDUE_HOURS: Gauge = "stead_backup_overdue_hours" [];
     /// What the last scan for drift found that carries our mark and no run wants, unless it is ignored,
     /// is to go, or went since; 0 before the first scan.

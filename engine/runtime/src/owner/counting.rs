@@ -193,12 +193,8 @@ impl Census {
         metric::UNDO_OLDEST_SECONDS.set(self.undo.oldest.as_secs_f64(), []);
         metric::RUNS_PARKED.set(f64::from(self.parked), []);
         metric::ARCHIVE_LAG.set(self.over as f64, []);
-        if self.token_days.or(before.token_days).is_some() {
-            metric::TOKEN_DAYS_LEFT.set(self.token_days.unwrap_or(f64::NAN), []);
-        }
-        if self.overdue_hours.or(before.overdue_hours).is_some() {
-            metric::BACKUP_OVERDUE_HOURS.set(self.overdue_hours.unwrap_or(f64::NAN), []);
-        }
+        metric::TOKEN_DAYS_LEFT.set(self.token_days.unwrap_or(f64::NAN), []);
+        metric::BACKUP_OVERDUE_HOURS.set(self.overdue_hours.unwrap_or(f64::NAN), []);
     }
 }
 
