@@ -80,7 +80,8 @@ static REFILTER: OnceLock<Refilter> = OnceLock::new();
 /// Sets logging up, on standard error: lines for people, or JSON for machines.
 pub fn start_logging(global: &Global) {
     let level = global.log.as_deref().unwrap_or("warn");
-    let from_environment = EnvFilter::try_from_env("STEAD_LOG").ok();
+    let from_environment = std::env::var("STEAD_LOG").ok().filter(|level| !level.is_empty());
+    let from_environment = from_environment.and_then(|level| filter_of(&level).ok());
     let is_decided = global.log.is_some() || from_environment.is_some();
     let filter = from_environment.unwrap_or_else(|| filter(level));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -108,6 +109,11 @@ pub fn set_log_level(level: &str) -> Result<(), String> {
 }
 
 fn filter(level: &str) -> EnvFilter {
-    // These tell what we tell ourselves, in more lines and without the run.
-    EnvFilter::new(format!("{level},vaultrs=off,rustify=off,async_nats=error"))
+    filter_of(level).unwrap_or_default()
+}
+
+/// A level, or several for parts of the program. Some crates tell what we tell ourselves, in more lines,
+/// without the run, and with what is in an address: whoever wants to hear them names them.
+fn filter_of(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    EnvFilter::try_new(format!("vaultrs=off,rustify=off,async_nats=error,{level}"))
 }

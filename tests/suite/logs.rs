@@ -28,7 +28,7 @@ async fn what_became_of_a_run_can_be_found_in_the_logs() {
     let failed = of_run("an attempt came to nothing");
     assert!(failed["step"].as_str().expect("a step").starts_with("proxmox."), "{failed}");
     assert_eq!(of_run("a step is not done")["step"], failed["step"]);
-    for line in logs.iter().filter(|line| line["level"] == "INFO") {
+    for line in &logs {
         assert!(line["timestamp"].is_string() && line["message"].is_string(), "{line}");
         assert!(!line.to_string().contains("john"), "an owner is named: {line}");
     }
