@@ -7,11 +7,13 @@ use std::net::SocketAddr;
 use serde_json::json;
 use stead_lab::CallFault;
 use stead_runtime::metric::{By, Kind, METRICS, Metric, Values};
+use stead_schemas::dispatch::StepReply;
 use stead_schemas::event::Outcome;
+use stead_schemas::ids::RunId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::stage::{Desk, Setting, Stage, free_addresses, until, within};
+use crate::stage::{Desk, Setting, Stage, Wire, free_addresses, until, within};
 
 /// What is at this path of a process: the status, and the text. Nothing while nobody listens.
 pub async fn page(address: SocketAddr, path: &str) -> Option<(u16, String)> {
@@ -140,6 +142,10 @@ async fn what_is_shown_is_what_the_table_says() {
     assert_eq!(sum(&text, "stead_partitions_owned", &[]), 2.0);
     assert!(sum(&text, "stead_append_seconds_count", &[]) > 20.0);
     assert_eq!(sum(&text, "stead_nats_connections_lost", &[]), 0.0);
+    // A nought would be an alert: that a token ends now, that a copy is due.
+    for of_none in ["stead_token_days_left", "stead_backup_overdue_hours"] {
+        assert!(sum(&text, of_none, &[]).is_nan(), "there is neither token nor backup: {of_none}");
+    }
 
     let (_, text) = page(worker, "/metrics").await.expect("the worker shows itself");
     check_page(&text, By::Worker);
@@ -151,6 +157,24 @@ async fn what_is_shown_is_what_the_table_says() {
     }
     that_no_worker_listens_is_said_and_counted(&mut stage, &john).await;
     stage.finish().await;
+}
+
+/// Somebody who was not asked says that a step is done.
+async fn that_a_forged_answer_is_counted(stage: &Stage, john: &Desk, run: &RunId) {
+    let waiting = john.view(run).await.waiting.remove(0);
+    let done = serde_json::to_vec(&StepReply::Done(json!({}))).expect("an answer");
+    let mut wire = Wire::connect(stage.nats.port()).await;
+    for partition in 0..2 {
+        let at = format!("stead.part.{partition}.answer.{run}.{}.0.guessed", waiting.seq);
+        wire.publish(&at, &done).await;
+    }
+    let engine = stage.metrics()[0];
+    until("it is counted", || async {
+        let (_, text) = page(engine, "/metrics").await?;
+        (sum(&text, "stead_forged_answers_total", &[]) == 1.0).then_some(())
+    })
+    .await;
+    assert_eq!(john.view(run).await.waiting[0].seq, waiting.seq, "and changes nothing");
 }
 
 /// The worker is told to stop, and what waits for it goes on when another one is there.
@@ -170,6 +194,7 @@ async fn that_no_worker_listens_is_said_and_counted(stage: &mut Stage, john: &De
         (count == 1.0).then_some(())
     })
     .await;
+    that_a_forged_answer_is_counted(stage, john, &start.run).await;
     stage.start_worker();
     let outcome = john.outcome(&start).await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
