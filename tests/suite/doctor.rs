@@ -91,6 +91,13 @@ async fn what_was_put_out_of_order_is_found_and_nothing_else() {
     let clock = told.of("clock")["words"].as_str().expect("words");
     assert!(clock.contains("5000 ms") || clock.contains("49") || clock.contains("50"), "{clock}");
 
+    // A credential that the vendor no longer takes.
+    stage.lab.mend();
+    stage.lab.break_("proxmox", "unauthorized").expect("a fault");
+    let (_, told) = doctor(&stage, &[]).await;
+    told.check("vault", "ok", "a worker");
+    told.check("proxmox", "failed", "does not accept our token");
+
     // No worker at all; an engine of another build; nobody owns anything.
     stage.lab.mend();
     stage.kill_worker();

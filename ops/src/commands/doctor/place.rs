@@ -61,7 +61,11 @@ pub fn index(folder: &Path) -> Vec<Finding> {
             Finding::failed(CHECK, words, format!("give {shown} to the user of the engine (chown)"))
         }
         Ok(lock) => match lock.try_lock() {
-            Ok(()) => Finding::ok(CHECK, format!("{shown} is free for an engine")),
+            // Whatever lies there is of no use to anybody, and so cannot be out of order.
+            Ok(()) => Finding::ok(
+                CHECK,
+                format!("{shown} is free for an engine, which fills it anew from the log"),
+            ),
             Err(TryLockError::WouldBlock) => {
                 Finding::ok(CHECK, format!("{shown} is in use by an engine"))
             }
