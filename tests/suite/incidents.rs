@@ -94,7 +94,7 @@ async fn vendors_that_do_not_do_what_they_should_are_named_as_the_cause() {
     let stage = Stage::start().await;
     for (vendor, fault, step, causes) in [
         ("vault", "sealed", "vault.pin-secrets", &["sealed"][..]),
-        ("guest", "home-never-mounts", "guest.await-home", &["outside"][..]),
+        ("guest", "home-never-mounts", "guest.await-home", &["its home is mounted"][..]),
     ] {
         let name = if vendor == "vault" { "sealed-vault" } else { "unmounted-home" };
         let john = stage.desk(name).await;

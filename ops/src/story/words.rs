@@ -6,6 +6,8 @@ use chrono::{DateTime, SecondsFormat};
 use stead_schemas::dispatch::Caller;
 use stead_schemas::event::Outcome;
 use stead_schemas::failure::Failure;
+use stead_schemas::step::Step;
+use stead_schemas::step::guest::AwaitHome;
 use stead_schemas::time::{Timestamp, spoken};
 
 /// A span as a person says it, up to days.
@@ -25,6 +27,14 @@ pub fn moment(at: Timestamp) -> String {
             moment.to_rfc3339_opts(SecondsFormat::Secs, true).replace('T', " ").replace('Z', "")
         }
         None => at.to_string(),
+    }
+}
+
+/// What somebody outside is to report, by the step that waits for it.
+pub fn awaited(step: &str) -> &'static str {
+    match step {
+        AwaitHome::NAME => "the guest is to say that its home is mounted and can be written to",
+        _ => "somebody is to report",
     }
 }
 

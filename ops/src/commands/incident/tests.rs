@@ -22,7 +22,7 @@ const CAUSES: &[(&str, Kind, Option<&str>, &str)] = &[
     ("sealed-vault", Kind::Waits, Some("vault.pin-secrets"), "Vault is sealed"),
     ("stolen-vmid", Kind::StepFailed, Some("proxmox.clone-vm"), "belongs to a stranger"),
     ("stuck-undo", Kind::StepFailed, Some("proxmox.start-vm"), "it failed"),
-    ("unmounted-home", Kind::Waits, Some("guest.await-home"), "outside"),
+    ("unmounted-home", Kind::Waits, Some("guest.await-home"), "its home is mounted"),
 ];
 
 fn folder() -> PathBuf {

@@ -14,7 +14,7 @@ use super::unheard::unheard;
 use super::{Kind, Link, Read};
 use crate::story::Moment;
 use crate::story::operations::{End, Operation, StepSpan};
-use crate::story::words::{caller, counted, moment as said, span};
+use crate::story::words::{awaited, caller, counted, moment as said, span};
 
 /// A pause between two transitions in which another engine came that is worth a word.
 const SILENCE_MIN_MS: u128 = 100;
@@ -166,9 +166,13 @@ fn wait(read: &Read, step: &StepSpan, waiting: &Waiting) -> Link {
         0 | 1 => String::new(),
         attempts => format!(", {}", counted(u64::from(attempts), "attempt")),
     };
+    let reason = match waiting.reason.as_str() {
+        "outside" => format!("outside, as {}", awaited(&step.name)),
+        reason => reason.to_owned(),
+    };
     let because = match waiting.words.as_str() {
-        "" => waiting.reason.clone(),
-        words => format!("{}: {words}", waiting.reason),
+        "" => reason,
+        words => format!("{reason}: {words}"),
     };
     let undo = if step.is_undo { "what would take it back waits" } else { "it waits" };
     Link {
