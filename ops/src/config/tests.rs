@@ -61,6 +61,14 @@ fn a_good_one_has_no_faults() {
 }
 
 #[test]
+fn what_was_not_told_where_to_listen_listens_to_this_machine_alone() {
+    let config = read(GOOD, "stead.toml", &env).expect("it has no faults");
+    assert!(config.workers.guest.listen.ip().is_loopback());
+    assert_eq!((config.engine.metrics, config.metrics), (None, None));
+    assert!(config.workers.forgejo.is_none(), "and so there is no door for webhooks");
+}
+
+#[test]
 fn traces_go_to_an_address_that_holds_no_login() {
     let to = |endpoint: &str| format!("{GOOD}[traces]\nendpoint = \"{endpoint}\"\n");
     for good in ["http://127.0.0.1:4318", "https://traces.lan/otlp"] {
