@@ -365,6 +365,10 @@ async fn a_bundle_is_whole_or_not_there_and_shows_what_a_platform_shows() {
     assert!(same.contains("the runs are alike"), "{same}");
     let drawn = said(&bundle.ask(&stage, &["timeline", "FILE"]).await);
     assert!(drawn.contains("proxmox.clone-vm"), "{drawn}");
+    let picture = bundle.file.with_extension("svg");
+    said(&bundle.ask(&stage, &["timeline", "FILE", "--svg", path(&picture)]).await);
+    let picture = std::fs::read_to_string(&picture).expect("a picture");
+    assert!(picture.contains(">proxmox.clone-vm</text>"), "{picture}");
     for secret in stage.lab.secrets() {
         let bytes = std::fs::read(&bundle.file).expect("a bundle");
         let text = String::from_utf8_lossy(&unpacked(&bytes)).into_owned();

@@ -117,7 +117,7 @@ fn bar(out: &mut String, row: &Row, from: Timestamp, total: u64, y: u64) {
     let right = left + BARS + 12;
     text(out, right, y + 15, "", &row.took);
     if !row.note.is_empty() {
-        let class = if row.note.contains("usual") { "slow" } else { "soft" };
+        let class = if row.is_slow { "slow" } else { "soft" };
         // Behind the longest span there is: `59 min 59 s`.
         text(out, right + 80, y + 15, class, &row.note);
     }

@@ -12,7 +12,7 @@ use stead_schemas::event::{
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
-use stead_schemas::time::Timestamp;
+use stead_schemas::time::{Timestamp, spoken};
 use stead_schemas::transition::{Transition, VERSION};
 
 use super::apart::{Exactness, apart};
@@ -330,12 +330,18 @@ fn a_step_is_compared_with_the_median_of_others_of_its_kind() {
     let clone = create.steps.iter().find(|step| step.name == "proxmox.clone-vm").expect("a clone");
     let took = clone.until.expect("it is done").since(clone.from);
     assert_eq!(usual.of_step(&clone.name), Some(took));
-    assert_eq!(usual.slower(&clone.name, took), None);
+    let words = |usual: &Usual, took| usual.beside(&clone.name, took).map(|beside| beside.words);
+    let at = spoken(took);
+    assert_eq!(words(&usual, took), Some(format!("usual {at}")));
     let slow = took * 3 + Duration::from_secs(1);
-    let words = usual.slower(&clone.name, slow).expect("it is slow");
-    assert!(words.contains("x the usual"), "{words}");
+    let beside = usual.beside(&clone.name, slow).expect("it is known");
+    assert!(beside.is_slow && beside.words.ends_with(&format!("x the usual {at}")), "{beside:?}");
+    let none = BTreeMap::new();
+    let drawn = timeline(&create, &none, &usual, Timestamp::from_millis(0), 100);
+    let row = drawn.lines().find(|line| line.starts_with(&clone.name)).expect("its row");
+    assert!(row.ends_with(&format!("usual {at}")), "{row}");
     let few = Usual::of(&of, others[..2].iter().copied());
-    assert_eq!(few.slower(&clone.name, slow), None, "two say nothing");
+    assert_eq!(words(&few, slow), None, "two say nothing");
     let other_kind = ("create".to_owned(), "windows".to_owned());
     assert_eq!(Usual::of(&other_kind, others.into_iter()).operations, 0);
 }

@@ -26,6 +26,8 @@ pub(super) struct Row {
     pub took: String,
     /// How many attempts it took, and that it was slow.
     pub note: String,
+    /// Whether it took much longer than usual.
+    pub is_slow: bool,
     /// When it was asked for.
     pub from: Timestamp,
     /// When it was settled; now, if it is not.
@@ -36,8 +38,8 @@ pub(super) struct Row {
     pub end: Option<char>,
 }
 
-/// Draws an operation in lines of at most `width` characters, and says which steps are slower than
-/// usual. What is still open reaches to `now`.
+/// Draws an operation in lines of at most `width` characters, and says how long steps
+/// usually take. What is still open reaches to `now`.
 pub fn timeline(
     operation: &Operation,
     beneath: &Beneath,
@@ -98,12 +100,15 @@ fn row(step: &StepSpan, depth: usize, usual: &Usual, now: Timestamp) -> Row {
         attempts => Some(counted(u64::from(attempts), "attempt")),
     };
     let until = step.until.unwrap_or(now).max(step.from);
-    let slower = usual.slower(&step.name, until.since(step.from));
-    let note = attempts.into_iter().chain(slower).collect::<Vec<_>>().join(", ");
+    let compared = usual.beside(&step.name, until.since(step.from));
+    let is_slow = compared.as_ref().is_some_and(|compared| compared.is_slow);
+    let compared = compared.map(|compared| compared.words);
+    let note = attempts.into_iter().chain(compared).collect::<Vec<_>>().join(", ");
     Row {
         name: format!("{}{}", "  ".repeat(depth), step.name),
         took: span(until.since(step.from)),
         note,
+        is_slow,
         from: step.from,
         until,
         fill: if step.is_undo { '▒' } else { '█' },

@@ -27,6 +27,15 @@ pub struct Usual {
     steps: BTreeMap<String, Duration>,
 }
 
+/// A step beside what is usual.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compared {
+    /// Whether it took much longer.
+    pub is_slow: bool,
+    /// For people: `usual 1.2 s`, `3.1x the usual 1.2 s`.
+    pub words: String,
+}
+
 /// The verb and the template of an operation: what makes two of them comparable.
 pub fn kind(history: &[Moment], operation: &Operation) -> (String, String) {
     let mut template = String::new();
@@ -82,12 +91,16 @@ impl Usual {
         self.steps.get(name).copied()
     }
 
-    /// That a step took much longer than usual, if it did.
-    pub fn slower(&self, name: &str, took: Duration) -> Option<String> {
+    /// How long a step usually takes, and how much longer this one took, if that is worth a word.
+    pub fn beside(&self, name: &str, took: Duration) -> Option<Compared> {
         let usual = self.of_step(name)?;
         let times = took.as_secs_f64() / usual.as_secs_f64().max(0.001);
         let is_slow = times >= SLOW && took.saturating_sub(usual) >= SLOW_MIN;
-        is_slow.then(|| format!("{times:.1}x the usual {}", span(usual)))
+        let words = match is_slow {
+            true => format!("{times:.1}x the usual {}", span(usual)),
+            false => format!("usual {}", span(usual)),
+        };
+        Some(Compared { is_slow, words })
     }
 
     /// What it was learnt from, for people.
