@@ -19,7 +19,9 @@ pub type Place = (String, Vec<u8>);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_found_anywhere() {
-    let setting = Setting { log: "trace", metrics: Some(free_addresses()), ..Setting::default() };
+    // All that can be heard, of the crates that are silenced unless they are named, too.
+    let log = "trace,vaultrs=trace,rustify=trace,async_nats=trace";
+    let setting = Setting { log, metrics: Some(free_addresses()), ..Setting::default() };
     let mut stage = Stage::with(setting).await;
     troubled_life(&mut stage).await;
     let mut places = places(&stage).await;
