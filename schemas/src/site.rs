@@ -99,6 +99,9 @@ pub struct ProxmoxSite {
     pub vmid_first: u32,
     /// The last VMID that is ours to give out.
     pub vmid_last: u32,
+    /// The storage on which each machine's seed is laid as a CD, where guests cannot fetch it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed_storage: Option<String>,
 }
 
 /// Where homes are kept.

@@ -17,6 +17,7 @@ mod by_itself;
 mod cancel;
 mod changes;
 mod chaos;
+mod clones;
 mod cluster;
 mod commands;
 mod contract;

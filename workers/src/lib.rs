@@ -136,8 +136,7 @@ pub struct Workers {
     s3: Option<s3::Client>,
     notify: notify::Client,
     guest: guest::Config,
-    seeds: guest::SeedUrls,
-    coder_url: String,
+    seeds: guest::Seeds,
     webhook: Option<webhook::Config>,
 }
 
@@ -149,7 +148,8 @@ impl Workers {
     /// If TLS cannot be set up.
     pub fn new(config: WorkersConfig) -> Result<Self, StartError> {
         let vault = Secrets::new(config.vault.clone())?;
-        let seeds = guest::SeedUrls::new(&config.guest, vault.clone());
+        let urls = guest::SeedUrls::new(&config.guest, vault.clone());
+        let seeds = guest::Seeds::new(&config.guest, urls, &config.coder.address.to_string());
         let forgejo = forgejo_of(&config, &vault)?;
         Ok(Self {
             proxmox: proxmox::Client::new(&config.proxmox, vault.clone(), seeds.clone())?,
@@ -163,7 +163,6 @@ impl Workers {
                 None => None,
             },
             notify: notify::Client::new(&config.notify, vault.clone()),
-            coder_url: config.coder.address.to_string(),
             webhook: config.forgejo.and_then(|forgejo| forgejo.webhook),
             guest: config.guest,
             vault,
@@ -191,7 +190,6 @@ impl Workers {
                 None => None,
             },
             notify: notify::Client::new(&config.notify, vault.clone()),
-            coder_url: self.coder_url.clone(),
             webhook: self.webhook.clone(),
             guest: self.guest.clone(),
             vault,
@@ -232,7 +230,7 @@ impl Workers {
         &self,
         engines: Arc<dyn Engines>,
     ) -> Result<guest::SeedServer, StartError> {
-        guest::SeedServer::start(&self.guest, self.seeds.clone(), &self.coder_url, engines).await
+        guest::SeedServer::start(&self.guest, self.seeds.clone(), engines).await
     }
 
     /// Whether the site has a door for webhooks.

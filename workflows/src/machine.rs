@@ -37,18 +37,22 @@ pub(crate) struct Wanted {
 pub(crate) async fn check_template(
     cx: &Context,
     seen: &Surveyed,
+    site: &ProxmoxSite,
     login: String,
     template: &Template,
     storage: StorageBackend,
 ) -> Result<Vec<String>, Failure> {
     let (clone_kind, network) = (template.clone_kind, template.network.clone());
-    if clone_kind.is_full() && network.is_none() || seen.template_node.is_none() {
+    let seed_storage = site.seed_storage.clone();
+    let is_plain = clone_kind.is_full() && network.is_none() && seed_storage.is_none();
+    if is_plain || seen.template_node.is_none() {
         return Ok(Vec::new());
     }
     let online = seen.nodes.iter().filter(|node| node.is_online);
     let nodes = online.map(|node| node.node.clone()).collect();
     let template = template.vmid;
-    let check = CheckTemplate { login, nodes, template, storage, clone_kind, network };
+    let check =
+        CheckTemplate { login, nodes, template, storage, clone_kind, network, seed_storage };
     Ok(cx.step(check).await?.without_bridge)
 }
 

@@ -291,6 +291,9 @@ pub fn things(inventory: &Inventory, width: usize) -> String {
         let state = if is_run { counted(object.available, "pod") } else { "made".to_owned() };
         rows.push([object.kind.clone(), object.name.clone(), state, object.image.clone()]);
     }
+    for image in &inventory.images {
+        rows.push(["image".to_owned(), image.clone(), "laid".to_owned(), "at Proxmox".to_owned()]);
+    }
     table(["WHAT", "WHICH", "STATE", "MORE"], &rows, width)
 }
 

@@ -284,6 +284,7 @@ fn site(reader: &mut Reader<'_>) -> Site {
         secret: section.vault_reference("secret"),
         vmid_first: section.number_or("vmid_first", 10_000, 100..=999_999_999),
         vmid_last: section.number_or("vmid_last", 19_999, 100..=999_999_999),
+        seed_storage: section.optional_text("seed_storage"),
     };
     if proxmox.vmid_last < proxmox.vmid_first {
         section.fault("vmid_last", "is below vmid_first, so there is no VMID to give out");

@@ -129,7 +129,7 @@ fn every_fault_is_named_with_its_place() {
         &[
             "line 6: proxmox.node: is missing",
             "line 9: proxmox.nods: there is no such key; there are address, cpu_overcommit, node, \
-             nodes, secret, vmid_first, vmid_last",
+             nodes, secret, seed_storage, vmid_first, vmid_last",
             "line 10: proxmox.vmid_first: `many` is not a whole number from 100 to 999999999",
         ],
     );
@@ -324,9 +324,10 @@ fn limits_are_looked_up_before_they_limit_nothing() {
         &[
             "line 25: limits.steps: there is no step `proxmox.clone`; there are \
              proxmox.check-template, proxmox.check-vmid, proxmox.clone-vm, proxmox.configure-vm, \
-             proxmox.destroy-vm, proxmox.dump-guest, proxmox.mark-vm, proxmox.prove-dump, \
-             proxmox.remove-dumps, proxmox.resize-disk, proxmox.shutdown-vm, proxmox.sight-machines, \
-             proxmox.start-vm, proxmox.survey",
+             proxmox.destroy-vm, proxmox.dump-guest, proxmox.insert-seed, proxmox.mark-vm, \
+             proxmox.prove-dump, proxmox.remove-dumps, proxmox.remove-seed, proxmox.resize-disk, \
+             proxmox.shutdown-vm, proxmox.sight-machines, proxmox.sight-seeds, proxmox.start-vm, \
+             proxmox.survey",
             "line 25: limits.at_once: 0 would let nothing begin for ever",
         ],
     );

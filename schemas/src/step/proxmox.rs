@@ -1,12 +1,14 @@
 //! Proxmox VE: machines. The VMID is chosen and recorded before the step that uses it.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Done, Step};
-use crate::site::{CloneKind, Network, StorageBackend};
+use crate::owner::Owner;
+use crate::site::{CloneKind, Guest, Network, StorageBackend};
 
 /// Which machine, and by which mark it is known to be ours. Part of every request: VMIDs are
 /// used again after a deletion, so a number alone says nothing.
@@ -20,6 +22,22 @@ pub struct Machine {
     pub vmid: u32,
     /// Our name tag, in the machine's description.
     pub marker: String,
+}
+
+impl Machine {
+    /// The image of its seed, on this storage.
+    #[must_use]
+    pub fn seed_image(&self, storage: &str) -> String {
+        format!("{storage}:iso/stead-{}-{}.iso", self.vmid, self.marker)
+    }
+}
+
+/// Whose seed an image is by its name, if it is one: the storage, the VMID and the marker.
+#[must_use]
+pub fn seed_of(image: &str) -> Option<(&str, u32, &str)> {
+    let (storage, name) = image.split_once(":iso/stead-")?;
+    let (vmid, marker) = name.strip_suffix(".iso")?.split_once('-')?;
+    Some((storage, vmid.parse().ok()?, marker))
 }
 
 /// Whether a VMID is free at the vendor's.
@@ -118,6 +136,9 @@ pub struct CheckTemplate {
     /// Where it is plugged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// Where its seed is laid, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed_storage: Option<String>,
 }
 
 /// The answer to [`CheckTemplate`], where it can be done on one of the nodes.
@@ -171,6 +192,9 @@ pub struct ConfigureVm {
     /// Where it is plugged in; nothing is changed about that if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// Whether its seed is laid into its drive, so that none is announced.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub seed_in_drive: bool,
 }
 
 impl Step for ConfigureVm {
@@ -191,6 +215,46 @@ pub struct ResizeDisk {
 
 impl Step for ResizeDisk {
     const NAME: &'static str = "proxmox.resize-disk";
+    type Answer = Done;
+}
+
+/// Lays the machine's seed into its CD drive, made anew. It holds secrets, and is to be taken out as
+/// soon as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InsertSeed {
+    /// Which machine.
+    pub machine: Machine,
+    /// The storage that the image lies on.
+    pub storage: String,
+    /// Whose workspace it is.
+    pub owner: Owner,
+    /// The workspace's name.
+    pub name: String,
+    /// What is mounted as the home.
+    pub home_source: String,
+    /// The Coder workspace, by whose id the agent's token lies in Vault.
+    pub coder_id: String,
+    /// What the machine is told to be.
+    #[serde(default, skip_serializing_if = "Guest::is_usual")]
+    pub guest: Guest,
+}
+
+impl Step for InsertSeed {
+    const NAME: &'static str = "proxmox.insert-seed";
+    type Answer = Done;
+}
+
+/// Takes the seed out of the drive, and deletes it. Done too if there is none, or no machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveSeed {
+    /// Which machine.
+    pub machine: Machine,
+    /// The storage that the image lies on.
+    pub storage: String,
+}
+
+impl Step for RemoveSeed {
+    const NAME: &'static str = "proxmox.remove-seed";
     type Answer = Done;
 }
 

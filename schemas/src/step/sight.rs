@@ -67,6 +67,25 @@ impl Step for SightMachines {
     type Answer = Sighted;
 }
 
+/// The seeds that lie on the storage of images: those that are named as ours are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightSeeds {
+    /// Pinned reference to the API token.
+    pub login: String,
+    /// A node that sees the storage.
+    pub node: String,
+    /// The storage.
+    pub storage: String,
+    /// Behind which image the page begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightSeeds {
+    const NAME: &'static str = "proxmox.sight-seeds";
+    type Answer = Sighted;
+}
+
 /// The datasets beneath the parent of all homes, whoever made them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SightDatasets {
@@ -163,9 +182,10 @@ impl Step for SightSecrets {
 }
 
 /// Every kind of thing that is looked for.
-pub const KINDS: [&str; 7] = [
+pub const KINDS: [&str; 8] = [
     "coder/workspace",
     "proxmox/machine",
+    "proxmox/seed",
     "s3/bucket",
     "s3/key",
     "truenas/dataset",
@@ -184,6 +204,7 @@ pub fn is_shared(kind: &str) -> bool {
 pub fn kind_of(step: &str) -> Option<&'static str> {
     Some(match step {
         SightMachines::NAME => "proxmox/machine",
+        SightSeeds::NAME => "proxmox/seed",
         SightDatasets::NAME => "truenas/dataset",
         SightShares::NAME => "truenas/share",
         SightWorkspaces::NAME => "coder/workspace",

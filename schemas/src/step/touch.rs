@@ -183,12 +183,15 @@ const TABLE: &[(&str, Decode)] = &[
     row::<proxmox::ConfigureVm>(),
     row::<proxmox::DestroyVm>(),
     row::<backup::DumpGuest>(),
+    row::<proxmox::InsertSeed>(),
     row::<proxmox::MarkVm>(),
     row::<backup::ProveDump>(),
     row::<backup::RemoveDumps>(),
+    row::<proxmox::RemoveSeed>(),
     row::<proxmox::ResizeDisk>(),
     row::<proxmox::ShutdownVm>(),
     row::<sight::SightMachines>(),
+    row::<sight::SightSeeds>(),
     row::<proxmox::StartVm>(),
     row::<proxmox::Survey>(),
     row::<s3::DeleteBucket>(),
@@ -336,6 +339,7 @@ touching_nothing!(
     sight::SightKeys,
     sight::SightMachines,
     sight::SightSecrets,
+    sight::SightSeeds,
     sight::SightShares,
     sight::SightWorkspaces,
     truenas::DeleteSnapshot,
@@ -378,6 +382,22 @@ impl Touching for proxmox::ResizeDisk {
 impl Touching for proxmox::StartVm {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
         vec![machine(&self.machine).used(&self.machine.marker)]
+    }
+}
+
+fn seed(machine: &proxmox::Machine, storage: &str) -> Resource {
+    Resource::new("proxmox", "seed", machine.seed_image(storage))
+}
+
+impl Touching for proxmox::InsertSeed {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![seed(&self.machine, &self.storage).made(&self.machine.marker)]
+    }
+}
+
+impl Touching for proxmox::RemoveSeed {
+    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
+        vec![seed(&self.machine, &self.storage).removed(&self.machine.marker)]
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Inventory {
     /// What was made in Kubernetes.
     #[serde(default)]
     pub kubernetes: Vec<KubernetesEntry>,
+    /// Images of CDs at Proxmox, by volume.
+    #[serde(default)]
+    pub images: Vec<String>,
 }
 
 impl Inventory {
@@ -58,6 +61,7 @@ impl Inventory {
             && self.forgejo_secrets.is_empty()
             && self.template_versions.is_empty()
             && self.kubernetes.is_empty()
+            && self.images.is_empty()
     }
 }
 
@@ -196,6 +200,7 @@ pub(crate) fn take(state: &State) -> Inventory {
         forgejo_secrets: state.forgejo.secret_names(),
         template_versions: state.coder.version_names(),
         kubernetes: state.kubernetes.entries(),
+        images: state.proxmox.images.keys().cloned().collect(),
     }
 }
 

@@ -90,6 +90,9 @@ fn marks(inventory: &Inventory) -> BTreeMap<String, Option<String>> {
     for (version, message) in &inventory.template_versions {
         all.insert(format!("coder/template-version/{version}"), Some(message.clone()));
     }
+    for image in &inventory.images {
+        all.insert(format!("proxmox/seed/{image}"), Some(image.clone()));
+    }
     for secret in &inventory.kept_secrets {
         all.insert(format!("vault/secret/vault:secret/data/{secret}"), None);
     }

@@ -8,7 +8,9 @@
 mod bucket;
 mod desktop;
 mod door;
+mod image;
 mod mcp;
+mod seeds;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::Deserialize;
 
 pub use mcp::Mcp;
+pub use seeds::Seeds;
 pub use server::SeedServer;
 pub use tools::{Models, Tool, Tools};
 pub use urls::SeedUrls;

@@ -18,12 +18,10 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use stead_runtime::worker::Engines;
-use stead_schemas::command::workspace::host_name;
 use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, StepReply};
 use stead_schemas::ids::RunId;
-use stead_schemas::public::RunSummary;
 use stead_schemas::step::Step;
 use stead_schemas::step::coder::AwaitAgent;
 use stead_schemas::step::guest::{AwaitHome, HomeReport};
@@ -32,10 +30,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::door::{Closed, Door, workspace_of};
-use super::user_data::{Seed, user_data};
-use super::{Config, Mcp, SeedUrls, bucket};
+use super::seeds::{Whose, meta_data};
+use super::{Config, SeedUrls, Seeds};
 use crate::StartError;
-use crate::http::{segment, shortened};
+use crate::http::shortened;
 use crate::listener::Bounded;
 
 /// The largest event or report that is read, in bytes.
@@ -48,8 +46,6 @@ const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
 const CONNECTIONS_MAX: usize = 512;
 /// How long telling how far a guest is may hold it up.
 const TELLING_MAX: Duration = Duration::from_secs(1);
-/// Where a Coder template writes the token of each build's agent.
-const AGENT_SECRETS: &str = "vault:secret/data/stead/agents";
 
 /// A seed server that runs until it is shut down or dropped.
 pub struct SeedServer {
@@ -60,14 +56,13 @@ pub struct SeedServer {
 }
 
 impl SeedServer {
-    /// Opens the server. `coder_url` is where agents find Coder.
+    /// Opens the server.
     ///
     /// # Errors
     /// If it cannot listen.
     pub async fn start(
         config: &Config,
-        urls: SeedUrls,
-        coder_url: &str,
+        seeds: Seeds,
         engines: Arc<dyn Engines>,
     ) -> Result<Self, StartError> {
         let listen = config.listen;
@@ -75,10 +70,10 @@ impl SeedServer {
         let listener = TcpListener::bind(listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let listener = Bounded::new(listener, CONNECTION_TIME_MAX, CONNECTIONS_MAX);
+        let urls = seeds.urls().clone();
         urls.listening_on(address);
         let door = Door { urls: urls.clone(), engines };
-        let (coder_url, config) = (coder_url.to_owned(), config.clone());
-        let router = router(Arc::new(Desk { door, coder_url, config }));
+        let router = router(Arc::new(Desk { door, seeds }));
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             let until = async { drop(stopped.await) };
@@ -114,15 +109,14 @@ impl SeedServer {
 /// What every request needs.
 struct Desk {
     door: Door,
-    coder_url: String,
-    config: Config,
+    seeds: Seeds,
 }
 
 type Place = Path<(String, String)>;
 
 fn router(desk: Arc<Desk>) -> Router {
     Router::new()
-        .route("/ci/{run}/{token}/meta-data", get(meta_data))
+        .route("/ci/{run}/{token}/meta-data", get(send_meta_data))
         .route("/ci/{run}/{token}/user-data", get(send_user_data))
         .route("/ci/{run}/{token}/vendor-data", get(nothing))
         // An empty 200: newer guests ask for this first, and again ten times if it is a 404.
@@ -145,15 +139,13 @@ async fn nothing(State(desk): State<Arc<Desk>>, Path((run, token)): Place) -> Re
     desk.door.admit(&run, &token).await.map(drop)
 }
 
-/// The instance keeps its id for life: a new one would give the guest new host keys.
-async fn meta_data(
+async fn send_meta_data(
     State(desk): State<Arc<Desk>>,
     Path((run, token)): Place,
 ) -> Result<String, Closed> {
     let run = desk.door.admit(&run, &token).await?;
     let summary = desk.door.living(&run).await?.summary;
-    let host = host_name(summary.owner.as_str(), &summary.name);
-    Ok(json!({ "instance-id": run, "local-hostname": host }).to_string())
+    Ok(meta_data(run.as_str(), &summary.owner, &summary.name))
 }
 
 async fn send_user_data(
@@ -166,59 +158,16 @@ async fn send_user_data(
     let wanting = |what: &str| Closed::NotNow(format!("{run} has no {what} yet"));
     let home_source = workspace.home_source.ok_or_else(|| wanting("home"))?;
     let coder_id = workspace.coder_id.ok_or_else(|| wanting("Coder workspace"))?;
-    let agent_token = desk.agent_token(&coder_id).await?;
     let seed_url = desk.door.urls.seed_url(run.as_str()).await.map_err(not_now)?;
-    let environment = desk.environment(&view.summary).await?;
-    let host = host_name(view.summary.owner.as_str(), &view.summary.name);
-    let mcp = desk.config.mcp.as_ref();
-    let (mcp_file, home_files) = (mcp.map(Mcp::file), desk.config.tools.files(mcp));
-    let seed = Seed {
-        host_name: &host,
-        home_source: &one_word(home_source, "home")?,
-        agent_token: &one_word(agent_token, "agent token")?,
-        coder_url: &desk.coder_url,
-        seed_url: &seed_url,
-        environment: &environment,
-        mcp: mcp_file.as_deref(),
-        home_files: &home_files,
-        guest: workspace.guest,
-    };
+    let (owner, name, guest) = (&view.summary.owner, &*view.summary.name, workspace.guest);
+    let whose = Whose { owner, name, home_source: &home_source, coder_id: &coder_id, guest };
+    let seed = desk.seeds.user_data(&whose, Some(&seed_url)).await.map_err(not_now)?;
     tracing::info!(%run, "a guest fetched its seed");
-    Ok(user_data(&seed))
-}
-
-impl Desk {
-    /// The token of the latest build, read afresh at every boot: each build has its own.
-    async fn agent_token(&self, coder_id: &str) -> Result<String, Closed> {
-        let reference = format!("{AGENT_SECRETS}/{}", segment(coder_id));
-        let secret = self.door.urls.read_secret(&reference).await.map_err(not_now)?;
-        secret.field("token").map(str::to_owned).map_err(not_now)
-    }
-
-    /// What else the agent finds in its environment.
-    async fn environment(
-        &self,
-        workspace: &RunSummary,
-    ) -> Result<Vec<(&'static str, String)>, Closed> {
-        let (urls, owner, name) = (&self.door.urls, &workspace.owner, &workspace.name);
-        let mut found = self.config.tools.environment(urls, owner).await.map_err(not_now)?;
-        if let Some(folder) = &self.config.buckets {
-            found.extend(bucket::environment(urls, folder, owner, name).await.map_err(not_now)?);
-        }
-        found.into_iter().map(|(name, value)| Ok((name, one_word(value, name)?))).collect()
-    }
+    Ok(seed)
 }
 
 fn not_now(failure: stead_schemas::failure::Failure) -> Closed {
     Closed::NotNow(failure.to_string())
-}
-
-/// White space would end the field in `fstab` or the line in the environment file.
-fn one_word(text: String, what: &str) -> Result<String, Closed> {
-    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Closed::NotNow(format!("the {what} is not one word")));
-    }
-    Ok(text)
 }
 
 /// cloud-init waits for the answer, so it gets one whatever it sends.

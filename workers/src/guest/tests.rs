@@ -1,5 +1,6 @@
 //! The seed server against the lab's Vault, stand-in engines, and the lab's guests.
 
+mod drive;
 mod office;
 mod variants;
 
@@ -69,7 +70,7 @@ impl Scene {
     }
 
     async fn seed_url(&self) -> String {
-        self.stage.workers.seeds.seed_url(run().as_str()).await.unwrap()
+        self.stage.workers.seeds.urls().seed_url(run().as_str()).await.unwrap()
     }
 
     async fn get(&self, document: &str) -> (StatusCode, String) {
@@ -273,7 +274,7 @@ async fn a_report_that_nobody_will_wait_for_is_over() {
 #[tokio::test]
 async fn a_guest_that_did_not_hear_its_answer_still_starts_its_agent() {
     let scene = Scene::ready().await;
-    let machine = furnish(&scene.stage).await;
+    let machine = furnish(&scene.stage, false).await;
     scene.stage.lab.break_times("guest", "report-lost", 2).unwrap();
     scene.stage.ask(StartVm { machine }).await.unwrap();
     let login = "vault:secret/data/coder/api#1".to_owned();
@@ -298,7 +299,7 @@ async fn without_a_seed_server_no_machine_is_announced_to() {
     let mut config = config(&stage.lab);
     config.guest.public_url = None;
     let workers = Workers::new(config).unwrap();
-    let failure = workers.seeds.seed_url(run().as_str()).await.unwrap_err();
+    let failure = workers.seeds.urls().seed_url(run().as_str()).await.unwrap_err();
     assert_eq!(failure.class, Class::Permanent);
     assert!(failure.words.contains("guest.public_url"), "{failure}");
 }
@@ -313,7 +314,7 @@ fn seed() -> Seed<'static> {
         home_source: "10.10.30.2:/mnt/tank/coder-home/o'neil",
         agent_token: "token",
         coder_url: "https://coder.lan",
-        seed_url: "http://10.0.0.1:8090/ci/workspace-k3j5x7q2m4n6p8r9-1/00ff/",
+        seed_url: Some("http://10.0.0.1:8090/ci/workspace-k3j5x7q2m4n6p8r9-1/00ff/"),
         environment: &[],
         mcp: None,
         home_files: &[],
@@ -370,7 +371,7 @@ fn the_check_of_the_home_is_a_shell_script() {
 }
 
 /// Everything that a machine needs before it is started.
-async fn furnish(stage: &Stage) -> Machine {
+async fn furnish(stage: &Stage, seed_in_drive: bool) -> Machine {
     let nas = "vault:secret/data/truenas/api#1".to_owned();
     let dataset = "tank/coder-home/john".to_owned();
     let home = EnsureDataset {
@@ -404,6 +405,7 @@ async fn furnish(stage: &Stage) -> Machine {
             owner,
             name: None,
             network: None,
+            seed_in_drive,
         })
         .await
         .unwrap();
@@ -414,7 +416,7 @@ async fn furnish(stage: &Stage) -> Machine {
 async fn a_machine_boots_reports_and_its_agent_connects_at_every_boot() {
     let scene = Scene::ready().await;
     let stage = &scene.stage;
-    let machine = furnish(stage).await;
+    let machine = furnish(stage, false).await;
     let login = "vault:secret/data/coder/api#1".to_owned();
     let id = stage.lab.inventory().coder_workspaces[0].id.clone();
     for boot in 1..=2 {
@@ -432,7 +434,7 @@ async fn a_machine_boots_reports_and_its_agent_connects_at_every_boot() {
 #[tokio::test]
 async fn an_agent_whose_script_fails_is_a_lasting_failure() {
     let scene = Scene::ready().await;
-    let machine = furnish(&scene.stage).await;
+    let machine = furnish(&scene.stage, false).await;
     scene.stage.lab.break_("coder", "agent-start-error").unwrap();
     scene.stage.ask(StartVm { machine }).await.unwrap();
     let login = "vault:secret/data/coder/api#1".to_owned();

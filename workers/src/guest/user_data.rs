@@ -29,8 +29,8 @@ pub(super) struct Seed<'a> {
     pub(super) agent_token: &'a str,
     /// Where the agent finds Coder.
     pub(super) coder_url: &'a str,
-    /// The machine's own seed address, with its slash.
-    pub(super) seed_url: &'a str,
+    /// The machine's own seed address, with its slash, where it can reach it.
+    pub(super) seed_url: Option<&'a str>,
     /// What else the agent finds in its environment; each value is one word.
     pub(super) environment: &'a [(&'static str, String)],
     /// What tools are told of MCP servers, if there is something to tell.
@@ -50,19 +50,19 @@ pub(super) fn user_data(seed: &Seed<'_>) -> String {
 }
 
 fn cloud_config(seed: &Seed<'_>) -> String {
-    let config = json!({
+    let mut config = json!({
         "users": users(seed.guest),
         "mounts": [[seed.home_source, HOME, "nfs", MOUNT_OPTIONS, "0", "0"]],
         "cloud_init_modules": init_modules(),
         "write_files": write_files(seed),
         "runcmd": runcmd(),
-        "reporting": { "stead": {
-            "type": "webhook",
-            "endpoint": format!("{}events", seed.seed_url),
-            "timeout": 5,
-            "retries": 1,
-        } },
     });
+    if let Some(seed_url) = seed.seed_url {
+        let endpoint = format!("{seed_url}events");
+        let webhook =
+            json!({ "type": "webhook", "endpoint": endpoint, "timeout": 5, "retries": 1 });
+        config["reporting"] = json!({ "stead": webhook });
+    }
     format!("#cloud-config\n{config:#}\n")
 }
 
@@ -238,29 +238,38 @@ fn runcmd() -> Value {
 /// The report is sent by a unit of its own: what a start check leaves running is killed with it,
 /// and an engine that is away must not keep the agent from starting. It is repeated for half an
 /// hour.
+const REPORT: &str = r#"boot_id=$(cat /proc/sys/kernel/random/boot_id)
+address=$(hostname -I | cut -d' ' -f1)
+
+report() {
+    [ -z "$quietly" ] || return 0
+    body="{\"stage\":\"$1\",\"boot_id\":\"$boot_id\",\"address\":\"$address\",\"detail\":\"$2\"}"
+    systemd-run --quiet --collect --no-block curl --silent --show-error --fail \
+        --retry 900 --retry-delay 2 --retry-all-errors --max-time 10 \
+        --header 'Content-Type: application/json' --data "$body" REPORT_URL
+}
+"#;
+
+/// Whoever cannot reach us tells us nothing; it stands in the journal of the machine.
+const SILENT: &str = "report() {\n    [ -n \"$quietly\" ] || echo \"stead: $1: $2\"\n}\n";
+
 fn verify(seed: &Seed<'_>) -> String {
-    let report_url = format!("{}report", seed.seed_url);
-    let (url, source) = (quoted(&report_url), quoted(seed.home_source));
+    let source = quoted(seed.home_source);
+    let (place, report) = match seed.seed_url.map(|url| format!("{url}report")) {
+        Some(url) => {
+            (format!("# stead-report: {url}\n"), REPORT.replace("REPORT_URL", &quoted(&url)))
+        }
+        None => (String::new(), SILENT.to_owned()),
+    };
     let (link, keep) = (seed.mcp.map_or("", |_| LINK_MCP), keep_files(seed));
     format!(
         r#"#!/bin/sh
-# stead-report: {report_url}
-# Fails unless the home is mounted from the right place and its user can write to it.
-report_url={url}
+{place}# Fails unless the home is mounted from the right place and its user can write to it.
 wanted={source}
 home={HOME}
 quietly=$1
-boot_id=$(cat /proc/sys/kernel/random/boot_id)
-address=$(hostname -I | cut -d' ' -f1)
 
-report() {{
-    [ -z "$quietly" ] || return 0
-    body="{{\"stage\":\"$1\",\"boot_id\":\"$boot_id\",\"address\":\"$address\",\"detail\":\"$2\"}}"
-    systemd-run --quiet --collect --no-block curl --silent --show-error --fail \
-        --retry 900 --retry-delay 2 --retry-all-errors --max-time 10 \
-        --header 'Content-Type: application/json' --data "$body" "$report_url"
-}}
-
+{report}
 refuse() {{
     report home-failed "$1"
     echo "stead: $1" >&2

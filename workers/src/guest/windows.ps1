@@ -12,8 +12,10 @@ $told.environment.PSObject.Properties | ForEach-Object {
 }
 $boot = (Get-CimInstance Win32_OperatingSystem).LastBootUpTime.ToFileTimeUtc().ToString()
 
-# In the background, for half an hour: an engine that is away keeps no agent from starting.
+# In the background, for half an hour: an engine that is away keeps no agent from starting. Who cannot reach
+# us tells us nothing.
 function Send-Report($stage, $detail) {
+    if (-not $told.reportUrl) { return }
     Get-Job -State Completed | Remove-Job
     $body = @{ stage = $stage; boot_id = $boot; detail = $detail } | ConvertTo-Json -Compress
     Start-Job -ArgumentList $told.reportUrl, $body {

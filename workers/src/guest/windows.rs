@@ -10,7 +10,8 @@ const NAME_MAX: usize = 15;
 
 /// The user data of one boot.
 pub(super) fn user_data(seed: &Seed<'_>) -> String {
-    let report_url = format!("{}report", seed.seed_url);
+    let report_url = seed.seed_url.map(|url| format!("{url}report"));
+    let place = report_url.as_ref().map(|url| format!("# stead-report: {url}\n"));
     let name: String = seed.host_name.chars().take(NAME_MAX).collect();
     let agent = [("CODER_AGENT_TOKEN", seed.agent_token), ("CODER_AGENT_URL", seed.coder_url)];
     let more = seed.environment.iter().map(|(name, value)| (*name, value.as_str()));
@@ -18,9 +19,10 @@ pub(super) fn user_data(seed: &Seed<'_>) -> String {
         agent.into_iter().chain(more).map(|(name, value)| entry(name, value)).collect();
     // The first line says what it is, and a name that ends in a hyphen would be none.
     format!(
-        "#ps1_sysnative\n# stead-report: {report_url}\n$reportUrl = {}\n$homeSource = {}\n\
+        "#ps1_sysnative\n{}$reportUrl = {}\n$homeSource = {}\n\
          $computerName = {}\n$environment = @{{\n{environment}}}\n{SCRIPT}",
-        quoted(&report_url),
+        place.unwrap_or_default(),
+        quoted(&report_url.unwrap_or_default()),
         quoted(seed.home_source),
         quoted(name.trim_end_matches('-')),
     )

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hyper::ext::ReasonPhrase;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Method, Response};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use stead_schemas::failure::Failure;
+use stead_schemas::step::proxmox::InsertSeed;
 
 use super::Config;
 use super::classify::{classify, seen_before};
 use crate::StartError;
-use crate::guest::SeedUrls;
+use crate::guest::Seeds;
 use crate::http::{self, Effect, segment};
 use crate::measured::Call;
 use crate::trouble::{Trouble, unless_missing};
@@ -32,7 +33,7 @@ struct Shared {
     http: reqwest::Client,
     base: String,
     secrets: Secrets,
-    seeds: SeedUrls,
+    seeds: Seeds,
 }
 
 impl Client {
@@ -40,7 +41,7 @@ impl Client {
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn new(config: &Config, secrets: Secrets, seeds: SeedUrls) -> Result<Self, StartError> {
+    pub fn new(config: &Config, secrets: Secrets, seeds: Seeds) -> Result<Self, StartError> {
         let http = http::client("proxmox", &config.address)?;
         let base = format!("{}/api2/json", config.address);
         Ok(Self { shared: Arc::new(Shared { http, base, secrets, seeds }) })
@@ -56,7 +57,12 @@ impl Client {
 
     /// Where a machine of this marker fetches its seed.
     pub(super) async fn seed_url(&self, marker: &str) -> Result<String, Failure> {
-        self.shared.seeds.seed_url(marker).await
+        self.shared.seeds.urls().seed_url(marker).await
+    }
+
+    /// The image of a CD with a machine's seed, made anew.
+    pub(super) async fn seed_image(&self, ask: &InsertSeed) -> Result<Vec<u8>, Failure> {
+        self.shared.seeds.image(ask).await
     }
 }
 
@@ -88,6 +94,25 @@ impl Pve {
         self.send(method, path, params).await.map_err(seen_before)
     }
 
+    /// Lays an image onto a storage of them, in place of one of the same name. What comes back is a
+    /// task's id.
+    pub(super) async fn upload(
+        &self,
+        path: &str,
+        name: &str,
+        image: &[u8],
+    ) -> Result<Value, Trouble> {
+        let (boundary, body) = form_of(name, image);
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        let uploading = async {
+            let url = format!("{}{path}", self.shared.base);
+            let request = self.shared.http.post(url).header(CONTENT_TYPE, kind).body(body);
+            self.answer(request, Effect::Possible).await
+        };
+        let call = Call::of("proxmox", Effect::Possible);
+        call.measured(uploading).await.map_err(seen_before)
+    }
+
     async fn send(&self, method: Method, path: &str, params: &Params) -> Result<Value, Trouble> {
         let effect = if method == Method::GET { Effect::None } else { Effect::Possible };
         let call = self.call(method, path, params, effect);
@@ -113,11 +138,30 @@ impl Pve {
         if has_form {
             request = request.form(params);
         }
+        self.answer(request, effect).await
+    }
+
+    async fn answer(&self, request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
         let lost = |error| Trouble::Other(http::unanswered("Proxmox", error, effect));
         let request = request.header(AUTHORIZATION, self.token.clone());
         let answer = http::send(request).await.map_err(lost)?;
         read(answer, effect).await
     }
+}
+
+/// The form of an upload, and what parts it. Proxmox wants to know what is coming before it comes.
+fn form_of(name: &str, image: &[u8]) -> (String, Vec<u8>) {
+    // No seed has this in it: it is text, and none of its lines is that long.
+    let boundary = format!("stead-{}", "-".repeat(48));
+    let mut body = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"content\"\r\n\r\niso\r\n\
+         --{boundary}\r\nContent-Disposition: form-data; name=\"filename\"; \
+         filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+    )
+    .into_bytes();
+    body.extend(image);
+    body.extend(format!("\r\n--{boundary}--\r\n").into_bytes());
+    (boundary, body)
 }
 
 async fn read(answer: Response, effect: Effect) -> Result<Value, Trouble> {

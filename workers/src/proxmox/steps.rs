@@ -3,6 +3,7 @@
 
 mod dumps;
 mod power;
+mod seed;
 mod sight;
 mod survey;
 mod template;
@@ -23,7 +24,8 @@ use crate::trouble::{Marking, Trouble, marking};
 
 pub(super) use dumps::{dump_guest, prove_dump, remove_dumps};
 pub(super) use power::{destroy_vm, shutdown_vm, start_vm};
-pub(super) use sight::sight_machines;
+pub(super) use seed::{insert_seed, remove_seed};
+pub(super) use sight::{sight_machines, sight_seeds};
 pub(super) use survey::survey;
 pub(super) use template::check_template;
 
@@ -115,8 +117,11 @@ pub(super) async fn configure_vm(
 ) -> Result<Done, Failure> {
     let pve = client.log_in(&ask.machine.login).await?;
     let vm = machine::ours(&pve, &ask.machine).await?;
-    let seed_url = client.seed_url(&ask.machine.marker).await?;
-    let mut changes = settings(&vm, &ask, &seed_url);
+    let seed_url = match ask.seed_in_drive {
+        true => None,
+        false => Some(client.seed_url(&ask.machine.marker).await?),
+    };
+    let mut changes = settings(&vm, &ask, seed_url.as_deref());
     changes.retain(|(key, wanted)| !holds(&vm, key, wanted));
     if changes.is_empty() {
         return Ok(Done {});
@@ -126,7 +131,8 @@ pub(super) async fn configure_vm(
     Ok(Done {})
 }
 
-fn settings(vm: &Vm, ask: &ConfigureVm, seed_url: &str) -> Vec<(&'static str, String)> {
+fn settings(vm: &Vm, ask: &ConfigureVm, seed_url: Option<&str>) -> Vec<(&'static str, String)> {
+    let announced = seed_url.map(|url| ("smbios1", smbios::announcing(url, vm.text("smbios1"))));
     let name = ask.name.iter().map(|name| ("name", name.clone()));
     let net = |network| ("net0", network::plugged(vm.text("net0"), network));
     let settings = [
@@ -134,9 +140,9 @@ fn settings(vm: &Vm, ask: &ConfigureVm, seed_url: &str) -> Vec<(&'static str, St
         ("memory", ask.memory_mib.to_string()),
         ("agent", "1".to_owned()),
         ("tags", smbios::tags(&ask.owner)),
-        ("smbios1", smbios::announcing(seed_url, vm.text("smbios1"))),
     ];
-    settings.into_iter().chain(name).chain(ask.network.as_ref().map(net)).collect()
+    let network = ask.network.as_ref().map(net);
+    settings.into_iter().chain(announced).chain(name).chain(network).collect()
 }
 
 fn holds(vm: &Vm, key: &str, wanted: &str) -> bool {

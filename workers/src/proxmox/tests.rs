@@ -32,7 +32,8 @@ fn clone() -> CloneVm {
 fn configure() -> ConfigureVm {
     let owner = "john.doe".to_owned();
     let (name, network) = (None, None);
-    ConfigureVm { machine: machine(), cores: 4, memory_mib: 8192, owner, name, network }
+    let (machine, seed_in_drive) = (machine(), false);
+    ConfigureVm { machine, cores: 4, memory_mib: 8192, owner, name, network, seed_in_drive }
 }
 
 fn resize(size_gb: u32) -> ResizeDisk {
@@ -59,7 +60,7 @@ fn check_vmid(vmid: u32) -> CheckVmid {
 async fn pve(stage: &Stage) -> Pve {
     let config = config(&stage.lab);
     let secrets = stage.workers.secrets().clone();
-    let seeds = crate::guest::SeedUrls::new(&config.guest, secrets.clone());
+    let seeds = stage.workers.seeds.clone();
     super::Client::new(&config.proxmox, secrets, seeds).unwrap().log_in(LOGIN).await.unwrap()
 }
 
@@ -176,6 +177,7 @@ fn check_template() -> CheckTemplate {
         storage: StorageBackend::Nvme,
         clone_kind: CloneKind::Linked,
         network: Some(vlan(20)),
+        seed_storage: Some("isos".to_owned()),
     }
 }
 
@@ -200,6 +202,9 @@ async fn what_cannot_be_cloned_or_plugged_in_as_wanted_is_refused_in_words() {
     refused(CheckTemplate { template: 9999, ..check_template() }, "no template 9999").await;
     let bridge = Some(Network { bridge: "vmbr9".to_owned(), vlan: None });
     refused(CheckTemplate { network: bridge, ..check_template() }, "no node has the bridge vmbr9")
+        .await;
+    let seed_storage = Some("nvme-pool".to_owned());
+    refused(CheckTemplate { seed_storage, ..check_template() }, "pve1 has no storage nvme-pool")
         .await;
     let plain = CheckTemplate { clone_kind: CloneKind::Full, network: None, ..whole };
     assert_eq!(stage.ask(plain).await.unwrap().without_bridge, [""; 0]);

@@ -171,13 +171,24 @@ async fn machine(stage: &Stage, login: String) {
     let network = Some(Network { bridge: "vmbr1".to_owned(), vlan: Some(20) });
     let (template, storage, clone_kind) = (9002, StorageBackend::Nvme, CloneKind::Linked);
     let (login, nodes) = (at().login, ["pve1".to_owned()].into());
-    let place = network.clone();
-    let check = CheckTemplate { login, nodes, template, storage, clone_kind, network: place };
+    let seed_storage = Some("isos".to_owned());
+    let network_of = network.clone();
+    let check = CheckTemplate {
+        login,
+        nodes,
+        template,
+        storage,
+        clone_kind,
+        network: network_of,
+        seed_storage,
+    };
     stage.insist(check).await;
     let name = "john-dev".to_owned();
     stage.insist(CloneVm { machine: at(), template, name, storage, clone_kind }).await;
     let (cores, memory_mib, owner, name) = (4, 8192, "john".to_owned(), None);
-    stage.insist(ConfigureVm { machine: at(), cores, memory_mib, owner, name, network }).await;
+    let seed_in_drive = true;
+    let set = ConfigureVm { machine: at(), cores, memory_mib, owner, name, network, seed_in_drive };
+    stage.insist(set).await;
     stage.insist(ResizeDisk { machine: at(), disk: "scsi0".to_owned(), size_gb: 40 }).await;
     stage.insist(StartVm { machine: at() }).await;
     stage.insist(ShutdownVm { machine: at(), timeout_seconds: 60 }).await;

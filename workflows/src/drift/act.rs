@@ -11,7 +11,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::step::coder::DeleteWorkspace;
 use stead_schemas::step::entity::LookUpRun;
-use stead_schemas::step::proxmox::{DestroyVm, Machine, MarkVm};
+use stead_schemas::step::proxmox::{DestroyVm, Machine, MarkVm, RemoveSeed, seed_of};
 use stead_schemas::step::s3::{DeleteBucket, DeleteKey, EmptyBucket, Place};
 use stead_schemas::step::truenas::{DestroyDataset, MarkDataset, RemoveShare, SnapshotDataset};
 use stead_schemas::step::vault::PinSecrets;
@@ -60,6 +60,10 @@ pub(super) async fn destroy(
             let login = login_again(cx, &decision.proxmox.secret).await?;
             let machine = machine(decision, login, marker)?;
             cx.take_back(DestroyVm { machine }).await?;
+        }
+        "proxmox/seed" => {
+            let login = login_again(cx, &decision.proxmox.secret).await?;
+            cx.take_back(seed(decision, login)?).await?;
         }
         "truenas/dataset" => destroy_dataset(cx, decision, marker).await?,
         "truenas/share" => {
@@ -141,6 +145,16 @@ fn machine(decision: &Decision, login: String, marker: String) -> Result<Machine
         Failure::new(Class::Permanent, format!("`{}` is no VMID", decision.found.id))
     })?;
     Ok(Machine { login, node: decision.proxmox.node.clone(), vmid, marker })
+}
+
+fn seed(decision: &Decision, login: String) -> Result<RemoveSeed, Failure> {
+    let Some((storage, vmid, marker)) = seed_of(&decision.found.id) else {
+        let words = format!("`{}` is no seed", decision.found.id);
+        return Err(Failure::new(Class::Permanent, words));
+    };
+    let (node, marker) = (decision.proxmox.node.clone(), marker.to_string());
+    let machine = Machine { login, node, vmid, marker };
+    Ok(RemoveSeed { machine, storage: storage.to_string() })
 }
 
 async fn place(

@@ -85,6 +85,8 @@ impl Case<'_> {
         };
         let is_other_mark = found.drift == Drift::Changed && found.quota_bytes.is_none();
         match (found.drift, what.as_str(), holder.kind.as_str()) {
+            // Each start makes it anew, and takes it away.
+            (_, "proxmox/seed", workspace::KIND) => Ok(Act::Give(give(holder, "restart", None))),
             (Drift::Orphan | Drift::Stranger, ..) => {
                 Err(self.refuse("no run needs it any more; destroy or ignore it"))
             }
@@ -139,8 +141,14 @@ impl Case<'_> {
             }
             Drift::Orphan => self.check_maker()?,
         }
-        let known =
-            ["coder/workspace", "proxmox/machine", "s3/bucket", "truenas/dataset", "truenas/share"];
+        let known = [
+            "coder/workspace",
+            "proxmox/machine",
+            "proxmox/seed",
+            "s3/bucket",
+            "truenas/dataset",
+            "truenas/share",
+        ];
         let is_key_of_bucket = what == "vault/secret" && self.bucket_of_secret().is_some();
         if !known.contains(&what.as_str()) && !is_key_of_bucket {
             let words = match what.as_str() {
@@ -164,6 +172,11 @@ impl Case<'_> {
     fn check_maker(&self) -> Result<(), Refusal> {
         let run = self.found.marker.as_deref().and_then(|marker| marker.parse::<RunId>().ok());
         let Some(holder) = &self.found.holder else {
+            if self.found.what() == "proxmox/seed" {
+                let words = "no history here knows of it any more; the next start of that workspace takes \
+                             it away, and where there is none, remove it by hand";
+                return Err(self.refuse(words));
+            }
             let words = "no history here knows its mark: another Stead that works with the same vendors \
                          may need it; if none does, adopt it first, or remove it by hand";
             return Err(self.refuse(words));

@@ -14,7 +14,7 @@ use stead_schemas::failure::Failure;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::{CoderSite, ForgejoSite, ProxmoxSite, S3Site, TrueNasSite};
 use stead_schemas::step::sight::{
-    SightBuckets, SightDatasets, SightKeys, SightMachines, SightSecrets, SightShares,
+    SightBuckets, SightDatasets, SightKeys, SightMachines, SightSecrets, SightSeeds, SightShares,
     SightWorkspaces, Sighted,
 };
 use stead_schemas::step::vault::PinSecrets;
@@ -41,6 +41,8 @@ struct Count {
     datasets: usize,
     shares: usize,
     workspaces: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    seeds: usize,
     #[serde(skip_serializing_if = "is_zero")]
     buckets: usize,
     #[serde(skip_serializing_if = "is_zero")]
@@ -105,6 +107,9 @@ async fn look(cx: &Context, order: &Order) -> Result<Count, Failure> {
             break;
         }
     }
+    if let Some(storage) = &proxmox.seed_storage {
+        look_at_seeds(cx, proxmox, storage, &logins.of(&proxmox.secret), &mut count).await?;
+    }
     if let Some(s3) = s3 {
         look_at_s3(cx, &logins.of(&s3.secret), &mut count).await?;
     }
@@ -120,6 +125,24 @@ async fn look(cx: &Context, order: &Order) -> Result<Count, Failure> {
         }
     }
     Ok(count)
+}
+
+async fn look_at_seeds(
+    cx: &Context,
+    site: &ProxmoxSite,
+    storage: &str,
+    login: &str,
+    count: &mut Count,
+) -> Result<(), Failure> {
+    let mut page = Sighted::default();
+    loop {
+        let (login, node, storage) = (login.to_string(), site.node.clone(), storage.to_string());
+        page = cx.step(SightSeeds { login, node, storage, after: page.after }).await?;
+        count.seeds += page.things.len();
+        if page.after.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 async fn look_at_s3(cx: &Context, login: &str, count: &mut Count) -> Result<(), Failure> {

@@ -99,7 +99,7 @@ async fn make(cx: &Context, order: &SpareOrder) -> Result<Machine, Failure> {
     let seen = cx.step(survey).await?;
     let kind = &order.template;
     let without_bridge =
-        &machine::check_template(cx, &seen, login.clone(), kind, order.storage).await?;
+        &machine::check_template(cx, &seen, site, login.clone(), kind, order.storage).await?;
     let (cores, memory_gb) = (order.template.cpu_cores.default, order.template.memory_gb.default);
     let room = placement::Wanted {
         cpu_cores: cores,
@@ -122,8 +122,8 @@ async fn make(cx: &Context, order: &SpareOrder) -> Result<Machine, Failure> {
     let owner = PLATFORM.to_string();
     let memory_mib = memory_gb * 1024;
     let (name, network) = (None, order.template.network.clone());
-    let machine_of = machine.clone();
-    let set = ConfigureVm { machine: machine_of, cores, memory_mib, owner, name, network };
+    let (at, seed_in_drive) = (machine.clone(), order.proxmox.seed_storage.is_some());
+    let set = ConfigureVm { machine: at, cores, memory_mib, owner, name, network, seed_in_drive };
     cx.step(set).await?;
     let (disk, size_gb) = (DISK.to_string(), order.template.disk_gb);
     cx.step(ResizeDisk { machine: machine.clone(), disk, size_gb }).await?;

@@ -1,18 +1,15 @@
 //! How the steps of a workspace are asked for: the same request wherever it is needed.
 
 use alloc::string::{String, ToString};
-use core::time::Duration;
 
 use stead_core::context::Context;
 use stead_schemas::command::workspace::{DeleteOrder, Order, host_name};
 use stead_schemas::failure::Failure;
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
-use stead_schemas::step::{coder, guest, home, proxmox, vmids};
+use stead_schemas::step::{coder, home, proxmox, vmids};
 
 use super::state::Workspace;
 
-/// The time a guest may take to boot and mount its home, and its agent to answer.
-const BOOT_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// How long a guest may take to shut down before it is stopped, in seconds.
 const SHUTDOWN_SECONDS: u32 = 60;
 /// The machine's own disk.
@@ -56,6 +53,7 @@ pub(super) fn configuration(
         owner: cx.owner().to_string(),
         name: workspace.was_spare.then(|| host_name(cx.owner().as_str(), &cx.name())),
         network: workspace.order.template.network.clone(),
+        seed_in_drive: workspace.order.proxmox.seed_storage.is_some(),
     }
 }
 
@@ -130,18 +128,4 @@ pub(super) fn delete_in_coder(
         marker: cx.run().to_string(),
         joined: workspace.order.coder_id.clone(),
     }
-}
-
-/// Waits until the guest has written to its home, and then for its agent: connected and ready. Keeps
-/// what the guest says of itself.
-pub(super) async fn await_ready(
-    cx: &Context,
-    workspace: &mut Workspace,
-    login: &str,
-) -> Result<(), Failure> {
-    let source = workspace.home_source.clone().unwrap_or_default();
-    workspace.address = cx.step(guest::AwaitHome { source }).within(BOOT_WITHIN).await?.address;
-    let id = workspace.coder_id.clone().unwrap_or_default();
-    cx.step(coder::AwaitAgent { login: login.to_string(), id }).within(BOOT_WITHIN).await?;
-    Ok(())
 }

@@ -9,10 +9,11 @@ use core::time::Duration;
 use stead_core::context::{Command, Context};
 use stead_schemas::command::workspace::{Debt, DeleteOrder, Phase};
 use stead_schemas::failure::Failure;
-use stead_schemas::step::proxmox::{DestroyVm, ShutdownVm};
+use stead_schemas::step::proxmox::{DestroyVm, RemoveSeed, ShutdownVm};
 use stead_schemas::step::{Step, allowance, coder, home, people, vmids};
 
 use super::ask::{delete_in_coder, detach, logins_to_take_back, machine, release, shutdown};
+use super::boot;
 use super::preflight;
 use super::state::Workspace;
 
@@ -41,6 +42,9 @@ pub(super) async fn take_all_back(cx: &Context, workspace: &mut Workspace, order
     let machine = machine(cx, workspace, &logins.of(&site.proxmox.secret));
     // A guest that is shut down writes its caches back to the home; one that is destroyed cannot.
     workspace.pay(cx, shutdown(&machine)).await;
+    if let Some(remove) = boot::removal(workspace, &machine) {
+        workspace.pay(cx, remove).await;
+    }
     workspace.pay(cx, DestroyVm { machine }).await;
     workspace.pay(cx, release(cx, workspace)).await;
     let coder = delete_in_coder(cx, workspace, &logins.of(&site.coder.secret));
@@ -84,6 +88,9 @@ fn debts(cx: &Context, workspace: &Workspace) -> Vec<Debt> {
     let mut debts = Vec::new();
     let mut add = |step: &str, what| debts.push(Debt { step: step.into(), what });
     add(ShutdownVm::NAME, format!("the guest on the machine {vmid}, which is to shut down"));
+    if workspace.order.proxmox.seed_storage.is_some() {
+        add(RemoveSeed::NAME, format!("the seed in the drive of the machine {vmid}"));
+    }
     add(DestroyVm::NAME, format!("the machine {vmid} on {node}"));
     add(vmids::Release::NAME, format!("the VMID {vmid}"));
     add(coder::DeleteWorkspace::NAME, format!("the Coder workspace {}", cx.name()));

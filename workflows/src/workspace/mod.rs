@@ -21,6 +21,7 @@ use state::Workspace;
 mod admit;
 mod ask;
 mod autostart;
+mod boot;
 mod create;
 mod delete;
 mod dormancy;

@@ -5,7 +5,8 @@ use stead_schemas::command::workspace::Phase;
 use stead_schemas::failure::Failure;
 use stead_schemas::step::proxmox;
 
-use super::ask::{await_ready, logins, machine, shutdown, start_in_coder, stop_in_coder};
+use super::ask::{logins, machine, shutdown, start_in_coder, stop_in_coder};
+use super::boot;
 use super::state::Workspace;
 
 /// Starts the machine and waits until its agent answers. If that fails it is off again.
@@ -30,8 +31,9 @@ async fn bring_up(cx: &Context, workspace: &mut Workspace) -> Result<(), Failure
         .undo(stop_in_coder(workspace, &coder_login))
         .await?;
     let machine = machine(cx, workspace, &logins.of(&order.proxmox.secret));
+    boot::prepare(cx, workspace, &machine).await?;
     cx.step(proxmox::StartVm { machine: machine.clone() }).undo(shutdown(&machine)).await?;
-    await_ready(cx, workspace, &coder_login).await
+    boot::await_ready(cx, workspace, &machine, &coder_login).await
 }
 
 /// Shuts the machine down. Everything is kept.

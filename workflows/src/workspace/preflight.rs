@@ -160,10 +160,10 @@ pub(super) async fn place(
         vmid_first: order.proxmox.vmid_first,
         vmid_last: order.proxmox.vmid_last,
     };
-    let (login, template) = (survey.login.clone(), &order.template);
+    let (login, site, storage) = (survey.login.clone(), &order.proxmox, order.storage_backend);
     let seen = cx.step(survey).await?;
     let without_bridge =
-        &machine::check_template(cx, &seen, login, template, order.storage_backend).await?;
+        &machine::check_template(cx, &seen, site, login, &order.template, storage).await?;
     let room = besides.map_or_else(|| seen.clone(), |old| placement::without(&seen, old));
     let wanted = Wanted {
         cpu_cores: workspace.size.cpu_cores,

@@ -6,17 +6,17 @@ use alloc::format;
 
 use stead_core::context::{Command, Context};
 use stead_schemas::command::workspace::{Debt, Phase, RebuildOrder};
-use stead_schemas::failure::Failure;
-use stead_schemas::step::proxmox::{DestroyVm, StartVm};
+use stead_schemas::failure::{Class, Failure};
+use stead_schemas::step::proxmox::{DestroyVm, Machine, StartVm};
 use stead_schemas::step::vault::PinnedSecrets;
 use stead_schemas::step::{Step, vmids};
 
 use super::ask::{
-    await_ready, delete_in_coder, disk, logins, logins_to_take_back, machine, release, shutdown,
-    start_in_coder, stop_in_coder,
+    delete_in_coder, disk, logins, logins_to_take_back, machine, release, shutdown, start_in_coder,
+    stop_in_coder,
 };
 use super::state::Workspace;
-use super::{preflight, stages};
+use super::{boot, preflight, stages};
 
 /// See the module's head.
 pub(super) async fn rebuild(
@@ -28,13 +28,17 @@ pub(super) async fn rebuild(
     let before = workspace.clone();
     workspace.enter(cx, Phase::Rebuilding);
     let mut new = successor(&before, &order);
+    let mut off = None;
     let rebuilt = if order.in_place {
         cx.operation(change_in_place(cx, &before, &new)).await
     } else {
-        cx.operation(exchange(cx, &before, &mut new)).await
+        cx.operation(exchange(cx, &before, &mut new, &mut off)).await
     };
     if let Err(failure) = rebuilt {
         kept(cx, workspace, before, &failure);
+        if let Some(machine) = off {
+            come_back(cx, workspace, &machine).await;
+        }
         if new.order.template.coder_template != workspace.order.template.coder_template {
             find_in_coder(cx, workspace).await;
         }
@@ -77,7 +81,20 @@ async fn change_in_place(cx: &Context, old: &Workspace, new: &Workspace) -> Resu
     Ok(())
 }
 
-async fn exchange(cx: &Context, old: &Workspace, new: &mut Workspace) -> Result<(), Failure> {
+/// Says which machine was switched `off` for it.
+async fn exchange(
+    cx: &Context,
+    old: &Workspace,
+    new: &mut Workspace,
+    off: &mut Option<Machine>,
+) -> Result<(), Failure> {
+    let is_same = old.order.template.coder_template == new.order.template.coder_template;
+    let is_laid = |one: &Workspace| one.order.proxmox.seed_storage.is_some();
+    if (is_laid(old) || is_laid(new)) && !is_same {
+        let words = "a machine whose seed is laid into its drive cannot get another Coder template; \
+                     make another workspace from it";
+        return Err(Failure::new(Class::Permanent, words));
+    }
     let logins = logins(cx, &new.order).await?;
     let is_on = old.phase == Phase::Ready;
     preflight::place(cx, new, &logins, is_on.then_some(old)).await?;
@@ -85,16 +102,26 @@ async fn exchange(cx: &Context, old: &Workspace, new: &mut Workspace) -> Result<
     stages::make_machine(cx, new, &login, new.retired.into_iter().collect()).await?;
     stages::set_up(cx, new, &login).await?;
     if is_on {
-        let old = machine(cx, old, &login);
-        cx.step(shutdown(&old)).undo(StartVm { machine: old }).await?;
+        switch_off(cx, old, off.insert(machine(cx, old, &login))).await?;
     }
     change_in_coder(cx, old, new, &logins).await?;
     if is_on {
         let machine = machine(cx, new, &login);
+        boot::prepare(cx, new, &machine).await?;
         cx.step(StartVm { machine: machine.clone() }).undo(shutdown(&machine)).await?;
-        await_ready(cx, new, &logins.of(&new.order.coder.secret)).await?;
+        boot::await_ready(cx, new, &machine, &logins.of(&new.order.coder.secret)).await?;
         new.started(cx);
     }
+    Ok(())
+}
+
+/// Should it have to start again, it is given its seed again, with the token that its agent has then.
+async fn switch_off(cx: &Context, old: &Workspace, machine: &Machine) -> Result<(), Failure> {
+    let off = cx.step(shutdown(machine)).undo(StartVm { machine: machine.clone() });
+    match boot::seed(cx, old, machine) {
+        Some(insert) => off.undo(insert).await?,
+        None => off.await?,
+    };
     Ok(())
 }
 
@@ -137,6 +164,17 @@ fn kept(cx: &Context, workspace: &mut Workspace, before: Workspace, failure: &Fa
     let words = format!("the machine from before, {vmid}, is kept: {failure}");
     cx.note("rebuild-failed", words.clone(), failure);
     workspace.trouble = Some(words);
+}
+
+/// The machine from before runs again. The seed that it was given for that holds secrets, and is taken
+/// out when it was read, or never will be.
+async fn come_back(cx: &Context, workspace: &mut Workspace, machine: &Machine) {
+    let Some(remove) = boot::removal(workspace, machine) else { return };
+    let secret = &workspace.order.coder.secret;
+    let coder = logins_to_take_back(cx, &workspace.order).await.of(secret);
+    if boot::await_ready(cx, workspace, machine, &coder).await.is_err() {
+        let _given_up = cx.take_back(remove).await;
+    }
 }
 
 /// What was deleted in Coder and made again there has another id now.

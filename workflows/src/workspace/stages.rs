@@ -12,9 +12,9 @@ use stead_schemas::step::vault::PinnedSecrets;
 use stead_schemas::step::{allowance, home, proxmox};
 
 use super::ask::{
-    self, await_ready, configuration, delete_in_coder, detach, disk, join_in_coder, shutdown,
-    start_in_coder,
+    self, configuration, delete_in_coder, detach, disk, join_in_coder, shutdown, start_in_coder,
 };
+use super::boot;
 use super::preflight;
 use super::spare::{self, Taken};
 use super::state::Workspace;
@@ -102,8 +102,10 @@ impl Making {
             Stage::Set => set_up(cx, workspace, &login).await?,
             Stage::Coder => show_in_coder(cx, workspace, &coder).await?,
             Stage::Boot => {
-                cx.step(proxmox::StartVm { machine: ask::machine(cx, workspace, &login) }).await?;
-                await_ready(cx, workspace, &coder).await?;
+                let machine = ask::machine(cx, workspace, &login);
+                boot::prepare(cx, workspace, &machine).await?;
+                cx.step(proxmox::StartVm { machine: machine.clone() }).await?;
+                boot::await_ready(cx, workspace, &machine, &coder).await?;
             }
             Stage::Retire => retire(cx, workspace, &login, &coder).await?,
             Stage::Off => {

@@ -1,5 +1,4 @@
-//! Machines that are not cloned and plugged in as any template can be: that is looked at first, and
-//! then asked for.
+//! Machines that are not cloned, plugged in or told what they are as any template's are.
 
 use serde_json::{Value, json};
 use stead_schemas::failure::Class;
@@ -50,6 +49,91 @@ fn a_workspace_that_cannot_be_linked_is_refused_before_anything_is_made() {
     assert_eq!(failure.step.as_deref(), Some("proxmox.check-template"));
     assert_eq!(failure.class, Class::Permanent);
     assert!(tale.things().is_empty(), "{:?}", tale.things());
+}
+
+/// A site whose guests cannot fetch their seed.
+fn remote(trouble: Trouble) -> Tale {
+    let mut tale = Tale::new(trouble);
+    tale.stage.site.proxmox.seed_storage = Some("isos".to_owned());
+    tale
+}
+
+fn has_seed(tale: &Tale) -> bool {
+    tale.things().iter().any(|thing| thing.starts_with("seed"))
+}
+
+#[test]
+fn a_seed_lies_in_the_drive_from_before_the_start_until_the_agent_answers() {
+    let mut tale = remote(Trouble::default().crash());
+    for (verb, machine) in
+        [("create", 10_000), ("stop", 10_000), ("start", 10_000), ("rebuild", 10_001)]
+    {
+        done(tale.workspace(verb, "dev", json!({})));
+        assert!(!has_seed(&tale), "{verb} has left the secrets of {machine} behind");
+    }
+    let starts = |step: &str| tale.stage.world.log.iter().filter(|done| *done == step).count();
+    assert_eq!(starts("proxmox.insert-seed"), starts("proxmox.start-vm"));
+    assert!(starts("proxmox.start-vm") >= 3);
+    assert_eq!(starts("guest.await-home"), 0, "a guest that reaches nobody was waited for");
+    assert!(
+        asked(&tale, "proxmox.configure-vm", "seed_in_drive").iter().all(|is| *is == json!(true))
+    );
+    done(tale.workspace("delete", "dev", json!({})));
+    assert!(tale.things().is_empty(), "{:?}", tale.things());
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn whatever_fails_no_seed_stays() {
+    for step in ["proxmox.insert-seed", "proxmox.start-vm", "coder.await-agent"] {
+        let mut tale = remote(Trouble::default());
+        tale.stage.world.fails_next = Some(step.to_owned());
+        let failure = failed(tale.workspace("create", "dev", json!({})));
+        assert_eq!(failure.step.as_deref(), Some(step));
+        assert!(tale.things().is_empty(), "{step}: {:?}", tale.things());
+        let mut tale = remote(Trouble::default());
+        done(tale.workspace("create", "dev", json!({})));
+        for verb in ["rebuild", "restart"] {
+            tale.stage.world.fails_next = Some(step.to_owned());
+            failed(tale.workspace(verb, "dev", json!({})));
+            assert!(!has_seed(&tale), "{verb}: {step}: {:?}", tale.things());
+        }
+    }
+}
+
+#[test]
+fn a_create_that_waits_leaves_no_seed_behind_and_is_given_another_one() {
+    let mut tale = remote(Trouble::failing("coder.await-agent"));
+    tale.give("create", "dev", json!({ "on_failure": "wait" }));
+    tale.stage.work();
+    assert_eq!((&tale.view("dev")["phase"], has_seed(&tale)), (&json!("stuck"), false));
+    for (change, vmid) in
+        [(json!({ "cpu_cores": 2 }), 10_000), (json!({ "template": "debian-13" }), 10_001)]
+    {
+        tale.stage.world.fails_next = (vmid == 10_000).then(|| "coder.await-agent".to_owned());
+        tale.give("retry", "dev", change);
+        tale.stage.work();
+        let inserted = asked(&tale, "proxmox.insert-seed", "machine");
+        assert_eq!(inserted.last().expect("a seed")["vmid"], vmid);
+        assert!(!has_seed(&tale), "{:?}", tale.things());
+    }
+    assert_eq!(tale.view("dev")["phase"], "ready");
+}
+
+#[test]
+fn a_machine_from_before_is_given_its_seed_again() {
+    let mut tale = remote(Trouble::default());
+    done(tale.workspace("create", "dev", json!({})));
+    tale.stage.world.fails_next = Some("coder.await-agent".to_owned());
+    failed(tale.workspace("rebuild", "dev", json!({})));
+    let inserted = asked(&tale, "proxmox.insert-seed", "machine");
+    let machines: Vec<&Value> = inserted.iter().map(|machine| &machine["vmid"]).collect();
+    assert_eq!(machines, [10_000, 10_001, 10_000]);
+    assert_eq!(tale.view("dev")["phase"], "ready");
+    assert!(!has_seed(&tale));
+    // Its agent's token would lie elsewhere.
+    let failure = failed(tale.workspace("rebuild", "dev", json!({ "template": "debian-13" })));
+    assert!(failure.words.contains("another Coder template"), "{failure}");
 }
 
 #[test]

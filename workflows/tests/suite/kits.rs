@@ -41,6 +41,22 @@ pub fn workspace() -> Kit<World> {
         .leaves([])
 }
 
+/// A machine whose seed is laid into its drive is made, exchanged and started again.
+pub fn remote() -> Kit<World> {
+    let mut site = site();
+    site.proxmox.seed_storage = Some("isos".into());
+    Kit::of(WORKFLOWS)
+        .site(site)
+        .entity("workspace", "john", "dev")
+        .command("create", json!({}))
+        .leaves(WORKSPACE)
+        .command("rebuild", json!({}))
+        .command("restart", json!({}))
+        .leaves(["coder dev", HOME[0], HOME[1], "vm 10001"])
+        .command("delete", json!({}))
+        .leaves([])
+}
+
 /// A workspace whose home another one uses, too, gets other machines, is deleted, brought back
 /// and deleted for good.
 pub fn changes() -> Kit<World> {
@@ -293,7 +309,9 @@ pub fn vmids() -> Kit<World> {
 
 /// A scan looks at everything.
 pub fn drift() -> Kit<World> {
-    let kit = Kit::of(WORKFLOWS).site(site()).entity("drift", vmids::PLATFORM, "site");
+    let mut site = site();
+    site.proxmox.seed_storage = Some("isos".into());
+    let kit = Kit::of(WORKFLOWS).site(site).entity("drift", vmids::PLATFORM, "site");
     kit.command("scan", json!({})).leaves([])
 }
 
@@ -305,11 +323,13 @@ pub fn decisions() -> Kit<World> {
     });
     let bucket = orphan("s3", "bucket", "mary-data");
     let secret = orphan("vault", "secret", "vault:secret/data/stead/buckets/mary-data");
+    let seed = orphan("proxmox", "seed", "isos:iso/stead-10007-mary.iso");
     Kit::of(WORKFLOWS)
         .site(site())
         .entity("drift", vmids::PLATFORM, "decisions")
         .command("destroy", decision(&bucket))
         .command("destroy", decision(&secret))
+        .command("destroy", decision(&seed))
         .passes(GRACE)
         .command("ignore", decision(&stranger))
         .command("adopt", decision(&stranger))

@@ -188,6 +188,8 @@ fn a_scan_for_drift_reads_like_this() {
         step     truenas.sight-shares    done
         step     coder.sight-workspaces  done
         step     coder.sight-workspaces  done
+        step     proxmox.sight-seeds     done
+        step     proxmox.sight-seeds     done
         step     s3.sight-buckets        done
         step     s3.sight-buckets        done
         step     s3.sight-keys           done
@@ -213,6 +215,11 @@ fn what_is_decided_about_findings_reads_like_this() {
         step     entity.look-up-run  done
         undo     vault.pin-secrets   done
         undo     s3.delete-key       done
+        done     drift.destroy
+        command  drift.destroy
+        step     entity.look-up-run  done
+        undo     vault.pin-secrets    done
+        undo     proxmox.remove-seed  done
         done     drift.destroy
         timer    the grace period of something that is to be destroyed
         step     entity.look-up-run  done

@@ -13,6 +13,11 @@ fn a_workspace_that_was_made_in_coder_survives() {
 }
 
 #[test]
+fn a_workspace_whose_guest_reaches_nobody_survives() {
+    stead_testkit::survives(&kits::remote());
+}
+
+#[test]
 fn what_changes_a_workspace_survives() {
     stead_testkit::survives(&kits::changes());
 }

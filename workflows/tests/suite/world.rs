@@ -149,10 +149,7 @@ impl World {
 impl stead_testkit::World for World {
     fn carry_out(&mut self, asked: &Asked<'_>) -> Result<Value, Failure> {
         let (step, ask) = (asked.step, asked.request);
-        self.log.push(step.to_owned());
-        if step.starts_with("proxmox.") {
-            self.asked.push((step.to_owned(), ask.clone()));
-        }
+        self.remember(step, ask);
         if self.fails_next.take_if(|fails| fails == step).is_some() {
             return Err(Failure::new(Class::Permanent, "it was made to fail"));
         }
@@ -161,7 +158,6 @@ impl stead_testkit::World for World {
         match step {
             "vault.pin-secrets" => Ok(self.pinned(ask)),
             "proxmox.survey" => Ok(self.survey(ask)),
-            "proxmox.check-template" => Ok(json!({ "without_bridge": self.without_bridge })),
             "proxmox.check-vmid" => {
                 let taken = self.things.contains_key(&format!("vm {}", ask["vmid"]));
                 Ok(json!(if taken { "taken" } else { "free" }))
@@ -178,6 +174,7 @@ impl stead_testkit::World for World {
             | "probe.noop" => Ok(json!({})),
             "coder.sight-workspaces"
             | "proxmox.sight-machines"
+            | "proxmox.sight-seeds"
             | "s3.sight-buckets"
             | "s3.sight-keys"
             | "truenas.sight-datasets"
@@ -244,6 +241,13 @@ impl World {
         }
     }
 
+    fn remember(&mut self, step: &str, ask: &Value) {
+        self.log.push(step.to_owned());
+        if step.starts_with("proxmox.") {
+            self.asked.push((step.to_owned(), ask.clone()));
+        }
+    }
+
     /// Every node sees everything; they differ in memory alone.
     fn survey(&self, ask: &Value) -> Value {
         let nodes = ask["nodes"].as_array().cloned().unwrap_or_default();
@@ -278,6 +282,11 @@ impl World {
                 Ok(json!({}))
             }
             "proxmox.mark-vm" => pools::mark(&mut self.things, vm, vm_marker, ask),
+            "proxmox.check-template" => Ok(json!({ "without_bridge": self.without_bridge })),
+            "proxmox.insert-seed" => {
+                self.ensure(format!("seed {vmid}"), vm_marker).map(|()| json!({}))
+            }
+            "proxmox.remove-seed" => self.remove(&format!("seed {vmid}")),
             "proxmox.start-vm" => {
                 self.running.insert(vmid, true);
                 Ok(json!({}))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::agent;
+use super::cd;
 use super::events;
 use super::home::{self, Boot};
 use super::installed::{Installed, UserData, Webhook};
@@ -96,6 +97,10 @@ impl Guest {
 
     /// Finds the seed and applies it; the system as it is then, or `None` if there is none.
     async fn configure(&self, before: Option<Installed>) -> Option<(Installed, Vec<Webhook>)> {
+        // A drive is looked into before the network is there.
+        if let Some(seed) = cd::seed(&self.world, self.vmid) {
+            return self.apply(&seed, before);
+        }
         let Some(announcement) = self.announcement() else {
             return self.unconfigured("no-seed", before);
         };

@@ -8,6 +8,7 @@
 mod agent;
 mod body;
 mod boot;
+mod cd;
 mod events;
 mod home;
 mod installed;

@@ -93,7 +93,7 @@ pub(super) fn is_local(url: &str) -> bool {
 }
 
 /// JSON or the one line of YAML that matters.
-fn instance_id(meta: &str) -> String {
+pub(super) fn instance_id(meta: &str) -> String {
     let from_json = serde_json::from_str::<Value>(meta).ok();
     let from_json = from_json.and_then(|meta| meta["instance-id"].as_str().map(str::to_owned));
     let from_line = || {

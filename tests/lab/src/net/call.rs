@@ -5,6 +5,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::{Form, body};
 use serde_json::{Map, Value};
 
+use super::multipart::{Part, parts};
+
 /// More than any vendor takes; keeps a runaway client from filling the memory.
 const BODY_MAX: usize = 4 << 20;
 
@@ -36,15 +38,15 @@ impl Call {
         let (parts, body) = request.into_parts();
         let query = pairs(&parts.uri);
         let bytes = body::to_bytes(body, BODY_MAX).await;
-        let is_form = parts
-            .headers
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or_default().to_owned();
+        let is_form = kind.starts_with("application/x-www-form-urlencoded");
         let raw_body = bytes.as_ref().cloned().unwrap_or_default();
         let payload = match bytes {
             Err(_) => Payload::Unreadable,
             Ok(bytes) if bytes.is_empty() => Payload::Empty,
             Ok(bytes) if is_form => form(bytes).await,
+            Ok(bytes) if kind.starts_with("multipart/form-data") => with_file(&kind, &bytes),
             Ok(bytes) => json(&bytes),
         };
         Self {
@@ -88,6 +90,11 @@ impl Call {
         }
     }
 
+    /// The parts of a form with a file.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        parts(self.header("content-type").unwrap_or_default(), &self.raw_body)
+    }
+
     /// The body for the journal.
     pub(crate) fn body(&self) -> Value {
         match &self.payload {
@@ -106,6 +113,15 @@ fn pairs(uri: &Uri) -> Map<String, Value> {
 
 fn fields(pairs: Vec<(String, String)>) -> Map<String, Value> {
     pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect()
+}
+
+/// A file is shown by its name only.
+fn with_file(kind: &str, bytes: &[u8]) -> Payload {
+    let shown = |part: Part| {
+        let text = part.file.unwrap_or_else(|| String::from_utf8_lossy(&part.body).into_owned());
+        (part.name, text)
+    };
+    Payload::Fields(fields(parts(kind, bytes).into_iter().map(shown).collect()))
 }
 
 async fn form(bytes: body::Bytes) -> Payload {

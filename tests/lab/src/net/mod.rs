@@ -5,6 +5,7 @@ mod answer;
 mod call;
 mod http;
 mod listener;
+mod multipart;
 
 pub(crate) use answer::Answer;
 pub(crate) use call::{Call, Payload, decoded};

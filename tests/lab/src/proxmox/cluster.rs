@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::answer;
 use super::params::Params;
 use super::power::unless_empty;
-use super::state::{BRIDGES, NODES, STORAGES};
+use super::state::{BRIDGES, IMAGES, NODES, STORAGES};
 use super::vm::Vm;
 use crate::net::Answer;
 use crate::world::{State, World};
@@ -164,9 +164,13 @@ fn storage_line(node: &str, storage: &(&str, &str, bool)) -> Value {
     let (name, kind, shared) = *storage;
     json!({
         "id": format!("storage/{node}/{name}"), "type": "storage", "node": node, "storage": name,
-        "status": "available", "plugintype": kind, "content": "images,rootdir", "shared": u8::from(shared),
+        "status": "available", "plugintype": kind, "content": holds(name), "shared": u8::from(shared),
         "disk": STORAGE_TOTAL / 10, "maxdisk": STORAGE_TOTAL,
     })
+}
+
+fn holds(storage: &str) -> &'static str {
+    if storage == IMAGES { "iso" } else { "images,rootdir" }
 }
 
 pub(super) fn storage_status(world: &World, storage: &str) -> Result<Answer, Answer> {
@@ -177,7 +181,7 @@ pub(super) fn storage_status(world: &World, storage: &str) -> Result<Answer, Ans
     let used = if full { STORAGE_TOTAL } else { STORAGE_TOTAL / 10 };
     Ok(answer::data(json!({
         "active": 1, "enabled": 1, "avail": STORAGE_TOTAL - used, "total": STORAGE_TOTAL, "used": used,
-        "content": "images,rootdir", "shared": u8::from(*shared), "type": kind,
+        "content": holds(storage), "shared": u8::from(*shared), "type": kind,
     })))
 }
 

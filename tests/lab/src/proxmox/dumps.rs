@@ -10,7 +10,7 @@ use crate::net::Answer;
 use crate::world::World;
 
 /// The storage.
-const STORAGE: &str = "backup-nfs";
+pub(super) const STORAGE: &str = "backup-nfs";
 
 /// A copy.
 #[derive(Clone)]
@@ -40,7 +40,10 @@ pub(super) fn make(
 ) -> Result<Answer, Answer> {
     let optional = ["compress", "mode", "notes-template", "protected", "remove"];
     params.check(&["storage", "vmid"], &optional)?;
-    known(&params.text("storage").unwrap_or_default())?;
+    match params.text("storage").unwrap_or_default() {
+        storage if storage == STORAGE => {}
+        storage => return Err(answer::error(500, format!("storage '{storage}' does not exist"))),
+    }
     let vmid = params.number("vmid")?.and_then(|vmid| u32::try_from(vmid).ok()).unwrap_or(0);
     world.read(|state| state.proxmox.vm(node, vmid).map(drop))?;
     let notes = params.text("notes-template").unwrap_or_default();
@@ -67,9 +70,8 @@ pub(super) fn make(
 }
 
 /// `GET /nodes/{node}/storage/{storage}/content`.
-pub(super) fn list(world: &World, storage: &str, params: &Params) -> Result<Answer, Answer> {
+pub(super) fn list(world: &World, params: &Params) -> Result<Answer, Answer> {
     params.check(&[], &["content", "vmid"])?;
-    known(storage)?;
     let vmid = params.number("vmid")?;
     let mut entries: Vec<Value> = world.read(|state| {
         let all = state.proxmox.dumps.iter();
@@ -88,8 +90,7 @@ pub(super) fn list(world: &World, storage: &str, params: &Params) -> Result<Answ
 }
 
 /// `DELETE /nodes/{node}/storage/{storage}/content/{volume}`: a task, which is over at once.
-pub(super) fn delete(world: &World, storage: &str, volume: &str) -> Result<Answer, Answer> {
-    known(storage)?;
+pub(super) fn delete(world: &World, volume: &str) -> Result<Answer, Answer> {
     world.change(|state| {
         let dumps = &mut state.proxmox.dumps;
         let at = dumps.iter().position(|dump| dump.volume == volume);
@@ -101,11 +102,4 @@ pub(super) fn delete(world: &World, storage: &str, volume: &str) -> Result<Answe
         world.journal.effect("proxmox", "dump-removed", volume, "");
         Ok(answer::data(Value::Null))
     })
-}
-
-fn known(storage: &str) -> Result<(), Answer> {
-    match storage {
-        STORAGE => Ok(()),
-        _ => Err(answer::error(500, format!("storage '{storage}' does not exist"))),
-    }
 }

@@ -7,6 +7,7 @@ mod answer;
 mod clone;
 mod cluster;
 mod config;
+mod content;
 mod dumps;
 mod params;
 mod power;
@@ -18,6 +19,7 @@ mod vm;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use content::drives;
 pub(crate) use state::State;
 pub(crate) use vm::{Vm, smbios_serial};
 
@@ -165,9 +167,14 @@ fn route_node(
         ("GET", ["status"]) => Ok(cluster::node_status(world, node)),
         ("GET", ["network"]) => cluster::network(params, node),
         ("POST", ["vzdump"]) => dumps::make(world, node, params),
-        ("GET", ["storage", storage, "content"]) => dumps::list(world, storage, params),
-        ("DELETE", ["storage", storage, "content", volume]) => {
-            dumps::delete(world, storage, volume)
+        ("GET", ["storage", dumps::STORAGE, "content"]) => dumps::list(world, params),
+        ("DELETE", ["storage", dumps::STORAGE, "content", volume]) => dumps::delete(world, volume),
+        ("POST", ["storage", storage, "upload"]) => {
+            content::upload(world, call, params, (node, storage))
+        }
+        ("GET", ["storage", storage, "content"]) => content::list(world, params, storage),
+        ("DELETE", ["storage", storage, "content", volume @ ..]) => {
+            content::delete(world, params, (node, storage), &volume.join("/"))
         }
         ("GET", ["storage", storage, "status"]) => cluster::storage_status(world, storage),
         ("GET", ["tasks"]) => tasks::list(world, params, node),

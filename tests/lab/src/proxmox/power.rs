@@ -1,5 +1,6 @@
 //! Power: start, stop, shutdown, reboot, destroy; and the guest agent's ping.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -9,6 +10,7 @@ use super::Place;
 use super::answer;
 use super::clone::nothing;
 use super::cluster;
+use super::content;
 use super::params::Params;
 use super::state::BRIDGES;
 use super::tasks::{self, Doom, Plan};
@@ -181,11 +183,13 @@ fn is_deaf(world: &World, vmid: u32) -> bool {
 
 fn power_on(world: &Arc<World>, vmid: u32) -> Result<(), String> {
     let marker = world.change(|state| {
-        let vm = state.proxmox.vms.get_mut(&vmid).ok_or_else(|| gone(vmid))?;
+        let pve = &mut state.proxmox;
+        let vm = pve.vms.get_mut(&vmid).ok_or_else(|| gone(vmid))?;
         if vm.is_running() {
             return Err(format!("VM {vmid} already running"));
         }
         refuse_locked(vm)?;
+        refuse_unread(vm, &pve.images)?;
         refuse_unplugged(vm)?;
         vm.running_since = Some(Utc::now());
         Ok(vm.key("description").to_owned())
@@ -193,6 +197,15 @@ fn power_on(world: &Arc<World>, vmid: u32) -> Result<(), String> {
     world.journal.effect("proxmox", "vm-started", &vmid.to_string(), &marker);
     guest::power_on(world, vmid);
     Ok(())
+}
+
+/// An image that a drive names has to be there.
+fn refuse_unread(vm: &Vm, images: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
+    let mut volumes = content::drives(vm).map(|(_, volume)| volume);
+    match volumes.find(|volume| !images.contains_key(*volume)) {
+        Some(volume) => Err(format!("volume '{volume}' does not exist")),
+        None => Ok(()),
+    }
 }
 
 fn refuse_unplugged(vm: &Vm) -> Result<(), String> {

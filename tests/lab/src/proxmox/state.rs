@@ -16,8 +16,15 @@ pub(super) const NODES: [&str; 2] = ["pve1", "pve2"];
 const NODE_MEMORY: u64 = 256 << 30;
 
 /// The cluster's storages, and whether both nodes see them.
-pub(super) const STORAGES: [(&str, &str, bool); 3] =
-    [("iscsi-pool", "lvm", true), ("local-lvm", "lvmthin", false), ("nvme-pool", "zfspool", false)];
+pub(super) const STORAGES: [(&str, &str, bool); 4] = [
+    ("iscsi-pool", "lvm", true),
+    (IMAGES, "nfs", true),
+    ("local-lvm", "lvmthin", false),
+    ("nvme-pool", "zfspool", false),
+];
+
+/// The storage of files, which takes nothing but images of CDs.
+pub(super) const IMAGES: &str = "isos";
 
 /// The bridges of each node.
 pub(super) const BRIDGES: [(&str, &[&str]); 2] =
@@ -26,6 +33,8 @@ pub(super) const BRIDGES: [(&str, &[&str]); 2] =
 /// What the cluster knows.
 pub(crate) struct State {
     pub(crate) vms: BTreeMap<u32, Vm>,
+    /// Images of CDs, by volume: `isos:iso/x.iso`.
+    pub(crate) images: BTreeMap<String, Vec<u8>>,
     pub(super) tasks: Vec<Task>,
     pub(super) next_pid: u32,
     /// How much memory each node has, in bytes.
@@ -47,8 +56,9 @@ impl State {
             )
         });
         let memory = NODES.map(|node| (node.to_owned(), NODE_MEMORY)).into();
-        let (vms, dumps) = (BTreeMap::from(vms), Vec::new());
-        Self { vms, tasks: Vec::new(), next_pid: 0x0010_A000, memory, dumps }
+        let (vms, images) = (BTreeMap::from(vms), BTreeMap::new());
+        let (tasks, dumps) = (Vec::new(), Vec::new());
+        Self { vms, images, tasks, next_pid: 0x0010_A000, memory, dumps }
     }
 
     /// The VM, if it is on this node.

@@ -17,8 +17,8 @@ use crate::guest::{Mcp, Models, Tool, Tools};
 use crate::testing::contract::specification;
 
 const ENV: &str = "/etc/coder-agent/env";
-const WINDOWS: Guest = Guest { system: System::Windows, docker: false, desktop: false };
-const EVERYTHING: Guest = Guest { system: System::Linux, docker: true, desktop: true };
+pub(super) const WINDOWS: Guest = Guest { system: System::Windows, docker: false, desktop: false };
+pub(super) const EVERYTHING: Guest = Guest { system: System::Linux, docker: true, desktop: true };
 
 /// Those of the site whose seed server is tested.
 pub(super) fn tools() -> Tools {
@@ -32,16 +32,23 @@ fn cloud_config(seed: &Seed<'_>) -> Value {
     serde_json::from_str(text.strip_prefix("#cloud-config\n").unwrap()).unwrap()
 }
 
+impl Scene {
+    /// The owner has one from now on.
+    pub(super) async fn own_a_key_to_models(&self) {
+        let vault = &self.stage.lab.addresses().vault_url;
+        let place = format!("{vault}/v1/secret/data/stead/models/john");
+        let body = json!({ "data": { "key": "key-to-models" } }).to_string();
+        let put = self.http.post(place).header("X-Vault-Token", self.stage.vault_token().await);
+        assert!(put.body(body).send().await.unwrap().status().is_success());
+    }
+}
+
 #[tokio::test]
 async fn a_key_to_the_models_reaches_the_agents_environment_and_nothing_else() {
     let scene = Scene::ready().await;
     let before = scene.user_data().await;
     assert!(!before.to_string().contains("_API_KEY="), "an owner without a key has none");
-    let vault = &scene.stage.lab.addresses().vault_url;
-    let place = format!("{vault}/v1/secret/data/stead/models/john");
-    let body = json!({ "data": { "key": "key-to-models" } }).to_string();
-    let put = scene.http.post(place).header("X-Vault-Token", scene.stage.vault_token().await);
-    assert!(put.body(body).send().await.unwrap().status().is_success());
+    scene.own_a_key_to_models().await;
     let data = scene.user_data().await;
     let found = file(&data, ENV);
     for line in ["OPENAI_API_KEY=key-to-models", "ANTHROPIC_AUTH_TOKEN=key-to-models"] {
@@ -174,7 +181,7 @@ async fn a_windows_machine_boots_reports_and_its_agent_connects_at_every_boot() 
     let scene = Scene::ready().await;
     let id = scene.stage.lab.inventory().coder_workspaces[0].id.clone();
     scene.office.show_guest(Some(SOURCE), Some(&id), WINDOWS);
-    let machine = furnish(&scene.stage).await;
+    let machine = furnish(&scene.stage, false).await;
     let login = "vault:secret/data/coder/api#1".to_owned();
     for boot in 1..=2 {
         scene.stage.ask(StartVm { machine: machine.clone() }).await.unwrap();

@@ -1,12 +1,14 @@
-//! The machines that have a VMID of ours, and whose they are.
+//! The machines that have a VMID of ours and the seeds that are named as ours, and whose they are.
 
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::Failure;
-use stead_schemas::step::sight::{PAGE, SightMachines, Sighted, Thing};
+use stead_schemas::step::proxmox::seed_of;
+use stead_schemas::step::sight::{PAGE, SightMachines, SightSeeds, Sighted, Thing};
 use stead_schemas::step::touch::Resource;
 
 use super::super::client::{Client, Pve, number};
 use super::super::machine::{is_unborn, mark_of};
+use super::seed::{images, storage_path};
 use crate::http::segment;
 
 /// One that is being cloned shows no mark yet, and is not listed.
@@ -43,6 +45,26 @@ pub(crate) async fn sight_machines(
         }
     }
     Ok(Sighted { things, after })
+}
+
+/// What else lies on that storage is nobody's business here.
+pub(crate) async fn sight_seeds(
+    client: Client,
+    _cx: StepContext,
+    ask: SightSeeds,
+) -> Result<Sighted, Failure> {
+    let pve = client.log_in(&ask.login).await?;
+    let mut found = images(&pve, &storage_path(&ask.node, &ask.storage)).await?;
+    found.retain(|image| seed_of(image).is_some() && ask.after.as_ref() < Some(image));
+    found.sort_unstable();
+    let more = found.len() > PAGE;
+    found.truncate(PAGE);
+    let after = found.last().cloned().filter(|_| more);
+    let thing = |image: String| {
+        let marker = seed_of(&image).map(|(.., marker)| marker.to_owned());
+        Thing::new(Resource::new("proxmox", "seed", image), marker)
+    };
+    Ok(Sighted { things: found.into_iter().map(thing).collect(), after })
 }
 
 /// The mark of a machine that may carry none; nothing if it is gone, on its way to another node, or

@@ -26,6 +26,9 @@ pub(crate) async fn check_template(
     if ask.clone_kind == CloneKind::Linked {
         check_linked(&pve, &ask).await?;
     }
+    if let Some(storage) = &ask.seed_storage {
+        check_images(&pve, storage, &ask.nodes).await?;
+    }
     let without_bridge = match &ask.network {
         Some(network) => without_bridge(&pve, &ask.nodes, network).await?,
         None => Vec::new(),
@@ -68,6 +71,31 @@ fn kind_of<'a>(list: &'a Value, storage: &str) -> &'a str {
 fn links(kind: &str, volume: &str) -> bool {
     let volume = volume.split(',').next().unwrap_or_default();
     LINKING.contains(&kind) || FILES.contains(&kind) && volume.ends_with(".qcow2")
+}
+
+/// A machine that moves must find its drive's image where it goes.
+async fn check_images(pve: &Pve, storage: &str, nodes: &[String]) -> Result<(), Failure> {
+    let list = pve.look("/cluster/resources").await?.unwrap_or_default();
+    let lines = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    let sees = |node: &String| {
+        lines.iter().any(|line| {
+            let content = line["content"].as_str().unwrap_or_default();
+            line["type"] == "storage"
+                && line["storage"] == storage
+                && line["node"] == node.as_str()
+                && content.split(',').any(|kind| kind == "iso")
+        })
+    };
+    match nodes.iter().find(|node| !sees(node)) {
+        Some(node) => {
+            let words = format!(
+                "{node} has no storage {storage} of ISO images, on which seeds are to lie, or our \
+                 token may not see it"
+            );
+            Err(Failure::new(Class::Permanent, words))
+        }
+        None => Ok(()),
+    }
 }
 
 async fn without_bridge(

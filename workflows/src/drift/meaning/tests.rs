@@ -53,6 +53,7 @@ fn what_is_needed_is_repaired_by_the_entity_that_needs_it() {
     told("missing proxmox/machine/1 of workspace", "workspace john/dev is told to rebuild");
     told("changed proxmox/machine/1 of workspace", "is told to rebuild");
     told("missing coder/workspace/john/dev of workspace", "is told to restart");
+    told("orphan proxmox/seed/isos:iso/x.iso of workspace", "is told to restart");
     told("missing truenas/share//mnt/x of home", "sets limit and export again");
     told("changed truenas/dataset/x of home resized", "sets limit and export again");
     told("changed s3/bucket/x of bucket resized", "bucket john/dev is told to resize");
@@ -83,6 +84,8 @@ fn only_machines_and_datasets_get_our_mark() {
 fn only_what_no_run_wants_is_destroyed_and_user_data_only_later() {
     let told = |told: &str, expected: &str| check("destroy", told, false, expected);
     told("orphan proxmox/machine/1 of workspace", "proxmox/machine/1 is destroyed");
+    told("orphan proxmox/seed/isos:iso/x.iso of workspace", "x.iso is destroyed");
+    told("orphan proxmox/seed/isos:iso/x.iso", "remove it by hand");
     told("orphan truenas/dataset/x of home", "nothing is done for 60 s");
     told("orphan truenas/dataset/x of home", "home john/dev is asked whether it lives");
     told("orphan s3/bucket/x of bucket", "nothing is done for 90 s");
