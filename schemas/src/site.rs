@@ -102,6 +102,10 @@ pub struct ProxmoxSite {
     /// The storage on which each machine's seed is laid as a CD, where guests cannot fetch it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed_storage: Option<String>,
+    /// Where each machine has a second card plugged in, over which it mounts its home; it has none if
+    /// nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_network: Option<Network>,
 }
 
 /// Where homes are kept.

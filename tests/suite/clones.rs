@@ -1,5 +1,5 @@
-//! A site whose guests cannot fetch their seed, and a template that is cloned linked and plugged in
-//! elsewhere, on real processes.
+//! A site whose guests cannot fetch their seed and mount their homes over a second card, and a template
+//! that is cloned linked and plugged in elsewhere, on real processes.
 
 use serde_json::json;
 
@@ -17,8 +17,12 @@ async fn a_machine_that_reaches_nobody_is_made_linked_and_boots_from_its_drive()
     let site = stage.place("site.toml");
     let text = std::fs::read_to_string(&site).expect("a file");
     let last = "vmid_last = 10999\n";
-    let remote = text.replace(last, &format!("{last}seed_storage = \"isos\"\n"));
-    assert_ne!(text, remote);
+    let card = "storage_bridge = \"vmbr1\"\nstorage_vlan = 30\n";
+    let remote = text.replace(last, &format!("{last}seed_storage = \"isos\"\n{card}"));
+    let server = "nfs_server = \"127.0.0.1\"\n";
+    let home = "nfs_server = \"localhost\"\nnetworks = \"10.10.30.0/24\"\n";
+    let remote = remote.replace(server, home);
+    assert!(remote.contains(card) && remote.contains(home), "{remote}");
     std::fs::write(&site, remote).expect("a file");
     stage.start_engine(0);
 

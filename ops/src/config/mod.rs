@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde_json::json;
 use stead_schemas::command::bucket::QUOTA_GB_MAX;
-use stead_schemas::site::{Allowance, CoderSite, ForgejoSite, ProxmoxSite, S3Site, Site};
+use stead_schemas::site::{Allowance, CoderSite, ForgejoSite, S3Site, Site};
 use stead_workers::WorkersConfig;
 
 mod audit;
@@ -24,6 +24,7 @@ mod limits;
 mod mcp;
 mod notify;
 mod pools;
+mod proxmox;
 mod reader;
 mod templates;
 mod truenas;
@@ -272,24 +273,8 @@ fn log_level(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 fn site(reader: &mut Reader<'_>) -> Site {
-    let mut section = reader.section("proxmox");
-    let nodes = names(section.optional_text("nodes"));
-    let proxmox = ProxmoxSite {
-        node: match nodes.first() {
-            Some(first) => section.text_or("node", first),
-            None => section.text("node"),
-        },
-        nodes,
-        cpu_overcommit: section.number_or("cpu_overcommit", 4, 0..=1_000),
-        secret: section.vault_reference("secret"),
-        vmid_first: section.number_or("vmid_first", 10_000, 100..=999_999_999),
-        vmid_last: section.number_or("vmid_last", 19_999, 100..=999_999_999),
-        seed_storage: section.optional_text("seed_storage"),
-    };
-    if proxmox.vmid_last < proxmox.vmid_first {
-        section.fault("vmid_last", "is below vmid_first, so there is no VMID to give out");
-    }
-    let truenas = truenas::site(reader);
+    let proxmox = proxmox::site(reader);
+    let truenas = truenas::site(reader, &proxmox);
     let mut section = reader.section("coder");
     let coder = CoderSite {
         organization: section.text_or("organization", "default"),

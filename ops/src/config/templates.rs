@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use stead_schemas::site::{Guest, Network, Range, System, Template};
 
+use super::proxmox::is_bridge;
 use super::reader::Reader;
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Template> {
@@ -43,8 +44,7 @@ fn check(reader: &mut Reader<'_>, line: usize, template: &Template) {
         }
     }
     if let Some(Network { bridge, vlan }) = &template.network {
-        let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-        if bridge.is_empty() || !bridge.chars().all(fits) {
+        if !is_bridge(bridge) {
             let words = format!("`{bridge}` is no bridge of Proxmox's, such as vmbr1");
             reader.add(Some(line), "template.network".to_owned(), words);
         }

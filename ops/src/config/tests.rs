@@ -129,7 +129,7 @@ fn every_fault_is_named_with_its_place() {
         &[
             "line 6: proxmox.node: is missing",
             "line 9: proxmox.nods: there is no such key; there are address, cpu_overcommit, node, \
-             nodes, secret, seed_storage, vmid_first, vmid_last",
+             nodes, secret, seed_storage, storage_bridge, storage_vlan, vmid_first, vmid_last",
             "line 10: proxmox.vmid_first: `many` is not a whole number from 100 to 999999999",
         ],
     );
@@ -170,6 +170,42 @@ fn where_machines_are_plugged_in_is_checked() {
     check(
         networks("192.168.20.0/33"),
         &["line 10: truenas.networks: 192.168.20.0/33 is no network, such as 192.168.20.0/24"],
+    );
+}
+
+#[test]
+fn homes_are_where_the_card_for_storage_leads() {
+    let site = |card: &'static str, networks: &'static str| {
+        move |text: String| {
+            let text = text.replace("[truenas]", &format!("{card}\n[truenas]"));
+            text.replace("[coder]", &format!("{networks}\n[coder]"))
+        }
+    };
+    let card = "storage_bridge = \"vmbr1\"\nstorage_vlan = 30";
+    check(site(card, "networks = \"10.10.20.0/24, 10.10.30.0/24\""), &[]);
+    check(site(card, "networks = \"0.0.0.0/0\""), &[]);
+    check(
+        site(card, ""),
+        &[
+            "line 9: truenas.networks: name the network of proxmox.storage_bridge, from which homes are \
+           mounted",
+        ],
+    );
+    check(
+        site(card, "networks = \"10.10.20.0/24\""),
+        &[
+            "line 15: truenas.nfs_server: 10.10.30.2 is in none of truenas.networks: guests mount over the \
+           card for storage, which leads to its own network and nowhere else",
+        ],
+    );
+    check(
+        site("storage_vlan = 30", ""),
+        &["line 9: proxmox.storage_vlan: is the VLAN of storage_bridge, which is missing"],
+    );
+    let all = "networks = \"10.10.30.0/24\"";
+    check(
+        site("storage_bridge = \"vmbr1,tag=3\"", all),
+        &["line 9: proxmox.storage_bridge: `vmbr1,tag=3` is no bridge of Proxmox's, such as vmbr1"],
     );
 }
 

@@ -139,6 +139,9 @@ pub struct CheckTemplate {
     /// Where its seed is laid, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed_storage: Option<String>,
+    /// Where its card for storage is plugged in, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_network: Option<Network>,
 }
 
 /// The answer to [`CheckTemplate`], where it can be done on one of the nodes.
@@ -195,11 +198,22 @@ pub struct ConfigureVm {
     /// Whether its seed is laid into its drive, so that none is announced.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub seed_in_drive: bool,
+    /// Where its card for storage is plugged in, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_network: Option<Network>,
 }
 
 impl Step for ConfigureVm {
     const NAME: &'static str = "proxmox.configure-vm";
-    type Answer = Done;
+    type Answer = Configured;
+}
+
+/// The answer to [`ConfigureVm`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    /// The address of its card for storage, `BC:24:11:00:00:01`, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_card: Option<String>,
 }
 
 /// Grows the machine's own disk to a size; disks never shrink.
@@ -237,6 +251,9 @@ pub struct InsertSeed {
     /// What the machine is told to be.
     #[serde(default, skip_serializing_if = "Guest::is_usual")]
     pub guest: Guest,
+    /// The address of its card for storage, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_card: Option<String>,
 }
 
 impl Step for InsertSeed {

@@ -41,6 +41,8 @@ pub(super) struct Whose<'a> {
     pub(super) home_source: &'a str,
     pub(super) coder_id: &'a str,
     pub(super) guest: Guest,
+    /// The address of its card for storage, if it has one.
+    pub(super) storage_card: Option<&'a str>,
 }
 
 impl Seeds {
@@ -77,13 +79,15 @@ impl Seeds {
             mcp: self.site.mcp.as_deref(),
             home_files: &self.site.home_files,
             guest: whose.guest,
+            storage_card: whose.storage_card.map(card_address).transpose()?,
         }))
     }
 
     /// The image of a CD with the seed of one boot.
     pub(crate) async fn image(&self, ask: &InsertSeed) -> Result<Vec<u8>, Failure> {
         let InsertSeed { owner, name, home_source, coder_id, .. } = ask;
-        let whose = Whose { owner, name, home_source, coder_id, guest: ask.guest };
+        let (guest, storage_card) = (ask.guest, ask.storage_card.as_deref());
+        let whose = Whose { owner, name, home_source, coder_id, guest, storage_card };
         let user_data = self.user_data(&whose, None).await?;
         let meta_data = meta_data(&ask.machine.marker, owner, name);
         Ok(image(&[("meta-data", meta_data.as_bytes()), ("user-data", user_data.as_bytes())]))
@@ -113,6 +117,14 @@ impl Seeds {
 /// The instance keeps its id for life: a new one would give the guest new host keys.
 pub(super) fn meta_data(run: &str, owner: &Owner, name: &str) -> String {
     json!({ "instance-id": run, "local-hostname": host_name(owner.as_str(), name) }).to_string()
+}
+
+/// It ends up in a command.
+fn card_address(text: &str) -> Result<&str, Failure> {
+    if text.chars().all(|c| c.is_ascii_hexdigit() || c == ':') {
+        return Ok(text);
+    }
+    Err(Failure::new(Class::Permanent, format!("`{text}` is no address of a card")))
 }
 
 /// White space would end the field in `fstab` or the line in the environment file.

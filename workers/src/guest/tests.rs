@@ -2,6 +2,7 @@
 
 mod drive;
 mod office;
+mod storage;
 mod variants;
 
 use std::sync::Arc;
@@ -319,6 +320,7 @@ fn seed() -> Seed<'static> {
         mcp: None,
         home_files: &[],
         guest: Guest::default(),
+        storage_card: None,
     }
 }
 
@@ -406,6 +408,7 @@ async fn furnish(stage: &Stage, seed_in_drive: bool) -> Machine {
             name: None,
             network: None,
             seed_in_drive,
+            storage_network: None,
         })
         .await
         .unwrap();

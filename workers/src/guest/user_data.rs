@@ -39,6 +39,8 @@ pub(super) struct Seed<'a> {
     pub(super) home_files: &'a [HomeFile],
     /// What the machine is to be.
     pub(super) guest: Guest,
+    /// The address of the card for storage, if there is one.
+    pub(super) storage_card: Option<&'a str>,
 }
 
 /// The user data of one boot.
@@ -57,6 +59,9 @@ fn cloud_config(seed: &Seed<'_>) -> String {
         "write_files": write_files(seed),
         "runcmd": runcmd(),
     });
+    if let Some(card) = seed.storage_card {
+        config["bootcmd"] = json!([["sh", "-c", PLUG_IN, "sh", card]]);
+    }
     if let Some(seed_url) = seed.seed_url {
         let endpoint = format!("{seed_url}events");
         let webhook =
@@ -65,6 +70,19 @@ fn cloud_config(seed: &Seed<'_>) -> String {
     }
     format!("#cloud-config\n{config:#}\n")
 }
+
+/// Has systemd-networkd address the card for storage, whose own address is given, and that one only.
+/// It leads to what is in its network and nowhere else: neither routes nor names are taken from there.
+/// Said at each boot before anything is mounted, and kept for those that find no seed. It is no
+/// `network-config`: cloud-init 22.4 fetches none, and where one is rendered for networkd a card is known by
+/// its name, too, which a boot without a seed does not give it again.
+const PLUG_IN: &str = r#"
+    file=/etc/systemd/network/05-stead-storage.network
+    mkdir -p "${file%/*}"
+    printf '%s\n' '[Match]' "MACAddress=$1" '[Network]' DHCP=ipv4 LinkLocalAddressing=no \
+        '[DHCPv4]' UseRoutes=no UseDNS=no UseNTP=no UseHostname=no >"$file"
+    networkctl reload || systemctl restart systemd-networkd
+"#;
 
 /// `noauto` leaves the mount to systemd, which waits for it where cloud-init would not; `hard`
 /// because a soft mount loses writes.

@@ -1,4 +1,4 @@
-//! Where a machine's network card is plugged in, in the setting that Proxmox has for it:
+//! Where a machine's network cards are plugged in, in the setting that Proxmox has for it:
 //! `virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1,tag=20`.
 
 use stead_schemas::site::Network;
@@ -16,6 +16,13 @@ pub(super) fn plugged(present: Option<&str>, network: &Network) -> String {
     kept.map(str::to_owned).chain(place).collect::<Vec<_>>().join(",")
 }
 
+/// The address of a card, in whatever model it is: `BC:24:11:00:00:01`.
+pub(super) fn address_of(card: &str) -> Option<String> {
+    let is_address = |text: &str| text.len() == 17 && text.split(':').count() == 6;
+    let mut values = card.split(',').filter_map(|part| Some(part.split_once('=')?.1));
+    values.find(|value| is_address(value)).map(str::to_owned)
+}
+
 /// Whether two settings of a card say the same; Proxmox orders them as it likes.
 pub(super) fn same(one: &str, other: &str) -> bool {
     let sorted = |setting: &str| {
@@ -30,7 +37,7 @@ pub(super) fn same(one: &str, other: &str) -> bool {
 mod tests {
     use stead_schemas::site::Network;
 
-    use super::{plugged, same};
+    use super::{address_of, plugged, same};
 
     #[test]
     fn a_card_is_plugged_in_elsewhere_and_stays_the_same_card() {
@@ -43,5 +50,7 @@ mod tests {
         assert!(!same(&there, card));
         let plain = Network { vlan: None, ..tagged };
         assert_eq!(plugged(None, &plain), "virtio,bridge=vmbr1");
+        assert_eq!(address_of(card).as_deref(), Some("BC:24:11:00:00:01"));
+        assert_eq!(address_of("virtio,bridge=vmbr1"), None);
     }
 }

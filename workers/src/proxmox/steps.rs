@@ -14,7 +14,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::site::CloneKind;
 use stead_schemas::step::Done;
 use stead_schemas::step::proxmox::{
-    CheckVmid, CloneVm, ConfigureVm, MarkVm, ResizeDisk, VmidState,
+    CheckVmid, CloneVm, ConfigureVm, Configured, MarkVm, ResizeDisk, VmidState,
 };
 
 use super::client::{Client, Pve, number};
@@ -28,6 +28,11 @@ pub(super) use seed::{insert_seed, remove_seed};
 pub(super) use sight::{sight_machines, sight_seeds};
 pub(super) use survey::survey;
 pub(super) use template::check_template;
+
+/// The card that a machine is cloned with.
+const CARD: &str = "net0";
+/// The one that it gets for storage.
+const STORAGE_CARD: &str = "net1";
 
 /// Asks whether a VMID is free. That reserves nothing.
 pub(super) async fn check_vmid(
@@ -114,42 +119,44 @@ pub(super) async fn configure_vm(
     client: Client,
     cx: StepContext,
     ask: ConfigureVm,
-) -> Result<Done, Failure> {
+) -> Result<Configured, Failure> {
     let pve = client.log_in(&ask.machine.login).await?;
-    let vm = machine::ours(&pve, &ask.machine).await?;
+    let mut vm = machine::ours(&pve, &ask.machine).await?;
     let seed_url = match ask.seed_in_drive {
         true => None,
         false => Some(client.seed_url(&ask.machine.marker).await?),
     };
     let mut changes = settings(&vm, &ask, seed_url.as_deref());
     changes.retain(|(key, wanted)| !holds(&vm, key, wanted));
-    if changes.is_empty() {
-        return Ok(Done {});
+    if !changes.is_empty() {
+        cx.still_wanted()?;
+        change_config(&pve, &cx, &vm, changes).await?;
+        vm = machine::ours(&pve, &ask.machine).await?;
     }
-    cx.still_wanted()?;
-    change_config(&pve, &cx, &vm, changes).await?;
-    Ok(Done {})
+    let card = ask.storage_network.and_then(|_| network::address_of(vm.text(STORAGE_CARD)?));
+    Ok(Configured { storage_card: card })
 }
 
 fn settings(vm: &Vm, ask: &ConfigureVm, seed_url: Option<&str>) -> Vec<(&'static str, String)> {
     let announced = seed_url.map(|url| ("smbios1", smbios::announcing(url, vm.text("smbios1"))));
     let name = ask.name.iter().map(|name| ("name", name.clone()));
-    let net = |network| ("net0", network::plugged(vm.text("net0"), network));
+    let net = |card, wanted| (card, network::plugged(vm.text(card), wanted));
     let settings = [
         ("cores", ask.cores.to_string()),
         ("memory", ask.memory_mib.to_string()),
         ("agent", "1".to_owned()),
         ("tags", smbios::tags(&ask.owner)),
     ];
-    let network = ask.network.as_ref().map(net);
-    settings.into_iter().chain(announced).chain(name).chain(network).collect()
+    let cards = [(CARD, &ask.network), (STORAGE_CARD, &ask.storage_network)];
+    let cards = cards.into_iter().filter_map(|(card, wanted)| Some(net(card, wanted.as_ref()?)));
+    settings.into_iter().chain(announced).chain(name).chain(cards).collect()
 }
 
 fn holds(vm: &Vm, key: &str, wanted: &str) -> bool {
     let present = &vm.config[key];
     match (key, present.as_str()) {
         ("tags", Some(present)) => smbios::same_tags(present, wanted),
-        ("net0", Some(present)) => network::same(present, wanted),
+        (CARD | STORAGE_CARD, Some(present)) => network::same(present, wanted),
         (_, Some(present)) => present == wanted,
         (_, None) => number(present).is_some_and(|present| present.to_string() == wanted),
     }

@@ -172,7 +172,7 @@ async fn machine(stage: &Stage, login: String) {
     let (template, storage, clone_kind) = (9002, StorageBackend::Nvme, CloneKind::Linked);
     let (login, nodes) = (at().login, ["pve1".to_owned()].into());
     let seed_storage = Some("isos".to_owned());
-    let network_of = network.clone();
+    let (network_of, storage_network) = (network.clone(), network.clone());
     let check = CheckTemplate {
         login,
         nodes,
@@ -181,13 +181,23 @@ async fn machine(stage: &Stage, login: String) {
         clone_kind,
         network: network_of,
         seed_storage,
+        storage_network: storage_network.clone(),
     };
     stage.insist(check).await;
     let name = "john-dev".to_owned();
     stage.insist(CloneVm { machine: at(), template, name, storage, clone_kind }).await;
     let (cores, memory_mib, owner, name) = (4, 8192, "john".to_owned(), None);
     let seed_in_drive = true;
-    let set = ConfigureVm { machine: at(), cores, memory_mib, owner, name, network, seed_in_drive };
+    let set = ConfigureVm {
+        machine: at(),
+        cores,
+        memory_mib,
+        owner,
+        name,
+        network,
+        seed_in_drive,
+        storage_network,
+    };
     stage.insist(set).await;
     stage.insist(ResizeDisk { machine: at(), disk: "scsi0".to_owned(), size_gb: 40 }).await;
     stage.insist(StartVm { machine: at() }).await;

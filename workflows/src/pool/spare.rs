@@ -123,7 +123,17 @@ async fn make(cx: &Context, order: &SpareOrder) -> Result<Machine, Failure> {
     let memory_mib = memory_gb * 1024;
     let (name, network) = (None, order.template.network.clone());
     let (at, seed_in_drive) = (machine.clone(), order.proxmox.seed_storage.is_some());
-    let set = ConfigureVm { machine: at, cores, memory_mib, owner, name, network, seed_in_drive };
+    let storage_network = order.proxmox.storage_network.clone();
+    let set = ConfigureVm {
+        machine: at,
+        cores,
+        memory_mib,
+        owner,
+        name,
+        network,
+        seed_in_drive,
+        storage_network,
+    };
     cx.step(set).await?;
     let (disk, size_gb) = (DISK.to_string(), order.template.disk_gb);
     cx.step(ResizeDisk { machine: machine.clone(), disk, size_gb }).await?;

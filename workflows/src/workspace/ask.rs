@@ -54,6 +54,7 @@ pub(super) fn configuration(
         name: workspace.was_spare.then(|| host_name(cx.owner().as_str(), &cx.name())),
         network: workspace.order.template.network.clone(),
         seed_in_drive: workspace.order.proxmox.seed_storage.is_some(),
+        storage_network: workspace.order.proxmox.storage_network.clone(),
     }
 }
 

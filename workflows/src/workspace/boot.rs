@@ -24,6 +24,7 @@ pub(super) fn seed(cx: &Context, workspace: &Workspace, machine: &Machine) -> Op
         home_source: workspace.home_source.clone().unwrap_or_default(),
         coder_id: workspace.coder_id.clone().unwrap_or_default(),
         guest: workspace.order.template.guest,
+        storage_card: workspace.storage_card.clone(),
     })
 }
 

@@ -203,11 +203,13 @@ pub(super) async fn make_machine(
 
 pub(super) async fn set_up(
     cx: &Context,
-    workspace: &Workspace,
+    workspace: &mut Workspace,
     login: &str,
 ) -> Result<(), Failure> {
     let machine = ask::machine(cx, workspace, login);
-    cx.step(configuration(cx, workspace, &machine)).await?;
+    let configured = cx.step(configuration(cx, workspace, &machine)).await?;
+    // The guest is told of it by what is shown when its machine starts.
+    workspace.storage_card = configured.storage_card;
     cx.step(disk(&machine, workspace.disk_gb())).await?;
     Ok(())
 }

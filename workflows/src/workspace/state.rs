@@ -28,6 +28,9 @@ pub(super) struct Workspace {
     /// What the guest said of itself when it booted last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The address of the machine's card for storage, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_card: Option<String>,
     pub coder_id: Option<String>,
     /// How many machines it has had before this one.
     #[serde(default, skip_serializing_if = "is_first")]
@@ -85,6 +88,7 @@ impl Workspace {
             vmid: None,
             home_source: None,
             address: None,
+            storage_card: None,
             coder_id: None,
             machines: 0,
             retired: None,
@@ -162,6 +166,7 @@ impl Workspace {
             storage_backend: self.order.storage_backend,
             vmid: self.vmid,
             node: self.order.proxmox.node.clone(),
+            storage_card: self.storage_card.clone(),
             address: self.address.clone().filter(|_| self.phase == Phase::Ready),
             home_source: self.home_source.clone(),
             guest: template.guest,

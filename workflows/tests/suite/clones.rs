@@ -137,6 +137,23 @@ fn a_machine_from_before_is_given_its_seed_again() {
 }
 
 #[test]
+fn a_machine_gets_a_card_for_storage_and_its_guest_is_told_which_it_is() {
+    let mut tale = remote(Trouble::default());
+    let network = Some(Network { bridge: "vmbr2".to_owned(), vlan: Some(30) });
+    tale.stage.site.proxmox.storage_network = network.clone();
+    done(tale.workspace("create", "dev", json!({})));
+    assert_eq!(tale.view("dev")["storage_card"], "BC:10000");
+    done(tale.workspace("resize", "dev", json!({ "cpu_cores": 2 })));
+    done(tale.workspace("rebuild", "dev", json!({})));
+    assert_eq!(tale.view("dev")["storage_card"], "BC:10001");
+    for step in ["proxmox.check-template", "proxmox.configure-vm"] {
+        assert!(asked(&tale, step, "storage_network").iter().all(|at| *at == json!(network)));
+    }
+    let told = asked(&tale, "proxmox.insert-seed", "storage_card");
+    assert_eq!(told, ["BC:10000", "BC:10001"]);
+}
+
+#[test]
 fn what_any_template_can_is_not_looked_at() {
     let mut tale = Tale::new(Trouble::default());
     done(tale.workspace("create", "dev", json!({})));

@@ -279,7 +279,8 @@ impl World {
             "proxmox.configure-vm" => {
                 self.cores.insert(vmid, ask["cores"].as_u64().unwrap_or_default());
                 self.names_of.extend(ask["name"].as_str().map(|name| (vmid, name.to_owned())));
-                Ok(json!({}))
+                let card = ask["storage_network"].as_object().map(|_| format!("BC:{vmid}"));
+                Ok(json!({ "storage_card": card }))
             }
             "proxmox.mark-vm" => pools::mark(&mut self.things, vm, vm_marker, ask),
             "proxmox.check-template" => Ok(json!({ "without_bridge": self.without_bridge })),

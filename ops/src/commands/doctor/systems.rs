@@ -133,7 +133,8 @@ fn machines(site: &Site) -> Vec<Ask> {
     let special = |template: &stead_schemas::site::Template| {
         let is_plain = template.clone_kind.is_full()
             && template.network.is_none()
-            && proxmox.seed_storage.is_none();
+            && proxmox.seed_storage.is_none()
+            && proxmox.storage_network.is_none();
         let storage = template.storage_backend.first().copied().filter(|_| !is_plain)?;
         Some(Ask::by(&CheckTemplate {
             login: proxmox.secret.clone(),
@@ -143,6 +144,7 @@ fn machines(site: &Site) -> Vec<Ask> {
             clone_kind: template.clone_kind,
             network: template.network.clone(),
             seed_storage: proxmox.seed_storage.clone(),
+            storage_network: proxmox.storage_network.clone(),
         }))
     };
     let looks = site.templates.iter().filter_map(look);

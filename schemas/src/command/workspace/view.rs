@@ -86,6 +86,9 @@ pub struct WorkspaceView {
     pub vmid: Option<u32>,
     /// The node the machine was made on.
     pub node: String,
+    /// The address of its card for storage, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_card: Option<String>,
     /// The address that the machine said it has, while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,

@@ -1,6 +1,7 @@
 //! The home: mounted, verified and reported before the agent starts; or, if the agent's unit does
 //! not ask for that, whatever order systemd happens to choose.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::json;
@@ -8,6 +9,7 @@ use serde_json::json;
 use super::boot::Guest;
 use super::installed::Installed;
 use super::seed::is_local;
+use crate::proxmox::Vm;
 use crate::truenas::Mount;
 
 /// systemd tries a failed unit again after about as long; a change is seen at once.
@@ -56,7 +58,11 @@ fn look(guest: &Guest, system: &Installed) -> Mount {
     else {
         return Mount::Absent;
     };
-    let found = guest.world.read(|state| state.truenas.mount(path));
+    let found = guest.world.read(|state| {
+        let vm = state.proxmox.vms.get(&guest.vmid);
+        Some(state.truenas.mount(path, &addresses(system, vm?, guest.vmid)))
+    });
+    let found = found.unwrap_or(Mount::Absent);
     if found != Mount::Absent && guest.world.faults.fires("guest", "home-never-mounts") {
         return Mount::Absent;
     }
@@ -64,6 +70,21 @@ fn look(guest: &Guest, system: &Installed) -> Mount {
         return Mount::ReadOnly;
     }
     found
+}
+
+/// The machine's addresses: in the network of workspaces, and in that of storage if it has a card there
+/// which its system addresses.
+fn addresses(system: &Installed, vm: &Vm, vmid: u32) -> Vec<Ipv4Addr> {
+    let plugged = vm.key("net1");
+    let has_card = !plugged.is_empty()
+        && system.storage_card.as_ref().is_some_and(|card| plugged.contains(card.as_str()));
+    let networks = [Some(20), has_card.then_some(30)];
+    networks.into_iter().flatten().map(|network| address(network, vmid)).collect()
+}
+
+fn address(network: u8, vmid: u32) -> Ipv4Addr {
+    let host = u8::try_from(vmid % 250 + 1).unwrap_or(u8::MAX);
+    Ipv4Addr::new(10, 10, network, host)
 }
 
 /// Waits for the mount if something keeps trying; a failed dependency is final otherwise.
@@ -94,7 +115,7 @@ async fn report(guest: &Guest, system: &Installed, boot: &Boot, stage: &str) {
     };
     guest.stage("reporting-home");
     let detail = json!({ "mounted": true, "writable": true, "source": system.source });
-    let address = format!("10.10.20.{}", guest.vmid % 250 + 1);
+    let address = address(20, guest.vmid);
     let body = json!({ "stage": stage, "boot_id": boot.id, "address": address, "detail": detail });
     for attempt in 1.. {
         if post(guest, url, &body).await && !guest.world.faults.fires("guest", "report-lost") {

@@ -22,6 +22,8 @@ pub(super) struct Installed {
     pub(super) token: Option<String>,
     /// What is mounted on the home, if anything: `127.0.0.1:/mnt/tank/coder-home/x`.
     pub(super) source: Option<String>,
+    /// The address of the card that is plugged in for storage.
+    pub(super) storage_card: Option<String>,
     /// Where the verifier reports to.
     pub(super) report: Option<String>,
     /// Whether there is an agent to start at all.
@@ -97,6 +99,7 @@ impl UserData {
             instance: instance.to_owned(),
             token: self.file(ENVIRONMENT).as_deref().and_then(token),
             source: self.home(),
+            storage_card: self.storage_card(),
             report: self.file(VERIFIER).as_deref().and_then(report),
             has_agent: unit.is_some(),
             waits_for_home: waits,
@@ -122,6 +125,17 @@ impl UserData {
         home[0].as_str().map(str::to_owned)
     }
 
+    /// The last word of the command that has networkd address it.
+    fn storage_card(&self) -> Option<String> {
+        let commands = self.document["bootcmd"].as_array()?;
+        let says = |command: &&Value| {
+            let text = command[2].as_str().unwrap_or_default();
+            text.contains("MACAddress=$1") && text.contains("DHCP=ipv4")
+        };
+        let words = commands.iter().find(says)?.as_array()?;
+        words.last()?.as_str().map(str::to_owned)
+    }
+
     fn keeps_up(&self) -> bool {
         let content = |file: &Value| file["content"].as_str().unwrap_or_default().to_owned();
         self.files().any(|file| {
@@ -139,6 +153,8 @@ fn scripted(script: &str, instance: &str) -> Installed {
         instance: instance.to_owned(),
         token: assigned(script, "'CODER_AGENT_TOKEN'"),
         source: assigned(script, "$homeSource"),
+        // It addresses every card.
+        storage_card: Some(String::new()),
         report: report(script),
         has_agent: agent.is_some(),
         waits_for_home: place("mount.exe").is_some_and(|mount| Some(mount) < agent),

@@ -7,6 +7,7 @@ use super::answer;
 use super::clone::nothing;
 use super::params::Params;
 use super::shapes::{ROOT_ONLY, is_config_key, is_number, normal_tags, valid_name};
+use super::state::mac;
 use super::tasks::{self, Plan};
 use super::vm::{Vm, disk_size, parse_size};
 use crate::net::Answer;
@@ -83,12 +84,22 @@ fn make(world: &World, change: Change) -> Result<(), String> {
     let marker = world.change(|state| {
         let vm = state.proxmox.vm_mut(&change.node, vmid).ok()?;
         vm.config.retain(|key, _| !change.remove.contains(key));
-        vm.config.extend(change.set);
+        vm.config.extend(change.set.into_iter().map(|(key, value)| addressed(world, key, value)));
         Some(vm.key("description").to_owned())
     });
     let marker = marker.ok_or_else(|| format!("VM {vmid} does not exist"))?;
     world.journal.effect("proxmox", "vm-configured", &vmid.to_string(), &marker);
     Ok(())
+}
+
+/// A card that is given no address gets one.
+fn addressed(world: &World, key: String, value: String) -> (String, String) {
+    let (model, rest) = value.split_once(',').unwrap_or((&value, ""));
+    if !key.starts_with("net") || model.contains('=') {
+        return (key, value);
+    }
+    let card = format!("{model}={},{rest}", mac(&world.pace));
+    (key, card)
 }
 
 fn checked(params: &Params) -> Result<Vec<(String, String)>, Answer> {

@@ -209,9 +209,11 @@ fn refuse_unread(vm: &Vm, images: &BTreeMap<String, Vec<u8>>) -> Result<(), Stri
 }
 
 fn refuse_unplugged(vm: &Vm) -> Result<(), String> {
-    let bridge = vm.key("net0").split(',').find_map(|part| part.strip_prefix("bridge="));
+    let cards = vm.config.iter().filter(|(key, _)| key.starts_with("net"));
+    let mut bridges =
+        cards.filter_map(|(_, card)| card.split(',').find_map(|part| part.strip_prefix("bridge=")));
     let there = BRIDGES.iter().find(|(node, _)| *node == vm.node).map_or(&[][..], |(_, all)| all);
-    match bridge.filter(|bridge| !there.contains(bridge)) {
+    match bridges.find(|bridge| !there.contains(bridge)) {
         Some(bridge) => Err(format!("bridge '{bridge}' does not exist")),
         None => Ok(()),
     }

@@ -1,6 +1,7 @@
 //! What the NAS knows: datasets, shares, jobs.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -142,7 +143,7 @@ impl State {
     }
 
     /// What a guest finds behind an export.
-    pub(crate) fn mount(&self, path: &str) -> Mount {
+    pub(crate) fn mount(&self, path: &str, from: &[Ipv4Addr]) -> Mount {
         let path = path.trim_end_matches('/');
         let text = |share: &Map<String, Value>, name: &str| {
             share.get(name).and_then(Value::as_str).map(str::to_owned)
@@ -150,13 +151,27 @@ impl State {
         let flag =
             |share: &Map<String, Value>, name: &str| share.get(name) == Some(&Value::Bool(true));
         let share = self.shares.values().find(|share| text(share, "path").as_deref() == Some(path));
-        let (Some(share), Some(dataset)) =
-            (share.filter(|share| flag(share, "enabled")), self.at_path(path))
-        else {
+        let (Some(share), Some(dataset)) = (
+            share.filter(|share| flag(share, "enabled") && admits(share, from)),
+            self.at_path(path),
+        ) else {
             return Mount::Absent;
         };
         let full = dataset.refquota > 0 && dataset.used >= dataset.refquota;
         let owned = dataset.uid == 1000 && dataset.gid == 1000 && dataset.mode & 0o200 != 0;
         if owned && !full && !flag(share, "ro") { Mount::Writable } else { Mount::ReadOnly }
     }
+}
+
+/// Whether an export is for one of these addresses; for everybody if it names no network.
+fn admits(share: &Map<String, Value>, from: &[Ipv4Addr]) -> bool {
+    let networks = share.get("networks").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let within = |network: &Value| {
+        let (net, length) = network.as_str()?.split_once('/')?;
+        let (net, length) = (net.parse::<Ipv4Addr>().ok()?, length.parse::<u32>().ok()?);
+        let mask = u32::MAX.checked_shl(32_u32.checked_sub(length)?).unwrap_or(0);
+        let is_in = |address: &Ipv4Addr| (address.to_bits() ^ net.to_bits()) & mask == 0;
+        Some(from.iter().any(is_in))
+    };
+    networks.is_empty() || networks.iter().any(|network| within(network) == Some(true))
 }

@@ -21,6 +21,7 @@ fn insert(machine: &Machine, coder_id: &str) -> InsertSeed {
         home_source: SOURCE.to_owned(),
         coder_id: coder_id.to_owned(),
         guest: Guest::default(),
+        storage_card: None,
     }
 }
 

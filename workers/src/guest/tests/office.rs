@@ -55,6 +55,15 @@ impl Office {
         self.change(|inside| inside.view = Some(view));
     }
 
+    /// Its machine has this card for storage.
+    pub(super) fn show_storage_card(&self, card: &str) {
+        self.change(|inside| {
+            if let Some(view) = &mut inside.view {
+                view.view["storage_card"] = card.into();
+            }
+        });
+    }
+
     /// The run is over.
     pub(super) fn finish(&self) {
         self.change(|inside| {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
-use stead_schemas::site::{CloneKind, Network};
+use stead_schemas::site::CloneKind;
 use stead_schemas::step::proxmox::{CheckTemplate, TemplateChecked};
 
 use super::super::client::{Client, Pve};
@@ -29,10 +29,11 @@ pub(crate) async fn check_template(
     if let Some(storage) = &ask.seed_storage {
         check_images(&pve, storage, &ask.nodes).await?;
     }
-    let without_bridge = match &ask.network {
-        Some(network) => without_bridge(&pve, &ask.nodes, network).await?,
-        None => Vec::new(),
-    };
+    let wanted: Vec<&str> = [&ask.network, &ask.storage_network]
+        .into_iter()
+        .filter_map(|network| Some(network.as_ref()?.bridge.as_str()))
+        .collect();
+    let without_bridge = without_bridge(&pve, &ask.nodes, &wanted).await?;
     Ok(TemplateChecked { without_bridge })
 }
 
@@ -98,24 +99,31 @@ async fn check_images(pve: &Pve, storage: &str, nodes: &[String]) -> Result<(), 
     }
 }
 
+/// The nodes that have not all of these bridges; one of them must have.
 async fn without_bridge(
     pve: &Pve,
     nodes: &[String],
-    network: &Network,
+    wanted: &[&str],
 ) -> Result<Vec<String>, Failure> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut without = Vec::new();
     for node in nodes {
         let path = format!("/nodes/{}/network", segment(node));
         let query = [("type", "any_bridge".to_owned())];
         let bridges = pve.try_look(&path, &query).await?;
         let bridges = bridges.as_array().map(Vec::as_slice).unwrap_or_default();
-        if !bridges.iter().any(|bridge| bridge["iface"] == network.bridge.as_str()) {
+        if !wanted.iter().all(|one| bridges.iter().any(|bridge| bridge["iface"] == *one)) {
             without.push(node.clone());
         }
     }
     if without.len() == nodes.len() && !nodes.is_empty() {
-        let words =
-            format!("no node has the bridge {}, or our token may not use it", network.bridge);
+        let bridges = match wanted {
+            [one] => format!("the bridge {one}"),
+            more => format!("the bridges {}", more.join(" and ")),
+        };
+        let words = format!("no node has {bridges}, or our token may not use it");
         return Err(Failure::new(Class::Permanent, words));
     }
     Ok(without)
