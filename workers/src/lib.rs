@@ -15,6 +15,7 @@ mod http;
 pub mod kubernetes;
 mod listener;
 mod measured;
+mod named;
 pub mod notify;
 mod pace;
 pub mod probe;

@@ -82,7 +82,8 @@ impl Step for SnapshotTree {
 }
 
 /// Sends what the target does not have yet. A job at the vendor's. It receives by force: whatever somebody
-/// else has written or taken snapshots of beneath the target since the last copy is lost there.
+/// else has written or taken snapshots of beneath the target since the last copy is lost there. A former
+/// copy of ours that has nothing in common with its dataset any more is renamed; nothing is destroyed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replicate {
     /// What, and where to.

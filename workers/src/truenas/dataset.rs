@@ -10,6 +10,8 @@ use super::client::Nas;
 pub(super) const MARKER: &str = "org.stead:marker";
 /// The snapshot whose presence was proven before the first snapshot was deleted.
 pub(super) const DESTROYING: &str = "org.stead:destroying";
+/// What a dataset was called that has made way for another of its name.
+const SET_ASIDE: &str = "org.stead:set-aside";
 /// Bytes in a GiB.
 pub(super) const GIB: u64 = 1 << 30;
 
@@ -66,6 +68,26 @@ pub(super) async fn mark(nas: &Nas, found: &Found, marker: Option<&str>) -> Resu
     };
     nas.act("pool.dataset.update", json!([found.id, { "user_properties_update": note }])).await?;
     Ok(())
+}
+
+/// Renames a dataset for good, and notes on it what it was called.
+pub(super) async fn put_aside(nas: &Nas, id: &str, name: &str) -> Result<(), Failure> {
+    let note = json!([{ "key": SET_ASIDE, "value": id }]);
+    nas.act("pool.dataset.update", json!([id, { "user_properties_update": note }])).await?;
+    // Without force it is not done: the middleware looks at nobody who uses it.
+    nas.act("pool.dataset.rename", json!([id, { "new_name": name, "force": true }])).await?;
+    Ok(())
+}
+
+/// The datasets that were put aside, of those whose names begin so.
+pub(super) async fn set_aside(nas: &Nas, beginning: &str) -> Result<Vec<String>, Failure> {
+    let filters = json!([[["id", "^", beginning]], { "extra": { "retrieve_children": false } }]);
+    let entries = nas.look("pool.dataset.query", filters).await?;
+    let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_aside =
+        |entry: &&Value| own_property(entry, SET_ASIDE).is_some_and(|was| entry["id"] != was);
+    let names = entries.iter().filter(is_aside).filter_map(|entry| entry["id"].as_str());
+    Ok(names.map(str::to_owned).collect())
 }
 
 impl Found {

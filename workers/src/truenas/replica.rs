@@ -46,6 +46,11 @@ impl Seen {
         self.guid.is_some() && self.guid == other.guid
     }
 
+    /// Whether both are known not to be the same snapshot.
+    pub(super) fn is_other_than(&self, other: &Self) -> bool {
+        self.guid.is_some() && other.guid.is_some() && self.guid != other.guid
+    }
+
     pub(super) fn id(&self, copy: &str) -> String {
         format!("{}@{copy}", self.dataset)
     }
@@ -57,12 +62,28 @@ pub(super) async fn tree(
     dataset: &str,
     copy: &str,
 ) -> Result<BTreeMap<String, Seen>, Failure> {
-    let filters = json!([["snapshot_name", "=", copy], ["dataset", "^", dataset]]);
+    let found = look_beneath(nas, dataset, json!(["snapshot_name", "=", copy])).await?;
+    Ok(found.into_iter().map(|(_, seen)| (seen.dataset.clone(), seen)).collect())
+}
+
+/// All snapshots whose names begin so, of this dataset and of all beneath it, each with its name.
+pub(super) async fn beneath(
+    nas: &Nas,
+    dataset: &str,
+    series: &str,
+) -> Result<Vec<(String, Seen)>, Failure> {
+    look_beneath(nas, dataset, json!(["snapshot_name", "^", series])).await
+}
+
+async fn look_beneath(
+    nas: &Nas,
+    dataset: &str,
+    wanted: Value,
+) -> Result<Vec<(String, Seen)>, Failure> {
     let beneath = format!("{dataset}/");
-    let found = look(nas, filters).await?;
-    let found = found.into_iter().map(|(_, seen)| seen);
-    let found = found.filter(|seen| seen.dataset == dataset || seen.dataset.starts_with(&beneath));
-    Ok(found.map(|seen| (seen.dataset.clone(), seen)).collect())
+    let mut found = look(nas, json!([wanted, ["dataset", "^", dataset]])).await?;
+    found.retain(|(_, seen)| seen.dataset == dataset || seen.dataset.starts_with(&beneath));
+    Ok(found)
 }
 
 /// The snapshots of one dataset whose names begin so, each with its name.

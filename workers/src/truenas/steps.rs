@@ -3,6 +3,7 @@
 
 mod destroy;
 mod replicas;
+mod send;
 mod sight;
 mod snapshots;
 mod survey;
@@ -23,7 +24,8 @@ use super::share;
 use crate::trouble::{Marking, Trouble, marking, unless_missing};
 
 pub(super) use destroy::destroy_dataset;
-pub(super) use replicas::{prove_replica, remove_replicas, replicate, snapshot_tree};
+pub(super) use replicas::{prove_replica, remove_replicas, snapshot_tree};
+pub(super) use send::replicate;
 pub(super) use sight::{sight_datasets, sight_shares};
 pub(super) use snapshots::{delete_snapshot, list_snapshots, snapshot_dataset};
 pub(super) use survey::survey_pool;

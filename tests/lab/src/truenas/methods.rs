@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::rpc::{EBUSY, EFAULT, EINVAL, ENOTAUTHENTICATED, RpcError};
 use super::session::{Request, Session};
-use super::{dataset, dataset_delete, filesystem, jobs, replication, share, snapshot, system};
+use super::{
+    dataset, dataset_delete, dataset_rename, filesystem, jobs, replication, share, snapshot, system,
+};
 use crate::faults::CallFault;
 use crate::journal::{RecordedRequest, redacted};
 use crate::world::World;
@@ -28,11 +30,12 @@ impl From<Value> for Reply {
 }
 
 /// Methods that change something, and whose answer can be lost with the socket.
-const CHANGES: [&str; 13] = [
+const CHANGES: [&str; 14] = [
     "filesystem.chown",
     "filesystem.setperm",
     "pool.dataset.create",
     "pool.dataset.delete",
+    "pool.dataset.rename",
     "pool.dataset.update",
     "pool.snapshot.clone",
     "pool.snapshot.create",
@@ -147,6 +150,7 @@ fn dispatch(
         "pool.dataset.create" => dataset::create(world, params),
         "pool.dataset.update" => dataset::update(world, params),
         "pool.dataset.delete" => dataset_delete::delete(world, params),
+        "pool.dataset.rename" => dataset_rename::rename(world, params),
         "pool.dataset.query" => dataset::query(world, params),
         "pool.dataset.get_instance" => dataset::get_instance(world, params),
         "pool.dataset.processes" => dataset::processes(world, params),

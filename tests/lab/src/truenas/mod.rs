@@ -6,6 +6,7 @@
 
 mod dataset;
 mod dataset_delete;
+mod dataset_rename;
 mod entry;
 mod filesystem;
 mod jobs;

@@ -9,7 +9,7 @@ use super::jobs;
 use super::methods::{Reply, fields, unexpected};
 use super::rpc::{EINVAL, RpcError};
 use super::session::Request;
-use super::state::{Dataset, State};
+use super::state::{Dataset, Snapshot, State};
 use crate::world::World;
 
 /// The SSH connection that there is.
@@ -23,8 +23,15 @@ const NEEDED: [&str; 6] = [
     "target_dataset",
     "transport",
 ];
-const OPTIONAL: [&str; 6] =
-    ["allow_from_scratch", "name_regex", "properties", "readonly", "replicate", "ssh_credentials"];
+const OPTIONAL: [&str; 7] = [
+    "allow_from_scratch",
+    "exclude",
+    "name_regex",
+    "properties",
+    "readonly",
+    "replicate",
+    "ssh_credentials",
+];
 
 /// What is sent where.
 #[derive(Clone)]
@@ -33,13 +40,17 @@ struct Sending {
     target: String,
     /// What the names of the snapshots begin with: as much of a pattern as anybody here asks for.
     series: String,
+    /// Left out, each with all beneath it.
+    exclude: Vec<String>,
 }
 
 /// `replication.run_onetime`.
 pub(super) fn run_onetime(world: &Arc<World>, request: &Request) -> Result<Reply, RpcError> {
     let data = fields(&request.params, 0, &NEEDED, &OPTIONAL)?;
     let sending = read(&data)?;
-    let work = move |world: &World| carry_out(world, &sending);
+    // What is sent is settled when it begins: snapshots that are taken meanwhile do not arrive.
+    let planned = world.read(|state| sources(&state.truenas, &sending));
+    let work = move |world: &World| carry_out(world, &sending, planned);
     Ok(Reply::Job(jobs::start(world, request, 120, work)))
 }
 
@@ -65,10 +76,20 @@ fn read(data: &Map<String, Value>) -> Result<Sending, RpcError> {
     let series = pattern.trim_start_matches('^').split('[').next().unwrap_or_default().to_owned();
     let source = data.get("source_datasets").and_then(|all| all.get(0)).and_then(Value::as_str);
     let source = source.unwrap_or_default().to_owned();
-    Ok(Sending { source, target: text("target_dataset").to_owned(), series })
+    let exclude = data.get("exclude").and_then(Value::as_array).into_iter().flatten();
+    let exclude: Vec<String> = exclude.filter_map(Value::as_str).map(str::to_owned).collect();
+    let beneath = format!("{source}/");
+    if exclude.iter().any(|one| !one.starts_with(&beneath)) {
+        return wrong("exclude", "This dataset is not a child of any of source datasets");
+    }
+    Ok(Sending { source, target: text("target_dataset").to_owned(), series, exclude })
 }
 
-fn carry_out(world: &World, sending: &Sending) -> Result<Value, RpcError> {
+fn carry_out(
+    world: &World,
+    sending: &Sending,
+    sources: Result<Vec<Dataset>, RpcError>,
+) -> Result<Value, RpcError> {
     if world.faults.fires("truenas", "replication-denied") {
         return Err(unexpected("Replication failed: Permission denied (publickey)"));
     }
@@ -77,11 +98,14 @@ fn carry_out(world: &World, sending: &Sending) -> Result<Value, RpcError> {
     }
     let half = world.faults.fires("truenas", "replication-full");
     world.change(|state| {
-        let sources = sources(&state.truenas, sending)?;
+        let sources = sources?;
+        for source in &sources {
+            has_base(&state.truenas, source, sending)?;
+        }
         let sent = if half { sources.len() / 2 } else { sources.len() };
         let mut arrived = 0;
         for source in sources.iter().take(sent) {
-            arrived += send(&mut state.truenas, source, sending)?;
+            arrived += send(&mut state.truenas, source, sending);
         }
         if half {
             return Err(unexpected("cannot receive new filesystem stream: out of space"));
@@ -101,6 +125,8 @@ fn sources(nas: &State, sending: &Sending) -> Result<Vec<Dataset>, RpcError> {
     let beneath = format!("{}/", sending.source);
     let all = nas.datasets.values();
     let wanted = all.filter(|one| one.id == sending.source || one.id.starts_with(&beneath));
+    let wanted =
+        wanted.filter(|one| !sending.exclude.iter().any(|out| is_or_beneath(&one.id, out)));
     let wanted: Vec<Dataset> = wanted.cloned().collect();
     if wanted.is_empty() {
         return Err(unexpected(&format!("Dataset '{}' not found", sending.source)));
@@ -108,27 +134,51 @@ fn sources(nas: &State, sending: &Sending) -> Result<Vec<Dataset>, RpcError> {
     Ok(wanted)
 }
 
-/// The snapshots keep their guids and what was set on them. A target that has others than the source
-/// has none in common with is not overwritten.
-fn send(nas: &mut State, source: &Dataset, sending: &Sending) -> Result<usize, RpcError> {
+fn is_or_beneath(id: &str, above: &str) -> bool {
+    id.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What a dataset is called at the target.
+fn place(source: &Dataset, sending: &Sending) -> String {
     let rest = source.id.strip_prefix(&sending.source).unwrap_or_default();
-    let id = format!("{}{rest}", sending.target);
+    format!("{}{rest}", sending.target)
+}
+
+fn named<'a>(source: &'a Dataset, sending: &Sending) -> Vec<(&'a String, &'a Snapshot)> {
+    source.snapshots.iter().filter(|(name, _)| name.starts_with(&sending.series)).collect()
+}
+
+/// The latest snapshot that both have.
+fn base(named: &[(&String, &Snapshot)], target: &Dataset) -> Option<usize> {
+    let has = |name: &String, guid| target.snapshots.get(name).is_some_and(|at| at.guid == guid);
+    named.iter().rposition(|(name, snapshot)| has(name, snapshot.guid))
+}
+
+/// A target is not overwritten that has other snapshots, and none in common with its source. One such
+/// keeps all from being sent.
+fn has_base(nas: &State, source: &Dataset, sending: &Sending) -> Result<(), RpcError> {
+    let Some(target) = nas.datasets.get(&place(source, sending)) else { return Ok(()) };
+    let named = named(source, sending);
+    if base(&named, target).is_none() && !target.snapshots.is_empty() && !named.is_empty() {
+        let text = format!("No incremental base on dataset '{}'", source.id);
+        return Err(unexpected(&text));
+    }
+    Ok(())
+}
+
+/// The snapshots keep their guids and what was set on them.
+fn send(nas: &mut State, source: &Dataset, sending: &Sending) -> usize {
+    let id = place(source, sending);
     let target = nas.datasets.entry(id.clone()).or_insert_with(|| {
         let settings = Map::from_iter([("readonly".to_owned(), Value::from("ON"))]);
         // What a replica is marked with is its source's business, and so it counts as no thing.
         Dataset { preexisting: true, settings, ..source.without_snapshots(&id) }
     });
-    let named = source.snapshots.iter().filter(|(name, _)| name.starts_with(&sending.series));
-    let named: Vec<_> = named.collect();
-    let has = |name: &String, guid| target.snapshots.get(name).is_some_and(|at| at.guid == guid);
-    let base = named.iter().rposition(|(name, snapshot)| has(name, snapshot.guid));
-    if base.is_none() && !target.snapshots.is_empty() && !named.is_empty() {
-        let text = format!("No incremental base on dataset '{}'", source.id);
-        return Err(unexpected(&text));
-    }
+    let named = named(source, sending);
+    let base = base(&named, target);
     let new = named.into_iter().skip(base.map_or(0, |base| base + 1));
     let new: Vec<_> = new.map(|(name, snapshot)| (name.clone(), snapshot.clone())).collect();
     let count = new.len();
     target.snapshots.extend(new);
-    Ok(count)
+    count
 }

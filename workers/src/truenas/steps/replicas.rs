@@ -1,26 +1,22 @@
 //! Copies of a dataset and of all beneath it, on another pool or at another TrueNAS. The middleware
-//! sends them; what has arrived is looked at on both sides. Its own retention is never used: it
+//! sends them (`send.rs`); what has arrived is looked at on both sides. Its own retention is never used: it
 //! removes by name and age, whosoever the snapshot is and whether or not a newer one has arrived.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::backup::{
-    Old, Proof, ProveReplica, RemoveReplicas, Removed, Replica, Replicate, SnapshotTree,
+    Old, Proof, ProveReplica, RemoveReplicas, Removed, Replica, SnapshotTree,
 };
 
 use super::super::client::{Client, Nas};
+use super::super::dataset;
 use super::super::replica::{self, Seen};
-use super::super::{dataset, job};
+use crate::named::named;
 use crate::trouble::{Trouble, unless_missing};
-
-/// The middleware's method that sends once.
-const SEND: &str = "replication.run_onetime";
-/// How many datasets are named of which something is wrong.
-const NAMED_MAX: usize = 5;
 
 /// Takes the snapshots, unless they are there.
 pub(crate) async fn snapshot_tree(
@@ -59,42 +55,6 @@ async fn is_taken(nas: &Nas, of: &Replica, copy: &str) -> Result<bool, Failure> 
     }
 }
 
-/// Sends what is missing. A sending of before that is still under way is waited for.
-pub(crate) async fn replicate(
-    client: Client,
-    cx: StepContext,
-    ask: Replicate,
-) -> Result<Done, Failure> {
-    let (nas, of) = (client.at(&ask.of.from)?, &ask.of);
-    let sends_there = |arguments: &Value| arguments[0]["target_dataset"] == of.target.as_str();
-    match job::under_way(&nas, SEND, sends_there).await? {
-        Some(id) => job::follow(&nas, &cx, id).await,
-        None => {
-            cx.still_wanted()?;
-            job::run(&nas, &cx, SEND, json!([sending(of)])).await
-        }
-    }
-    // What the middleware has forgotten may have arrived or not: the proof finds out.
-    .map(|_| Done {})
-}
-
-fn sending(of: &Replica) -> Value {
-    let is_local = of.from.name == of.to.name;
-    json!({
-        "direction": "PUSH",
-        "transport": if is_local { "LOCAL" } else { "SSH" },
-        "ssh_credentials": of.ssh_credentials.filter(|_| !is_local),
-        "source_datasets": [of.dataset],
-        "target_dataset": of.target,
-        "recursive": true,
-        "properties": true,
-        "name_regex": format!("^{}[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}t[0-9-]+z$", of.series),
-        "allow_from_scratch": false,
-        "readonly": "SET",
-        "retention_policy": "NONE",
-    })
-}
-
 /// Each snapshot of the source must have a twin at the target. A dataset that was destroyed since
 /// is not missed: the target keeps it.
 pub(crate) async fn prove_replica(
@@ -104,7 +64,8 @@ pub(crate) async fn prove_replica(
 ) -> Result<Proof, Failure> {
     let of = &ask.of;
     let sources = replica::tree(&client.at(&of.from)?, &of.dataset, &ask.copy).await?;
-    let targets = replica::tree(&client.at(&of.to)?, &of.target, &ask.copy).await?;
+    let to = client.at(&of.to)?;
+    let targets = replica::tree(&to, &of.target, &ask.copy).await?;
     if !sources.get(&of.dataset).is_some_and(|seen| seen.is_ours(&of.marker)) {
         let words = format!("there is no snapshot {}@{} of ours", of.dataset, ask.copy);
         return Err(Failure::new(Class::Permanent, words));
@@ -114,14 +75,26 @@ pub(crate) async fn prove_replica(
     let missing: Vec<&str> =
         sources.values().filter(without).map(|seen| seen.dataset.as_str()).collect();
     if !missing.is_empty() {
-        let named = missing.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
         let (count, all) = (missing.len(), sources.len());
+        let named = named(missing);
         let words = format!("{count} of {all} datasets have no such snapshot there: {named}");
         return Err(Failure::new(Class::Permanent, words));
     }
     let bytes = sources.values().filter_map(twin).filter_map(|seen| seen.bytes).sum();
     let words = format!("{} datasets have the same snapshot beneath {}", sources.len(), of.target);
-    Ok(Proof { words, bytes: Some(bytes) })
+    Ok(Proof { words: words + &set_aside(&to, of).await, bytes: Some(bytes) })
+}
+
+/// Which datasets stand beside their successors there, so that nobody forgets them.
+async fn set_aside(to: &Nas, of: &Replica) -> String {
+    // Who may not look at datasets there has his copies proved all the same.
+    let found = dataset::set_aside(to, &of.target).await.unwrap_or_default();
+    let named = named(found.iter().map(String::as_str));
+    if found.is_empty() {
+        named
+    } else {
+        format!("; kept there until somebody destroys it: {named}")
+    }
 }
 
 /// Removes them, those of the target first: they are known to be ours by their twins.
@@ -156,7 +129,7 @@ pub(crate) async fn remove_replicas(
         remove(&from, &cx, ours, copy, &mut kept).await?;
         removed += u32::from(kept.len() == before);
     }
-    let named = kept.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let named = named(kept.iter().map(String::as_str));
     let words = format!("{} snapshots are held or were cloned: {named}", kept.len());
     Ok(Removed { removed, kept: Some(words).filter(|_| !kept.is_empty()) })
 }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use serde_json::json;
+use stead_lab::CallFault;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::failure::Class;
 use stead_schemas::step::backup::{
     Nas, Old, ProveReplica, RemoveReplicas, Removed, Replica, Replicate, SnapshotTree,
 };
+use stead_schemas::step::truenas::EnsureDataset;
 
 use super::{DATASET, LOGIN, ensure, nas};
 use crate::testing::{Stage, contract};
@@ -198,4 +200,98 @@ async fn a_truenas_that_this_worker_does_not_know_is_waited_for() {
     let ask = ProveReplica { of: Replica { to, ..of() }, copy: copy(1) };
     let failure = stage.refused(ask, Class::Wait).await;
     assert!(failure.words.contains("nas05"), "{failure}");
+}
+
+/// Destroys the home with all its snapshots, and makes another of its name.
+async fn made_again(stage: &Stage) {
+    for snapshot in super::dataset::snapshots(&nas(stage), DATASET).await.unwrap() {
+        nas(stage).act("pool.snapshot.delete", json!([snapshot])).await.unwrap();
+    }
+    nas(stage).act("pool.dataset.delete", json!([DATASET])).await.unwrap();
+    stage.ask(ensure()).await.unwrap();
+}
+
+const SECOND: &str = "tank/coder-home/mary";
+const COPY: &str = "backup/coder-home/john";
+
+#[tokio::test]
+async fn a_home_that_was_made_again_is_sent_and_its_former_copy_is_kept_beside_it() {
+    let stage = with_home().await;
+    stage.ask(EnsureDataset { dataset: SECOND.to_owned(), ..ensure() }).await.unwrap();
+    copied(&stage, &[1, 2]).await;
+    made_again(&stage).await;
+    stage.ask(snapshot(3)).await.unwrap();
+    // Whatever is cut off half-way is finished by the next attempt.
+    let lost = CallFault::LoseResponse;
+    stage.lab.break_call_times("truenas", "pool.dataset.rename", lost, 1).unwrap();
+    stage.refused(replicate(), Class::Ambiguous).await;
+    stage.ask(replicate()).await.unwrap();
+    let former = format!("{COPY}.until-2026-11-02t02-00-00-000z");
+    let proof = stage.ask(prove(3)).await.unwrap();
+    assert!(proof.words.starts_with("3 datasets have the same snapshot"), "{}", proof.words);
+    assert!(proof.words.ends_with(&format!("somebody destroys it: {former}")), "{}", proof.words);
+    assert_eq!(snapshots(&stage, &former).await, [copy(1), copy(2)]);
+    assert_eq!(snapshots(&stage, COPY).await, [copy(3)]);
+    assert_eq!(stage.count("dataset-renamed"), 1);
+    // Its snapshots go with their days, as all do; it stays.
+    stage.ask(remove_but(3)).await.unwrap();
+    assert!(snapshots(&stage, &former).await.is_empty());
+    let proof = stage.ask(prove(3)).await.unwrap();
+    assert!(proof.words.contains(&former), "{}", proof.words);
+    for version in ["v25.10.5", "v26.0.0-beta3"] {
+        let path = format!("truenas/api-{version}.json");
+        stage.check_contract("truenas", &path, contract::check_truenas);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_make_way_keeps_no_others_from_being_sent() {
+    let stage = with_home().await;
+    stage.ask(EnsureDataset { dataset: SECOND.to_owned(), ..ensure() }).await.unwrap();
+    // A stranger has something of this name there.
+    let theirs = json!([{ "name": COPY, "create_ancestors": true }]);
+    nas(&stage).act("pool.dataset.create", theirs).await.unwrap();
+    let theirs = json!([{ "dataset": COPY, "name": "theirs" }]);
+    nas(&stage).act("pool.snapshot.create", theirs).await.unwrap();
+    stage.ask(snapshot(1)).await.unwrap();
+    stage.ask(replicate()).await.unwrap();
+    let words = format!("1 of 3 datasets have no such snapshot there: {DATASET}");
+    assert_eq!(stage.refused(prove(1), Class::Permanent).await.words, words);
+    assert_eq!(snapshots(&stage, "backup/coder-home/mary").await, [copy(1)]);
+    assert_eq!(snapshots(&stage, COPY).await, ["theirs"]);
+    assert_eq!(stage.count("dataset-renamed"), 0);
+}
+
+#[tokio::test]
+async fn what_may_not_be_renamed_keeps_no_others_from_being_sent() {
+    let stage = with_home().await;
+    stage.ask(EnsureDataset { dataset: SECOND.to_owned(), ..ensure() }).await.unwrap();
+    copied(&stage, &[1]).await;
+    made_again(&stage).await;
+    stage.ask(snapshot(2)).await.unwrap();
+    let fault = CallFault::FailLasting;
+    stage.lab.break_call_times("truenas", "pool.dataset.rename", fault, 1).unwrap();
+    stage.ask(replicate()).await.unwrap();
+    let words = format!("1 of 3 datasets have no such snapshot there: {DATASET}");
+    assert_eq!(stage.refused(prove(2), Class::Permanent).await.words, words);
+    assert_eq!(snapshots(&stage, "backup/coder-home/mary").await, [copy(1), copy(2)]);
+    // Whoever lets us finds it mended.
+    stage.ask(replicate()).await.unwrap();
+    stage.ask(prove(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sending_that_was_begun_before_the_snapshots_does_not_count() {
+    let stage = with_home().await;
+    stage.ask(snapshot(1)).await.unwrap();
+    let before = json!({
+        "direction": "PUSH", "transport": "SSH", "ssh_credentials": 3, "recursive": true,
+        "source_datasets": [PARENT], "target_dataset": TARGET, "retention_policy": "NONE",
+        "name_regex": format!("^{SERIES}[0-9].*$"),
+    });
+    nas(&stage).act("replication.run_onetime", json!([before])).await.unwrap();
+    stage.ask(snapshot(2)).await.unwrap();
+    stage.ask(replicate()).await.unwrap();
+    stage.ask(prove(2)).await.unwrap();
+    assert_eq!(stage.count("replicated"), 2);
 }
