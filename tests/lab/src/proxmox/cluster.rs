@@ -4,6 +4,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::answer;
+use super::dumps;
 use super::params::Params;
 use super::power::unless_empty;
 use super::state::{BRIDGES, IMAGES, NODES, STORAGES};
@@ -137,11 +138,10 @@ pub(super) fn resources(world: &World, params: &Params) -> Result<Answer, Answer
         }));
     }
     if wants("storage") {
-        all.extend(
-            NODES
-                .iter()
-                .flat_map(|node| STORAGES.iter().map(move |storage| storage_line(node, storage))),
-        );
+        for node in NODES {
+            let storages = STORAGES.iter().chain(&dumps::STORAGES);
+            all.extend(storages.map(|storage| storage_line(node, storage)));
+        }
     }
     Ok(answer::data(Value::from(all)))
 }

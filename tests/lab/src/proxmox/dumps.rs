@@ -1,4 +1,5 @@
-//! Copies of guests by vzdump, on the one storage that takes them.
+//! Copies of guests by vzdump, on the storages that take them: one that both nodes see, and one that
+//! each node has for itself.
 
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -9,13 +10,16 @@ use super::{Place, answer};
 use crate::net::Answer;
 use crate::world::World;
 
-/// The storage.
-pub(super) const STORAGE: &str = "backup-nfs";
+/// The storages that take copies, and whether both nodes see them.
+pub(super) const STORAGES: [(&str, &str, bool); 2] =
+    [("backup-local", "dir", false), ("backup-nfs", "nfs", true)];
 
 /// A copy.
 #[derive(Clone)]
 pub(super) struct Dump {
     volume: String,
+    /// The node that has it, where only one does.
+    node: Option<String>,
     vmid: u32,
     made: i64,
     notes: String,
@@ -23,6 +27,11 @@ pub(super) struct Dump {
 }
 
 impl Dump {
+    fn is_on(&self, node: &str, storage: &str) -> bool {
+        let is_there = self.node.as_deref().is_none_or(|there| there == node);
+        is_there && self.volume.starts_with(&format!("{storage}:"))
+    }
+
     fn entry(&self) -> Value {
         json!({
             "volid": self.volume, "vmid": self.vmid, "ctime": self.made, "notes": self.notes,
@@ -40,10 +49,9 @@ pub(super) fn make(
 ) -> Result<Answer, Answer> {
     let optional = ["compress", "mode", "notes-template", "protected", "remove"];
     params.check(&["storage", "vmid"], &optional)?;
-    match params.text("storage").unwrap_or_default() {
-        storage if storage == STORAGE => {}
-        storage => return Err(answer::error(500, format!("storage '{storage}' does not exist"))),
-    }
+    let storage = params.text("storage").unwrap_or_default();
+    let is_shared = known(&storage)?;
+    let on = Some(node.to_owned()).filter(|_| !is_shared);
     let vmid = params.number("vmid")?.and_then(|vmid| u32::try_from(vmid).ok()).unwrap_or(0);
     world.read(|state| state.proxmox.vm(node, vmid).map(drop))?;
     let notes = params.text("notes-template").unwrap_or_default();
@@ -60,21 +68,25 @@ pub(super) fn make(
         world.change(|state| {
             let dumps = &mut state.proxmox.dumps;
             let volume =
-                format!("{STORAGE}:backup/vzdump-qemu-{vmid}-{:04}.vma.zst", dumps.len() + 1);
+                format!("{storage}:backup/vzdump-qemu-{vmid}-{:04}.vma.zst", dumps.len() + 1);
             world.journal.effect("proxmox", "guest-dumped", &volume, &notes);
             let made = Utc::now().timestamp();
-            dumps.push(Dump { volume, vmid, made, notes, is_protected });
+            dumps.push(Dump { volume, node: on, vmid, made, notes, is_protected });
         });
         Ok(())
     }))
 }
 
 /// `GET /nodes/{node}/storage/{storage}/content`.
-pub(super) fn list(world: &World, params: &Params) -> Result<Answer, Answer> {
+pub(super) fn list(
+    world: &World,
+    (node, storage): (&str, &str),
+    params: &Params,
+) -> Result<Answer, Answer> {
     params.check(&[], &["content", "vmid"])?;
     let vmid = params.number("vmid")?;
     let mut entries: Vec<Value> = world.read(|state| {
-        let all = state.proxmox.dumps.iter();
+        let all = state.proxmox.dumps.iter().filter(|dump| dump.is_on(node, storage));
         let wanted = all.filter(|dump| vmid.is_none_or(|vmid| vmid == i64::from(dump.vmid)));
         wanted.map(Dump::entry).collect()
     });
@@ -90,10 +102,15 @@ pub(super) fn list(world: &World, params: &Params) -> Result<Answer, Answer> {
 }
 
 /// `DELETE /nodes/{node}/storage/{storage}/content/{volume}`: a task, which is over at once.
-pub(super) fn delete(world: &World, volume: &str) -> Result<Answer, Answer> {
+pub(super) fn delete(
+    world: &World,
+    (node, storage): (&str, &str),
+    volume: &str,
+) -> Result<Answer, Answer> {
     world.change(|state| {
         let dumps = &mut state.proxmox.dumps;
-        let at = dumps.iter().position(|dump| dump.volume == volume);
+        let is_meant = |dump: &Dump| dump.volume == volume && dump.is_on(node, storage);
+        let at = dumps.iter().position(is_meant);
         let at = at.ok_or_else(|| answer::error(500, format!("no such volume '{volume}'")))?;
         if dumps[at].is_protected {
             return Err(answer::error(500, format!("cannot remove protected volume '{volume}'")));
@@ -102,4 +119,16 @@ pub(super) fn delete(world: &World, volume: &str) -> Result<Answer, Answer> {
         world.journal.effect("proxmox", "dump-removed", volume, "");
         Ok(answer::data(Value::Null))
     })
+}
+
+/// Whether it takes copies.
+pub(super) fn takes(storage: &str) -> bool {
+    STORAGES.iter().any(|(name, ..)| *name == storage)
+}
+
+/// Whether both nodes see it.
+fn known(storage: &str) -> Result<bool, Answer> {
+    let found = STORAGES.iter().find(|(name, ..)| *name == storage);
+    let unknown = || answer::error(500, format!("storage '{storage}' does not exist"));
+    found.map(|(.., is_shared)| *is_shared).ok_or_else(unknown)
 }

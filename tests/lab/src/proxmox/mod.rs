@@ -167,8 +167,12 @@ fn route_node(
         ("GET", ["status"]) => Ok(cluster::node_status(world, node)),
         ("GET", ["network"]) => cluster::network(params, node),
         ("POST", ["vzdump"]) => dumps::make(world, node, params),
-        ("GET", ["storage", dumps::STORAGE, "content"]) => dumps::list(world, params),
-        ("DELETE", ["storage", dumps::STORAGE, "content", volume]) => dumps::delete(world, volume),
+        ("GET", ["storage", storage, "content"]) if dumps::takes(storage) => {
+            dumps::list(world, (node, storage), params)
+        }
+        ("DELETE", ["storage", storage, "content", volume]) if dumps::takes(storage) => {
+            dumps::delete(world, (node, storage), volume)
+        }
         ("POST", ["storage", storage, "upload"]) => {
             content::upload(world, call, params, (node, storage))
         }

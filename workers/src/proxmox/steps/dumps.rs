@@ -1,5 +1,6 @@
 //! Copies of guests by vzdump, on a storage of the cluster's. A copy is ours by its notes, which are set
-//! when it is made: the file's own name says only which guest it is of, and when it was made.
+//! when it is made: the file's own name says only which guest it is of, and when it was made. Where each
+//! node has a storage of its own, a copy lies on the node that its guest was on: guests move, copies stay.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -11,15 +12,15 @@ use stead_schemas::time::Timestamp;
 
 use super::super::client::{Client, Pve, number};
 use super::super::{machine, task};
-use super::survey::Resources;
+use super::survey::{Having, Resources};
 use crate::http::segment;
+use crate::named::named;
 use crate::trouble::{Trouble, unless_missing};
-
-/// How many copies are named that stay.
-const NAMED_MAX: usize = 5;
 
 /// A copy that is there.
 struct Dump {
+    /// A node that sees it.
+    node: String,
     volume: String,
     copy: String,
     taken_at: Option<Timestamp>,
@@ -40,8 +41,8 @@ pub(crate) async fn dump_guest(
         let words = format!("there is no guest {}", of.vmid);
         return Err(Failure::new(Class::Permanent, words));
     };
-    let node = &*place.node;
-    if find(&pve, node, of, &ask.copy).await?.is_some() {
+    let (node, shelves) = (&*place.node, shelves(&pve, of).await?);
+    if find(&pve, &shelves, of, &ask.copy).await?.is_some() {
         return Ok(Done {});
     }
     let started = match under_way(&pve, node, of.vmid).await? {
@@ -52,7 +53,7 @@ pub(crate) async fn dump_guest(
         }
     };
     task::finish(&pve, &cx, &started).await?;
-    match find(&pve, node, of, &ask.copy).await? {
+    match find(&pve, &shelves, of, &ask.copy).await? {
         Some(_) => Ok(Done {}),
         // What was on its way was somebody else's copy, or nothing came of ours.
         None => Err(Failure::new(Class::Retry, "the copy is not on the storage")),
@@ -90,10 +91,9 @@ pub(crate) async fn prove_dump(
     ask: ProveDump,
 ) -> Result<Proof, Failure> {
     let (pve, of) = (client.log_in(&ask.of.login).await?, &ask.of);
-    let node = node_of_storage(&pve, of).await?;
-    let Some(dump) = find(&pve, &node, of, &ask.copy).await? else {
-        let words = format!("the storage {} has no copy {}", of.storage, ask.copy);
-        return Err(Failure::new(Class::Permanent, words));
+    let shelves = shelves(&pve, of).await?;
+    let Some(dump) = find(&pve, &shelves, of, &ask.copy).await? else {
+        return Err(not_found(of, &ask.copy, &shelves));
     };
     if dump.bytes == 0 {
         let words = format!("the copy {} is empty", dump.volume);
@@ -111,6 +111,15 @@ pub(crate) async fn prove_dump(
     Ok(Proof { words, bytes: Some(dump.bytes) })
 }
 
+fn not_found(of: &Dumps, copy: &str, shelves: &Having) -> Failure {
+    let words = format!("the storage {} has no copy {copy}", of.storage);
+    if shelves.away.is_empty() {
+        return Failure::new(Class::Permanent, words);
+    }
+    let away = named(shelves.away.iter().map(String::as_str));
+    Failure::new(Class::Wait, format!("{words} where it is seen; it is away on {away}"))
+}
+
 /// Removes those that have had their time. What somebody has protected stays.
 pub(crate) async fn remove_dumps(
     client: Client,
@@ -118,24 +127,24 @@ pub(crate) async fn remove_dumps(
     ask: RemoveDumps,
 ) -> Result<Removed, Failure> {
     let (pve, of) = (client.log_in(&ask.of.login).await?, &ask.of);
-    let node = node_of_storage(&pve, of).await?;
+    let shelves = shelves(&pve, of).await?;
     let is_old = |dump: &Dump| {
         dump.copy != ask.old.but && dump.taken_at.is_some_and(|at| at < ask.old.before)
     };
     let (mut removed, mut kept) = (0, Vec::new());
-    for dump in ours(&pve, &node, of).await?.into_iter().filter(is_old) {
+    for dump in ours(&pve, &shelves, of).await?.into_iter().filter(is_old) {
         if dump.is_protected {
             kept.push(dump.volume);
             continue;
         }
         cx.still_wanted()?;
-        let path = format!("{}/{}", content(&node, of), segment(&dump.volume));
+        let path = format!("{}/{}", content(&dump.node, of), segment(&dump.volume));
         if let Some(started) = unless_missing(pve.act(Method::DELETE, &path, &[]).await)? {
             task::finish(&pve, &cx, &started).await?;
         }
         removed += 1;
     }
-    let named = kept.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let named = named(kept.iter().map(String::as_str));
     let words = format!("{} copies are protected: {named}", kept.len());
     Ok(Removed { removed, kept: Some(words).filter(|_| !kept.is_empty()) })
 }
@@ -145,25 +154,35 @@ fn notes(of: &Dumps, copy: &str) -> String {
     format!("{copy} {}", of.marker)
 }
 
-async fn find(pve: &Pve, node: &str, of: &Dumps, copy: &str) -> Result<Option<Dump>, Failure> {
-    Ok(ours(pve, node, of).await?.into_iter().find(|dump| dump.copy == copy))
+async fn find(
+    pve: &Pve,
+    shelves: &Having,
+    of: &Dumps,
+    copy: &str,
+) -> Result<Option<Dump>, Failure> {
+    Ok(ours(pve, shelves, of).await?.into_iter().find(|dump| dump.copy == copy))
 }
 
 /// The copies of ours that the storage has of this guest.
-async fn ours(pve: &Pve, node: &str, of: &Dumps) -> Result<Vec<Dump>, Failure> {
+async fn ours(pve: &Pve, shelves: &Having, of: &Dumps) -> Result<Vec<Dump>, Failure> {
     let query = [("content", "backup".to_owned()), ("vmid", of.vmid.to_string())];
-    let found = pve.try_look(&content(node, of), &query).await?;
-    let entries = found.as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(entries.iter().filter_map(|entry| dump(entry, of)).collect())
+    let mut all = Vec::new();
+    for node in &shelves.there {
+        let found = pve.try_look(&content(node, of), &query).await?;
+        let entries = found.as_array().map(Vec::as_slice).unwrap_or_default();
+        all.extend(entries.iter().filter_map(|entry| dump(node, entry, of)));
+    }
+    Ok(all)
 }
 
-fn dump(entry: &Value, of: &Dumps) -> Option<Dump> {
+fn dump(node: &str, entry: &Value, of: &Dumps) -> Option<Dump> {
     let (copy, marker) = entry["notes"].as_str()?.trim().split_once(' ')?;
     if marker != of.marker || !copy.starts_with(&of.series) {
         return None;
     }
     let seconds = number(&entry["ctime"]).and_then(|seconds| i64::try_from(seconds).ok());
     Some(Dump {
+        node: node.to_owned(),
         volume: entry["volid"].as_str()?.to_owned(),
         copy: copy.to_owned(),
         taken_at: seconds.map(|seconds| Timestamp::from_millis(seconds.saturating_mul(1000))),
@@ -177,15 +196,17 @@ fn content(node: &str, of: &Dumps) -> String {
     format!("/nodes/{}/storage/{}/content", segment(node), segment(&of.storage))
 }
 
-/// A node that sees the storage: the guest's own, where there still is a guest.
-async fn node_of_storage(pve: &Pve, of: &Dumps) -> Result<String, Failure> {
-    if let Some(place) = machine::place_of(pve, of.vmid).await? {
-        return Ok(place.node);
-    }
+/// Where copies may lie: one node will do where all see the same.
+async fn shelves(pve: &Pve, of: &Dumps) -> Result<Having, Failure> {
     let list = pve.look("/cluster/resources").await?.unwrap_or_default();
-    let found = Resources::listed(&list).storage(&of.storage);
-    found.and_then(|line| line["node"].as_str()).map(str::to_owned).ok_or_else(|| {
+    let mut found = Resources::listed(&list).having(&of.storage);
+    if found.there.is_empty() && found.away.is_empty() {
         let words = format!("there is no storage {}", of.storage);
-        Failure::new(Class::Permanent, words)
-    })
+        return Err(Failure::new(Class::Permanent, words));
+    }
+    if found.is_shared && !found.there.is_empty() {
+        found.there.truncate(1);
+        found.away.clear();
+    }
+    Ok(found)
 }

@@ -71,6 +71,16 @@ fn is_set(flag: &Value) -> bool {
     number(flag) == Some(1) || flag == true
 }
 
+/// Which nodes have a storage.
+#[derive(Default)]
+pub(super) struct Having {
+    pub(super) there: Vec<String>,
+    /// The node, or its storage, is away.
+    pub(super) away: Vec<String>,
+    /// All of them see the same.
+    pub(super) is_shared: bool,
+}
+
 /// The cluster's list.
 pub(super) struct Resources<'a>(&'a [Value]);
 
@@ -82,6 +92,18 @@ impl<'a> Resources<'a> {
     /// A storage, as some node has it.
     pub(super) fn storage(&self, name: &str) -> Option<&'a Value> {
         self.of("storage").find(|line| line["storage"] == name)
+    }
+
+    /// The nodes that have a storage of this name.
+    pub(super) fn having(&self, storage: &str) -> Having {
+        let mut found = Having::default();
+        for line in self.of("storage").filter(|line| line["storage"] == storage) {
+            found.is_shared |= is_set(&line["shared"]);
+            let is_there = line["status"] == "available";
+            let nodes = if is_there { &mut found.there } else { &mut found.away };
+            nodes.extend(line["node"].as_str().map(str::to_owned));
+        }
+        found
     }
 
     fn of(&self, kind: &'static str) -> impl Iterator<Item = &'a Value> + use<'a> {
@@ -123,7 +145,22 @@ impl<'a> Resources<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_disk;
+    use serde_json::json;
+
+    use super::{Resources, is_disk};
+
+    #[test]
+    fn a_storage_is_there_and_away_by_node() {
+        let line = |node: &str, storage: &str, status: &str| json!({ "type": "storage", "storage": storage, "node": node, "status": status, "shared": 0 });
+        let list = json!([
+            line("pve1", "local", "available"),
+            line("pve2", "local", "unknown"),
+            line("pve3", "other", "available"),
+        ]);
+        let found = Resources::listed(&list).having("local");
+        assert_eq!((found.there, found.away), (vec!["pve1".to_owned()], vec!["pve2".to_owned()]));
+        assert!(!found.is_shared);
+    }
 
     #[test]
     fn a_disk_is_told_by_its_key() {

@@ -108,3 +108,22 @@ async fn what_is_a_strangers_or_protected_stays() {
     assert!(removed.kept.is_some_and(|kept| kept.starts_with("1 copies are protected")));
     assert_eq!(stage.count("dump-removed"), 0);
 }
+
+#[tokio::test]
+async fn a_copy_stays_in_sight_when_its_guest_has_moved_on() {
+    let stage = Stage::open().await;
+    stage.ask(super::clone()).await.unwrap();
+    let of = Dumps { vmid: super::machine().vmid, storage: "backup-local".to_owned(), ..of() };
+    stage.ask(DumpGuest { of: of.clone(), copy: copy(1) }).await.unwrap();
+    let proof = ProveDump { of: of.clone(), copy: copy(1) };
+    let before = stage.ask(proof.clone()).await.unwrap();
+    stage.survives(("proxmox", "ha-moved"), Class::Retry, super::start()).await;
+    assert_eq!(stage.ask(proof).await.unwrap(), before);
+    // Made once, whichever node is asked.
+    stage.ask(DumpGuest { of: of.clone(), copy: copy(1) }).await.unwrap();
+    assert_eq!(stage.count("guest-dumped"), 1);
+    stage.ask(DumpGuest { of: of.clone(), copy: copy(2) }).await.unwrap();
+    let removed = stage.ask(RemoveDumps { of: of.clone(), ..remove_but(2) }).await.unwrap();
+    assert_eq!((removed.removed, stage.count("dump-removed")), (1, 1));
+    stage.ask(ProveDump { of, copy: copy(2) }).await.unwrap();
+}
