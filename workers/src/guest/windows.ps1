@@ -12,13 +12,16 @@ $told.environment.PSObject.Properties | ForEach-Object {
 }
 $boot = (Get-CimInstance Win32_OperatingSystem).LastBootUpTime.ToFileTimeUtc().ToString()
 
-# In the background, for half an hour: an engine that is away keeps no agent from starting. Who cannot reach
-# us tells us nothing.
+# In the background, for half an hour: an engine that is away keeps no agent from starting. One is under way
+# at most, or they would pile up: what it says already is not said again, and the latest word replaces it.
+# Who cannot reach us tells us nothing.
 function Send-Report($stage, $detail) {
     if (-not $told.reportUrl) { return }
-    Get-Job -State Completed | Remove-Job
+    Get-Job | Where-Object State -in 'Completed', 'Failed', 'Stopped' | Remove-Job
+    if (Get-Job | Where-Object Name -eq $stage) { return }
+    Get-Job | Remove-Job -Force
     $body = @{ stage = $stage; boot_id = $boot; detail = $detail } | ConvertTo-Json -Compress
-    Start-Job -ArgumentList $told.reportUrl, $body {
+    Start-Job -Name $stage -ArgumentList $told.reportUrl, $body {
         param($url, $body)
         foreach ($try in 1..900) {
             try {
@@ -32,10 +35,16 @@ function Send-Report($stage, $detail) {
 }
 
 # A drive letter is its session's own, so it is mounted here. `hard`, because a soft mount loses writes.
+# Whatever else has the letter, however well it can be written to, is no home.
 function Test-Home {
+    $server, $path = $told.homeSource -split ':', 2
+    $source = '\\' + $server + $path.Replace('/', '\')
     if (-not (Test-Path 'H:\')) {
-        $server, $path = $told.homeSource -split ':', 2
-        & mount.exe -o 'anon,nolock,mtype=hard' ('\\' + $server + $path.Replace('/', '\')) 'H:' | Out-Null
+        & mount.exe -o 'anon,nolock,mtype=hard' $source 'H:' | Out-Null
+    }
+    $drive = Get-CimInstance Win32_LogicalDisk -Filter "DeviceID='H:'"
+    if ("$($drive.ProviderName)".TrimEnd('\') -ne $source.TrimEnd('\')) {
+        throw "H: is $($drive.Description) $($drive.ProviderName), not $source"
     }
     $probe = 'H:\.stead-' + [guid]::NewGuid()
     New-Item -ItemType File -Path $probe -ErrorAction Stop | Out-Null

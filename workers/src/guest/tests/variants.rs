@@ -173,6 +173,11 @@ fn windows_is_told_in_a_script_of_its_own() {
     assert!(text.contains("$computerName = 'a-name-of-14-c'\n"), "15 characters, no hyphen last");
     assert!(text.contains("$homeSource = '10.10.30.2:/mnt/tank/coder-home/o''neil'\n"));
     assert!(text.ends_with("exit $again\n") && text.contains("$again = 1002\n"));
+    // What has the letter is looked at before anything is written to it.
+    let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("no {words}"));
+    assert!(place("-Filter \"DeviceID='H:'\"") < place("New-Item -ItemType File -Path $probe"));
+    // One report is under way at most.
+    assert!(place("Get-Job | Remove-Job -Force") < place("Start-Job -Name $stage"));
     assert!(text.is_ascii(), "PowerShell takes a file without a mark for one of its code page");
 }
 
