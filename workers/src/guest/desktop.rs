@@ -1,5 +1,6 @@
 //! The desktop of a Linux guest: an X server that speaks VNC, and noVNC as its door for browsers. Both
-//! listen on loopback; what stands before them is the agent, and Coder's login.
+//! listen on loopback; what stands before them is the agent, and Coder's login. A page in a browser on the
+//! machine reaches loopback, too: so noVNC's door asks where a page is from.
 
 /// The unit files, by name.
 pub(super) const UNITS: [(&str, &str); 2] =
@@ -24,6 +25,10 @@ Restart=always
 RestartSec=2
 ";
 
+/// What the door goes by, and where it lies.
+pub(super) const DOOR: (&str, &str) =
+    ("/usr/local/lib/stead/stead_door.py", include_str!("door.py"));
+
 const NOVNC_UNIT: &str = "\
 [Unit]
 Description=The desktop, for browsers
@@ -32,7 +37,9 @@ StartLimitIntervalSec=0
 
 [Service]
 DynamicUser=yes
-ExecStart=/usr/bin/websockify --web=/usr/share/novnc 127.0.0.1:6080 127.0.0.1:5901
+Environment=PYTHONPATH=/usr/local/lib/stead PYTHONDONTWRITEBYTECODE=1
+ExecStart=/usr/bin/websockify --web=/usr/share/novnc --auth-plugin=stead_door.OwnPagesAlone \
+--auth-source=6080 127.0.0.1:6080 127.0.0.1:5901
 Restart=always
 RestartSec=2
 ";

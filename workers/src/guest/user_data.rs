@@ -142,6 +142,7 @@ fn write_files(seed: &Seed<'_>) -> Value {
     ];
     if seed.guest.desktop {
         files.extend(desktop::UNITS.map(|(name, content)| unit(name, content)));
+        files.push(file(desktop::DOOR.0, "0644", desktop::DOOR.1));
     }
     files.extend(seed.mcp.map(|content| file(MCP_FILE, "0644", content)));
     let homes = seed.home_files.iter();

@@ -143,8 +143,63 @@ fn docker_and_a_desktop_are_there_where_the_template_says_so() {
     assert!(desktop.contains(" -localhost "), "its server is heard on loopback alone");
     let door = file(&data, "/etc/systemd/system/stead-novnc.service");
     assert!(door.contains(" 127.0.0.1:6080 127.0.0.1:5901\n"), "{door}");
+    assert!(door.contains(" --auth-plugin=stead_door.OwnPagesAlone --auth-source=6080 "), "{door}");
     let usual = cloud_config(&seed()).to_string();
     assert!(!usual.contains("docker") && !usual.contains("novnc"));
+}
+
+/// What stands in for websockify: this much of it is asked for. Each line is a host and an origin.
+const AT_THE_DOOR: &str = r#"
+import sys, types
+plugins = types.ModuleType("websockify.auth_plugins")
+plugins.AuthenticationError = type("AuthenticationError", (Exception,), {"__init__": lambda *_, **__: None})
+sys.modules["websockify"], sys.modules["websockify.auth_plugins"] = types.ModuleType("websockify"), plugins
+door = {}
+exec(sys.argv[1], door)
+for line in sys.stdin.read().splitlines():
+    host, _, origin = line.partition(" ")
+    try:
+        headers = {"Host": host, "Origin": origin} if origin else {"Host": host}
+        door["OwnPagesAlone"]("6080").authenticate(headers, "127.0.0.1", 5901)
+        print("in")
+    except plugins.AuthenticationError:
+        print("out")
+"#;
+
+#[test]
+fn the_desktops_door_opens_for_pages_that_came_through_it_alone() {
+    use std::io::Write;
+    let data = cloud_config(&Seed { guest: EVERYTHING, ..seed() });
+    let door = file(&data, "/usr/local/lib/stead/stead_door.py");
+    let cases = [
+        // Through Coder; through a forwarded port; on the machine itself.
+        ("desktop--dev--john.apps.lan https://desktop--dev--john.apps.lan", "in"),
+        ("localhost:7000 http://localhost:7000", "in"),
+        ("localhost:6080 http://localhost:6080", "in"),
+        ("[::1]:6080 http://[::1]:6080", "in"),
+        // A page from elsewhere, in a browser on the machine or in the developer's own.
+        ("localhost:6080 https://evil.example", "out"),
+        ("localhost:6080 http://localhost:3000", "out"),
+        ("desktop--dev--john.apps.lan https://evil.example", "out"),
+        // Its name leads here by now.
+        ("evil.example:6080 http://evil.example:6080", "out"),
+        ("localhost:6080 null", "out"),
+        ("localhost:6080", "out"),
+        ("localhost:6080 http://localhost:6080.evil.example", "out"),
+        ("localhost:no http://localhost:no", "out"),
+        (" http://", "out"),
+    ];
+    let mut python = std::process::Command::new("python3")
+        .args(["-c", AT_THE_DOOR, &door])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let asked: Vec<&str> = cases.iter().map(|(asked, _)| *asked).collect();
+    python.stdin.take().unwrap().write_all(asked.join("\n").as_bytes()).unwrap();
+    let said = String::from_utf8(python.wait_with_output().unwrap().stdout).unwrap();
+    let said: Vec<&str> = said.lines().collect();
+    assert_eq!(said, cases.map(|(_, wanted)| wanted), "{asked:#?}");
 }
 
 /// Everything at once, and more servers than a site has: far less than the 3 MiB that Proxmox VE
