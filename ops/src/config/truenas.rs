@@ -47,7 +47,7 @@ fn check_reach(section: &mut Section<'_, '_>, nfs_server: &str, networks: &[Stri
 fn contains(network: &str, address: IpAddr) -> bool {
     let Some((net, length)) = network.split_once('/') else { return false };
     let bits = |address: IpAddr| match address {
-        IpAddr::V4(address) => (32, u128::from(address.to_bits())),
+        IpAddr::V4(address) => (32_u32, u128::from(address.to_bits())),
         IpAddr::V6(address) => (128, address.to_bits()),
     };
     let (Ok(net), Ok(length)) = (net.parse().map(bits), length.parse::<u32>()) else {
