@@ -71,7 +71,7 @@ pub(super) async fn mark(nas: &Nas, found: &Found, marker: Option<&str>) -> Resu
 }
 
 /// Renames a dataset for good, and notes on it what it was called.
-pub(super) async fn put_aside(nas: &Nas, id: &str, name: &str) -> Result<(), Failure> {
+pub(super) async fn set_aside(nas: &Nas, id: &str, name: &str) -> Result<(), Failure> {
     let note = json!([{ "key": SET_ASIDE, "value": id }]);
     nas.act("pool.dataset.update", json!([id, { "user_properties_update": note }])).await?;
     // Without force it is not done: the middleware looks at nobody who uses it.
@@ -79,8 +79,8 @@ pub(super) async fn put_aside(nas: &Nas, id: &str, name: &str) -> Result<(), Fai
     Ok(())
 }
 
-/// The datasets that were put aside, of those whose names begin so.
-pub(super) async fn set_aside(nas: &Nas, beginning: &str) -> Result<Vec<String>, Failure> {
+/// The datasets that were set aside, of those whose names begin so.
+pub(super) async fn aside(nas: &Nas, beginning: &str) -> Result<Vec<String>, Failure> {
     let filters = json!([[["id", "^", beginning]], { "extra": { "retrieve_children": false } }]);
     let entries = nas.look("pool.dataset.query", filters).await?;
     let entries = entries.as_array().map(Vec::as_slice).unwrap_or_default();

@@ -88,7 +88,7 @@ pub(crate) async fn prove_replica(
 /// Which datasets stand beside their successors there, so that nobody forgets them.
 async fn set_aside(to: &Nas, of: &Replica) -> String {
     // Who may not look at datasets there has his copies proved all the same.
-    let found = dataset::set_aside(to, &of.target).await.unwrap_or_default();
+    let found = dataset::aside(to, &of.target).await.unwrap_or_default();
     let named = named(found.iter().map(String::as_str));
     if found.is_empty() {
         named

@@ -143,7 +143,7 @@ async fn has_made_way(
         return Ok(false);
     };
     cx.still_wanted()?;
-    match dataset::put_aside(to, target, &format!("{target}.until-{last}")).await {
+    match dataset::set_aside(to, target, &format!("{target}.until-{last}")).await {
         Err(failure) if failure.class.kind() == Kind::Lasting => {
             tracing::warn!(target, %failure, "what stands in the way there stays");
             Ok(false)
