@@ -6,6 +6,7 @@
 * YAML can be read (PyYAML), each Kubernetes manifest fits its schema (the package
   kubernetes-validate, or the schemas that STEAD_SPECS names), and the manifests fit each other.
 * The compose file names only what there is.
+* What the Jobs of backups carry out does it, with stand-ins for what it calls.
 * `nats-server -t` takes the configurations, `systemd-analyze verify` the units.
 
 What is not at hand is skipped and named. Prints each breach, and fails if there is one.
@@ -22,6 +23,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "ops" / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
+BACKUPS = DEPLOY / "backups"
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
 
 # Settings without which a container could do more than it has to.
@@ -30,7 +32,7 @@ CONTAINER_MUST = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": T
 
 def main() -> int:
     breaches, skipped = [], []
-    for check in [kubernetes, compose, nats, units]:
+    for check in [kubernetes, compose, copies, nats, units]:
         for kind, words in check():
             (skipped if kind == "skipped" else breaches).append(words)
     for words in skipped:
@@ -55,14 +57,14 @@ def kubernetes():
         yield "skipped", "the manifests: python3 has no yaml here"
         return
     objects = []
-    for path in sorted(KUBERNETES.glob("*.yaml")):
+    for path in sorted([*KUBERNETES.glob("*.yaml"), *BACKUPS.glob("*.yaml")]):
         try:
             documents = [found for found in reader.safe_load_all(path.read_text("utf-8")) if found]
         except reader.YAMLError as error:
             yield "breach", f"{path.relative_to(ROOT)}: {error}"
             continue
         if path.name == "kustomization.yaml":
-            yield from kustomization(documents[0])
+            yield from kustomization(path.parent, documents[0])
         else:
             objects += [(f"{path.relative_to(ROOT)}: {name_of(found)}", found) for found in documents]
     yield from schemas(objects)
@@ -71,11 +73,12 @@ def kubernetes():
     yield from (("breach", words) for words in fitting(objects))
 
 
-def kustomization(found: dict):
+def kustomization(folder: pathlib.Path, found: dict):
     listed = set(found["resources"])
-    there = {path.name for path in KUBERNETES.glob("*.yaml")} - {"kustomization.yaml"}
+    there = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
+    place = folder.relative_to(ROOT) / "kustomization.yaml"
     for name in sorted(listed ^ there):
-        yield "breach", f"ops/deploy/kubernetes/kustomization.yaml: {name} is listed or there, and not both"
+        yield "breach", f"{place}: {name} is listed or there, and not both"
 
 
 def schemas(objects):
@@ -137,7 +140,9 @@ def sound(found: dict):
     >>> list(sound(of(pod)))
     ['c requests neither processor nor memory', 'c has no readinessProbe']
     """
-    pod = found.get("spec", {}).get("template", {}).get("spec") if isinstance(found.get("spec"), dict) else None
+    spec = found.get("spec") if isinstance(found.get("spec"), dict) else {}
+    job = spec.get("jobTemplate", {}).get("spec")
+    pod = (job or spec).get("template", {}).get("spec")
     if pod is None:
         return
     if not pod.get("serviceAccountName"):
@@ -150,7 +155,8 @@ def sound(found: dict):
         name, security = container["name"], container.get("securityContext", {})
         if not {"cpu", "memory"} <= set(container.get("resources", {}).get("requests", {})):
             yield f"{name} requests neither processor nor memory"
-        for probe in ["livenessProbe", "readinessProbe"]:
+        # Nobody is sent to a Job, and it ends.
+        for probe in [] if job else ["livenessProbe", "readinessProbe"]:
             if probe not in container:
                 yield f"{name} has no {probe}"
         for key, wanted in CONTAINER_MUST.items():
@@ -234,6 +240,50 @@ def composed(found: dict):
                     yield f"{name} mounts {source}, which is not there"
             elif source not in found.get("volumes", {}):
                 yield f"{name} mounts the volume {source}, which is not there"
+
+
+# What stands in for the programs of etcd: a snapshot is one line, and is whole as long as that is so.
+PROGRAMS = {
+    "etcdctl": 'echo whole >"$3"',
+    "etcdutl": '[[ $2 != restore ]] && echo "fe01cf57, 10, 7, 2.1 MB" && exit; grep -qx whole "$3" && mkdir "$5"',
+}
+
+
+def copies():
+    with tempfile.TemporaryDirectory() as place:
+        programs, folder = pathlib.Path(place) / "bin", pathlib.Path(place) / "copies"
+        programs.mkdir(), folder.mkdir()
+        for name, lines in PROGRAMS.items():
+            (programs / name).write_text(f"#!/usr/bin/env bash\n{lines}\n", "utf-8")
+            (programs / name).chmod(0o755)
+
+        def told(work: str, day: int, **more: str):
+            env = {
+                **os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "TMPDIR": place,
+                "COPIES": str(folder), "STEAD_WORK": work, "STEAD_SERIES": "stead-etcd-",
+                "STEAD_COPY": f"stead-etcd-2026-11-{day:02}t02-00-00-000z", **more,
+            }
+            said = subprocess.run([BACKUPS / "copy", "etcd"], capture_output=True, text=True, env=env)
+            return said.returncode, (said.stdout.splitlines() or [""])[-1]
+
+        def there():
+            return sorted(int(path.name.split("t02")[0][-2:]) for path in folder.iterdir())
+
+        def breaks(day: int):
+            next(folder.glob(f"*-{day:02}t*")).joinpath("snapshot.db").write_text("half\n", "utf-8")
+
+        story = [told("make", day)[0] for day in (1, 2, 2, 3, 4)]
+        # What a Job left that was killed.
+        (folder / "stead-etcd-2026-11-05t02-00-00-000z.part").mkdir()
+        proved = told("prove", 4)
+        breaks(3)
+        story += [proved[0], told("prove", 3)[0], told("prove", 9)[0], told("sell", 4)[0], told("remove", 4)[0]]
+        old = {"STEAD_BEFORE": "2026-11-04T02:00:00.000Z", "STEAD_KEEP": "stead-etcd-2026-11-02t02-00-00-000z"}
+        story += [told("make", 5)[0], told("remove", 5, **old)[0], told("prove", 4, STEAD_COPY="../4")[0]]
+        if story != [0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 0, 0, 2] or there() != [2, 4, 5]:
+            yield "breach", f"ops/deploy/backups/copy: ended with {story}, and has left {there()}"
+        if not proved[1].endswith("is restored whole: revision 10, 7 keys"):
+            yield "breach", f"ops/deploy/backups/copy: says of a whole copy: {proved[1]}"
 
 
 def nats():

@@ -49,8 +49,8 @@ const PAGES: &[Page] = &[
     page!("workspace.held"),
 ];
 
-/// A walk through an incident, for whoever has none behind him.
-const WALK: Page = page!("first-incident");
+/// Walks through what nobody wants to do for the first time: an incident, a restore.
+const WALKS: [Page; 2] = [page!("first-incident"), page!("restore-a-backup")];
 
 /// Carries the verb out.
 pub fn carry_out(global: &Global, options: &Explain) -> Result<(), Ended> {
@@ -79,7 +79,7 @@ fn list(global: &Global) {
     let (alerts, refusals): (Vec<Page>, Vec<Page>) =
         PAGES.iter().copied().partition(|(code, _)| is_alert(code));
     for (title, pages) in
-        [("To begin with", vec![WALK]), ("Alerts", alerts), ("Refusals", refusals)]
+        [("To begin with", WALKS.to_vec()), ("Alerts", alerts), ("Refusals", refusals)]
     {
         output::line(&format!("{title}:"));
         pages.iter().for_each(|(code, _)| output::line(&format!("  {code}")));
@@ -92,7 +92,7 @@ fn find(code: &str) -> Option<Page> {
 }
 
 fn all() -> impl Iterator<Item = Page> {
-    PAGES.iter().copied().chain([WALK])
+    PAGES.iter().copied().chain(WALKS)
 }
 
 /// Alerts are named by one word, refusals by two with a dot between.
