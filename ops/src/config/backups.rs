@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use stead_schemas::command::backup::{KEEP_DAYS_MAX, NAME_MAX};
 use stead_schemas::command::workspace::check_name;
-use stead_schemas::site::{BackupOf, BackupSite, NasSite, Site, TrueNasSite, ZfsBackup};
+use stead_schemas::site::{BackupOf, BackupSite, NasSite, TrueNasSite, ZfsBackup};
 use stead_workers::address::SocketAddress;
 use stead_workflows::schedule::check_times;
 
@@ -21,8 +21,16 @@ struct Written {
 }
 
 /// The other servers.
-pub(super) fn nas(reader: &mut Reader<'_>) -> Vec<NasSite> {
-    let (mut servers, mut names) = (Vec::new(), BTreeSet::new());
+#[derive(Default)]
+pub(super) struct Servers {
+    /// What backups know of them.
+    pub(super) sites: Vec<NasSite>,
+    /// Where each of them is, by name: what their worker is told. What is wrong was said.
+    pub(super) addresses: BTreeMap<String, String>,
+}
+
+pub(super) fn nas(reader: &mut Reader<'_>) -> Servers {
+    let (mut servers, mut names) = (Servers::default(), BTreeSet::new());
     let mut places: BTreeSet<String> =
         reader.section("truenas").optional_text("address").into_iter().collect();
     for (line, value) in reader.tables("nas") {
@@ -42,8 +50,9 @@ pub(super) fn nas(reader: &mut Reader<'_>) -> Vec<NasSite> {
         if !secret.starts_with("vault:") {
             fault("secret", "is a place in Vault, such as vault:secret/data/truenas/nas04".into());
         }
-        if let Err(error) = address.parse::<SocketAddress>() {
-            fault("address", error.to_string());
+        let is_address = address.parse::<SocketAddress>().map_err(|error| error.to_string());
+        if let Err(words) = &is_address {
+            fault("address", words.clone());
         }
         if !names.insert(name.clone()) {
             fault("name", format!("there are two of the name {name}"));
@@ -51,20 +60,12 @@ pub(super) fn nas(reader: &mut Reader<'_>) -> Vec<NasSite> {
         if !places.insert(address.clone()) {
             fault("address", format!("another TrueNAS is at {address}, too"));
         }
-        servers.push(NasSite { name, secret });
+        if is_address.is_ok() {
+            servers.addresses.insert(name.clone(), address);
+        }
+        servers.sites.push(NasSite { name, secret });
     }
     servers
-}
-
-/// Where each of them is, by name: what their worker is told. What is wrong with them was said.
-pub(super) fn addresses(reader: &mut Reader<'_>, site: &Site) -> BTreeMap<String, String> {
-    if site.nas.is_empty() {
-        return BTreeMap::new();
-    }
-    let tables = reader.tables("nas").into_iter();
-    let written = tables.filter_map(|(_, value)| serde_json::from_value::<Written>(value).ok());
-    let good = written.filter(|nas| nas.address.parse::<SocketAddress>().is_ok());
-    good.map(|nas| (nas.name, nas.address)).collect()
 }
 
 /// What a backup may refer to.

@@ -3,6 +3,7 @@
 //!
 //! `reader.rs` reads single values; this page says which ones there are.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde_json::json;
 use stead_schemas::command::bucket::QUOTA_GB_MAX;
-use stead_schemas::site::{Allowance, CoderSite, ForgejoSite, S3Site, Site};
+use stead_schemas::site::{Allowance, CoderSite, ForgejoSite, NasSite, S3Site, Site};
 use stead_workers::WorkersConfig;
 
 mod audit;
@@ -125,8 +126,9 @@ pub fn read(
     let mut reader = Reader::new(text, env);
     let nats = nats(&mut reader);
     let engine = engine(&mut reader);
-    let site = site(&mut reader);
-    let workers = workers(&mut reader, &site);
+    let nas = backups::nas(&mut reader);
+    let site = site(&mut reader, nas.sites);
+    let workers = workers(&mut reader, &site, &nas.addresses);
     let metrics = reader.section("workers").optional_address("metrics");
     let traces = traces(&mut reader);
     let log_level = log_level(&mut reader);
@@ -158,7 +160,8 @@ pub fn read_to_look(path: &Path) -> Result<Seen, ConfigError> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let env = |name: &str| std::env::var(name).ok();
     let mut reader = Reader::new(&text, &env);
-    let (engine, site) = (engine(&mut reader), site(&mut reader));
+    let nas = backups::nas(&mut reader);
+    let (engine, site) = (engine(&mut reader), site(&mut reader, nas.sites));
     let site = reader.faults_so_far().is_empty().then_some(site);
     Ok(Seen { nats, engine, site })
 }
@@ -272,7 +275,7 @@ fn log_level(reader: &mut Reader<'_>) -> Option<String> {
     None
 }
 
-fn site(reader: &mut Reader<'_>) -> Site {
+fn site(reader: &mut Reader<'_>, nas: Vec<NasSite>) -> Site {
     let proxmox = proxmox::site(reader);
     let truenas = truenas::site(reader, &proxmox);
     let mut section = reader.section("coder");
@@ -287,7 +290,6 @@ fn site(reader: &mut Reader<'_>) -> Site {
     let (kubernetes, mcp_servers) = (mcp::site(reader), mcp::servers(reader));
     let (templates, notify) = (templates::read(reader), notify::read(reader));
     let pools = pools::read(reader, &templates);
-    let nas = backups::nas(reader);
     let has_kubernetes = kubernetes.is_some();
     let known = backups::Known { nas: &nas, truenas: &truenas, has_kubernetes };
     let backups = backups::read(reader, &known);
@@ -367,11 +369,15 @@ fn vault_of(reader: &mut Reader<'_>) -> serde_json::Value {
     json!({ "address": address, "mount": mount, "login": vault::login(&mut section) })
 }
 
-fn workers(reader: &mut Reader<'_>, site: &Site) -> Option<WorkersConfig> {
+fn workers(
+    reader: &mut Reader<'_>,
+    site: &Site,
+    other_nas: &BTreeMap<String, String>,
+) -> Option<WorkersConfig> {
     let vault = vault_of(reader);
     let mut address = |name| json!({ "address": reader.section(name).text("address") });
     let (proxmox, mut truenas, coder) = (address("proxmox"), address("truenas"), address("coder"));
-    truenas["others"] = json!(backups::addresses(reader, site));
+    truenas["others"] = json!(other_nas);
     let has_forgejo = reader.has_section("forgejo", "address");
     let forgejo = has_forgejo.then(|| {
         let mut section = reader.section("forgejo");
