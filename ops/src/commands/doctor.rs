@@ -30,7 +30,8 @@ pub async fn carry_out(global: &Global, options: &Doctor) -> Result<(), Ended> {
     if global.json {
         output::json(&findings);
     } else {
-        output::line(&finding::table(&findings, output::width_or(usize::MAX)));
+        let said = finding::grouped(&findings);
+        output::line(&finding::table(&said, output::width_or(usize::MAX)));
     }
     let failed = findings.iter().filter(|finding| finding.verdict == Verdict::Failed).count();
     match failed {

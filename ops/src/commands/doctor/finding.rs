@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::story::words::hanging;
+use crate::story::words::{counted, hanging};
 
 /// How something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -69,6 +69,37 @@ impl Finding {
     }
 }
 
+/// For people: what is the same of several things is said once. A check of one of many is called
+/// `stream LOG`.
+pub fn grouped(findings: &[Finding]) -> Vec<Finding> {
+    let mut groups: Vec<(Finding, Vec<&Finding>)> = Vec::new();
+    for finding in findings {
+        let like = of_any(finding);
+        match groups.iter_mut().find(|(group, _)| like.as_ref() == Some(group)) {
+            Some((_, members)) => members.push(finding),
+            None => groups.push((like.unwrap_or_else(|| finding.clone()), vec![finding])),
+        }
+    }
+    groups.into_iter().map(|(group, members)| together(group, &members)).collect()
+}
+
+/// The same without the name of the one that it is about.
+fn of_any(finding: &Finding) -> Option<Finding> {
+    let (kind, name) = finding.check.split_once(' ')?;
+    let mend = finding.mend.as_ref().map(|mend| mend.replace(name, "NAME"));
+    Some(Finding { check: kind.to_owned(), mend, ..finding.clone() })
+}
+
+fn together(group: Finding, members: &[&Finding]) -> Finding {
+    if let [finding] = members {
+        return (*finding).clone();
+    }
+    let names: Vec<&str> =
+        members.iter().filter_map(|one| Some(one.check.split_once(' ')?.1)).collect();
+    let check = counted(members.len() as u64, &group.check);
+    Finding { check, words: format!("{}: {}", names.join(", "), group.words), ..group }
+}
+
 /// All findings as a table, in lines of at most `width` characters.
 pub fn table(findings: &[Finding], width: usize) -> String {
     let names = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or(0);
@@ -89,7 +120,25 @@ pub fn table(findings: &[Finding], width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Finding, table};
+    use super::{Finding, grouped, table};
+
+    #[test]
+    fn what_is_the_same_of_several_is_said_once() {
+        let stream = |name: &str, words: &str| {
+            Finding::failed(&format!("stream {name}"), words, format!("edit {name} back"))
+        };
+        let findings = [
+            Finding::ok("server", "nats-server 2.15.1"),
+            stream("LOG_0", "it forgets"),
+            stream("LOG_1", "it is away"),
+            stream("LOG_2", "it forgets"),
+            stream("LOG_10", "it forgets"),
+        ];
+        let said = grouped(&findings);
+        let alike =
+            Finding::failed("3 streams", "LOG_0, LOG_2, LOG_10: it forgets", "edit NAME back");
+        assert_eq!(said, [findings[0].clone(), alike, findings[2].clone()]);
+    }
 
     #[test]
     fn a_mend_stands_beneath_its_finding() {
