@@ -122,6 +122,15 @@ fn remarks(view: &PeopleView, now: Timestamp) -> Vec<String> {
         let when = when.unwrap_or_else(|| "never".to_owned());
         remarks.push(format!("{trouble}; Authentik last said something {when}"));
     }
+    let renamed: Vec<String> = view
+        .owners
+        .iter()
+        .filter_map(|one| Some(format!("{} ({})", one.owner, new_name(one)?)))
+        .collect();
+    if !renamed.is_empty() {
+        remarks
+            .push(format!("called otherwise at Authentik by now: {}. {STAYS}", renamed.join(", ")));
+    }
     if !view.doubted.is_empty() {
         let names: Vec<&str> = view.doubted.iter().map(|owner| owner.as_str()).collect();
         let many = counted(names.len() as u64, "owner");
@@ -132,6 +141,15 @@ fn remarks(view: &PeopleView, now: Timestamp) -> Vec<String> {
         ));
     }
     remarks
+}
+
+/// What of an owner's does not follow when he is renamed.
+const STAYS: &str = "What they own keeps the old name: workspaces, home, buckets, tokens, schedules, \
+                     limits, keys in Vault, the user in Coder, and what may be asked for on the bus";
+
+/// What he is called, where that is not what he owns things as.
+fn new_name(one: &OwnerView) -> Option<&str> {
+    one.username.as_deref().filter(|called| *called != one.owner.as_str())
 }
 
 fn told(owners: &[OwnerView], now: Timestamp, width: usize) -> String {
@@ -162,6 +180,7 @@ async fn show(global: &Global, client: &SteadClient, owner: &str) -> Result<(), 
         output::json(&one);
         return Ok(());
     }
+    let note = new_name(&one).map(|_| STAYS);
     let since = span(SystemClock.now().since(one.since));
     let may = match one.standing {
         Standing::Active => "his workspaces may run",
@@ -174,6 +193,7 @@ async fn show(global: &Global, client: &SteadClient, owner: &str) -> Result<(), 
         ("called", one.username.unwrap_or_else(|| "not seen yet".to_owned())),
         ("workspaces", one.workspaces.join(", ")),
     ]));
+    note.into_iter().for_each(output::note);
     Ok(())
 }
 
@@ -204,8 +224,15 @@ mod tests {
         for words in ["john ", "disabled", "johnny", "dev, ml"] {
             assert!(line.contains(words), "{line}");
         }
-        let mut view = PeopleView { owners: vec![one], ..PeopleView::default() };
+        let same = OwnerView { username: Some("john".to_owned()), ..one.clone() };
+        let mut view = PeopleView { owners: vec![same], ..PeopleView::default() };
         assert!(remarks(&view, now).is_empty());
+        view.owners = vec![one];
+        let renamed = remarks(&view, now).remove(0);
+        for words in ["by now: john (johnny). ", "keeps the old name", "the user in Coder"] {
+            assert!(renamed.contains(words), "{renamed}");
+        }
+        view.owners.clear();
         view.doubted = ["a", "b", "c", "d"].map(owner).into();
         view.trouble = Some("it is not known who is disabled: it is away".to_owned());
         let said = remarks(&view, now);
