@@ -15,12 +15,17 @@ pub const STUCK_PAUSE: Duration = Duration::from_secs(60);
 /// many that failed together do not come back together.
 #[must_use]
 pub fn pause(policy: &StepPolicy, class: Class, attempt: u32, chance: u64) -> Duration {
-    let doublings = attempt.saturating_sub(1).min(16);
     let first = limit(policy.first_pause_ms).unwrap_or(first_pause(class));
     let longest = limit(policy.pause_max_ms).unwrap_or(PAUSE_MAX);
-    let full = first.saturating_mul(1 << doublings).min(longest);
+    let full = doubled(first, attempt.saturating_sub(1), longest);
     let half = u64::try_from(full.as_micros() / 2).unwrap_or(u64::MAX).max(1);
     Duration::from_micros(half + chance % half)
+}
+
+/// A pause that was doubled so many times, up to the longest.
+#[must_use]
+pub fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1 << times.min(16)).min(longest)
 }
 
 /// Whether the attempts at a step are used up: so many were made, for so long, and the next one
@@ -53,7 +58,7 @@ mod tests {
 
     use stead_schemas::policy::StepPolicy;
 
-    use super::{PAUSE_MAX, is_used_up};
+    use super::{PAUSE_MAX, doubled, is_used_up};
 
     fn pause(class: Class, attempt: u32, chance: u64) -> Duration {
         super::pause(&StepPolicy::default(), class, attempt, chance)
@@ -64,6 +69,15 @@ mod tests {
         assert_eq!(pause(Class::Retry, 1, 0), Duration::from_millis(20));
         assert_eq!(pause(Class::Retry, 3, 0), Duration::from_millis(80));
         assert_eq!(pause(Class::Retry, 1_000_000, 0), PAUSE_MAX / 2);
+    }
+
+    #[test]
+    fn no_number_of_doublings_is_too_large() {
+        let (minute, day) = (Duration::from_secs(60), Duration::from_secs(24 * 60 * 60));
+        let minutes = |times| doubled(minute, times, day).as_secs() / 60;
+        assert_eq!([0, 1, 2, 10].map(minutes), [1, 2, 4, 1024]);
+        assert_eq!([11, u32::MAX].map(|times| doubled(minute, times, day)), [day, day]);
+        assert_eq!(doubled(day, 1, minute), minute);
     }
 
     #[test]

@@ -7,21 +7,19 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::context::Context;
+use stead_core::retry::doubled;
 use stead_schemas::command::backup::{BackupOrder, BackupView, Counts, Taken};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::backup::{Old, Proof, Removed};
 use stead_schemas::step::schedule::Plan;
 use stead_schemas::time::Timestamp;
 
-use crate::schedule::calendar::AHEAD;
+use crate::schedule::calendar::{LOOK_AGAIN, plan_again_at};
 
 /// When a copy that came to nothing is tried again, before its time; each time twice as late.
 const RETRY_FIRST: Duration = Duration::from_secs(15 * 60);
 /// The longest pause between two tries.
 const RETRY_MAX: Duration = Duration::from_secs(6 * 60 * 60);
-/// A copy that was planned long ago is planned again this long before its time, and so is one whose
-/// time could not be found out: the rules of its time zone may be others by then.
-const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
 /// How many of the last copies are shown.
 const LAST_KEPT: usize = 10;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -109,8 +107,7 @@ impl Backup {
             Ok(plan) => {
                 // Of those that nobody was there for, one stands for all.
                 self.next = plan.due.last().or(plan.next.first()).copied();
-                let far = self.next.filter(|next| next.since(now) > AHEAD);
-                self.plan_at = far.map(|next| next.before(LOOK_AGAIN));
+                self.plan_at = self.next.and_then(|next| plan_again_at(next, now));
             }
             Err(_) => self.plan_at = Some(now.after(LOOK_AGAIN)),
         }
@@ -147,7 +144,7 @@ impl Backup {
         if failure.class == Class::Cancelled {
             return;
         }
-        let pause = RETRY_FIRST.saturating_mul(1 << self.failures.min(10)).min(RETRY_MAX);
+        let pause = doubled(RETRY_FIRST, self.failures, RETRY_MAX);
         self.failures = self.failures.saturating_add(1);
         self.again_at = Some(cx.now().after(pause));
         self.owed.get_or_insert(begun);

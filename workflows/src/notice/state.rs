@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::context::Context;
+use stead_core::retry::doubled;
 use stead_schemas::command::notice::{NoticeView, RouteView, TellOrder};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::notice::{By, Route, Topic};
@@ -217,9 +218,8 @@ impl Way {
             self.due = (!self.waiting.is_empty()).then_some(now);
             return;
         }
-        let doubled = 1_u32 << self.failures.min(8);
+        self.due = Some(now.after(doubled(RETRY_FIRST, self.failures, RETRY_MAX)));
         self.failures = self.failures.saturating_add(1);
-        self.due = Some(now.after(RETRY_FIRST.saturating_mul(doubled).min(RETRY_MAX)));
     }
 
     fn view(&self) -> RouteView {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stead_core::context::{Command, Context};
 use stead_core::definition::{Definition, Ending};
+use stead_core::retry::doubled;
 use stead_core::run::execution;
 use stead_schemas::command::pool::{PoolChange, PoolOrder, PoolView, SpareView};
 use stead_schemas::failure::{Class, Failure};
@@ -161,10 +162,10 @@ impl Pool {
     }
 
     fn failed(&mut self, cx: &Context, trouble: String) {
-        let pause = FIRST_PAUSE * 2u32.saturating_pow(self.failures.min(10));
+        let pause = doubled(FIRST_PAUSE, self.failures, LONGEST_PAUSE);
         self.failures += 1;
         self.trouble = Some(trouble);
-        self.again_at = Some(cx.now().after(pause.min(LONGEST_PAUSE)));
+        self.again_at = Some(cx.now().after(pause));
     }
 
     /// One on the best node that has any; the one that was made first.

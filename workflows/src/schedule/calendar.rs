@@ -28,7 +28,16 @@ const DUE_MAX: usize = 100;
 const NEXT_MAX: usize = 60;
 /// How far ahead firings are planned, but for the next one: a day, and the hour that it may have
 /// more.
-pub const AHEAD: Duration = Duration::from_secs(25 * 60 * 60);
+const AHEAD: Duration = Duration::from_secs(25 * 60 * 60);
+/// How long before its time a firing that was planned long ago is planned again.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
+
+/// When a firing is to be planned again, if it was far away when it was planned: the rules of its
+/// time zone may be others by then.
+#[must_use]
+pub fn plan_again_at(firing: Timestamp, planned: Timestamp) -> Option<Timestamp> {
+    (firing.since(planned) > AHEAD).then(|| firing.before(LOOK_AGAIN))
+}
 
 /// A cron expression in a time zone.
 #[derive(Clone, Copy, Debug)]

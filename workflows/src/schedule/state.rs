@@ -6,7 +6,6 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use stead_core::context::Context;
@@ -15,13 +14,10 @@ use stead_schemas::failure::Failure;
 use stead_schemas::step::schedule::{Plan, PlanFirings};
 use stead_schemas::time::Timestamp;
 
-use super::calendar::{AHEAD, Calendar};
+use super::calendar::{Calendar, plan_again_at};
 use super::firing::{room, unaccounted};
 use super::news::{Alarm, Open};
 
-/// A firing that was planned long ago is planned again this long before its time: the rules of
-/// its time zone may be others by now.
-const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
 /// How many firings are left out one by one while a command is carried out. After that the
 /// schedule sleeps until the command is done, so that one that never ends does not grow its
 /// history.
@@ -94,11 +90,7 @@ impl State {
             return false;
         };
         let is_over = *last <= now && planned < now && !self.is_last_plan;
-        is_over || (self.is_old(*first) && first.since(now) <= LOOK_AGAIN)
-    }
-
-    fn is_old(&self, firing: Timestamp) -> bool {
-        self.planned.is_some_and(|planned| firing.since(planned) > AHEAD)
+        is_over || plan_again_at(*first, planned).is_some_and(|at| at <= now)
     }
 
     /// Takes a plan that was asked for.
@@ -126,8 +118,8 @@ impl State {
             return None;
         }
         let first = *self.plan.front()?;
-        let early = if self.is_old(first) { LOOK_AGAIN } else { Duration::ZERO };
-        let at = Timestamp::from_millis(first.as_millis() - millis(early));
+        let again = self.planned.and_then(|planned| plan_again_at(first, planned));
+        let at = again.unwrap_or(first);
         Some(Alarm { at, reason: format!("the firing of {first}") })
     }
 
@@ -213,8 +205,4 @@ fn take<T>(place: &mut T, change: Option<T>) {
     if let Some(change) = change {
         *place = change;
     }
-}
-
-fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }

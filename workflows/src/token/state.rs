@@ -7,6 +7,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stead_core::context::{Command, Context};
+use stead_core::retry::doubled;
 use stead_schemas::command::token::{
     ConfigureToken, Pace, Proof, TokenOrder, TokenPhase, TokenView,
 };
@@ -153,8 +154,8 @@ impl Token {
 
     /// The one that is used stays, and the next one is tried again soon.
     pub fn stays(&mut self, cx: &Context) {
-        let doubled = 1_u32 << self.failures.saturating_sub(1).min(10);
-        let soon = cx.now().after(RETRY_FIRST.saturating_mul(doubled).min(RETRY_MAX));
+        let pause = doubled(RETRY_FIRST, self.failures.saturating_sub(1), RETRY_MAX);
+        let soon = cx.now().after(pause);
         match self.failures {
             // Somebody has stopped it. When it is due otherwise is not changed by that.
             0 => {

@@ -15,7 +15,7 @@ use stead_schemas::time::Timestamp;
 use super::ends::Due;
 use super::power;
 use super::state::Workspace;
-use crate::schedule::calendar::AHEAD;
+use crate::schedule::calendar::plan_again_at;
 
 /// A start that was planned long ago is planned again this long before its time; one that could
 /// not be planned is tried again after it, and one that is later than this has been missed.
@@ -44,8 +44,7 @@ pub(super) async fn plan(cx: &Context, workspace: &mut Workspace) {
     match planned {
         Ok(plan) => {
             autostart.next = plan.next.first().copied();
-            let far = autostart.next.filter(|next| next.since(cx.now()) > AHEAD);
-            workspace.plan_at = far.map(|next| next.before(HOUR));
+            workspace.plan_at = autostart.next.and_then(|next| plan_again_at(next, cx.now()));
         }
         Err(failure) => {
             workspace.plan_at = Some(cx.now().after(HOUR));
