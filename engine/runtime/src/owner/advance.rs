@@ -55,6 +55,7 @@ impl Owner {
                 Decided { events: Vec::new(), taken: vec![false; commands.len()] }
             }
         };
+        let unborn = live.parked.clone().filter(|_| live.last_seq == 0);
         if live.parked.is_some() {
             self.dirty.insert(id.clone());
         }
@@ -83,8 +84,9 @@ impl Owner {
             self.tail.begins();
             self.jobs.push(job.boxed_local());
         }
-        for command in missed_commands {
-            self.missed_command(id, &command);
+        match unborn {
+            Some(words) => self.forget_unborn(id, &missed_commands, &words),
+            None => missed_commands.iter().for_each(|command| self.missed_command(id, command)),
         }
         for tell in missed.into_iter().filter_map(|(tell, _)| tell) {
             self.tell_missed(tell);

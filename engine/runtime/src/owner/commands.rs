@@ -25,6 +25,8 @@ use crate::ports::{Outgoing, ReplyTo};
 
 /// The run that a command is for is not continued by this build.
 pub(super) const PARKED: &str = "run.parked";
+/// A workflow panicked over the command.
+const BUG: &str = "command.bug";
 
 impl Owner {
     /// Takes a command in, or refuses it; in either case says so, but an acceptance only once it
@@ -110,6 +112,33 @@ impl Owner {
         }
     }
 
+    /// The first turn of a run had a bug, and nothing of it is in the log. There is no such run: its
+    /// name is free, and whoever asked for it is told.
+    pub(super) fn forget_unborn(&mut self, run: &RunId, commands: &[String], words: &str) {
+        tracing::error!(%run, words, "the run never began");
+        for id in commands {
+            self.entities.missed(run, id);
+            let askers = self.runs.get_mut(run).map(|live| live.take_askers(id));
+            for asker in askers.into_iter().flatten() {
+                match asker {
+                    Asker::Caller(to) => {
+                        let reply = CommandReply::Refused(Refusal::new(BUG, words));
+                        self.send(Outgoing::Reply { to, bytes: encoded(&reply) });
+                    }
+                    // Another build may begin it; that is waited for.
+                    Asker::Step(address) => {
+                        let failure = Failure::new(Class::Wait, words);
+                        self.say_to_step(address, StepReply::Failed(failure));
+                    }
+                }
+            }
+        }
+        self.entities.unborn(run);
+        self.no_more_outcomes(run);
+        self.runs.remove(run);
+        self.dirty.remove(run);
+    }
+
     fn is_repeated(&self, command: &EntityCommand, digest: &str) -> bool {
         let known = self.entities.command(&command.key(), &command.id);
         // Another run's step may change its request only together with its number.
@@ -185,7 +214,7 @@ impl Owner {
             fields: &command.fields,
         };
         caught(|| (definition.admit)(&admission))
-            .unwrap_or_else(|panicked| Err(Refusal::new("command.bug", panicked)))
+            .unwrap_or_else(|panicked| Err(Refusal::new(BUG, panicked)))
     }
 
     fn accept(

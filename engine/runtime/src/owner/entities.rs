@@ -66,6 +66,15 @@ impl Entities {
         *latest = run.life().max(*latest);
     }
 
+    /// A life that nothing is in the log of is none.
+    pub fn unborn(&mut self, run: &RunId) {
+        let (tag, before) = (life_tag(&run.key()), run.life().saturating_sub(1));
+        match before {
+            0 => self.lives.remove(&tag),
+            before => self.lives.insert(tag, before),
+        };
+    }
+
     /// A run takes a command in.
     pub fn accepted(&mut self, run: &RunId, id: &str, digest: &str) {
         let known = Known { digest: Tag::of(&[digest]), life: run.life() };

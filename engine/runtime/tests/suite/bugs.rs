@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::{Index, ReplyTo};
-use stead_schemas::dispatch::{Caller, CommandReply, ListRuns, StepReply};
+use stead_schemas::dispatch::{Caller, CommandReply, ListRuns, StepAddress, StepReply};
+use stead_schemas::failure::Class;
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::public::{RunPage, RunSummary};
 use stead_schemas::refusal::Refusal;
@@ -58,15 +59,36 @@ fn whoever_asks_for_what_panics_is_told() {
                 other => panic!("{other:?}"),
             }
         };
-        let first = told("stillborn", "x").await;
-        assert!(matches!(first, CommandReply::Unavailable { .. }), "{first:?}");
         let refusal = refused("stillborn", "x").await;
-        assert_eq!(refusal.code, "run.parked");
+        assert_eq!(refusal.code, "command.bug");
         assert!(refusal.words.contains("panicked: it is never born"), "{}", refusal.words);
         let refusal = refused("pair", "trap").await;
         assert_eq!(refusal.code, "command.bug");
         assert!(refusal.words.contains("panicked: not that name"), "{}", refusal.words);
         desk.start("nap").await;
+    });
+}
+
+#[test]
+fn a_run_that_panics_at_its_first_turn_leaves_its_name_free() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.run("stillborn");
+        for id in ["id-1", "id-1", "id-2"] {
+            desk.command("stillborn", id).await;
+            let reply = desk.replies("caller").pop().expect("an answer");
+            let reply: CommandReply = serde_json::from_slice(&reply).unwrap();
+            assert!(matches!(reply, CommandReply::Refused(_)), "{id}: {reply:?}");
+        }
+        assert_eq!(desk.held_up().await, []);
+        // A page that waits for this one's outcome waits for another build.
+        let step = StepAddress { run: desk.run("parent"), seq: 2 };
+        desk.command_of("stillborn", &step).await;
+        let told = desk.answers().pop().expect("an answer");
+        assert!(matches!(&told.1, StepReply::Failed(failure) if failure.class == Class::Wait));
+        // In a build without the bug it would have begun with its first life.
+        desk.command_with("stillborn", "x", json!({ "born": true })).await;
+        assert_eq!(desk.events(&run).await[..2], ["run-started", "command-accepted"]);
     });
 }
 

@@ -105,10 +105,11 @@ async fn fragile(cx: Context) -> Result<Ending, Failure> {
     Ok(Ending::Completed(Value::Null))
 }
 
-/// Panics at once.
+/// Panics at once, unless it is told that it is born.
 async fn stillborn(cx: Context) -> Result<Ending, Failure> {
-    cx.next_command().await;
-    panic!("it is never born");
+    let start = cx.next_command().await;
+    assert!(start.payload["born"] == true, "it is never born");
+    cx.signal::<u32>("go").await.map(|said| Ending::Completed(json!(said)))
 }
 
 step!(Strange, "other.strange");
@@ -235,6 +236,12 @@ fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     assert!(admission.name != "trap", "not that name");
     match admission.living {
         Some(_) => Err(Refusal::new("pair.exists", "it is running")),
-        None => Ok(Admitted { payload: Value::Null, begins: true, interrupts: false }),
+        None => {
+            let payload = match admission.fields.is_empty() {
+                true => Value::Null,
+                false => Value::Object(admission.fields.clone()),
+            };
+            Ok(Admitted { payload, begins: true, interrupts: false })
+        }
     }
 }
