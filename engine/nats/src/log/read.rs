@@ -3,13 +3,18 @@
 //! No consumer is made, so none can leak. A follower may answer and may be behind; therefore the
 //! leader says first how far to read, and a page that ends early is asked for again. Nothing is
 //! ever deleted from a log, so that a missing sequence is a damaged log and not a detail.
+//!
+//! A whole partition is read without headers, which cost server and client more than the message
+//! itself (`bare.rs`). Where a page cannot be understood that way, it is asked for with them.
+
+mod bare;
 
 use std::future::ready;
 use std::time::Duration;
 
 use async_nats::header::{NATS_LAST_SEQUENCE, NATS_SEQUENCE, NATS_SUBJECT};
 use async_nats::jetstream::context::Context;
-use async_nats::{Client, HeaderMap, Message, StatusCode, Subscriber};
+use async_nats::{Client, HeaderMap, HeaderName, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -40,6 +45,8 @@ struct PageRequest<'a> {
     next_by_subj: &'a str,
     batch: usize,
     max_bytes: usize,
+    #[serde(skip_serializing_if = "is_false")]
+    no_hdr: bool,
 }
 
 /// A reader of one stream, from one sequence to another.
@@ -50,14 +57,15 @@ struct Pages {
     filter: String,
     next: u64,
     until: u64,
+    /// Whether every message of the stream is wanted.
     gapless: bool,
+    /// Whether to do without headers.
+    bare: bool,
 }
 
 /// One message as it lies in the stream.
 struct Stored {
     seq: u64,
-    /// The message before it in the same page, as the server sent it; 0 for the first.
-    after: u64,
     subject: String,
     headers: Option<HeaderMap>,
     /// As it lies there, sealed or plain.
@@ -81,6 +89,8 @@ pub(super) async fn partition(
         next: first.max(after + 1),
         until: last,
         gapless: true,
+        // A sealed message says in a header by which key.
+        bare: platform.connection.keys.is_empty(),
     };
     let pages = stream::try_unfold(pages, |mut pages| async move {
         let page = pages.read().await?;
@@ -128,7 +138,8 @@ async fn stored_on(
     let Some(last) = last else { return Ok(Vec::new()) };
     let (client, stream) = (platform.connection.api.clone(), stream.to_owned());
     let (until, js_prefix) = (last.sequence, platform.connection.js_prefix.clone());
-    let mut pages = Pages { client, js_prefix, stream, filter, next: 1, until, gapless: false };
+    let (gapless, bare) = (false, false);
+    let mut pages = Pages { client, js_prefix, stream, filter, next: 1, until, gapless, bare };
     let mut all = Vec::new();
     loop {
         let page = pages.read().await?;
@@ -185,7 +196,7 @@ impl Pages {
         let deadline = Instant::now() + PATIENCE;
         let mut pause = Pause::new();
         while self.next <= self.until {
-            let page = match self.ask().await {
+            let page = match self.page().await {
                 Ok(page) => page,
                 Err(error) if Instant::now() >= deadline => return Err(error),
                 Err(error) => {
@@ -206,19 +217,30 @@ impl Pages {
         Ok(Vec::new())
     }
 
-    async fn ask(&self) -> Result<Vec<Stored>, LogError> {
+    async fn page(&mut self) -> Result<Vec<Stored>, LogError> {
+        if self.bare
+            && let Some(page) = self.bare_page().await?
+        {
+            return Ok(page);
+        }
+        let mut answers = self.ask(false).await?;
+        self.collect(&mut answers).await
+    }
+
+    async fn ask(&self, no_hdr: bool) -> Result<Subscriber, LogError> {
         let inbox = self.client.new_inbox();
-        let mut answers = self.client.subscribe(inbox.clone()).await.map_err(in_words)?;
+        let answers = self.client.subscribe(inbox.clone()).await.map_err(in_words)?;
         let request = PageRequest {
             seq: self.next,
             next_by_subj: &self.filter,
             batch: PAGE_MESSAGES,
             max_bytes: PAGE_BYTES,
+            no_hdr,
         };
         let body = serde_json::to_vec(&request).map_err(in_words)?;
         let subject = format!("{}.DIRECT.GET.{}", self.js_prefix, self.stream);
         self.client.publish_with_reply(subject, inbox, body.into()).await.map_err(in_words)?;
-        self.collect(&mut answers).await
+        Ok(answers)
     }
 
     async fn collect(&self, answers: &mut Subscriber) -> Result<Vec<Stored>, LogError> {
@@ -238,13 +260,13 @@ impl Pages {
                 Some(status) if status == StatusCode::NOT_FOUND.as_u16() => return Ok(page),
                 Some(status) => return Err(LogError(refusal(status, &message))),
             }
-            let stored = read_stored(message)?;
+            let (stored, after) = read_stored(message)?;
             if stored.seq > self.until {
                 return Ok(page);
             }
             // When the connection breaks, a part of the page is lost and the rest may still
             // come. What is missing is asked for again.
-            if stored.after != page.last().map_or(0, |last| last.seq) {
+            if after != page.last().map_or(0, |last| last.seq) {
                 return Ok(page);
             }
             let wanted = page.last().map_or(self.next, |last| last.seq + 1);
@@ -257,6 +279,10 @@ impl Pages {
     }
 }
 
+fn is_false(it: &bool) -> bool {
+    !it
+}
+
 fn in_words(error: impl std::fmt::Display) -> LogError {
     LogError(error.to_string())
 }
@@ -266,18 +292,24 @@ fn refusal(status: u16, message: &Message) -> String {
     format!("the server refuses to read: {status} {words}")
 }
 
-fn read_stored(message: Message) -> Result<Stored, LogError> {
-    let header = |name| {
-        let headers = message.headers.as_ref()?;
-        // The server's own value comes last; a writer may have sent one of the same name.
-        headers.get_last(name).map(|value| value.as_str().to_string())
-    };
-    let seq = header(NATS_SEQUENCE).and_then(|seq| seq.parse().ok());
-    let after = header(NATS_LAST_SEQUENCE).and_then(|seq| seq.parse().ok());
-    match (seq, after, header(NATS_SUBJECT)) {
+/// The server's own value comes last; a writer may have sent one of the same name.
+fn header(message: &Message, name: HeaderName) -> Option<&str> {
+    let headers = message.headers.as_ref()?;
+    headers.get_last(name).map(|value| value.as_str())
+}
+
+fn number(message: &Message, name: HeaderName) -> Option<u64> {
+    header(message, name)?.parse().ok()
+}
+
+/// The message, and the one before it in the same page, as the server sent it; 0 for the first.
+fn read_stored(message: Message) -> Result<(Stored, u64), LogError> {
+    let (seq, after) = (number(&message, NATS_SEQUENCE), number(&message, NATS_LAST_SEQUENCE));
+    match (seq, after, header(&message, NATS_SUBJECT)) {
         (Some(seq), Some(after), Some(subject)) => {
+            let subject = subject.to_owned();
             let (headers, body) = (message.headers, message.payload);
-            Ok(Stored { seq, after, subject, headers, body })
+            Ok((Stored { seq, subject, headers, body }, after))
         }
         _ => Err(LogError("the server's answer names no message".into())),
     }

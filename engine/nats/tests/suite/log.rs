@@ -7,7 +7,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use stead_nats::testing::NatsServer;
 use stead_nats::{ConnectSettings, NatsLog, connect};
 use stead_runtime::conformance::log::{append_of, fresh_run, fresh_run_in, read_partition};
-use stead_runtime::ports::{AppendError, EventLog};
+use stead_runtime::ports::{AppendError, EventLog, Recorded};
 use stead_schemas::ids::{Partition, RunId};
 
 use super::proxy::Proxy;
@@ -53,7 +53,7 @@ async fn a_connection_that_breaks_leaves_no_hole() {
     let run = run_in(Partition(1));
     let mut last = 0;
     for n in 0..600 {
-        let text = format!("{n:0>4000}");
+        let text = body_of(&run, &format!("{n:0>4000}"));
         last = log.append(append_of(&run, PARTITIONS, last, &text)).await.expect("it goes on");
     }
     for cut_after in [100_000, 500_000, 1_000_000, 2_000_000] {
@@ -183,4 +183,67 @@ async fn where_the_stream_takes_no_batch_each_goes_alone() {
     let config = Config { allow_atomic_publish: false, ..config };
     world.js().update_stream(config).await.expect("an older stead's stream");
     assert_eq!(a_thousand_at_once(&world).await, 0);
+}
+
+/// What a transition of this run looks like to whoever only glances at it.
+fn body_of(run: &RunId, text: &str) -> String {
+    format!(r#"{{"v":1,"run":"{run}","n":1,"text":"{text}"}}"#)
+}
+
+/// A partition in which plain transitions, owners' claims and what is no transition lie mixed.
+async fn mixed(log: &NatsLog, world: &World) -> Vec<(u64, RunId, String)> {
+    let mut expected = Vec::new();
+    for n in 0..300 {
+        let run = run_in(Partition(1));
+        let text = match n % 100 {
+            // Nothing of whose beginning one can tell whose it is.
+            57 => "no transition".to_owned(),
+            _ => body_of(&run, &n.to_string()),
+        };
+        if n % 50 == 0 {
+            log.claim(Partition(1), "engine-a").await.expect("a claim");
+        }
+        if n == 130 {
+            let sent = world.js().publish("stead.log.0.1.stranger", "hello".into()).await;
+            sent.expect("sent").await.expect("kept");
+        }
+        let seq = log.append(append_of(&run, PARTITIONS, 0, &text)).await.expect("a new history");
+        expected.push((seq, run, text));
+    }
+    expected
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_without_headers_is_the_same() {
+    let world = World::new().await;
+    let log = NatsLog::new(&world.platform);
+    let expected = mixed(&log, &world).await;
+    let there = |whole: Vec<Recorded>| -> Vec<(u64, RunId, String)> {
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        whole.into_iter().map(|it| (it.seq, it.run, text(it.bytes))).collect()
+    };
+    assert_eq!(there(read_partition(&log, Partition(1), 0).await), expected);
+    let rest = log.read_partition(Partition(1), 0, expected[200].0).await.expect("it can be read");
+    assert_eq!(there(rest.try_collect().await.expect("it can be read")), expected[201..]);
+    for (seq, run, text) in expected.into_iter().step_by(57) {
+        let history = log.read_run(&run).await.expect("the log can be read");
+        assert_eq!(there(history), [(seq, run, text)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_s_pages_are_asked_for_without_headers() {
+    let world = World::new().await;
+    let log = NatsLog::new(&world.platform);
+    let runs: Vec<RunId> = std::iter::repeat_with(|| run_in(Partition(1))).take(3).collect();
+    for run in &runs {
+        log.append(append_of(run, PARTITIONS, 0, &body_of(run, "x"))).await.expect("it is kept");
+    }
+    let spy = async_nats::connect(world.server.url()).await.expect("a connection");
+    let mut asked = spy.subscribe("$JS.API.DIRECT.GET.STEAD_LOG_0_1").await.expect("ears");
+    spy.flush().await.expect("the server listens");
+    assert_eq!(read_partition(&log, Partition(1), 0).await.len(), 3);
+    let first = asked.next().await.expect("a page is asked for");
+    let first: serde_json::Value = serde_json::from_slice(&first.payload).expect("a request");
+    assert_eq!(first["no_hdr"], true);
 }
