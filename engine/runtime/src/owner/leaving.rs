@@ -27,8 +27,11 @@ impl Owner {
         let until = Instant::now() + self.env.tuning.grace;
         let live = self.runs.get_mut(run);
         let Some(attempt) = live.and_then(|live| live.attempts.get_mut(&seq)) else { return };
-        let proof = attempt.proof.take().filter(|_| !attempt.loose);
-        let place = attempt.place.take_if(|place| place.is_at_work);
+        let is_loose = attempt.loose;
+        let proof = attempt.proof.take().filter(|_| !is_loose);
+        // Where nobody has heard the last attempt, or its turn has not come, somebody may be at an
+        // earlier one.
+        let place = attempt.place.take_if(|place| place.is_at_work || is_loose);
         if let Some(mut place) = place {
             place.leaves.get_or_insert(until);
             let step = StepAddress { run: run.clone(), seq };

@@ -307,6 +307,54 @@ fn where_two_workers_may_be_at_it_the_word_of_one_gives_no_place_back() {
     });
 }
 
+/// The next one's turn comes only when whoever may be at the first step of `a` has had its time.
+async fn is_kept_for_its_time(desk: &Desk) {
+    desk.pass_in_line(LEASE + RENEW).await;
+    assert_eq!(firsts(desk), [], "somebody may be at it still");
+    desk.pass_in_line(Tuning::default().grace - LEASE).await;
+    assert_eq!(firsts(desk), [run("b")]);
+}
+
+#[test]
+fn a_place_is_kept_for_a_worker_that_fell_silent_though_nobody_heard_the_next_attempt() {
+    for order in [skip, terminate] {
+        on_simulated_time(async move {
+            let (_, desk, _) = three().await;
+            desk.pass_in_line(Tuning::default().silence + RENEW).await;
+            let again = desk.step("test.first");
+            desk.unheard(&again).await;
+            assert_eq!(desk.order(&run("a"), order(again.address.seq)).await, "done");
+            is_kept_for_its_time(&desk).await;
+        });
+    }
+}
+
+#[test]
+fn a_place_is_kept_for_a_worker_of_the_owner_before_that_is_told_to_stop() {
+    for order in [skip, terminate] {
+        on_simulated_time(async move {
+            let (log, desk, step) = three().await;
+            desk.owner.abort();
+            let after = Desk::limited(log, &[first(1)]).await;
+            after.settle().await;
+            assert_eq!(after.order(&run("a"), order(step.address.seq)).await, "done");
+            is_kept_for_its_time(&after).await;
+        });
+    }
+}
+
+#[test]
+fn a_place_is_kept_while_a_cancelled_step_of_the_owner_before_has_its_time() {
+    on_simulated_time(async {
+        let (log, desk, _) = three().await;
+        desk.owner.abort();
+        let after = Desk::limited(log, &[first(1)]).await;
+        after.settle().await;
+        after.cancel(&run("a")).await;
+        is_kept_for_its_time(&after).await;
+    });
+}
+
 #[test]
 fn what_is_wanted_with_high_priority_overtakes_in_the_line() {
     on_simulated_time(async {
