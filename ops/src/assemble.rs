@@ -18,6 +18,7 @@ use stead_runtime::env::{CurrentSite, Env, Tuning};
 use stead_runtime::exchange::Exchangeable;
 use stead_runtime::harness::{Harness, HarnessTuning};
 use stead_runtime::ports::{Ports, SystemClock};
+use stead_runtime::vital;
 use stead_runtime::worker::AnyWorker;
 use stead_schemas::command::COMMANDS;
 use stead_schemas::site::{Deployment, Site};
@@ -105,7 +106,7 @@ impl RunningEngine {
     /// As soon as a part of it panics: what is left is no engine, and whoever supervises the process
     /// starts it again.
     pub async fn ended(self) -> Result<(), Ended> {
-        let ended = all_of_it(self.over, self.doors).await;
+        let ended = unless_broken(all_of_it(self.over, self.doors), vital::broken()).await;
         self.connection.flush().await;
         ended
     }
@@ -115,6 +116,18 @@ async fn all_of_it(over: oneshot::Receiver<()>, doors: Vec<JoinHandle<()>>) -> R
     let thread = async { over.await.map_err(|_| broken("the engine")) };
     let doors = async { try_join_all(doors).await.map_err(|_| broken("a door of the engine")) };
     tokio::try_join!(thread, doors).map(drop)
+}
+
+/// Waits for the end of a part, or for the panic of a task that nobody waits for.
+async fn unless_broken(
+    ended: impl Future<Output = Result<(), Ended>>,
+    panicked: impl Future<Output = &'static str>,
+) -> Result<(), Ended> {
+    tokio::select! {
+        biased;
+        ended = ended => ended,
+        what = panicked => Err(broken(what)),
+    }
 }
 
 /// A part of a process has panicked, and said so.
@@ -242,14 +255,19 @@ impl RunningWorkers {
     /// Waits until they have ended, which they do after their `stop` has turned true.
     ///
     /// # Errors
-    /// If what hands the steps to them panics, or ends though nobody has told it to.
+    /// If what hands the steps to them panics, or ends though nobody has told it to; or if a task
+    /// panics that nobody waits for.
     pub async fn ended(self) -> Result<(), Ended> {
-        let ended = match self.harness.await {
-            Ok(()) if *self.stop.borrow() => Ok(()),
-            _ => Err(broken("what hands steps to the workers")),
+        let Self { harness, stop, seeds, connection, .. } = self;
+        let ended = async {
+            match harness.await {
+                Ok(()) if *stop.borrow() => Ok(()),
+                _ => Err(broken("what hands steps to the workers")),
+            }
         };
-        self.connection.flush().await;
-        if let Some(seeds) = self.seeds {
+        let ended = unless_broken(ended, vital::broken()).await;
+        connection.flush().await;
+        if let Some(seeds) = seeds {
             seeds.shutdown().await;
         }
         ended
@@ -340,7 +358,7 @@ pub async fn start_workers(
 mod tests {
     use tokio::sync::oneshot;
 
-    use super::all_of_it;
+    use super::{all_of_it, unless_broken};
 
     #[tokio::test]
     async fn a_part_that_panics_ends_all_of_it_at_once() {
@@ -354,6 +372,15 @@ mod tests {
         drop(thread);
         let ended = all_of_it(over, vec![open()]).await;
         assert!(ended.unwrap_err().to_string().contains("the engine ended"));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_nobody_waits_for_ends_all_of_it_when_it_panics() {
+        let panicked = std::future::ready("the outbox");
+        let ended = unless_broken(std::future::pending(), panicked).await;
+        assert!(ended.unwrap_err().to_string().contains("the outbox ended with a bug of ours"));
+        let ended = unless_broken(std::future::ready(Ok(())), std::future::pending()).await;
+        ended.expect("a good end");
     }
 
     #[tokio::test]

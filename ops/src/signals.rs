@@ -1,5 +1,6 @@
 //! Ctrl-C, SIGTERM and the end of a parent, as one word that everything long-lived listens to.
 
+use stead_runtime::vital;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -10,7 +11,7 @@ pub fn stop() -> std::io::Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::spawn(async move {
+    vital::begin("what listens to signals", async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::{Client, Message, Request, RequestErrorKind};
 use futures_util::StreamExt;
 use stead_runtime::checkup::{Checker, LOOK_MAX};
+use stead_runtime::vital;
 use stead_schemas::checkup::{CheckupReply, CheckupRequest};
 use stead_schemas::subjects;
 
@@ -49,7 +50,7 @@ pub async fn serve_checkups(
         let asked = asked.map_err(|error| SubscribeError { subject, words: error.to_string() })?;
         let (client, checker) = (client.clone(), Arc::clone(&checker));
         let system = (*system).to_owned();
-        tokio::spawn(async move {
+        vital::begin("what makes checkups", async move {
             let each = |message| answer(&client, &checker, &system, message);
             asked.for_each_concurrent(AT_ONCE, each).await;
         });

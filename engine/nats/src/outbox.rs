@@ -2,7 +2,7 @@
 
 use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
-use stead_runtime::metric;
+use stead_runtime::{metric, vital};
 use stead_schemas::subjects;
 use tokio::sync::mpsc;
 
@@ -31,7 +31,7 @@ impl Outbox {
     /// Starts the task that publishes.
     pub(crate) fn start(client: Client) -> Self {
         let (queue, letters) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(publish_all(client, letters));
+        vital::begin("the outbox", publish_all(client, letters));
         Self { queue }
     }
 

@@ -21,4 +21,5 @@ pub mod metric;
 pub mod owner;
 pub mod ports;
 pub mod trace;
+pub mod vital;
 pub mod worker;

@@ -20,6 +20,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use stead_runtime::metric::{self, By, Kind, METRICS};
+use stead_runtime::vital;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -59,9 +60,10 @@ pub async fn serve(addresses: &[SocketAddr], by: By, health: Arc<Health>) -> Res
     for address in addresses {
         let cannot = |error| Ended::Failed(format!("cannot serve metrics on {address}: {error}"));
         let listener = TcpListener::bind(address).await.map_err(cannot)?;
-        tokio::spawn(accept(listener, Arc::clone(&shown), Arc::clone(&places)));
+        let accepting = accept(listener, Arc::clone(&shown), Arc::clone(&places));
+        vital::begin("what shows metrics", accepting);
     }
-    tokio::spawn(async move {
+    vital::begin("what keeps metrics", async move {
         loop {
             sleep(UPKEEP_EVERY).await;
             shown.metrics.run_upkeep();

@@ -29,6 +29,7 @@ use hmac::Mac;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use stead_runtime::ports::Clock;
+use stead_runtime::vital;
 use stead_runtime::worker::Inbox;
 use stead_schemas::command::template::{KIND, WEBHOOK_ID};
 use stead_schemas::owner::Owner;
@@ -86,7 +87,7 @@ impl Webhooks {
         let key = Key::new(config.secret.clone(), secrets);
         let router = router(Arc::new(Door { key, deployments, inbox, clock }));
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(async move {
+        let serving = vital::begin("the door for webhooks", async move {
             let until = async { drop(stopped.await) };
             let served = axum::serve(listener, router).with_graceful_shutdown(until).await;
             if let Err(error) = served {

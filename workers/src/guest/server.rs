@@ -19,6 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::Value;
+use stead_runtime::vital;
 use stead_runtime::worker::Engines;
 use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, StepReply};
 use stead_schemas::ids::RunId;
@@ -75,7 +76,7 @@ impl SeedServer {
         let door = Door { urls: urls.clone(), engines };
         let router = router(Arc::new(Desk { door, seeds }));
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(async move {
+        let serving = vital::begin("the seed server", async move {
             let until = async { drop(stopped.await) };
             let served = axum::serve(listener, router).with_graceful_shutdown(until).await;
             if let Err(error) = served {

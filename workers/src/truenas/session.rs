@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use stead_runtime::vital;
 use stead_schemas::failure::{Class, Failure};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -68,7 +69,7 @@ impl Session {
     fn on(socket: Socket) -> Self {
         let (outbox, letters) = mpsc::channel(CALLS_AT_ONCE);
         let line = Arc::new(Line { calls: Mutex::default(), jobs: watch::Sender::new(0) });
-        tokio::spawn(carry(socket, letters, line.clone()));
+        vital::begin("a session with TrueNAS", carry(socket, letters, line.clone()));
         Self { outbox, line, slots: Semaphore::new(CALLS_AT_ONCE) }
     }
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_nats::header::{
     NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
 };
-use stead_runtime::metric;
+use stead_runtime::{metric, vital};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -141,7 +141,7 @@ impl Together {
         // Outside of the lock: a place whose append is gone comes back at once.
         match batch {
             true if !next.is_empty() => {
-                tokio::spawn(self.clone().carry(stream.to_string(), next));
+                vital::begin("a batch of appends", self.clone().carry(stream.to_string(), next));
             }
             _ => next.into_iter().for_each(|waiting| self.let_go(waiting)),
         }

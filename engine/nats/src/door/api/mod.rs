@@ -10,14 +10,15 @@ mod wait;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::service::endpoint::Endpoint;
 use async_nats::service::{Request, Service, ServiceExt};
 use async_nats::{Message, Subscriber};
-use futures_util::StreamExt;
 use futures_util::stream::select_all;
+use futures_util::{FutureExt, StreamExt};
 use stead_runtime::metric;
 use stead_schemas::dispatch::Caller;
 use stead_schemas::refusal::Refusal;
@@ -149,7 +150,8 @@ async fn serve(counter: &Arc<Counter>, endpoints: Vec<Endpoint>) {
         let Ok(permit) = Arc::clone(&counter.places).acquire_owned().await else { return };
         let counter = Arc::clone(counter);
         tokio::spawn(async move {
-            let reply = counter.answer(&request.message, permit).await;
+            let answer = AssertUnwindSafe(counter.answer(&request.message, permit));
+            let reply = answer.catch_unwind().await.unwrap_or_else(|_| turned_away(&bug()));
             respond(&request, reply).await;
         });
     }
@@ -177,6 +179,11 @@ async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: S
             tracing::debug!(%error, "a refusal cannot be sent");
         }
     }
+}
+
+/// Whoever asks for what panics here is told: it would wait in vain, and others go on.
+fn bug() -> Refusal {
+    Refusal::new("command.bug", "the engine met a bug of ours in this; its log has the details")
 }
 
 /// The reply to what no owner has seen.
