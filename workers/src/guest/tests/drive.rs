@@ -1,6 +1,7 @@
 //! A seed that is laid into the drive of a machine: what is on it, and that it does not stay.
 
 use serde_json::Value;
+use stead_lab::CallFault;
 use stead_schemas::failure::Class;
 use stead_schemas::owner::Owner;
 use stead_schemas::site::Guest;
@@ -79,6 +80,28 @@ async fn a_seed_is_taken_out_of_a_machine_that_is_gone() {
     assert!(stage.lab.inventory().images.is_empty());
     let elsewhere = RemoveSeed { storage: "nvme-pool".to_owned(), ..remove };
     stage.refused(elsewhere, Class::Permanent).await;
+}
+
+#[tokio::test]
+async fn whatever_call_goes_wrong_one_seed_lies_there_and_then_none() {
+    let scene = Scene::ready().await;
+    let stage = &scene.stage;
+    let machine = furnish(stage, true).await;
+    let id = stage.lab.inventory().coder_workspaces[0].id.clone();
+    let (image, storage) = (machine.seed_image("isos"), "isos".to_owned());
+    let remove = RemoveSeed { machine: machine.clone(), storage };
+    for call in ["POST /upload", "POST /config", "GET /content", "DELETE /content", "GET /tasks/"] {
+        for fault in [CallFault::DropBefore, CallFault::LoseResponse, CallFault::FailPassing] {
+            stage.lab.break_call_times("proxmox", call, fault, 1).unwrap();
+            stage.insist(insert(&machine, &id)).await;
+            assert_eq!(stage.lab.inventory().images, [image.as_str()], "{fault:?} at {call}");
+            stage.insist(remove.clone()).await;
+            assert_eq!(seen(stage).await, [], "{fault:?} at {call}");
+            let struck = stage.lab.faults().iter().any(|rule| rule.fired > 0);
+            assert!(struck, "nobody calls {call}");
+            stage.lab.mend();
+        }
+    }
 }
 
 /// What is on the CD for such a guest: the files, one after the other.
