@@ -83,15 +83,15 @@ impl<S: Step> StepCall<S> {
     }
 
     /// The run is paused after so many failed attempts. They are counted by the engine that makes
-    /// them: one that takes over begins anew. What bounds them all is [`Self::retry_for`], whose
-    /// time goes on over every change of engines.
+    /// them: one that takes over begins anew. What bounds them all is [`Self::retry_for`].
     pub const fn attempts(mut self, attempts: u32) -> Self {
         self.policy.attempts = attempts;
         self
     }
 
     /// The run is paused when the step has been tried in vain for this long; an hour if nothing
-    /// is said.
+    /// is said. Waiting for a worker or for its turn is no such time. An engine that takes over
+    /// counts the time before as tried, up to half of this.
     pub fn retry_for(mut self, span: Duration) -> Self {
         self.policy.retry_for_ms = millis(span);
         self

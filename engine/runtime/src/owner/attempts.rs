@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use stead_core::fold::OpenStep;
-use stead_core::retry::{STUCK_PAUSE, is_used_up, pause};
+use stead_core::retry::{STUCK_PAUSE, pause};
 use stead_schemas::dispatch::{Caller, EntityCommand, Route, StepAddress, StepReply, StepRequest};
 use stead_schemas::event::{Event, Seq, StepCancelled, StepCompleted, StepFailed, TimerFired};
 use stead_schemas::failure::{Class, Failure, Kind};
@@ -20,14 +20,12 @@ use uuid::Uuid;
 
 use super::counting::{count_attempt, count_silence, count_step};
 use super::gate::Place;
+use super::patience::Spent;
 use super::proofs::ticket;
 use super::{Owner, patience};
 use crate::metric;
 use crate::ports::Outgoing;
 use crate::trace;
-
-/// How often to look at a step that only somebody else brings on: its deadlines come first.
-const REST: Duration = Duration::from_secs(3600);
 
 /// What is being done about one open step.
 pub(super) struct Attempt {
@@ -47,10 +45,10 @@ pub(super) struct Attempt {
     pub give_up: Option<GiveUp>,
     /// Whether a worker has begun with it, in this or an earlier attempt.
     pub begun: bool,
-    /// When the attempt was sent.
+    /// When the attempt was sent, or its worker came to it; where it has failed, when that was.
     pub sent: Option<Instant>,
     /// It took too long and was told to stop.
-    overdue: bool,
+    pub overdue: bool,
     /// Whether a worker may still be at an attempt that nobody waits for: one that fell silent,
     /// or one of the owner before.
     pub loose: bool,
@@ -59,8 +57,8 @@ pub(super) struct Attempt {
     pub wake: Option<Instant>,
     /// Its place among those that the site limits.
     pub place: Option<Box<Place>>,
-    /// How long it has waited for one: that is no time in which it was tried.
-    pub waited: Duration,
+    /// For how long it was tried.
+    pub spent: Spent,
 }
 
 /// Where an attempt stands.
@@ -97,6 +95,19 @@ pub(super) enum GiveUp {
 impl Owner {
     /// Begins to work on a step that has just been scheduled, or read back.
     pub(super) fn first_attempt(&mut self, run: &RunId, seq: Seq) {
+        self.begin_attempts(run, seq, Spent::default(), false);
+    }
+
+    /// Works on a step that was read back; a worker may be at it for the owner before.
+    pub(super) fn another_attempt(&mut self, run: &RunId, seq: Seq) {
+        let now = self.env.ports.clock.now();
+        let live = self.runs.get(run);
+        let Some(open) = live.and_then(|live| live.run.folded().steps.get(&seq)) else { return };
+        let (spent, loose) = (Spent::before(open, now), open.step.route.is_worker());
+        self.begin_attempts(run, seq, spent, loose);
+    }
+
+    fn begin_attempts(&mut self, run: &RunId, seq: Seq, spent: Spent, loose: bool) {
         let attempt = Attempt {
             number: 0,
             sendings: 0,
@@ -109,23 +120,15 @@ impl Owner {
             begun: false,
             sent: None,
             overdue: false,
-            loose: false,
+            loose,
             is_unheard: false,
             wake: None,
             place: None,
-            waited: Duration::ZERO,
+            spent,
         };
         if let Some(live) = self.runs.get_mut(run) {
             live.attempts.insert(seq, attempt);
             self.attempt(run, seq);
-        }
-    }
-
-    /// Works on a step that was read back; a worker may be at it for the owner before.
-    pub(super) fn another_attempt(&mut self, run: &RunId, seq: Seq) {
-        self.first_attempt(run, seq);
-        if let Some((attempt, open)) = self.open_step(run, seq) {
-            attempt.loose = open.step.route.is_worker();
         }
     }
 
@@ -150,6 +153,7 @@ impl Owner {
             attempt.phase = Phase::Held;
             return;
         }
+        attempt.lap(None);
         if self.awaits_strays(run, seq) || !self.has_turn(run, seq) {
             return;
         }
@@ -194,15 +198,6 @@ impl Owner {
         self.look_again(run, seq);
     }
 
-    /// Looks at a step that is under way again when its worker may have fallen silent, or when
-    /// its time is over.
-    pub(super) fn look_again(&mut self, run: &RunId, seq: Seq) {
-        let usual = self.env.tuning.silence;
-        let Some((_, open)) = self.open_step(run, seq) else { return };
-        let silence = patience::silence(open, usual);
-        self.wake_in(run, seq, silence);
-    }
-
     /// A worker (or an entity) says something about an attempt.
     pub(super) fn answered(
         &mut self,
@@ -237,6 +232,7 @@ impl Owner {
         let Some((attempt, _)) = self.open_step(run, seq) else { return };
         if let Phase::Sent { .. } | Phase::Queued { .. } = attempt.phase {
             attempt.phase = Phase::Queued { heard: Instant::now() };
+            attempt.sent = Some(Instant::now());
         }
     }
 
@@ -274,7 +270,7 @@ impl Owner {
     }
 
     fn attempt_failed(&mut self, run: &RunId, seq: Seq, failure: Failure) {
-        let (chance, now) = (self.chance(), self.env.ports.clock.now());
+        let chance = self.chance();
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         let (step, undo, policy) = (open.step.step.clone(), open.step.undo, open.step.policy);
         // It failed because it was told to stop.
@@ -286,7 +282,7 @@ impl Owner {
         count_attempt(&step, failure.class);
         let lasting = failure.class.kind() == Kind::Lasting;
         let (number, tried, give_up) = (attempt.number, attempt.tried, attempt.give_up);
-        let span = now.since(open.tried_since).saturating_sub(attempt.waited);
+        attempt.lap(Some(Instant::now()));
         attempt.last = Some(failure.clone());
         if lasting && !undo && policy.pause_on_lasting && give_up.is_none() {
             return self.pause_for(run, seq);
@@ -295,7 +291,7 @@ impl Owner {
             return self.answered_no(run, seq, why);
         }
         let rest = if lasting { STUCK_PAUSE } else { pause(&policy, failure.class, tried, chance) };
-        if !undo && is_used_up(&policy, tried, span, rest) {
+        if !undo && attempt.is_used_up(&policy, rest) {
             return self.pause_for(run, seq);
         }
         attempt.phase = if lasting { Phase::Stuck } else { Phase::Pausing };
@@ -338,7 +334,7 @@ impl Owner {
             attempt.loose = false;
             return self.settle(run, seq, why);
         }
-        let left = patience::time_left(open, attempt.begun, now);
+        let left = patience::time_left(open, attempt, now);
         if !paused && left.is_some_and(|left| left.is_zero()) {
             return self.give_up(run, seq, GiveUp::TimedOut);
         }
@@ -373,17 +369,16 @@ impl Owner {
         }
         // An entity says nothing until it is done; asking again is how one looks.
         if !open.step.route.is_worker() {
+            attempt.sent = None;
             return self.attempt(run, seq);
         }
         count_silence(&open.step.step);
         let words = format!("the worker fell silent for {}", spoken(silence));
         let failure = Failure::new(Class::Ambiguous, words).at(&open.step.step);
-        let (policy, tried, now) = (open.step.policy, attempt.tried, self.env.ports.clock.now());
-        let Some((attempt, open)) = self.open_step(run, seq) else { return };
         attempt.last = Some(failure);
         attempt.loose = true;
-        let span = now.since(open.tried_since).saturating_sub(attempt.waited);
-        if !open.step.undo && is_used_up(&policy, tried, span, Duration::ZERO) {
+        attempt.lap(None);
+        if !open.step.undo && attempt.is_used_up(&open.step.policy, Duration::ZERO) {
             return self.pause_for(run, seq);
         }
         self.attempt(run, seq);
@@ -458,36 +453,6 @@ impl Owner {
             self.leave(run, seq);
             self.take(run, fact);
         }
-    }
-
-    /// Leaves a step alone until its time is over, or somebody else brings it on. One that nobody
-    /// waits for any more has a grace that runs already.
-    pub(super) fn rest(&mut self, run: &RunId, seq: Seq) {
-        let Some((attempt, _)) = self.open_step(run, seq) else { return };
-        if attempt.give_up.is_none() {
-            self.wake_in(run, seq, REST);
-        }
-    }
-
-    /// Looks at the step again in `span`, or when its time is over, whichever is first.
-    pub(super) fn wake_in(&mut self, run: &RunId, seq: Seq, span: Duration) {
-        let now = self.env.ports.clock.now();
-        // The time of a paused run stands still: what is over would wake us again and again.
-        let paused = self.runs.get(run).is_some_and(|live| live.is_paused());
-        let Some((attempt, open)) = self.open_step(run, seq) else { return };
-        let ends_by_itself = attempt.give_up.is_none() && !paused;
-        let ends = [
-            Some(span),
-            patience::time_left(open, attempt.begun, now).filter(|_| ends_by_itself),
-            patience::attempt_left(open, attempt)
-                .filter(|_| !attempt.overdue && attempt.give_up.is_none()),
-        ];
-        let when = Instant::now() + ends.into_iter().flatten().min().unwrap_or(span);
-        let before = attempt.wake.replace(when);
-        if let Some(before) = before {
-            self.wakes.remove(&(before, run.clone(), seq));
-        }
-        self.wakes.insert((when, run.clone(), seq));
     }
 
     pub(super) fn open_step(&mut self, run: &RunId, seq: Seq) -> Option<(&mut Attempt, &OpenStep)> {

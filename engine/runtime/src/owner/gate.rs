@@ -213,7 +213,7 @@ impl Owner {
         let Some(place) = &mut attempt.place else { return true };
         place.leaves = None;
         if place.is_at_work || place.lacks(now).is_none() {
-            attempt.waited += std::mem::replace(&mut place.since, now).elapsed();
+            place.since = now;
             place.is_at_work = true;
             return true;
         }

@@ -1,7 +1,5 @@
 //! Lets steps rest and go on: a run that is paused, resumed, or over as it is.
 
-use std::time::Duration;
-
 use stead_schemas::dispatch::{Caller, StepAddress};
 use stead_schemas::event::{ByHand, Event, RunPaused, Seq};
 use stead_schemas::ids::RunId;
@@ -16,10 +14,12 @@ use crate::ports::Outgoing;
 impl Owner {
     /// The attempts at a step are used up: the run is paused, for a person to look at.
     pub(super) fn pause_for(&mut self, run: &RunId, seq: Seq) {
-        let now = self.env.ports.clock.now();
         let Some((attempt, open)) = self.open_step(run, seq) else { return };
         attempt.phase = Phase::Held;
-        let tried = spoken(now.since(open.tried_since));
+        let mut tried = spoken(attempt.spent.trying);
+        if !attempt.spent.before.is_zero() {
+            tried += " since this engine took over,";
+        }
         let (number, trouble) = (attempt.tried, attempt.last.as_ref().map(ToString::to_string));
         let why = format!(
             "step {seq} was tried {number} {} in {tried} without success: {}",
@@ -78,11 +78,13 @@ impl Owner {
             _ if attempt.give_up.is_some() => {}
             // Its deadlines may have stood still and run on now.
             Phase::Sent { .. } | Phase::Queued { .. } | Phase::Outside => {
+                attempt.spent.begin_anew();
                 self.look_again(run, seq);
             }
             Phase::Pausing | Phase::NoListener | Phase::Limit | Phase::Stuck | Phase::Held => {
                 attempt.last = None;
-                (attempt.tried, attempt.waited) = (0, Duration::ZERO);
+                attempt.tried = 0;
+                attempt.spent.begin_anew();
                 self.attempt(run, seq);
             }
         }

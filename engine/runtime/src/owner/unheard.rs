@@ -89,6 +89,7 @@ impl Owner {
         // It was not an attempt: nobody has seen it.
         attempt.number -= 1;
         attempt.tried -= 1;
+        attempt.sent = None;
         attempt.phase = Phase::NoListener;
         attempt.place.iter_mut().for_each(|place| place.is_at_work = false);
         attempt.last = Some(Failure::new(Class::VendorDown, words));

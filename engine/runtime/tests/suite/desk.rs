@@ -74,6 +74,7 @@ fn new_clock() -> Arc<SimulatedClock> {
 pub struct Desk {
     pub log: Arc<MemoryLog>,
     clock: Arc<SimulatedClock>,
+    site: Site,
     pub sent: Arc<Sent>,
     pub lease: Rc<LeaseClock>,
     pub owner: JoinHandle<Stopped>,
@@ -108,7 +109,7 @@ impl Desk {
     pub async fn next_owner(&self) -> Self {
         let (log, archive) = (Arc::clone(&self.log), Arc::new(MemoryArchive::default()));
         let ports: OwnPorts = (log.clone(), log, archive, Arc::clone(&self.clock));
-        Self::at(ports, Tuning::default(), Site::default()).await
+        Self::at(ports, Tuning::default(), self.site.clone()).await
     }
 
     /// An owner of this log, where the site has these limits.
@@ -135,7 +136,7 @@ impl Desk {
             build: "test".into(),
             partitions: 1,
             definitions: PAGES,
-            site: site.into(),
+            site: site.clone().into(),
             ports,
             tuning,
         });
@@ -145,7 +146,7 @@ impl Desk {
         let claim = log.claim(PARTITION, "engine").await.unwrap();
         let owner = Owner::run(env, PARTITION, claim, lease.clone(), messages, stopped);
         let owner = tokio::task::spawn_local(owner);
-        Self { log, clock, sent, lease, owner, inbox, stop }
+        Self { log, clock, site, sent, lease, owner, inbox, stop }
     }
 
     /// Lets everything happen that can happen now.

@@ -1,6 +1,7 @@
 //! Steps that the site limits: who is sent, who waits and says for what, and what becomes of
 //! places when messages, workers and owners are lost.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -247,17 +248,44 @@ fn what_nobody_is_at_is_given_after_a_lease() {
 fn waiting_is_no_time_in_which_it_was_tried() {
     on_simulated_time(async {
         let (_, desk, step) = three().await;
-        for _ in 0..1_850 {
-            desk.pass(Duration::from_secs(2)).await;
-            desk.carry_places().await;
-            desk.answer(&step, StepReply::Heartbeat { progress: None }).await;
-        }
+        more_than_an_hour_in_line(&desk, &step).await;
         desk.done(&step).await;
         desk.carry_places().await;
         let next = desk.steps().pop().expect("the next one's turn");
         assert_eq!(next.address.run, run("b"));
         desk.failed(&next, Class::VendorDown).await;
         assert_eq!(waits(&desk, "b").await.reason, "retrying", "and not paused");
+    });
+}
+
+/// One is at work, and the others wait.
+async fn more_than_an_hour_in_line(desk: &Desk, step: &StepRequest) {
+    for _ in 0..1_850 {
+        desk.pass(Duration::from_secs(2)).await;
+        desk.carry_places().await;
+        desk.answer(step, StepReply::Heartbeat { progress: None }).await;
+    }
+}
+
+#[test]
+fn waiting_under_the_owner_before_is_no_time_in_which_it_was_tried_either() {
+    on_simulated_time(async {
+        let (_, desk, step) = three().await;
+        more_than_an_hour_in_line(&desk, &step).await;
+        desk.owner.abort();
+        let after = desk.next_owner().await;
+        let mut failed = BTreeSet::new();
+        while failed.len() < 3 {
+            after.pass_in_line(RENEW).await;
+            for step in after.steps() {
+                after.failed(&step, Class::VendorDown).await;
+                failed.insert(step.address.run);
+            }
+        }
+        for name in ["a", "b", "c"] {
+            let reason = waits(&after, name).await.reason;
+            assert!(["retrying", "limit"].contains(&&*reason), "{name}: {reason}");
+        }
     });
 }
 

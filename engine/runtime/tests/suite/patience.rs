@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use stead_runtime::inbound::Inbound;
 use stead_schemas::dispatch::{RunOrder, StepReply};
-use stead_schemas::failure::Class;
+use stead_schemas::failure::{Class, Failure};
+use tokio::time::Instant;
 
 use crate::desk::{Desk, on_simulated_time};
 
@@ -158,6 +160,102 @@ fn waiting_for_a_worker_is_no_attempt() {
         }
         let view = desk.view(&run).await;
         assert_eq!((view.summary.state.word(), &*view.waiting[0].reason), ("running", "no-worker"));
+        desk.pass(seconds(1)).await;
+        desk.failed(&desk.step("test.first"), Class::VendorDown).await;
+        assert_eq!(desk.view(&run).await.waiting[0].reason, "retrying", "that was the first try");
+    });
+}
+
+#[test]
+fn waiting_in_a_worker_s_queue_is_no_time_in_which_it_was_tried() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let step = desk.step("test.first");
+        for _ in 0..1000 {
+            desk.answer(&step, StepReply::Queued).await;
+            desk.pass(seconds(5)).await;
+        }
+        desk.failed(&step, Class::VendorDown).await;
+        assert_eq!(desk.view(&run).await.waiting[0].reason, "retrying");
+    });
+}
+
+#[test]
+fn what_another_entity_takes_for_a_command_is_no_time_in_which_it_was_tried() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("parent").await;
+        let mut sent = Vec::new();
+        for _ in 0..1000 {
+            desk.pass(seconds(5)).await;
+            sent.extend(desk.commands());
+        }
+        assert!(sent.len() > 100, "it is asked for again and again");
+        let (address, reply) = (sent.remove(0).1, Failure::new(Class::Retry, "made to fail"));
+        let reply = StepReply::Failed(reply);
+        desk.say(Inbound::Answer { address, attempt: 0, proof: None, reply }).await;
+        assert_eq!(desk.view(&run).await.waiting[0].reason, "retrying");
+    });
+}
+
+#[test]
+fn time_with_no_engine_is_no_time_in_which_it_was_tried() {
+    on_simulated_time(async {
+        let mut desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.step("test.first");
+        desk.owner.abort();
+        desk.pass(seconds(4000)).await;
+        desk = desk.next_owner().await;
+        let taken_over = Instant::now();
+        fail_all(&desk).await;
+        assert_eq!(desk.view(&run).await.waiting[0].reason, "retrying", "that was the first try");
+        while desk.view(&run).await.summary.state.word() == "running" {
+            desk.pass(seconds(20)).await;
+            fail_all(&desk).await;
+        }
+        // Half of the hour may have been spent by the owner before; half is its own.
+        let tried = taken_over.elapsed();
+        assert!((seconds(1700)..=seconds(1800)).contains(&tried), "{tried:?}");
+        let words = desk.view(&run).await.waiting.remove(0).words;
+        assert!(words.contains("since this engine took over, without success"), "{words}");
+    });
+}
+
+#[test]
+fn a_step_that_a_worker_had_begun_with_is_given_its_time_to_begin_again_by_the_next_owner() {
+    on_simulated_time(async {
+        let mut desk = Desk::new().await;
+        let run = desk.start("patient").await;
+        // Three attempts at which a worker is, for more than a minute.
+        for attempt in 1..=3 {
+            let step = desk.step("test.first");
+            for _ in 0..4 {
+                desk.answer(&step, StepReply::Heartbeat { progress: None }).await;
+                desk.pass(seconds(5)).await;
+            }
+            if attempt < 3 {
+                desk.failed(&step, Class::VendorDown).await;
+                desk.pass(seconds(8)).await;
+            }
+        }
+        assert_eq!(desk.view(&run).await.summary.state.word(), "running");
+        desk.owner.abort();
+        desk = desk.next_owner().await;
+        desk.settle().await;
+        let step = desk.step("test.first");
+        for _ in 0..11 {
+            desk.pass(seconds(5)).await;
+            desk.answer(&step, StepReply::Queued).await;
+            assert_eq!(desk.cancels(), []);
+        }
+        desk.pass(seconds(6)).await;
+        assert_eq!(desk.cancels(), std::slice::from_ref(&step.address), "that was its minute");
+        desk.pass(seconds(11)).await;
+        let words = format!("{:?}", desk.view(&run).await.outcome);
+        assert!(words.contains("began with it within 1 min"), "{words}");
+        assert!(words.contains("since this engine took over"), "{words}");
     });
 }
 
