@@ -16,13 +16,13 @@ use crate::stage::{CALL, Desk, Setting, Stage, check_gone, check_whole, until};
 type Ordered = JoinHandle<(Desk, Accepted)>;
 
 /// How long a partition may be without an owner: a lease, and the time to notice.
-const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(6);
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(5);
 /// Workspaces made at once.
 const CROWD: usize = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_engine_is_replaced_and_does_no_harm_when_it_wakes_up() {
-    let setting = Setting { engines: 2, partitions: 4, ..Setting::default() };
+    let setting = Setting { engines: 2, partitions: 16, ..Setting::default() };
     let mut stage = Stage::with(setting).await;
     stage.slow_down(CALL);
     let mut all = Vec::new();

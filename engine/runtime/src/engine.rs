@@ -5,22 +5,26 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use stead_schemas::ids::Partition;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::env::Env;
+use crate::inbound::Inbound;
 use crate::lease::LeaseClock;
 use crate::metric;
 use crate::owner::{Owner, Stopped};
-use crate::ports::{LeaseError, Outgoing};
+use crate::ports::{Claim, LeaseError, Outgoing};
 
 /// How often an engine looks for partitions while it has fewer than its share.
 const HUNGRY: Duration = Duration::from_millis(150);
 /// How many partitions go to others between two looks. Their runs stand still until those have taken
 /// all of them, one after the other.
 const GIVEN_AT_ONCE: usize = 128;
+/// How many partitions are taken at once, and how many leases renewed: each waits for the disk.
+const AT_ONCE: usize = 16;
 /// How long a partition is left alone after its owner panicked. It doubles each time that happens again.
 const REST: Duration = Duration::from_millis(500);
 /// The longest such rest.
@@ -33,6 +37,14 @@ struct Owned {
     epoch: u64,
     lease: Rc<LeaseClock>,
     stop: watch::Sender<bool>,
+}
+
+/// A partition that has been taken: its lease, its ears, and the claim in the log.
+struct Taken {
+    partition: Partition,
+    lease: Rc<LeaseClock>,
+    inbox: mpsc::UnboundedReceiver<Inbound>,
+    claim: Claim,
 }
 
 /// An owner has stopped. Its partition may have been taken again since, under a later epoch.
@@ -102,63 +114,62 @@ impl Share {
         let fair = usize::from(env.partitions).div_ceil(engines);
         let surplus = self.owned.len().saturating_sub(fair);
         self.let_go_of(surplus.min(GIVEN_AT_ONCE)).await;
-        let mut free = usize::from(env.partitions) - self.owned.len();
-        for partition in (0..env.partitions).map(Partition) {
-            let wanted = !self.owned.contains_key(&partition) && !self.rests(partition);
-            if self.owned.len() < fair && wanted {
-                free -= usize::from(self.take(partition).await);
-            }
-        }
+        self.take_up_to(fair).await;
         metric::PARTITIONS_OWNED.set(self.owned.len() as f64, []);
         metric::PARTITIONS.set(f64::from(env.partitions), []);
-        self.owned.len() < fair && free > 0
+        self.owned.len() < fair
+    }
+
+    /// Takes what is free until the share is fair. The leases of the first ones are renewed while
+    /// the last are taken.
+    async fn take_up_to(&mut self, fair: usize) {
+        let all = (0..self.env.partitions).map(Partition);
+        let wanted = all.filter(|one| !self.owned.contains_key(one) && !self.rests(*one));
+        let mut wanted = wanted.collect::<Vec<_>>().into_iter();
+        let mut renewed = Instant::now();
+        while self.owned.len() < fair {
+            let some: Vec<_> = wanted.by_ref().take(fair - self.owned.len()).collect();
+            if some.is_empty() {
+                return;
+            }
+            let some = some.into_iter().map(|partition| take(Rc::clone(&self.env), partition));
+            let mut taking = stream::iter(some.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = sleep_until(renewed + self.env.tuning.renew) => {
+                        self.renew().await;
+                        renewed = Instant::now();
+                    }
+                    taken = taking.next() => match taken {
+                        Some(taken) => taken.into_iter().for_each(|taken| self.begin(taken)),
+                        None => break,
+                    },
+                }
+            }
+        }
     }
 
     async fn renew(&mut self) {
-        let mut lost = Vec::new();
-        for (partition, owned) in &self.owned {
-            let until = lease_until(&self.env);
-            match self.env.ports.leases.renew(*partition, &self.env.engine).await {
-                Ok(true) => owned.lease.renewed(until),
-                Ok(false) => lost.push(*partition),
-                // The lease runs out by itself if this goes on.
-                Err(error) => tracing::warn!(%partition, %error, "cannot renew the lease"),
-            }
-        }
+        let env = &self.env;
+        let held = self.owned.iter().map(|(partition, owned)| (*partition, &*owned.lease));
+        let held: Vec<_> = held.map(|(partition, lease)| renew(env, partition, lease)).collect();
+        let renewals = stream::iter(held).buffer_unordered(AT_ONCE);
+        let lost: Vec<_> = renewals.filter_map(std::future::ready).collect().await;
         for partition in lost {
-            tracing::warn!(%partition, "the lease is somebody else's");
-            if let Some(owned) = self.owned.remove(&partition) {
-                owned.lease.end();
+            let Some(owned) = self.owned.remove(&partition) else { continue };
+            match owned.lease.is_over() {
+                true => tracing::warn!(%partition, "the lease ran out before it was renewed"),
+                false => tracing::warn!(%partition, "the lease is somebody else's, or was deleted"),
             }
+            owned.lease.end();
         }
     }
 
-    /// Takes a partition over if it is free: lease, ears, claim in the log, then the owner.
-    async fn take(&mut self, partition: Partition) -> bool {
-        let env = Rc::clone(&self.env);
-        let lease = Rc::new(LeaseClock::new(lease_until(&env)));
-        match env.ports.leases.acquire(partition, &env.engine).await {
-            Ok(true) => {}
-            Ok(false) => return false,
-            Err(error) => {
-                tracing::warn!(%partition, %error, "cannot take the lease");
-                return false;
-            }
-        }
-        let inbox = match env.ports.inboxes.open(partition).await {
-            Ok(inbox) => inbox,
-            Err(error) => return self.not_taken(partition, &error).await,
-        };
-        let claim = match env.ports.log.claim(partition, &env.engine).await {
-            Ok(claim) => claim,
-            Err(error) => return self.not_taken(partition, &error).await,
-        };
-        // If that took longer than the lease, another engine may own the partition by now, under
-        // an epoch that workers must not be told is over.
-        if lease.is_over() {
-            return self.not_taken(partition, &LeaseError("it took too long".to_owned())).await;
-        }
-        let epoch = claim.seq;
+    /// A partition has been taken: its owner begins.
+    fn begin(&mut self, taken: Taken) {
+        let Taken { partition, lease, inbox, claim } = taken;
+        let (env, epoch) = (Rc::clone(&self.env), claim.seq);
         env.ports.bus.send(Outgoing::Lease { partition, epoch });
         metric::OWNER_CHANGES.count([]);
         let (stop, stopped) = watch::channel(false);
@@ -168,19 +179,6 @@ impl Share {
             end.end.why = Owner::run(env, partition, claim, clock, inbox, stopped).await;
         });
         self.owned.insert(partition, Owned { epoch, lease, stop });
-        true
-    }
-
-    async fn not_taken(&self, partition: Partition, error: &dyn std::error::Error) -> bool {
-        tracing::warn!(%partition, %error, "cannot take the partition over");
-        self.release(partition).await;
-        false
-    }
-
-    async fn release(&self, partition: Partition) {
-        if let Err(error) = self.env.ports.leases.release(partition, &self.env.engine).await {
-            tracing::warn!(%partition, %error, "cannot release the lease; it will run out");
-        }
     }
 
     fn rests(&self, partition: Partition) -> bool {
@@ -204,7 +202,7 @@ impl Share {
         }
         if self.owned.get(&partition).is_some_and(|owned| owned.epoch == epoch) {
             self.owned.remove(&partition);
-            self.release(partition).await;
+            release(&self.env, partition).await;
         }
     }
 
@@ -217,24 +215,27 @@ impl Share {
             tracing::info!(%partition, "gives the partition to another engine");
             self.owned[partition].stop.send_replace(true);
         }
-        while !leaving.is_empty() {
-            // Whoever reads much takes its time to end, and the others are not to be lost over it.
-            let ended = tokio::select! {
+        let (env, mut renewed) = (Rc::clone(&self.env), Instant::now());
+        let mut releases = FuturesUnordered::new();
+        while !leaving.is_empty() || !releases.is_empty() {
+            tokio::select! {
                 biased;
-                ended = self.news.recv() => ended,
-                () = tokio::time::sleep(self.env.tuning.renew) => {
+                // Whoever reads much takes its time to end, and the others are not to be lost over it.
+                () = sleep_until(renewed + env.tuning.renew) => {
                     self.renew().await;
-                    continue;
+                    renewed = Instant::now();
                 }
-            };
-            let Some(ended) = ended else { break };
-            if leaving.get(&ended.partition) != Some(&ended.epoch) {
-                self.lost(ended).await;
-                continue;
+                Some(()) = releases.next() => {}
+                Some(ended) = self.news.recv() => {
+                    if leaving.get(&ended.partition) != Some(&ended.epoch) {
+                        self.lost(ended).await;
+                        continue;
+                    }
+                    leaving.remove(&ended.partition);
+                    self.owned.remove(&ended.partition);
+                    releases.push(release(&env, ended.partition));
+                }
             }
-            leaving.remove(&ended.partition);
-            self.owned.remove(&ended.partition);
-            self.release(ended.partition).await;
         }
     }
 
@@ -244,6 +245,61 @@ impl Share {
             tracing::warn!(%error, "cannot say goodbye; the engine's presence will run out");
         }
         self.let_go_of(self.owned.len()).await;
+    }
+}
+
+/// Takes a partition over if it is free: lease, ears, claim in the log.
+async fn take(env: Rc<Env>, partition: Partition) -> Option<Taken> {
+    let lease = Rc::new(LeaseClock::new(lease_until(&env)));
+    match env.ports.leases.acquire(partition, &env.engine).await {
+        Ok(true) => {}
+        Ok(false) => return None,
+        Err(error) => {
+            tracing::warn!(%partition, %error, "cannot take the lease");
+            return None;
+        }
+    }
+    let inbox = match env.ports.inboxes.open(partition).await {
+        Ok(inbox) => inbox,
+        Err(error) => return not_taken(&env, partition, &error).await,
+    };
+    let claim = match env.ports.log.claim(partition, &env.engine).await {
+        Ok(claim) => claim,
+        Err(error) => return not_taken(&env, partition, &error).await,
+    };
+    // If that took longer than the lease, another engine may own the partition by now, under
+    // an epoch that workers must not be told is over.
+    if lease.is_over() {
+        return not_taken(&env, partition, &LeaseError("it took too long".to_owned())).await;
+    }
+    Some(Taken { partition, lease, inbox, claim })
+}
+
+async fn not_taken(
+    env: &Env,
+    partition: Partition,
+    error: &dyn std::error::Error,
+) -> Option<Taken> {
+    tracing::warn!(%partition, %error, "cannot take the partition over");
+    release(env, partition).await;
+    None
+}
+
+/// Renews a lease. Returns the partition if it is not ours any more.
+async fn renew(env: &Env, partition: Partition, lease: &LeaseClock) -> Option<Partition> {
+    let until = lease_until(env);
+    match env.ports.leases.renew(partition, &env.engine).await {
+        Ok(true) => lease.renewed(until),
+        Ok(false) => return Some(partition),
+        // The lease runs out by itself if this goes on.
+        Err(error) => tracing::warn!(%partition, %error, "cannot renew the lease"),
+    }
+    None
+}
+
+async fn release(env: &Env, partition: Partition) {
+    if let Err(error) = env.ports.leases.release(partition, &env.engine).await {
+        tracing::warn!(%partition, %error, "cannot release the lease; it will run out");
     }
 }
 
