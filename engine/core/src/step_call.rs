@@ -111,7 +111,7 @@ impl<S: Step> StepCall<S> {
     }
 
     /// For a command to another entity: done as soon as it is accepted. What becomes of it is
-    /// no longer this run's business.
+    /// no longer this run's business. Any other step fails and is not asked for.
     pub const fn detached(mut self) -> Self {
         self.detached = true;
         self
@@ -119,7 +119,8 @@ impl<S: Step> StepCall<S> {
 
     /// For a command to another entity: if this operation fails, is cancelled or dropped, the
     /// command is cancelled as well, and what it did is taken back first. Otherwise the other
-    /// entity goes on with it.
+    /// entity goes on with it. Within an operation only, as [`Self::undo`]; elsewhere, and for any
+    /// other step, the step fails and is not asked for.
     pub const fn cancel_with_parent(mut self) -> Self {
         self.cancel_with_parent = true;
         self
@@ -246,9 +247,7 @@ fn schedule<S: Step>(call: StepCall<S>) -> Result<Open, Failure> {
         return Err(Failure::new(Class::Permanent, words).at(S::NAME));
     }
     let is_covered = shared.current.is_some_and(|scope| shared.scopes.contains_key(&scope));
-    if !is_covered && !call.undo.is_empty() {
-        let words =
-            "what takes it back is said outside of an operation, and would never be carried out";
+    if let Some(words) = misplaced(&call, &route, is_covered) {
         return Err(Failure::new(Class::Permanent, words).at(S::NAME));
     }
     let command = format!("{}:{}", shared.run, shared.next_seq);
@@ -268,6 +267,29 @@ fn schedule<S: Step>(call: StepCall<S>) -> Result<Open, Failure> {
         shape: Shape { request: check::<S>, answer: check::<S::Answer> },
     });
     Ok(Open { seq, cancel })
+}
+
+/// What was said of a step and would come to nothing where it was said.
+const fn misplaced<S>(call: &StepCall<S>, route: &Route, is_covered: bool) -> Option<&'static str> {
+    let is_command = matches!(route, Route::Entity { .. });
+    if call.detached && !is_command {
+        return Some("only a command to another entity is detached: a worker's step has an answer");
+    }
+    if call.cancel_with_parent && !is_command {
+        return Some("only a command to another entity is cancelled with its parent");
+    }
+    if call.cancel_with_parent && !is_covered {
+        return Some(
+            "it is to be cancelled with its parent, but is asked for outside of an operation, and \
+             never would be",
+        );
+    }
+    if !is_covered && !call.undo.is_empty() {
+        return Some(
+            "what takes it back is said outside of an operation, and would never be carried out",
+        );
+    }
+    None
 }
 
 fn cancel_of(route: &Route, command: String) -> Option<Undo> {

@@ -8,6 +8,7 @@ use stead_core::combine::{Either, all, both, race};
 use stead_core::context::Context;
 use stead_core::definition::{Ending, Execution};
 use stead_core::run::execution;
+use stead_core::step_call::StepCall;
 use stead_schemas::dispatch::Route;
 use stead_schemas::event::{ChangeMarked, Event};
 use stead_schemas::failure::Failure;
@@ -147,6 +148,28 @@ fn an_undo_that_no_operation_would_carry_out_is_refused_before_anything_is_done(
     assert!(first.starts_with("failed"), "{first}");
 }
 
+#[test]
+fn what_would_come_to_nothing_where_it_is_said_is_refused_before_anything_is_done() {
+    let check = |execute: fn(Context) -> Execution, words: &str| {
+        let (_, first) = Desk::start(execute);
+        assert!(first.starts_with("failed") && first.contains(words), "{first}");
+    };
+    check(|cx| alone(cx.step(Child {}).cancel_with_parent()), "asked for outside of an operation");
+    check(|cx| alone(cx.step(noop(1)).detached()), "a worker's step has an answer");
+    let with_parent = |cx: Context| {
+        execution(async move {
+            let asked = async { cx.step(noop(1)).cancel_with_parent().await };
+            cx.operation(asked).await.map(|_| Ending::Completed(Value::Null))
+        })
+    };
+    check(with_parent, "only a command to another entity is cancelled with its parent");
+}
+
+/// Asks for one step and nothing else.
+fn alone<S: Step + 'static>(call: StepCall<S>) -> Execution {
+    execution(async move { call.await.map(|_| Ending::Completed(Value::Null)) })
+}
+
 /// A step whose request is as large as it is said to be.
 #[derive(Serialize, Deserialize)]
 struct Load(String);
@@ -242,8 +265,12 @@ fn parallel_operations_know_their_own_steps() {
 fn a_child_ends_with_its_parent_or_goes_on_as_it_was_asked_for() {
     let (mut desk, told) = Desk::start(|cx| {
         execution(async move {
-            let child = cx.step(Child {}).cancel_with_parent().into_future();
-            race(child, cx.sleep(MINUTE, "patience")).await;
+            let asked = async {
+                let child = cx.step(Child {}).cancel_with_parent().into_future();
+                race(child, cx.sleep(MINUTE, "patience")).await;
+                Ok::<_, Failure>(())
+            };
+            cx.operation(asked).await?;
             cx.step(Child {}).detached().await?;
             Ok(Ending::Completed(Value::Null))
         })
