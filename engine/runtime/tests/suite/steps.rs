@@ -311,6 +311,30 @@ fn that_nobody_listened_says_nothing_of_the_next_attempt() {
 }
 
 #[test]
+fn an_undo_is_tried_for_ever() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        desk.failed(&desk.step("test.second"), Class::Permanent).await;
+        // For more than an hour it fails, and for another one its workers die.
+        for fails in [true, false] {
+            for _ in 0..200 {
+                let undo = desk.steps().pop().filter(|_| fails);
+                if let Some(undo) = undo {
+                    desk.failed(&undo, Class::VendorDown).await;
+                }
+                desk.pass(Duration::from_secs(20)).await;
+            }
+            assert_eq!(desk.view(&run).await.summary.state.word(), "running", "{fails}");
+        }
+        desk.pass(Duration::from_secs(7)).await;
+        desk.done(&desk.steps().pop().expect("it is tried again")).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "failed", "and taken back");
+    });
+}
+
+#[test]
 fn an_answer_that_does_not_prove_its_attempt_is_refused() {
     on_simulated_time(async {
         let desk = Desk::new().await;
