@@ -129,6 +129,10 @@ pub struct Waiting {
     pub since: Timestamp,
     /// How many attempts have been made.
     pub attempts: u32,
+    /// Why the run is parked, if that is what it waits for: `diverged`, `unreadable`, `illegal`,
+    /// `panicked`, `log`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cause: String,
 }
 
 /// A command and what became of it.

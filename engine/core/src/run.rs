@@ -95,6 +95,31 @@ impl Run {
         }
     }
 
+    /// A run as its history says, whatever this build would have decided. It has no workflow:
+    /// there is nothing to be done with it but to terminate it, and what the workflow would have
+    /// taken back is not known.
+    ///
+    /// # Errors
+    /// If an event is not legal where it stands.
+    pub fn of_history(
+        definition: Definition,
+        id: RunId,
+        history: &[&Transition],
+    ) -> Result<Self, Illegal> {
+        let mut run = Self::new(definition, id);
+        for transition in history {
+            run.begin_transition(transition.at);
+            for event in &transition.events {
+                run.folded.apply(event, transition.at)?;
+                if let Event::RunStarted(started) = event {
+                    run.begin(started, transition.at);
+                    run.execution = None;
+                }
+            }
+        }
+        Ok(run)
+    }
+
     /// What follows from the history so far.
     #[must_use]
     pub fn folded(&self) -> &Folded {

@@ -212,6 +212,7 @@ mod tests {
             words: "it cannot be reached".to_owned(),
             since: THEN,
             attempts: 4,
+            cause: String::new(),
         };
         let waiting = waiting.iter().map(waits).collect();
         RunView {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::bugs::caught;
 use super::live::{Fact, Live, Tell, Writing};
-use super::load::park;
+use super::parked::park;
 use super::{Finished, Owner, Stopped};
 use crate::inbound::{OrderReply, encoded};
 use crate::metric;
@@ -132,9 +132,8 @@ impl Owner {
             AppendError::Conflict => self.stopped = Some(Stopped::Fenced),
             AppendError::Lasting(words) => {
                 if let Some(live) = self.runs.get_mut(run) {
-                    metric::PARKED.count(["log"]);
                     live.writing = None;
-                    live.parked = Some(format!("the log refused its next transition: {words}"));
+                    park(live, "log", format!("the log refused its next transition: {words}"));
                     self.dirty.insert(run.clone());
                 }
             }

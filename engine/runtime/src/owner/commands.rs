@@ -195,8 +195,8 @@ impl Owner {
             return Err(Refusal::new("kind.unknown", words));
         }
         let living = self.living(&command.key());
-        if let Some(words) = living.and_then(|live| live.parked.as_deref()) {
-            return Err(Refusal::new(PARKED, format!("the run is parked: {words}")));
+        if let Some(parked) = living.and_then(|live| live.parked.as_ref()) {
+            return Err(Refusal::new(PARKED, format!("the run is parked: {}", parked.words)));
         }
         let phase = living.map(|live| live.run.phase());
         let view = living.and_then(|live| live.run.view());

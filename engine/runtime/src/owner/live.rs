@@ -12,6 +12,7 @@ use stead_schemas::transition::Transition;
 
 use super::attempts::Attempt;
 use super::counting::Begun;
+use super::parked::Parked;
 use super::strays::Strays;
 use crate::ports::ReplyTo;
 use crate::trace;
@@ -40,7 +41,7 @@ pub(super) struct Live {
     /// What is under way, for traces; nothing where nobody collects them.
     pub tracing: Option<Box<Tracing>>,
     /// Why the run is not continued by this build.
-    pub parked: Option<String>,
+    pub parked: Option<Parked>,
     /// When the history last grew.
     pub updated: Timestamp,
 }

@@ -9,8 +9,8 @@ use tokio::task::yield_now;
 use super::Owner;
 use super::bugs::caught;
 use super::live::Live;
+use super::parked::park;
 use super::reading::{self, Found, Message};
-use crate::metric;
 use crate::ports::LogError;
 
 /// How many runs are taken up before others on this thread get their turn: the leases must be
@@ -111,11 +111,4 @@ fn follow(live: &mut Live, transition: &Transition, prev: &str) {
         Err(panicked) => park(live, "panicked", panicked),
     }
     live.forget_strays_of_the_past();
-}
-
-/// The run is not gone on with until a build comes that can.
-pub(super) fn park(live: &mut Live, why: &str, words: String) {
-    tracing::error!(run = %live.run.id(), %words, "the run is parked");
-    metric::PARKED.count([why]);
-    live.parked = Some(words);
 }

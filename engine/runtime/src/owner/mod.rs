@@ -18,7 +18,7 @@
 //! What is kept: `live.rs` is a run in memory, `idle.rs` lets go of those that wait for long,
 //! `entities.rs` keeps what is needed of those that are over, `reading.rs` and `load.rs` read the
 //! partition back, `tail.rs` looks for strangers, `turning.rs` begins a new epoch of the log, `bugs.rs`
-//! catches the panics of workflows.
+//! catches the panics of workflows, `parked.rs` ends by hand what this build does not go on with.
 //!
 //! What is shown: `publish.rs` tells what happens, `waiting.rs` what a run waits for, `counting.rs`
 //! counts, `shown.rs` says what more of tokens, pools and backups.
@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use stead_schemas::dispatch::ListRuns;
+use stead_schemas::dispatch::{ListRuns, OrderRun};
 use stead_schemas::event::Seq;
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::public::RunSummary;
@@ -60,6 +60,7 @@ mod load;
 mod orders;
 mod outcomes;
 mod outside;
+mod parked;
 mod patience;
 mod pausing;
 mod proofs;
@@ -161,6 +162,7 @@ enum Finished {
     Refill { is_whole: bool },
     Look { epoch: u32, last: Option<u64> },
     CameBack { run: RunId, history: Result<Vec<Message>, LogError> },
+    ReadToEnd { order: OrderRun, to: ReplyTo, history: Result<Vec<Message>, LogError> },
     Outcome { asker: Asker, said: Result<Said, LogError> },
     Drafted(Result<Option<Draft>, LogError>),
     Completed(Result<Draft, LogError>),
@@ -321,6 +323,7 @@ impl Owner {
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
             Finished::Refill { is_whole } => self.refilled(is_whole),
             Finished::CameBack { run, history } => self.came_back(run, history),
+            Finished::ReadToEnd { order, to, history } => self.read_to_end(&order, to, history),
             Finished::Outcome { asker, said } => self.outcome_read(asker, said),
         }
     }

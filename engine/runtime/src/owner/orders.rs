@@ -17,6 +17,9 @@ use super::live::{Fact, Live, Tell};
 use crate::inbound::{OrderReply, encoded};
 use crate::ports::{Outgoing, ReplyTo};
 
+/// The order does not fit any more.
+pub(super) const LATE: &str = "run.order-late";
+
 impl Owner {
     /// Takes an order in, or refuses it; in either case says so, but an acceptance only once it is
     /// in the log.
@@ -27,6 +30,10 @@ impl Owner {
         };
         if self.runs.get(&order.run).is_some_and(|live| known(live)) {
             return self.reply_to_order(to, &Ok(()));
+        }
+        let is_parked = self.runs.get(&order.run).is_some_and(|live| live.parked.is_some());
+        if is_parked && order.order == RunOrder::Terminate {
+            return self.terminate_parked(order, to);
         }
         let mut events = match self.events_of(&order) {
             Ok(events) => events,
@@ -43,8 +50,12 @@ impl Owner {
         let live = self.runs.get(&order.run).ok_or_else(|| {
             Refusal::new("run.over", "the run is over; nothing can be done to it any more")
         })?;
-        if let Some(words) = &live.parked {
-            let words = format!("this build cannot go on with the run, it is parked: {words}");
+        if let Some(parked) = &live.parked {
+            let words = format!(
+                "this build cannot go on with the run, it is parked: {}; it may be terminated, and \
+                 nothing else",
+                parked.words
+            );
             return Err(Refusal::new(PARKED, words));
         }
         let by = order.by.clone();
@@ -66,10 +77,10 @@ impl Owner {
     /// The run has changed while the order was on its way into the history.
     pub(super) fn order_came_late(&self, to: ReplyTo) {
         let words = "the run went on in the same moment, and the order no longer fits; look again";
-        self.reply_to_order(to, &Err(Refusal::new("run.order-late", words)));
+        self.reply_to_order(to, &Err(Refusal::new(LATE, words)));
     }
 
-    fn reply_to_order(&self, to: ReplyTo, reply: &OrderReply) {
+    pub(super) fn reply_to_order(&self, to: ReplyTo, reply: &OrderReply) {
         self.send(Outgoing::Reply { to, bytes: encoded(reply) });
     }
 }

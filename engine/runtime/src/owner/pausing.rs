@@ -109,8 +109,13 @@ impl Owner {
 
     /// The run is over as it is.
     pub(super) fn stop_all(&mut self, run: &RunId) {
-        let steps = self.runs.get(run).map(|live| live.attempts.keys().copied().collect());
-        let steps: Vec<Seq> = steps.unwrap_or_default();
+        let Some(live) = self.runs.get(run) else { return };
+        let steps: Vec<Seq> = live.attempts.keys().copied().collect();
+        // For a run that was parked when it was read, nothing is being done here.
+        let open = live.run.folded().steps.keys().filter(|seq| !live.attempts.contains_key(seq));
+        for seq in open {
+            self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq: *seq }));
+        }
         for seq in steps {
             self.stop_and_forget(run, seq);
         }

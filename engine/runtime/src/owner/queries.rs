@@ -13,7 +13,7 @@ use stead_schemas::public::{CommandView, RunState, RunSummary, RunView};
 use super::live::Live;
 use super::reading::Message;
 use super::waiting::{self, waiting};
-use super::{Finished, Owner, load};
+use super::{Finished, Owner, load, parked};
 use crate::archive;
 use crate::env::Env;
 use crate::inbound::{QueryReply, encoded};
@@ -86,6 +86,14 @@ async fn read_back(env: &Env, run: &RunId) -> Result<Option<RunView>, LogError> 
     let mut live = Live::new(Run::new(*definition, run.clone()), env.ports.clock.now());
     for message in &recorded {
         load::take(&mut live, Message::read(message));
+    }
+    // Whatever this build would have decided, how it ended stands.
+    let messages = || recorded.iter().map(Message::read).collect::<Vec<_>>();
+    if live.parked.is_some()
+        && let Ok(run) = parked::as_it_stands(*definition, run, &messages())
+        && run.folded().ended.is_some()
+    {
+        (live.run, live.parked) = (run, None);
     }
     Ok((!recorded.is_empty()).then(|| view(&live)))
 }

@@ -8,12 +8,16 @@ use stead_schemas::time::{Timestamp, spoken};
 
 use super::attempts::{Attempt, Phase};
 use super::live::Live;
+use super::parked::Parked;
 use crate::metric::REASONS;
 
 /// Everything that a run waits for, most important first: a person, then steps, then timers.
 pub(super) fn waiting(live: &Live) -> Vec<Waiting> {
     let folded = live.run.folded();
-    let mut all: Vec<Waiting> = live.parked.iter().map(|words| parked(live, words)).collect();
+    let mut all: Vec<Waiting> = live.parked.iter().map(|why| parked(live, why)).collect();
+    if folded.ended.is_some() {
+        return all;
+    }
     all.extend(folded.paused.as_ref().map(paused));
     all.extend(folded.steps.values().map(|open| {
         let seq = open.step.seq;
@@ -26,18 +30,20 @@ pub(super) fn waiting(live: &Live) -> Vec<Waiting> {
         words: format!("{}, due {}", open.timer.reason, open.timer.due),
         since: open.since,
         attempts: 0,
+        cause: String::new(),
     }));
     all
 }
 
-fn parked(live: &Live, words: &str) -> Waiting {
+fn parked(live: &Live, parked: &Parked) -> Waiting {
     Waiting {
         seq: 0,
         what: "the run".to_owned(),
         reason: "human".to_owned(),
-        words: format!("it is parked: {words}"),
+        words: format!("it is parked: {}", parked.words),
         since: live.updated,
         attempts: 0,
+        cause: parked.cause.to_owned(),
     }
 }
 
@@ -49,6 +55,7 @@ fn paused(paused: &Paused) -> Waiting {
         words: format!("it is paused: {}", paused.order.why),
         since: paused.since,
         attempts: 0,
+        cause: String::new(),
     }
 }
 
@@ -60,6 +67,7 @@ fn waiting_step(open: &OpenStep, attempt: Option<&Attempt>) -> Waiting {
         words: words(open, attempt),
         since: open.since,
         attempts: attempt.map_or(0, |attempt| attempt.number),
+        cause: String::new(),
     }
 }
 

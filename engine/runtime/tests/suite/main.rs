@@ -16,6 +16,7 @@ mod orders;
 mod outcomes;
 mod over;
 mod pages;
+mod parked;
 mod patience;
 mod shares;
 mod steps;

@@ -27,6 +27,7 @@ pub static PAGES: &[Definition] = &[
     page("relay", |cx| execution(relay(cx))),
     page("fragile", |cx| execution(fragile(cx))),
     page("stillborn", |cx| execution(stillborn(cx))),
+    page("brittle", |cx| execution(brittle(cx))),
     page("pool", |cx| execution(pool(cx))),
 ];
 
@@ -110,6 +111,17 @@ async fn stillborn(cx: Context) -> Result<Ending, Failure> {
     let start = cx.next_command().await;
     assert!(start.payload["born"] == true, "it is never born");
     cx.signal::<u32>("go").await.map(|said| Ending::Completed(json!(said)))
+}
+
+/// Panics once its second step is done.
+async fn brittle(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    let both = cx.operation(async {
+        cx.step(First {}).undo(UndoFirst {}).await?;
+        cx.step(Second {}).await
+    });
+    assert!(both.await.is_err(), "it is done");
+    Ok(Ending::Completed(Value::Null))
 }
 
 step!(Strange, "other.strange");

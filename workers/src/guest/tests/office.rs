@@ -117,6 +117,7 @@ fn waiting(what: &str) -> Waiting {
         words: String::new(),
         since: Timestamp::default(),
         attempts: 1,
+        cause: String::new(),
     }
 }
 

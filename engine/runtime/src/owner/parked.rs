@@ -1,0 +1,120 @@
+//! Runs that this build does not go on with. Nothing of that is in the log: another build may.
+//!
+//! One thing can be done to such a run by hand: it can be terminated. In memory it may be ahead of
+//! the log, or half way; so its history is read for that. Where this build decides as the history
+//! says, what the workflow would have taken back is listed with what stays; elsewhere, what is open.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use stead_core::definition::Definition;
+use stead_core::run::Run;
+use stead_schemas::dispatch::OrderRun;
+use stead_schemas::event::{Event, TerminateRequested};
+use stead_schemas::ids::RunId;
+use stead_schemas::refusal::Refusal;
+use stead_schemas::transition::Transition;
+
+use super::bugs::caught;
+use super::commands::PARKED;
+use super::live::{Fact, Live, Tell};
+use super::orders::LATE;
+use super::reading::Message;
+use super::{Finished, Owner};
+use crate::metric;
+use crate::ports::{LogError, ReplyTo};
+
+/// Why a run is not gone on with.
+#[derive(Clone)]
+pub(super) struct Parked {
+    /// In one word, as it is counted.
+    pub cause: &'static str,
+    pub words: String,
+}
+
+/// The run is not gone on with until a build comes that can.
+pub(super) fn park(live: &mut Live, cause: &'static str, words: String) {
+    tracing::error!(run = %live.run.id(), %words, "the run is parked");
+    metric::PARKED.count([cause]);
+    live.parked = Some(Parked { cause, words });
+}
+
+impl Owner {
+    /// Somebody wants a parked run terminated: its history is read.
+    pub(super) fn terminate_parked(&self, order: OrderRun, to: ReplyTo) {
+        let (log, run) = (Arc::clone(&self.env.ports.log), order.run.clone());
+        let job = async move {
+            let read = tokio::spawn(async move {
+                let recorded = log.read_run(&run).await?;
+                Ok(recorded.iter().map(Message::read).collect())
+            });
+            let history = read.await.unwrap_or_else(|error| Err(LogError(error.to_string())));
+            Finished::ReadToEnd { order, to, history }
+        };
+        self.jobs.push(job.boxed_local());
+    }
+
+    /// The history of a parked run has been read: it ends where that does.
+    pub(super) fn read_to_end(
+        &mut self,
+        order: &OrderRun,
+        to: ReplyTo,
+        history: Result<Vec<Message>, LogError>,
+    ) {
+        let read = history.map_err(|error| Refusal::new(LATE, format!("{error}; ask again")));
+        let run = read.and_then(|history| self.run_to_end(&order.run, &history));
+        let run = match run {
+            Ok(run) => run,
+            Err(refusal) => return self.reply_to_order(to, &Err(refusal)),
+        };
+        let Some(live) = self.runs.get_mut(&order.run) else { return };
+        (live.run, live.parked) = (run, None);
+        let event = Event::TerminateRequested(TerminateRequested { order: order.by.clone() });
+        // What else waits for its turn comes too late.
+        live.queue.push_front(Fact { event, tell: Some(Tell::Order(to)) });
+        self.advance(&order.run);
+    }
+
+    fn run_to_end(&self, id: &RunId, history: &[Message]) -> Result<Run, Refusal> {
+        let live = self.runs.get(id).filter(|live| live.parked.is_some());
+        let ends_here = |live: &&Box<Live>| history.last().is_some_and(|it| it.link == live.prev);
+        let (Some(_), Some(definition)) =
+            (live.filter(ends_here), self.env.definition(id.key().kind()))
+        else {
+            let words = "the log has nothing of the run, or it went on in the same moment";
+            return Err(Refusal::new(LATE, words));
+        };
+        as_it_stands(*definition, id, history).map_err(|words| {
+            let words = format!("its history cannot be read, and is left as it is: {words}");
+            Refusal::new(PARKED, words)
+        })
+    }
+}
+
+/// The run as its history says. Where this build would decide otherwise it has no workflow.
+pub(super) fn as_it_stands(
+    definition: Definition,
+    id: &RunId,
+    history: &[Message],
+) -> Result<Run, String> {
+    let (mut transitions, mut prev) = (Vec::new(), "");
+    for message in history {
+        let transition = message.transition.as_ref().map_err(Clone::clone)?;
+        if transition.prev != prev {
+            return Err(format!("transition {} does not follow the one before it", transition.n));
+        }
+        transitions.push(transition);
+        prev = &message.link;
+    }
+    let replayed = caught(|| replayed(definition, id, &transitions));
+    match replayed.ok().flatten() {
+        Some(run) => Ok(run),
+        None => Run::of_history(definition, id.clone(), &transitions)
+            .map_err(|illegal| illegal.to_string()),
+    }
+}
+
+fn replayed(definition: Definition, id: &RunId, history: &[&Transition]) -> Option<Run> {
+    let mut run = Run::new(definition, id.clone());
+    history.iter().all(|transition| run.replay(transition).is_ok()).then_some(run)
+}

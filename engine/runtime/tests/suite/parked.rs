@@ -1,0 +1,124 @@
+//! The one thing that can be done to a run that this build does not go on with.
+
+use serde_json::json;
+use stead_runtime::ports::{Append, EventLog};
+use stead_schemas::dispatch::{Caller, Route, RunOrder};
+use stead_schemas::event::{Event, StepCompleted, StepScheduled};
+use stead_schemas::ids::RunId;
+use stead_schemas::policy::StepPolicy;
+use stead_schemas::public::RunView;
+use stead_schemas::transition::{Transition, link};
+
+use crate::desk::{Desk, PARTITION, on_simulated_time};
+
+/// What stays of a run, and why.
+fn left(view: &RunView) -> Vec<(&str, &str)> {
+    view.left.iter().map(|left| (left.step.as_str(), left.why.as_str())).collect()
+}
+
+async fn cause(desk: &Desk, run: &RunId) -> String {
+    desk.view(run).await.waiting.remove(0).cause
+}
+
+#[test]
+fn a_run_whose_next_transition_no_log_takes_is_terminated_and_its_name_is_free() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("huge").await;
+        desk.done(&desk.step("test.first")).await;
+        assert_eq!(cause(&desk, &run).await, "log");
+        assert_eq!(desk.order(&run, RunOrder::Retry { step: None }).await, "run.parked");
+        assert_eq!(desk.order(&run, RunOrder::Terminate).await, "done");
+        let end = ["terminate-requested", "command-completed", "run-terminated"];
+        assert_eq!(desk.events(&run).await[3..], end);
+        let view = desk.view(&run).await;
+        assert_eq!(view.summary.state.word(), "terminated");
+        assert_eq!(left(&view), [("test.first", "step under way")]);
+        assert_eq!(desk.order(&run, RunOrder::Terminate).await, "run.over");
+        desk.command_to(Caller::Api, "huge", "x", "id-2").await;
+        assert_eq!(desk.step("test.first").address.run.life(), 2);
+    });
+}
+
+#[test]
+fn what_a_workflow_that_panicked_would_have_taken_back_is_listed() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("brittle").await;
+        desk.done(&desk.step("test.first")).await;
+        let second = desk.step("test.second");
+        desk.done(&second).await;
+        assert_eq!(cause(&desk, &run).await, "panicked");
+        assert_eq!(desk.order(&run, RunOrder::Terminate).await, "done");
+        let stays = [("test.second", "step under way"), ("test.undo-first", "undo not begun")];
+        assert_eq!(left(&desk.view(&run).await), stays);
+        assert_eq!(desk.held_up().await, []);
+    });
+}
+
+/// A run of which this build would have asked for something else than another one did.
+async fn diverged(desk: &Desk) -> RunId {
+    let run = desk.start("pair").await;
+    desk.owner.abort();
+    let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1 };
+    let next = StepScheduled {
+        seq: 2,
+        step: "test.third".into(),
+        route: Route::Worker,
+        request: json!({}),
+        within_ms: 0,
+        undo: false,
+        detached: false,
+        policy: StepPolicy::default(),
+    };
+    let decided = vec![Event::StepCompleted(done), Event::StepScheduled(next)];
+    desk.append_of_another_build(&run, decided).await;
+    run
+}
+
+#[test]
+fn a_run_that_this_build_would_continue_otherwise_is_terminated_where_its_history_ends() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = diverged(&desk).await;
+        let after = Desk::on(desk.log.clone()).await;
+        assert_eq!(cause(&after, &run).await, "diverged");
+        after.cancels();
+        assert_eq!(after.order(&run, RunOrder::Terminate).await, "done");
+        assert_eq!(after.cancels()[0].seq, 2, "whoever is at it is told");
+        let check = async |desk: &Desk| {
+            let view = desk.view(&run).await;
+            assert_eq!(view.summary.state.word(), "terminated");
+            assert_eq!(left(&view), [("test.third", "step under way")]);
+            assert!(view.waiting.is_empty(), "{:?}", view.waiting);
+        };
+        check(&after).await;
+        after.owner.abort();
+        check(&Desk::on(desk.log.clone()).await).await;
+    });
+}
+
+#[test]
+fn a_history_that_was_altered_is_left_as_it_is() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = diverged(&desk).await;
+        let recorded = desk.log.read_run(&run).await.unwrap();
+        let mut forged = Transition::decode(&recorded[1].bytes).unwrap();
+        (forged.n, forged.prev) = (3, link(b"something else"));
+        forged.events.clear();
+        let append = Append {
+            partition: PARTITION,
+            epoch: 0,
+            run: run.clone(),
+            expected: recorded[1].seq,
+            commit: "forged".into(),
+            bytes: forged.encode(),
+        };
+        desk.log.append(append).await.unwrap();
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        assert_eq!(after.order(&run, RunOrder::Terminate).await, "run.parked");
+        assert_eq!(desk.log.read_run(&run).await.unwrap().len(), 3);
+    });
+}
