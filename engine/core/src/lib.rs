@@ -22,6 +22,6 @@ mod operation;
 pub mod retry;
 pub mod run;
 mod shared;
-mod size;
+pub mod size;
 pub mod step_call;
 pub mod trace;

@@ -25,6 +25,7 @@ use crate::context::{Command, Context};
 use crate::definition::{Definition, Ending, Execution};
 use crate::fold::{Folded, Illegal};
 use crate::shared::{Aside, Settled, Shared};
+use crate::size::fits;
 
 /// A run in memory. It is thrown away and replayed whenever an append was not ours.
 pub struct Run {
@@ -210,7 +211,7 @@ impl Run {
             self.feed(&fact, at);
             decided.events.push(fact);
             for decision in self.follow(decided.events.last()) {
-                self.folded.apply(&decision, at)?;
+                fits(&decision).and_then(|()| self.folded.apply(&decision, at))?;
                 decided.events.push(decision);
             }
         }

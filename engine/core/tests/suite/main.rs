@@ -21,6 +21,7 @@ use stead_core::context::Context;
 use stead_core::definition::{Admission, Admitted, Definition, Ending};
 use stead_core::fold::Folded;
 use stead_core::run::{Run, execution, is_fact};
+use stead_core::size::{CARRIED_BYTES_MAX, NOTE_BYTES_MAX};
 use stead_schemas::dispatch::{Caller, Route};
 use stead_schemas::event::{
     ByHand, CommandAccepted, CommandCompleted, Event, Outcome, RunStarted, Seq, StepScheduled,
@@ -150,6 +151,48 @@ async fn pages(cx: Context) -> Result<Ending, Failure> {
             return Ok(Ending::ContinueAsNew(Value::Null));
         }
     }
+}
+
+/// Notes and carries over texts as long as it is told.
+const HOARDER: Definition = Definition { execute: |cx| execution(hoarder(cx)), ..PAGES };
+
+async fn hoarder(cx: Context) -> Result<Ending, Failure> {
+    let command = cx.next_command().await;
+    let (noted, carried): (usize, usize) = command.read()?;
+    cx.complete(&command, Ok(Value::Null));
+    cx.note("hoard", "so much", &"x".repeat(noted - 2));
+    Ok(Ending::ContinueAsNew("x".repeat(carried - 2).into()))
+}
+
+#[test]
+fn what_a_run_says_has_a_limit_that_no_history_is_measured_by() {
+    let (note, carry) = (NOTE_BYTES_MAX, CARRIED_BYTES_MAX);
+    let run =
+        || Run::new(HOARDER, EntityKey::of("pages", &Owner::new("john").unwrap(), "x").run(1));
+    let facts = |sizes: (usize, usize)| {
+        let Event::CommandAccepted(accepted) = accepted(1) else { panic!("it is a command") };
+        let payload = serde_json::json!(sizes);
+        vec![started(), Event::CommandAccepted(CommandAccepted { payload, ..accepted })]
+    };
+    let decide = |sizes| run().decide(Timestamp::from_millis(1), facts(sizes));
+    let mut events = decide((note, carry)).expect("it just fits").events;
+    let words = |sizes| decide(sizes).map(drop).expect_err("it does not fit").to_string();
+    assert!(words((note + 1, carry)).contains("the note is about has more than 512 KiB"));
+    assert!(words((note, carry + 1)).contains("carried over has more than 768 KiB"));
+    // An older build may have written more.
+    events.splice(..2, facts((note, carry + 1)));
+    let Some(Event::ContinuedAsNew(anew)) = events.last_mut() else { panic!("it begins anew") };
+    anew.carried = "x".repeat(carry - 1).into();
+    let history = Transition {
+        v: VERSION,
+        run: run().id().clone(),
+        n: 1,
+        at: Timestamp::from_millis(1),
+        engine: "e".into(),
+        prev: String::new(),
+        events,
+    };
+    run().replay(&history).expect("it replays");
 }
 
 proptest! {
