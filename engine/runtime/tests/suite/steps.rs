@@ -83,8 +83,11 @@ fn a_silent_worker_is_taken_for_dead_and_its_late_answer_changes_nothing() {
         let run = desk.start("pair").await;
         let first = desk.step("test.first");
         desk.pass(Duration::from_secs(5)).await;
+        let (kept, _) = (desk.log.len(PARTITION), desk.published());
         desk.answer(&first, StepReply::Heartbeat { progress: Some("half".into()) }).await;
         assert_eq!(desk.view(&run).await.waiting[0].words, "half");
+        assert_eq!(desk.published(), [format!("stead.evt.john.pair.{run}.step-progress")]);
+        assert_eq!(desk.log.len(PARTITION), kept, "it is shown, and not kept");
         desk.pass(Duration::from_secs(5)).await;
         assert!(desk.steps().is_empty(), "it was heard of five seconds ago");
         desk.pass(Duration::from_secs(2)).await;
