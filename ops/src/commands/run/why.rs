@@ -92,6 +92,121 @@ fn who(view: &RunView, waiting: &Waiting) -> String {
             "an operator: mend what is wrong, then `stead run retry {run} --step {step}`; what can \
              never succeed is given up with `stead run abandon`"
         ),
-        _ => "an operator: use a build that decides as the history says".to_owned(),
+        _ => format!(
+            "{}; or give it up as it is: `stead run terminate {run}`",
+            who_unparks(&waiting.cause)
+        ),
+    }
+}
+
+/// Who has to do something so that a parked run goes on.
+fn who_unparks(cause: &str) -> &'static str {
+    match cause {
+        "panicked" | "illegal" => {
+            "whoever builds Stead: that is a bug; use a build without it, or the one before"
+        }
+        "unreadable" => {
+            "an operator: keep a copy of the log, and use a build that can read it (`stead explain \
+             RunParked`)"
+        }
+        "log" => {
+            "whoever wrote the workflow: it says more at once than one message of the log holds"
+        }
+        _ => "an operator: use a build that decides as the history says",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stead_runtime::metric::REASONS;
+    use stead_schemas::ids::EntityKey;
+    use stead_schemas::owner::Owner;
+    use stead_schemas::public::{RunState, RunSummary, RunView, Waiting};
+    use stead_schemas::time::Timestamp;
+
+    use super::told;
+
+    /// A run that waits for this since two minutes; for the next command alone if for nothing.
+    fn waits(seq: u32, reason: &str, cause: &str) -> RunView {
+        let owner = Owner::new("john").expect("a name");
+        let then = Timestamp::from_millis(1_000_000);
+        let waiting = Waiting {
+            seq,
+            what: "proxmox.clone-vm".into(),
+            reason: reason.into(),
+            words: "in words".into(),
+            since: then,
+            attempts: 3,
+            cause: cause.into(),
+        };
+        let summary = RunSummary {
+            run: EntityKey::of("workspace", &owner, "dev").run(1),
+            kind: "workspace".into(),
+            owner,
+            name: "dev".into(),
+            state: if reason == "paused" { RunState::Paused } else { RunState::Running },
+            phase: "ready".into(),
+            waiting: String::new(),
+            started: then,
+            updated: then,
+            transitions: 3,
+        };
+        let waiting = if reason == "command" { Vec::new() } else { vec![waiting] };
+        RunView {
+            summary,
+            view: serde_json::Value::Null,
+            waiting,
+            commands: Vec::new(),
+            outcome: None,
+            left: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn said(view: &RunView) -> String {
+        told(view, Timestamp::from_millis(1_120_000), 400)
+    }
+
+    #[test]
+    fn every_reason_says_since_when_and_who_must_act() {
+        let table = [
+            ("human", "an operator: mend what is wrong, then `stead run retry workspace-"),
+            ("paused", "an operator: mend what is wrong, then `stead run resume workspace-"),
+            ("no-worker", "whoever runs the workers"),
+            ("retrying", "whoever runs that system, if it does not pass"),
+            ("limit", "nobody: a place becomes free"),
+            ("queued", "nobody: it comes when its turn does"),
+            ("outside", "whoever is to report"),
+            ("entity", "nobody: it is being carried out"),
+            ("running", "nobody: it is being carried out"),
+            ("timer", "nobody: it goes on by itself"),
+            ("command", "waits for nothing but its next command; it is ready"),
+        ];
+        assert_eq!(table.map(|(reason, _)| reason), REASONS);
+        for (reason, who) in table {
+            let said = said(&waits(7, reason, ""));
+            assert!(said.contains(who), "{reason}: {said}");
+            if reason != "command" {
+                let since = "waits for    proxmox.clone-vm, for 2 min 0 s, 3 attempts\n";
+                assert!(said.starts_with(since), "{reason}: {said}");
+                assert!(said.contains(&format!("because    {reason}: in words\n")), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_parked_says_by_cause_who_must_act() {
+        let table = [
+            ("diverged", "an operator: use a build that decides as the history says"),
+            ("illegal", "whoever builds Stead"),
+            ("panicked", "whoever builds Stead"),
+            ("unreadable", "an operator: keep a copy of the log"),
+            ("log", "whoever wrote the workflow"),
+        ];
+        for (cause, who) in table {
+            let said = said(&waits(0, "human", cause));
+            assert!(said.contains(&format!("who acts   {who}")), "{cause}: {said}");
+            assert!(said.contains("`stead run terminate workspace-"), "{cause}: {said}");
+        }
     }
 }
