@@ -10,12 +10,14 @@ use metrics::{
     with_local_recorder,
 };
 use serde_json::json;
+use stead_runtime::memory::MemoryLog;
 use stead_runtime::metric::REASONS;
 use stead_runtime::ports::{Append, EventLog};
-use stead_schemas::dispatch::{RunOrder, StepReply};
+use stead_schemas::dispatch::{Caller, RunOrder, StepReply};
 use stead_schemas::event::{Event, Signal, SignalReceived};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
+use stead_schemas::limit::Limit;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION, link};
 
@@ -116,6 +118,40 @@ fn a_run_that_no_worker_listens_to_is_counted_as_such() {
                 desk.unheard(&step).await;
             }
             if shown.waiting() == [("no-worker", 1.0), ("running", 1.0)] {
+                return;
+            }
+        }
+        panic!("{:?}", shown.waiting());
+    });
+}
+
+#[test]
+fn runs_that_wait_for_others_are_counted_by_what_holds_them_up() {
+    shown(|shown| async move {
+        let limit = Limit {
+            name: "firsts".into(),
+            steps: vec!["test.first".into()],
+            per: None,
+            at_once: Some(1),
+            per_minute: None,
+        };
+        let desk = Desk::limited(Arc::new(MemoryLog::new(1)), &[limit]).await;
+        for name in ["a", "b"] {
+            desk.command_to(Caller::Api, "pair", name, name).await;
+            desk.carry_places().await;
+        }
+        let first = desk.step("test.first");
+        desk.start("parent").await;
+        desk.start("relay").await;
+        let wanted = ["retrying", "limit", "queued", "entity"].map(|reason| (reason, 1.0));
+        // Until the pauses between the attempts are long enough.
+        for _ in 0..200 {
+            desk.answer(&first, StepReply::Queued).await;
+            for step in desk.steps() {
+                desk.failed(&step, Class::VendorDown).await;
+            }
+            desk.pass_in_line(Duration::from_secs(1)).await;
+            if shown.waiting() == wanted {
                 return;
             }
         }
