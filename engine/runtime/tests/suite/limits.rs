@@ -17,6 +17,7 @@ use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::limit::Limit;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::Waiting;
+use tokio::time::Instant;
 
 use crate::desk::{Desk, on_simulated_time};
 
@@ -286,6 +287,31 @@ fn waiting_under_the_owner_before_is_no_time_in_which_it_was_tried_either() {
             let reason = waits(&after, name).await.reason;
             assert!(["retrying", "limit"].contains(&&*reason), "{name}: {reason}");
         }
+    });
+}
+
+#[test]
+fn what_a_limit_lets_begin_in_a_minute_is_spread_over_it() {
+    on_simulated_time(async {
+        let rate = Limit { at_once: None, per_minute: Some(4), ..first(1) };
+        let desk = Desk::limited(Arc::new(MemoryLog::new(1)), &[rate]).await;
+        for name in ["a", "b", "c", "d"] {
+            start(&desk, name).await;
+        }
+        let began = Instant::now();
+        let mut begun = Vec::new();
+        while begun.len() < 4 {
+            desk.pass_in_line(Duration::from_millis(250)).await;
+            for step in desk.steps().into_iter().filter(|step| step.step == "test.first") {
+                begun.push(began.elapsed().as_secs());
+                desk.done(&step).await;
+            }
+            if begun.len() == 2 {
+                assert!(waits(&desk, "d").await.words.contains("4 a minute"));
+            }
+        }
+        let quarters: Vec<u64> = begun.iter().map(|seconds| seconds / 15).collect();
+        assert_eq!(quarters, [0, 1, 2, 3], "{begun:?}");
     });
 }
 
