@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use stead_lab::CallFault;
@@ -14,6 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::stage::{Desk, Setting, Stage, Wire, free_addresses, until, within};
+
+/// How soon `run why` says that nobody listens.
+const SAID_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is at this path of a process: the status, and the text. Nothing while nobody listens.
 pub async fn page(address: SocketAddr, path: &str) -> Option<(u16, String)> {
@@ -181,12 +185,14 @@ async fn that_a_forged_answer_is_counted(stage: &Stage, john: &Desk, run: &RunId
 async fn that_no_worker_listens_is_said_and_counted(stage: &mut Stage, john: &Desk) {
     stage.stop_worker().await;
     let start = john.order("start", json!({})).await;
+    let ordered = Instant::now();
     until("`run why` says that nobody listens", || async {
         let told = stage.verb(&["run", "why", start.run.as_str()]).await;
         let said = String::from_utf8_lossy(&told.stdout).into_owned();
         said.contains("no worker listens for").then_some(())
     })
     .await;
+    assert!(ordered.elapsed() < SAID_WITHIN, "said after {:?}", ordered.elapsed());
     let engine = stage.metrics()[0];
     until("the run is counted", || async {
         let (_, text) = page(engine, "/metrics").await?;
