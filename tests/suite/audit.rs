@@ -2,8 +2,9 @@
 //! streams that somebody with every right has tampered with.
 
 use serde_json::{Value, json};
+use stead_schemas::ids::Partition;
 
-use crate::stage::{Stage, Streams};
+use crate::stage::{Setting, Stage, Streams, until};
 
 fn said(output: &std::process::Output) -> String {
     let both = [&output.stdout[..], &output.stderr].concat();
@@ -12,7 +13,7 @@ fn said(output: &std::process::Output) -> String {
 
 /// A stage where a workspace has lived, which no engine can change any more.
 async fn a_life_that_is_over() -> (Stage, String) {
-    let mut stage = Stage::start().await;
+    let mut stage = Stage::with(Setting { partitions: 1, ..Setting::default() }).await;
     let john = stage.desk("john").await;
     let created = john.carry_out("create", json!({ "cpu_cores": 2 })).await;
     john.carry_out("stop", json!({})).await;
@@ -86,13 +87,54 @@ async fn what_was_commanded_is_listed_and_exported_once() {
     let wrong = stage.verb(&["audit", "log", "--since", "yesterday"]).await;
     assert!(!wrong.status.success() && said(&wrong).contains("is no time"), "{}", said(&wrong));
 
-    let position = stage.index(0).with_extension("position").display().to_string();
-    let export = ["audit", "export", "--position", &position];
-    let first = stage.verb(&export).await;
-    let lines: Vec<Value> =
-        said(&first).lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let lines = exported(&stage).await;
     assert_eq!(lines.len(), 4, "each when it was given and when it ended: {lines:#?}");
     assert!(lines.iter().all(|line| line["run"] == run && line["owner"] == "john"), "{lines:#?}");
-    let again = stage.verb(&export).await;
-    assert!(again.status.success() && said(&again).is_empty(), "{}", said(&again));
+    assert!(exported(&stage).await.is_empty(), "all of it was told");
+}
+
+/// What an export prints that goes on where the one before ended.
+async fn exported(stage: &Stage) -> Vec<Value> {
+    let position = stage.place("audit.position").display().to_string();
+    let told = stage.verb(&["audit", "export", "--position", &position]).await;
+    let words = said(&told);
+    assert!(told.status.success(), "{words}");
+    words.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_of_the_epoch_exports_nothing_again_and_an_altered_archive_is_found() {
+    let mut stage = Stage::with(Setting { partitions: 1, ..Setting::default() }).await;
+    let john = stage.desk("john").await;
+    john.carry_out("create", json!({})).await;
+    let over = john.ask("probe", "start", json!({ "name": "over" })).await.expect("it is let in");
+    john.outcome(&over).await;
+    assert!(exported(&stage).await.len() >= 3);
+    until("what is over has left the log", || async {
+        stage.verb(&["archive", "now"]).await;
+        (stage.client.epoch(Partition(0)).await.ok()? > 0).then_some(())
+    })
+    .await;
+    assert!(exported(&stage).await.is_empty(), "nothing was commanded since");
+    john.carry_out("stop", json!({})).await;
+    let verbs: Vec<Value> =
+        exported(&stage).await.iter().map(|line| line["verb"].clone()).collect();
+    assert_eq!(verbs, ["stop", "stop"], "given and ended");
+
+    stage.stop_engine(0).await;
+    let mut streams = stage.streams().await;
+    let kept = streams.messages("STEAD_ARCHIVE").await;
+    // The histories are the longest of a segment's parts.
+    let longest = (0..kept.len()).max_by_key(|place| kept[*place].body.len()).expect("a part");
+    let mut altered = kept.clone();
+    let middle = altered[longest].body.len() / 2;
+    altered[longest].body[middle] ^= 1;
+    streams.replace("STEAD_ARCHIVE", &altered).await;
+    let found = stage.verb(&["audit", "verify"]).await;
+    let words = said(&found);
+    assert!(!found.status.success() && words.contains("segment 1 of partition 0"), "{words}");
+    streams.replace("STEAD_ARCHIVE", &kept).await;
+    let whole = stage.verb(&["audit", "verify"]).await;
+    let words = said(&whole);
+    assert!(whole.status.success() && words.contains("1 segment with 1 run"), "{words}");
 }

@@ -6,6 +6,7 @@ mod filter;
 pub mod signed;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::HashMap;
 

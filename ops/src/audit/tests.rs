@@ -134,6 +134,38 @@ fn a_filter_leaves_out_what_is_not_asked_for() {
     assert_eq!(chosen(|log| log.until = Some("1970-01-01".into())), [""; 0]);
 }
 
+/// These messages, where a new epoch of the log has them.
+fn copied(stored: &[Stored]) -> Vec<Stored> {
+    let places = (1_000_001..).zip(stored);
+    places.map(|(seq, stored)| Stored { epoch: 1, seq, ..stored.clone() }).collect()
+}
+
+/// What is told of these messages by an export after `known`, and where the next one goes on.
+fn export(stored: &[Stored], known: &Told) -> (Vec<u64>, Told) {
+    let (mut reader, mut told) = (Reader::default(), Told::default());
+    let entries: Vec<Entry> = stored.iter().flat_map(|stored| reader.read(stored)).collect();
+    entries.iter().for_each(|entry| told.note(entry));
+    let last = stored.last().expect("a message");
+    let new = entries.iter().filter(|entry| !known.has(entry)).map(|entry| entry.n);
+    (new.collect(), told.up_to(last.epoch, last.seq))
+}
+
+#[test]
+fn what_was_copied_into_a_new_epoch_is_not_exported_again() {
+    let life = a_life();
+    let (new, told) = export(&life[..2], &Told::default());
+    assert_eq!(new, [1, 2, 2]);
+    assert_eq!(export(&life[..2], &told).0, [0; 0]);
+    // Between two exports the epoch was left, and something was commanded before and after that.
+    let (new, next) = export(&copied(&life), &told);
+    assert_eq!(new, [3, 4, 4]);
+    assert_eq!(export(&copied(&life), &next).0, [0; 0]);
+    // What has gone into the archive keeps its place in the epoch that it was in.
+    assert_eq!(export(&life, &next).0, [0; 0]);
+    let place: Told = serde_json::from_str(r#"{"epoch":0,"seq":12}"#).expect("without runs");
+    assert_eq!(export(&life, &place).0, [3, 4, 4]);
+}
+
 fn faults(stored: &[Stored]) -> Vec<String> {
     let mut chains = Chains::default();
     stored.iter().filter_map(|stored| chains.follow(stored)).collect()

@@ -111,14 +111,21 @@ impl Streams {
         self.ask(&format!("STREAM.DELETE.{stream}"), json!({})).await["success"] == true
     }
 
-    /// Puts other messages in the place of what a stream holds, as somebody may who has every right.
+    /// Puts other messages in the place of what a stream holds, as somebody may who has every right. A
+    /// message keeps its headers as long as it can lie where they say.
     pub async fn replace(&mut self, stream: &str, messages: &[Kept]) {
         let info = self.ask(&format!("STREAM.INFO.{stream}"), json!({})).await;
         assert!(self.delete(stream).await, "{stream} is deleted");
         let made = self.ask(&format!("STREAM.CREATE.{stream}"), info["config"].clone()).await;
         assert!(made["error"].is_null(), "{made}");
         for message in messages {
-            let kept = self.wire.request(&message.subject, &message.body).await;
+            let headers = message.headers.lines().filter_map(|line| line.split_once(": "));
+            let headers: Vec<_> = headers.filter(|(name, _)| !name.contains("-Batch-")).collect();
+            let (subject, body) = (&message.subject, &message.body);
+            let mut kept = self.wire.request_with(subject, &headers, body).await;
+            if String::from_utf8_lossy(&kept.body).contains("\"error\"") {
+                kept = self.wire.request(subject, body).await;
+            }
             assert!(kept.headers.is_empty(), "it is kept: {kept:?}");
         }
     }

@@ -6,34 +6,34 @@ use std::path::Path;
 
 use stead_nats::SteadClient;
 
-use super::source::{self, Place};
-use crate::audit::{Entry, Reader};
+use super::source;
+use crate::audit::{Entry, Reader, Stored, Told};
 use crate::exit::Ended;
 use crate::output;
 
 /// How far each partition was exported.
-type Position = BTreeMap<u16, Place>;
+type Position = BTreeMap<u16, Told>;
 
 pub async fn print(client: &SteadClient, file: Option<&Path>) -> Result<(), Ended> {
-    let before = match file {
+    let mut before = match file {
         Some(file) => remembered(file)?,
         None => Position::new(),
     };
     let mut position = Position::new();
     for partition in client.platform().all_partitions() {
-        let known = before.get(&partition.0).copied();
-        let mut reader = Reader::default();
+        let known = before.remove(&partition.0).unwrap_or_default();
+        let (mut reader, mut told) = (Reader::default(), Told::default());
         // Whose a run is stands in its first transition: that is read again, and not told again.
-        let mut seen = |stored: &crate::audit::Stored| {
-            let is_told = known.is_some_and(|known| {
-                stored.epoch < known.epoch || stored.epoch == known.epoch && stored.seq <= known.seq
-            });
-            let entries = reader.read(stored);
-            if !is_told {
-                entries.iter().filter(|entry| entry.is_from_outside()).for_each(tell);
+        let mut seen = |stored: &Stored| {
+            for entry in reader.read(stored).iter().filter(|entry| entry.is_from_outside()) {
+                if !known.has(entry) {
+                    tell(entry);
+                }
+                told.note(entry);
             }
         };
-        position.insert(partition.0, source::read(client, partition, &mut seen).await?);
+        let place = source::read(client, partition, &mut seen).await?;
+        position.insert(partition.0, told.up_to(place.epoch, place.seq));
     }
     match file {
         Some(file) => remember(file, &position),

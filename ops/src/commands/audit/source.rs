@@ -13,7 +13,7 @@ use crate::audit::Stored;
 const READS_MAX: u32 = 5;
 
 /// How far somebody has read in a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub epoch: u32,
     pub seq: u64,
