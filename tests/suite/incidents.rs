@@ -18,20 +18,35 @@ use tempfile::TempDir;
 use crate::stage::{CALL, Desk, Process, Setting, Stage, check_whole, other_build, until};
 use crate::templates;
 
+/// Nobody gets another name.
+pub const PLAIN: &[&str] = &["--plain"];
+
 /// A bundle that was made on a stage, and what is asked of it.
-struct Bundle {
+pub struct Bundle {
     file: PathBuf,
     _dir: TempDir,
 }
 
 impl Bundle {
     async fn export(stage: &Stage, run: &RunId, name: &str, options: &[&str]) -> Self {
+        Self::of(stage, run.as_str(), name, options).await.0
+    }
+
+    /// A bundle of whatever is asked for, and what it says of itself.
+    pub async fn of(stage: &Stage, what: &str, name: &str, options: &[&str]) -> (Self, Value) {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join(format!("{name}.stead.tar.gz"));
-        let mut words = vec!["incident", "export", run.as_str(), "-o", path(&file)];
+        let mut words = vec!["incident", "export", what, "--json", "-o", path(&file)];
         words.extend(options);
-        said(&stage.verb(&words).await);
-        Self { file, _dir: dir }
+        let told: Value =
+            serde_json::from_str(&said(&stage.verb(&words).await)).expect("a manifest");
+        (Self { file, _dir: dir }, told["manifest"].clone())
+    }
+
+    /// All that is in it.
+    pub fn text(&self) -> String {
+        let bytes = std::fs::read(&self.file).expect("a bundle");
+        String::from_utf8_lossy(&unpacked(&bytes)).into_owned()
     }
 
     /// Keeps it among the recorded ones, if that is wanted.
@@ -64,7 +79,7 @@ fn said(told: &Output) -> String {
 
 /// Exports a run, and sees to it that the file alone names the cause and replays.
 async fn check(stage: &Stage, run: &RunId, name: &str, step: Option<&str>, causes: &[&str]) {
-    let bundle = Bundle::export(stage, run, name, &[]).await;
+    let bundle = Bundle::export(stage, run, name, PLAIN).await;
     bundle.record();
     let told = said(&bundle.ask(stage, &["incident", "explain", "FILE", "--json"]).await);
     let told: Value = serde_json::from_str(&told).expect("JSON");
@@ -220,7 +235,7 @@ async fn a_stolen_number_and_an_undo_that_is_stuck_are_named_as_the_cause() {
     let accepted = john.order("create", json!({})).await;
     stands(&john, &accepted.run, "proxmox.destroy-vm").await;
     check(&stage, &accepted.run, "stuck-undo", Some("proxmox.start-vm"), &["it failed"]).await;
-    let bundle = Bundle::export(&stage, &accepted.run, "stuck", &["--redact"]).await;
+    let bundle = Bundle::export(&stage, &accepted.run, "stuck", &[]).await;
     let told = said(&bundle.ask(&stage, &["incident", "explain", "FILE"]).await);
     assert!(told.contains("proxmox.destroy-vm is still to be done"), "{told}");
     assert!(!told.contains("stuck-undo"), "its owner has another name: {told}");
@@ -273,7 +288,7 @@ async fn a_build_that_decides_otherwise_is_named_as_the_cause() {
     let stage = Stage::with(Setting { other_build: true, ..Setting::default() }).await;
     let john = stage.desk("john").await;
     let accepted = john.carry_out("create", json!({})).await;
-    let bundle = Bundle::export(&stage, &accepted.run, "diverging-build", &[]).await;
+    let bundle = Bundle::export(&stage, &accepted.run, "diverging-build", PLAIN).await;
     bundle.record();
     let told = said(&bundle.ask(&stage, &["incident", "explain", "FILE"]).await);
     assert!(told.contains("proxmox.resize-disc") && told.contains("proxmox.resize-disk"), "{told}");
@@ -336,9 +351,9 @@ async fn a_bundle_is_whole_or_not_there_and_shows_what_a_platform_shows() {
     let failing = json!({ "name": "other" });
     let other = john.order("create", failing).await;
     john.outcome(&other).await;
-    let bundle = Bundle::export(&stage, &first.run, "both", &[]).await;
+    let bundle = Bundle::export(&stage, &first.run, "both", PLAIN).await;
     // A second export replaces nothing unless that is wanted.
-    let again = ["incident", "export", first.run.as_str(), "-o", path(&bundle.file)];
+    let again = ["incident", "export", first.run.as_str(), "--plain", "-o", path(&bundle.file)];
     let before = std::fs::read(&bundle.file).expect("a bundle");
     let refused = stage.verb(&again).await;
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
@@ -370,8 +385,7 @@ async fn a_bundle_is_whole_or_not_there_and_shows_what_a_platform_shows() {
     let picture = std::fs::read_to_string(&picture).expect("a picture");
     assert!(picture.contains(">proxmox.clone-vm</text>"), "{picture}");
     for secret in stage.lab.secrets() {
-        let bytes = std::fs::read(&bundle.file).expect("a bundle");
-        let text = String::from_utf8_lossy(&unpacked(&bytes)).into_owned();
+        let text = bundle.text();
         assert!(text.contains("john"), "what is searched is the text");
         assert!(!text.contains(&secret), "a secret is in the bundle");
     }
@@ -386,7 +400,7 @@ async fn a_lab_is_brought_to_what_a_bundle_shows_with_the_same_fault() {
     stage.lab.break_("vault", "sealed").expect("a fault");
     let stopped = john.order("stop", json!({})).await;
     stands(&john, &created.run, "vault.pin-secrets").await;
-    let bundle = Bundle::export(&stage, &created.run, "sealed-stop", &[]).await;
+    let bundle = Bundle::export(&stage, &created.run, "sealed-stop", PLAIN).await;
     let log = bundle.file.with_extension("log");
     let words = ["lab", "--from", path(&bundle.file), "--control=0", "--latency=zero", "--json"];
     let lab = Process::start(&words, &[("STEAD_LOG".to_owned(), "error".to_owned())], &log);

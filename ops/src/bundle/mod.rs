@@ -13,6 +13,7 @@ use stead_schemas::public::RunView;
 use stead_schemas::time::Timestamp;
 
 pub mod pack;
+mod prose;
 pub mod redact;
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ pub struct Bundle {
     pub histories: BTreeMap<RunId, Vec<Vec<u8>>>,
     /// What each run showed when the bundle was made.
     pub views: BTreeMap<RunId, RunView>,
-    /// Texts beside them, by name: `metrics.txt`, `site.json`, `logs/<file>`.
+    /// Texts beside them, by name: `metrics.txt`, `prometheus.json`, `site.json`, `logs/<file>`.
     pub texts: BTreeMap<String, String>,
 }
 

@@ -4,7 +4,8 @@
 //! make: whoever guesses an owner cannot look whether he is in it. Each history's chain is made
 //! anew over the changed text; that it was whole before stands in the manifest.
 //!
-//! What things are called by their owners themselves (workspaces, buckets) stays as it is.
+//! What things are called by their owners themselves (workspaces, buckets) stays as it is. In text
+//! that others wrote, hosts and mail addresses are found by their shape, and owners by their names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -18,13 +19,14 @@ use stead_schemas::step::home::dataset_name;
 use stead_schemas::step::vmids::PLATFORM;
 use stead_schemas::transition::{Transition, link};
 
-use super::Bundle;
+use super::{Bundle, prose};
 
 /// Fields that name hosts, or lists of them.
-const HOST_FIELDS: [&str; 7] =
-    ["node", "nodes", "template_node", "nfs_server", "host", "hostname", "server"];
+const HOST_FIELDS: [&str; 8] =
+    ["node", "nodes", "template_node", "nfs_server", "host", "hostname", "server", "instance"];
 /// Fields whose values are our own words, whatever an owner is called.
-const OUR_FIELDS: [&str; 12] = [
+const OUR_FIELDS: [&str; 13] = [
+    "code",
     "step",
     "workflow",
     "kind",
@@ -105,22 +107,24 @@ fn chained(names: &mut Names, values: Vec<Value>) -> Result<Vec<Vec<u8>>, String
 
 impl Names {
     fn of(bundle: &Bundle, histories: &BTreeMap<RunId, Vec<Value>>, salt: &str) -> Self {
-        let (mut owners, mut hosts, mut parents) = Default::default();
-        for value in histories.values().flatten() {
-            gather(value, "", &mut owners, &mut hosts, &mut parents);
-        }
+        let mut found = Found::default();
+        histories.values().flatten().for_each(|value| found.take(value, ""));
         for view in bundle.views.values().filter_map(|view| serde_json::to_value(view).ok()) {
-            gather(&view, "", &mut owners, &mut hosts, &mut parents);
+            found.take(&view, "");
         }
-        for text in bundle.texts.iter().filter(|(name, _)| name.ends_with(".json")).map(|(_, t)| t)
-        {
-            let value: Value = serde_json::from_str(text).unwrap_or_default();
-            gather(&value, "", &mut owners, &mut hosts, &mut parents);
+        for (name, text) in &bundle.texts {
+            match serde_json::from_str(text) {
+                Ok(value) if name.ends_with(".json") => found.take(&value, ""),
+                _ => found.hosts.extend(prose::names(text).map(str::to_owned)),
+            }
         }
+        let Found { mut owners, mut hosts, parents, ours } = found;
+        hosts.retain(|host| !ours.contains(host));
         owners.remove(PLATFORM);
         let mut words: BTreeMap<String, String> = BTreeMap::new();
         for (host, n) in hosts.into_iter().zip(1..) {
-            words.insert(host, format!("host-{n}"));
+            let other = if host.contains('@') { format!("mail-{n}") } else { format!("host-{n}") };
+            words.insert(host, other);
         }
         let mut people = BTreeMap::new();
         for (owner, n) in owners.iter().zip(1..) {
@@ -294,6 +298,9 @@ fn is_digest(text: &str) -> bool {
 /// Every spelling under which an owner may stand somewhere.
 fn spellings(owner: &str, parents: &BTreeSet<String>) -> Vec<String> {
     let mut all = vec![owner.to_owned(), host_name(owner, "")];
+    // As people write themselves.
+    let parts = owner.split(['.', '-', '_']).map(capitalized);
+    all.extend([capitalized(owner), owner.to_uppercase(), parts.collect::<Vec<_>>().join(" ")]);
     if let Ok(owner) = Owner::new(owner) {
         all.push(owner.token());
         let homes = parents.iter().map(|parent| dataset_name(parent, &owner));
@@ -302,37 +309,52 @@ fn spellings(owner: &str, parents: &BTreeSet<String>) -> Vec<String> {
     all
 }
 
-/// Collects owners, hosts, and the datasets beneath which homes are.
-fn gather(
-    value: &Value,
-    field: &str,
-    owners: &mut BTreeSet<String>,
-    hosts: &mut BTreeSet<String>,
-    parents: &mut BTreeSet<String>,
-) {
-    match value {
-        Value::String(text) => {
-            let is_name = !text.is_empty() && text.parse::<Ipv4Addr>().is_err();
-            if matches!(field, "owner" | "user") {
-                owners.insert(text.clone());
-            } else if field == "parent" {
-                parents.insert(text.clone());
-            } else if HOST_FIELDS.contains(&field) && is_name {
-                hosts.insert(text.clone());
-            } else if let Some((_, rest)) = text.split_once("://") {
-                let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
-                if !host.is_empty() && host.parse::<Ipv4Addr>().is_err() {
-                    hosts.insert(host.to_owned());
-                }
+fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// What stands in a bundle.
+#[derive(Default)]
+struct Found {
+    owners: BTreeSet<String>,
+    hosts: BTreeSet<String>,
+    /// The datasets beneath which homes are.
+    parents: BTreeSet<String>,
+    /// Our own words that might be taken for hosts.
+    ours: BTreeSet<String>,
+}
+
+impl Found {
+    fn take(&mut self, value: &Value, field: &str) {
+        match value {
+            Value::String(text) => self.take_text(text, field),
+            Value::Array(values) => values.iter().for_each(|value| self.take(value, field)),
+            Value::Object(fields) => {
+                fields.iter().for_each(|(field, value)| self.take(value, field));
+            }
+            _ => {}
+        }
+    }
+
+    fn take_text(&mut self, text: &str, field: &str) {
+        let is_name = !text.is_empty() && text.parse::<Ipv4Addr>().is_err();
+        if matches!(field, "owner" | "user") {
+            self.owners.insert(text.to_owned());
+        } else if field == "parent" {
+            self.parents.insert(text.to_owned());
+        } else if OUR_FIELDS.contains(&field) {
+            self.ours.insert(text.to_owned());
+        } else if HOST_FIELDS.contains(&field) && is_name {
+            self.hosts.insert(text.to_owned());
+        } else if text.contains(' ') {
+            self.hosts.extend(prose::names(text).map(str::to_owned));
+        } else if let Some((_, rest)) = text.split_once("://") {
+            let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
+            if !host.is_empty() && host.parse::<Ipv4Addr>().is_err() {
+                self.hosts.insert(host.to_owned());
             }
         }
-        Value::Array(values) => {
-            values.iter().for_each(|value| gather(value, field, owners, hosts, parents));
-        }
-        Value::Object(fields) => {
-            fields.iter().for_each(|(field, value)| gather(value, field, owners, hosts, parents));
-        }
-        _ => {}
     }
 }
 

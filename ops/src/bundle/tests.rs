@@ -162,3 +162,19 @@ fn the_same_name_is_the_same_everywhere_and_words_are_left_alone() {
     assert_eq!(words[4..7], ["127.0.0.1", "proxmox.clone-vm", "12:00:05"], "{log}");
     assert!(words[7].starts_with("2001:db8::"), "{log}");
 }
+
+#[test]
+fn a_line_of_a_log_names_no_person_and_no_host() {
+    let mut bundle = bundle();
+    let log = "proxmox.clone-vm of Alice: build7.corp.example and coder.corp.example:443 refuse \
+               alice@example.org (ALICE, git@forge.example.org); home.attach is done\n";
+    bundle.texts.insert("logs/a.log".to_owned(), log.to_owned());
+    let other = redacted(&bundle, "salt").expect("it is redacted");
+    let told = &other.texts["logs/a.log"];
+    for name in ["lice", "LICE", "build7", "corp", "example", "forge"] {
+        assert!(!told.contains(name), "`{name}` is still in it: {told}");
+    }
+    for word in ["proxmox.clone-vm of owner-1", ":443 refuse mail-", "home.attach is done"] {
+        assert!(told.contains(word), "`{word}` is not in it: {told}");
+    }
+}

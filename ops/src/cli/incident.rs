@@ -1,8 +1,10 @@
 //! The options of `stead incident` and `stead diff`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use reqwest::Url;
 
 /// What may be done about incidents.
 #[derive(Debug, Subcommand)]
@@ -15,7 +17,8 @@ pub enum Incident {
     /// Pack histories and what stands around them into one file, which `stead replay`, `stead
     /// incident explain`, `stead diff` and `stead lab --from` read on a machine with no platform.
     #[command(after_help = "Example:\n  stead incident export john/dev -o dev.stead.tar.gz\n  \
-        stead incident export 2026-03-01T14:00:00Z..2026-03-01T15:00:00Z --redact -o night.tar.gz")]
+        stead incident export 2026-03-01T14:00:00Z..2026-03-01T15:00:00Z -o night.tar.gz \\\n    \
+        --prometheus http://127.0.0.1:9090 --log-file /var/log/stead/worker.log")]
     Export(Export),
 }
 
@@ -41,15 +44,23 @@ pub struct Export {
     /// The file that is written.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// Give people, addresses and hosts other names, the same everywhere in the bundle.
+    /// Leave people, addresses and hosts their names. Otherwise they get others, the same everywhere
+    /// in the bundle; only a name that stands in free words alone is not known for one.
     #[arg(long)]
-    pub redact: bool,
+    pub plain: bool,
     /// Replace the file if it is there.
     #[arg(long)]
     pub force: bool,
     /// Pack the lines of this log that name one of the runs, too; may be given several times.
     #[arg(long, value_name = "FILE")]
     pub log_file: Vec<PathBuf>,
+    /// Pack what this engine or worker says of itself now, too; may be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Vec<SocketAddr>,
+    /// Pack what this Prometheus has kept of ours: of the time between FROM and TO, or of the hour
+    /// before a run's last transition.
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<Url>,
     /// The most that is packed, before it is compressed; what does not fit is named in the bundle.
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     pub max_mib: u32,

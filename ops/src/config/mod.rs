@@ -166,6 +166,14 @@ pub fn read_to_look(path: &Path) -> Result<Seen, ConfigError> {
     Ok(Seen { nats, engine, site })
 }
 
+/// What orders are completed with, as such a text says it; nothing if it has faults.
+pub fn site_of(text: &str) -> Option<Site> {
+    let env = |name: &str| std::env::var(name).ok();
+    let mut reader = Reader::new(text, &env);
+    let site = site(&mut reader);
+    reader.faults_so_far().is_empty().then_some(site)
+}
+
 /// Reads how to reach the broker; the rest of the file may hold what it wants.
 ///
 /// # Errors

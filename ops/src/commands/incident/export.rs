@@ -27,7 +27,7 @@ pub async fn carry_out(global: &Global, options: &Export) -> Result<(), Ended> {
         return Err(Ended::Usage(words));
     }
     let mut bundle = gather(global, options).await?;
-    if options.redact {
+    if !options.plain {
         bundle = redacted(&bundle, &Uuid::now_v7().to_string()).map_err(Ended::Failed)?;
         judge_again(&mut bundle);
     }

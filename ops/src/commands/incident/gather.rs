@@ -6,11 +6,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::DateTime;
+use reqwest::Url;
 use serde_json::json;
+use stead_lab::LabClient;
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::event::Event;
+use stead_schemas::glance::Glance;
 use stead_schemas::ids::{EntityKey, RunId};
+use stead_schemas::public::RunSummary;
+use stead_schemas::site::Site;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
@@ -18,16 +23,23 @@ use crate::assemble::BUILD;
 use crate::bundle::{Bundle, Listed, Manifest, VERSION};
 use crate::cli::Global;
 use crate::cli::incident::Export;
+use crate::cli::lab::CONTROL_PORT;
 use crate::commands::replay::judge;
 use crate::commands::run::{client, find};
 use crate::commands::source::asked;
-use crate::config::{Config, ConfigError, read_file};
+use crate::config::{read_to_look, site_of};
 use crate::exit::Ended;
 
 /// How long metrics are waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most of a log and of metrics that is packed.
 const TEXT_BYTES_MAX: usize = 8 << 20;
+/// Of how long before the end of a run Prometheus is asked, in milliseconds.
+const BEFORE_MS: i64 = 3_600_000;
+/// And of how long after it.
+const AFTER_MS: i64 = 300_000;
+/// How many values of each series it is asked for.
+const POINTS: i64 = 60;
 
 /// Something to be packed, as long as there is room.
 struct Gatherer {
@@ -59,19 +71,21 @@ pub async fn gather(global: &Global, options: &Export) -> Result<Bundle, Ended> 
     let room = usize::try_from(options.max_mib).unwrap_or(0) << 20;
     let mut gatherer = Gatherer { client, bundle, room };
     gatherer.runs(&runs).await?;
-    gatherer.around(global, &options.log_file).await;
+    gatherer.around(global, options).await;
     Ok(gatherer.bundle)
 }
 
 /// The runs that a text means, the one that matters most last.
 async fn chosen(client: &SteadClient, what: &str) -> Result<Vec<RunId>, Ended> {
-    if let Some((from, to)) = what.split_once("..") {
-        let (from, to) =
-            (time(from, Timestamp::from_millis(i64::MIN))?, time(to, SystemClock.now())?);
+    if let Some((from, to)) = between(what)? {
         let mut lines = client.list_all().await?;
-        lines.retain(|line| line.started <= to && line.updated >= from);
         lines.sort_by_key(|line| line.updated);
-        let runs: Vec<RunId> = lines.into_iter().map(|line| line.run).collect();
+        let mut runs = Vec::new();
+        for line in lines {
+            if has_acted(client, &line, from, to).await? {
+                runs.push(line.run);
+            }
+        }
         if runs.is_empty() {
             return Err(Ended::Usage(format!("no run did anything within {what}")));
         }
@@ -82,6 +96,31 @@ async fn chosen(client: &SteadClient, what: &str) -> Result<Vec<RunId>, Ended> {
         return Ok(vec![run]);
     }
     find::lives(client, &run.key()).await
+}
+
+/// Whether the history of a run has something between two times.
+async fn has_acted(
+    client: &SteadClient,
+    line: &RunSummary,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<bool, Ended> {
+    let is_within = |at: Timestamp| from <= at && at <= to;
+    if line.started > to || line.updated < from {
+        return Ok(false);
+    }
+    if is_within(line.started) || is_within(line.updated) {
+        return Ok(true);
+    }
+    let messages = client.history(&line.run).await?.messages;
+    let mut glances = messages.iter().filter_map(|message| Glance::at(&message.bytes));
+    Ok(glances.any(|glance| is_within(glance.at)))
+}
+
+/// The two times of a FROM..TO; nothing if the text is none.
+fn between(what: &str) -> Result<Option<(Timestamp, Timestamp)>, Ended> {
+    let Some((from, to)) = what.split_once("..") else { return Ok(None) };
+    Ok(Some((time(from, Timestamp::from_millis(i64::MIN))?, time(to, SystemClock.now())?)))
 }
 
 fn time(text: &str, otherwise: Timestamp) -> Result<Timestamp, Ended> {
@@ -146,40 +185,73 @@ impl Gatherer {
     }
 
     /// What stands around the runs. None of it is worth failing for.
-    async fn around(&mut self, global: &Global, logs: &[std::path::PathBuf]) {
+    async fn around(&mut self, global: &Global, options: &Export) {
         let platform = json!({ "partitions": self.client.platform().partitions });
         self.text("platform.json", platform.to_string());
-        match read_file(&global.config) {
-            Ok(config) => self.configured(&config).await,
-            Err(error) => {
-                let (file, why) = (
-                    global.config.display(),
-                    match error {
-                        ConfigError::Unreadable { .. } => "cannot be read",
-                        ConfigError::Faulty { .. } => "has faults",
-                    },
-                );
-                self.missing(&format!("templates, site and metrics: {file} {why}"));
-            }
+        let (site, configured) = match read_to_look(&global.config) {
+            Ok(seen) => (seen.site, seen.engine.metrics),
+            Err(_) => (None, None),
+        };
+        self.site(&global.config, site).await;
+        for address in configured.iter().chain(&options.metrics) {
+            let text = fetch(&format!("http://{address}/metrics")).await;
+            self.fetched(&format!("metrics-{address}.txt").replace(':', "-"), text);
         }
-        for log in logs {
+        match &options.prometheus {
+            Some(base) => self.prometheus(base).await,
+            None if configured.is_none() && options.metrics.is_empty() => {
+                self.missing("metrics: nobody was named with --prometheus or --metrics");
+            }
+            None => self.missing(
+                "metrics of that time: what processes say of themselves is of now; --prometheus \
+                 names who has kept them",
+            ),
+        }
+        for log in &options.log_file {
             self.log(log);
         }
-        if logs.is_empty() {
+        if options.log_file.is_empty() {
             self.missing("logs of engines and workers: none was named with --log-file");
         }
     }
 
-    async fn configured(&mut self, config: &Config) {
-        // Templates and facts of the site; secrets are references in it.
-        self.text("site.json", serde_json::to_string_pretty(&config.site).unwrap_or_default());
-        let Some(address) = config.engine.metrics else {
-            self.missing("metrics: the configuration names no [engine] metrics address");
-            return;
+    /// Templates and facts of the site; secrets are references in it.
+    async fn site(&mut self, file: &Path, site: Option<Site>) {
+        // Where there is no file, a lab is the configuration, if there is one.
+        let site = if file.exists() { site } else { lab_site().await };
+        match site {
+            Some(site) => {
+                self.text("site.json", serde_json::to_string_pretty(&site).unwrap_or_default());
+            }
+            None => {
+                let why = if file.exists() { "does not say them" } else { "is not there" };
+                self.missing(&format!("templates and site: {} {why}", file.display()));
+            }
+        }
+    }
+
+    /// What a Prometheus has kept of ours, about the time of the incident.
+    async fn prometheus(&mut self, base: &Url) {
+        let asked = between(&self.bundle.manifest.about).ok().flatten();
+        let text = match asked.or_else(|| self.end()) {
+            Some((from, to)) => fetch(range(base, from, to).as_str()).await,
+            None => Err("no history says of which time".to_owned()),
         };
-        match metrics(&format!("http://{address}/metrics")).await {
-            Ok(text) => self.text("metrics.txt", text),
-            Err(words) => self.missing(&format!("metrics: {words}")),
+        self.fetched("prometheus.json", text);
+    }
+
+    /// About when the runs that are packed came to their end.
+    fn end(&self) -> Option<(Timestamp, Timestamp)> {
+        let lines = self.bundle.histories.values().flatten();
+        let last = lines.filter_map(|line| Glance::at(line)).map(|glance| glance.at).max()?;
+        let near = |millis| Timestamp::from_millis(last.as_millis() + millis);
+        Some((near(-BEFORE_MS), near(AFTER_MS)))
+    }
+
+    fn fetched(&mut self, name: &str, text: Result<String, String>) {
+        match text {
+            Ok(text) => self.text(name, text),
+            Err(words) => self.missing(&format!("{name}: {words}")),
         }
     }
 
@@ -235,12 +307,33 @@ fn listed(run: &RunId, lines: &[Vec<u8>], history: &[Transition]) -> Listed {
     }
 }
 
-/// What an engine on this machine says of itself now.
-async fn metrics(url: &str) -> Result<String, String> {
+/// The configuration of a lab that runs on this machine.
+async fn lab_site() -> Option<Site> {
+    let control = std::env::var("STEAD_LAB");
+    let control = control.unwrap_or_else(|_| format!("http://127.0.0.1:{CONTROL_PORT}"));
+    site_of(&LabClient::new(&control).site_toml().await.ok()?)
+}
+
+/// What to ask a Prometheus: all of ours but the single buckets, between two times.
+fn range(base: &Url, from: Timestamp, to: Timestamp) -> Url {
+    // Before the first of all times nothing was kept.
+    let (from, to) = (from.as_millis().max(0) / 1000, to.as_millis() / 1000);
+    let step = ((to - from) / POINTS).max(15);
+    let mut url = base.clone();
+    url.set_path(&format!("{}/api/v1/query_range", base.path().trim_end_matches('/')));
+    url.query_pairs_mut()
+        .append_pair("query", r#"{__name__=~"stead_.+",__name__!~".+_bucket"}"#)
+        .append_pair("start", &from.to_string())
+        .append_pair("end", &to.to_string())
+        .append_pair("step", &step.to_string());
+    url
+}
+
+async fn fetch(url: &str) -> Result<String, String> {
     let told = async {
         let client = reqwest::Client::builder().timeout(PATIENCE).build().ok()?;
         let answer = client.get(url).send().await.ok()?.error_for_status().ok()?;
         answer.text().await.ok()
     };
-    told.await.ok_or_else(|| format!("{url} does not answer"))
+    told.await.ok_or_else(|| "nobody answers there".to_owned())
 }
