@@ -252,6 +252,47 @@ async fn an_engine_that_owns_nothing_is_ready_and_one_that_cannot_append_is_not(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_takes_nothing_is_told_of_wherever_one_looks() {
+    let addresses = free_addresses();
+    let setting = Setting { partitions: 1, metrics: Some(addresses), ..Setting::default() };
+    let stage = Stage::with(setting).await;
+    let john = stage.desk("john").await;
+    john.carry_out("create", json!({})).await;
+    let mut streams = stage.streams().await;
+    let log = streams.logs().await.remove(0);
+    // There is room for the command itself, and not for all that comes of it.
+    let room = streams.count(&log).await + 2;
+    streams.alter(&log, "max_msgs", json!(room)).await;
+    let stop = john.order("stop", json!({})).await;
+    let engine = addresses[0];
+    until_said(engine, "/readyz", 503, "an append has not been acknowledged").await;
+    until("the metrics say it", || async {
+        let (_, text) = page(engine, "/metrics").await?;
+        let waiting = sum(&text, "stead_runs_waiting", &[("reason", "log")]);
+        (waiting == 1.0 && sum(&text, "stead_append_oldest_seconds", &[]) > 5.0).then_some(())
+    })
+    .await;
+    let why = stage.verb(&["run", "why", stop.run.as_str()]).await;
+    let why = String::from_utf8_lossy(&why.stdout).into_owned();
+    for words in ["log: the log does not take its transition", "whoever runs NATS"] {
+        assert!(why.contains(words), "{why}");
+    }
+    until("the engine's log says what the server answers", || async {
+        let said = stage.said();
+        let mut lines = said.iter().flat_map(|(_, text)| text.lines());
+        let told = |line: &str| {
+            line.contains("the log does not take an append") && line.contains("maximum messages")
+        };
+        lines.any(told).then_some(())
+    })
+    .await;
+    streams.alter(&log, "max_msgs", json!(-1)).await;
+    assert!(matches!(john.outcome(&stop).await, Outcome::Done(_)));
+    until_said(engine, "/readyz", 200, "ok").await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_is_slow_or_asks_for_something_else_is_turned_away() {
     let addresses = free_addresses();
     let stage = Stage::with(Setting { metrics: Some(addresses), ..Setting::default() }).await;

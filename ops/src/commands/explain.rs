@@ -22,6 +22,7 @@ macro_rules! page {
 const PAGES: &[Page] = &[
     page!("AppendConflicts"),
     page!("AppendSlow"),
+    page!("AppendStuck"),
     page!("ArchiveLag"),
     page!("BackupOverdue"),
     page!("CommandsWait"),

@@ -13,8 +13,8 @@ pub use epochs::{OwnerNote, Pointer};
 pub(crate) use epochs::{epochs_there, in_force};
 pub(crate) use read::{bounds, whole_subject};
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::connection::State;
@@ -42,11 +42,17 @@ const OWNER: &str = "owner";
 /// How often one looks anew for a run while its partition's epoch is turned.
 const READS_MAX: u32 = 3;
 
+/// An append that takes longer is one that the log does not take now. Of all that wait, people are
+/// told so often.
+const UNTAKEN_AFTER: Duration = Duration::from_secs(5);
+
 /// The event log on JetStream.
 #[derive(Clone)]
 pub struct NatsLog {
     platform: Platform,
     together: Arc<Together>,
+    /// When people were last told that an append is not taken.
+    told: Arc<Mutex<Option<Instant>>>,
 }
 
 /// One append with everything that is prepared once and sent as often as needed.
@@ -79,7 +85,7 @@ impl NatsLog {
     }
 
     async fn append_until_known(&self, append: &Prepared) -> Result<u64, AppendError> {
-        let mut pause = Pause::new();
+        let (started, mut pause) = (Instant::now(), Pause::new());
         loop {
             let headers = append.headers.clone();
             let doubt = match publish(&self.platform.connection, append, headers).await {
@@ -90,9 +96,21 @@ impl NatsLog {
             if let Some(outcome) = self.settle(append, &doubt).await {
                 return outcome;
             }
-            tracing::debug!(subject = append.subject, %doubt, "appending once more");
+            self.tell(append, &doubt, started.elapsed());
             pause.wait().await;
         }
+    }
+
+    /// Says that an append is made once more: to people, if the log has not taken it for long.
+    fn tell(&self, append: &Prepared, doubt: &NotAcked, waited: Duration) {
+        let (subject, seconds) = (&append.subject, waited.as_secs());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if waited < UNTAKEN_AFTER || told.is_some_and(|told| told.elapsed() < UNTAKEN_AFTER) {
+            tracing::debug!(subject, %doubt, "appending once more");
+            return;
+        }
+        *told = Some(Instant::now());
+        tracing::warn!(subject, seconds, %doubt, "the log does not take an append, and is asked on");
     }
 
     /// Finds out by reading whether the append took place; nothing if it did not and still may.

@@ -36,7 +36,8 @@ const STEP: Label = Label { name: "step", values: Values::Of("the steps of the s
 const CONNECTION: Label =
     Label { name: "connection", values: Values::These(&["log", "bus", "api"]) };
 /// Why a run, or a step of it, does not go on, in the order in which somebody should care.
-pub const REASONS: [&str; 11] = [
+pub const REASONS: [&str; 12] = [
+    "log",
     "human",
     "paused",
     "no-worker",
@@ -182,6 +183,8 @@ table! {
 
     /// How long appends to the event log took, until their outcome was known.
     Engine APPEND_SECONDS: Histogram = "stead_append_seconds" [] APPENDS;
+    /// For how long the oldest append under way has not been acknowledged; 0 where none is.
+    Engine APPEND_OLDEST_SECONDS: Gauge = "stead_append_oldest_seconds" [];
     /// Appends that lost because somebody else had written to the same history.
     Engine APPEND_CONFLICTS: Counter = "stead_append_conflicts_total" [];
     /// Appends that went together with others as one batch, because many were waiting.

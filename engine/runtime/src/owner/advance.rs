@@ -180,6 +180,6 @@ fn write(
         commit: Uuid::now_v7().simple().to_string(),
         bytes,
     };
-    live.writing = Some(Writing { link: link(&append.bytes), transition, tell });
+    live.writing = Some(Writing { link: link(&append.bytes), transition, tell, untaken: false });
     append
 }

@@ -45,6 +45,8 @@ struct Census {
     /// By system and reason.
     steps: BTreeMap<(String, &'static str), u32>,
     undo: Waits,
+    /// For how long the oldest append under way has not been acknowledged.
+    untaken: Duration,
     parked: u32,
     /// In how many days the first token ends.
     token_days: Option<f64>,
@@ -157,6 +159,7 @@ impl Census {
             mine.add(theirs);
         }
         self.undo.add(other.undo);
+        self.untaken = self.untaken.max(other.untaken);
         self.token_lives(other.token_days);
         self.copy_is_owed(other.overdue_hours);
         self.parked += other.parked;
@@ -191,6 +194,7 @@ impl Census {
         }
         metric::UNDO_OPEN.set(f64::from(self.undo.count), []);
         metric::UNDO_OLDEST_SECONDS.set(self.undo.oldest.as_secs_f64(), []);
+        metric::APPEND_OLDEST_SECONDS.set(self.untaken.as_secs_f64(), []);
         metric::RUNS_PARKED.set(f64::from(self.parked), []);
         metric::ARCHIVE_LAG.set(self.over as f64, []);
         metric::TOKEN_DAYS_LEFT.set(self.token_days.unwrap_or(f64::NAN), []);
@@ -222,7 +226,10 @@ impl Owner {
         let now = self.env.ports.clock.now();
         let places = self.count_places();
         let mut census = Census { over: self.over, places, ..Census::default() };
-        self.runs.values().for_each(|live| census.take(live, now));
+        for live in self.runs.values_mut() {
+            census.untaken = census.untaken.max(live.note_untaken(now).unwrap_or_default());
+            census.take(live, now);
+        }
         census.take_idle(&self.idle, now);
         BOARD.with_borrow_mut(|board| board.write(self.partition, Some(census)));
     }

@@ -1,6 +1,7 @@
 //! A run in memory.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
 
 use stead_core::run::Run;
 use stead_core::trace::Tracing;
@@ -16,6 +17,9 @@ use super::parked::Parked;
 use super::strays::Strays;
 use crate::ports::ReplyTo;
 use crate::trace;
+
+/// An append that takes longer is one that the log does not take now.
+const UNTAKEN_AFTER: Duration = Duration::from_secs(5);
 
 /// A living run.
 pub(super) struct Live {
@@ -51,6 +55,8 @@ pub(super) struct Writing {
     pub transition: Transition,
     pub link: String,
     pub tell: Vec<Tell>,
+    /// Whether the log has not taken it for so long that people must know.
+    pub untaken: bool,
 }
 
 /// A fact on its way into the history.
@@ -100,6 +106,20 @@ impl Live {
             return Vec::new();
         }
         self.tracing.get_or_insert_default().take(transition)
+    }
+
+    /// For how long the append under way has not been acknowledged.
+    pub fn note_untaken(&mut self, now: Timestamp) -> Option<Duration> {
+        let writing = self.writing.as_mut()?;
+        let waits = now.since(writing.transition.at);
+        writing.untaken = waits > UNTAKEN_AFTER;
+        Some(waits)
+    }
+
+    /// What the log does not take.
+    pub fn untaken(&self) -> Option<&Transition> {
+        let writing = self.writing.as_ref().filter(|writing| writing.untaken)?;
+        Some(&writing.transition)
     }
 
     /// Whether the run waits to be resumed.

@@ -5,16 +5,18 @@ use stead_schemas::failure::Failure;
 use stead_schemas::policy::limit;
 use stead_schemas::public::Waiting;
 use stead_schemas::time::{Timestamp, spoken};
+use stead_schemas::transition::Transition;
 
 use super::attempts::{Attempt, Phase};
 use super::live::Live;
 use super::parked::Parked;
 use crate::metric::REASONS;
 
-/// Everything that a run waits for, most important first: a person, then steps, then timers.
+/// Everything that a run waits for, most important first: the log, a person, then steps, then timers.
 pub(super) fn waiting(live: &Live) -> Vec<Waiting> {
     let folded = live.run.folded();
-    let mut all: Vec<Waiting> = live.parked.iter().map(|why| parked(live, why)).collect();
+    let mut all: Vec<Waiting> = live.untaken().map(untaken).into_iter().collect();
+    all.extend(live.parked.iter().map(|why| parked(live, why)));
     if folded.ended.is_some() {
         return all;
     }
@@ -33,6 +35,17 @@ pub(super) fn waiting(live: &Live) -> Vec<Waiting> {
         cause: String::new(),
     }));
     all
+}
+
+fn untaken(transition: &Transition) -> Waiting {
+    Waiting {
+        seq: 0,
+        what: "the run".to_owned(),
+        reason: "log".to_owned(),
+        words: format!("the log does not take its transition {}", transition.n),
+        since: transition.at,
+        attempts: 0,
+    }
 }
 
 fn parked(live: &Live, parked: &Parked) -> Waiting {
@@ -127,12 +140,13 @@ fn and_before(words: &str, trouble: &str) -> String {
 /// only waits for the next one.
 pub(super) fn main_wait(live: &Live) -> (&'static str, Option<Timestamp>) {
     let folded = live.run.folded();
+    let untaken = live.untaken().map(|transition| ("log", transition.at));
     let parked = live.parked.is_some().then_some(("human", live.updated));
     let paused = folded.paused.as_ref().map(|paused| ("paused", paused.since));
     let steps = folded.steps.iter();
     let steps = steps.map(|(seq, open)| (reason(open, live.attempts.get(seq)), open.since));
     let timers = folded.timers.values().map(|open| ("timer", open.since));
-    let all = parked.into_iter().chain(paused).chain(steps).chain(timers);
+    let all = untaken.into_iter().chain(parked).chain(paused).chain(steps).chain(timers);
     let first = all
         .min_by_key(|(reason, since)| (REASONS.iter().position(|known| known == reason), *since));
     first.map_or(("command", None), |(reason, since)| (reason, Some(since)))

@@ -68,7 +68,7 @@ impl Screen {
             let words = match (waiting.reason.as_str(), waiting.words.as_str()) {
                 ("no-worker", "") => "no worker for it is running",
                 ("human", "") => "it waits for a person",
-                ("no-worker" | "human", words) => words,
+                ("log" | "no-worker" | "human", words) => words,
                 _ => continue,
             };
             if self.waits.insert(waiting.seq, words.to_owned()).as_deref() != Some(words) {

@@ -75,6 +75,7 @@ fn who(view: &RunView, waiting: &Waiting) -> String {
     let (run, step) = (&view.summary.run, waiting.seq);
     match waiting.reason.as_str() {
         "running" | "entity" => "nobody: it is being carried out".to_owned(),
+        "log" => "whoever runs NATS: see `stead explain AppendStuck`".to_owned(),
         "queued" => "nobody: it comes when its turn does; more workers make it sooner".to_owned(),
         "timer" => "nobody: it goes on by itself when the time comes".to_owned(),
         "outside" => "whoever is to report: a machine that boots, for instance".to_owned(),
