@@ -34,7 +34,7 @@ pub use client::SteadClient;
 pub use connect::{ConnectError, ConnectSettings, Connection, Login, connect};
 pub use inboxes::NatsInboxes;
 pub use leases::NatsLeases;
-pub use log::NatsLog;
+pub use log::{Behind, NatsLog, Placed};
 pub use partition::subscribe_partition;
 pub use platform::{Platform, PlatformError, PlatformSettings, open_platform};
 pub use seal::Keys;

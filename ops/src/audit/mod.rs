@@ -3,6 +3,7 @@
 
 mod chains;
 mod filter;
+mod places;
 pub mod signed;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,8 @@ use stead_schemas::transition::Transition;
 
 pub use chains::Chains;
 pub use filter::Filter;
+pub use places::Places;
+pub use told::Told;
 
 /// A message of the log or the archive, and where it lies.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! What is read off histories, and what altered ones are told by.
 
 use serde_json::json;
+use stead_nats::Behind::{self, InStream, OnSubject};
 use stead_schemas::dispatch::{Caller, StepAddress};
 use stead_schemas::event::{
     ByHand, CommandAccepted, CommandCompleted, Event, Outcome, RunPaused, RunStarted,
@@ -12,7 +13,7 @@ use stead_schemas::owner::Owner;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION, link};
 
-use super::{Chains, Filter, Reader, Stored};
+use super::{Chains, Entry, Filter, Places, Reader, Stored, Told};
 use crate::cli::audit::Log;
 
 fn john() -> Owner {
@@ -204,4 +205,35 @@ fn an_altered_a_missing_and_a_moved_transition_are_named_with_their_place() {
     let mut strange = a_life();
     strange[0].run = EntityKey::of("workspace", &john(), "other").run(1);
     assert!(faults(&strange)[0].contains("lies in the history of"), "{:?}", faults(&strange));
+}
+
+/// What is wrong with these messages: their subjects, and behind what they were written.
+fn displaced(messages: &[(&str, Option<Behind>)]) -> Option<String> {
+    let mut places = Places::default();
+    for (seq, (subject, behind)) in (1..).zip(messages) {
+        places.follow(subject, seq, *behind);
+    }
+    places.fault()
+}
+
+#[test]
+fn a_log_without_one_of_its_histories_is_found_out_by_the_others() {
+    let first = Some(OnSubject(0));
+    let log = [
+        ("owner", first),
+        ("a", first),
+        ("b", first),
+        ("b", Some(OnSubject(3))),
+        ("a", Some(OnSubject(2))),
+        ("a", Some(OnSubject(5))),
+        ("owner", Some(InStream(6))),
+    ];
+    assert_eq!(displaced(&log), None);
+    let without: Vec<_> = log.into_iter().filter(|(subject, _)| *subject != "b").collect();
+    let words = "sequence 4: it was written behind 5, and lies behind 3: something is gone, or was \
+                 put in (and 1 more behind it)";
+    assert_eq!(displaced(&without).as_deref(), Some(words));
+    let anew: Vec<_> = without.iter().map(|(subject, _)| (*subject, None)).collect();
+    let told = displaced(&anew).expect("a fault");
+    assert!(told.starts_with("sequence 1: it does not say") && told.contains("4 more"), "{told}");
 }

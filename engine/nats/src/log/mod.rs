@@ -11,6 +11,7 @@ mod together;
 
 pub use epochs::{OwnerNote, Pointer};
 pub(crate) use epochs::{epochs_there, in_force};
+pub use read::{Behind, Placed};
 pub(crate) use read::{bounds, whole_subject};
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +70,20 @@ impl NatsLog {
     /// The log of a platform.
     #[must_use]
     pub fn new(platform: &Platform) -> Self {
-        Self { platform: platform.clone(), together: Arc::new(Together::new(&platform.connection)) }
+        let together = Arc::new(Together::new(&platform.connection));
+        Self { platform: platform.clone(), together, told: Arc::default() }
+    }
+
+    /// All messages of an epoch of a partition as they lie in the log, those of owners among them.
+    ///
+    /// # Errors
+    /// If the log cannot be read now, or this epoch is closed.
+    pub async fn read_places(
+        &self,
+        partition: Partition,
+        epoch: u32,
+    ) -> Result<BoxStream<'static, Result<Placed, LogError>>, LogError> {
+        read::places(&self.platform, partition, epoch).await
     }
 
     fn prepare(&self, append: Append) -> Result<Prepared, NotSealed> {

@@ -12,7 +12,10 @@ mod bare;
 use std::future::ready;
 use std::time::Duration;
 
-use async_nats::header::{NATS_LAST_SEQUENCE, NATS_SEQUENCE, NATS_SUBJECT};
+use async_nats::header::{
+    NATS_EXPECTED_LAST_SEQUENCE, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_LAST_SEQUENCE,
+    NATS_SEQUENCE, NATS_SUBJECT,
+};
 use async_nats::jetstream::context::Context;
 use async_nats::{Client, HeaderMap, HeaderName, Message, StatusCode, Subscriber};
 use bytes::Bytes;
@@ -72,6 +75,28 @@ struct Stored {
     body: Bytes,
 }
 
+/// A message of the log, and behind what it was written.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// Its sequence.
+    pub seq: u64,
+    /// Where it lies.
+    pub subject: String,
+    /// Behind what the server took it; nothing if it does not say.
+    pub behind: Option<Behind>,
+    /// Whose history it belongs to, and what it says; nothing if it is none of a run's.
+    pub transition: Option<(RunId, Vec<u8>)>,
+}
+
+/// The sequence that a writer named, without which the server would not have taken a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// The message before it on its subject; 0 if it was the first.
+    OnSubject(u64),
+    /// The message before it in the stream.
+    InStream(u64),
+}
+
 /// Everything in an epoch of a partition behind `after`, up to now.
 pub(super) async fn partition(
     platform: &Platform,
@@ -79,6 +104,38 @@ pub(super) async fn partition(
     epoch: u32,
     after: u64,
 ) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError> {
+    // A sealed message says in a header by which key.
+    let bare = platform.connection.keys.is_empty();
+    let messages = stored(platform, partition, epoch, after, bare).await?;
+    let keys = platform.connection.keys.clone();
+    let messages = messages.try_filter_map(move |stored| ready(in_open_epoch(stored, &keys)));
+    Ok(messages.boxed())
+}
+
+/// All messages of an epoch of a partition, those of owners among them.
+pub(super) async fn places(
+    platform: &Platform,
+    partition: Partition,
+    epoch: u32,
+) -> Result<BoxStream<'static, Result<Placed, LogError>>, LogError> {
+    let messages = stored(platform, partition, epoch, 0, false).await?;
+    let keys = platform.connection.keys.clone();
+    let messages = messages.and_then(move |stored| {
+        let (seq, subject, behind) = (stored.seq, stored.subject.clone(), stored.behind());
+        let transition = in_open_epoch(stored, &keys);
+        let transition = transition.map(|found| found.map(|found| (found.run, found.bytes)));
+        ready(transition.map(|transition| Placed { seq, subject, behind, transition }))
+    });
+    Ok(messages.boxed())
+}
+
+async fn stored(
+    platform: &Platform,
+    partition: Partition,
+    epoch: u32,
+    after: u64,
+    bare: bool,
+) -> Result<BoxStream<'static, Result<Stored, LogError>>, LogError> {
     let stream = subjects::log_stream(epoch, partition);
     let (first, last) = bounds(&platform.connection.js, &stream).await?;
     let pages = Pages {
@@ -89,17 +146,13 @@ pub(super) async fn partition(
         next: first.max(after + 1),
         until: last,
         gapless: true,
-        // A sealed message says in a header by which key.
-        bare: platform.connection.keys.is_empty(),
+        bare,
     };
     let pages = stream::try_unfold(pages, |mut pages| async move {
         let page = pages.read().await?;
         Ok::<_, LogError>((!page.is_empty()).then_some((page, pages)))
     });
-    let messages = pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten();
-    let keys = platform.connection.keys.clone();
-    let messages = messages.try_filter_map(move |stored| ready(in_open_epoch(stored, &keys)));
-    Ok(messages.boxed())
+    Ok(pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed())
 }
 
 /// Everything of one run up to now.
@@ -183,6 +236,13 @@ fn recorded(stored: Stored, keys: &Keys) -> Result<Option<Recorded>, LogError> {
 }
 
 impl Stored {
+    fn behind(&self) -> Option<Behind> {
+        let headers = self.headers.as_ref()?;
+        let named = |name| headers.get(name)?.as_str().parse().ok();
+        let on_subject = named(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE).map(Behind::OnSubject);
+        on_subject.or_else(|| named(NATS_EXPECTED_LAST_SEQUENCE).map(Behind::InStream))
+    }
+
     fn open(self, keys: &Keys) -> Result<Vec<u8>, LogError> {
         let opened = keys.open(&self.subject, self.headers.as_ref(), self.body);
         let opened = opened.map(Vec::from);

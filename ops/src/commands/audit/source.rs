@@ -1,8 +1,7 @@
 //! Every message of a partition, from the log and the archive.
 
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
-use stead_nats::{NatsArchive, NatsLog, SteadClient};
+use stead_nats::{NatsArchive, NatsLog, Placed, SteadClient};
 use stead_runtime::archive::{self, Graveyard};
 use stead_runtime::ports::{EventLog, LogError};
 use stead_schemas::ids::Partition;
@@ -44,8 +43,8 @@ pub async fn read(
     Ok(place)
 }
 
-/// Reads the epoch that is in force.
-pub async fn read_log(
+/// Reads the transitions of the epoch that is in force.
+async fn read_log(
     client: &SteadClient,
     partition: Partition,
     epoch: u32,
@@ -61,6 +60,20 @@ pub async fn read_log(
         seen(&Stored { partition, epoch, seq, run, bytes });
     }
     Ok(last)
+}
+
+/// Reads the epoch that is in force, with all that lies in it.
+pub async fn read_places(
+    client: &SteadClient,
+    partition: Partition,
+    epoch: u32,
+    seen: &mut dyn FnMut(Placed),
+) -> Result<(), LogError> {
+    let mut messages = NatsLog::new(client.platform()).read_places(partition, epoch).await?;
+    while let Some(message) = messages.next().await {
+        seen(message?);
+    }
+    Ok(())
 }
 
 /// Reads the segments that were written before `epoch` began.

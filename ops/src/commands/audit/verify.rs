@@ -1,11 +1,11 @@
 //! `stead audit verify`.
 
 use serde_json::json;
-use stead_nats::{NatsArchive, SteadClient};
+use stead_nats::{NatsArchive, Placed, SteadClient};
 use stead_runtime::archive;
 
 use super::source;
-use crate::audit::{Chains, signed};
+use crate::audit::{Chains, Places, Stored, signed};
 use crate::cli::Global;
 use crate::config::{AuditConfig, read_audit};
 use crate::exit::Ended;
@@ -27,13 +27,20 @@ struct Report {
 pub async fn print(global: &Global, client: &SteadClient) -> Result<(), Ended> {
     let (mut report, audit) = (Report::default(), read_audit(&global.config)?);
     for partition in client.platform().all_partitions() {
-        let mut chains = Chains::default();
+        let (mut chains, mut places) = (Chains::default(), Places::default());
         let epoch = client.epoch(partition).await?;
-        let mut seen = |stored: &_| {
-            report.transitions += 1;
-            report.altered.extend(chains.follow(stored));
+        let mut seen = |placed: Placed| {
+            let Placed { seq, subject, behind, transition } = placed;
+            places.follow(&subject, seq, behind);
+            if let Some((run, bytes)) = transition {
+                report.transitions += 1;
+                let stored = Stored { partition, epoch, seq, run, bytes };
+                report.altered.extend(chains.follow(&stored));
+            }
         };
-        let read = source::read_log(client, partition, epoch, &mut seen).await;
+        let read = source::read_places(client, partition, epoch, &mut seen).await;
+        let place = |words| format!("partition {partition}, epoch {epoch}, {words}");
+        report.altered.extend(places.fault().map(place));
         report.runs += u64::try_from(chains.runs()).unwrap_or(u64::MAX);
         if let Err(error) = read {
             // A log that was left meanwhile is in the archive and in the next one.
