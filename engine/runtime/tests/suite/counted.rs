@@ -1,17 +1,9 @@
 //! What metrics say of runs: why they do not go on, and how long their histories have become.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use metrics::{
-    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
-    with_local_recorder,
-};
 use serde_json::json;
 use stead_runtime::memory::MemoryLog;
-use stead_runtime::metric::REASONS;
 use stead_runtime::ports::{Append, EventLog};
 use stead_schemas::dispatch::{Caller, RunOrder, StepReply};
 use stead_schemas::event::{Event, Signal, SignalReceived};
@@ -21,53 +13,13 @@ use stead_schemas::limit::Limit;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION, link};
 
-use crate::desk::{Desk, PARTITION, by_hand, on_simulated_time};
+use crate::desk::{Desk, PARTITION, by_hand};
+use crate::shown::shown;
 
 /// Longer than it takes until runs are counted again.
-const COUNTED: Duration = Duration::from_secs(6);
+pub const COUNTED: Duration = Duration::from_secs(6);
 /// Longer than a run may wait in memory, and until it is counted then.
 const LONG: Duration = Duration::from_secs(30);
-
-/// A collector that keeps gauges.
-#[derive(Clone, Default)]
-struct Shown(Arc<Mutex<HashMap<Key, Arc<AtomicU64>>>>);
-
-impl Shown {
-    fn gauge(&self, name: &str, label: &str) -> f64 {
-        let gauges = self.0.lock().unwrap();
-        let fits =
-            |key: &&Key| key.name() == name && key.labels().any(|pair| pair.value() == label);
-        let key = gauges.keys().find(fits);
-        key.map_or(f64::NAN, |key| f64::from_bits(gauges[key].load(Ordering::SeqCst)))
-    }
-
-    /// How many runs wait, by reason, where any do.
-    fn waiting(&self) -> Vec<(&'static str, f64)> {
-        let all = REASONS.map(|reason| (reason, self.gauge("stead_runs_waiting", reason)));
-        all.into_iter().filter(|(_, count)| *count > 0.0).collect()
-    }
-}
-
-impl Recorder for Shown {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::noop()
-    }
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.0.lock().unwrap().entry(key.clone()).or_default().clone())
-    }
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
-}
-
-/// Runs a story on simulated time, of which metrics are shown.
-fn shown<S: Future<Output = ()>>(story: impl FnOnce(Shown) -> S) {
-    let shown = Shown::default();
-    with_local_recorder(&shown, || on_simulated_time(story(shown.clone())));
-}
 
 #[test]
 fn runs_are_counted_by_what_they_wait_for() {
