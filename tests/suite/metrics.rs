@@ -160,6 +160,7 @@ async fn what_is_shown_is_what_the_table_says() {
         assert!(sum(&text, "stead_vendor_call_seconds_count", &calls) > 0.0, "{system}");
     }
     that_no_worker_listens_is_said_and_counted(&mut stage, &john).await;
+    that_a_vendor_is_down_is_shown(&stage, &john).await;
     stage.finish().await;
 }
 
@@ -179,6 +180,18 @@ async fn that_a_forged_answer_is_counted(stage: &Stage, john: &Desk, run: &RunId
     })
     .await;
     assert_eq!(john.view(run).await.waiting[0].seq, waiting.seq, "and changes nothing");
+}
+
+/// As long as it is down, and no longer.
+async fn that_a_vendor_is_down_is_shown(stage: &Stage, john: &Desk) {
+    let worker = stage.metrics()[1];
+    stage.lab.break_("vault", "sealed").expect("a fault");
+    let stop = john.order("stop", json!({})).await;
+    until_said(worker, "/metrics", 200, "stead_vendor_down{system=\"vault\"} 1").await;
+    stage.lab.mend();
+    let outcome = john.outcome(&stop).await;
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    until_said(worker, "/metrics", 200, "stead_vendor_down{system=\"vault\"} 0").await;
 }
 
 /// The worker is told to stop, and what waits for it goes on when another one is there.

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use stead_runtime::{metric, trace};
-use stead_schemas::failure::Failure;
+use stead_schemas::failure::{Class, Failure};
 
 use crate::http::Effect;
 use crate::trouble::Trouble;
@@ -44,6 +44,8 @@ impl Call {
         };
         let outcome = answer.as_ref().map_or_else(Meaning::word, |_| "done");
         metric::VENDOR_SECONDS.took(begun.elapsed(), [self.system, self.operation, outcome]);
+        let is_down = outcome == Class::VendorDown.word();
+        metric::VENDOR_DOWN.set(f64::from(u8::from(is_down)), [self.system]);
         if let Some(span) = span {
             span.ends(outcome, answer.as_ref().is_err_and(Meaning::is_trouble));
         }

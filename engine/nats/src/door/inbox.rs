@@ -19,9 +19,11 @@ use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::dispatch::{Caller, CommandReply};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::subjects::INBOX_STREAM;
+use stead_schemas::time::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::ages::Ages;
 use super::in_order::InOrder;
 use super::lanes::{Lanes, Place};
 use super::read::{Catalogue, Order, read_command};
@@ -118,6 +120,7 @@ struct Reader {
     lanes: Lanes,
     arrived: InOrder<Letter>,
     in_hand: JoinSet<()>,
+    ages: Ages,
     /// How many commands nobody was given yet, when last heard of.
     behind: u64,
     shutdown: Shutdown,
@@ -125,8 +128,8 @@ struct Reader {
 
 impl Reader {
     fn new(desk: Arc<Desk>, shutdown: Shutdown) -> Self {
-        let (lanes, arrived, in_hand) = Default::default();
-        Self { desk, lanes, arrived, in_hand, behind: 0, shutdown }
+        let (lanes, arrived, in_hand, ages) = Default::default();
+        Self { desk, lanes, arrived, in_hand, ages, behind: 0, shutdown }
     }
 
     /// Reads until the stream of messages ends. It never waits for what it has read, or the
@@ -156,6 +159,8 @@ impl Reader {
     fn show(&mut self) {
         while self.in_hand.try_join_next().is_some() {}
         metric::INBOX_WAITING.set(self.behind as f64 + self.in_hand.len() as f64, []);
+        let oldest = self.ages.oldest(SystemClock.now());
+        metric::INBOX_OLDEST_SECONDS.set(oldest.as_secs_f64(), []);
     }
 
     fn arrive(&mut self, message: Message) {
@@ -174,7 +179,9 @@ impl Reader {
         let read = body.and_then(|body| read_command(catalogue, subject, body));
         let place = self.lanes.enter(lane(&read, letter.seq));
         let (desk, mut shutdown) = (Arc::clone(&self.desk), self.shutdown.clone());
+        let aging = self.ages.enter(letter.seq, Timestamp::from_millis(letter.arrived));
         self.in_hand.spawn(async move {
+            let _aging = aging;
             tokio::select! {
                 // First, or a command would go on when the one before it is given back.
                 biased;

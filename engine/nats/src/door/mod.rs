@@ -4,6 +4,7 @@
 //!
 //! A door keeps nothing and decides only what needs no history: whether the command can be read.
 
+mod ages;
 pub mod api;
 mod in_order;
 mod inbox;

@@ -121,6 +121,9 @@ table! {
     /// Commands in the inbox that are neither in the log nor refused, as the engine that reads it
     /// sees them.
     Engine INBOX_WAITING: Gauge = "stead_inbox_waiting" [];
+    /// For how long the command has been in the inbox that is there longest, as the engine that reads it
+    /// sees it; 0 where none is.
+    Engine INBOX_OLDEST_SECONDS: Gauge = "stead_inbox_oldest_seconds" [];
 
     /// Runs that live, by where their workflow says that they stand.
     Engine RUNS: Gauge = "stead_runs" [KIND, PHASE];
@@ -247,4 +250,8 @@ table! {
              failure: retry, ambiguous, wait, vendor-down, conflict, permanent, auth, timed-out, \
              cancelled, refused") }
     ] CALLS;
+    /// Is 1 while the last call to a vendor found nobody there, and 0 once one is answered again. There
+    /// is no breaker: every step tries by itself, less and less often.
+    Worker VENDOR_DOWN: Gauge = "stead_vendor_down" [
+        Label { name: "system", values: Values::Of("the systems that there are workers for") }];
 }
