@@ -8,6 +8,9 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub enum Audit {
     /// List who commanded what, from where, and what became of it.
+    ///
+    /// A command that was refused changed nothing and is in no history: the stream STEAD_REFUSALS keeps
+    /// for a week whose it was, what it asked for and why it was refused, but not who asked.
     #[command(after_help = "Examples:\n  \
         stead audit log --owner john --since 2026-11-01\n  \
         stead audit log --verb delete --by UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4")]
