@@ -7,14 +7,16 @@
   kubernetes-validate, or the schemas that STEAD_SPECS names), and the manifests fit each other.
 * The compose file names only what there is.
 * What the Jobs of backups carry out does it, with stand-ins for what it calls.
+* No nats-server that others can reach lets anybody in without a key, and nobody of ours has a password.
 * `nats-server -t` takes the configurations, `systemd-analyze verify` the units.
 
-What is not at hand is skipped and named. Prints each breach, and fails if there is one.
+That everybody can log in with what is shipped is tried by logins.py. What is not at hand is skipped and named. Prints each breach, and fails if there is one.
 """
 
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +34,7 @@ CONTAINER_MUST = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": T
 
 def main() -> int:
     breaches, skipped = [], []
-    for check in [kubernetes, compose, copies, nats, units]:
+    for check in [kubernetes, compose, copies, nats, nobody_has_a_password, units]:
         for kind, words in check():
             (skipped if kind == "skipped" else breaches).append(words)
     for words in skipped:
@@ -212,8 +214,8 @@ def compose():
     yield from (("breach", f"ops/deploy/compose/compose.yaml: {words}") for words in composed(found))
 
 
-# What git cannot hold, or others lay there: the site's own files, and folders beside this one.
-GIVEN = {"site.toml", "vault_role_id", "vault_secret_id", "alerts", "grafana"}
+# What git cannot hold: the site's own files beside the compose file.
+GIVEN = {"site.toml", "keys"}
 
 
 def composed(found: dict):
@@ -233,10 +235,10 @@ def composed(found: dict):
         if not (service.get("image") or service.get("build")):
             yield f"{name} has no image"
         for volume in service.get("volumes", []):
-            source = volume.split(":")[0]
+            source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
             if source.startswith("."):
                 path = COMPOSE.parent / source
-                if not path.exists() and path.name not in GIVEN:
+                if not path.exists() and pathlib.Path(source).parts[0] not in GIVEN:
                     yield f"{name} mounts {source}, which is not there"
             elif source not in found.get("volumes", {}):
                 yield f"{name} mounts the volume {source}, which is not there"
@@ -287,28 +289,61 @@ def copies():
 
 
 def nats():
+    folders = [DEPLOY / "compose", DEPLOY / "nats"]
+    texts = {
+        str(path.relative_to(ROOT)): path.read_text("utf-8")
+        for folder in folders for path in sorted(folder.glob("*.conf"))
+    }
+    manifest = KUBERNETES / "nats.yaml"
+    reader = yaml()
+    if reader is not None:
+        documents = reader.safe_load_all(manifest.read_text("utf-8"))
+        maps = [found for found in documents if found["kind"] == "ConfigMap"]
+        texts[str(manifest.relative_to(ROOT))] = maps[0]["data"]["nats.conf"]
+    for place, text in texts.items():
+        yield from (("breach", f"{place}: {words}") for words in guarded(text))
     server = nats_server()
     if server is None:
         yield "skipped", "the configurations of nats-server: there is none here (STEAD_NATS_SERVER)"
         return
+    # What includes the accounts of a deployment is tried with them, by logins.py.
+    alone = {place: text for place, text in texts.items() if INCLUDED not in text}
     with tempfile.TemporaryDirectory() as folder:
-        texts = {"ops/deploy/compose/nats.conf": (DEPLOY / "compose" / "nats.conf").read_text("utf-8")}
-        reader = yaml()
-        if reader is not None:
-            documents = reader.safe_load_all((KUBERNETES / "nats.yaml").read_text("utf-8"))
-            maps = [found for found in documents if found["kind"] == "ConfigMap"]
-            texts["ops/deploy/kubernetes/nats.yaml"] = maps[0]["data"]["nats.conf"]
-        for place, text in texts.items():
-            if "sync_interval: always" not in text:
-                yield "breach", f"{place}: appends are not synced"
+        for place, text in alone.items():
             path = pathlib.Path(folder) / "nats.conf"
             path.write_text(text, "utf-8")
-            said = subprocess.run(
-                [server, "-t", "-c", path], capture_output=True, text=True,
-                env={**os.environ, "POD_NAME": "nats-0"},
-            )
+            said = subprocess.run([server, "-t", "-c", path], capture_output=True, text=True)
             if said.returncode != 0:
                 yield "breach", f"{place}: nats-server refuses it: {said.stderr.strip()}"
+
+
+# What `stead nats keys` makes.
+INCLUDED = "include accounts.conf"
+
+
+def guarded(text: str):
+    """Whether a nats-server keeps what it promises to keep, and lets nobody in whom it does not know.
+
+    >>> list(guarded("listen: 0.0.0.0:4222\\nsync_interval: always\\ninclude accounts.conf"))
+    []
+    >>> list(guarded("listen: 127.0.0.1:4222\\nsync_interval: always"))
+    []
+    >>> list(guarded("listen: 0.0.0.0:4222\\n# include accounts.conf"))
+    ['appends are not synced', 'asks nobody who he is']
+    """
+    said = re.sub(r"^\s*#.*", "", text, flags=re.M)
+    if "sync_interval: always" not in said:
+        yield "appends are not synced"
+    is_asked = INCLUDED in said or re.search(r"^accounts \{", said, re.M)
+    if not is_asked and not re.search(r'^listen: "?127\.0\.0\.1:', said, re.M):
+        yield "asks nobody who he is"
+
+
+def nobody_has_a_password():
+    """A key is never sent to the server, a password is; and no user of ours has one."""
+    for path in sorted(DEPLOY.rglob("*")):
+        if path.is_file() and "STEAD_NATS_PASSWORD" in path.read_text("utf-8", errors="replace"):
+            yield "breach", f"{path.relative_to(ROOT)}: logs in to NATS by a password"
 
 
 def nats_server():
@@ -328,8 +363,11 @@ def units():
                 yield "breach", f"{path.relative_to(ROOT)}: is given up while NATS is away"
             # Verified as the unit of one instance, with a program that is surely there.
             text = path.read_text("utf-8").replace("/usr/bin/stead", shutil.which("true"))
-            instance = pathlib.Path(folder) / path.name.replace("@", "@one")
+            instance = pathlib.Path(folder) / path.name.replace("@", "@guest")
             instance.write_text(text, "utf-8")
+            more = path.parent / f"{instance.name}.d"
+            if more.is_dir():
+                shutil.copytree(more, pathlib.Path(folder) / more.name)
             said = subprocess.run(["systemd-analyze", "verify", instance], capture_output=True, text=True)
             ours = [line for line in said.stderr.splitlines() if "stead-" in line]
             for line in ours:

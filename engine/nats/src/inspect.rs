@@ -127,12 +127,18 @@ pub fn server(connection: &Connection) -> ServerSeen {
     ServerSeen { name: info.server_name, version: info.version }
 }
 
-/// What JetStream says of our account.
+/// What the subjects of the JetStream API begin with for us.
+#[must_use]
+pub fn js_prefix(connection: &Connection) -> &str {
+    &connection.js_prefix
+}
+
+/// What JetStream says of the account in which the streams are.
 ///
 /// # Errors
 /// In words: it is off, or we may not ask.
 pub async fn account(connection: &Connection) -> Result<AccountSeen, String> {
-    ask(connection, "$JS.API.INFO").await
+    ask(connection, &format!("{}.INFO", connection.js_prefix)).await
 }
 
 /// Who the server says that we are.
@@ -158,7 +164,7 @@ pub async fn clock_behind_ms(connection: &Connection) -> Result<i64, String> {
         ts: Timestamp,
     }
     let before = SystemClock.now();
-    let subject = format!("$JS.API.STREAM.INFO.{}", subjects::SETTINGS_BUCKET);
+    let subject = format!("{}.STREAM.INFO.{}", connection.js_prefix, subjects::SETTINGS_BUCKET);
     let answer: Answer = ask(connection, &subject).await?;
     Ok(behind_ms(before, answer.ts, SystemClock.now()))
 }

@@ -27,4 +27,11 @@ pub enum Nats {
         /// The file, which must not be there yet.
         file: PathBuf,
     },
+    /// Make a key for everybody whom a deployment has: a folder with the seed of each, the file of
+    /// users that names them, and what the server includes.
+    #[command(after_help = "Example:\n  stead nats keys /etc/stead/keys")]
+    Keys {
+        /// The folder, which must not be there yet.
+        folder: PathBuf,
+    },
 }

@@ -66,7 +66,8 @@ async fn look(global: &Global, options: &Doctor) -> Vec<Finding> {
     let server = inspect::server(&connection);
     let words = format!("{}, nats-server {}", server.name, server.version);
     findings.push(Finding::ok("server", words));
-    findings.push(login::look(inspect::user(&connection).await, options.role));
+    let user = inspect::user(&connection).await;
+    findings.push(login::look(user, options.role, inspect::js_prefix(&connection)));
     findings.push(jetstream(inspect::account(&connection).await));
     findings.extend(monitor::look(&seen.nats.monitors).await);
     findings.push(platform::clock(&connection, options.skew_max_ms, options.clock_ahead_ms).await);

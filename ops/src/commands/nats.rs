@@ -2,6 +2,8 @@
 //!
 //! The file of users holds public keys only, so that it can be kept with other configuration.
 
+mod keys;
+
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,6 +19,7 @@ use crate::cli::Global;
 use crate::cli::nats::Nats;
 use crate::exit::Ended;
 use crate::output;
+use keys::Made;
 
 const EXAMPLE: &str = include_str!("nats/users.toml");
 
@@ -43,8 +46,24 @@ pub fn carry_out(global: &Global, verb: &Nats) -> Result<(), Ended> {
                 false => output::line(&key),
             }
         }
+        Nats::Keys { folder } => tell(global, folder, &keys::make(folder)?),
     }
     Ok(())
+}
+
+fn tell(global: &Global, folder: &Path, made: &[Made]) {
+    if global.json {
+        let keys: serde_json::Map<_, _> =
+            made.iter().map(|made| (made.who.clone(), json!(made.public))).collect();
+        return output::json(&json!({ "public": keys }));
+    }
+    for Made { who, public } in made {
+        output::line(&format!("{who:<18} {public}"));
+    }
+    output::note(&format!(
+        "the seeds are in {0}/*/nats.nk; the server includes {0}/accounts.conf",
+        folder.display()
+    ));
 }
 
 fn make_key(file: &Path) -> Result<String, Ended> {

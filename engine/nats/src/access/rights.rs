@@ -59,6 +59,7 @@ pub(super) fn services() -> Vec<Service> {
         plain("stead.part.*.outside"),
         // What can be asked, with schemas: `nats micro info stead`.
         Service { answers: Answers::Many, ..plain("$SRV.>") },
+        js("$JS.API.INFO", Answers::Soon),
         js("$JS.API.STREAM.NAMES", Answers::Soon),
         js("$JS.API.STREAM.INFO.*", Answers::Soon),
         js("$JS.API.STREAM.MSG.GET.*", Answers::Soon),
@@ -161,8 +162,10 @@ fn operator() -> Rights {
         "stead.part.*.list",
         "stead.part.*.turn",
         "$SRV.>",
+        // Who one is to the server.
+        "$SYS.REQ.USER.INFO",
     ]);
-    let reads = ["STREAM.NAMES", "STREAM.INFO.*", "STREAM.MSG.GET.*", "DIRECT.GET.*"];
+    let reads = ["INFO", "STREAM.NAMES", "STREAM.INFO.*", "STREAM.MSG.GET.*", "DIRECT.GET.*"];
     publish.extend(reads.iter().map(|read| format!("{OUTSIDE_API}.{read}")));
     Rights { publish, subscribe: texts(&["stead.evt.>"]), ..Rights::default() }
 }

@@ -24,7 +24,6 @@ const fn needs(role: Role) -> Needs {
                 "stead.checkup.*",
                 "stead.part.*.query",
                 "stead.part.*.list",
-                "stead.part.*.order",
             ],
             subscribe: &["stead.evt.>"],
         },
@@ -34,7 +33,7 @@ const fn needs(role: Role) -> Needs {
                 "$JS.API.STREAM.CREATE.*",
                 "$JS.API.STREAM.INFO.*",
                 "$JS.API.STREAM.MSG.GET.*",
-                "$JS.ACK.>",
+                "$JS.ACK.STEAD_INBOX.engines.>",
                 "stead.log.>",
                 "stead.archive.>",
                 "stead.settings",
@@ -56,7 +55,7 @@ const fn needs(role: Role) -> Needs {
 }
 
 /// Compares what the login may with what its role needs.
-pub fn look(user: Result<UserSeen, String>, role: Role) -> Finding {
+pub fn look(user: Result<UserSeen, String>, role: Role, js_prefix: &str) -> Finding {
     const CHECK: &str = "permissions";
     let needs = needs(role);
     let user = match user {
@@ -75,7 +74,7 @@ pub fn look(user: Result<UserSeen, String>, role: Role) -> Finding {
                     ops/deploy/nats";
         return Finding::warning(CHECK, words, mend);
     };
-    let missing = missing(permissions, &needs);
+    let missing = missing(permissions, &needs, js_prefix);
     if missing.is_empty() {
         return Finding::ok(
             CHECK,
@@ -87,8 +86,9 @@ pub fn look(user: Result<UserSeen, String>, role: Role) -> Finding {
     Finding::failed(CHECK, words, "compare this user with the one in ops/deploy/nats")
 }
 
-fn missing(permissions: &Permissions, needs: &Needs) -> Vec<String> {
-    let publish = needs.publish.iter().filter(|subject| !permissions.may_publish(subject));
+fn missing(permissions: &Permissions, needs: &Needs, js_prefix: &str) -> Vec<String> {
+    let publish = needs.publish.iter().map(|subject| subject.replace("$JS.API", js_prefix));
+    let publish = publish.filter(|subject| !permissions.may_publish(subject));
     let subscribe = needs.subscribe.iter().filter(|subject| !permissions.may_subscribe(subject));
     let publish = publish.map(|subject| format!("publish to {subject}"));
     publish.chain(subscribe.map(|subject| format!("subscribe to {subject}"))).collect()
@@ -112,11 +112,24 @@ mod tests {
         let good = json!({
             "publish": { "allow": ["stead.part.*.answer.>"] }, "subscribe": { "deny": ["stead.log.>"] },
         });
+        let look = |user, role| look(user, role, "$JS.API");
         assert_eq!(look(user(good.clone()), Role::Worker).verdict, Verdict::Ok);
         let lacks = look(user(good), Role::Engine);
         assert_eq!(lacks.verdict, Verdict::Failed);
         assert!(lacks.words.contains("publish to stead.log.>"), "{}", lacks.words);
         assert_eq!(look(user(json!(null)), Role::Engine).verdict, Verdict::Warning);
         assert_eq!(look(Err("denied".to_owned()), Role::Engine).verdict, Verdict::Unseen);
+    }
+
+    #[test]
+    fn an_operator_outside_the_account_of_the_streams_has_the_subjects_there() {
+        let allow = ["stead.js.>", "stead.api.>", "stead.checkup.*", "stead.part.*.*"];
+        let user = json!({ "user": "alice", "account": "PEOPLE", "permissions": {
+            "publish": { "allow": allow }, "subscribe": { "allow": ["stead.evt.>"] },
+        } });
+        let user = || serde_json::from_value::<UserSeen>(user.clone()).map_err(|e| e.to_string());
+        assert_eq!(look(user(), Role::Operator, "stead.js").verdict, Verdict::Ok);
+        let lacks = look(user(), Role::Operator, "$JS.API");
+        assert!(lacks.words.contains("publish to $JS.API.INFO"), "{}", lacks.words);
     }
 }

@@ -1,9 +1,12 @@
 //! What a file of users may say, and that the shipped configuration is what is printed for the
 //! shipped file.
 
-use stead_nats::access::{Role, new_seed, public_key, server};
+use std::os::unix::fs::PermissionsExt;
+
+use stead_nats::access::{Role, accounts, new_seed, public_key, server};
 use stead_workers::SYSTEMS;
 
+use super::keys::{self, Made};
 use super::{EXAMPLE, read};
 
 const COMPOSE: &str = include_str!("../../../deploy/compose/compose.yaml");
@@ -29,15 +32,13 @@ fn the_shipped_configuration_is_the_one_for_the_example() {
 #[test]
 fn every_system_has_its_workers_in_what_is_shipped() {
     let (_, users) = read(EXAMPLE).expect("a file of users");
-    let composed =
-        COMPOSE.lines().find(|line| line.contains("worker, --systems")).expect("workers");
     for system in SYSTEMS {
         let role = Role::Worker(system.to_owned());
         assert!(users.iter().any(|user| user.role == role), "{system}");
-        let args = format!("args: [worker, --systems, {system}]");
-        assert!(WORKERS.contains(&args), "ops/deploy/kubernetes/workers.yaml has no {system}");
-        // The guest's is a service of its own, for the seeds that it serves.
-        assert!(system == "guest" || composed.contains(system), "compose.yaml has no {system}");
+        let words = format!(": [worker, --systems, {system}]");
+        for (file, text) in [("kubernetes/workers.yaml", WORKERS), ("compose.yaml", COMPOSE)] {
+            assert!(text.contains(&words), "{file} has no {system}");
+        }
     }
 }
 
@@ -50,6 +51,31 @@ fn every_kind_of_user_can_be_named() {
     assert_eq!(of(&Role::Worker("proxmox".to_owned())), 1);
     let jane = stead_schemas::owner::Owner::new("jane.doe").expect("a name");
     assert_eq!(of(&Role::Owner(jane)), 2);
+}
+
+#[test]
+fn a_new_deployment_has_a_key_for_everybody_that_only_its_owner_can_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("keys");
+    let made = keys::make(&folder).expect("it is made");
+    let read_text = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file");
+    let (_, users) = read(&read_text("users.toml")).expect("a file of users");
+    assert_eq!(read_text("accounts.conf"), accounts(&users));
+    assert_eq!((made.len(), users.len()), (SYSTEMS.len() + 5, SYSTEMS.len() + 5));
+    for Made { who, public } in &made {
+        let seed = folder.join(who).join("nats.nk");
+        let mode = std::fs::metadata(&seed).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{who}");
+        let seed = std::fs::read_to_string(seed).expect("a seed");
+        assert_eq!(public_key(&seed).ok().as_ref(), Some(public), "{who}");
+        assert!(users.iter().any(|user| user.key == *public), "{who}");
+    }
+    for role in [Role::Engine, Role::Operator, Role::Dashboard, Role::Webhook, Role::Provisioner] {
+        assert!(users.iter().any(|user| user.role == role), "{role:?}");
+    }
+    // A second time would lock everybody out who has one already.
+    assert!(keys::make(&folder).is_err());
+    assert_eq!(read(&read_text("users.toml")).expect("a file of users").1, users);
 }
 
 #[test]
