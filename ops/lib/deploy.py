@@ -4,13 +4,15 @@
     ops/lib/deploy.py
 
 * YAML can be read (PyYAML), each Kubernetes manifest fits its schema (the package
-  kubernetes-validate, or the schemas that STEAD_SPECS names), and the manifests fit each other.
+  kubernetes-validate, or the schemas that STEAD_SPECS names), the manifests fit each other, and together
+  they are what manifests.py asks for.
 * The compose file names only what there is.
 * What the Jobs of backups carry out does it, with stand-ins for what it calls.
 * No nats-server that others can reach lets anybody in without a key, and nobody of ours has a password.
 * `nats-server -t` takes the configurations, `systemd-analyze verify` the units.
 
-That everybody can log in with what is shipped is tried by logins.py. What is not at hand is skipped and named. Prints each breach, and fails if there is one.
+That everybody can log in with what is shipped is tried by logins.py. What is not at hand is skipped and
+named; where CI is set, that fails. Prints each breach, and fails if there is one.
 """
 
 import json
@@ -21,6 +23,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+
+import manifests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "ops" / "deploy"
@@ -41,7 +45,7 @@ def main() -> int:
         print(f"skipped: {words}")
     for words in breaches:
         print(words)
-    return 1 if breaches else 0
+    return 1 if breaches or (skipped and os.environ.get("CI")) else 0
 
 
 def yaml():
@@ -58,7 +62,7 @@ def kubernetes():
     if reader is None:
         yield "skipped", "the manifests: python3 has no yaml here"
         return
-    objects = []
+    objects, kustomized = [], {}
     for path in sorted([*KUBERNETES.glob("*.yaml"), *BACKUPS.glob("*.yaml")]):
         try:
             documents = [found for found in reader.safe_load_all(path.read_text("utf-8")) if found]
@@ -67,12 +71,19 @@ def kubernetes():
             continue
         if path.name == "kustomization.yaml":
             yield from kustomization(path.parent, documents[0])
+            if path.parent == KUBERNETES:
+                kustomized = documents[0]
         else:
             objects += [(f"{path.relative_to(ROOT)}: {name_of(found)}", found) for found in documents]
     yield from schemas(objects)
     for place, found in objects:
         yield from (("breach", f"{place}: {words}") for words in sound(found))
     yield from (("breach", words) for words in fitting(objects))
+    ours = str(KUBERNETES.relative_to(ROOT))
+    plain = [found for place, found in objects if place.startswith(ours)]
+    for rule in [manifests.enough, manifests.disrupted, manifests.reached]:
+        yield from (("breach", words) for words in rule(plain))
+    yield from (("breach", words) for words in manifests.given(plain, kustomized))
 
 
 def kustomization(folder: pathlib.Path, found: dict):
@@ -212,6 +223,29 @@ def compose():
         return
     found = reader.safe_load(COMPOSE.read_text("utf-8"))
     yield from (("breach", f"ops/deploy/compose/compose.yaml: {words}") for words in composed(found))
+    yield from (("breach", f"ops/deploy/compose: {words}") for words in looked_for(found["services"], reader))
+
+
+def looked_for(services: dict, reader):
+    """Whether Prometheus and Grafana find rules and dashboards where they are told to look."""
+    rules = reader.safe_load((COMPOSE.parent / "prometheus.yaml").read_text("utf-8"))["rule_files"]
+    if not any(is_mounted(services["prometheus"], pattern) for pattern in rules):
+        yield f"nothing that is mounted for Prometheus is among {', '.join(rules)}"
+    for path in sorted((COMPOSE.parent / "grafana" / "provisioning" / "dashboards").glob("*.yaml")):
+        for provider in reader.safe_load(path.read_text("utf-8"))["providers"]:
+            folder = provider["options"]["path"]
+            if not is_mounted(services["grafana"], f"{folder}/**/*.json"):
+                yield f"no dashboard is mounted for Grafana in {folder}"
+
+
+def is_mounted(service: dict, pattern: str) -> bool:
+    """Whether some file of ours is there."""
+    for volume in service["volumes"]:
+        source, there = volume.split(":")[:2]
+        rest = pathlib.PurePosixPath(pattern)
+        if rest.is_relative_to(there) and any((COMPOSE.parent / source).glob(str(rest.relative_to(there)))):
+            return True
+    return False
 
 
 # What git cannot hold: the site's own files beside the compose file.
