@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What other people's crates we are made of, and whether we may be.
 
-    ops/lib/crates.py check     names every crate whose licence or origin is not allowed, and every
-                                one that is there twice and may not be
+    ops/lib/crates.py check     names every crate whose licence or origin is not allowed, every one that
+                                is there twice and may not be, and every one of Cargo.lock that the
+                                bill of materials does not name
     ops/lib/crates.py sbom      prints a bill of materials (CycloneDX 1.5, JSON)
 
 What is allowed stands in `ops/deny.toml`, which `cargo deny` reads, too. Both ask `cargo metadata`
@@ -28,12 +29,15 @@ NEVER = {ban["crate"] for ban in BANS} - ONLY_ONCE
 
 def main(words) -> int:
     if words == ["check"]:
-        breaches = list(check(packages()))
+        found = metadata()
+        lock = tomllib.loads((ROOT / "Cargo.lock").read_text(encoding="utf-8"))["package"]
+        breaches = [*check(found["packages"]), *untold(bill(found["packages"], found["resolve"]), lock)]
         for breach in breaches:
             print(breach)
         return 1 if breaches else 0
     if words == ["sbom"]:
-        json.dump(bill(packages(), metadata()["resolve"]), sys.stdout, indent=1)
+        found = metadata()
+        json.dump(bill(found["packages"], found["resolve"]), sys.stdout, indent=1)
         print()
         return 0
     print(__doc__, file=sys.stderr)
@@ -44,10 +48,6 @@ def metadata():
     command = ["cargo", "metadata", "--format-version", "1", "--locked"]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout)
-
-
-def packages():
-    return metadata()["packages"]
 
 
 def check(packages):
@@ -156,6 +156,30 @@ def bill(packages, resolve):
             key=lambda node: node["ref"],
         ),
     }
+
+
+def untold(bill, lock):
+    """What a bill of materials does not say of other people's crates in the lock.
+
+    >>> bill = {"components": [{"bom-ref": "pkg:cargo/a@1", "licenses": [], "purl": "pkg:cargo/a@1"}],
+    ...     "dependencies": [{"ref": "pkg:cargo/a@1", "dependsOn": ["pkg:cargo/c@3"]}],
+    ...     "metadata": {"component": {"bom-ref": "pkg:cargo/stead@0"}}}
+    >>> lock = [{"name": "a", "version": "1", "source": "x"}, {"name": "b", "version": "2", "source": "x"}]
+    >>> list(untold(bill, lock + [{"name": "stead", "version": "0"}]))
+    ['the bill of materials does not name b 2', 'the bill of materials does not say what stead is made of']
+    >>> list(untold({**bill, "dependencies": []}, []))
+    ['the bill of materials names a 1, which is not in Cargo.lock', 'the bill of materials does not say what stead is made of']
+    """
+    wanted = {f"{one['name']} {one['version']}" for one in lock if one.get("source")}
+    named = {
+        one["bom-ref"].removeprefix("pkg:cargo/").replace("@", " ") for one in bill["components"]
+    }
+    yield from (f"the bill of materials does not name {name}" for name in sorted(wanted - named))
+    for name in sorted(named - wanted):
+        yield f"the bill of materials names {name}, which is not in Cargo.lock"
+    ours = bill["metadata"]["component"]["bom-ref"]
+    if not any(one["ref"] == ours and one["dependsOn"] for one in bill["dependencies"]):
+        yield f"the bill of materials does not say what {ours.removeprefix('pkg:cargo/').split('@')[0]} is made of"
 
 
 def spdx(licence: str) -> str:
