@@ -31,6 +31,8 @@ yaml = deploy.yaml()
 # Everything together has so long to find each other, on a machine that has other things to do.
 UP_WITHIN_S = 180
 LOOK_EVERY_S = 0.5
+# Whoever has not ended by then is not waited for; that it ends in time is tried elsewhere.
+ENDED_WITHIN_S = 30
 
 
 class Deployment:
@@ -43,7 +45,6 @@ class Deployment:
         self.nats_urls: list[str] = []
         # What is said elsewhere, and what it is here.
         self.here: dict[str, str] = {}
-        self.tls: dict[str, str] = {}
         self.keys = folder / "keys"
         self.stead("nats", "keys", str(self.keys))
         # No vendor is there, which is learnt at once.
@@ -60,30 +61,28 @@ class Deployment:
             [self.program, *words], env=clean(environment), capture_output=True, text=True,
         )
 
-    def moved(self, text: str) -> str:
+    def moved(self, text: str, besides: dict[str, str] = {}) -> str:
         """The same with addresses and paths as they are here, the longest first."""
-        known = {**self.here, **self.tls}
+        known = {**self.here, **besides}
         for there in sorted(known, key=len, reverse=True):
             text = text.replace(there, known[there])
         # Where somebody else listens, we take any free port.
         return re.sub(r"0\.0\.0\.0:\d+", lambda _: address(), text)
 
-    def server(self, name: str, text: str, files: dict[str, str]) -> None:
-        """Starts a nats-server with this configuration and these files beside it."""
+    def server(self, name: str, text: str, files: dict[str, str], at: dict[str, str] = {}) -> None:
+        """Starts a nats-server with this configuration and these files beside it, listening there."""
         folder = self.folder / name
-        for path, content in {**files, "nats.conf": text}.items():
+        for path, content in files.items():
             write(folder / path, content)
-        text = self.moved(text.replace("/etc/nats", str(folder)).replace("/data", f"{folder}/data"))
-        write(folder / "nats.conf", text)
+        text = text.replace("/etc/nats", str(folder)).replace("/data", f"{folder}/data")
+        write(folder / "nats.conf", self.moved(text, at))
         self.start(name, [nats_server(), "-c", str(folder / "nats.conf")], {"POD_NAME": name})
 
     def part(self, name: str, words: list[str], environment: dict[str, str], files: dict[str, pathlib.Path]) -> None:
         """Starts a process of Stead's that finds these files where they are shipped to be."""
-        for variable, value in environment.items():
-            for there in sorted(files, key=len, reverse=True):
-                value = value.replace(there, str(files[there]))
-            environment[variable] = self.moved(value)
-        self.start(name, [self.program, *words], environment)
+        places = {there: str(path) for there, path in files.items()}
+        moved = {variable: self.moved(value, places) for variable, value in environment.items()}
+        self.start(name, [self.program, *words], moved)
 
     def start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         self.commands[name] = (command, environment)
@@ -150,7 +149,8 @@ class Deployment:
                 listed = self.try_stead("run", "list", **operator)
                 missing = [] if listed.returncode == 0 else [listed.stderr]
             if not missing:
-                seen = {one["check"]: one for one in json.loads(self.try_stead("doctor", "--json", **operator).stdout)}
+                checked = json.loads(self.try_stead("doctor", "--json", **operator).stdout)
+                seen = {one["check"]: one for one in checked}
                 login = seen["permissions"]
                 if login["verdict"] != "ok":
                     yield f"the operator: {login['words']}"
@@ -174,7 +174,11 @@ class Deployment:
         for child in reversed(self.children.values()):
             child.terminate()
         for child in self.children.values():
-            child.wait()
+            try:
+                child.wait(timeout=ENDED_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
 
 
 def clean(environment: dict[str, str]) -> dict[str, str]:
@@ -247,9 +251,8 @@ def kubernetes(of: Deployment) -> None:
     stateful = next(one for one in found if one["kind"] == "StatefulSet")["spec"]["template"]["spec"]
     files = volume(stateful["volumes"][0], given)
     for name, (client, cluster) in servers.items():
-        of.tls = {"0.0.0.0:4222": client, "0.0.0.0:6222": cluster}
-        of.server(name, files["nats.conf"], {key: text for key, text in files.items() if key != "nats.conf"})
-    of.tls = {}
+        at = {"0.0.0.0:4222": client, "0.0.0.0:6222": cluster}
+        of.server(name, files["nats.conf"], files, at)
     for one in found:
         if one["kind"] == "Deployment":
             pod(of, one["metadata"]["name"], one["spec"]["template"]["spec"], given)
