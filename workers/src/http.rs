@@ -120,7 +120,9 @@ pub(crate) fn secret_header(value: &str) -> Result<HeaderValue, Failure> {
 
 /// A vendor's text on one line and not too long.
 pub(crate) fn shortened(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // What is no white space and cannot be seen either could move a terminal's cursor.
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let line = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(VENDOR_TEXT_MAX) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

@@ -3,6 +3,7 @@
 //! have been told beneath which span it works.
 
 pub(crate) mod contract;
+mod decoders;
 mod journal;
 mod storm;
 mod traced;

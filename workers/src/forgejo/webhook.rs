@@ -14,6 +14,8 @@
 //! signed and of the minute: whoever repeats one, under whatever number, has Forgejo asked once a
 //! minute at most.
 
+pub mod read;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -160,33 +162,19 @@ async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
-/// What is read of a push.
-#[derive(Deserialize)]
-struct Push {
-    #[serde(rename = "ref")]
-    branch: String,
-    repository: Repository,
-}
-
-#[derive(Deserialize)]
-struct Repository {
-    full_name: String,
-}
-
 async fn take(
     State(door): State<Arc<Door>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Closed> {
     let signed = door.check(&headers, &body).await?;
-    if either(&headers, "event") != Some("push") {
+    if !read::is_push(&headers) {
         return Ok(StatusCode::NO_CONTENT);
     }
     let id = format!("{WEBHOOK_ID}{signed}-{}", door.clock.now().as_millis() / MINUTE_MS);
-    let push: Push =
-        serde_json::from_slice(&body).map_err(|_| Closed::Unreadable("this is no push\n"))?;
+    let push = read::push(&body).ok_or(Closed::Unreadable("this is no push\n"))?;
     let mut looked_at = false;
-    for deployment in door.deployments.iter().filter(|one| is_about(&push, one)) {
+    for deployment in door.deployments.iter().filter(|one| push.is_about(one)) {
         door.have_looked_at(deployment, &id).await?;
         looked_at = true;
     }
@@ -197,7 +185,7 @@ impl Door {
     /// Whether the body is signed with our key, and how its signature begins. Takes the same time
     /// either way.
     async fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<String, Closed> {
-        let given = signature(headers).ok_or(Closed::Unsigned)?;
+        let given = read::signature(headers).ok_or(Closed::Unsigned)?;
         let signer = self.key.signer().await;
         let mut signer = signer.map_err(|failure| Closed::NotNow(failure.to_string()))?;
         signer.update(body);
@@ -213,36 +201,6 @@ impl Door {
         fields.insert("name".to_owned(), Value::from(of.template.clone()));
         self.inbox.leave(&owner, KIND, "check", fields).await.map_err(not_now)
     }
-}
-
-/// The header of this name, as Forgejo or its ancestor calls it.
-fn either<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut names = ["forgejo", "gitea"].into_iter().map(|of| format!("x-{of}-{name}"));
-    names.find_map(|name| headers.get(name)).and_then(|value| value.to_str().ok())
-}
-
-/// The signature, if there is a whole one. Forgejo sends an empty one where it has no key.
-fn signature(headers: &HeaderMap) -> Option<[u8; 32]> {
-    let github = || headers.get("x-hub-signature-256")?.to_str().ok()?.strip_prefix("sha256=");
-    from_hex(either(headers, "signature").or_else(github)?)
-}
-
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
-fn is_about(push: &Push, deployment: &Deployment) -> bool {
-    let branch = push.branch.strip_prefix("refs/heads/");
-    branch == Some(&deployment.branch)
-        && push.repository.full_name.eq_ignore_ascii_case(&deployment.repository)
 }
 
 #[cfg(test)]

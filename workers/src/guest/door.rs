@@ -9,7 +9,7 @@ use stead_schemas::command::workspace::{KIND, WorkspaceView};
 use stead_schemas::ids::RunId;
 use stead_schemas::public::{RunState, RunView};
 
-use super::SeedUrls;
+use super::{SeedUrls, read};
 
 /// Why a guest gets nothing.
 #[derive(Debug)]
@@ -42,8 +42,8 @@ impl Door {
     /// The run of a genuine address. A wrong signature and a run that never was look the same
     /// from outside.
     pub(super) async fn admit(&self, run: &str, token: &str) -> Result<RunId, Closed> {
-        let run: RunId = run.parse().map_err(|_| Closed::Unknown)?;
-        match self.urls.is_genuine(run.as_str(), token).await {
+        let (run, token) = read::place(run, token).ok_or(Closed::Unknown)?;
+        match self.urls.is_genuine(run.as_str(), &token).await {
             Ok(true) => Ok(run),
             Ok(false) => Err(Closed::Unknown),
             Err(failure) => Err(Closed::NotNow(failure.to_string())),

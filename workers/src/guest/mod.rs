@@ -10,6 +10,7 @@ mod desktop;
 mod door;
 mod image;
 mod mcp;
+pub mod read;
 mod seeds;
 mod server;
 #[cfg(test)]

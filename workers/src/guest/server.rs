@@ -6,7 +6,7 @@
 //! | `POST /ci/<run>/<token>/events` | cloud-init's own events, logged; its stages shown live |
 //! | `POST /ci/<run>/<token>/report` | what the guest found, handed to the engines |
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,20 +17,19 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde::Deserialize;
-use serde_json::Value;
 use stead_runtime::vital;
 use stead_runtime::worker::Engines;
 use stead_schemas::dispatch::{OutsideAnswer, OutsideReply, StepReply};
 use stead_schemas::ids::RunId;
 use stead_schemas::step::Step;
 use stead_schemas::step::coder::AwaitAgent;
-use stead_schemas::step::guest::{AwaitHome, HomeReport};
+use stead_schemas::step::guest::AwaitHome;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::door::{Closed, Door, workspace_of};
+use super::read::{self, Report};
 use super::seeds::{Whose, meta_data};
 use super::{Config, SeedUrls, Seeds};
 use crate::StartError;
@@ -180,11 +179,10 @@ async fn event(
     body: Bytes,
 ) -> Result<StatusCode, Closed> {
     let run = desk.door.admit(&run, &token).await?;
-    let event: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let field = |name: &str| shortened(event[name].as_str().unwrap_or_default());
-    let (name, kind, result) = (field("name"), field("event_type"), field("result"));
+    let event = read::event(&body);
+    let read::Event { name, kind, result } = &event;
     tracing::info!(%run, name, kind, result, "cloud-init");
-    if let Some(words) = progress(&name, &kind, &result) {
+    if let Some(words) = event.progress() {
         let told = tokio::time::timeout(TELLING_MAX, desk.door.is_at(&run, words)).await;
         if told.is_err() {
             tracing::debug!(%run, "no engine hears how far the guest is");
@@ -193,36 +191,13 @@ async fn event(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What of an event is worth showing: each stage that begins, and whatever fails. The parts of a
-/// stage are many and short.
-fn progress(name: &str, kind: &str, result: &str) -> Option<String> {
-    match (kind, result) {
-        ("finish", "FAIL") => Some(format!("cloud-init: {name} failed")),
-        ("start", _) if !name.is_empty() && !name.contains('/') => {
-            Some(format!("cloud-init: {name}"))
-        }
-        _ => None,
-    }
-}
-
-/// What a guest says of itself.
-#[derive(Deserialize)]
-struct Report {
-    stage: String,
-    boot_id: String,
-    #[serde(default)]
-    address: String,
-    #[serde(default)]
-    detail: Value,
-}
-
 async fn report(
     State(desk): State<Arc<Desk>>,
     Path((run, token)): Place,
     body: Bytes,
 ) -> Result<StatusCode, Closed> {
     let run = desk.door.admit(&run, &token).await?;
-    let Ok(report) = serde_json::from_slice::<Report>(&body) else {
+    let Some(report) = read::report(&body) else {
         return Ok(StatusCode::BAD_REQUEST);
     };
     let (stage, detail) = (shortened(&report.stage), shortened(&report.detail.to_string()));
@@ -230,7 +205,7 @@ async fn report(
     // It names the home, and so the owner.
     tracing::debug!(%run, detail, "what the guest says");
     if report.stage == "home-verified" {
-        desk.door.home_verified(&run, report).await?;
+        desk.door.home_verified(&run, &report).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -246,11 +221,8 @@ impl Door {
     }
 
     /// Hands the report in. The guest is asked to come again until it is in the log.
-    async fn home_verified(&self, run: &RunId, report: Report) -> Result<(), Closed> {
-        // What is no address is not passed on.
-        let address = report.address.parse::<IpAddr>().ok().map(|address| address.to_string());
-        let boot_id = report.boot_id.chars().filter(char::is_ascii_graphic).take(64).collect();
-        let home = serde_json::to_value(HomeReport { boot_id, address })
+    async fn home_verified(&self, run: &RunId, report: &Report) -> Result<(), Closed> {
+        let home = serde_json::to_value(report.of_home())
             .map_err(|error| Closed::NotNow(error.to_string()))?;
         let (step, reply) = (AwaitHome::NAME.to_owned(), StepReply::Done(home));
         let answer = OutsideAnswer { run: run.clone(), step, reply };

@@ -10,10 +10,8 @@ use sha2::Sha256;
 use stead_schemas::failure::{Class, Failure};
 
 use super::Config;
+use super::read::TOKEN_BYTES;
 use crate::vault::{Key, Secret, Secrets};
-
-/// How many bytes of the signature an address holds; 128 bits cannot be guessed.
-const TOKEN_BYTES: usize = 16;
 
 /// Makes and checks seed addresses. A clone shares the key.
 #[derive(Clone)]
@@ -60,9 +58,12 @@ impl SeedUrls {
     }
 
     /// Whether an address holds the signature of its run. Takes the same time either way.
-    pub(super) async fn is_genuine(&self, run: &str, token: &str) -> Result<bool, Failure> {
-        let Some(token) = from_hex(token) else { return Ok(false) };
-        Ok(self.signer(run).await?.verify_truncated_left(&token).is_ok())
+    pub(super) async fn is_genuine(
+        &self,
+        run: &str,
+        token: &[u8; TOKEN_BYTES],
+    ) -> Result<bool, Failure> {
+        Ok(self.signer(run).await?.verify_truncated_left(token).is_ok())
     }
 
     /// Notes where the seed server listens, unless the configuration knows better.
@@ -92,33 +93,4 @@ impl SeedUrls {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex(text: &str) -> Option<[u8; TOKEN_BYTES]> {
-    let digits = text.as_bytes();
-    let plain = |digit: &u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(digit);
-    if digits.len() != TOKEN_BYTES * 2 || !digits.iter().all(plain) {
-        return None;
-    }
-    let mut bytes = [0; TOKEN_BYTES];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{from_hex, hex};
-
-    #[test]
-    fn a_token_has_one_spelling() {
-        let token = "00ff10a0b1c2d3e4f5061728394a5b6c";
-        assert_eq!(hex(&from_hex(token).unwrap()), token);
-        for text in
-            ["", "00", "00FF10a0b1c2d3e4f5061728394a5b6c", "+0ff10a0b1c2d3e4f5061728394a5b6c"]
-        {
-            assert_eq!(from_hex(text), None, "{text}");
-        }
-    }
 }
