@@ -85,7 +85,7 @@ impl Owner {
             self.jobs.push(job.boxed_local());
         }
         match unborn {
-            Some(words) => self.forget_unborn(id, &missed_commands, &words),
+            Some(why) => self.forget_unborn(id, &missed_commands, &why.words),
             None => missed_commands.iter().for_each(|command| self.missed_command(id, command)),
         }
         for tell in missed.into_iter().filter_map(|(tell, _)| tell) {
