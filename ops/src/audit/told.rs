@@ -35,8 +35,10 @@ impl Told {
         }
     }
 
-    /// The same, read up to this place.
+    /// The same, read up to this place. What was noted of earlier epochs only is in the archive, and
+    /// lies before it.
     pub fn up_to(self, epoch: u32, seq: u64) -> Self {
-        Self { epoch, seq, ..self }
+        let runs = if self.epoch < epoch { BTreeMap::new() } else { self.runs };
+        Self { epoch, seq, runs }
     }
 }
