@@ -45,6 +45,7 @@ fn untaken(transition: &Transition) -> Waiting {
         words: format!("the log does not take its transition {}", transition.n),
         since: transition.at,
         attempts: 0,
+        cause: String::new(),
     }
 }
 

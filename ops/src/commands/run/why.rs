@@ -171,6 +171,7 @@ mod tests {
     #[test]
     fn every_reason_says_since_when_and_who_must_act() {
         let table = [
+            ("log", "whoever runs NATS: see `stead explain AppendStuck`"),
             ("human", "an operator: mend what is wrong, then `stead run retry workspace-"),
             ("paused", "an operator: mend what is wrong, then `stead run resume workspace-"),
             ("no-worker", "whoever runs the workers"),
