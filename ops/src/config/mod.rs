@@ -170,7 +170,8 @@ pub fn read_to_look(path: &Path) -> Result<Seen, ConfigError> {
 pub fn site_of(text: &str) -> Option<Site> {
     let env = |name: &str| std::env::var(name).ok();
     let mut reader = Reader::new(text, &env);
-    let site = site(&mut reader);
+    let nas = backups::nas(&mut reader);
+    let site = site(&mut reader, nas.sites);
     reader.faults_so_far().is_empty().then_some(site)
 }
 

@@ -187,7 +187,7 @@ fn homes_are_where_the_card_for_storage_leads() {
     check(
         site(card, ""),
         &[
-            "line 9: truenas.networks: name the network of proxmox.storage_bridge, from which homes are \
+            "line 12: truenas.networks: name the network of proxmox.storage_bridge, from which homes are \
            mounted",
         ],
     );

@@ -1,5 +1,6 @@
 //! What metrics say of runs: why they do not go on, and how long their histories have become.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
