@@ -5,6 +5,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{self, Poll};
 
+use stead_schemas::event::Seq;
 use stead_schemas::failure::Failure;
 
 use crate::context::Context;
@@ -53,16 +54,27 @@ impl Context {
     }
 
     async fn undo(&self, scope: ScopeId) {
-        loop {
-            let undo = {
-                let mut shared = self.shared().borrow_mut();
-                let Some(scope) = shared.scopes.get_mut(&scope) else { break };
-                scope.undoing = true;
-                scope.undos.pop()
-            };
-            let Some(undo) = undo else { break };
-            self.carry_out(undo).await;
+        while let Some(seq) = self.next_undo(scope) {
+            self.settled(seq).await;
+            if let Some(scope) = self.shared().borrow_mut().scopes.get_mut(&scope) {
+                scope.under_way = None;
+            }
         }
+    }
+
+    /// The undo that is under way, or else the next one, which is asked for.
+    fn next_undo(&self, id: ScopeId) -> Option<Seq> {
+        let mut shared = self.shared().borrow_mut();
+        let scope = shared.scopes.get_mut(&id)?;
+        scope.undoing = true;
+        // Whoever waited for it was dropped.
+        if scope.under_way.is_some() {
+            return scope.under_way;
+        }
+        let undo = scope.undos.pop()?;
+        let seq = shared.schedule(undo.wanted());
+        shared.scopes.get_mut(&id)?.under_way = Some(seq);
+        Some(seq)
     }
 }
 

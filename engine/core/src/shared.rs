@@ -67,6 +67,8 @@ pub(crate) struct Scope {
     pub undos: Vec<Undo>,
     /// Whether it is being taken back: a cancel does not stop that.
     pub undoing: bool,
+    /// The undo that is asked for and not known to be done.
+    pub under_way: Option<Seq>,
 }
 
 /// Something that goes on beside the workflow until it is done: taking back what was dropped.

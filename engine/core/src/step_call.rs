@@ -207,25 +207,61 @@ impl Context {
     /// # Errors
     /// If this build cannot read the answer, or somebody gave the undo up by hand.
     pub async fn take_back<S: Step>(&self, request: S) -> Result<S::Answer, Failure> {
-        read_answer::<S>(self.carry_out(undo_of(&request)).await, None)
+        let seq = self.shared().borrow_mut().schedule(undo_of(&request).wanted());
+        let mut goes_on = GoesOn { cx: self.clone(), seq: Some(seq) };
+        let settled = self.settled(seq).await;
+        goes_on.seq = None;
+        read_answer::<S>(settled, None)
     }
 
-    pub(crate) async fn carry_out(&self, undo: Undo) -> Settled {
-        let seq = self.shared().borrow_mut().schedule(Wanted {
-            step: undo.step,
-            route: undo.route,
-            request: undo.request,
-            within_ms: 0,
-            undo: true,
-            detached: false,
-            policy: StepPolicy::default(),
-            shape: Shape { request: any_value, answer: any_value },
-        });
+    async fn carry_out(&self, undo: Undo) {
+        let seq = self.shared().borrow_mut().schedule(undo.wanted());
+        self.settled(seq).await;
+    }
+
+    pub(crate) async fn settled(&self, seq: Seq) -> Settled {
         poll_fn(|_| match self.shared().borrow_mut().take_settled(seq) {
             Some(settled) => Poll::Ready(settled),
             None => Poll::Pending,
         })
         .await
+    }
+}
+
+/// What is taken back is taken back, even if nobody waits for it any more: the run does not end, nor
+/// begin anew, before that is done.
+struct GoesOn {
+    cx: Context,
+    /// Until it is settled.
+    seq: Option<Seq>,
+}
+
+impl Drop for GoesOn {
+    fn drop(&mut self) {
+        let Some(seq) = self.seq else { return };
+        let cx = self.cx.clone();
+        let Ok(mut shared) = self.cx.shared().try_borrow_mut() else { return };
+        if !shared.over {
+            shared.aside.push(Box::pin(async move {
+                cx.settled(seq).await;
+            }));
+        }
+    }
+}
+
+impl Undo {
+    /// The step that it is.
+    pub(crate) fn wanted(self) -> Wanted {
+        Wanted {
+            step: self.step,
+            route: self.route,
+            request: self.request,
+            within_ms: 0,
+            undo: true,
+            detached: false,
+            policy: StepPolicy::default(),
+            shape: Shape { request: any_value, answer: any_value },
+        }
     }
 }
 

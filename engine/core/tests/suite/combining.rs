@@ -137,6 +137,30 @@ fn an_inner_operation_that_was_done_is_taken_back_with_the_outer_one() {
 }
 
 #[test]
+fn what_is_being_taken_back_is_taken_back_to_the_end_though_nobody_waits_for_it() {
+    let (mut desk, told) = Desk::start(|cx| {
+        execution(async move {
+            let works = cx.operation(async {
+                cx.step(noop(1)).undo(noop(11)).await?;
+                cx.step(noop(2)).undo(noop(12)).await
+            });
+            race(works, cx.sleep(MINUTE, "patience")).await;
+            race(cx.take_back(noop(21)), cx.sleep(MINUTE, "more patience")).await;
+            Ok(Ending::ContinueAsNew(Value::Null))
+        })
+    });
+    assert_eq!(told, "1: probe.noop 1, timer 2: patience");
+    assert_eq!(desk.done(1), "3: probe.noop 2");
+    assert_eq!(desk.failed(3), "undo 4: probe.noop 12");
+    assert_eq!(desk.fired(2), "undo 5: probe.noop 21, timer 6: more patience");
+    assert_eq!(desk.fired(6), "", "both undos are under way");
+    assert_eq!(desk.done(4), "undo 7: probe.noop 11", "the last one first, one after the other");
+    assert_eq!(desk.done(7), "");
+    let anew = desk.done(5);
+    assert!(anew.starts_with("continued-as-new"), "{anew}");
+}
+
+#[test]
 fn an_undo_that_no_operation_would_carry_out_is_refused_before_anything_is_done() {
     let (_, first) = Desk::start(|cx| {
         execution(async move {
