@@ -45,6 +45,11 @@ impl World for Sites {
     }
 }
 
+fn opened() -> Kit<Sites> {
+    let kit = Kit::of(&[PREVIEW]).entity("preview", "john", "login-page");
+    kit.command("open", json!({ "branch": "login" }))
+}
+
 fn kit() -> Kit<Sites> {
     Kit::of(&[PREVIEW])
         .entity("preview", "john", "login-page")
@@ -94,8 +99,22 @@ fn a_page_that_never_comes_is_taken_down() {
     );
 }
 
+#[test]
+fn a_preview_that_is_extended_for_ever_keeps_its_history_short() {
+    let kit = (0..240).fold(opened(), |kit, _| kit.command("extend", json!({})));
+    let (stage, _) = kit.command("close", json!({})).leaves([]).play(&Trouble::default());
+    let run = stage.latest(&EntityKey::of("preview", &john(), "login-page")).expect("a run");
+    let stretches = stage.stretches(&run);
+    assert!(stretches.len() > 1 && stretches.iter().all(|length| *length < 240), "{stretches:?}");
+    assert!(stage.world.things().is_empty());
+}
+
+fn john() -> Owner {
+    Owner::new("john").expect("a name")
+}
+
 fn life(number: u32) -> RunId {
-    EntityKey::of("preview", &Owner::new("john").expect("a name"), "a").run(number)
+    EntityKey::of("preview", &john(), "a").run(number)
 }
 
 #[tokio::test]

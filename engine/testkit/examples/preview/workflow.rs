@@ -44,14 +44,16 @@ fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
 }
 
 async fn run(cx: Context) -> Result<Ending, Failure> {
-    let open = cx.next_command().await;
-    cx.show("opening", &json!({}));
-    let opened = cx.operation(publish(&cx, &open)).await;
-    cx.complete(&open, opened.clone().map(|url| json!({ "url": url })));
-    let url = opened?;
+    let url = match cx.carried()? {
+        Some(url) => url,
+        None => open(&cx).await?,
+    };
     let mut close = None;
     while close.is_none() {
         cx.show("open", &json!({ "url": url }));
+        if cx.should_begin_anew() {
+            return Ok(Ending::ContinueAsNew(json!(url)));
+        }
         match cx.next_command_within(DAY, "a preview is kept for a day").await {
             None => break,
             Some(command) if command.verb == "extend" => cx.complete(&command, Ok(json!({}))),
@@ -64,6 +66,14 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         cx.complete(&close, Ok(json!({})));
     }
     Ok(Ending::Completed(json!({})))
+}
+
+async fn open(cx: &Context) -> Result<String, Failure> {
+    let open = cx.next_command().await;
+    cx.show("opening", &json!({}));
+    let opened = cx.operation(publish(cx, &open)).await;
+    cx.complete(&open, opened.clone().map(|url| json!({ "url": url })));
+    opened
 }
 
 async fn publish(cx: &Context, open: &Command) -> Result<String, Failure> {
