@@ -3,6 +3,8 @@
 //! `cargo run -p stead-testkit --example preview` takes part in the platform at STEAD_NATS_URL,
 //! or at nats://127.0.0.1:4222, and sets one up if there is none. GUIDE.md tells all of it.
 
+#[cfg(test)]
+mod running;
 mod steps;
 #[cfg(test)]
 mod tests;
