@@ -29,6 +29,7 @@ async fn the_log_keeps_its_promises() {
     let connection = connect(&settings).await.expect("a connection");
     let log = NatsLog::new(&platform(&connection).await);
     check_log(&log, PARTITIONS, &proxy).await;
+    assert!(proxy.lost() >= 3, "{} acknowledgements were lost", proxy.lost());
     check_epochs(&log, &log, PARTITIONS).await;
     let archive = NatsArchive::new(&platform(&connection).await).expiring(true);
     check_archive(&archive).await;

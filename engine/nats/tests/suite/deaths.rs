@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
+use futures_util::future::join_all;
 use serde_json::json;
 use stead_nats::testing::NatsCluster;
 use stead_nats::worker_link::WorkerLink;
-use stead_nats::{Connection, NatsArchive, NatsBus, NatsInboxes, NatsLeases, NatsLog};
+use stead_nats::{
+    ConnectSettings, Connection, NatsArchive, NatsBus, NatsInboxes, NatsLeases, NatsLog, connect,
+};
 use stead_runtime::conformance::log::fresh_run_in;
 use stead_runtime::conformance::{
     LosesAcknowledgements, check_archive, check_epochs, check_expiry, check_log,
@@ -29,6 +32,7 @@ use tokio::time::{Instant, timeout};
 
 use super::cluster::platform;
 use super::patient::{PATIENCE, Patient};
+use super::proxy::Proxy;
 use super::support::PARTITIONS;
 
 /// So much each part of the work does before a server dies, and so much without that server.
@@ -50,12 +54,27 @@ impl Work {
     }
 }
 
-/// Acknowledgements are lost as servers die, and no others.
-struct AsServersDie;
+/// A proxy in front of each server: acknowledgements are lost as servers die, and when they are to be.
+struct Proxies(Vec<Proxy>);
+
+impl Proxies {
+    async fn start(cluster: &NatsCluster) -> Self {
+        Self(join_all(cluster.servers.iter().map(Proxy::start)).await)
+    }
+
+    async fn connect(&self) -> Connection {
+        let urls: Vec<String> = self.0.iter().map(Proxy::url).collect();
+        connect(&ConnectSettings::new(urls.join(","), "test")).await.expect("a connection")
+    }
+}
 
 #[async_trait]
-impl LosesAcknowledgements for AsServersDie {
-    async fn lose_next(&self) {}
+impl LosesAcknowledgements for Proxies {
+    async fn lose_next(&self) {
+        for proxy in &self.0 {
+            proxy.lose_next().await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,7 +82,9 @@ async fn every_promise_is_kept_while_servers_die() {
     let mut cluster = NatsCluster::start().await;
     let connection = cluster.connect().await;
     let platform = platform(&connection).await;
-    let log = Patient::new(NatsLog::new(&platform));
+    let proxies = Proxies::start(&cluster).await;
+    let behind = super::cluster::platform(&proxies.connect().await).await;
+    let log = Patient::new(NatsLog::new(&behind));
     let archive = Patient::new(NatsArchive::new(&platform).expiring(true));
     let work = Work::default();
     let duel = Duel { holder: Mutex::new(None), work: &work };
@@ -72,9 +93,8 @@ async fn every_promise_is_kept_while_servers_die() {
     let counts = [&log.done, &archive.done, &work.leases, &work.steps];
     tokio::join!(
         async {
-            check_log(&log, PARTITIONS, &AsServersDie).await;
-            check_epochs(&log, &log, PARTITIONS).await;
             while !work.is_over() {
+                check_log(&log, PARTITIONS, &proxies).await;
                 check_epochs(&log, &log, PARTITIONS).await;
             }
         },
