@@ -335,6 +335,8 @@ impl Run {
     /// Lets the workflow go on as far as it can and returns what it decided.
     fn poll(&mut self) -> Vec<Event> {
         let mut decisions = Vec::new();
+        // What the workflow ended with before, while something was still to be taken back.
+        let mut has_waited = self.ending.is_some();
         loop {
             self.poll_execution(&mut decisions);
             self.poll_aside(&mut decisions);
@@ -343,6 +345,10 @@ impl Run {
             }
             match self.ending.take() {
                 None => break,
+                Some(Ok(Ending::ContinueAsNew(carried))) if has_waited && self.has_command() => {
+                    has_waited = false;
+                    self.go_on_with(carried);
+                }
                 Some(Ok(Ending::ContinueAsNew(carried))) => {
                     decisions.extend(self.begin_anew(carried));
                 }
@@ -374,6 +380,18 @@ impl Run {
         let mut waker = task::Context::from_waker(Waker::noop());
         self.aside.retain_mut(|aside| aside.as_mut().poll(&mut waker).is_pending());
         decisions.append(&mut shared.borrow_mut().decisions);
+    }
+
+    fn has_command(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| !shared.borrow().inbox.is_empty())
+    }
+
+    /// A command came between the end of the workflow and its new beginning: it is carried out first,
+    /// by the same workflow with what it wanted to carry over. The history does not begin anew yet.
+    fn go_on_with(&mut self, carried: Value) {
+        let Some(shared) = &self.shared else { return };
+        shared.borrow_mut().carried = Some(carried);
+        self.execution = Some((self.definition.execute)(Context::new(shared.clone())));
     }
 
     fn begin_anew(&mut self, carried: Value) -> Option<Event> {

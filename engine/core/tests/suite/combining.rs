@@ -15,6 +15,7 @@ use stead_schemas::failure::Failure;
 use stead_schemas::step::probe::Noop;
 use stead_schemas::step::{Done, REQUEST_BYTES_MAX, Step};
 
+use crate::accepted;
 use crate::desk::{Desk, definition, owner};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -158,6 +159,30 @@ fn what_is_being_taken_back_is_taken_back_to_the_end_though_nobody_waits_for_it(
     assert_eq!(desk.done(7), "");
     let anew = desk.done(5);
     assert!(anew.starts_with("continued-as-new"), "{anew}");
+}
+
+#[test]
+fn a_command_that_comes_while_a_new_beginning_waits_is_carried_out_first() {
+    let (mut desk, _) = Desk::start(|cx| {
+        execution(async move {
+            if cx.carried::<u32>()?.is_none() {
+                let works = cx.operation(async {
+                    cx.step(noop(1)).undo(noop(11)).await?;
+                    cx.step(noop(2)).await
+                });
+                race(works, cx.sleep(MINUTE, "patience")).await;
+            }
+            if let Some(command) = cx.waiting_command() {
+                cx.complete(&command, Ok(json!(cx.carried::<u32>()?)));
+            }
+            Ok(Ending::ContinueAsNew(json!(7)))
+        })
+    });
+    desk.done(1);
+    assert_eq!(desk.fired(2), "dropped 3, undo 4: probe.noop 11");
+    assert_eq!(desk.fact(accepted(1)), "", "the undo is under way");
+    let told = desk.done(4);
+    assert!(told.starts_with("command-completed, continued-as-new"), "{told}");
 }
 
 #[test]
