@@ -35,10 +35,11 @@ impl Owner {
         self.press_cancel(&run);
     }
 
-    /// Whether the command is not over: in the log without an outcome, or on its way there.
+    /// Whether the command is not over: in the log without an outcome, or on its way there. One whose
+    /// outcome is decided and not yet in the log is not over either.
     fn is_open(&self, run: &RunId, id: &str) -> bool {
         self.runs.get(run).is_some_and(|live| match live.run.folded().command(id) {
-            Some(known) => known.outcome.is_none(),
+            Some(known) => known.outcome.is_none() || live.is_writing_end_of(id),
             None => live.askers.contains_key(id),
         })
     }
