@@ -117,6 +117,7 @@ impl State {
             Outgoing::Step(request) => {
                 self.must_say(&request.address.run, format!("step {}", request.address.seq));
                 self.must_hold(engine, request.partition, "a request");
+                self.must_be_current(request);
                 self.network.asked.insert((engine, request.address.clone()), request.attempt);
             }
             Outgoing::Command { from, home, attempt, .. } => {
@@ -125,9 +126,9 @@ impl State {
                 self.must_hold(engine, *home, "a command");
             }
             Outgoing::Answer { address, reply: StepReply::Done(_), .. } => {
-                let id = format!("{}:{}", address.run, address.seq);
-                if !self.log.completed.contains(&id) {
-                    self.broken(WRITE_FIRST, format!("that {id} is done"));
+                if !self.log.is_carried_out(address) {
+                    let words = format!("that {}:{} is done", address.run, address.seq);
+                    self.broken(WRITE_FIRST, words);
                 }
             }
             Outgoing::Reply { to, bytes } => self.judge_reply(&to.0, bytes),
@@ -145,6 +146,17 @@ impl State {
     fn must_say(&mut self, run: &RunId, words: String) {
         if !self.log.says(run, &words) {
             self.broken(WRITE_FIRST, format!("{run}: {words}"));
+        }
+    }
+
+    /// A former owner may not have heard of an edit.
+    fn must_be_current(&mut self, request: &StepRequest) {
+        let latest = self.outside.epochs.get(&request.partition);
+        let is_former = latest.is_some_and(|latest| request.epoch < *latest);
+        if !is_former && !self.log.asks(&request.address, &request.request) {
+            let StepAddress { run, seq } = &request.address;
+            let words = format!("{run}:{seq} is asked for {}", request.request);
+            self.broken("a step is asked for as its history says last", words);
         }
     }
 

@@ -98,7 +98,8 @@ impl Clients {
     }
 
     async fn signal(&self, run: &RunId, why: &str) {
-        let signal = Signal { name: "paint".into(), payload: json!(self.next()) };
+        let name = if run.key().kind() == "probe" { "finish" } else { "paint" };
+        let signal = Signal { name: name.into(), payload: json!(self.next()) };
         self.by_hand(run, why, RunOrder::Signal(signal)).await;
     }
 
@@ -121,8 +122,8 @@ impl Clients {
             _ if step.step == UNMAKE => {
                 self.by_hand(run, &why, RunOrder::Abandon { step: seq }).await;
             }
-            // The stock keeps account of the houses itself.
-            _ if step.undo || step.step.starts_with("stock.") => {}
+            // The stock keeps account of the houses itself, and a crew would dig on.
+            _ if step.undo || step.step.starts_with("stock.") || step.step == "crew.dig" => {}
             _ => {
                 let answer = json!({ "by": "hand" });
                 self.by_hand(run, &why, RunOrder::Skip { step: seq, answer }).await;
@@ -130,14 +131,15 @@ impl Clients {
         }
     }
 
-    /// Asks a step for the same, but for it to be asked anew. A step is edited while it rests.
+    /// Asks a step for a thing of another colour, or for the same again. A step is edited while it
+    /// rests.
     async fn edit(&self, run: &RunId, step: &StepScheduled) {
-        let fields: Map<String, Value> = match step.step.as_str() {
-            MAKE | UNMAKE => {
-                Map::from_iter([("marker".to_owned(), step.request["marker"].clone())])
-            }
+        let (field, value) = match step.step.as_str() {
+            MAKE => ("colour", json!(self.next())),
+            UNMAKE => ("marker", step.request["marker"].clone()),
             _ => return,
         };
+        let fields = Map::from_iter([(field.to_owned(), value)]);
         let why = |clients: &Self| format!("why-{}", clients.next());
         self.by_hand(run, &why(self), RunOrder::Pause).await;
         self.world.pause(50, 3_000).await;

@@ -18,9 +18,29 @@ use stead_schemas::owner::Owner;
 use stead_schemas::public::RunView;
 use tokio::sync::oneshot;
 
+use crate::chance::Chance;
 use crate::judge::Judge;
 use crate::network::{Kind, Parcel};
 use crate::world::World;
+
+/// What is ordered with a command.
+fn order_of(chance: &mut Chance, verb: &str) -> Value {
+    let mut order = match verb {
+        "build" => json!({
+            "rooms": chance.between(0, 3),
+            "dry_ms": chance.between(1, 3_000),
+            "stands_ms": chance.between(2_000, 40_000),
+            "inspected": chance.strikes(250),
+            "painted": chance.strikes(250),
+            "garden_ms": chance.strikes(400)
+                .then(|| (chance.between(1, 3_000), chance.between(1, 12_000))),
+        }),
+        "start" if chance.strikes(500) => json!({ "wait_seconds": chance.between(1, 20) }),
+        _ => json!({}),
+    };
+    order["priority"] = json!(chance.one_of(&["high", "normal", "low"]));
+    order
+}
 
 /// Those who ask, and what they share.
 #[derive(Clone)]
@@ -63,7 +83,8 @@ impl Clients {
             25..40 => self.command("house", "extend").await,
             40..50 => self.command("house", "touch").await,
             50..60 => self.command("house", "raze").await,
-            60..75 => self.command("probe", "start").await,
+            60..72 => self.command("probe", "start").await,
+            72..76 => self.command("probe", "finish").await,
             _ => self.order().await,
         }
     }
@@ -73,17 +94,8 @@ impl Clients {
             let mut state = self.world.lock();
             let owner = state.chance.one_of(&["ann", "bob"]);
             let name = state.chance.one_of(&["a", "b", "c"]);
-            let order = json!({
-                "rooms": state.chance.between(0, 2),
-                "dry_ms": state.chance.between(1, 3_000),
-                "stands_ms": state.chance.between(2_000, 40_000),
-                "inspected": state.chance.strikes(250),
-                "painted": state.chance.strikes(250),
-            });
-            (owner, name, order)
+            (owner, name, order_of(&mut state.chance, verb))
         };
-        let mut order = if verb == "build" { order } else { json!({}) };
-        order["priority"] = json!(self.world.lock().chance.one_of(&["high", "normal", "low"]));
         let command = self.command_of(kind, owner, name, verb, order);
         let (twice, once) = {
             let mut state = self.world.lock();

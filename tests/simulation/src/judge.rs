@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use stead_core::definition::Definition;
 use stead_core::run::Run;
 use stead_runtime::ports::Append;
-use stead_schemas::dispatch::{Route, StepAddress};
+use stead_schemas::dispatch::{Caller, Route, StepAddress};
 use stead_schemas::event::Event;
 use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
+use stead_schemas::step::Step;
+use stead_schemas::step::entity::CancelCommand;
 use stead_schemas::transition::{Transition, link};
 
 use crate::by_hand::{Decisions, why_of};
+use crate::crew::crew_of;
 use crate::pages::PAGES;
 use crate::world::State;
 
@@ -89,11 +92,30 @@ impl Judge {
             heard(state, engine, &history.run, &transition, event)?;
         }
         self.decisions.note(&history.run, &transition);
+        let is_over = |event: &Event| matches!(event, Event::RunCompleted(_) | Event::RunFailed(_));
+        let has_ended = transition.events.iter().any(is_over);
         let replayed = history.run.replay(&transition);
         replayed.map_err(|error| ("a history replays", format!("{run}: {error}")))?;
         history.link = link(&append.bytes);
         history.place = (append.epoch, seq);
+        if has_ended {
+            self.ends_after_its_crew(run)?;
+        }
         note(state, &transition)
+    }
+
+    /// A crew is called back with the operation that sent for it, and that is over before its house.
+    fn ends_after_its_crew(&self, run: &RunId) -> Result<(), Broken> {
+        let started = self.histories.get(run).and_then(|it| it.run.folded().started.as_ref());
+        let Some(crew) = started.filter(|it| it.workflow == "house").map(crew_of) else {
+            return Ok(());
+        };
+        let digs = |(id, history): &(&RunId, &History)| {
+            id.key() == crew && history.run.folded().ended.is_none()
+        };
+        self.histories.iter().find(digs).map_or(Ok(()), |(id, _)| {
+            Err(("what ends with its parent is over before it", format!("{id} and {run}")))
+        })
     }
 
     /// Replays everything that is in the log anew, as an engine would that begins today.
@@ -209,6 +231,7 @@ fn note(state: &mut State, transition: &Transition) -> Result<(), Broken> {
         said.extend(why_of(event).map(|why| format!("order {why}")));
         state.counts.add(counted(event));
         state.outside.note(run, event);
+        state.log.note_request(run, event);
         match event {
             Event::CommandAccepted(command) => {
                 let id = (run.key(), command.id.clone());
@@ -226,7 +249,7 @@ fn note(state: &mut State, transition: &Transition) -> Result<(), Broken> {
     Ok(())
 }
 
-const fn counted(event: &Event) -> &'static str {
+fn counted(event: &Event) -> &'static str {
     match event {
         Event::RunStarted(_) => "runs",
         Event::RunCompleted(_) => "runs completed",
@@ -239,6 +262,10 @@ const fn counted(event: &Event) -> &'static str {
         Event::StepEdited(_) => "steps edited",
         Event::UndoAbandoned(_) => "undos abandoned",
         Event::SignalReceived(_) => "signals",
+        Event::StepDropped(_) => "steps dropped",
+        Event::ChangeMarked(_) => "changes marked",
+        Event::RunPaused(paused) if paused.order.by == Caller::Engine => "runs paused by an engine",
+        Event::StepScheduled(step) if step.step == CancelCommand::NAME => "commands called back",
         Event::StepScheduled(step) if step.undo => "undo steps",
         _ => "other events",
     }

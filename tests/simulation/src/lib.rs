@@ -5,6 +5,7 @@
 //! the engine, the harness and the probe are the ones that serve. The rules of the house are
 //! judged at every append and every message (`judge.rs`, `bus.rs`), and at the end (`director.rs`).
 
+mod appending;
 pub mod archive;
 pub mod bus;
 pub mod by_hand;
@@ -12,6 +13,7 @@ mod chance;
 pub mod clients;
 #[cfg(test)]
 mod conformance;
+mod crew;
 pub mod director;
 pub mod engine;
 pub mod judge;

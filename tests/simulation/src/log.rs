@@ -4,8 +4,10 @@
 //! A partition's log has epochs, as the real one has: the one that is closed goes on taking
 //! whatever fits, and nobody reads that any more.
 //!
-//! The port promises that no outcome stays unknown. What settles a lost acknowledgement (reading
-//! the last message back) is a matter of time here: the truth arrives late.
+//! The port promises that no outcome stays unknown. Appends and their acknowledgements get lost
+//! here, or come after their writer has ceased to wait: then it reads back whose message follows the
+//! one that it expected, as the real one does (`settling.rs`), and sends the append again if none
+//! does yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,30 +15,37 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use serde_json::Value;
 use stead_runtime::ports::{
     Append, AppendError, Claim, Closing, Epochs, EventLog, LogError, Recorded,
 };
+use stead_schemas::dispatch::StepAddress;
+use stead_schemas::event::Event;
 use stead_schemas::ids::{EntityKey, Partition, RunId};
-use tokio::sync::oneshot;
+use stead_schemas::step::Step;
+use stead_schemas::step::entity::CancelCommand;
 
 use crate::archive::Shelves;
-use crate::network::Parcel;
 use crate::plan::Fault;
-use crate::world::{State, World};
+use crate::world::World;
 
 /// All that was kept, and what it says.
 pub struct Log {
-    streams: Vec<Epochal>,
+    pub(crate) streams: Vec<Epochal>,
     /// What each run's history says, one word for each fact that somebody may be told.
     pub said: BTreeMap<RunId, BTreeSet<String>>,
     /// How many transitions each history has.
     pub lengths: BTreeMap<RunId, u64>,
     /// Which run took which command of its entity in.
     pub accepted: BTreeMap<(EntityKey, String), RunId>,
+    /// What each step is asked for, as it was edited last.
+    requests: BTreeMap<StepAddress, (String, Value)>,
     /// The commands that were completed.
     pub completed: BTreeSet<String>,
     /// What has left the log.
     pub archive: Shelves,
+    /// The next append that is kept is acknowledged to nobody.
+    pub lose_next: bool,
     /// What was acknowledged to its writer.
     acknowledged: Vec<(u64, RunId, Vec<u8>)>,
 }
@@ -46,23 +55,25 @@ const ROOM: u64 = 100_000;
 
 /// The log of one partition.
 #[derive(Default)]
-struct Epochal {
+pub(crate) struct Epochal {
     in_force: u32,
-    epochs: BTreeMap<u32, Epoch>,
+    pub(crate) epochs: BTreeMap<u32, Epoch>,
 }
 
 /// One epoch of it.
 #[derive(Default)]
-struct Epoch {
+pub(crate) struct Epoch {
     /// The sequence before the first message.
     before: u64,
-    messages: Vec<Message>,
+    pub(crate) messages: Vec<Message>,
     /// Where it was closed.
     closed: Option<u64>,
-    last: BTreeMap<RunId, u64>,
+    pub(crate) last: BTreeMap<RunId, u64>,
+    /// By which append each message came.
+    pub(crate) commits: BTreeMap<u64, String>,
 }
 
-enum Message {
+pub(crate) enum Message {
     Owners,
     Transition(Recorded),
 }
@@ -116,8 +127,10 @@ impl Log {
             said: BTreeMap::new(),
             lengths: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            requests: BTreeMap::new(),
             completed: BTreeSet::new(),
             archive: Shelves::default(),
+            lose_next: false,
             acknowledged: Vec::new(),
         }
     }
@@ -137,7 +150,9 @@ impl Log {
         if epoch.last.get(&append.run).copied().unwrap_or(0) != append.expected {
             return Err(AppendError::Conflict);
         }
-        Ok(epoch.keep(&append.run, &append.bytes))
+        let seq = epoch.keep(&append.run, &append.bytes);
+        epoch.commits.insert(seq, append.commit.clone());
+        Ok(seq)
     }
 
     /// Whether what is kept in this epoch counts: it is in force, or was when this was kept.
@@ -167,6 +182,45 @@ impl Log {
             !kept.contains(&this)
         });
         lost.map(|(seq, run, _)| format!("{run} at {seq}"))
+    }
+
+    /// Keeps what a step is asked for.
+    pub fn note_request(&mut self, run: &RunId, event: &Event) {
+        let address = |seq| StepAddress { run: run.clone(), seq };
+        match event {
+            Event::StepScheduled(step) => {
+                let asked = (step.step.clone(), step.request.clone());
+                self.requests.insert(address(step.seq), asked);
+            }
+            Event::StepEdited(edited) => {
+                let asked = self.requests.entry(address(edited.seq)).or_default();
+                asked.1 = edited.request.clone();
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a history asks this of a step, and nothing else meanwhile.
+    #[must_use]
+    pub fn asks(&self, address: &StepAddress, request: &Value) -> bool {
+        self.requests.get(address).is_some_and(|(_, asked)| asked == request)
+    }
+
+    /// Whether what a step asks of another entity is carried out: its command is completed; or, where
+    /// it calls a command back, that one is, or was never taken in.
+    #[must_use]
+    pub fn is_carried_out(&self, address: &StepAddress) -> bool {
+        let own = format!("{}:{}", address.run, address.seq);
+        let asked = self.requests.get(address);
+        let Some((_, request)) = asked.filter(|(step, _)| step == CancelCommand::NAME) else {
+            return self.completed.contains(&own);
+        };
+        let Ok(cancel) = serde_json::from_value::<CancelCommand>(request.clone()) else {
+            return false;
+        };
+        let key = EntityKey::of(&cancel.kind, &cancel.owner, &cancel.name);
+        let is_open = self.accepted.contains_key(&(key, cancel.command.clone()));
+        !is_open || self.completed.contains(&cancel.command)
     }
 
     /// Whether a history says this.
@@ -221,14 +275,7 @@ impl EngineLog {
 #[async_trait]
 impl EventLog for EngineLog {
     async fn append(&self, append: Append) -> Result<u64, AppendError> {
-        let (answer, heard) = oneshot::channel();
-        self.world.lock().post_append(self.engine, append, answer);
-        self.world.posted.notify_one();
-        match heard.await {
-            Ok(result) => result,
-            // The engine is dead and does not know yet.
-            Err(_) => std::future::pending().await,
-        }
+        self.append_until_known(&append).await
     }
 
     async fn claim(&self, partition: Partition, _: &str) -> Result<Claim, LogError> {
@@ -358,48 +405,5 @@ impl Log {
         epoch.closed = Some(epoch.push(|_| Message::Owners));
         stream.in_force = closing.to;
         Ok(())
-    }
-}
-
-impl State {
-    /// Sends an append on its way to the log, or lets the engine die first.
-    fn post_append(
-        &mut self,
-        engine: usize,
-        append: Append,
-        answer: oneshot::Sender<Result<u64, AppendError>>,
-    ) {
-        if self.strikes(Fault::CrashBeforeAppend) {
-            self.counts.add("crashes before an append");
-            return self.crash(engine);
-        }
-        let slow = self.strikes(Fault::SlowAppend);
-        let span = if slow { self.span(50, 6_000) } else { self.span(1, 4) };
-        self.network.post(Some(engine), span, Parcel::Append { engine, append, answer });
-    }
-
-    /// An append that has arrived: kept or refused. Returns its sequence if it was kept.
-    pub fn append_arrives(
-        &mut self,
-        engine: usize,
-        append: Append,
-        answer: oneshot::Sender<Result<u64, AppendError>>,
-    ) -> Option<u64> {
-        let result = self.log.keep(&append);
-        let kept = result.clone().ok();
-        self.counts.add(if kept.is_some() { "appends" } else { "refused appends" });
-        if kept.is_some() && self.strikes(Fault::CrashAfterAppend) {
-            self.counts.add("crashes after an append");
-            self.crash(engine);
-            return kept;
-        }
-        let late = self.strikes(Fault::LateAcknowledgement);
-        if late {
-            self.counts.add("late acknowledgements");
-        }
-        let span = if late { self.span(50, 15_000) } else { self.span(1, 4) };
-        let parcel = Parcel::Acknowledgement { engine, append, answer, result };
-        self.network.post(None, span, parcel);
-        kept
     }
 }

@@ -1,13 +1,15 @@
 //! The workflows of a simulated world, beside the real probe: a house that is built, changed and
-//! razed, and the stock that houses draw on. Between them they use everything a page may use.
+//! razed, the stock that houses draw on, and the crew that one sends for (`crew.rs`). Between them
+//! they use every way to wait, alone and together, operations within others, undos, patience with a
+//! step, a child that ends with its parent, and changes; not detached commands, and no step that
+//! pauses its run on lasting trouble.
 
 use std::collections::BTreeSet;
-use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::{join, select};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use stead_core::combine::{Either, all, both, race};
 use stead_core::context::{Command, Context};
 use stead_core::definition::{Admission, Admitted, Definition, Ending};
 use stead_core::run::execution;
@@ -17,8 +19,10 @@ use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::{Done, Step};
 
+use crate::crew::{CREW, Dig};
+
 /// Every workflow of a world.
-pub static PAGES: &[Definition] = &[HOUSE, STOCK, stead_workflows::probe::DEFINITION];
+pub static PAGES: &[Definition] = &[CREW, HOUSE, STOCK, stead_workflows::probe::DEFINITION];
 
 /// How long a history may grow before its run begins anew: soon, so that it happens.
 const ANEW_AFTER: u64 = 8;
@@ -57,6 +61,10 @@ pub struct Build {
     /// Whether a painter is waited for, though not for long.
     #[serde(default)]
     pub painted: bool,
+    /// How long the crew digs in the garden, and how long the house waits for that; none if nothing
+    /// is said.
+    #[serde(default)]
+    pub garden_ms: Option<(u64, u64)>,
 }
 
 /// A house that stands.
@@ -84,6 +92,8 @@ pub struct Make {
     pub thing: String,
     /// Whose it is.
     pub marker: String,
+    /// Anything: it may be changed by hand.
+    pub colour: u64,
 }
 
 impl Step for Make {
@@ -196,30 +206,69 @@ async fn build(cx: &Context, order: &Build) -> Result<House, Failure> {
         .undo(Give { house, owner })
         .await?;
     let mut built = House { stands_ms: order.stands_ms, ..House::default() };
-    let (left, right) = (named(cx, "left"), named(cx, "right"));
-    let both = join(make(cx, &left), make(cx, &right)).await;
-    both.0.and(both.1)?;
-    built.things.extend([left, right]);
-    for room in 0..order.rooms {
-        cx.sleep(Duration::from_millis(order.dry_ms), "the mortar dries").await;
-        let thing = named(cx, &format!("room-{room}"));
-        make(cx, &thing).await?;
-        built.things.insert(thing);
+    if cx.changed("houses have cellars") {
+        built.things.insert(patiently(cx, "cellar").await?);
     }
+    let (left, right) = (named(cx, "left"), named(cx, "right"));
+    let walls = both(make(cx, &left), make(cx, &right)).await;
+    walls.0.and(walls.1)?;
+    built.things.extend([left, right]);
+    let rooms = (0..order.rooms).map(|number| room(cx, order, number));
+    for room in all(2, rooms).await {
+        built.things.insert(room?);
+    }
+    built.things.extend(garden(cx, order).await);
     if order.inspected {
         cx.step(Inspect {}).within(Duration::from_secs(20)).await?;
     }
     if order.painted {
-        let painter = pin!(cx.signal::<u64>("paint"));
-        let patience = pin!(cx.sleep(Duration::from_secs(6), "the painter may come"));
-        select(painter, patience).await;
+        let painter = cx.signal::<u64>("paint");
+        cx.within(Duration::from_secs(6), "the painter may come", painter).await;
     }
     Ok(built)
 }
 
-async fn make(cx: &Context, thing: &str) -> Result<Done, Failure> {
+async fn room(cx: &Context, order: &Build, number: u32) -> Result<String, Failure> {
+    cx.sleep(Duration::from_millis(order.dry_ms), "the mortar dries").await;
+    let thing = named(cx, &format!("room-{number}"));
+    make(cx, &thing).await.map(|_| thing)
+}
+
+/// A garden, if it is made in time; otherwise there is none, and the house stands all the same.
+async fn garden(cx: &Context, order: &Build) -> Option<String> {
+    let (takes_ms, patience_ms) = order.garden_ms?;
+    let thing = named(cx, "garden");
+    let laid = cx.operation(async {
+        make(cx, &thing).await?;
+        let dig = Dig { owner: cx.owner(), house: cx.name(), takes_ms };
+        cx.step(dig).cancel_with_parent().await
+    });
+    let patience = cx.sleep(Duration::from_millis(patience_ms), "the garden may be laid");
+    match race(laid, patience).await {
+        Either::First(laid) => laid.ok().map(|_| thing),
+        Either::Second(()) => None,
+    }
+}
+
+/// Makes a thing, and is patient with that in every way there is.
+async fn patiently(cx: &Context, what: &str) -> Result<String, Failure> {
+    let (thing, marker) = (named(cx, what), cx.run().to_string());
+    cx.step(Make { thing: thing.clone(), marker: marker.clone(), colour: 0 })
+        .undo(Unmake { thing: thing.clone(), marker })
+        .within(Duration::from_secs(60))
+        .schedule_to_start(Duration::from_secs(30))
+        .start_to_close(Duration::from_secs(8))
+        .heartbeat(Duration::from_secs(5))
+        .attempts(3)
+        .retry_for(Duration::from_secs(20))
+        .pauses(Duration::from_millis(200), Duration::from_secs(5))
+        .await
+        .map(|_| thing)
+}
+
+pub(crate) async fn make(cx: &Context, thing: &str) -> Result<Done, Failure> {
     let (thing, marker) = (thing.to_owned(), cx.run().to_string());
-    cx.step(Make { thing: thing.clone(), marker: marker.clone() })
+    cx.step(Make { thing: thing.clone(), marker: marker.clone(), colour: 0 })
         .undo(Unmake { thing, marker })
         .within(Duration::from_secs(40))
         .await
@@ -291,7 +340,7 @@ async fn give(cx: &Context, stock: &mut Stock, command: &Command) -> Result<Valu
 }
 
 /// Two lives of one entity use the same names outside; only the marker tells them apart.
-fn named(cx: &Context, what: &str) -> String {
+pub(crate) fn named(cx: &Context, what: &str) -> String {
     format!("{}/{}/{what}", cx.owner().as_str(), cx.name())
 }
 

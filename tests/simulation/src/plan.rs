@@ -20,8 +20,12 @@ pub enum Fault {
     TwinMessage,
     /// An append takes long to reach the log.
     SlowAppend,
+    /// An append never reaches the log.
+    LostAppend,
     /// An append is kept, and its writer hears of it much later.
     LateAcknowledgement,
+    /// An append is kept or refused, and its writer never hears of it.
+    LostAcknowledgement,
     /// An engine dies before its append reaches the log.
     CrashBeforeAppend,
     /// An engine dies after its append is kept, before it hears of it.
@@ -57,12 +61,14 @@ pub enum Fault {
 }
 
 /// Every fault and how often it strikes at most: so many times in a thousand occasions.
-const FAULTS: [(Fault, u64); 21] = [
+const FAULTS: [(Fault, u64); 23] = [
     (Fault::LostMessage, 80),
     (Fault::LateMessage, 100),
     (Fault::TwinMessage, 80),
     (Fault::SlowAppend, 60),
+    (Fault::LostAppend, 30),
     (Fault::LateAcknowledgement, 40),
+    (Fault::LostAcknowledgement, 40),
     (Fault::CrashBeforeAppend, 15),
     (Fault::CrashAfterAppend, 15),
     (Fault::Away, 50),
