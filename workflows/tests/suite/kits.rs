@@ -152,6 +152,22 @@ pub fn create_with(order: Value) -> Kit<World> {
     kit.command("create", order)
 }
 
+/// A schedule deletes a bucket: not while it is paused, and at last.
+pub fn schedule() -> Kit<World> {
+    let gives = json!({ "kind": "bucket", "name": "data", "verb": "delete" });
+    make_bucket()
+        .entity("schedule", "john", "tidy")
+        .command("create", json!({ "cron": "0 * * * *", "command": gives }))
+        .command("pause", json!({}))
+        .passes(GRACE * 2)
+        .leaves(BUCKET)
+        .command("resume", json!({}))
+        .passes(GRACE * 4)
+        .leaves([])
+        .command("delete", json!({}))
+        .leaves([])
+}
+
 /// A home is used by two workspaces and outlives them by its grace period.
 pub fn home() -> Kit<World> {
     let site = TrueNasSite { grace_seconds: GRACE.as_secs(), ..site().truenas };

@@ -1,15 +1,104 @@
 //! The machine: every trouble there is, and the world is empty or complete.
 
-use crate::kits;
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use stead_schemas::site::{Allowance, Site};
+use stead_schemas::step::allowance;
+use stead_schemas::step::schedule::PlanFirings;
+use stead_schemas::step::vmids::PLATFORM;
+use stead_testkit::{Act, Kit};
+use stead_workflows::WORKFLOWS;
+
+use crate::kits::{self, john};
+use crate::world::World;
+
+type Life = fn() -> Kit<World>;
+
+/// What survives. Each has its test below, so that they run beside each other.
+const LIVES: [(&str, Life); 22] = [
+    ("allowance", shared_allowance),
+    ("bucket", kits::bucket),
+    ("calendar", calendar),
+    ("drift", kits::drift),
+    ("drift: decisions", kits::decisions),
+    ("bucket: full", kits::full_bucket),
+    ("home", kits::home),
+    ("mcp", kits::mcp),
+    ("notice", kits::notices),
+    ("people", kits::people),
+    ("people: looked at", looked_at),
+    ("probe", kits::probe),
+    ("schedule", kits::schedule),
+    ("template", kits::template),
+    ("token", kits::token),
+    ("vmids", kits::vmids),
+    ("workspace", kits::workspace),
+    ("workspace: changes", kits::changes),
+    ("workspace: ends", kits::ends),
+    ("workspace: patient", kits::patient),
+    ("workspace: pressed", kits::pressed),
+    ("workspace: rest", kits::rest),
+];
+
+/// Those that survive elsewhere: with every age of a backup, and with a pool that fills itself again
+/// whatever happens, so that its world is never as it was.
+const ELSEWHERE: [&str; 3] = ["backup", "pool", "spare"];
+
+/// Two workspaces share what their owner may have.
+fn shared_allowance() -> Kit<World> {
+    let take = |workspace: &str, cpu_cores| allowance::Take {
+        owner: john(),
+        workspace: workspace.into(),
+        cpu_cores,
+        memory_gb: 4,
+        allowance: Allowance { workspaces: Some(2), cpu_cores: Some(8), memory_gb: None },
+    };
+    let back = |workspace: &str| allowance::GiveBack { owner: john(), workspace: workspace.into() };
+    let kit = Kit::of(WORKFLOWS).asks(take("one", 2)).asks(take("two", 4)).asks(take("one", 4));
+    kit.asks(back("two")).asks(back("one")).leaves([])
+}
+
+/// A calendar is asked when a cron expression fires.
+fn calendar() -> Kit<World> {
+    let ask = PlanFirings::of_calendar(&john(), "30 2 * * mon-fri", "Europe/Berlin");
+    Kit::of(WORKFLOWS).asks(ask).leaves([])
+}
+
+/// Somebody has it looked at now what Authentik says of the owners.
+fn looked_at() -> Kit<World> {
+    let site = Site { authentik: Some(kits::authentik()), ..kits::site() };
+    let kit = Kit::of(WORKFLOWS).site(site).entity("people", PLATFORM, "site");
+    kit.command("look", json!({})).command("look", json!({})).leaves([])
+}
+
+fn survives(name: &str) {
+    let life = LIVES.iter().find(|(known, _)| *known == name);
+    let (_, life) = life.unwrap_or_else(|| panic!("there is no life of `{name}`"));
+    stead_testkit::survives(&life());
+}
+
+#[test]
+fn every_workflow_is_spoken_to_in_a_life_that_survives() {
+    let mut known = BTreeSet::from(ELSEWHERE.map(str::to_owned));
+    for (_, life) in LIVES {
+        known.extend(life().moments().iter().filter_map(|moment| match &moment.act {
+            Act::Command(command) => Some(command.kind.clone()),
+            Act::Pass(_) => None,
+        }));
+    }
+    let all: BTreeSet<String> = WORKFLOWS.iter().map(|flow| flow.kind.to_owned()).collect();
+    assert_eq!(known, all);
+}
 
 #[test]
 fn a_workspace_survives() {
-    stead_testkit::survives(&kits::workspace());
+    survives("workspace");
 }
 
 #[test]
 fn a_workspace_that_was_made_in_coder_survives() {
-    stead_testkit::survives(&kits::pressed());
+    survives("workspace: pressed");
 }
 
 #[test]
@@ -19,80 +108,100 @@ fn a_workspace_whose_guest_reaches_nobody_survives() {
 
 #[test]
 fn what_changes_a_workspace_survives() {
-    stead_testkit::survives(&kits::changes());
+    survives("workspace: changes");
 }
 
 #[test]
 fn what_ends_by_itself_survives() {
-    stead_testkit::survives(&kits::ends());
+    survives("workspace: ends");
 }
 
 #[test]
 fn what_rests_by_itself_survives() {
-    stead_testkit::survives(&kits::rest());
+    survives("workspace: rest");
 }
 
 #[test]
 fn a_create_that_waits_survives() {
-    stead_testkit::survives(&kits::patient());
+    survives("workspace: patient");
 }
 
 #[test]
 fn a_home_survives() {
-    stead_testkit::survives(&kits::home());
+    survives("home");
 }
 
 #[test]
 fn a_bucket_survives() {
-    stead_testkit::survives(&kits::bucket());
+    survives("bucket");
 }
 
 #[test]
 fn a_bucket_that_holds_something_survives() {
-    stead_testkit::survives(&kits::full_bucket());
+    survives("bucket: full");
 }
 
 #[test]
 fn a_token_survives() {
-    stead_testkit::survives(&kits::token());
+    survives("token");
 }
 
 #[test]
 fn a_template_survives() {
-    stead_testkit::survives(&kits::template());
+    survives("template");
 }
 
 #[test]
 fn an_mcp_server_survives() {
-    stead_testkit::survives(&kits::mcp());
+    survives("mcp");
 }
 
 #[test]
 fn the_vmid_ledger_survives() {
-    stead_testkit::survives(&kits::vmids());
+    survives("vmids");
 }
 
 #[test]
 fn a_scan_for_drift_survives() {
-    stead_testkit::survives(&kits::drift());
+    survives("drift");
 }
 
 #[test]
 fn what_is_decided_about_findings_survives() {
-    stead_testkit::survives(&kits::decisions());
+    survives("drift: decisions");
 }
 
 #[test]
 fn notices_survive() {
-    stead_testkit::survives(&kits::notices());
+    survives("notice");
 }
 
 #[test]
 fn what_authentik_says_of_owners_survives() {
-    stead_testkit::survives(&kits::people());
+    survives("people");
+}
+
+#[test]
+fn a_look_at_authentik_survives() {
+    survives("people: looked at");
+}
+
+#[test]
+fn a_schedule_survives() {
+    survives("schedule");
+}
+
+#[test]
+fn an_allowance_survives() {
+    survives("allowance");
+}
+
+#[test]
+fn a_calendar_survives() {
+    survives("calendar");
 }
 
 #[test]
 fn a_probe_survives() {
-    stead_testkit::survives(&kits::probe());
+    survives("probe");
 }
