@@ -273,13 +273,14 @@ pub struct Timeline {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  stead run history john/dev --json > dev.jsonl\n  \
     stead replay --file dev.jsonl\n  stead replay john/dev --to 7\n  \
-    stead replay incident.stead.tar.gz --step-through\n  stead replay --all --golden schemas/tests/golden")]
+    stead replay incident.stead.tar.gz --step-through\n  stead replay --all --golden histories")]
 pub struct Replay {
     /// A run's id, `owner/name` for the latest workspace of that name, or a file: a history, or the
     /// bundle of an incident (FILE#RUN for one of several runs in it).
     #[arg(required_unless_present_any = ["file", "all"], conflicts_with_all = ["file", "all"])]
     pub run: Option<String>,
-    /// Every run that lives: would this build go on with all of them?
+    /// Every run that lives, and every history that is kept for ever: would this build go on with
+    /// all of them?
     #[arg(long, conflicts_with = "file")]
     pub all: bool,
     /// With --all, the histories in this folder, too: its files that end in .jsonl.

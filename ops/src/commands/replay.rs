@@ -20,6 +20,7 @@ use crate::story::{moments, story};
 mod against;
 mod at;
 mod differ;
+mod kept;
 mod rehearse;
 mod steps;
 

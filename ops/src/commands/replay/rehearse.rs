@@ -1,5 +1,5 @@
-//! `stead replay --all`: every run that lives, and every history in a folder, decided again by
-//! this build, before it is let at them.
+//! `stead replay --all`: every run that lives, every history that is kept for ever, and every one
+//! in a folder, decided again by this build, before it is let at them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,7 @@ use serde_json::json;
 use stead_nats::SteadClient;
 use stead_schemas::ids::RunId;
 
+use super::kept::KEPT;
 use super::{client, judge, wrong};
 use crate::assemble::BUILD;
 use crate::bundle::pack::lines;
@@ -19,8 +20,10 @@ use crate::story::words::counted;
 /// What a rehearsal came to.
 #[derive(Default)]
 struct Rehearsal {
-    /// How many histories were decided again.
-    histories: u64,
+    /// How many histories of runs that live were decided again.
+    live: u64,
+    /// How many others.
+    kept: u64,
     /// Which of them would not go on, and why.
     wrong: Vec<(String, String)>,
     /// Which could not be read, so that nothing is known of them, and why.
@@ -33,10 +36,13 @@ pub async fn carry_out(global: &Global, golden: Option<&Path>) -> Result<(), End
     let client = client(global).await?;
     for line in client.list_all().await? {
         if line.state.lives() {
+            rehearsal.live += 1;
             rehearsal.note(&line.run.to_string(), live(&client, &line.run).await);
         }
     }
+    rehearsal.note_kept();
     for file in golden.map(files).transpose()?.unwrap_or_default() {
+        rehearsal.kept += 1;
         rehearsal.note(&file.display().to_string(), read(&file).map(|bytes| lines(&bytes)));
     }
     rehearsal.conclude(global)
@@ -70,11 +76,18 @@ impl Rehearsal {
     /// Decides a history again, if it could be read. One that could not ends nothing: the others
     /// are to be known all the more.
     fn note(&mut self, what: &str, history: Result<Vec<Vec<u8>>, Ended>) {
-        self.histories += 1;
         match history.map(|lines| check(&lines)) {
             Ok(Ok(())) => {}
             Ok(Err(words)) => self.wrong.push((what.to_owned(), words)),
             Err(ended) => self.unread.push((what.to_owned(), ended.to_string())),
+        }
+    }
+
+    /// Decides the histories again that are kept for ever.
+    fn note_kept(&mut self) {
+        for (name, history) in KEPT {
+            self.kept += 1;
+            self.note(&format!("the kept history {name}"), Ok(lines(history)));
         }
     }
 
@@ -84,7 +97,7 @@ impl Rehearsal {
                 those.iter().map(|(of, words)| json!({ "history": of, "words": words })).collect()
             };
             output::json(&json!({
-                "build": BUILD, "histories": self.histories,
+                "build": BUILD, "histories": self.live + self.kept, "live": self.live,
                 "wrong": listed(&self.wrong), "unread": listed(&self.unread),
             }));
         } else {
@@ -102,23 +115,28 @@ impl Rehearsal {
     /// What it came to, in a sentence; an error if not every run would go on.
     fn verdict(&self) -> Result<String, String> {
         let many = |those: &[_]| u64::try_from(those.len()).unwrap_or(u64::MAX);
+        let all = self.live + self.kept;
         let mut words = Vec::new();
         if !self.wrong.is_empty() {
             words.push(format!(
                 "{BUILD} would not go on with {} of {}; they would be parked",
                 counted(many(&self.wrong), "run"),
-                self.histories
+                all
             ));
         }
         if !self.unread.is_empty() {
             words.push(format!(
                 "{} of {} could not be read, and nothing is known of what {BUILD} makes of them",
                 counted(many(&self.unread), "run"),
-                self.histories
+                all
             ));
         }
         match words.is_empty() {
-            true => Ok(format!("{BUILD} decides the same in {}", counted(self.histories, "run"))),
+            true => Ok(format!(
+                "{BUILD} decides the same in {} that live and {} that are kept",
+                counted(self.live, "run"),
+                self.kept
+            )),
             false => Err(words.join("\n")),
         }
     }
@@ -132,7 +150,7 @@ mod tests {
     fn a_history_that_cannot_be_read_is_named_and_the_others_are_decided() {
         let probe = include_bytes!("../../../../schemas/tests/golden/probe-life.jsonl");
         let other = String::from_utf8_lossy(probe).replace("probe.noop", "probe.other");
-        let mut rehearsal = Rehearsal::default();
+        let mut rehearsal = Rehearsal { live: 3, ..Rehearsal::default() };
         rehearsal.note("a", Err(Ended::Failed("it is damaged".to_owned())));
         rehearsal.note("b", Ok(lines(probe)));
         assert!(rehearsal.wrong.is_empty(), "{:?}", rehearsal.wrong);
@@ -147,5 +165,14 @@ mod tests {
         let words = rehearsal.verdict().expect_err("it is no success");
         assert!(words.contains("would not go on with 1 run of 3"), "{words}");
         assert!(words.contains("1 run of 3 could not be read"), "{words}");
+    }
+
+    #[test]
+    fn what_is_kept_for_ever_is_decided_the_same() {
+        let mut rehearsal = Rehearsal::default();
+        rehearsal.note_kept();
+        assert!(rehearsal.kept > 0);
+        let verdict = rehearsal.verdict();
+        assert!(verdict.is_ok(), "{verdict:?}: {:?}", rehearsal.wrong);
     }
 }

@@ -100,6 +100,8 @@ fn another_decision_is_shown_beside_ours() {
     let verdict = judge(&id(), &lines, &history).expect("a known workflow");
     let told = verdict.decisions.map_err(|d| differ::told(&d)).expect_err("a divergence");
     assert!(told.contains("decides otherwise at transition 7"), "{told}");
+    assert!(told.contains("  the history has   {"), "{told}");
+    assert!(told.contains("  this build wants  {"), "{told}");
     assert!(told.contains("differs at"), "{told}");
     assert!(told.contains(".steps: 7, now 6"), "{told}");
 }
