@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stead_schemas::event::Event;
+use stead_schemas::ids::RunId;
 use tokio::task::JoinHandle;
 
 use crate::engines::{both_own, middle, now_ms, owners, taken_over};
@@ -44,14 +46,16 @@ async fn engines_and_workers_are_replaced_under_load_and_no_run_fails() {
     stage.start_worker();
     middle(&stage, MIDDLE).await;
     is_over.store(true, Ordering::Relaxed);
+    let mut begun = Vec::new();
     for lane in lanes {
-        end_lane(&stage, lane).await;
+        begun.push(end_lane(&stage, lane).await);
     }
     // Machines are stopped and started as often as somebody asks; each is made once.
     let mut made = stage.lab.effects();
     made.retain(|effect| effect.kind.ends_with("-created") || effect.kind.ends_with("-cloned"));
     check_once(&made, "a rolling upgrade");
     assert_eq!(count(&made, "vm-cloned"), LANES);
+    each_run_says_which_build_began_it(&stage, &begun[0]).await;
     let told = stage.verb(&["doctor", "--json"]).await;
     let told: Vec<Value> = serde_json::from_slice(&told.stdout).expect("findings");
     let engines = told.iter().find(|finding| finding["check"] == "engines").expect("engines");
@@ -60,9 +64,23 @@ async fn engines_and_workers_are_replaced_under_load_and_no_run_fails() {
     stage.finish().await;
 }
 
+/// A run that began before the upgrade says so for ever; one that begins after it, too.
+async fn each_run_says_which_build_began_it(stage: &Stage, before: &RunId) {
+    let desk = stage.desk("later").await;
+    let after = desk.carry_out("create", json!({})).await.run;
+    let own = concat!("stead ", env!("CARGO_PKG_VERSION"));
+    for (run, build) in [(before, own), (&after, "stead next")] {
+        let history = desk.history(run).await.expect("a history");
+        let Some(Event::RunStarted(started)) = history[0].events.first() else {
+            panic!("{:?}", history[0])
+        };
+        assert_eq!(started.build, build, "{run}");
+    }
+}
+
 /// Makes a workspace, then stops and starts it until it is over; each command has to succeed.
-async fn give_commands(desk: Desk, is_over: Arc<AtomicBool>) -> (Desk, usize) {
-    desk.carry_out("create", json!({})).await;
+async fn give_commands(desk: Desk, is_over: Arc<AtomicBool>) -> (Desk, RunId, usize) {
+    let run = desk.carry_out("create", json!({})).await.run;
     let mut given = 1;
     while !is_over.load(Ordering::Relaxed) {
         for verb in ["stop", "start"] {
@@ -70,13 +88,15 @@ async fn give_commands(desk: Desk, is_over: Arc<AtomicBool>) -> (Desk, usize) {
             given += 1;
         }
     }
-    (desk, given)
+    (desk, run, given)
 }
 
-async fn end_lane(stage: &Stage, lane: JoinHandle<(Desk, usize)>) {
-    let (desk, given) = lane.await.expect("no command fails");
+/// The run of the lane's workspace, which is whole.
+async fn end_lane(stage: &Stage, lane: JoinHandle<(Desk, RunId, usize)>) -> RunId {
+    let (desk, run, given) = lane.await.expect("no command fails");
     assert!(given >= 3, "{} gave {given} commands only", desk.owner);
     check_whole(&stage.lab, desk.owner.as_str());
+    run
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
