@@ -9,11 +9,13 @@ use stead_schemas::site::{S3Site, Site};
 
 use crate::cli::Global;
 use crate::cli::config::Config as Verb;
-use crate::config::{Config, Encryption, read_file, read_wrapping};
+use crate::config::{Config, Encryption, EngineConfig, read_file, read_wrapping};
 use crate::exit::Ended;
 use crate::output;
 use crate::story::table::sheet;
 
+/// With so many replicated streams on a server its makers warn.
+const REPLICATED_MAX: usize = 1_000;
 /// A complete configuration, to begin with.
 const EXAMPLE: &str = include_str!("config/example.toml");
 
@@ -43,8 +45,25 @@ fn check(global: &Global, file: &Path) -> Result<(), Ended> {
     } else {
         output::line(&format!("OK: {} has no faults", file.display()));
         output::line(&summary(&config));
+        if let Some(words) = crowd(&config.engine) {
+            output::line(&format!("\nWARNING: {words}"));
+        }
     }
     Ok(())
+}
+
+/// What is allowed, and more than a cluster bears well: each replicated log is a group of servers that
+/// elects its leader, and there are two of a partition while it begins a new epoch.
+fn crowd(engine: &EngineConfig) -> Option<String> {
+    let logs = usize::from(engine.partitions) * 2;
+    (engine.replicas > 1 && logs >= REPLICATED_MAX).then(|| {
+        format!(
+            "{} partitions are up to {logs} replicated streams on each server, and {REPLICATED_MAX} are \
+             more than a server elects leaders for in good time; take fewer partitions: as many as \
+             engines will ever share the work are enough",
+            engine.partitions
+        )
+    })
 }
 
 /// What was read, without a secret: those that are references stay references.
@@ -145,7 +164,7 @@ fn shown_url(url: &str) -> String {
 mod tests {
     use stead_nats::access::new_seed;
 
-    use super::{EXAMPLE, new_line, shown_url, summary};
+    use super::{EXAMPLE, crowd, new_line, shown_url, summary};
     use crate::config::read;
 
     fn env(name: &str) -> Option<String> {
@@ -187,6 +206,22 @@ mod tests {
             EXAMPLE.lines().filter(|line| line.starts_with('#') && !line.starts_with("# "));
         assert!(choices.filter(|line| line.len() > 1).count() >= 5);
         check(&text.join("\n"));
+    }
+
+    #[test]
+    fn more_replicated_streams_than_a_server_bears_are_warned_of() {
+        let warned = |partitions: u16, replicas: usize| {
+            let example = EXAMPLE
+                .replace("partitions = 8", &format!("partitions = {partitions}"))
+                .replace("replicas = 1", &format!("replicas = {replicas}"));
+            let config = read(&example, "the example", &env).unwrap_or_else(|e| panic!("{e}"));
+            crowd(&config.engine)
+        };
+        assert_eq!(warned(8, 3), None);
+        assert_eq!(warned(1_024, 1), None, "no server elects anybody");
+        assert_eq!(warned(499, 3), None);
+        let words = warned(500, 3).expect("a warning");
+        assert!(words.contains("500 partitions are up to 1000 replicated streams"), "{words}");
     }
 
     #[test]

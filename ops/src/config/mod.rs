@@ -88,7 +88,7 @@ pub struct NatsConfig {
 pub struct EngineConfig {
     /// How many partitions the log has; fixed once the platform is set up.
     pub partitions: u16,
-    /// How many servers keep each message: 1, or 3 in a cluster.
+    /// How many servers keep each message: 1, or 3 in a cluster (or 5).
     pub replicas: usize,
     /// Where the rebuildable index lies.
     pub index: PathBuf,
@@ -245,6 +245,13 @@ fn engine(reader: &mut Reader<'_>) -> EngineConfig {
     let mut section = reader.section("engine");
     let partitions = section.number_or("partitions", 8, 1..=1024);
     let replicas = section.number_or("replicas", 1, 1..=5);
+    if replicas % 2 == 0 {
+        let words = format!(
+            "is 1, 3 or 5: {replicas} servers outlive the death of no more of them than {} do",
+            replicas - 1
+        );
+        section.fault("replicas", &words);
+    }
     EngineConfig {
         partitions: u16::try_from(partitions).unwrap_or(8),
         replicas: usize::try_from(replicas).unwrap_or(1),

@@ -123,6 +123,17 @@ fn whoever_is_told_is_told_in_one_way_that_is_there() {
 }
 
 #[test]
+fn an_even_number_of_copies_is_refused() {
+    let engine = |replicas: u32| move |text| format!("{text}[engine]\nreplicas = {replicas}\n");
+    [1, 3, 5].into_iter().for_each(|good| check(engine(good), &[]));
+    let place = format!("line {}: engine.replicas", GOOD.lines().count() + 1);
+    for (even, fewer) in [(2, 1), (4, 3)] {
+        let why = format!("{even} servers outlive the death of no more of them than {fewer} do");
+        check(engine(even), &[&format!("{place}: is 1, 3 or 5: {why}")]);
+    }
+}
+
+#[test]
 fn every_fault_is_named_with_its_place() {
     check(
         |text| text.replace("node = \"pve1\"", "nods = \"pve1\"\nvmid_first = \"many\""),
