@@ -226,7 +226,8 @@ pub enum Fired {
     Done,
     /// Its command was refused or could not be carried out.
     Failed,
-    /// It was left out, because the command before was still being carried out.
+    /// It was left out, because the command before was still being carried out, or the schedule was
+    /// paused.
     Skipped,
     /// No engine was there, and it was not caught up.
     Missed,
@@ -252,6 +253,9 @@ impl Fired {
 pub struct Firing {
     /// Its time; the last one's of several.
     pub at: Timestamp,
+    /// The first one's time of several, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
     /// Why it fired, or should have.
     pub cause: Cause,
     /// What became of it.
@@ -280,7 +284,7 @@ pub struct Counts {
     pub triggered: u64,
     /// Of these, refused or not carried out.
     pub failed: u64,
-    /// Left out, because the command before was still being carried out.
+    /// Left out, because the command before was still being carried out, or the schedule was paused.
     pub skipped: u64,
     /// Left out, because no engine was there.
     pub missed: u64,

@@ -103,6 +103,9 @@ impl PlanFirings {
 pub struct Plan {
     /// How many due firings are not among `due`, because they are too many; older ones.
     pub missed: u32,
+    /// The first one of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Timestamp>,
     /// What is due, oldest first.
     pub due: Vec<Timestamp>,
     /// What comes next: at least one, if there is one, and what follows within a day.

@@ -92,6 +92,7 @@ impl Calendar {
             self.after(after.max(earliest)).take_while(|firing| *firing <= now).collect();
         let told = due.len().saturating_sub(DUE_MAX);
         plan.missed = u32::try_from(told).unwrap_or(u32::MAX);
+        plan.first = due[..told].first().copied();
         plan.due = due[told..].to_vec();
         let ahead = now.after(AHEAD);
         let next = self.after(now).take(NEXT_MAX).enumerate();

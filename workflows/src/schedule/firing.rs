@@ -26,6 +26,8 @@ const OPEN_MAX: usize = 16;
 const WAITING_MAX: usize = 100;
 /// How many of the last firings are remembered.
 const LAST_KEPT: usize = 10;
+/// Why a firing is left out that came while the schedule was paused.
+pub(super) const PAUSED: &str = "the schedule was paused";
 /// Why a firing is left out, mostly.
 pub(super) const STILL: &str = "the command of the firing before was still being carried out";
 
@@ -39,18 +41,30 @@ impl State {
             self.handled = firing;
             due.push(firing);
         }
-        let busy_until = self.busy_until.take();
-        let slept = due.iter().take_while(|firing| Some(**firing) <= busy_until).count();
-        if let Some(together) = together(&due[..slept]) {
-            self.skip(cx, &together, STILL);
-        }
-        let due = &due[slept..];
+        let (paused_until, busy_until) = (self.paused_until.take(), self.busy_until.take());
+        let due = self.skip_until(cx, &due, paused_until, PAUSED);
+        let due = self.skip_until(cx, due, busy_until, STILL);
         let late = due.iter().take_while(|firing| now.since(**firing) > ON_TIME).count();
         self.catch_up(cx, &due[..late]);
         self.give_waiting(cx, open);
         for firing in &due[late..] {
             self.fire(cx, open, unaccounted(*firing));
         }
+    }
+
+    /// Leaves out what came up to then; returns the others.
+    fn skip_until<'a>(
+        &mut self,
+        cx: &Context,
+        due: &'a [Timestamp],
+        until: Option<Timestamp>,
+        words: &str,
+    ) -> &'a [Timestamp] {
+        let (skipped, due) = due.split_at(due.partition_point(|firing| Some(*firing) <= until));
+        if let Some(together) = together(cx, skipped) {
+            self.skip(cx, &together, words);
+        }
+        due
     }
 
     /// Lets those wait that the policy wants caught up, and gives the others up.
@@ -65,7 +79,7 @@ impl State {
         };
         let wanted = wanted.min(WAITING_MAX.saturating_sub(self.waiting.len()));
         let (missed, wanted) = late.split_at(late.len() - wanted);
-        if let Some(together) = together(missed) {
+        if let Some(together) = together(cx, missed) {
             self.miss(cx, together);
         }
         let caught = wanted.iter().map(|at| Firing { cause: Cause::CaughtUp, ..unaccounted(*at) });
@@ -137,7 +151,7 @@ impl State {
         let command = &self.schedule.command;
         let words = format!("{}.{} to {}", command.kind, command.verb, command.name);
         cx.note(what, format!("the firing of {} gave {words}", firing.at), &firing);
-        self.remember(firing.clone());
+        self.remember(cx, firing.clone());
         firing
     }
 
@@ -190,16 +204,18 @@ impl State {
     fn leave_out(&mut self, cx: &Context, what: &str, firing: Firing) {
         let words = firing.words.clone().unwrap_or_default();
         cx.note(what, format!("{} left out: {words}", spoken(&firing)), &firing);
-        self.remember(firing);
+        self.remember(cx, firing);
     }
 
     /// Remembers a firing. Those that were left out in a row for the same reason are one.
-    fn remember(&mut self, mut firing: Firing) {
+    fn remember(&mut self, cx: &Context, mut firing: Firing) {
         let is_left_out = matches!(firing.outcome, Fired::Skipped | Fired::Missed);
         let same = |before: &&Firing| {
             is_left_out && before.outcome == firing.outcome && before.words == firing.words
         };
         if let Some(before) = self.last.front().filter(same) {
+            let first = before.from.or((before.firings == 1).then_some(before.at));
+            firing.from = since(cx, first);
             firing.firings += before.firings;
             self.last.pop_front();
         }
@@ -220,6 +236,7 @@ pub(super) fn room(state: &State) -> usize {
 pub(super) const fn unaccounted(at: Timestamp) -> Firing {
     Firing {
         at,
+        from: None,
         cause: Cause::Time,
         outcome: Fired::Waiting,
         firings: 1,
@@ -230,14 +247,22 @@ pub(super) const fn unaccounted(at: Timestamp) -> Firing {
 }
 
 /// Several firings with the same end; nothing if there is none.
-fn together(firings: &[Timestamp]) -> Option<Firing> {
-    let last = firings.last()?;
-    Some(Firing { firings: u32::try_from(firings.len()).unwrap_or(u32::MAX), ..unaccounted(*last) })
+fn together(cx: &Context, firings: &[Timestamp]) -> Option<Firing> {
+    let (first, last) = (firings.first()?, firings.last()?);
+    let from = since(cx, (firings.len() > 1).then_some(*first));
+    let firings = u32::try_from(firings.len()).unwrap_or(u32::MAX);
+    Some(Firing { firings, from, ..unaccounted(*last) })
+}
+
+/// Since when firings were left out, as far as it is known.
+pub(super) fn since(cx: &Context, first: Option<Timestamp>) -> Option<Timestamp> {
+    first.filter(|_| cx.changed("firings-say-since-when"))
 }
 
 fn spoken(firing: &Firing) -> String {
-    match firing.firings {
-        1 => format!("the firing of {} was", firing.at),
-        many => format!("{many} firings up to that of {} were", firing.at),
+    match (firing.firings, firing.from) {
+        (1, _) => format!("the firing of {} was", firing.at),
+        (many, Some(from)) => format!("{many} firings from {from} up to {} were", firing.at),
+        (many, None) => format!("{many} firings up to that of {} were", firing.at),
     }
 }

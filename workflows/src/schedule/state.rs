@@ -15,7 +15,7 @@ use stead_schemas::step::schedule::{Plan, PlanFirings};
 use stead_schemas::time::Timestamp;
 
 use super::calendar::{Calendar, plan_again_at};
-use super::firing::{room, unaccounted};
+use super::firing::{PAUSED, STILL, room, since, unaccounted};
 use super::news::{Alarm, Open};
 
 /// How many firings are left out one by one while a command is carried out. After that the
@@ -46,6 +46,9 @@ pub(super) struct State {
     pub skips_in_row: u32,
     /// Firings up to here met a command that was still carried out while the schedule slept.
     pub busy_until: Option<Timestamp>,
+    /// Firings up to here came while the schedule was paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Timestamp>,
 }
 
 impl State {
@@ -63,6 +66,7 @@ impl State {
             counts: Counts::default(),
             skips_in_row: 0,
             busy_until: None,
+            paused_until: None,
         }
     }
 
@@ -147,16 +151,26 @@ impl State {
         }
     }
 
-    /// Fires again. What would have fired meanwhile was not to fire.
+    /// Fires again. What would have fired meanwhile was not to fire, and is said to be left out.
     pub fn resume(&mut self, cx: &Context, open: &mut Open) {
         if self.paused {
             (self.paused, self.trouble) = (false, None);
-            self.plan_anew(cx, open);
+            if cx.changed("pauses-are-told") {
+                self.paused_until = Some(cx.now());
+                self.forget_plan(open);
+            } else {
+                self.plan_anew(cx, open);
+            }
         }
     }
 
     fn plan_anew(&mut self, cx: &Context, open: &mut Open) {
         self.handled = cx.now();
+        self.paused_until = None;
+        self.forget_plan(open);
+    }
+
+    fn forget_plan(&mut self, open: &mut Open) {
         self.planned = None;
         self.plan.clear();
         open.void_plan();
@@ -192,10 +206,16 @@ impl State {
     fn count_untold(&mut self, cx: &Context, plan: &Plan) {
         if plan.missed > 0 {
             let at = plan.due.first().copied().unwrap_or(cx.now());
-            let firing = Firing { firings: plan.missed, ..unaccounted(at) };
-            match self.busy_until {
-                Some(_) => self.skip(cx, &firing, super::firing::STILL),
-                None => self.miss(cx, firing),
+            let from = since(cx, plan.first);
+            let firing = Firing { firings: plan.missed, from, ..unaccounted(at) };
+            match (self.paused_until, self.busy_until) {
+                (Some(_), _) => {
+                    self.skip(cx, &firing, PAUSED);
+                    // They are told once, even if it is paused again before the others are.
+                    self.handled = Timestamp::from_millis(at.as_millis() - 1);
+                }
+                (None, Some(_)) => self.skip(cx, &firing, STILL),
+                (None, None) => self.miss(cx, firing),
             }
         }
     }

@@ -198,6 +198,7 @@ fn an_outage_of_many_firings_is_counted_to_the_last() {
     let counts = tale.view().counts;
     assert_eq!((counts.missed, counts.caught_up, counts.fired), (23 * 60 - 1, 1, 1));
     assert_eq!(tale.last(), ["1379 firings to 22:59 missed", "23:00 caught-up done"]);
+    assert_eq!(tale.view().last[1].from, Some(at("00:01:00.000")), "since when");
     tale.stage.everything_replays();
 }
 
@@ -332,7 +333,10 @@ fn a_paused_schedule_fires_only_when_it_is_triggered() {
     assert_eq!(tale.last(), ["03:30 trigger done"]);
     assert_eq!(tale.give("resume", json!({})), Ok(Ok(json!({ "phase": "active" }))));
     tale.stage.pass_until(at("04:30:00.000"));
-    assert_eq!(tale.last(), ["03:30 trigger done", "04:00 done"], "what was paused is not missed");
+    let told = ["03:30 trigger done", "3 firings to 03:00 skipped", "04:00 done"];
+    assert_eq!(tale.last(), told, "what was paused is not missed, and can be seen");
+    assert_eq!(tale.view().last[1].from, Some(at("01:00:00.000")), "since when");
+    assert_eq!(tale.view().counts.skipped, 3);
     tale.stage.everything_replays();
 }
 

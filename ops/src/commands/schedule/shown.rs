@@ -56,9 +56,11 @@ fn state(run: &RunView, view: &ScheduleView) -> String {
 
 /// `2026-06-01 03:00:00 UTC  done, caught up at 2026-06-01 04:10:02 [schedule-…-1:7]`.
 fn firing(firing: &Firing) -> String {
-    let many = match firing.firings {
-        1 => String::new(),
-        many => format!("{} up to ", counted(u64::from(many), "firing")),
+    let many = counted(u64::from(firing.firings), "firing");
+    let many = match (firing.firings, firing.from) {
+        (1, _) => String::new(),
+        (_, Some(from)) => format!("{many} from {} up to ", moment(from)),
+        (_, None) => format!("{many} up to "),
     };
     let given = firing.given.map_or(String::new(), |given| match firing.cause {
         Cause::Time => String::new(),
@@ -116,6 +118,12 @@ mod tests {
             json!({ "at": at, "cause": "time", "outcome": "missed", "firings": 3,
                     "words": "no engine was there in time" }),
             "3 firings up to 2026-06-01 03:00:00 UTC  missed: no engine was there in time",
+        );
+        check(
+            json!({ "at": at, "from": "2026-06-01T01:00:00.000Z", "cause": "time",
+                    "outcome": "skipped", "firings": 3, "words": "the schedule was paused" }),
+            "3 firings from 2026-06-01 01:00:00 up to 2026-06-01 03:00:00 UTC  skipped: the schedule \
+             was paused",
         );
         check(
             json!({ "at": at, "cause": "caught-up", "outcome": "done", "firings": 1,
