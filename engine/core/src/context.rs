@@ -186,6 +186,17 @@ impl Context {
     /// Waits for the next signal of this name and reads what it says. Signals of other names
     /// stay where they are.
     ///
+    /// ```
+    /// # use stead_core::context::Context;
+    /// # use stead_schemas::failure::{Class, Failure};
+    /// # async fn page(cx: Context) -> Result<(), Failure> {
+    /// if !cx.signal::<bool>("approve").await? {
+    ///     return Err(Failure::new(Class::Refused, "somebody did not approve"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the signal is not of this shape.
     pub async fn signal<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {

@@ -60,6 +60,29 @@ pub struct Admitted {
 }
 
 /// One workflow.
+///
+/// ```
+/// use serde_json::json;
+/// use stead_core::definition::{Admitted, Definition, Ending};
+/// use stead_core::run::execution;
+/// use stead_schemas::step::probe::Noop;
+///
+/// const GREETING: Definition = Definition {
+///     kind: "greeting",
+///     public: true,
+///     verbs: &["say"],
+///     signals: &[],
+///     execute: |cx| {
+///         execution(async move {
+///             let say = cx.next_command().await;
+///             let said = cx.step(Noop { number: 1 }).await;
+///             cx.complete(&say, said.map(|_| json!({})));
+///             Ok(Ending::Completed(json!({})))
+///         })
+///     },
+///     admit: |_| Ok(Admitted { payload: json!({}), begins: true, interrupts: false }),
+/// };
+/// ```
 #[derive(Clone, Copy)]
 pub struct Definition {
     /// The kind of entity whose lives are runs of this workflow.

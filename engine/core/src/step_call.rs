@@ -24,6 +24,46 @@ use crate::shared::{Settled, Shape, Undo, Wanted};
 use crate::size::json_bytes;
 
 /// A step that is asked for when it is awaited.
+///
+/// How patient the run is with a worker:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use stead_core::context::Context;
+/// # use stead_schemas::failure::Failure;
+/// # use stead_schemas::step::probe::Noop;
+/// # async fn page(cx: Context) -> Result<(), Failure> {
+/// let minutes = |minutes| Duration::from_secs(60 * minutes);
+/// cx.step(Noop { number: 1 })
+///     .within(minutes(90)) // fails as timed out after that, whatever it waits for
+///     .schedule_to_start(minutes(60)) // fails if no worker has begun with it by then
+///     .start_to_close(minutes(10)) // one attempt; then another one is made
+///     .heartbeat(minutes(1)) // a worker that says nothing for so long is dead
+///     .attempts(20) // then the run is paused, and a person looks
+///     .retry_for(minutes(45)) // the same, by time
+///     .pauses(Duration::from_secs(1), minutes(1))
+///     .pause_on_lasting() // a person looks at that, too
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A child, which is a command to another entity, that ends with the operation, and one that is only
+/// given:
+///
+/// ```
+/// # use stead_core::context::Context;
+/// # use stead_schemas::failure::Failure;
+/// # use stead_schemas::step::home::Repair;
+/// # async fn page(cx: Context) -> Result<(), Failure> {
+/// cx.operation(async {
+///     cx.step(Repair { owner: cx.owner() }).cancel_with_parent().await?;
+///     cx.step(Repair { owner: cx.owner() }).detached().await
+/// })
+/// .await
+/// .map(drop)
+/// # }
+/// ```
 #[must_use = "a step is asked for when it is awaited"]
 pub struct StepCall<S> {
     cx: Context,
@@ -76,7 +116,9 @@ impl<S: Step> StepCall<S> {
         self
     }
 
-    /// A worker that has said nothing for this long is taken for dead.
+    /// A worker that has said nothing for this long is taken for dead. Every worker says something
+    /// every two seconds while it is at a step: a span that is not some times longer takes those
+    /// for dead that are well.
     pub fn heartbeat(mut self, span: Duration) -> Self {
         self.policy.heartbeat_ms = millis(span);
         self

@@ -72,7 +72,8 @@ pub struct Tuning {
     /// something concerns it.
     pub idle_after: Duration,
     /// With this many messages of runs that are over in a partition's log, it begins a new epoch
-    /// of it, and they go into the archive. By default that is left to people.
+    /// of it, and they go into the archive. Here that is left to people where nothing is said; the
+    /// configuration of `stead` says a million.
     pub archive_after: u64,
 }
 

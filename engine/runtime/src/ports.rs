@@ -25,6 +25,23 @@ pub use epochs::{Archive, Closing, Epochs, Expiry, Lasts};
 /// * `an_append_whose_acknowledgement_is_lost_is_settled_by_reading_back`
 /// * `a_history_is_read_in_the_order_it_was_appended`
 /// * `the_last_message_of_a_partition_is_known`
+///
+/// ```
+/// # use stead_runtime::ports::{Append, AppendError, EventLog};
+/// # use stead_schemas::ids::{Partition, RunId};
+/// # async fn grow(log: &dyn EventLog, run: RunId) -> Result<(), Box<dyn std::error::Error>> {
+/// let partition = Partition(0);
+/// let epoch = log.claim(partition, "engine-a").await?.epoch;
+/// let append = |expected, commit: &str| {
+///     let (run, bytes) = (run.clone(), b"{}".to_vec());
+///     Append { partition, epoch, run, expected, commit: commit.to_owned(), bytes }
+/// };
+/// let first = log.append(append(0, "one")).await?;
+/// log.append(append(first, "two")).await?;
+/// assert_eq!(log.append(append(first, "late")).await, Err(AppendError::Conflict));
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait EventLog: Send + Sync {
     /// Appends one transition. Returns its sequence, or that somebody else wrote first; never an
@@ -305,6 +322,20 @@ pub trait Index: Send + Sync {
 }
 
 /// The time.
+///
+/// ```
+/// use stead_runtime::ports::Clock;
+/// use stead_schemas::time::Timestamp;
+///
+/// /// Stands still, for whoever wants to know what happens at a moment.
+/// struct Stopped(Timestamp);
+///
+/// impl Clock for Stopped {
+///     fn now(&self) -> Timestamp {
+///         self.0
+///     }
+/// }
+/// ```
 pub trait Clock: Send + Sync {
     /// The wall clock.
     fn now(&self) -> Timestamp;
