@@ -15,6 +15,7 @@ extern crate alloc;
 pub mod combine;
 pub mod context;
 pub mod definition;
+pub mod divergence;
 pub mod drift;
 pub mod fold;
 pub mod ledger;

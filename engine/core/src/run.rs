@@ -23,6 +23,7 @@ use stead_schemas::transition::Transition;
 
 use crate::context::{Command, Context};
 use crate::definition::{Definition, Ending, Execution};
+use crate::divergence::{Divergence, is_same, other};
 use crate::fold::{Folded, Illegal};
 use crate::shared::{Aside, Settled, Shared};
 use crate::size::fits;
@@ -47,37 +48,6 @@ pub struct Decided {
     pub events: Vec<Event>,
     /// For each fact, whether it was legal and is among the events.
     pub taken: Vec<bool>,
-}
-
-/// This build decides otherwise than the history says.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Divergence {
-    /// The history has a decision that this build does not make.
-    #[error("transition {n}: the history has\n  {recorded}\nand this build decides\n  {decided}")]
-    Other {
-        /// Where.
-        n: u64,
-        /// What stands in the history.
-        recorded: String,
-        /// What this build decides.
-        decided: String,
-    },
-    /// An event is not legal where it stands.
-    #[error("transition {n}: {illegal}")]
-    Illegal {
-        /// Where.
-        n: u64,
-        /// What is wrong with it.
-        illegal: Illegal,
-    },
-    /// A transition is missing or in the wrong place.
-    #[error("transition {expected} should follow, but {found} does")]
-    Gap {
-        /// What should follow.
-        expected: u64,
-        /// What does.
-        found: u64,
-    },
 }
 
 impl Run {
@@ -474,20 +444,6 @@ impl Drop for Run {
     }
 }
 
-/// Whether a build decides as the history says. How patient one is with a step, and how long a
-/// timer runs, may change from build to build: what is recorded holds for the run.
-fn is_same(recorded: &Event, decided: &Event) -> bool {
-    match (recorded, decided) {
-        (Event::StepScheduled(old), Event::StepScheduled(new)) => {
-            (old.seq, &old.step, &old.route, old.undo, old.detached)
-                == (new.seq, &new.step, &new.route, new.undo, new.detached)
-                && old.request == new.request
-        }
-        (Event::TimerStarted(old), Event::TimerStarted(new)) => old.seq == new.seq,
-        (recorded, decided) => recorded == decided,
-    }
-}
-
 /// The changes that are marked before the next fact.
 fn changes_marked(events: &[Event]) -> Vec<String> {
     let decisions = events.iter().take_while(|event| !is_fact(event));
@@ -497,17 +453,6 @@ fn changes_marked(events: &[Event]) -> Vec<String> {
             _ => None,
         })
         .collect()
-}
-
-fn other(n: u64, recorded: Option<&Event>, decided: Option<&Event>) -> Divergence {
-    Divergence::Other { n, recorded: shown(recorded), decided: shown(decided) }
-}
-
-fn shown(event: Option<&Event>) -> String {
-    match event {
-        None => "nothing".to_string(),
-        Some(event) => serde_json::to_string(event).unwrap_or_else(|_| event.name().to_string()),
-    }
 }
 
 /// Makes an execution out of an async function's future.

@@ -1,7 +1,8 @@
 //! `stead replay`: a stored history, decided again by this build, told as a story.
 
 use serde_json::json;
-use stead_core::run::{Divergence, Run};
+use stead_core::divergence::Divergence;
+use stead_core::run::Run;
 use stead_nats::SteadClient;
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::{Transition, link};

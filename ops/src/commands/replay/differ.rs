@@ -1,7 +1,7 @@
 //! Two decisions that should be one: what stands in the history, and what this build decides.
 
 use serde_json::Value;
-use stead_core::run::Divergence;
+use stead_core::divergence::Divergence;
 
 use crate::assemble::BUILD;
 use crate::story::apart::compare;
