@@ -35,9 +35,12 @@ fn whatever_only_grows_has_grown() {
         let forged = StepRequest { proof: Proof::new("guessed".into()), ..first.clone() };
         desk.answer(&forged, StepReply::Done(json!({}))).await;
         assert_eq!(shown.counts("stead_forged_answers_total"), [1]);
-        desk.done(&first).await;
+        // It is taken for dead, and answers when another one is at it.
+        desk.pass(Duration::from_secs(7)).await;
+        let second = desk.step("test.first");
         desk.done(&first).await;
         assert_eq!(shown.counts("stead_late_answers_total"), [1]);
+        desk.done(&second).await;
         desk.done(&desk.step("test.second")).await;
 
         // Somebody else writes to the same history.
