@@ -33,7 +33,7 @@ use crate::size::json_bytes;
 /// # use stead_schemas::failure::Failure;
 /// # use stead_schemas::step::probe::Noop;
 /// # async fn page(cx: Context) -> Result<(), Failure> {
-/// let minutes = |minutes| Duration::from_secs(60 * minutes);
+/// let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
 /// cx.step(Noop { number: 1 })
 ///     .within(minutes(90)) // fails as timed out after that, whatever it waits for
 ///     .schedule_to_start(minutes(60)) // fails if no worker has begun with it by then

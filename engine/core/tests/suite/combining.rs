@@ -174,6 +174,8 @@ fn a_command_that_comes_while_a_new_beginning_waits_is_carried_out_first() {
             }
             if let Some(command) = cx.waiting_command() {
                 cx.complete(&command, Ok(json!(cx.carried::<u32>()?)));
+            } else if cx.carried::<u32>()?.is_some() {
+                cx.sleep(MINUTE, "the next command").await;
             }
             Ok(Ending::ContinueAsNew(json!(7)))
         })
