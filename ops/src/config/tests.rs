@@ -205,7 +205,7 @@ fn homes_are_where_the_card_for_storage_leads() {
     check(
         site(card, "networks = \"10.10.20.0/24\""),
         &[
-            "line 15: truenas.nfs_server: 10.10.30.2 is in none of truenas.networks: guests mount over the \
+            "line 12: truenas.nfs_server: 10.10.30.2 is in none of truenas.networks: guests mount over the \
            card for storage, which leads to its own network and nowhere else",
         ],
     );

@@ -182,6 +182,8 @@ impl Clients {
                     let why = format!("why-{}", self.next());
                     self.by_hand(&run, &why, RunOrder::Resume).await;
                 }
+                // It has not heard yet, and asks again.
+                Some(untaken) if untaken.reason == "log" => {}
                 Some(parked) => {
                     let words = format!("{run}: {}", parked.words);
                     self.world.lock().broken("no run is parked", words);

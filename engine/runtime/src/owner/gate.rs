@@ -311,12 +311,11 @@ impl Owner {
         };
         let is_new = reply.line.is_none() && !was_ours;
         let (is_late, lacks) = (share.until.is_some_and(|until| until <= now), place.lacks(now));
-        // It is given up, and whoever may be at it for the owner before was told to stop.
-        place.is_at_work |= phase == (Phase::Limit, true);
         if has_news {
             self.dirty.insert(run.clone());
         }
         match (phase, lacks) {
+            ((Phase::Limit, true), _) => self.leave(run, seq),
             ((Phase::Limit, false), None) => self.attempt(run, seq),
             // The next one's turn, or once more what came too late to be believed.
             ((Phase::Limit, false), Some(_)) if is_new || is_late => {

@@ -398,18 +398,6 @@ fn a_place_is_kept_for_a_worker_of_the_owner_before_that_is_told_to_stop() {
 }
 
 #[test]
-fn a_place_is_kept_while_a_cancelled_step_of_the_owner_before_has_its_time() {
-    on_simulated_time(async {
-        let (log, desk, _) = three().await;
-        desk.owner.abort();
-        let after = Desk::limited(log, &[first(1)]).await;
-        after.settle().await;
-        after.cancel(&run("a")).await;
-        is_kept_for_its_time(&after).await;
-    });
-}
-
-#[test]
 fn what_is_wanted_with_high_priority_overtakes_in_the_line() {
     on_simulated_time(async {
         let (_, desk, step) = three().await;
