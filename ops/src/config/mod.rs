@@ -245,7 +245,7 @@ fn engine(reader: &mut Reader<'_>) -> EngineConfig {
     let mut section = reader.section("engine");
     let partitions = section.number_or("partitions", 8, 1..=1024);
     let replicas = section.number_or("replicas", 1, 1..=5);
-    if replicas % 2 == 0 {
+    if replicas.is_multiple_of(2) {
         let words = format!(
             "is 1, 3 or 5: {replicas} servers outlive the death of no more of them than {} do",
             replicas - 1

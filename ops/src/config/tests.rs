@@ -211,12 +211,12 @@ fn homes_are_where_the_card_for_storage_leads() {
     );
     check(
         site("storage_vlan = 30", ""),
-        &["line 9: proxmox.storage_vlan: is the VLAN of storage_bridge, which is missing"],
+        &["line 6: proxmox.storage_vlan: is the VLAN of storage_bridge, which is missing"],
     );
     let all = "networks = \"10.10.30.0/24\"";
     check(
         site("storage_bridge = \"vmbr1,tag=3\"", all),
-        &["line 9: proxmox.storage_bridge: `vmbr1,tag=3` is no bridge of Proxmox's, such as vmbr1"],
+        &["line 6: proxmox.storage_bridge: `vmbr1,tag=3` is no bridge of Proxmox's, such as vmbr1"],
     );
 }
 

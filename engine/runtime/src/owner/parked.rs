@@ -76,11 +76,10 @@ impl Owner {
     }
 
     fn run_to_end(&self, id: &RunId, history: &[Message]) -> Result<Run, Refusal> {
-        let live = self.runs.get(id).filter(|live| live.parked.is_some());
-        let ends_here = |live: &&Box<Live>| history.last().is_some_and(|it| it.link == live.prev);
-        let (Some(_), Some(definition)) =
-            (live.filter(ends_here), self.env.definition(id.key().kind()))
-        else {
+        let parked = self.runs.get(id).filter(|live| live.parked.is_some());
+        let ends_here = parked
+            .is_some_and(|live| history.last().is_some_and(|message| message.link == live.prev));
+        let Some(definition) = self.env.definition(id.key().kind()).filter(|_| ends_here) else {
             let words = "the log has nothing of the run, or it went on in the same moment";
             return Err(Refusal::new(LATE, words));
         };
