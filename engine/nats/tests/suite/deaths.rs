@@ -45,6 +45,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 struct Work {
     leases: AtomicU64,
     steps: AtomicU64,
+    /// How many servers have died and come back.
+    deaths: AtomicU64,
     is_over: AtomicBool,
 }
 
@@ -93,8 +95,11 @@ async fn every_promise_is_kept_while_servers_die() {
     let counts = [&log.done, &archive.done, &work.leases, &work.steps];
     tokio::join!(
         async {
-            while !work.is_over() {
+            // The log is asked in its first epoch, which is gone once epochs are turned.
+            while work.deaths.load(Ordering::Relaxed) < 2 {
                 check_log(&log, PARTITIONS, &proxies).await;
+            }
+            while !work.is_over() {
                 check_epochs(&log, &log, PARTITIONS).await;
             }
         },
@@ -108,20 +113,21 @@ async fn every_promise_is_kept_while_servers_die() {
         duel.fight(&other, "other"),
         steps_are_answered(&engine, &worker, &work),
         async {
-            each_dies(&mut cluster, &counts).await;
+            each_dies(&mut cluster, &work, &counts).await;
             work.is_over.store(true, Ordering::Relaxed);
         },
     );
 }
 
 /// Kills each server once. It comes back, and has what the others have, before the next one dies.
-async fn each_dies(cluster: &mut NatsCluster, counts: &[&AtomicU64]) {
+async fn each_dies(cluster: &mut NatsCluster, work: &Work, counts: &[&AtomicU64]) {
     for number in 0..cluster.servers.len() {
         goes_on(counts).await;
         cluster.servers[number].kill9();
         goes_on(counts).await;
         cluster.servers[number].restart().await;
         has_caught_up(cluster).await;
+        work.deaths.fetch_add(1, Ordering::Relaxed);
     }
 }
 
