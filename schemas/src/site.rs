@@ -120,8 +120,22 @@ pub struct TrueNasSite {
     pub networks: Vec<String>,
     /// Where the API key lies.
     pub secret: String,
-    /// How long a home outlives its last workspace, in seconds.
+    /// How long a home outlives its last workspace, and a volume its own, in seconds.
     pub grace_seconds: u64,
+    /// Where volumes are, where the site has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<VolumeSite>,
+}
+
+/// Where volumes are, and where machines log in to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VolumeSite {
+    /// The dataset beneath which every volume is one: `tank/coder-volumes`.
+    pub parent: String,
+    /// Where guests log in: `nas.lan:3260`.
+    pub portal: String,
+    /// Which of TrueNAS's portals that is.
+    pub portal_id: u32,
 }
 
 /// Where developers look.
@@ -267,6 +281,9 @@ pub struct Template {
     /// The largest disk that may be chosen, in GiB; [`DISK_GB_MAX`] if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_gb_max: Option<u32>,
+    /// The largest volume of its own that a workspace may have, in GiB; none if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_gb_max: Option<u32>,
     /// How long workspaces made from it last, unless they are configured otherwise.
     #[serde(default, skip_serializing_if = "Lifetime::is_none")]
     pub lifetime: Lifetime,

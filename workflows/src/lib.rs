@@ -27,6 +27,7 @@ pub mod schedule;
 pub mod template;
 pub mod token;
 pub mod vmids;
+pub mod volume;
 pub mod workspace;
 
 /// Every workflow of this build.
@@ -47,6 +48,7 @@ pub static WORKFLOWS: &[Definition] = &[
     template::DEFINITION,
     token::DEFINITION,
     vmids::DEFINITION,
+    volume::DEFINITION,
     workspace::DEFINITION,
 ];
 

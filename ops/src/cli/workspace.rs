@@ -196,6 +196,9 @@ pub struct Size {
     /// The machine's own disk, in GiB. A disk only grows.
     #[arg(long, value_name = "GIB")]
     pub disk_gb: Option<String>,
+    /// A volume of its own, mounted on /data, in GiB. A volume only grows.
+    #[arg(long, value_name = "GIB")]
+    pub volume_gb: Option<String>,
 }
 
 impl Fields {
@@ -205,6 +208,7 @@ impl Fields {
             .number("memory_gb", size.memory_gb.as_ref())
             .number("storage_quota_gb", size.storage_quota_gb.as_ref())
             .number("disk_gb", size.disk_gb.as_ref())
+            .number("volume_gb", size.volume_gb.as_ref())
     }
 
     /// The fields of what happens by itself.

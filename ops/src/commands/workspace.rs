@@ -85,6 +85,8 @@ fn told(ending: &Ending<'_>) -> String {
     facts.extend(shown.vmid.map(|vmid| format!("VMID {vmid} on {}", shown.node)));
     let home = |home| format!("home {home} ({} GiB)", size.storage_quota_gb);
     facts.extend(shown.home_source.map(home));
+    let volume = shown.volume.map(|own| format!("volume {} ({} GiB)", own.dataset, own.size_gb));
+    facts.extend(volume);
     match shown.phase.word() {
         "deleted" => format!("{name} is deleted{took}"),
         phase => format!("{name} is {phase}{took}\n  {}", facts.join("\n  ")),

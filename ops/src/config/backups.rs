@@ -164,7 +164,7 @@ fn faults_of_zfs(zfs: &ZfsBackup, known: &Known<'_>) -> Vec<(&'static str, Strin
     faults
 }
 
-fn beneath(dataset: &str, parent: &str) -> bool {
+pub(super) fn beneath(dataset: &str, parent: &str) -> bool {
     let rest = dataset.strip_prefix(parent);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -1,9 +1,10 @@
-//! TrueNAS: where homes are, and who may mount them.
+//! TrueNAS: where homes and volumes are, and who may mount them.
 
 use std::net::IpAddr;
 
-use stead_schemas::site::{ProxmoxSite, TrueNasSite};
+use stead_schemas::site::{ProxmoxSite, TrueNasSite, VolumeSite};
 
+use super::backups::beneath;
 use super::names;
 use super::reader::{Reader, Section};
 
@@ -15,16 +16,51 @@ pub(super) fn site(reader: &mut Reader<'_>, proxmox: &ProxmoxSite) -> TrueNasSit
         let words = format!("{wrong} is no network, such as 192.168.20.0/24");
         section.fault("networks", &words);
     }
+    let parent = section.text("parent");
     let nfs_server = section.text("nfs_server");
     if proxmox.storage_network.is_some() {
         check_reach(&mut section, &nfs_server, &networks);
     }
+    let volumes = volumes(&mut section);
+    if volumes.as_ref().is_some_and(|volumes| {
+        // A volume could else have a home's name.
+        beneath(&volumes.parent, &parent) || beneath(&parent, &volumes.parent)
+    }) {
+        let words =
+            "is among the homes, or they among the volumes; each needs a dataset of its own";
+        section.fault("volumes", words);
+    }
     TrueNasSite {
-        parent: section.text("parent"),
+        parent,
         nfs_server,
         networks,
         secret: section.vault_reference("secret"),
         grace_seconds: u64::from(section.number_or("grace_seconds", 7 * 86_400, 0..=u32::MAX)),
+        volumes,
+    }
+}
+
+/// Where volumes are, if workspaces may have some.
+fn volumes(section: &mut Section<'_, '_>) -> Option<VolumeSite> {
+    let portal_id = section.number_or("portal_id", 1, 1..=u32::MAX);
+    let (parent, portal) = (section.optional_text("volumes"), section.optional_text("portal"));
+    match (parent, portal) {
+        (Some(parent), Some(portal)) => {
+            let port = portal.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+            if !matches!(port, Some(Ok(_))) || portal.contains(char::is_whitespace) {
+                section.fault("portal", "is no portal, such as nas.lan:3260");
+            }
+            Some(VolumeSite { parent, portal, portal_id })
+        }
+        (Some(_), None) => {
+            section.fault("portal", "is needed where there are volumes: nas.lan:3260");
+            None
+        }
+        (None, Some(_)) => {
+            section.fault("volumes", "is needed where there is a portal: tank/coder-volumes");
+            None
+        }
+        (None, None) => None,
     }
 }
 

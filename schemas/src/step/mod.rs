@@ -33,6 +33,7 @@ pub mod touch;
 pub mod truenas;
 pub mod vault;
 pub mod vmids;
+pub mod volume;
 
 /// The largest request of a step, in bytes of JSON. A transition may hold several of them and has
 /// to fit into one message, which the server limits to a mebibyte.

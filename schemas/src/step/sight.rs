@@ -120,6 +120,36 @@ impl Step for SightShares {
     type Answer = Sighted;
 }
 
+/// The extents that carry a mark of ours: what iSCSI shows of volumes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightExtents {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// Behind which extent the page begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightExtents {
+    const NAME: &'static str = "truenas.sight-extents";
+    type Answer = Sighted;
+}
+
+/// The iSCSI targets that carry a mark of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightTargets {
+    /// Pinned reference to the API key.
+    pub login: String,
+    /// Behind which target the page begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightTargets {
+    const NAME: &'static str = "truenas.sight-targets";
+    type Answer = Sighted;
+}
+
 /// The workspaces in Coder that carry a mark of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SightWorkspaces {
@@ -182,21 +212,23 @@ impl Step for SightSecrets {
 }
 
 /// Every kind of thing that is looked for.
-pub const KINDS: [&str; 8] = [
+pub const KINDS: [&str; 10] = [
     "coder/workspace",
     "proxmox/machine",
     "proxmox/seed",
     "s3/bucket",
     "s3/key",
     "truenas/dataset",
+    "truenas/extent",
     "truenas/share",
+    "truenas/target",
     "vault/secret",
 ];
 
 /// Whether others keep things of this kind in the same place, which are nobody's business here.
 #[must_use]
 pub fn is_shared(kind: &str) -> bool {
-    ["coder/workspace", "s3/bucket", "s3/key"].contains(&kind)
+    ["coder/workspace", "s3/bucket", "s3/key", "truenas/extent", "truenas/target"].contains(&kind)
 }
 
 /// Which kind of thing a step lists all of: `proxmox/machine`.
@@ -206,7 +238,9 @@ pub fn kind_of(step: &str) -> Option<&'static str> {
         SightMachines::NAME => "proxmox/machine",
         SightSeeds::NAME => "proxmox/seed",
         SightDatasets::NAME => "truenas/dataset",
+        SightExtents::NAME => "truenas/extent",
         SightShares::NAME => "truenas/share",
+        SightTargets::NAME => "truenas/target",
         SightWorkspaces::NAME => "coder/workspace",
         SightBuckets::NAME => "s3/bucket",
         SightKeys::NAME => "s3/key",

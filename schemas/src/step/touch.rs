@@ -16,11 +16,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Step, allowance, authentik, backup, entity, forgejo, guest, home, kubernetes, notify};
-use super::{people, pool, probe, proxmox, s3, schedule, sight, system, truenas, vault, vmids};
+use super::{
+    people, pool, probe, proxmox, s3, schedule, sight, system, truenas, vault, vmids, volume,
+};
 use crate::step::coder::{self, versions};
+use crate::step::truenas::iscsi;
 
 mod marks;
 mod of_coder;
+mod of_iscsi;
 mod of_kubernetes;
 mod of_s3;
 
@@ -212,15 +216,20 @@ const TABLE: &[(&str, Decode)] = &[
     row::<truenas::DestroyDataset>(),
     row::<truenas::EnsureDataset>(),
     row::<truenas::EnsureShare>(),
+    row::<iscsi::EnsureTarget>(),
+    row::<iscsi::EnsureVolume>(),
     row::<truenas::ListSnapshots>(),
     row::<truenas::MarkDataset>(),
     row::<backup::ProveReplica>(),
     row::<backup::RemoveReplicas>(),
     row::<truenas::RemoveShare>(),
+    row::<iscsi::RemoveTarget>(),
     row::<backup::Replicate>(),
     row::<truenas::SetPermissions>(),
     row::<sight::SightDatasets>(),
+    row::<sight::SightExtents>(),
     row::<sight::SightShares>(),
+    row::<sight::SightTargets>(),
     row::<truenas::SnapshotDataset>(),
     row::<backup::SnapshotTree>(),
     row::<truenas::SurveyPool>(),
@@ -230,6 +239,10 @@ const TABLE: &[(&str, Decode)] = &[
     row::<vmids::HandOver>(),
     row::<vmids::Release>(),
     row::<vmids::Reserve>(),
+    row::<volume::Attach>(),
+    row::<volume::Detach>(),
+    row::<volume::Repair>(),
+    row::<volume::Resize>(),
     row::<people::Hold>(),
 ];
 
@@ -336,11 +349,13 @@ touching_nothing!(
     schedule::PlanFirings,
     sight::SightBuckets,
     sight::SightDatasets,
+    sight::SightExtents,
     sight::SightKeys,
     sight::SightMachines,
     sight::SightSecrets,
     sight::SightSeeds,
     sight::SightShares,
+    sight::SightTargets,
     sight::SightWorkspaces,
     truenas::DeleteSnapshot,
     truenas::ListSnapshots,
@@ -355,6 +370,10 @@ touching_nothing!(
     vmids::HandOver,
     vmids::Release,
     vmids::Reserve,
+    volume::Attach,
+    volume::Detach,
+    volume::Repair,
+    volume::Resize,
 );
 
 fn machine(machine: &proxmox::Machine) -> Resource {

@@ -1,4 +1,5 @@
 //! TrueNAS: homes. A home is a dataset with a reference quota, an owner marker and an NFS share.
+//! `iscsi.rs` has the block devices.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Done, Step};
 use crate::time::Timestamp;
+
+pub mod iscsi;
 
 /// A dataset as the vendor knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,6 +18,9 @@ pub struct Inventory {
     pub datasets: Vec<DatasetEntry>,
     /// NFS shares, by id.
     pub shares: Vec<ShareEntry>,
+    /// What iSCSI is made of.
+    #[serde(default)]
+    pub iscsi: Vec<IscsiEntry>,
     /// Coder workspaces that are not deleted, by owner and name.
     pub coder_workspaces: Vec<CoderEntry>,
     /// Buckets, by name.
@@ -53,6 +56,7 @@ impl Inventory {
         self.vms.is_empty()
             && self.datasets.is_empty()
             && self.shares.is_empty()
+            && self.iscsi.is_empty()
             && self.coder_workspaces.is_empty()
             && self.buckets.is_empty()
             && self.bucket_keys.is_empty()
@@ -89,7 +93,7 @@ pub struct VmEntry {
     /// The first disk in GiB.
     pub disk_gib: u64,
     /// Where the system inside is; empty if it never ran, `off` if it was switched off. On the
-    /// way: `booting`, `fetching-seed`, `configured`, `waiting-for-home`, `home-not-writable`,
+    /// way: `booting`, `fetching-seed`, `configured`, `waiting-for-home`, `waiting-for-volume`, `home-not-writable`,
     /// `reporting-home`, `home-verified`, `agent-starting`, `agent-connected`. Where it stays:
     /// `agent-ready`, `agent-refused`, `agent-without-token`, `agent-on-local-disk`, `no-agent`,
     /// `home-mount-failed`, `no-seed`, `seed-discarded`, `seed-unreachable`, `unconfigured`,
@@ -106,6 +110,9 @@ pub struct DatasetEntry {
     pub refquota_bytes: u64,
     /// What its own data takes.
     pub used_bytes: u64,
+    /// How large it is if it is a volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volsize_bytes: Option<u64>,
     /// The value of its `...:marker` user property.
     pub owner: String,
     /// Whether it is mounted on the NAS.
@@ -127,6 +134,20 @@ pub struct ShareEntry {
     pub path: String,
     /// The comment.
     pub comment: String,
+}
+
+/// Part of what iSCSI shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IscsiEntry {
+    /// `extent`, `initiator`, `target`, or `targetextent`, which joins the last to the first.
+    pub kind: String,
+    /// Its name; its number if it has none.
+    pub name: String,
+    /// Its comment or alias.
+    pub mark: String,
+    /// Who is logged in at a target; empty if nobody is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub initiator: String,
 }
 
 /// A bucket.
@@ -192,6 +213,7 @@ pub(crate) fn take(state: &State) -> Inventory {
             .map(dataset)
             .collect(),
         shares: nas.shares.iter().map(|(id, entry)| share(*id, entry)).collect(),
+        iscsi: nas.iscsi.entries(),
         coder_workspaces: workspaces(&state.coder),
         buckets: state.s3.entries(),
         bucket_keys: state.s3.key_names(),
@@ -225,6 +247,7 @@ fn dataset(dataset: &Dataset) -> DatasetEntry {
     DatasetEntry {
         id: dataset.id.clone(),
         refquota_bytes: dataset.refquota,
+        volsize_bytes: dataset.volsize,
         used_bytes: dataset.used,
         owner: dataset.owner(),
         mounted: dataset.mounted,

@@ -343,6 +343,16 @@ impl Lab {
         })
     }
 
+    /// Logs a machine in at an iSCSI target. False if there is none of that name, or it is not for him.
+    pub fn log_in(&self, machine: u32, iqn: &str, initiator: &str) -> bool {
+        self.world().change(|state| state.truenas.iscsi.log_in(machine, iqn, initiator))
+    }
+
+    /// Logs a machine out wherever it is logged in.
+    pub fn log_out(&self, machine: u32) {
+        self.world().change(|state| state.truenas.iscsi.sessions.remove(&machine));
+    }
+
     /// Lets somebody connect to a Coder workspace, now. False if there is none of that id.
     pub fn use_workspace(&self, id: &str) -> bool {
         self.world().change(|state| {

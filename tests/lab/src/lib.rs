@@ -37,8 +37,8 @@ pub use coder::Provisioner;
 pub use error::LabError;
 pub use faults::{CallFault, FaultStatus};
 pub use inventory::{
-    AgentEntry, BucketEntry, CoderEntry, DatasetEntry, Inventory, KubernetesEntry, ShareEntry,
-    VmEntry,
+    AgentEntry, BucketEntry, CoderEntry, DatasetEntry, Inventory, IscsiEntry, KubernetesEntry,
+    ShareEntry, VmEntry,
 };
 pub use journal::{Effect, RecordedRequest};
 pub use lab::Lab;

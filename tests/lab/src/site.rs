@@ -37,6 +37,8 @@ address = "{truenas}"
 secret = "vault:secret/data/truenas/api"
 parent = "tank/coder-home"
 nfs_server = "127.0.0.1"
+volumes = "tank/coder-volumes"
+portal = "127.0.0.1:3260"
 
 [coder]
 address = "{coder}"
@@ -81,7 +83,7 @@ secret = "vault:secret/data/stead/seed"
 
 fn template((name, vmid, coder, guest): &(&str, u32, &str, &str)) -> String {
     format!(
-        "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = 40\ncoder_template = \"{coder}\"\n{guest}\
+        "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = 40\nvolume_gb_max = 100\ncoder_template = \"{coder}\"\n{guest}\
          \n[[deployments]]\ntemplate = \"{coder}\"\nrepository = \"{REPOSITORY}\"\npath = \"{coder}\"\n"
     )
 }

@@ -59,8 +59,9 @@ async fn a_life(stage: &Stage) {
     for vendor in ["proxmox", "truenas", "coder"] {
         stage.lab.break_call_times(vendor, "", CallFault::LoseResponse, 1).expect("a vendor");
     }
-    john.carry_out("create", json!({ "storage_backend": "nvme" })).await;
-    john.carry_out("resize", json!({ "cpu_cores": 8, "storage_quota_gb": 99 })).await;
+    john.carry_out("create", json!({ "storage_backend": "nvme", "volume_gb": 10 })).await;
+    let larger = json!({ "cpu_cores": 8, "storage_quota_gb": 99, "volume_gb": 12 });
+    john.carry_out("resize", larger).await;
     john.carry_out("restart", json!({})).await;
     for verb in ["create", "rotate", "delete"] {
         let mut fields = json!({ "name": "ci" });

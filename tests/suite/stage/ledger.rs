@@ -66,6 +66,9 @@ fn marks(inventory: &Inventory) -> BTreeMap<String, Option<String>> {
     for share in &inventory.shares {
         all.insert(format!("truenas/share/{}", share.path), Some(share.comment.clone()));
     }
+    for part in inventory.iscsi.iter().filter(|part| ["extent", "target"].contains(&&*part.kind)) {
+        all.insert(format!("truenas/{}/{}", part.kind, part.name), Some(part.mark.clone()));
+    }
     for shown in &inventory.coder_workspaces {
         all.insert(format!("coder/workspace/{}/{}", shown.owner, shown.name), None);
     }

@@ -77,6 +77,8 @@ fn by_name(error: &RpcError, effect: Effect) -> Trouble {
     let name = error.data.as_ref().and_then(|detail| detail.errname.as_deref());
     match name.unwrap_or_default() {
         "EBUSY" => busy(),
+        // iSCSI has no errno for a target, or whatever hangs on it, that somebody is logged in at.
+        "EFAULT" if error.text().contains("in use") => busy(),
         "ENOTEMPTY" => not_empty(),
         "EEXIST" => already(),
         "ENOENT" | "InstanceNotFound" => missing(),
@@ -168,6 +170,9 @@ mod tests {
         check(json!({ "code": -32603, "message": "Internal error" }), act, "Ambiguous");
         check(json!({ "code": -32603, "message": "Internal error" }), Effect::None, "Retry");
         check(failed("EBUSY", Value::Null), act, "Wait");
+        let mut in_use = failed("EFAULT", Value::Null);
+        in_use["data"]["reason"] = json!("[EFAULT] Target volume-1 is in use.");
+        check(in_use, act, "Wait");
         check(failed("ENOTEMPTY", Value::Null), act, "Wait");
         check(failed("EEXIST", Value::Null), act, "already");
         check(failed("ENOENT", Value::Null), act, "missing");

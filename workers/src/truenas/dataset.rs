@@ -60,6 +60,11 @@ pub(super) fn bytes(entry: &Value, property: &str) -> u64 {
     property["parsed"].as_u64().or_else(raw).unwrap_or(0)
 }
 
+/// How large a volume is, in bytes; nothing if it is none.
+pub(super) fn volsize(entry: &Value) -> Option<u64> {
+    (entry["type"] == "VOLUME").then(|| bytes(entry, "volsize"))
+}
+
 /// Writes a mark onto the dataset, or takes it off.
 pub(super) async fn mark(nas: &Nas, found: &Found, marker: Option<&str>) -> Result<(), Failure> {
     let note = match marker {
@@ -121,6 +126,11 @@ impl Found {
     /// The limit that holds, in bytes; 0 is none.
     pub(super) fn refquota(&self) -> u64 {
         bytes(&self.entry, "refquota")
+    }
+
+    /// How large it is, in bytes, if it is a volume.
+    pub(super) fn volsize(&self) -> Option<u64> {
+        volsize(&self.entry)
     }
 
     /// What the owner keeps, without snapshots, in bytes.

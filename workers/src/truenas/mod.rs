@@ -1,9 +1,10 @@
-//! TrueNAS: homes, and copies of them. Spoken to over one long-lived WebSocket for each login (`session.rs`), since
+//! TrueNAS: homes, volumes, and copies of them. Spoken to over one long-lived WebSocket for each login (`session.rs`), since
 //! logging in is rate limited and a reconnect storm locks us out.
 
 mod classify;
 mod client;
 mod dataset;
+mod iscsi;
 mod job;
 mod replica;
 mod session;
@@ -39,6 +40,8 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::survey_pool)
         .on(steps::sight_datasets)
         .on(steps::sight_shares)
+        .on(steps::sight_extents)
+        .on(steps::sight_targets)
         .on(steps::ensure_dataset)
         .on(steps::set_permissions)
         .on(steps::ensure_share)
@@ -49,6 +52,9 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::list_snapshots)
         .on(steps::delete_snapshot)
         .on(steps::destroy_dataset)
+        .on(steps::ensure_volume)
+        .on(steps::ensure_target)
+        .on(steps::remove_target)
         .on(steps::snapshot_tree)
         .on(steps::replicate)
         .on(steps::prove_replica)

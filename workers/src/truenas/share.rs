@@ -23,7 +23,7 @@ impl Export {
 }
 
 /// How the comment of an export of ours begins.
-const MARK: &str = "stead: ";
+pub(super) const MARK: &str = "stead: ";
 
 /// The comment that marks an export as ours.
 pub(super) fn comment(marker: &str) -> String {
@@ -32,7 +32,12 @@ pub(super) fn comment(marker: &str) -> String {
 
 /// The mark of ours that an export carries, as the middleware shows it.
 pub(super) fn marker_of(entry: &Value) -> Option<String> {
-    entry["comment"].as_str()?.strip_prefix(MARK).map(str::to_owned)
+    marked_in(&entry["comment"])
+}
+
+/// The mark of ours in a comment.
+pub(super) fn marked_in(comment: &Value) -> Option<String> {
+    comment.as_str()?.strip_prefix(MARK).map(str::to_owned)
 }
 
 /// Every export of exactly this path.

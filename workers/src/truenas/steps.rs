@@ -2,6 +2,7 @@
 //! ours, and followed by another when its outcome is in doubt.
 
 mod destroy;
+mod iscsi;
 mod replicas;
 mod send;
 mod sight;
@@ -24,9 +25,10 @@ use super::share;
 use crate::trouble::{Marking, Trouble, marking, unless_missing};
 
 pub(super) use destroy::destroy_dataset;
+pub(super) use iscsi::{ensure_target, ensure_volume, remove_target};
 pub(super) use replicas::{prove_replica, remove_replicas, snapshot_tree};
 pub(super) use send::replicate;
-pub(super) use sight::{sight_datasets, sight_shares};
+pub(super) use sight::{sight_datasets, sight_extents, sight_shares, sight_targets};
 pub(super) use snapshots::{delete_snapshot, list_snapshots, snapshot_dataset};
 pub(super) use survey::survey_pool;
 

@@ -13,6 +13,7 @@ use super::client::Nas;
 use super::dataset::{self, GIB};
 use crate::testing::{Stage, config, contract, marker};
 
+mod iscsi;
 mod replicas;
 
 const LOGIN: &str = "vault:secret/data/truenas/api#1";

@@ -13,6 +13,7 @@ use stead_schemas::step::coder::DeleteWorkspace;
 use stead_schemas::step::entity::LookUpRun;
 use stead_schemas::step::proxmox::{DestroyVm, Machine, MarkVm, RemoveSeed, seed_of};
 use stead_schemas::step::s3::{DeleteBucket, DeleteKey, EmptyBucket, Place};
+use stead_schemas::step::truenas::iscsi::RemoveTarget;
 use stead_schemas::step::truenas::{DestroyDataset, MarkDataset, RemoveShare, SnapshotDataset};
 use stead_schemas::step::vault::PinSecrets;
 
@@ -69,6 +70,10 @@ pub(super) async fn destroy(
         "truenas/share" => {
             let login = login_again(cx, &decision.truenas.secret).await?;
             cx.take_back(RemoveShare { login, path: found.id.clone(), marker }).await?;
+        }
+        "truenas/extent" | "truenas/target" => {
+            let login = login_again(cx, &decision.truenas.secret).await?;
+            cx.take_back(RemoveTarget { login, marker }).await?;
         }
         "coder/workspace" => {
             let login = login_again(cx, &decision.coder.secret).await?;

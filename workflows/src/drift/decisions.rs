@@ -15,7 +15,7 @@ use stead_schemas::command::drift::{DECISIONS, DecideDrift, Found, WHY_MAX};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::{CoderSite, ProxmoxSite, S3Site, TrueNasSite};
-use stead_schemas::step::{Step, home, schedule};
+use stead_schemas::step::{Step, home, schedule, volume};
 use stead_schemas::time::Timestamp;
 
 use super::act;
@@ -128,6 +128,13 @@ impl Decisions {
                 let Some(holder) = &decision.found.holder else { return Err(unowned()) };
                 act::check_lives(cx, &decision.found, holder).await?;
                 cx.operation(ask(cx, home::Repair { owner: holder.owner.clone() })).await?;
+                Ok(told("repaired"))
+            }
+            Act::RepairVolume => {
+                let Some(holder) = &decision.found.holder else { return Err(unowned()) };
+                act::check_lives(cx, &decision.found, holder).await?;
+                let (owner, name) = (holder.owner.clone(), holder.name.clone());
+                cx.operation(ask(cx, volume::Repair { owner, name })).await?;
                 Ok(told("repaired"))
             }
         }

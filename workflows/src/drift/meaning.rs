@@ -14,7 +14,7 @@ use stead_schemas::command::{bucket, workspace};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::Site;
-use stead_schemas::step::home;
+use stead_schemas::step::{home, volume};
 
 /// What is done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub(super) enum Act {
     Give(CommandToGive),
     /// The home that needs it puts it right.
     RepairHome,
+    /// The volume that needs it puts it right.
+    RepairVolume,
     /// It is taken away, after so many seconds.
     Destroy {
         /// For how long that can be taken back.
@@ -98,6 +100,12 @@ impl Case<'_> {
             (Drift::Changed, "truenas/dataset", home::KIND) if !is_other_mark => {
                 Ok(Act::RepairHome)
             }
+            (Drift::Missing, "truenas/extent" | "truenas/target", volume::KIND) => {
+                Ok(Act::RepairVolume)
+            }
+            (Drift::Changed, "truenas/dataset", volume::KIND) if !is_other_mark => {
+                Ok(Act::RepairVolume)
+            }
             (Drift::Changed, "s3/bucket", bucket::KIND) if !is_other_mark => self.bucket(holder),
             (Drift::Missing, "truenas/dataset" | "s3/bucket", _) => {
                 let words = "what it held is gone, and an empty one in its place would hide that; bring \
@@ -147,7 +155,9 @@ impl Case<'_> {
             "proxmox/seed",
             "s3/bucket",
             "truenas/dataset",
+            "truenas/extent",
             "truenas/share",
+            "truenas/target",
         ];
         let is_key_of_bucket = what == "vault/secret" && self.bucket_of_secret().is_some();
         if !known.contains(&what.as_str()) && !is_key_of_bucket {
@@ -217,6 +227,10 @@ impl Case<'_> {
             Act::RepairHome => {
                 vec![format!("the home of {} sets limit and export again", self.owner())]
             }
+            Act::RepairVolume => {
+                let name = self.found.holder.as_ref().map_or("", |holder| holder.name.as_str());
+                vec![format!("the volume of {}/{name} sets size and target again", self.owner())]
+            }
             Act::Destroy { grace_seconds } => self.destruction(&path, *grace_seconds),
         }
     }
@@ -233,6 +247,9 @@ impl Case<'_> {
             "truenas/dataset" => {
                 plan.push(format!("the export of {path} is removed, and a snapshot is taken"));
                 plan.push(format!("{path} is destroyed with all that it holds and its snapshots"));
+            }
+            "truenas/extent" | "truenas/target" => {
+                plan.push(format!("{path} is removed with all of the same mark; its volume stays"));
             }
             "s3/bucket" => {
                 plan.push(format!("{path} is destroyed with all that it holds, and its key"))

@@ -14,8 +14,8 @@ use stead_schemas::failure::Failure;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::{CoderSite, ForgejoSite, ProxmoxSite, S3Site, TrueNasSite};
 use stead_schemas::step::sight::{
-    SightBuckets, SightDatasets, SightKeys, SightMachines, SightSecrets, SightSeeds, SightShares,
-    SightWorkspaces, Sighted,
+    SightBuckets, SightDatasets, SightExtents, SightKeys, SightMachines, SightSecrets, SightSeeds,
+    SightShares, SightTargets, SightWorkspaces, Sighted,
 };
 use stead_schemas::step::vault::PinSecrets;
 
@@ -40,6 +40,10 @@ struct Count {
     machines: usize,
     datasets: usize,
     shares: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    extents: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    targets: usize,
     workspaces: usize,
     #[serde(skip_serializing_if = "is_zero")]
     seeds: usize,
@@ -110,6 +114,9 @@ async fn look(cx: &Context, order: &Order) -> Result<Count, Failure> {
     if let Some(storage) = &proxmox.seed_storage {
         look_at_seeds(cx, proxmox, storage, &logins.of(&proxmox.secret), &mut count).await?;
     }
+    if let Some(volumes) = &truenas.volumes {
+        look_at_volumes(cx, &logins.of(&truenas.secret), &volumes.parent, &mut count).await?;
+    }
     if let Some(s3) = s3 {
         look_at_s3(cx, &logins.of(&s3.secret), &mut count).await?;
     }
@@ -139,6 +146,38 @@ async fn look_at_seeds(
         let (login, node, storage) = (login.to_string(), site.node.clone(), storage.to_string());
         page = cx.step(SightSeeds { login, node, storage, after: page.after }).await?;
         count.seeds += page.things.len();
+        if page.after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn look_at_volumes(
+    cx: &Context,
+    login: &str,
+    parent: &str,
+    count: &mut Count,
+) -> Result<(), Failure> {
+    let (login, parent) = (|| login.to_string(), || parent.to_string());
+    let mut page = Sighted::default();
+    loop {
+        let after = page.after;
+        page = cx.step(SightDatasets { login: login(), parent: parent(), after }).await?;
+        count.datasets += page.things.len();
+        if page.after.is_none() {
+            break;
+        }
+    }
+    loop {
+        page = cx.step(SightExtents { login: login(), after: page.after }).await?;
+        count.extents += page.things.len();
+        if page.after.is_none() {
+            break;
+        }
+    }
+    loop {
+        page = cx.step(SightTargets { login: login(), after: page.after }).await?;
+        count.targets += page.things.len();
         if page.after.is_none() {
             return Ok(());
         }

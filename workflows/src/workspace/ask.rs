@@ -6,7 +6,7 @@ use stead_core::context::Context;
 use stead_schemas::command::workspace::{DeleteOrder, Order, host_name};
 use stead_schemas::failure::Failure;
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
-use stead_schemas::step::{coder, home, proxmox, vmids};
+use stead_schemas::step::{coder, home, proxmox, vmids, volume};
 
 use super::state::Workspace;
 
@@ -80,6 +80,12 @@ pub(super) fn detach(cx: &Context, delete: &DeleteOrder) -> home::Detach {
         now: delete.now,
         grace_seconds: can_come_back.then_some(delete.grace_seconds),
     }
+}
+
+/// The same of its volume.
+pub(super) fn detach_volume(cx: &Context, delete: &DeleteOrder) -> volume::Detach {
+    let home::Detach { owner, workspace, now, grace_seconds } = detach(cx, delete);
+    volume::Detach { owner, name: cx.name(), workspace, now, grace_seconds }
 }
 
 pub(super) fn start_in_coder(

@@ -10,9 +10,11 @@ use stead_core::context::{Command, Context};
 use stead_schemas::command::workspace::{Debt, DeleteOrder, Phase};
 use stead_schemas::failure::Failure;
 use stead_schemas::step::proxmox::{DestroyVm, RemoveSeed, ShutdownVm};
-use stead_schemas::step::{Step, allowance, coder, home, people, vmids};
+use stead_schemas::step::{Step, allowance, coder, home, people, vmids, volume};
 
-use super::ask::{delete_in_coder, detach, logins_to_take_back, machine, release, shutdown};
+use super::ask::{
+    delete_in_coder, detach, detach_volume, logins_to_take_back, machine, release, shutdown,
+};
 use super::boot;
 use super::preflight;
 use super::state::Workspace;
@@ -52,6 +54,10 @@ pub(super) async fn take_all_back(cx: &Context, workspace: &mut Workspace, order
     // From now on, so that the home, whose time begins when it is let go, outlives it.
     let since = cx.now();
     workspace.pay(cx, detach(cx, order)).await;
+    if workspace.size.volume_gb.is_some() {
+        workspace.pay(cx, detach_volume(cx, order)).await;
+        workspace.volume = None;
+    }
     if !site.allowance.is_none() {
         workspace.pay(cx, preflight::give_back(cx)).await;
     }
@@ -77,6 +83,9 @@ async fn forget(
 ) -> Result<(), Failure> {
     if order.now {
         cx.take_back(detach(cx, order)).await?;
+        if workspace.size.volume_gb.is_some() {
+            cx.take_back(detach_volume(cx, order)).await?;
+        }
         workspace.undelete_until = None;
     }
     Ok(())
@@ -95,6 +104,9 @@ fn debts(cx: &Context, workspace: &Workspace) -> Vec<Debt> {
     add(vmids::Release::NAME, format!("the VMID {vmid}"));
     add(coder::DeleteWorkspace::NAME, format!("the Coder workspace {}", cx.name()));
     add(home::Detach::NAME, "the use of the home".into());
+    if let Some(size) = workspace.size.volume_gb {
+        add(volume::Detach::NAME, format!("the volume of {size} GiB"));
+    }
     if !workspace.order.allowance.is_none() {
         add(allowance::GiveBack::NAME, "the share of what the owner may have".into());
     }

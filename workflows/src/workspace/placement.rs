@@ -169,6 +169,7 @@ mod tests {
             vmid: 9000,
             disk_gb: 40,
             disk_gb_max: None,
+            volume_gb_max: None,
             lifetime: Default::default(),
             coder_template: "machine".into(),
             cpu_cores: any,

@@ -16,7 +16,7 @@ use stead_schemas::step::authentik::{FindUser, User};
 use stead_schemas::step::home::dataset_name;
 use stead_schemas::step::truenas::{PoolSeen, SurveyPool};
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
-use stead_schemas::step::{Step, allowance, people, proxmox};
+use stead_schemas::step::{Step, allowance, people, proxmox, volume};
 
 use super::ask;
 use super::placement::{self, Wanted};
@@ -39,6 +39,7 @@ pub(super) async fn look(
     take_allowance(cx, workspace, counted).await?;
     let with_room = place(cx, workspace, &logins, None).await?;
     room_for_home(cx, workspace, &logins).await?;
+    room_for_volume(cx, workspace, &logins).await?;
     Ok((logins, with_room))
 }
 
@@ -201,6 +202,30 @@ async fn room_for_home(
         Some(free) if !has_home && free < u64::from(quota) => {
             format!("{} has {free} GiB free, and a home of {quota} GiB is wanted", site.parent)
         }
+        Some(_) => return Ok(()),
+    };
+    Err(Failure::new(Class::Permanent, words).at(SurveyPool::NAME))
+}
+
+/// TrueNAS does not let a volume be larger than most of what is free, however much of it is written.
+async fn room_for_volume(
+    cx: &Context,
+    workspace: &Workspace,
+    logins: &PinnedSecrets,
+) -> Result<(), Failure> {
+    let site = &workspace.order.truenas;
+    let (Some(size), Some(volumes)) = (workspace.size.volume_gb, &site.volumes) else {
+        return Ok(());
+    };
+    let parent = volumes.parent.clone();
+    let dataset = volume::dataset_name(&parent, &cx.owner(), &cx.name());
+    let survey = SurveyPool { login: logins.of(&site.secret), parent: parent.clone(), dataset };
+    let PoolSeen { free_gb, has_home } = cx.step(survey).await?;
+    let words = match free_gb {
+        None => format!("there is no dataset {parent} for volumes; make it on TrueNAS"),
+        Some(free) if !has_home && free / 5 * 4 < u64::from(size) => format!(
+            "{parent} has {free} GiB free, a volume may take 80 % of that, and {size} are wanted"
+        ),
         Some(_) => return Ok(()),
     };
     Err(Failure::new(Class::Permanent, words).at(SurveyPool::NAME))

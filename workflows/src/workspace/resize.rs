@@ -1,10 +1,10 @@
-//! Resize: changes what is named. The home's limit and the disk change at once; cores and memory
-//! take effect when the machine starts next, and until then the workspace shows both.
+//! Resize: changes what is named. The home's limit, the disk and the volume change at once; cores and
+//! memory take effect when the machine starts next, and until then the workspace shows both.
 
 use stead_core::context::{Command, Context};
 use stead_schemas::command::workspace::{Phase, ResizeWorkspace, Size};
 use stead_schemas::failure::Failure;
-use stead_schemas::step::home;
+use stead_schemas::step::{home, volume};
 
 use super::ask::{configuration, disk, logins, machine};
 use super::preflight;
@@ -23,15 +23,15 @@ pub(super) async fn resize(
         memory_gb: ask.memory_gb.unwrap_or(now.memory_gb),
         storage_quota_gb: ask.storage_quota_gb.unwrap_or(now.storage_quota_gb),
         disk_gb: ask.disk_gb.or(now.disk_gb),
+        volume_gb: ask.volume_gb.or(now.volume_gb),
     };
     workspace.enter(cx, Phase::Resizing);
-    let mut has_grown = false;
-    let resized = cx.operation(set_size(cx, workspace, wanted, &mut has_grown)).await;
-    if resized.is_ok() {
-        workspace.size = wanted;
-    } else if has_grown {
-        // A disk does not shrink: what cannot be taken back is remembered.
-        workspace.size.disk_gb = wanted.disk_gb;
+    let mut grown = now;
+    let resized = cx.operation(set_size(cx, workspace, wanted, &mut grown)).await;
+    // Neither disk nor volume shrinks: what cannot be taken back is remembered.
+    workspace.size = if resized.is_ok() { wanted } else { grown };
+    if let (Some(volume), Some(size_gb)) = (&mut workspace.volume, workspace.size.volume_gb) {
+        volume.size_gb = size_gb;
     }
     workspace.phase = before;
     resized
@@ -41,7 +41,7 @@ async fn set_size(
     cx: &Context,
     workspace: &Workspace,
     wanted: Size,
-    has_grown: &mut bool,
+    grown: &mut Size,
 ) -> Result<(), Failure> {
     let now = workspace.size;
     let other_cores = (wanted.cpu_cores, wanted.memory_gb) != (now.cpu_cores, now.memory_gb);
@@ -56,7 +56,7 @@ async fn set_size(
     let order = &workspace.order;
     let grows = larger.disk_gb() > workspace.disk_gb();
     if !(other_cores || grows) {
-        return Ok(());
+        return grow_volume(cx, wanted, grown).await;
     }
     let login = logins(cx, order).await?.of(&order.proxmox.secret);
     let machine = machine(cx, workspace, &login);
@@ -67,7 +67,15 @@ async fn set_size(
     }
     if grows {
         cx.step(disk(&machine, larger.disk_gb())).await?;
-        *has_grown = true;
+        grown.disk_gb = wanted.disk_gb;
+    }
+    grow_volume(cx, wanted, grown).await
+}
+
+async fn grow_volume(cx: &Context, wanted: Size, grown: &mut Size) -> Result<(), Failure> {
+    if let Some(size_gb) = wanted.volume_gb.filter(|_| wanted.volume_gb != grown.volume_gb) {
+        cx.step(volume::Resize { owner: cx.owner(), name: cx.name(), size_gb }).await?;
+        grown.volume_gb = wanted.volume_gb;
     }
     Ok(())
 }

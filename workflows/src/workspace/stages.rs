@@ -9,10 +9,11 @@ use stead_core::context::Context;
 use stead_schemas::command::workspace::{DeleteOrder, RetryOrder, host_name};
 use stead_schemas::failure::Failure;
 use stead_schemas::step::vault::PinnedSecrets;
-use stead_schemas::step::{allowance, home, proxmox};
+use stead_schemas::step::{allowance, home, proxmox, volume};
 
 use super::ask::{
-    self, configuration, delete_in_coder, detach, disk, join_in_coder, shutdown, start_in_coder,
+    self, configuration, delete_in_coder, detach, detach_volume, disk, join_in_coder, shutdown,
+    start_in_coder,
 };
 use super::boot;
 use super::preflight;
@@ -29,6 +30,8 @@ pub(super) enum Stage {
     Again,
     /// The home.
     Home,
+    /// The volume, if it has one.
+    Volume,
     /// Only after a change: the machine that is there goes, and what shows it.
     Retire,
     /// A machine with a number.
@@ -66,10 +69,10 @@ pub(super) struct Making {
 
 impl Making {
     pub fn new(home: Home) -> Self {
-        let stages =
-            [Stage::Room, Stage::Home, Stage::Machine, Stage::Set, Stage::Coder, Stage::Boot];
+        let first = [Stage::Room, Stage::Home, Stage::Volume, Stage::Machine];
+        let stages = first.into_iter().chain([Stage::Set, Stage::Coder, Stage::Boot]);
         let logins = PinnedSecrets { pinned: Default::default() };
-        Self { home, logins, counted: None, nodes: Vec::new(), to_do: stages.into() }
+        Self { home, logins, counted: None, nodes: Vec::new(), to_do: stages.collect() }
     }
 
     /// Carries one stage out.
@@ -93,6 +96,7 @@ impl Making {
                 self.counted = preflight::allowance(cx, workspace);
             }
             Stage::Home => attach_home(cx, workspace, self.home).await?,
+            Stage::Volume => attach_volume(cx, workspace, self.home).await?,
             Stage::Machine => {
                 if let Taken::Nothing(not) = spare::take(cx, workspace, &self.nodes, &login).await?
                 {
@@ -170,6 +174,23 @@ async fn attach_home(cx: &Context, workspace: &mut Workspace, home: Home) -> Res
         .await?;
     workspace.size.storage_quota_gb = attached.quota_gb;
     workspace.home_source = Some(attached.source);
+    workspace.show(cx);
+    Ok(())
+}
+
+async fn attach_volume(cx: &Context, workspace: &mut Workspace, home: Home) -> Result<(), Failure> {
+    let Some(size_gb) = workspace.size.volume_gb else { return Ok(()) };
+    let attach = volume::Attach {
+        owner: cx.owner(),
+        name: cx.name(),
+        workspace: cx.run().to_string(),
+        size_gb,
+        site: workspace.order.truenas.clone(),
+        only_if_there: home == Home::There,
+    };
+    let attached = cx.step(attach).undo(detach_volume(cx, &DeleteOrder::default())).await?;
+    workspace.size.volume_gb = Some(attached.size_gb);
+    workspace.volume = Some(attached);
     workspace.show(cx);
     Ok(())
 }

@@ -12,6 +12,7 @@ use stead_schemas::command::workspace::{
 };
 use stead_schemas::site::Lifetime;
 use stead_schemas::step::Step;
+use stead_schemas::step::volume::AttachedVolume;
 use stead_schemas::time::Timestamp;
 
 use super::dormancy;
@@ -25,6 +26,9 @@ pub(super) struct Workspace {
     pub phase: Phase,
     pub vmid: Option<u32>,
     pub home_source: Option<String>,
+    /// The volume of its own, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<AttachedVolume>,
     /// What the guest said of itself when it booted last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -87,6 +91,7 @@ impl Workspace {
             phase: Phase::Creating,
             vmid: None,
             home_source: None,
+            volume: None,
             address: None,
             storage_card: None,
             coder_id: None,
@@ -169,6 +174,7 @@ impl Workspace {
             storage_card: self.storage_card.clone(),
             address: self.address.clone().filter(|_| self.phase == Phase::Ready),
             home_source: self.home_source.clone(),
+            volume: self.volume.clone(),
             guest: template.guest,
             coder_id: self.coder_id.clone(),
             joins: self.order.coder_id.clone(),

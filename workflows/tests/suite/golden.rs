@@ -18,13 +18,14 @@ use crate::backups;
 use crate::kits::{self, john};
 use crate::pools::{self, platform};
 use crate::tale::Tale;
+use crate::volumes;
 use crate::world::World;
 
 type Made = fn() -> Vec<Transition>;
 
 /// Histories of those workflows that no lab has run, and of what happens seldom, as the test kit
 /// made them. A file that is there is never changed; `STEAD_UPDATE=1` writes one that is not.
-const MADE: [(&str, Made); 9] = [
+const MADE: [(&str, Made); 10] = [
     ("allowance-life", || of(kits::changes(), &key("allowance", &john(), "owner"))),
     ("backup-life", || of(backups::hourly(), &key("backup", &platform(), "homes"))),
     ("calendar-life", || of(kits::rest(), &key("calendar", &john(), "owner"))),
@@ -32,6 +33,7 @@ const MADE: [(&str, Made); 9] = [
     ("people-life", || of(kits::people(), &key("people", &platform(), "site"))),
     ("pool-life", || of(pools::taken(), &key("pool", &platform(), "debian"))),
     ("spare-life", || of(pools::taken(), &key("spare", &platform(), "debian-1"))),
+    ("volume-life", || of(volumes::volume(), &key("volume", &john(), "dev"))),
     ("workspace-cancelled", cancelled),
     ("workspace-ends", || of(kits::ends(), &key("workspace", &john(), "dev"))),
 ];

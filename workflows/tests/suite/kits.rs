@@ -16,12 +16,13 @@ use stead_schemas::step::{home, vmids};
 use stead_testkit::Kit;
 use stead_workflows::WORKFLOWS;
 
+use crate::volumes;
 use crate::world::World;
 
 /// How long a home is kept where a kit waits for its end.
 pub const GRACE: Duration = Duration::from_secs(60 * 60);
-const HOME: [&str; 2] = ["dataset tank/home/john", "share /mnt/tank/home/john"];
-const WORKSPACE: [&str; 4] =
+pub const HOME: [&str; 2] = ["dataset tank/home/john", "share /mnt/tank/home/john"];
+pub const WORKSPACE: [&str; 4] =
     ["coder dev", "dataset tank/home/john", "share /mnt/tank/home/john", "vm 10000"];
 
 /// Coder's id of a workspace that its developer made there.
@@ -325,7 +326,7 @@ pub fn vmids() -> Kit<World> {
 
 /// A scan looks at everything.
 pub fn drift() -> Kit<World> {
-    let mut site = site();
+    let mut site = volumes::with_volumes(GRACE);
     site.proxmox.seed_storage = Some("isos".into());
     let kit = Kit::of(WORKFLOWS).site(site).entity("drift", vmids::PLATFORM, "site");
     kit.command("scan", json!({})).leaves([])
@@ -451,6 +452,7 @@ pub fn site() -> Site {
             networks: Vec::new(),
             secret: "vault:secret/data/truenas/api".into(),
             grace_seconds: 0,
+            volumes: None,
         },
         coder: CoderSite {
             organization: "default".into(),

@@ -28,4 +28,5 @@ mod survival;
 mod tale;
 mod templates;
 mod tokens;
+mod volumes;
 mod world;

@@ -190,6 +190,12 @@ fn a_scan_for_drift_reads_like_this() {
         step     coder.sight-workspaces  done
         step     proxmox.sight-seeds     done
         step     proxmox.sight-seeds     done
+        step     truenas.sight-datasets  done
+        step     truenas.sight-datasets  done
+        step     truenas.sight-extents   done
+        step     truenas.sight-extents   done
+        step     truenas.sight-targets   done
+        step     truenas.sight-targets   done
         step     s3.sight-buckets        done
         step     s3.sight-buckets        done
         step     s3.sight-keys           done

@@ -11,12 +11,13 @@ use stead_testkit::{Act, Kit};
 use stead_workflows::WORKFLOWS;
 
 use crate::kits::{self, john};
+use crate::volumes;
 use crate::world::World;
 
 type Life = fn() -> Kit<World>;
 
 /// What survives. Each has its test below, so that they run beside each other.
-const LIVES: [(&str, Life); 22] = [
+const LIVES: [(&str, Life); 24] = [
     ("allowance", shared_allowance),
     ("bucket", kits::bucket),
     ("calendar", calendar),
@@ -33,12 +34,14 @@ const LIVES: [(&str, Life); 22] = [
     ("template", kits::template),
     ("token", kits::token),
     ("vmids", kits::vmids),
+    ("volume", volumes::volume),
     ("workspace", kits::workspace),
     ("workspace: changes", kits::changes),
     ("workspace: ends", kits::ends),
     ("workspace: patient", kits::patient),
     ("workspace: pressed", kits::pressed),
     ("workspace: rest", kits::rest),
+    ("workspace: with a volume", volumes::with_volume),
 ];
 
 /// Those that survive elsewhere: with every age of a backup, and with a pool that fills itself again
@@ -129,6 +132,16 @@ fn a_create_that_waits_survives() {
 #[test]
 fn a_home_survives() {
     survives("home");
+}
+
+#[test]
+fn a_volume_survives() {
+    survives("volume");
+}
+
+#[test]
+fn a_workspace_with_a_volume_survives() {
+    survives("workspace: with a volume");
 }
 
 #[test]

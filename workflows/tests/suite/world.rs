@@ -38,6 +38,8 @@ pub struct World {
     pub joined_gone: BTreeSet<String>,
     /// When Coder saw somebody use a workspace.
     pub used_at: Timestamp,
+    /// Who may log in to the volume.
+    pub shown_to: Option<String>,
     /// What is free for homes, in GiB.
     pub free_gb: u64,
     /// What each node has free, in GiB of memory.
@@ -92,6 +94,7 @@ impl Default for World {
             disks: BTreeMap::new(),
             used_at: Timestamp::default(),
             joined_gone: BTreeSet::new(),
+            shown_to: None,
             free_gb: 1_000,
             nodes: nodes.into(),
             version: 1,
@@ -130,6 +133,13 @@ impl World {
                 self.ensure(share, text("marker"))?;
                 Ok(json!({ "id": 1 }))
             }
+            "truenas.ensure-volume" => self.ensure(dataset, text("marker")).map(|()| json!({})),
+            "truenas.ensure-target" => {
+                self.ensure(format!("target {}", text("marker")), text("marker"))?;
+                self.shown_to = Some(text("initiator"));
+                Ok(json!({ "iqn": format!("iqn.x:{}", text("marker")) }))
+            }
+            "truenas.remove-target" => self.remove(&format!("target {}", text("marker"))),
             "truenas.remove-share" => self.remove(&share),
             "truenas.destroy-dataset" => self.remove(&dataset),
             "truenas.survey-pool" => {
@@ -178,6 +188,8 @@ impl stead_testkit::World for World {
             | "s3.sight-buckets"
             | "s3.sight-keys"
             | "truenas.sight-datasets"
+            | "truenas.sight-extents"
+            | "truenas.sight-targets"
             | "truenas.sight-shares"
             | "vault.sight-secrets" => Ok(Self::sighted(ask)),
             step if step.starts_with("truenas.") => self.with_home(step, ask),

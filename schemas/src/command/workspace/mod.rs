@@ -58,6 +58,9 @@ pub struct CreateWorkspace {
     /// The size of the machine's own disk, in GiB; the template's if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_gb: Option<u32>,
+    /// The size of a volume of its own, in GiB; it has none if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_gb: Option<u32>,
     /// What happens when a step fails for good: everything is taken back, or the workspace waits
     /// for a `workspace.retry` that changes what it failed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +90,7 @@ pub struct NameWorkspace {
 
 /// `workspace.resize`: changes what is named, keeps the rest. Cores and memory take effect when
 /// the machine starts next.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResizeWorkspace {
     /// Sent twice, a command of the same id acts once.
@@ -111,6 +114,10 @@ pub struct ResizeWorkspace {
     /// The size of the machine's own disk, in GiB. A disk only grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_gb: Option<u32>,
+    /// The size of its volume, in GiB, if it has one. A volume only grows; the machine has the room
+    /// when it starts next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_gb: Option<u32>,
 }
 
 /// `workspace.rebuild`: makes the machine anew and keeps the home. The old machine is taken away

@@ -142,4 +142,7 @@ pub struct Size {
     /// The machine's own disk, in GiB; the template's if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_gb: Option<u32>,
+    /// A volume of its own, in GiB, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_gb: Option<u32>,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::Size;
 use crate::site::{Guest, Lifetime, StorageBackend};
+use crate::step::volume::AttachedVolume;
 use crate::time::Timestamp;
 
 /// Where a workspace stands.
@@ -95,6 +96,9 @@ pub struct WorkspaceView {
     /// What the guest mounts as its home, once it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home_source: Option<String>,
+    /// The volume that the machine logs in to, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<AttachedVolume>,
     /// What the machine is told to be, where that is not the usual.
     #[serde(default, skip_serializing_if = "Guest::is_usual")]
     pub guest: Guest,

@@ -64,3 +64,17 @@ fn what_coder_calls_a_workspace_is_the_same_as_its_name() {
     assert!(made[0].resource.is(&used[0].resource), "{made:?} {used:?}");
     assert!(!used[0].resource.is(&super::of_coder::shown("john", "dev")));
 }
+
+#[test]
+fn a_target_is_made_and_removed_with_its_extent() {
+    let both = |deed| [(deed, "truenas/extent/m"), (deed, "truenas/target/m")];
+    let request = json!({
+        "login": "", "dataset": "d", "marker": "m", "portal": 1, "initiator": "iqn.x",
+    });
+    check("truenas.ensure-target", request, None, &both(Deed::Makes));
+    let request = json!({ "login": "", "marker": "m" });
+    check("truenas.remove-target", request, None, &both(Deed::Removes));
+    let request = json!({ "login": "", "dataset": "d", "size_gb": 7, "marker": "m" });
+    let made = touches("truenas.ensure-volume", &request, None).expect("known");
+    assert_eq!((made[0].deed, made[0].quota_gb), (Deed::Makes, Some(7)));
+}

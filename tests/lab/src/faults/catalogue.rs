@@ -153,6 +153,11 @@ pub(super) static CATALOGUE: &[Known] = &[
     known("truenas", "slow", "every call takes a second longer"),
     known("truenas", "socket-closed", "a change happens, then the socket closes without an answer"),
     known("truenas", "socket-closed-before", "the socket closes before the call is carried out"),
+    known(
+        "truenas",
+        "target-in-use",
+        "whatever iSCSI is made of is still in use: it is not deleted",
+    ),
     known("truenas", "unmounted", "a new dataset is made and not mounted; the call fails"),
     known("vault", "denied", "403: permission denied on secrets"),
     known(

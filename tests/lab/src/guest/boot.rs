@@ -39,6 +39,7 @@ pub(crate) fn power_off(world: &World, vmid: u32, in_order: bool) {
             task.abort();
         }
         vm.guest.up = false;
+        state.truenas.iscsi.sessions.remove(&vmid);
         "off".clone_into(&mut vm.guest.stage);
         if let Some(token) = vm.guest.agent.take() {
             state.coder.agent_lost(&token, in_order);

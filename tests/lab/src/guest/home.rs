@@ -36,6 +36,7 @@ pub(super) async fn prepare(guest: &Guest, system: &Installed, boot: &Boot) -> b
     if !mounted(guest, system).await {
         return false;
     }
+    log_in(guest, system).await;
     if system.verifies_home {
         verified(guest, system).await;
         report(guest, system, boot, "home-verified").await;
@@ -98,6 +99,22 @@ async fn mounted(guest: &Guest, system: &Installed) -> bool {
         guest.world.changed_within(RETRY).await;
     }
     true
+}
+
+/// The volume's unit is started again until it is there, and the agent waits for it.
+async fn log_in(guest: &Guest, system: &Installed) {
+    let Some((iqn, initiator)) = &system.volume else { return };
+    let vmid = guest.vmid;
+    let try_once = || {
+        guest.world.change_quietly(|state| {
+            let is_on = state.proxmox.vms.get(&vmid).is_some_and(|vm| vm.is_running());
+            is_on && state.truenas.iscsi.log_in(vmid, iqn, initiator)
+        })
+    };
+    while !try_once() {
+        guest.stage("waiting-for-volume");
+        guest.world.changed_within(RETRY).await;
+    }
 }
 
 /// The write check fails and is repeated until user 1000 can write.

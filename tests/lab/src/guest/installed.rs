@@ -13,6 +13,9 @@ const ENVIRONMENT: &str = "/etc/coder-agent/env";
 const VERIFIER: &str = "/usr/local/sbin/stead-verify-home";
 /// The line of the verifier that names the address it reports to.
 const REPORT: &str = "# stead-report: ";
+const VOLUME: &str = "/usr/local/sbin/stead-volume";
+/// The line of the volume's script that names portal, target and initiator.
+const LOGIN: &str = "# stead-volume: ";
 
 /// The parts of a configured system that the lab plays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub(super) struct Installed {
     pub(super) waits_for_home: bool,
     /// The agent's unit verifies the home before it starts.
     pub(super) verifies_home: bool,
+    /// The target that is logged in at before the agent starts, and as whom.
+    pub(super) volume: Option<(String, String)>,
     /// Some unit keeps the agent up when the home appears late.
     pub(super) heals: bool,
 }
@@ -104,6 +109,9 @@ impl UserData {
             has_agent: unit.is_some(),
             waits_for_home: waits,
             verifies_home: setting("ExecStartPre").is_some(),
+            volume: setting("Requires")
+                .filter(|units| units.split_whitespace().any(|unit| unit == "stead-volume.service"))
+                .and_then(|_| login(&self.file(VOLUME)?)),
             heals: self.keeps_up(),
         }
     }
@@ -159,6 +167,7 @@ fn scripted(script: &str, instance: &str) -> Installed {
         has_agent: agent.is_some(),
         waits_for_home: place("mount.exe").is_some_and(|mount| Some(mount) < agent),
         verifies_home: verified.is_some() && verified < agent,
+        volume: None,
         heals: place("while ($true)").is_some_and(|again| Some(again) < agent),
     }
 }
@@ -187,6 +196,12 @@ fn token(environment: &str) -> Option<String> {
     let line =
         environment.lines().find_map(|line| line.trim().strip_prefix("CODER_AGENT_TOKEN="))?;
     Some(line.trim_matches(['"', '\'']).to_owned()).filter(|token| !token.is_empty())
+}
+
+fn login(script: &str) -> Option<(String, String)> {
+    let line = script.lines().find_map(|line| line.strip_prefix(LOGIN))?;
+    let mut words = line.split_whitespace().skip(1).map(str::to_owned);
+    Some((words.next()?, words.next()?))
 }
 
 fn report(script: &str) -> Option<String> {

@@ -1,4 +1,4 @@
-//! Datasets: create, update, query.
+//! Datasets: create, update, query. `volume.rs` has what is different where one is a volume.
 
 use serde_json::{Map, Value, json};
 
@@ -7,17 +7,14 @@ use super::methods::{Reply, fields, text, unexpected};
 use super::query;
 use super::rpc::{EEXIST, EINVAL, ENOENT, ENOSPC, RpcError};
 use super::state::{Dataset, State};
+use super::volume;
 use crate::world::World;
 
 /// The least a quota may be.
 const QUOTA_MIN: u64 = 1 << 30;
 
 /// Properties of a file system that are stored as they are sent.
-const SETTINGS: [&str; 27] = [
-    "aclmode",
-    "acltype",
-    "atime",
-    "casesensitivity",
+const SETTINGS: [&str; 22] = [
     "checksum",
     "comments",
     "compression",
@@ -31,7 +28,6 @@ const SETTINGS: [&str; 27] = [
     "quota_critical",
     "quota_warning",
     "readonly",
-    "recordsize",
     "refquota_critical",
     "refquota_warning",
     "refreservation",
@@ -42,11 +38,19 @@ const SETTINGS: [&str; 27] = [
     "special_small_block_size",
     "sync",
 ];
+/// What only a file system has.
+const OF_FILES: [&str; 7] =
+    ["aclmode", "acltype", "atime", "casesensitivity", "quota", "recordsize", "refquota"];
+/// What only a volume has.
+const OF_VOLUMES: [&str; 4] = ["force_size", "sparse", "volblocksize", "volsize"];
 
 pub(super) fn create(world: &World, params: &[Value]) -> Result<Reply, RpcError> {
+    let is_volume = params.first().is_some_and(|data| data["type"] == "VOLUME");
+    let own: &[&str] = if is_volume { &OF_VOLUMES } else { &OF_FILES };
     let optional: Vec<&str> = SETTINGS
         .into_iter()
-        .chain(["create_ancestors", "quota", "refquota", "type", "user_properties"])
+        .chain(["create_ancestors", "type", "user_properties"])
+        .chain(own.iter().copied())
         .collect();
     let data = fields(params, 0, &["name"], &optional)?;
     let id = data.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -56,10 +60,11 @@ pub(super) fn create(world: &World, params: &[Value]) -> Result<Reply, RpcError>
         let text = format!("Failed to create dataset: cannot create '{id}': out of space");
         return Err(RpcError::call(ENOSPC, text));
     }
-    let unmounted = world.faults.fires("truenas", "unmounted");
+    let unmounted = !is_volume && world.faults.fires("truenas", "unmounted");
     let entry = world.change(|state| {
         let nas = &mut state.truenas;
         check_place(nas, &id, ancestors)?;
+        volume::check(nas, &dataset, None, &data)?;
         let dataset = Dataset { mounted: !unmounted, ..dataset };
         world.journal.effect("truenas", "dataset-created", &id, &dataset.owner());
         let shown = entry(nas, &dataset, true);
@@ -88,8 +93,13 @@ fn wanted(id: &str, data: &Map<String, Value>) -> Result<Dataset, RpcError> {
     if !id.split('/').all(valid) || id.len() > 200 {
         return Err(name("Invalid dataset name"));
     }
-    if data.get("type").is_some_and(|kind| kind != "FILESYSTEM") {
-        return Err(RpcError::field("data.type", "The lab has file systems only", EINVAL));
+    let is_volume = match data.get("type").and_then(Value::as_str) {
+        None | Some("FILESYSTEM") => false,
+        Some("VOLUME") => true,
+        Some(_) => return Err(RpcError::field("data.type", "Input should be valid", EINVAL)),
+    };
+    if is_volume && !data.contains_key("volsize") {
+        return Err(RpcError::field("data.volsize", "Field required", EINVAL));
     }
     let mut dataset = Dataset::new(id);
     apply(&mut dataset, data, "pool_dataset_create")?;
@@ -125,8 +135,9 @@ fn apply(dataset: &mut Dataset, data: &Map<String, Value>, schema: &str) -> Resu
         match name.as_str() {
             "quota" => dataset.quota = limit(name, value)?,
             "refquota" => dataset.refquota = limit(name, value)?,
+            "volsize" => dataset.volsize = Some(volume::size(value)?),
             "user_properties" | "user_properties_update" => mark(dataset, value, schema)?,
-            "name" | "type" | "create_ancestors" => {}
+            "name" | "type" | "create_ancestors" | "force_size" => {}
             _ => {
                 dataset.settings.insert(name.clone(), value.clone());
             }
@@ -175,14 +186,17 @@ pub(super) fn update(world: &World, params: &[Value]) -> Result<Reply, RpcError>
     let id = text(params, 0, "id")?;
     let optional: Vec<&str> = SETTINGS
         .into_iter()
-        .chain(["quota", "refquota", "user_properties", "user_properties_update"])
+        .chain(OF_FILES)
+        .chain(["force_size", "user_properties", "user_properties_update", "volsize"])
         .collect();
     let data = fields(params, 1, &[], &optional)?;
     world.change(|state| {
         let nas = &mut state.truenas;
         let mut dataset =
             nas.datasets.get(id).cloned().ok_or_else(|| RpcError::missing("PoolDataset", id))?;
+        let before = dataset.volsize;
         apply(&mut dataset, &data, "pool_dataset_update")?;
+        volume::check(nas, &dataset, Some(before), &data)?;
         for (name, limit) in [("quota", dataset.quota), ("refquota", dataset.refquota)] {
             if limit > 0 && limit < dataset.used && data.contains_key(name) {
                 let zfs = "size is less than current used or reserved space";

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::iscsi;
 use super::methods::{Reply, option, text};
 use super::rpc::{EBUSY, ENOTEMPTY, RpcError};
 use super::state::State;
@@ -24,6 +25,9 @@ pub(super) fn delete(world: &World, params: &[Value]) -> Result<Reply, RpcError>
             return Err(RpcError::call(ENOTEMPTY, text));
         }
         remove_shares(world, nas, id);
+        for doomed in children.iter().map(String::as_str).chain([id]) {
+            iscsi::detach(world, nas, doomed);
+        }
         unmount(nas, id);
         refuse(world, nas, id, recursive)?;
         for doomed in children.iter().map(String::as_str).chain([id]) {

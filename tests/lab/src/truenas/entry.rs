@@ -93,6 +93,10 @@ pub(super) fn entry(state: &State, dataset: &Dataset, with_children: bool) -> Va
         "origin".to_owned(),
         property(Value::from(origin.as_str()), &origin, Some(&origin), "NONE"),
     );
+    if let Some(size) = dataset.volsize {
+        entry.insert("volsize".to_owned(), bytes(size, "LOCAL"));
+        entry.insert("mountpoint".to_owned(), Value::Null);
+    }
     for (name, value) in &dataset.settings {
         let raw = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         entry.insert(name.clone(), property(value.clone(), &raw, Some(&raw), "LOCAL"));
@@ -108,14 +112,14 @@ fn identity(dataset: &Dataset) -> Map<String, Value> {
         .map(|(name, value)| (name.clone(), property(json!(value), value, Some(value), "LOCAL")))
         .collect();
     let identity = json!({
-        "id": dataset.id, "type": "FILESYSTEM", "name": dataset.id, "pool": pool,
+        "id": dataset.id, "type": if dataset.volsize.is_some() { "VOLUME" } else { "FILESYSTEM" }, "name": dataset.id, "pool": pool,
         "encrypted": false, "encryption_root": null, "key_loaded": false, "locked": false,
         "user_properties": user, "mountpoint": dataset.path(),
     });
     identity.as_object().cloned().unwrap_or_default()
 }
 
-fn available(state: &State, dataset: &Dataset) -> u64 {
+pub(super) fn available(state: &State, dataset: &Dataset) -> u64 {
     let used: u64 = state.datasets.values().map(|dataset| dataset.used).sum();
     let free = state.pool_bytes.saturating_sub(used);
     match dataset.refquota {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::iscsi::{self, Kind};
 use super::rpc::{EBUSY, EFAULT, EINVAL, ENOTAUTHENTICATED, RpcError};
 use super::session::{Request, Session};
 use super::{
@@ -94,7 +95,8 @@ async fn through_named(
     request: &Request,
 ) -> Option<Result<Value, RpcError>> {
     let fires = |name| world.faults.fires("truenas", name);
-    let changes = CHANGES.contains(&request.method.as_str());
+    let changes = CHANGES.contains(&request.method.as_str())
+        || Kind::of(&request.method).is_some_and(|(_, what)| what != "query");
     if changes && fires("socket-closed-before") {
         return None;
     }
@@ -168,7 +170,11 @@ fn dispatch(
         "sharing.nfs.get_instance" => share::get_instance(world, params),
         "filesystem.stat" => filesystem::stat(world, params),
         "filesystem.setperm" | "filesystem.chown" => filesystem::change_owner(world, request),
-        _ => Err(RpcError::NoMethod),
+        "iscsi.global.config" => Ok(iscsi::config().into()),
+        method => match Kind::of(method) {
+            Some((kind, what)) => iscsi::call(world, kind, what, params),
+            None => Err(RpcError::NoMethod),
+        },
     }
 }
 
@@ -225,6 +231,11 @@ pub(super) fn number(params: &[Value], at: usize, name: &str) -> Result<i64, Rpc
 /// An option of a call, false if it is not given.
 pub(super) fn option(params: &[Value], at: usize, name: &str) -> bool {
     params.get(at).and_then(|options| options.get(name)).and_then(Value::as_bool).unwrap_or(false)
+}
+
+/// A positional option of a call, false if it is not given.
+pub(super) fn option_at(params: &[Value], at: usize) -> bool {
+    params.get(at).and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// A failure nobody foresaw.

@@ -1,5 +1,5 @@
-//! TrueNAS 25.10: JSON-RPC 2.0 over a WebSocket; a pool `tank` with `tank/coder-home`, and a
-//! pool `backup`.
+//! TrueNAS 25.10: JSON-RPC 2.0 over a WebSocket; a pool `tank` with `tank/coder-home` and
+//! `tank/coder-volumes`, and a pool `backup`.
 //!
 //! Deleting a dataset takes its shares first and asks questions later; a closed socket takes the
 //! answer with it; jobs answer with a number and go on without their caller.
@@ -9,6 +9,7 @@ mod dataset_delete;
 mod dataset_rename;
 mod entry;
 mod filesystem;
+mod iscsi;
 mod jobs;
 mod methods;
 mod query;
@@ -19,6 +20,7 @@ mod share;
 mod snapshot;
 mod state;
 mod system;
+mod volume;
 
 use std::sync::Arc;
 

@@ -9,17 +9,20 @@ use tokio::sync::broadcast;
 
 use super::OWNER_SUFFIX;
 use super::entry::POOL_BYTES;
+use super::iscsi::Iscsi;
 use super::jobs::Job;
 
 /// An empty file system is not quite empty.
 const BYTES_EMPTY: u64 = 96 << 10;
 
-/// A file system.
+/// A file system, or a volume.
 #[derive(Clone)]
 pub(crate) struct Dataset {
     pub(crate) id: String,
     pub(crate) quota: u64,
     pub(crate) refquota: u64,
+    /// How large a volume is; nothing if it is a file system.
+    pub(crate) volsize: Option<u64>,
     pub(crate) used: u64,
     pub(crate) mounted: bool,
     pub(crate) uid: i64,
@@ -64,6 +67,7 @@ pub(crate) struct State {
     /// NFS shares: the entries themselves, by id.
     pub(crate) shares: BTreeMap<i64, Map<String, Value>>,
     pub(super) next_share: i64,
+    pub(crate) iscsi: Iscsi,
     pub(super) jobs: BTreeMap<i64, Job>,
     pub(super) next_job: i64,
     pub(super) txg: u64,
@@ -78,6 +82,7 @@ impl Dataset {
             id: id.to_owned(),
             quota: 0,
             refquota: 0,
+            volsize: None,
             used: BYTES_EMPTY,
             mounted: true,
             uid: 0,
@@ -120,7 +125,7 @@ impl Dataset {
 
 impl State {
     pub(crate) fn pristine() -> Self {
-        let parents = ["backup", "tank", "tank/coder-home"].map(|id| {
+        let parents = ["backup", "tank", "tank/coder-home", "tank/coder-volumes"].map(|id| {
             let dataset = Dataset { preexisting: true, ..Dataset::new(id) };
             (id.to_owned(), dataset)
         });
@@ -128,6 +133,7 @@ impl State {
             datasets: BTreeMap::from(parents),
             shares: BTreeMap::new(),
             next_share: 1,
+            iscsi: Iscsi::default(),
             jobs: BTreeMap::new(),
             next_job: 1,
             txg: 1000,
@@ -139,7 +145,7 @@ impl State {
     /// The dataset that is mounted at a path of the server.
     pub(super) fn at_path(&self, path: &str) -> Option<&Dataset> {
         let id = path.strip_prefix("/mnt/")?.trim_end_matches('/');
-        self.datasets.get(id).filter(|dataset| dataset.mounted)
+        self.datasets.get(id).filter(|dataset| dataset.mounted && dataset.volsize.is_none())
     }
 
     /// What a guest finds behind an export.

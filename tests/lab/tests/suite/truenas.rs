@@ -184,3 +184,95 @@ async fn messages_have_a_limit_and_clones_die_with_their_origin() {
     assert!(nas.ok("system.info", json!([])).await["version"].is_string());
     assert!(nas.call("core.ping", json!(["x".repeat(70_000)])).await.is_none());
 }
+
+const VOLUME: &str = "tank/coder-volumes/alice";
+
+/// A volume that one initiator may see. Returns target, extent and what joins them.
+async fn shown(nas: &mut Nas) -> [Value; 3] {
+    let volume = json!([{
+        "name": VOLUME, "type": "VOLUME", "volsize": 1_i64 << 30, "sparse": true,
+        "user_properties": [{ "key": "stead:marker", "value": "run-alice" }],
+    }]);
+    let made = nas.ok("pool.dataset.create", volume).await;
+    assert_eq!((&made["type"], &made["mountpoint"]), (&json!("VOLUME"), &Value::Null));
+    let group = json!([{ "initiators": ["iqn.x:alice"], "comment": "run-alice" }]);
+    let group = nas.ok("iscsi.initiator.create", group).await["id"].clone();
+    let extent = json!([{ "name": "alice", "disk": format!("zvol/{VOLUME}") }]);
+    let extent = nas.ok("iscsi.extent.create", extent).await["id"].clone();
+    let groups = json!([{ "portal": 1, "initiator": group }]);
+    let target = json!([{ "name": "alice", "groups": groups }]);
+    let target = nas.ok("iscsi.target.create", target).await["id"].clone();
+    let joint = json!([{ "target": target, "extent": extent }]);
+    let joint = nas.ok("iscsi.targetextent.create", joint).await["id"].clone();
+    [target, extent, joint]
+}
+
+#[tokio::test]
+async fn whoever_is_logged_in_keeps_what_he_uses_until_the_volume_itself_goes() {
+    let rig = Rig::start().await;
+    let mut nas = Nas::login(&rig).await;
+    let [target, extent, joint] = shown(&mut nas).await;
+    let iqn = "iqn.2005-10.org.freenas.ctl:alice";
+    assert!(!rig.lab.log_in(7, iqn, "iqn.x:bob"));
+    assert!(rig.lab.log_in(7, iqn, "iqn.x:alice"));
+    for (kind, id) in [("targetextent", &joint), ("extent", &extent), ("target", &target)] {
+        let refused = nas.err(&format!("iscsi.{kind}.delete"), json!([id])).await;
+        assert_eq!(refused["data"]["errname"], "EFAULT", "{kind}");
+        assert!(text(&refused["data"]["reason"]).contains("alice is in use."), "{refused}");
+    }
+    // Without a question: the extent, and what joins it to the target.
+    assert_eq!(nas.ok("pool.dataset.delete", json!([VOLUME])).await, json!(true));
+    let left: Vec<_> = rig.lab.inventory().iscsi.into_iter().map(|one| one.kind).collect();
+    assert_eq!(left, ["initiator", "target"]);
+}
+
+#[tokio::test]
+async fn a_target_whose_group_is_deleted_is_open_to_everybody() {
+    let rig = Rig::start().await;
+    let mut nas = Nas::login(&rig).await;
+    shown(&mut nas).await;
+    let group = nas.ok("iscsi.initiator.query", json!([[], { "get": true }])).await;
+    nas.ok("iscsi.initiator.delete", json!([group["id"]])).await;
+    assert!(rig.lab.log_in(7, "iqn.2005-10.org.freenas.ctl:alice", "iqn.x:bob"));
+}
+
+#[tokio::test]
+async fn names_sizes_and_places_have_rules() {
+    let rig = Rig::start().await;
+    let mut nas = Nas::login(&rig).await;
+    shown(&mut nas).await;
+    let name = "tank/coder-volumes/bob";
+    let wrong = [
+        ("pool.dataset.create", json!([{ "name": name, "type": "VOLUME" }])),
+        ("pool.dataset.create", json!([{ "name": name, "type": "VOLUME", "volsize": 12_345 }])),
+        (
+            "pool.dataset.create",
+            json!([{ "name": name, "type": "VOLUME", "volsize": 7_i64 << 40 }]),
+        ),
+        (
+            "pool.dataset.create",
+            json!([{ "name": name, "type": "VOLUME", "refquota": 1_i64 << 30 }]),
+        ),
+        ("pool.dataset.create", json!([{ "name": name, "volsize": 1_i64 << 30 }])),
+        ("pool.dataset.update", json!([VOLUME, { "volsize": 1_i64 << 29 }])),
+        ("pool.dataset.update", json!(["tank/coder-home", { "volsize": 1_i64 << 30 }])),
+        ("iscsi.target.create", json!([{ "name": "Alice_2" }])),
+        ("iscsi.target.create", json!([{ "name": "alice" }])),
+        ("iscsi.target.create", json!([{ "name": "bob", "groups": [{ "portal": 2 }] }])),
+        ("iscsi.extent.create", json!([{ "name": "bob", "disk": "zvol/tank/nowhere" }])),
+        ("iscsi.extent.create", json!([{ "name": "bob", "disk": format!("zvol/{VOLUME}") }])),
+        (
+            "iscsi.extent.create",
+            json!([{ "name": "a".repeat(65), "disk": format!("zvol/{VOLUME}") }]),
+        ),
+        ("iscsi.targetextent.create", json!([{ "target": 99, "extent": 99 }])),
+    ];
+    for (method, params) in wrong {
+        let refused = nas.err(method, params.clone()).await;
+        assert_eq!(refused["code"], -32602, "{method} {params}: {refused}");
+    }
+    let forced = json!([{
+        "name": name, "type": "VOLUME", "volsize": 7_i64 << 40, "force_size": true, "sparse": true,
+    }]);
+    nas.ok("pool.dataset.create", forced).await;
+}

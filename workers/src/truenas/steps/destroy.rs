@@ -1,6 +1,6 @@
-//! Destroys a home for good. The middleware's own recursive delete is never used: it releases
+//! Destroys a home or a volume for good. The middleware's own recursive delete is never used: it releases
 //! holds and destroys clones, which may be other people's homes. Its plain delete is no safe try
-//! either, since it takes the exports away before it finds out that it may not go on. So
+//! either, since it takes the exports and extents away before it finds out that it may not go on. So
 //! everything is proven first, the proof is written onto the dataset, then the snapshots go one
 //! by one, and ZFS itself refuses to drop one that somebody has cloned or holds.
 
@@ -12,6 +12,7 @@ use stead_schemas::step::truenas::DestroyDataset;
 
 use super::super::client::{Client, Nas};
 use super::super::dataset::{self, Found};
+use super::super::iscsi;
 use super::super::share;
 use crate::trouble::unless_missing;
 
@@ -50,7 +51,12 @@ async fn nothing_hangs_on(nas: &Nas, found: &Found) -> Result<(), Failure> {
     refuse_if_any("is the origin of clones", found, clones.iter().map(String::as_str))?;
     let exports = share::exports(nas, &found.path()).await?;
     let exports: Vec<_> = exports.iter().map(|export| format!("share {}", export.id)).collect();
-    refuse_if_any("is still exported", found, exports.iter().map(String::as_str))
+    refuse_if_any("is still exported", found, exports.iter().map(String::as_str))?;
+    if found.volsize().is_none() {
+        return Ok(());
+    }
+    let extents = iscsi::extents_of(nas, &found.id).await?;
+    refuse_if_any("is still shown by iSCSI", found, extents.iter().map(String::as_str))
 }
 
 fn refuse_if_any<'a>(

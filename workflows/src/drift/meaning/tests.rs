@@ -57,6 +57,10 @@ fn what_is_needed_is_repaired_by_the_entity_that_needs_it() {
     told("missing truenas/share//mnt/x of home", "sets limit and export again");
     told("changed truenas/dataset/x of home resized", "sets limit and export again");
     told("changed s3/bucket/x of bucket resized", "bucket john/dev is told to resize");
+    told("missing truenas/target/x of volume", "volume of john/dev sets size and target again");
+    told("missing truenas/extent/x of volume", "sets size and target again");
+    told("changed truenas/dataset/x of volume resized", "sets size and target again");
+    told("missing truenas/dataset/x of volume", "would hide that");
     told("missing truenas/dataset/x of home", "would hide that");
     told("missing s3/bucket/x of bucket", "would hide that");
     told(&["missing", SECRET, "of bucket"].join(" "), "cannot be opened any more");
@@ -88,6 +92,7 @@ fn only_what_no_run_wants_is_destroyed_and_user_data_only_later() {
     told("orphan proxmox/seed/isos:iso/x.iso", "remove it by hand");
     told("orphan truenas/dataset/x of home", "nothing is done for 60 s");
     told("orphan truenas/dataset/x of home", "home john/dev is asked whether it lives");
+    told("orphan truenas/target/x of volume", "removed with all of the same mark");
     told("orphan s3/bucket/x of bucket", "nothing is done for 90 s");
     told(&["orphan", SECRET, "of bucket"].join(" "), "is destroyed");
     told("orphan vault/secret/vault:secret/data/stead/tokens/x of token", "goes with the token");

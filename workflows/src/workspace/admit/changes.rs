@@ -43,14 +43,18 @@ pub(super) fn admit_resize(admission: &Admission<'_>) -> Result<Admitted, Refusa
         memory_gb: check("memory_gb", |template| template.memory_gb)?,
         storage_quota_gb: check("storage_quota_gb", |template| template.storage_quota_gb)?,
         disk_gb: None,
+        volume_gb: None,
     };
     if let Some(asked) = fields.optional_number("disk_gb")? {
         ask.disk_gb = Some(larger_disk(asked, &view, template)?);
     }
+    if let Some(asked) = fields.optional_number("volume_gb")? {
+        ask.volume_gb = Some(larger_volume(asked, &view, template)?);
+    }
     fields.finish()?;
-    if (ask.cpu_cores, ask.memory_gb, ask.storage_quota_gb, ask.disk_gb) == (None, None, None, None)
-    {
-        let words = "say what to change: cpu_cores, memory_gb, storage_quota_gb or disk_gb";
+    if ask == (ResizeWorkspace { name: ask.name.clone(), ..ResizeWorkspace::default() }) {
+        let words =
+            "say what to change: cpu_cores, memory_gb, storage_quota_gb, disk_gb or volume_gb";
         return Err(Refusal::new("resize.nothing", words));
     }
     Ok(order(&ask))
@@ -74,6 +78,23 @@ fn larger_disk(
         }
         None => Ok(asked),
     }
+}
+
+fn larger_volume(
+    asked: u32,
+    view: &WorkspaceView,
+    template: Option<&Template>,
+) -> Result<u32, Refusal> {
+    let Some(now) = view.size.volume_gb else {
+        let words = "it has no volume; a workspace gets one when it is created, or never";
+        return Err(Refusal::new("volume.unavailable", words).field("volume_gb"));
+    };
+    if asked < now {
+        let words = format!("a volume only grows: it has {now} GiB");
+        return Err(Refusal::new("volume.shrinks", words).field("volume_gb"));
+    }
+    let max = template.and_then(|template| template.volume_gb_max).unwrap_or(now);
+    choose("volume_gb", Some(asked), &Range { min: now, max: max.max(now), default: now })
 }
 
 pub(super) fn admit_rebuild(admission: &Admission<'_>) -> Result<Admitted, Refusal> {

@@ -12,7 +12,7 @@ use stead_core::definition::{Admission, Admitted};
 use stead_schemas::command::fields::Fields;
 use stead_schemas::command::workspace::{OnFailure, Order, Phase, Size, WorkspaceView, check_name};
 use stead_schemas::refusal::Refusal;
-use stead_schemas::site::{PoolSite, ProxmoxSite, Range, Site, StorageBackend, Template};
+use stead_schemas::site::{PoolSite, ProxmoxSite, Range, Site, StorageBackend, System, Template};
 
 use super::hold;
 use crate::as_value;
@@ -66,9 +66,13 @@ fn admit_create(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         memory_gb: choose("memory_gb", &template.memory_gb)?,
         storage_quota_gb: choose("storage_quota_gb", &template.storage_quota_gb)?,
         disk_gb: None,
+        volume_gb: None,
     };
     if let Some(asked) = fields.optional_number("disk_gb")? {
         size.disk_gb = Some(self::choose("disk_gb", Some(asked), &template.disk_gb_range())?);
+    }
+    if let Some(asked) = fields.optional_number("volume_gb")?.filter(|asked| *asked > 0) {
+        size.volume_gb = Some(volume(admission.site, template, asked)?);
     }
     let storage_backend = backend(template, fields.optional_text("storage_backend")?)?;
     let on_failure = on_failure(fields.optional_text("on_failure")?)?;
@@ -91,6 +95,18 @@ fn admit_create(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         pool: pool(site, template, storage_backend),
     };
     Ok(Admitted { begins: true, ..order(&made) })
+}
+
+/// How large a volume is to be, where one may be had.
+fn volume(site: &Site, template: &Template, asked: u32) -> Result<u32, Refusal> {
+    let refuse = |why: String| Err(Refusal::new("volume.unavailable", why).field("volume_gb"));
+    if site.truenas.volumes.is_none() {
+        return refuse("the site has no place for volumes".into());
+    }
+    match template.volume_gb_max.filter(|_| template.guest.system == System::Linux) {
+        Some(max) => choose("volume_gb", Some(asked), &Range { min: 1, max, default: 1 }),
+        None => refuse(format!("a workspace made from {} has no volume", template.name)),
+    }
 }
 
 /// Whoever wants a workspace to run that may not is told why.

@@ -31,13 +31,14 @@ pub(super) fn of_delete(view: &WorkspaceView, now: bool, grace_seconds: u64) -> 
             "home {home}: kept while another workspace uses it, and for {grace} after the last one"
         ),
     };
+    let home = [home].into_iter().chain(volume(view, now, grace_seconds)).collect::<Vec<_>>();
     let no_more = || "workspace: it cannot be brought back any more".to_string();
     match view.phase {
-        Phase::Deleted => return vec![home, no_more()],
+        Phase::Deleted => return [home, vec![no_more()]].concat(),
         Phase::Undeleting => {
             let undelete = "undelete: taken back with all that it has made".to_string();
             return match now {
-                true => vec![undelete, home, no_more()],
+                true => [vec![undelete], home, vec![no_more()]].concat(),
                 false => {
                     vec![undelete, "workspace: it stays deleted, as it was before".to_string()]
                 }
@@ -49,12 +50,22 @@ pub(super) fn of_delete(view: &WorkspaceView, now: bool, grace_seconds: u64) -> 
         (true, _) | (false, 0) => "workspace: it cannot be brought back".to_string(),
         (false, _) => format!("workspace: it can be brought back for {grace}, with a new machine"),
     };
-    vec![
-        format!("{}: shut down and destroyed; what lies outside the home is lost", machine(view)),
-        "Coder workspace: deleted".to_string(),
-        home,
-        back,
-    ]
+    let outside = if view.size.volume_gb.is_some() { "home and volume" } else { "the home" };
+    let machine = machine(view);
+    let machine =
+        format!("{machine}: shut down and destroyed; what lies outside {outside} is lost");
+    [vec![machine, "Coder workspace: deleted".to_string()], home, vec![back]].concat()
+}
+
+/// What becomes of its volume, if it has one.
+fn volume(view: &WorkspaceView, now: bool, grace_seconds: u64) -> Option<String> {
+    let size = view.size.volume_gb?;
+    Some(match (now, grace_seconds) {
+        (true, _) | (false, 0) => {
+            format!("volume of {size} GiB: destroyed at once with all that is in it")
+        }
+        (false, _) => format!("volume of {size} GiB: kept for {}", span(grace_seconds)),
+    })
 }
 
 /// What a delete does to a create that is under way or waits, with or without `now`: what it has
@@ -73,7 +84,8 @@ fn of_unfinished(view: &WorkspaceView, grace_seconds: u64) -> Vec<String> {
         }
         _ => format!("home: kept for {}, and while another workspace uses it", span(grace_seconds)),
     };
-    vec![create.to_string(), home]
+    let volume = volume(view, false, grace_seconds);
+    [create.to_string(), home].into_iter().chain(volume).collect()
 }
 
 /// What a rebuild does.
@@ -89,6 +101,7 @@ pub(super) fn of_rebuild(view: &WorkspaceView, template: Option<&Template>) -> V
         ),
         format!("home {home}: kept"),
     ]);
+    plan.extend(view.size.volume_gb.map(|size| format!("volume of {size} GiB: kept")));
     if view.phase == Phase::Ready {
         plan.push("workspace: away while the machines change places".to_string());
     }
