@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::volume::AttachedVolume;
 use super::{Done, Step};
 use crate::owner::Owner;
 use crate::site::{CloneKind, Guest, Network, StorageBackend};
@@ -254,6 +255,9 @@ pub struct InsertSeed {
     /// The address of its card for storage, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_card: Option<String>,
+    /// The volume that it logs in to, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<AttachedVolume>,
 }
 
 impl Step for InsertSeed {

@@ -18,6 +18,7 @@ mod tests;
 mod tools;
 mod urls;
 mod user_data;
+mod volume;
 mod windows;
 
 use std::net::{Ipv4Addr, SocketAddr};

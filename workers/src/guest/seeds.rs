@@ -9,6 +9,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::owner::Owner;
 use stead_schemas::site::Guest;
 use stead_schemas::step::proxmox::InsertSeed;
+use stead_schemas::step::volume::AttachedVolume;
 
 use super::image::image;
 use super::tools::HomeFile;
@@ -43,6 +44,7 @@ pub(super) struct Whose<'a> {
     pub(super) guest: Guest,
     /// The address of its card for storage, if it has one.
     pub(super) storage_card: Option<&'a str>,
+    pub(super) volume: Option<&'a AttachedVolume>,
 }
 
 impl Seeds {
@@ -69,6 +71,11 @@ impl Seeds {
     ) -> Result<String, Failure> {
         let agent_token = self.agent_token(whose.coder_id).await?;
         let environment = self.environment(whose).await?;
+        if let Some(AttachedVolume { portal, target, initiator, .. }) = whose.volume {
+            for part in [portal, target, initiator] {
+                one_word(part, "volume")?;
+            }
+        }
         Ok(user_data(&Seed {
             host_name: &host_name(whose.owner.as_str(), whose.name),
             home_source: one_word(whose.home_source, "home")?,
@@ -80,6 +87,7 @@ impl Seeds {
             home_files: &self.site.home_files,
             guest: whose.guest,
             storage_card: whose.storage_card.map(card_address).transpose()?,
+            volume: whose.volume,
         }))
     }
 
@@ -87,7 +95,8 @@ impl Seeds {
     pub(crate) async fn image(&self, ask: &InsertSeed) -> Result<Vec<u8>, Failure> {
         let InsertSeed { owner, name, home_source, coder_id, .. } = ask;
         let (guest, storage_card) = (ask.guest, ask.storage_card.as_deref());
-        let whose = Whose { owner, name, home_source, coder_id, guest, storage_card };
+        let volume = ask.volume.as_ref();
+        let whose = Whose { owner, name, home_source, coder_id, guest, storage_card, volume };
         let user_data = self.user_data(&whose, None).await?;
         let meta_data = meta_data(&ask.machine.marker, owner, name);
         Ok(image(&[("meta-data", meta_data.as_bytes()), ("user-data", user_data.as_bytes())]))

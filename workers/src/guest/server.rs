@@ -161,8 +161,9 @@ async fn send_user_data(
     let seed_url = desk.door.urls.seed_url(run.as_str()).await.map_err(not_now)?;
     let (owner, name, guest) = (&view.summary.owner, &*view.summary.name, workspace.guest);
     let storage_card = workspace.storage_card.as_deref();
+    let volume = workspace.volume.as_ref();
     let (home_source, coder_id) = (&home_source, &coder_id);
-    let whose = Whose { owner, name, home_source, coder_id, guest, storage_card };
+    let whose = Whose { owner, name, home_source, coder_id, guest, storage_card, volume };
     let seed = desk.seeds.user_data(&whose, Some(&seed_url)).await.map_err(not_now)?;
     tracing::info!(%run, "a guest fetched its seed");
     Ok(seed)

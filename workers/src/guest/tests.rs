@@ -4,6 +4,7 @@ mod drive;
 mod office;
 mod storage;
 mod variants;
+mod volume;
 
 use std::sync::Arc;
 
@@ -321,6 +322,7 @@ fn seed() -> Seed<'static> {
         home_files: &[],
         guest: Guest::default(),
         storage_card: None,
+        volume: None,
     }
 }
 

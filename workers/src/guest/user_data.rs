@@ -8,9 +8,10 @@
 
 use serde_json::{Value, json};
 use stead_schemas::site::{Guest, System};
+use stead_schemas::step::volume::AttachedVolume;
 
 use super::tools::HomeFile;
-use super::{desktop, windows};
+use super::{desktop, volume, windows};
 
 const HOME: &str = "/home/coder";
 const ENV_FILE: &str = "/etc/coder-agent/env";
@@ -41,6 +42,8 @@ pub(super) struct Seed<'a> {
     pub(super) guest: Guest,
     /// The address of the card for storage, if there is one.
     pub(super) storage_card: Option<&'a str>,
+    /// What is mounted beside the home, if it has a volume.
+    pub(super) volume: Option<&'a AttachedVolume>,
 }
 
 /// The user data of one boot.
@@ -137,9 +140,13 @@ fn write_files(seed: &Seed<'_>) -> Value {
     let mut files = vec![
         file(ENV_FILE, "0600", &env(seed)),
         file(VERIFY, "0755", &verify(seed)),
-        unit("coder-agent.service", AGENT_UNIT),
+        unit("coder-agent.service", &agent_unit(seed.volume.is_some())),
         unit("coder.target", &target_unit(seed.guest)),
     ];
+    if let Some(own) = seed.volume {
+        files.push(file(volume::SCRIPT, "0755", &volume::script(own)));
+        files.push(unit(volume::UNIT_NAME, volume::UNIT));
+    }
     if seed.guest.desktop {
         files.extend(desktop::UNITS.map(|(name, content)| unit(name, content)));
         files.push(file(desktop::DOOR.0, "0644", desktop::DOOR.1));
@@ -219,6 +226,13 @@ ExecStart=/usr/local/bin/coder agent
 Restart=always
 RestartSec=2
 ";
+
+/// An agent whose machine has a volume waits for that, too.
+fn agent_unit(has_volume: bool) -> String {
+    let name = volume::UNIT_NAME;
+    let waits = if has_volume { format!("Requires={name}\nAfter={name}\n") } else { String::new() };
+    AGENT_UNIT.replace("[Unit]\n", &format!("[Unit]\n{waits}"))
+}
 
 /// `Upholds` starts the agent again when a server that was away at boot has come back; a failed
 /// dependency alone would leave it down for good. No default dependencies: the target would else
@@ -311,6 +325,6 @@ exit 0
 }
 
 /// A text as one word of a shell.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -25,6 +25,7 @@ pub(super) fn seed(cx: &Context, workspace: &Workspace, machine: &Machine) -> Op
         coder_id: workspace.coder_id.clone().unwrap_or_default(),
         guest: workspace.order.template.guest,
         storage_card: workspace.storage_card.clone(),
+        volume: workspace.volume.clone(),
     })
 }
 

@@ -23,6 +23,7 @@ fn insert(machine: &Machine, coder_id: &str) -> InsertSeed {
         coder_id: coder_id.to_owned(),
         guest: Guest::default(),
         storage_card: None,
+        volume: None,
     }
 }
 

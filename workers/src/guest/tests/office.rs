@@ -11,6 +11,7 @@ use stead_schemas::public::{RunState, RunSummary, RunView, Waiting};
 use stead_schemas::site::Guest;
 use stead_schemas::step::Step;
 use stead_schemas::step::guest::AwaitHome;
+use stead_schemas::step::volume::AttachedVolume;
 use stead_schemas::time::Timestamp;
 
 use crate::testing::run;
@@ -60,6 +61,22 @@ impl Office {
         self.change(|inside| {
             if let Some(view) = &mut inside.view {
                 view.view["storage_card"] = card.into();
+            }
+        });
+    }
+
+    /// Shows a workspace with these, which has this volume.
+    pub(super) fn show_volume(
+        &self,
+        home_source: Option<&str>,
+        coder_id: Option<&str>,
+        volume: &AttachedVolume,
+    ) {
+        self.show(home_source, coder_id);
+        let shown = serde_json::to_value(volume).unwrap();
+        self.change(|inside| {
+            if let Some(view) = &mut inside.view {
+                view.view["volume"] = shown;
             }
         });
     }
