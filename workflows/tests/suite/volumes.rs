@@ -34,8 +34,8 @@ pub fn dev() -> EntityKey {
 
 /// What there is of a volume of dev's.
 pub fn shown() -> [String; 2] {
-    let run = EntityKey::of("volume", &john(), "dev").run(1);
-    ["dataset tank/volumes/john.dev".to_owned(), format!("target {run}")]
+    let key = EntityKey::of("volume", &john(), "dev");
+    ["dataset tank/volumes/john.dev".to_owned(), format!("target {}-", key.as_str())]
 }
 
 /// A volume grows, is put right, outlives the workspace, is used by the next one of its name, and

@@ -123,6 +123,8 @@ impl World {
         let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
         let (dataset, share) =
             (format!("dataset {}", text("dataset")), format!("share {}", text("path")));
+        // Whichever life of the volume it is that has it.
+        let target = format!("target {}", text("marker").trim_end_matches(char::is_numeric));
         match step {
             "truenas.ensure-dataset" => {
                 self.ensure(dataset, text("marker"))?;
@@ -135,11 +137,11 @@ impl World {
             }
             "truenas.ensure-volume" => self.ensure(dataset, text("marker")).map(|()| json!({})),
             "truenas.ensure-target" => {
-                self.ensure(format!("target {}", text("marker")), text("marker"))?;
+                self.ensure(target, text("marker"))?;
                 self.shown_to = Some(text("initiator"));
                 Ok(json!({ "iqn": format!("iqn.x:{}", text("marker")) }))
             }
-            "truenas.remove-target" => self.remove(&format!("target {}", text("marker"))),
+            "truenas.remove-target" => self.remove(&target),
             "truenas.remove-share" => self.remove(&share),
             "truenas.destroy-dataset" => self.remove(&dataset),
             "truenas.survey-pool" => {
