@@ -123,7 +123,6 @@ impl World {
         let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
         let (dataset, share) =
             (format!("dataset {}", text("dataset")), format!("share {}", text("path")));
-        // Whichever life of the volume it is that has it.
         let target = format!("target {}", text("marker").trim_end_matches(char::is_numeric));
         match step {
             "truenas.ensure-dataset" => {
@@ -137,9 +136,8 @@ impl World {
             }
             "truenas.ensure-volume" => self.ensure(dataset, text("marker")).map(|()| json!({})),
             "truenas.ensure-target" => {
-                self.ensure(target, text("marker"))?;
                 self.shown_to = Some(text("initiator"));
-                Ok(json!({ "iqn": format!("iqn.x:{}", text("marker")) }))
+                self.ensure(target, text("marker")).map(|()| json!({ "iqn": "iqn.x:dev" }))
             }
             "truenas.remove-target" => self.remove(&target),
             "truenas.remove-share" => self.remove(&share),
