@@ -26,9 +26,7 @@ pub(super) fn site(reader: &mut Reader<'_>, proxmox: &ProxmoxSite) -> TrueNasSit
         // A volume could else have a home's name.
         beneath(&volumes.parent, &parent) || beneath(&parent, &volumes.parent)
     }) {
-        let words =
-            "is among the homes, or they among the volumes; each needs a dataset of its own";
-        section.fault("volumes", words);
+        section.fault("volumes", "is not beside the homes: tank/volumes");
     }
     TrueNasSite {
         parent,

@@ -92,12 +92,12 @@ pub struct VmEntry {
     pub memory_mib: u64,
     /// The first disk in GiB.
     pub disk_gib: u64,
-    /// Where the system inside is; empty if it never ran, `off` if it was switched off. On the
-    /// way: `booting`, `fetching-seed`, `configured`, `waiting-for-home`, `waiting-for-volume`, `home-not-writable`,
-    /// `reporting-home`, `home-verified`, `agent-starting`, `agent-connected`. Where it stays:
-    /// `agent-ready`, `agent-refused`, `agent-without-token`, `agent-on-local-disk`, `no-agent`,
-    /// `home-mount-failed`, `no-seed`, `seed-discarded`, `seed-unreachable`, `unconfigured`,
-    /// `never-boots`. `elsewhere` if the lab does not play it.
+    /// Where the system inside is; empty if it never ran, `off` if it was switched off. On the way:
+    /// `booting`, `fetching-seed`, `configured`, `waiting-for-home`, `waiting-for-volume`,
+    /// `home-not-writable`, `reporting-home`, `home-verified`, `agent-starting`, `agent-connected`.
+    /// Where it stays: `agent-ready`, `agent-refused`, `agent-without-token`,
+    /// `agent-on-local-disk`, `no-agent`, `home-mount-failed`, `no-seed`, `seed-discarded`,
+    /// `seed-unreachable`, `unconfigured`, `never-boots`. `elsewhere` if the lab does not play it.
     pub guest_stage: String,
 }
 

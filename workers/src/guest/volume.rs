@@ -26,10 +26,11 @@ Restart=on-failure
 RestartSec=2
 ";
 
-/// A portal that has moved is not asked for under its old address. Logs in without asking the portal which targets it has: the one that is meant is known. `blkid`
-/// says the same of what it cannot read as of what is empty, so that a device counts as empty only if
-/// its beginning is read and is zeros. What holds anything else than our kind of file system is its
-/// user's to mount; the mount point cannot be written to then.
+/// Logs in without asking the portal which targets it has: the one that is meant is known. What was
+/// noted of it is forgotten first, so that a portal that has moved is not asked under its old address.
+/// `blkid` says the same of what it cannot read as of what is empty, so that a device counts as empty
+/// only if its beginning is read and is zeros. What holds anything else than our kind of file system
+/// is its user's to mount; the mount point cannot be written to then.
 pub(super) fn script(volume: &AttachedVolume) -> String {
     let AttachedVolume { portal, target, initiator, .. } = volume;
     let (at, to, who) = (quoted(portal), quoted(target), quoted(initiator));

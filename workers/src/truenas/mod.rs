@@ -1,5 +1,5 @@
-//! TrueNAS: homes, volumes, and copies of them. Spoken to over one long-lived WebSocket for each login (`session.rs`), since
-//! logging in is rate limited and a reconnect storm locks us out.
+//! TrueNAS: homes, volumes, and copies of them. Spoken to over one long-lived WebSocket for each login
+//! (`session.rs`), since logging in is rate limited and a reconnect storm locks us out.
 
 mod classify;
 mod client;

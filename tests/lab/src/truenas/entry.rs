@@ -111,8 +111,9 @@ fn identity(dataset: &Dataset) -> Map<String, Value> {
         .iter()
         .map(|(name, value)| (name.clone(), property(json!(value), value, Some(value), "LOCAL")))
         .collect();
+    let kind = if dataset.volsize.is_some() { "VOLUME" } else { "FILESYSTEM" };
     let identity = json!({
-        "id": dataset.id, "type": if dataset.volsize.is_some() { "VOLUME" } else { "FILESYSTEM" }, "name": dataset.id, "pool": pool,
+        "id": dataset.id, "type": kind, "name": dataset.id, "pool": pool,
         "encrypted": false, "encryption_root": null, "key_loaded": false, "locked": false,
         "user_properties": user, "mountpoint": dataset.path(),
     });

@@ -52,7 +52,7 @@ async fn a_machine_logs_in_at_every_boot_before_its_agent_and_out_when_it_is_off
     let nas = "vault:secret/data/truenas/api#1";
     let id = scene.stage.lab.inventory().coder_workspaces[0].id.clone();
     scene.office.show_volume(Some(SOURCE), Some(&id), &volume());
-    let machine = furnish(&scene.stage).await;
+    let machine = furnish(&scene.stage, false).await;
     scene.stage.ask(StartVm { machine: machine.clone() }).await.unwrap();
     // Nobody shows the volume yet: the agent waits.
     scene.stage.lab.until(|now| now.vms[0].guest_stage == "waiting-for-volume").await;
