@@ -26,7 +26,7 @@ pub(super) fn site(reader: &mut Reader<'_>, proxmox: &ProxmoxSite) -> TrueNasSit
         // A volume could else have a home's name.
         beneath(&volumes.parent, &parent) || beneath(&parent, &volumes.parent)
     }) {
-        section.fault("volumes", "is not beside the homes: tank/volumes");
+        section.fault("volumes", "is not beside the homes");
     }
     TrueNasSite {
         parent,
