@@ -14,6 +14,7 @@ use stead_workflows::WORKFLOWS;
 use crate::backups;
 use crate::kits::{self, john};
 use crate::pools;
+use crate::volumes::{attach, resize};
 use crate::world::World;
 
 /// The longest that a history may be: two hundred transitions, and the operation that is under way.
@@ -22,7 +23,7 @@ const LONGEST: usize = 240;
 type Life = fn() -> Kit<World>;
 
 /// A life of each kind that is longer than that. Three kinds live no longer than their command.
-const LIVES: [(&str, Life); 14] = [
+const LIVES: [(&str, Life); 15] = [
     ("allowance", allowances),
     ("backup", || again(backups::hourly(), 60, &[("run", json!({}))])),
     ("bucket", buckets),
@@ -36,6 +37,7 @@ const LIVES: [(&str, Life); 14] = [
     ("template", || again(kits::push_template(), 90, &[("check", json!({}))])),
     ("token", || again(kits::make_token(), 30, &[("rotate", json!({}))])),
     ("vmids", vmids),
+    ("volume", volumes),
     ("workspace", || again(kits::create(), 45, &[("stop", json!({})), ("start", json!({}))])),
 ];
 
@@ -103,6 +105,11 @@ fn vmids() -> Kit<World> {
     let release = || vmids::Release { workspace: "one".into() };
     let kit = Kit::of(WORKFLOWS).site(kits::site());
     (0..90).fold(kit, |kit, _| kit.asks(reserve()).asks(release()))
+}
+
+fn volumes() -> Kit<World> {
+    let kit = Kit::of(WORKFLOWS).asks(attach("one", 1));
+    (1..90).fold(kit, |kit, size_gb| kit.asks(resize(size_gb)))
 }
 
 #[test]

@@ -38,22 +38,29 @@ pub fn shown() -> [String; 2] {
     ["dataset tank/volumes/john.dev".to_owned(), format!("target {}-", key.as_str())]
 }
 
+/// A workspace uses it, which is to be so large.
+pub fn attach(workspace: &str, size_gb: u32) -> volume::Attach {
+    volume::Attach {
+        owner: john(),
+        name: "dev".into(),
+        workspace: workspace.into(),
+        size_gb,
+        site: with_volumes(HOUR).truenas,
+        only_if_there: false,
+    }
+}
+
+/// It is to be so large from now on.
+pub fn resize(size_gb: u32) -> volume::Resize {
+    volume::Resize { owner: john(), name: "dev".into(), size_gb }
+}
+
 /// A volume grows, is put right, outlives the workspace, is used by the next one of its name, and
 /// goes when its grace period is over.
 pub fn volume() -> Kit<World> {
-    let site = with_volumes(HOUR).truenas;
-    let (owner, name) = (john, || "dev".to_owned());
-    let attach = |workspace: &str, size_gb| volume::Attach {
-        owner: owner(),
-        name: name(),
-        workspace: workspace.into(),
-        size_gb,
-        site: site.clone(),
-        only_if_there: false,
-    };
     let detach = |workspace: &str| volume::Detach {
-        owner: owner(),
-        name: name(),
+        owner: john(),
+        name: "dev".into(),
         workspace: workspace.into(),
         now: false,
         grace_seconds: None,
@@ -63,8 +70,8 @@ pub fn volume() -> Kit<World> {
     Kit::of(WORKFLOWS)
         .asks(attach("one", 10))
         .leaves(shown())
-        .asks(volume::Resize { owner: owner(), name: name(), size_gb: 20 })
-        .asks(volume::Repair { owner: owner(), name: name() })
+        .asks(resize(20))
+        .asks(volume::Repair { owner: john(), name: "dev".into() })
         .asks(detach("one"))
         .leaves(shown())
         .asks(attach("two", 30))
