@@ -22,6 +22,7 @@ pub const KEPT: [(&str, &[u8]); 20] = [
     ("template-life", include_bytes!("../../../../schemas/tests/golden/template-life.jsonl")),
     ("token-life", include_bytes!("../../../../schemas/tests/golden/token-life.jsonl")),
     ("vmids-life", include_bytes!("../../../../schemas/tests/golden/vmids-life.jsonl")),
+    ("volume-life", include_bytes!("../../../../schemas/tests/golden/volume-life.jsonl")),
     (
         "workspace-cancelled",
         include_bytes!("../../../../schemas/tests/golden/workspace-cancelled.jsonl"),
