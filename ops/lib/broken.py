@@ -33,7 +33,7 @@ RULES = [
      "            self.act(&early);\n"),
     ("together", "facts are fed together", "engine/core/src/run.rs",
      "            for decision in self.follow(decided.events.last()) {\n"
-     "                self.folded.apply(&decision, at)?;\n"
+     "                fits(&decision).and_then(|()| self.folded.apply(&decision, at))?;\n"
      "                decided.events.push(decision);\n"
      "            }\n"
      "        }\n"
@@ -41,7 +41,7 @@ RULES = [
      "        }\n"
      "        if !decided.events.is_empty() {\n"
      "            for decision in self.follow(decided.events.last()) {\n"
-     "                self.folded.apply(&decision, at)?;\n"
+     "                fits(&decision).and_then(|()| self.folded.apply(&decision, at))?;\n"
      "                decided.events.push(decision);\n"
      "            }\n"
      "        }\n"
