@@ -20,8 +20,7 @@ use crate::ports::{Claim, LeaseError, Outgoing};
 
 /// How often an engine looks for partitions while it has fewer than its share.
 const HUNGRY: Duration = Duration::from_millis(150);
-/// How many partitions go to others between two looks. Their runs stand still until those have taken
-/// all of them, one after the other.
+/// How many partitions go to others between two looks. Their runs stand still until all are taken.
 const GIVEN_AT_ONCE: usize = 128;
 /// How many partitions are taken at once, and how many leases renewed: each waits for the disk.
 const AT_ONCE: usize = 16;
@@ -263,6 +262,10 @@ async fn take(env: Rc<Env>, partition: Partition) -> Option<Taken> {
         Ok(inbox) => inbox,
         Err(error) => return not_taken(&env, partition, &error).await,
     };
+    // While leases were renewed, this stood still.
+    if lease.is_over() {
+        return not_taken(&env, partition, &LeaseError("it took too long".to_owned())).await;
+    }
     let claim = match env.ports.log.claim(partition, &env.engine).await {
         Ok(claim) => claim,
         Err(error) => return not_taken(&env, partition, &error).await,

@@ -6,7 +6,7 @@
 //!
 //! The port promises that no outcome stays unknown. Appends and their acknowledgements get lost
 //! here, or come after their writer has ceased to wait: then it reads back whose message follows the
-//! one that it expected, as the real one does (`settling.rs`), and sends the append again if none
+//! one that it expected, as the real one does (`appending.rs`), and sends the append again if none
 //! does yet.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -104,8 +104,9 @@ pub(super) async fn partition(
     epoch: u32,
     after: u64,
 ) -> Result<BoxStream<'static, Result<Recorded, LogError>>, LogError> {
-    // A sealed message says in a header by which key.
-    let bare = platform.connection.keys.is_empty();
+    // A sealed message says in a header by which key. What is read back or caught up with is compared
+    // with its subject; only the many that an owner takes up are read without it.
+    let bare = after == 0 && platform.connection.keys.is_empty();
     let messages = stored(platform, partition, epoch, after, bare).await?;
     let keys = platform.connection.keys.clone();
     let messages = messages.try_filter_map(move |stored| ready(in_open_epoch(stored, &keys)));

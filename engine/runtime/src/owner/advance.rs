@@ -130,14 +130,29 @@ impl Owner {
         metric::APPEND_REFUSED.count([]);
         match error {
             AppendError::Conflict => self.stopped = Some(Stopped::Fenced),
-            AppendError::Lasting(words) => {
-                if let Some(live) = self.runs.get_mut(run) {
-                    live.writing = None;
-                    park(live, "log", format!("the log refused its next transition: {words}"));
-                    self.dirty.insert(run.clone());
-                }
-            }
+            AppendError::Lasting(words) => self.park_unwritten(run, words),
         }
+    }
+
+    /// The log will not have what was decided: whoever waits for it is told, as it will not be.
+    fn park_unwritten(&mut self, run: &RunId, words: &str) {
+        let words = format!("the log refused its next transition: {words}");
+        let Some(live) = self.runs.get_mut(run) else { return };
+        let (writing, is_unborn) = (live.writing.take(), live.last_seq == 0);
+        park(live, "log", words.clone());
+        let queued: Vec<Fact> = if is_unborn { live.queue.drain(..).collect() } else { Vec::new() };
+        self.dirty.insert(run.clone());
+        let Some(Writing { transition, tell, .. }) = writing else { return };
+        let written = transition.events.iter().filter_map(command_id);
+        let waiting = queued.iter().filter_map(|fact| command_id(&fact.event));
+        let commands: Vec<String> = written.chain(waiting).collect();
+        if is_unborn {
+            self.forget_unborn(run, &commands, &words);
+        } else {
+            commands.iter().for_each(|command| self.missed_command(run, command));
+        }
+        let tells = tell.into_iter().chain(queued.into_iter().filter_map(|fact| fact.tell));
+        tells.for_each(|tell| self.tell_missed(tell));
     }
 
     fn tell(&self, tell: Tell) {

@@ -226,8 +226,12 @@ impl Owner {
         let now = self.env.ports.clock.now();
         let places = self.count_places();
         let mut census = Census { over: self.over, places, ..Census::default() };
-        for live in self.runs.values_mut() {
+        for (run, live) in &mut self.runs {
+            let was_untaken = live.untaken().is_some();
             census.untaken = census.untaken.max(live.note_untaken(now).unwrap_or_default());
+            if was_untaken != live.untaken().is_some() {
+                self.dirty.insert(run.clone());
+            }
             census.take(live, now);
         }
         census.take_idle(&self.idle, now);

@@ -323,7 +323,7 @@ impl Owner {
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
             Finished::Refill { is_whole } => self.refilled(is_whole),
             Finished::CameBack { run, history } => self.came_back(run, history),
-            Finished::ReadToEnd { order, to, history } => self.read_to_end(&order, to, history),
+            Finished::ReadToEnd { order, to, history } => self.read_to_end(order, to, history),
             Finished::Outcome { asker, said } => self.outcome_read(asker, said),
         }
     }

@@ -28,7 +28,12 @@ impl Owner {
             let id = order.by.id.as_deref();
             id.is_some_and(|id| live.run.folded().knows_order(id))
         };
-        if self.runs.get(&order.run).is_some_and(|live| known(live)) {
+        let live = self.runs.get_mut(&order.run);
+        if let Some(live) = live.filter(|live| live.parked.is_none() && known(live)) {
+            // In memory a run may be ahead of the log.
+            if let Some(writing) = &mut live.writing {
+                return writing.tell.push(Tell::Order(to));
+            }
             return self.reply_to_order(to, &Ok(()));
         }
         let is_parked = self.runs.get(&order.run).is_some_and(|live| live.parked.is_some());

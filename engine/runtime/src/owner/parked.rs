@@ -57,10 +57,14 @@ impl Owner {
     /// The history of a parked run has been read: it ends where that does.
     pub(super) fn read_to_end(
         &mut self,
-        order: &OrderRun,
+        order: OrderRun,
         to: ReplyTo,
         history: Result<Vec<Message>, LogError>,
     ) {
+        if self.runs.get(&order.run).is_some_and(|live| live.parked.is_none()) {
+            // Asked twice, and the other one was first.
+            return self.order(order, to);
+        }
         let read = history.map_err(|error| Refusal::new(LATE, format!("{error}; ask again")));
         let run = read.and_then(|history| self.run_to_end(&order.run, &history));
         let run = match run {

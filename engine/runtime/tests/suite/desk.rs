@@ -218,7 +218,7 @@ impl Desk {
         self.command_of_fields(Caller::Api, (kind, name), name, fields).await;
     }
 
-    async fn command_of_fields(
+    pub async fn command_of_fields(
         &self,
         by: Caller,
         (kind, name): (&str, &str),

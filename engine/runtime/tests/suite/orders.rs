@@ -3,11 +3,32 @@
 use std::time::Duration;
 
 use serde_json::{Map, json};
-use stead_schemas::dispatch::{RunOrder, StepReply};
+use stead_runtime::inbound::Inbound;
+use stead_runtime::ports::ReplyTo;
+use stead_schemas::dispatch::{OrderRun, RunOrder, StepReply};
 use stead_schemas::event::{Event, Signal, StepEdited, StepSkipped};
 use stead_schemas::failure::Class;
 
 use crate::desk::{Desk, by_hand, on_simulated_time};
+
+#[test]
+fn an_order_is_done_only_once_it_is_in_the_log_however_often_it_is_given() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.log.set_away(true);
+        for _ in 0..2 {
+            let order =
+                OrderRun { run: run.clone(), by: by_hand(Some("o-1")), order: RunOrder::Pause };
+            desk.say(Inbound::Order(order, ReplyTo("operator".into()))).await;
+        }
+        assert!(desk.replies("operator").is_empty(), "it is in memory alone");
+        desk.log.set_away(false);
+        desk.settle().await;
+        assert_eq!(desk.replies("operator").len(), 2);
+        assert_eq!(desk.events(&run).await.iter().filter(|name| **name == "run-paused").count(), 1);
+    });
+}
 
 #[test]
 fn a_paused_run_begins_no_attempt_until_it_is_resumed() {

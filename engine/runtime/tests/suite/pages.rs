@@ -24,6 +24,7 @@ pub static PAGES: &[Definition] = &[
     page("listener", |cx| execution(listener(cx))),
     page("guest", |cx| execution(guest(cx))),
     page("huge", |cx| execution(huge(cx))),
+    Definition { admit: admit_more, ..page("bulky", |cx| execution(bulky(cx))) },
     page("relay", |cx| execution(relay(cx))),
     page("fragile", |cx| execution(fragile(cx))),
     page("stillborn", |cx| execution(stillborn(cx))),
@@ -162,6 +163,15 @@ async fn huge(cx: Context) -> Result<Ending, Failure> {
     Ok(Ending::Completed(result))
 }
 
+/// Answers each command with as many bytes as it names.
+async fn bulky(cx: Context) -> Result<Ending, Failure> {
+    loop {
+        let command = cx.next_command().await;
+        let bytes = command.payload["bytes"].as_u64().unwrap_or(0);
+        cx.complete(&command, Ok(json!("x".repeat(usize::try_from(bytes).expect("a size")))));
+    }
+}
+
 /// Sleeps for an hour.
 async fn nap(cx: Context) -> Result<Ending, Failure> {
     let start = cx.next_command().await;
@@ -248,12 +258,15 @@ fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     assert!(admission.name != "trap", "not that name");
     match admission.living {
         Some(_) => Err(Refusal::new("pair.exists", "it is running")),
-        None => {
-            let payload = match admission.fields.is_empty() {
-                true => Value::Null,
-                false => Value::Object(admission.fields.clone()),
-            };
-            Ok(Admitted { payload, begins: true, interrupts: false })
-        }
+        None => admit_more(admission),
     }
+}
+
+/// Lets commands to a run in that lives, too.
+fn admit_more(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    let payload = match admission.fields.is_empty() {
+        true => Value::Null,
+        false => Value::Object(admission.fields.clone()),
+    };
+    Ok(Admitted { payload, begins: admission.living.is_none(), interrupts: false })
 }

@@ -1,8 +1,9 @@
 //! The one thing that can be done to a run that this build does not go on with.
 
-use serde_json::json;
+use serde_json::{Map, json};
+
 use stead_runtime::ports::{Append, EventLog};
-use stead_schemas::dispatch::{Caller, Route, RunOrder};
+use stead_schemas::dispatch::{Caller, CommandReply, Route, RunOrder};
 use stead_schemas::event::{Event, StepCompleted, StepScheduled};
 use stead_schemas::ids::RunId;
 use stead_schemas::policy::StepPolicy;
@@ -37,6 +38,46 @@ fn a_run_whose_next_transition_no_log_takes_is_terminated_and_its_name_is_free()
         assert_eq!(desk.order(&run, RunOrder::Terminate).await, "run.over");
         desk.command_to(Caller::Api, "huge", "x", "id-2").await;
         assert_eq!(desk.step("test.first").address.run.life(), 2);
+    });
+}
+
+/// What came of a command whose answer has so many bytes.
+async fn command(desk: &Desk, id: &str, bytes: u32) -> CommandReply {
+    let fields = Map::from_iter([("bytes".to_owned(), json!(bytes))]);
+    desk.command_of_fields(Caller::Api, ("bulky", "x"), id, fields).await;
+    serde_json::from_slice(&desk.replies("caller").pop().expect("a reply")).expect("its JSON")
+}
+
+#[test]
+fn a_run_whose_first_transition_no_log_takes_leaves_its_name_free() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        for id in ["id-1", "id-1", "id-2"] {
+            let reply = command(&desk, id, 2 << 20).await;
+            assert!(matches!(reply, CommandReply::Refused(_)), "{id}: {reply:?}");
+        }
+        assert_eq!(desk.held_up().await, []);
+        let reply = command(&desk, "id-3", 1).await;
+        assert!(matches!(reply, CommandReply::Accepted(_)), "{reply:?}");
+    });
+}
+
+#[test]
+fn a_command_that_no_log_took_is_not_known_again_once_its_run_is_terminated() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        command(&desk, "id-1", 1).await;
+        let run = desk.run("bulky");
+        let reply = command(&desk, "id-2", 2 << 20).await;
+        assert!(matches!(reply, CommandReply::Unavailable { .. }), "{reply:?}");
+        let reply = command(&desk, "id-2", 2 << 20).await;
+        assert!(matches!(reply, CommandReply::Refused(_)), "{reply:?}");
+        assert_eq!(cause(&desk, &run).await, "log");
+        assert_eq!(desk.order(&run, RunOrder::Terminate).await, "done");
+        let CommandReply::Accepted(accepted) = command(&desk, "id-2", 1).await else {
+            panic!("it is given anew")
+        };
+        assert!(!accepted.repeated && accepted.run.life() == 2, "{accepted:?}");
     });
 }
 
