@@ -1,5 +1,5 @@
-//! A volume: a block device that one workspace has for itself. Made with its workspace, shown to that
-//! workspace's machine alone, kept for a grace period after it, then destroyed with everything that
+//! A volume: a block device that one workspace has for itself. Made with its workspace, shown to whoever
+//! calls himself as that workspace's machine, kept for a grace period after it, then destroyed with everything that
 //! the destruction of user data demands: a fresh snapshot, nobody logged in, a matching marker.
 
 use alloc::format;

@@ -22,6 +22,16 @@ pub(super) fn site(reader: &mut Reader<'_>, proxmox: &ProxmoxSite) -> TrueNasSit
         check_reach(&mut section, &nfs_server, &networks);
     }
     let volumes = volumes(&mut section);
+    if let Some(volumes) = &volumes {
+        if networks.is_empty() {
+            let words = "name the networks from which volumes may be had: they have no password";
+            section.fault("networks", words);
+        }
+        if proxmox.storage_network.is_some() {
+            let host = volumes.portal.rsplit_once(':').map_or("", |(host, _)| host);
+            check_address(&mut section, "portal", host, &networks);
+        }
+    }
     if volumes.as_ref().is_some_and(|volumes| {
         // A volume could else have a home's name.
         beneath(&volumes.parent, &parent) || beneath(&parent, &volumes.parent)
@@ -68,13 +78,17 @@ fn check_reach(section: &mut Section<'_, '_>, nfs_server: &str, networks: &[Stri
         let words = "name the network of proxmox.storage_bridge, from which homes are mounted";
         section.fault("networks", words);
     }
-    let Ok(server) = nfs_server.parse() else { return };
-    if !networks.is_empty() && !networks.iter().any(|network| contains(network, server)) {
+    check_address(section, "nfs_server", nfs_server, networks);
+}
+
+fn check_address(section: &mut Section<'_, '_>, key: &str, host: &str, networks: &[String]) {
+    let Ok(address) = host.parse() else { return };
+    if !networks.is_empty() && !networks.iter().any(|network| contains(network, address)) {
         let words = format!(
-            "{server} is in none of truenas.networks: guests mount over the card for storage, which \
+            "{address} is in none of truenas.networks: guests mount over the card for storage, which \
              leads to its own network and nowhere else"
         );
-        section.fault("nfs_server", &words);
+        section.fault(key, &words);
     }
 }
 

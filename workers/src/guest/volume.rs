@@ -1,5 +1,6 @@
 //! The volume that a machine has for itself, over iSCSI: a unit logs in at every boot, before the
-//! agent starts, and mounts it. Only a device that holds nothing at all gets a file system.
+//! agent starts, and mounts it. Only a device whose beginning holds nothing gets a file system, and one
+//! that cannot be mounted keeps nobody out: whoever it belongs to is needed to mend it.
 
 use stead_schemas::step::volume::AttachedVolume;
 
@@ -21,13 +22,13 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/local/sbin/stead-volume
 ExecStop=/usr/local/sbin/stead-volume stop
-TimeoutStartSec=300
+TimeoutStartSec=infinity
 Restart=on-failure
 RestartSec=2
 ";
 
 /// Logs in without asking the portal which targets it has: the one that is meant is known. What was
-/// noted of it is forgotten first, so that a portal that has moved is not asked under its old address.
+/// noted of it is forgotten first.
 /// `blkid` says the same of what it cannot read as of what is empty, so that a device counts as empty
 /// only if its beginning is read and is zeros. What holds anything else than our kind of file system
 /// is its user's to mount; the mount point cannot be written to then.
@@ -88,8 +89,9 @@ if [ "$(kind)" != ext4 ]; then
 fi
 if ! mountpoint -q "$data"; then
     e2fsck -p "$device" >/dev/null
-    [ "$?" -le 1 ] || {{ echo "stead: the volume's file system needs a hand" >&2; exit 1; }}
-    mount -t ext4 -o noatime,_netdev "$device" "$data" || exit 1
+    [ "$?" -le 2 ] || {{ echo "stead: the volume's file system needs a hand; it is not mounted" >&2; exit 0; }}
+    mount -t ext4 -o noatime,_netdev "$device" "$data" ||
+        {{ echo "stead: the volume cannot be mounted" >&2; exit 0; }}
 fi
 resize2fs "$device" >/dev/null 2>&1 || echo "stead: the volume's file system cannot grow" >&2
 exit 0

@@ -125,11 +125,13 @@ impl<'a> Wanted<'a> {
         (nas, cx): (&Nas, &StepContext),
         also: &[Value],
     ) -> Result<(), Failure> {
-        let Some(entry) = self.find_ours(nas).await? else { return Ok(()) };
-        cx.still_wanted()?;
-        let parameters: Vec<_> = [&entry["id"]].into_iter().chain(also).collect();
-        let done = nas.act(&self.kind.method("delete"), json!(parameters)).await;
-        unless_missing(done).map(drop)
+        // There may be two, where the answer to the first was lost.
+        while let Some(entry) = self.find_ours(nas).await? {
+            cx.still_wanted()?;
+            let parameters: Vec<_> = [&entry["id"]].into_iter().chain(also).collect();
+            unless_missing(nas.act(&self.kind.method("delete"), json!(parameters)).await)?;
+        }
+        Ok(())
     }
 
     /// What is ours, if anything.

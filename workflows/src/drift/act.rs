@@ -134,6 +134,12 @@ async fn destroy_dataset(cx: &Context, decision: &Decision, marker: String) -> R
     let (dataset, snapshot) = (decision.found.id.clone(), LAST_SNAPSHOT.to_string());
     let path = format!("/mnt/{dataset}");
     cx.take_back(RemoveShare { login: login.clone(), path, marker: marker.clone() }).await?;
+    let volumes = decision.truenas.volumes.as_ref();
+    if volumes
+        .is_some_and(|of| dataset.strip_prefix(&of.parent).is_some_and(|it| it.starts_with('/')))
+    {
+        cx.take_back(RemoveTarget { login: login.clone(), marker: marker.clone() }).await?;
+    }
     let keep = SnapshotDataset {
         login: login.clone(),
         dataset: dataset.clone(),

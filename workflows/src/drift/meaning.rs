@@ -245,7 +245,9 @@ impl Case<'_> {
         }
         match self.found.what().as_str() {
             "truenas/dataset" => {
-                plan.push(format!("the export of {path} is removed, and a snapshot is taken"));
+                plan.push(format!(
+                    "what shows {path} (export, target) is removed, and a snapshot is taken"
+                ));
                 plan.push(format!("{path} is destroyed with all that it holds and its snapshots"));
             }
             "truenas/extent" | "truenas/target" => {

@@ -39,7 +39,7 @@ pub struct EnsureTarget {
     pub marker: String,
     /// The number of the portal that the target listens at.
     pub portal: u32,
-    /// The name of the only one who may log in.
+    /// What whoever may log in calls himself. It is no secret.
     pub initiator: String,
     /// From these networks alone; from anywhere if nothing is said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -93,17 +93,17 @@ struct Way {
 async fn make_way(from: &Nas, to: &Nas, cx: &StepContext, of: &Replica) -> Result<Way, Failure> {
     let sources = by_dataset(replica::beneath(from, &of.dataset, &of.series).await?);
     let targets = by_dataset(replica::beneath(to, &of.target, "").await?);
-    let (mut way, mut dealt_with) = (Way::default(), None::<String>);
+    let (mut way, mut dealt_with) = (Way::default(), Vec::<String>::new());
     for (source, snapshots) in &sources {
         let target = replica::moved(source, &of.dataset, &of.target);
         let Some(there) = targets.get(&target).filter(|there| is_other(snapshots, there)) else {
             continue;
         };
         // What is beneath a dataset has moved with it, or is left out with it.
-        if dealt_with.as_ref().is_some_and(|above| target.starts_with(above)) {
+        if dealt_with.iter().any(|above| target.starts_with(above.as_str())) {
             continue;
         }
-        dealt_with = Some(format!("{target}/"));
+        dealt_with.push(format!("{target}/"));
         if has_made_way(to, cx, of, &target, there).await? {
             way.moved += 1;
         } else if *source != of.dataset {
