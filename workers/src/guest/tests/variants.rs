@@ -175,6 +175,7 @@ fn the_desktops_door_opens_for_pages_that_came_through_it_alone() {
         // Through Coder; through a forwarded port; on the machine itself.
         ("desktop--dev--john.apps.lan https://desktop--dev--john.apps.lan", "in"),
         ("localhost:7000 http://localhost:7000", "in"),
+        ("evil.example:7000 http://evil.example:7000", "out"),
         ("localhost:6080 http://localhost:6080", "in"),
         ("[::1]:6080 http://[::1]:6080", "in"),
         // A page from elsewhere, in a browser on the machine or in the developer's own.

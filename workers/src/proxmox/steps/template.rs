@@ -6,7 +6,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::site::CloneKind;
 use stead_schemas::step::proxmox::{CheckTemplate, TemplateChecked};
 
-use super::super::client::{Client, Pve};
+use super::super::client::{Client, Pve, number};
 use super::super::machine;
 use super::survey::{Resources, volumes};
 use crate::http::segment;
@@ -84,14 +84,15 @@ async fn check_images(pve: &Pve, storage: &str, nodes: &[String]) -> Result<(), 
             line["type"] == "storage"
                 && line["storage"] == storage
                 && line["node"] == node.as_str()
+                && (nodes.len() == 1 || number(&line["shared"]) == Some(1))
                 && content.split(',').any(|kind| kind == "iso")
         })
     };
     match nodes.iter().find(|node| !sees(node)) {
         Some(node) => {
             let words = format!(
-                "{node} has no storage {storage} of ISO images, on which seeds are to lie, or our \
-                 token may not see it"
+                "{node} has no storage {storage} of ISO images, on which seeds are to lie, or it is \
+                 not shared by the nodes, or our token may not see it"
             );
             Err(Failure::new(Class::Permanent, words))
         }
