@@ -19,9 +19,9 @@ async fn a_machine_that_reaches_nobody_is_made_linked_and_boots_from_its_drive()
     let last = "vmid_last = 10999\n";
     let card = "storage_bridge = \"vmbr1\"\nstorage_vlan = 30\n";
     let remote = text.replace(last, &format!("{last}seed_storage = \"isos\"\n{card}"));
-    let server = "nfs_server = \"127.0.0.1\"\n";
+    let server = "nfs_server = \"127.0.0.1\"\nnetworks = \"10.10.20.0/24, 10.10.30.0/24\"\n";
     let home = "nfs_server = \"localhost\"\nnetworks = \"10.10.30.0/24\"\n";
-    let remote = remote.replace(server, home);
+    let remote = remote.replace(server, home).replace("127.0.0.1:3260", "localhost:3260");
     assert!(remote.contains(card) && remote.contains(home), "{remote}");
     std::fs::write(&site, remote).expect("a file");
     stage.start_engine(0);

@@ -37,6 +37,7 @@ address = "{truenas}"
 secret = "vault:secret/data/truenas/api"
 parent = "tank/coder-home"
 nfs_server = "127.0.0.1"
+networks = "10.10.20.0/24, 10.10.30.0/24"
 volumes = "tank/coder-volumes"
 portal = "127.0.0.1:3260"
 

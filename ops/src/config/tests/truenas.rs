@@ -42,8 +42,13 @@ fn homes_are_where_the_card_for_storage_leads() {
 fn volumes_are_beside_the_homes_and_have_a_portal() {
     let told = |lines: &str, fault: &str| {
         let fault = format!("line 10: truenas.{fault}");
-        check(|text| text.replace("[coder]", &format!("{lines}\n[coder]")), &[&fault]);
+        let lines = format!("networks = \"10.10.30.0/24\"\n{lines}\n[coder]");
+        check(|text| text.replace("[coder]", &lines), &[&fault]);
     };
+    let volumes = "volumes = \"tank/v\"\nportal = \"nas:1\"\n[coder]";
+    let open = "line 10: truenas.networks: name the networks from which volumes may be had: they have no \
+                password";
+    check(|text| text.replace("[coder]", volumes), &[open]);
     told("volumes = \"tank/v\"", "portal: is needed where there are volumes: nas.lan:3260");
     told("volumes = \"tank/v\"\nportal = \"nas\"", "portal: is no portal, such as nas.lan:3260");
     told("volumes = \"tank\"\nportal = \"nas:1\"", "volumes: is not beside the homes");
