@@ -89,23 +89,30 @@ async fn what_was_put_out_of_order_is_found_and_nothing_else() {
     told.check("clock", "failed", "ahead of the server");
     told.check("vault", "failed", "sealed");
     let clock = told.of("clock")["words"].as_str().expect("words");
-    assert!(clock.contains("5000 ms") || clock.contains("49") || clock.contains("50"), "{clock}");
+    let mut numbers = clock.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok());
+    // The way to the server and back is not known better, on a machine that is busy.
+    assert!(numbers.any(|ahead: u64| (4_500..8_000).contains(&ahead)), "{clock}");
 
     // A credential that the vendor no longer takes.
     stage.lab.mend();
     stage.lab.break_("proxmox", "unauthorized").expect("a fault");
-    let (_, told) = doctor(&stage, &[]).await;
-    told.check("vault", "ok", "a worker");
-    told.check("proxmox", "failed", "does not accept our token");
+    let told = until("Vault is seen to be open", || async {
+        let (_, told) = doctor(&stage, &[]).await;
+        (told.of("vault")["verdict"] == "ok").then_some(told)
+    });
+    told.await.check("proxmox", "failed", "does not accept our token");
 
     // No worker at all; an engine of another build; nobody owns anything.
     stage.lab.mend();
     stage.kill_worker();
-    let (_, told) = doctor(&stage, &[]).await;
+    let told = until("nothing else, once both engines have their partitions", || async {
+        let (_, told) = doctor(&stage, &[]).await;
+        (told.failed().len() == 2 + systems.len()).then_some(told)
+    });
+    let told = told.await;
     for system in ["coder", "guest", "notify", "probe", "proxmox", "s3", "truenas", "vault"] {
         told.check(system, "failed", "no worker");
     }
-    assert_eq!(told.failed().len(), 2 + systems.len(), "and nothing else: {:?}", told.failed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
