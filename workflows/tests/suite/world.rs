@@ -3,8 +3,9 @@
 mod accounts;
 mod copies;
 mod servers;
+mod tokens;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use stead_schemas::failure::{Class, Failure};
@@ -355,29 +356,6 @@ impl World {
         }
     }
 
-    /// Tokens of Coder's, by the place where each lies in Vault.
-    fn with_token(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
-        let place = |field: &str| ask["place"][field].as_str().unwrap_or_default().to_owned();
-        let thing = token_at(&place("credentials"));
-        match step {
-            "coder.create-token" => {
-                self.ensure(thing, place("marker"))?;
-                let life = Duration::from_secs(ask["life_seconds"].as_u64().unwrap_or_default());
-                // The world has no clock: each token is taken to be made six days after the last.
-                let number = place("name").rsplit('-').next().and_then(|n| n.parse().ok());
-                let before = Duration::from_secs(6 * 86_400) * (number.unwrap_or(1) - 1);
-                let expires_at = Timestamp::default().after(before).after(life);
-                let credentials = format!("{}#1", place("credentials"));
-                Ok(json!({ "credentials": credentials, "expires_at": expires_at }))
-            }
-            "coder.revoke-token" => self.remove(&thing),
-            _ => match self.opens(ask["credentials"].as_str().unwrap_or_default()) {
-                true => Ok(json!({})),
-                false => Err(Failure::new(Class::Auth, "the token opens nothing")),
-            },
-        }
-    }
-
     /// Versions of a template, by what they are made of. The first one is always there.
     fn with_version(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
         let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
@@ -418,11 +396,6 @@ impl World {
         }
         self.active = id;
         json!({})
-    }
-
-    /// Whether the token that lies there is one of Coder's.
-    fn opens(&self, credentials: &str) -> bool {
-        self.things.contains_key(&token_at(credentials))
     }
 
     /// Forgejo: a secret holds what it was given last, and a run proves that.
@@ -490,11 +463,4 @@ impl World {
             .collect();
         json!({ "pinned": pinned })
     }
-}
-
-/// `token john/ci/a` of `vault:secret/data/stead/tokens/john/ci/a#1`.
-fn token_at(credentials: &str) -> String {
-    let place = credentials.split('#').next().unwrap_or_default();
-    let place = place.strip_prefix("vault:secret/data/stead/tokens/").unwrap_or(place);
-    format!("token {place}")
 }

@@ -176,6 +176,26 @@ impl Desk {
         EntityKey::of(kind, &owner::Owner::new("john").unwrap(), "x").run(1)
     }
 
+    /// Writes an empty transition behind the last one of a run, with this number and digest.
+    pub async fn append_forged(&self, run: &RunId, n: u64, prev: &str) {
+        let recorded = self.log.read_run(run).await.unwrap().pop().expect("a transition");
+        let transition = Transition::decode(&recorded.bytes).unwrap();
+        let forged = Transition { n, prev: prev.into(), events: Vec::new(), ..transition };
+        self.append_behind(recorded.seq, &forged).await;
+    }
+
+    async fn append_behind(&self, expected: u64, transition: &Transition) {
+        let append = Append {
+            partition: PARTITION,
+            epoch: 0,
+            run: transition.run.clone(),
+            expected,
+            commit: "other".into(),
+            bytes: transition.encode(),
+        };
+        self.log.append(append).await.unwrap();
+    }
+
     /// Writes the second transition of a run as another build would.
     pub async fn append_of_another_build(&self, run: &RunId, events: Vec<Event>) {
         let recorded = self.log.read_run(run).await.unwrap();
@@ -188,15 +208,7 @@ impl Desk {
             prev: link(&recorded[0].bytes),
             events,
         };
-        let append = Append {
-            partition: PARTITION,
-            epoch: 0,
-            run: run.clone(),
-            expected: recorded[0].seq,
-            commit: "other".into(),
-            bytes: transition.encode(),
-        };
-        self.log.append(append).await.unwrap();
+        self.append_behind(recorded[0].seq, &transition).await;
     }
 
     pub async fn command(&self, kind: &str, id: &str) {

@@ -9,7 +9,6 @@ use stead_schemas::event::{Event, StepCompleted, StepScheduled};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
 use stead_schemas::policy::StepPolicy;
-use stead_schemas::transition::Transition;
 
 use tokio::sync::watch;
 
@@ -307,20 +306,7 @@ fn a_history_that_was_altered_is_not_continued() {
         let desk = Desk::new().await;
         let run = desk.start("pair").await;
         desk.owner.abort();
-        let recorded = desk.log.read_run(&run).await.unwrap();
-        let mut forged = Transition::decode(&recorded[0].bytes).unwrap();
-        forged.n = 2;
-        forged.prev = "not the digest of the one before".into();
-        forged.events = vec![];
-        let append = Append {
-            partition: PARTITION,
-            epoch: 0,
-            run: run.clone(),
-            expected: recorded[0].seq,
-            commit: "forged".into(),
-            bytes: forged.encode(),
-        };
-        desk.log.append(append).await.unwrap();
+        desk.append_forged(&run, 2, "not the digest of the one before").await;
         let after = Desk::on(desk.log.clone()).await;
         after.settle().await;
         assert!(after.steps().is_empty());

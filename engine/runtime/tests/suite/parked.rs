@@ -2,15 +2,15 @@
 
 use serde_json::{Map, json};
 
-use stead_runtime::ports::{Append, EventLog};
+use stead_runtime::ports::EventLog;
 use stead_schemas::dispatch::{Caller, CommandReply, Route, RunOrder};
 use stead_schemas::event::{Event, StepCompleted, StepScheduled};
 use stead_schemas::ids::RunId;
 use stead_schemas::policy::StepPolicy;
 use stead_schemas::public::RunView;
-use stead_schemas::transition::{Transition, link};
+use stead_schemas::transition::link;
 
-use crate::desk::{Desk, PARTITION, on_simulated_time};
+use crate::desk::{Desk, on_simulated_time};
 
 /// What stays of a run, and why.
 fn left(view: &RunView) -> Vec<(&str, &str)> {
@@ -144,19 +144,7 @@ fn a_history_that_was_altered_is_left_as_it_is() {
     on_simulated_time(async {
         let desk = Desk::new().await;
         let run = diverged(&desk).await;
-        let recorded = desk.log.read_run(&run).await.unwrap();
-        let mut forged = Transition::decode(&recorded[1].bytes).unwrap();
-        (forged.n, forged.prev) = (3, link(b"something else"));
-        forged.events.clear();
-        let append = Append {
-            partition: PARTITION,
-            epoch: 0,
-            run: run.clone(),
-            expected: recorded[1].seq,
-            commit: "forged".into(),
-            bytes: forged.encode(),
-        };
-        desk.log.append(append).await.unwrap();
+        desk.append_forged(&run, 3, &link(b"something else")).await;
         let after = Desk::on(desk.log.clone()).await;
         after.settle().await;
         assert_eq!(after.order(&run, RunOrder::Terminate).await, "run.parked");
