@@ -117,6 +117,8 @@ async fn every_promise_is_kept_while_servers_die() {
             work.is_over.store(true, Ordering::Relaxed);
         },
     );
+    let lost: u32 = proxies.0.iter().map(Proxy::lost).sum();
+    assert!(lost >= 3, "{lost} acknowledgements were lost");
 }
 
 /// Kills each server once. It comes back, and has what the others have, before the next one dies.

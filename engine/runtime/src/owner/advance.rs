@@ -140,7 +140,7 @@ impl Owner {
         let Some(live) = self.runs.get_mut(run) else { return };
         let (writing, is_unborn) = (live.writing.take(), live.last_seq == 0);
         park(live, "log", words.clone());
-        let queued: Vec<Fact> = if is_unborn { live.queue.drain(..).collect() } else { Vec::new() };
+        let queued = std::mem::take(&mut live.queue);
         self.dirty.insert(run.clone());
         let Some(Writing { transition, tell, .. }) = writing else { return };
         let written = transition.events.iter().filter_map(command_id);

@@ -20,7 +20,7 @@ use async_nats::{Message, Subscriber};
 use futures_util::stream::select_all;
 use futures_util::{FutureExt, StreamExt};
 use stead_runtime::metric;
-use stead_schemas::dispatch::Caller;
+use stead_schemas::dispatch::{Caller, CommandReply};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::subjects::API_SUBJECTS;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -151,7 +151,7 @@ async fn serve(counter: &Arc<Counter>, endpoints: Vec<Endpoint>) {
         let counter = Arc::clone(counter);
         tokio::spawn(async move {
             let answer = AssertUnwindSafe(counter.answer(&request.message, permit));
-            let reply = answer.catch_unwind().await.unwrap_or_else(|_| turned_away(&bug()));
+            let reply = answer.catch_unwind().await.unwrap_or_else(|_| bug());
             respond(&request, reply).await;
         });
     }
@@ -182,8 +182,9 @@ async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: S
 }
 
 /// Whoever asks for what panics here is told: it would wait in vain, and others go on.
-fn bug() -> Refusal {
-    Refusal::new("command.bug", "the engine met a bug of ours in this; its log has the details")
+fn bug() -> Reply {
+    let words = "the engine met a bug of ours in this; its log has the details".to_owned();
+    Reply::command(&CommandReply::Unavailable { words })
 }
 
 /// The reply to what no owner has seen.

@@ -19,6 +19,8 @@ use crate::connect::ANSWER_WITHIN;
 
 /// How each transition begins, as this build writes it.
 const BEGINNING: &[u8] = br#"{"v":1,"run":""#;
+/// The same of each note of an owner. What begins otherwise may be a transition in a newer shape.
+const NOTE: &[u8] = br#"{"engine":""#;
 
 impl Pages {
     /// The next page as far as it can be understood; nothing if it must be asked for with headers.
@@ -64,7 +66,8 @@ impl Pages {
 fn whose(body: &[u8]) -> Option<&str> {
     let Some(rest) = body.strip_prefix(BEGINNING) else {
         // Whether an epoch is closed is not for a body alone to say.
-        let note: OwnerNote = serde_json::from_slice(body).ok()?;
+        let note = body.starts_with(NOTE).then(|| serde_json::from_slice::<OwnerNote>(body));
+        let note = note?.ok()?;
         return note.closed_for.is_none().then_some(OWNER);
     };
     let end = rest.iter().position(|letter| *letter == b'"')?;
@@ -100,6 +103,8 @@ mod tests {
             events: Vec::new(),
         };
         assert_eq!(whose(&transition.encode()), Some(run));
+        let newer = Transition { v: VERSION + 1, ..transition };
+        assert_eq!(whose(&newer.encode()), None, "it would be lost as an owner's note");
     }
 
     #[test]
