@@ -10,6 +10,7 @@
 mod bare;
 
 use std::future::ready;
+use std::mem;
 use std::time::Duration;
 
 use async_nats::header::{
@@ -62,8 +63,10 @@ struct Pages {
     until: u64,
     /// Whether every message of the stream is wanted.
     gapless: bool,
-    /// Whether to do without headers.
+    /// Whether to do without headers where that is possible.
     bare: bool,
+    /// Whether what comes next could not be understood without headers.
+    strange: bool,
 }
 
 /// One message as it lies in the stream.
@@ -148,6 +151,7 @@ async fn stored(
         until: last,
         gapless: true,
         bare,
+        strange: false,
     };
     let pages = stream::try_unfold(pages, |mut pages| async move {
         let page = pages.read().await?;
@@ -192,8 +196,17 @@ async fn stored_on(
     let Some(last) = last else { return Ok(Vec::new()) };
     let (client, stream) = (platform.connection.api.clone(), stream.to_owned());
     let (until, js_prefix) = (last.sequence, platform.connection.js_prefix.clone());
-    let (gapless, bare) = (false, false);
-    let mut pages = Pages { client, js_prefix, stream, filter, next: 1, until, gapless, bare };
+    let mut pages = Pages {
+        client,
+        js_prefix,
+        stream,
+        filter,
+        next: 1,
+        until,
+        gapless: false,
+        bare: false,
+        strange: false,
+    };
     let mut all = Vec::new();
     loop {
         let page = pages.read().await?;
@@ -280,6 +293,7 @@ impl Pages {
 
     async fn page(&mut self) -> Result<Vec<Stored>, LogError> {
         if self.bare
+            && !mem::take(&mut self.strange)
             && let Some(page) = self.bare_page().await?
         {
             return Ok(page);

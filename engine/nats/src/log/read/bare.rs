@@ -5,6 +5,8 @@
 //! cannot be understood so (what is sealed, a stranger's, the close of an epoch, a page of which a
 //! part was lost) is asked for with headers.
 
+use std::mem;
+
 use async_nats::header::NATS_LAST_SEQUENCE;
 use async_nats::{StatusCode, Subscriber};
 use bytes::Bytes;
@@ -35,9 +37,10 @@ impl Pages {
             Some(Stored { seq, subject, headers: None, body })
         });
         let page: Vec<Stored> = page.collect();
-        // Where one is sealed, so are others.
-        self.bare = page.len() == count;
-        Ok((self.bare || !page.is_empty()).then_some(page))
+        self.strange = page.len() < count;
+        // Nothing understood is to be asked for with headers at once.
+        let understood = !page.is_empty() || !mem::take(&mut self.strange);
+        Ok(understood.then_some(page))
     }
 
     /// Nothing if any may be missing.
