@@ -42,28 +42,20 @@ pub(crate) async fn check_template(
     template: &Template,
     storage: StorageBackend,
 ) -> Result<Vec<String>, Failure> {
-    let (clone_kind, network) = (template.clone_kind, template.network.clone());
-    let (seed_storage, storage_network) = (site.seed_storage.clone(), site.storage_network.clone());
-    let is_plain = clone_kind.is_full()
-        && network.is_none()
-        && seed_storage.is_none()
-        && storage_network.is_none();
-    if is_plain || seen.template_node.is_none() {
-        return Ok(Vec::new());
-    }
     let online = seen.nodes.iter().filter(|node| node.is_online);
-    let nodes = online.map(|node| node.node.clone()).collect();
-    let template = template.vmid;
     let check = CheckTemplate {
         login,
-        nodes,
-        template,
+        nodes: online.map(|node| node.node.clone()).collect(),
+        template: template.vmid,
         storage,
-        clone_kind,
-        network,
-        seed_storage,
-        storage_network,
+        clone_kind: template.clone_kind,
+        network: template.network.clone(),
+        seed_storage: site.seed_storage.clone(),
+        storage_network: site.storage_network.clone(),
     };
+    if check.is_plain() || seen.template_node.is_none() {
+        return Ok(Vec::new());
+    }
     Ok(cx.step(check).await?.without_bridge)
 }
 

@@ -145,6 +145,16 @@ pub struct CheckTemplate {
     pub storage_network: Option<Network>,
 }
 
+impl CheckTemplate {
+    /// Whether any template can do that, so that nobody need look.
+    pub fn is_plain(&self) -> bool {
+        self.clone_kind.is_full()
+            && self.network.is_none()
+            && self.seed_storage.is_none()
+            && self.storage_network.is_none()
+    }
+}
+
 /// The answer to [`CheckTemplate`], where it can be done on one of the nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateChecked {

@@ -131,21 +131,17 @@ fn machines(site: &Site) -> Vec<Ask> {
         }))
     };
     let special = |template: &stead_schemas::site::Template| {
-        let is_plain = template.clone_kind.is_full()
-            && template.network.is_none()
-            && proxmox.seed_storage.is_none()
-            && proxmox.storage_network.is_none();
-        let storage = template.storage_backend.first().copied().filter(|_| !is_plain)?;
-        Some(Ask::by(&CheckTemplate {
+        let check = CheckTemplate {
             login: proxmox.secret.clone(),
             nodes: proxmox.nodes.clone(),
             template: template.vmid,
-            storage,
+            storage: template.storage_backend.first().copied()?,
             clone_kind: template.clone_kind,
             network: template.network.clone(),
             seed_storage: proxmox.seed_storage.clone(),
             storage_network: proxmox.storage_network.clone(),
-        }))
+        };
+        (!check.is_plain()).then(|| Ask::by(&check))
     };
     let looks = site.templates.iter().filter_map(look);
     looks.chain(site.templates.iter().filter_map(special)).collect()
