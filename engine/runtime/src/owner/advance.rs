@@ -12,6 +12,7 @@ use stead_schemas::transition::{Transition, VERSION, link};
 use uuid::Uuid;
 
 use super::bugs::caught;
+use super::commands::{BUG, NOT_KEPT};
 use super::live::{Fact, Live, Tell, Writing};
 use super::parked::park;
 use super::{Finished, Owner, Stopped};
@@ -85,7 +86,7 @@ impl Owner {
             self.jobs.push(job.boxed_local());
         }
         match unborn {
-            Some(why) => self.forget_unborn(id, &missed_commands, &why.words),
+            Some(why) => self.forget_unborn(id, &missed_commands, BUG, &why.words),
             None => missed_commands.iter().for_each(|command| self.missed_command(id, command)),
         }
         for tell in missed.into_iter().filter_map(|(tell, _)| tell) {
@@ -147,7 +148,7 @@ impl Owner {
         let waiting = queued.iter().filter_map(|fact| command_id(&fact.event));
         let commands: Vec<String> = written.chain(waiting).collect();
         if is_unborn {
-            self.forget_unborn(run, &commands, &words);
+            self.forget_unborn(run, &commands, NOT_KEPT, &words);
         } else {
             commands.iter().for_each(|command| self.missed_command(run, command));
         }

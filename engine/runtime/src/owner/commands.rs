@@ -26,7 +26,9 @@ use crate::ports::{Outgoing, ReplyTo};
 /// The run that a command is for is not continued by this build.
 pub(super) const PARKED: &str = "run.parked";
 /// A workflow panicked over the command.
-const BUG: &str = "command.bug";
+pub(super) const BUG: &str = "command.bug";
+/// The log would not have what the command's run began with.
+pub(super) const NOT_KEPT: &str = "command.not-kept";
 
 impl Owner {
     /// Takes a command in, or refuses it; in either case says so, but an acceptance only once it
@@ -112,9 +114,15 @@ impl Owner {
         }
     }
 
-    /// The first turn of a run had a bug, and nothing of it is in the log. There is no such run: its
+    /// The first turn of a run was lost, and nothing of it is in the log. There is no such run: its
     /// name is free, and whoever asked for it is told.
-    pub(super) fn forget_unborn(&mut self, run: &RunId, commands: &[String], words: &str) {
+    pub(super) fn forget_unborn(
+        &mut self,
+        run: &RunId,
+        commands: &[String],
+        code: &'static str,
+        words: &str,
+    ) {
         tracing::error!(%run, words, "the run never began");
         for id in commands {
             self.entities.missed(run, id);
@@ -122,7 +130,7 @@ impl Owner {
             for asker in askers.into_iter().flatten() {
                 match asker {
                     Asker::Caller(to) => {
-                        let reply = CommandReply::Refused(Refusal::new(BUG, words));
+                        let reply = CommandReply::Refused(Refusal::new(code, words));
                         self.send(Outgoing::Reply { to, bytes: encoded(&reply) });
                     }
                     // Another build may begin it; that is waited for.

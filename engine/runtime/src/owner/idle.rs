@@ -19,6 +19,7 @@ use stead_schemas::time::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::live::Live;
+use super::parked::tell_if_parked;
 use super::reading::Message;
 use super::shown::{Shown, shown};
 use super::{Finished, Owner, Stopped, load, queries};
@@ -211,9 +212,8 @@ impl Owner {
             return;
         };
         let mut live = Live::new(Run::new(*definition, run.clone()), self.env.ports.clock.now());
-        for message in history {
-            load::take(&mut live, message);
-        }
+        load::read_into(&mut live, history);
+        tell_if_parked(&live);
         // It may have been copied into another epoch since it was read.
         live.last_seq = stub.last_seq;
         self.idle.shown.remove(&run);

@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 use super::Owner;
 use super::bugs::caught;
 use super::live::Live;
-use super::parked::park;
+use super::parked::{Parked, tell_if_parked};
 use super::reading::{self, Found, Message};
 use crate::ports::LogError;
 
@@ -64,9 +64,8 @@ impl Owner {
         let Some(definition) = self.env.definition(run.key().kind()) else { return };
         let now = self.env.ports.clock.now();
         let mut live = Live::new(Run::new(*definition, run.clone()), now);
-        for message in history {
-            take(&mut live, message);
-        }
+        read_into(&mut live, history);
+        tell_if_parked(&live);
         self.dirty.insert(run.clone());
         let (mut steps, mut timers) = (Vec::new(), Vec::new());
         if live.parked.is_none() {
@@ -83,32 +82,34 @@ impl Owner {
     }
 }
 
-/// Takes one message of a history into a run. A run whose history this build cannot follow is
-/// parked, and says why; the others go on.
-pub(super) fn take(live: &mut Live, message: Message) {
-    let prev = std::mem::replace(&mut live.prev, message.link);
-    live.last_seq = message.seq;
-    if live.parked.is_some() {
-        return;
-    }
-    match message.transition {
-        Ok(transition) => follow(live, &transition, &prev),
-        Err(words) => park(live, "unreadable", words),
+/// Takes a history into a run. A run whose history this build cannot follow is parked, and knows
+/// why; whether that is told is for the caller: who only looks tells nobody.
+pub(super) fn read_into(live: &mut Live, history: impl IntoIterator<Item = Message>) {
+    for message in history {
+        let prev = std::mem::replace(&mut live.prev, message.link);
+        live.last_seq = message.seq;
+        if live.parked.is_none() {
+            live.parked = match message.transition {
+                Ok(transition) => follow(live, &transition, &prev).err(),
+                Err(words) => Some(Parked { cause: "unreadable", words }),
+            };
+        }
     }
 }
 
-fn follow(live: &mut Live, transition: &Transition, prev: &str) {
+fn follow(live: &mut Live, transition: &Transition, prev: &str) -> Result<(), Parked> {
     if transition.prev != prev {
         let words = format!("transition {} does not follow the one before it", transition.n);
-        return park(live, "unreadable", words);
+        return Err(Parked { cause: "unreadable", words });
     }
     live.updated = transition.at;
     live.note_read(transition);
     live.note_settled(transition);
-    match caught(|| live.run.replay(transition)) {
-        Ok(Ok(())) => {}
-        Ok(Err(divergence)) => park(live, "diverged", divergence.to_string()),
-        Err(panicked) => park(live, "panicked", panicked),
-    }
+    let replayed = match caught(|| live.run.replay(transition)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(divergence)) => Err(Parked { cause: "diverged", words: divergence.to_string() }),
+        Err(words) => Err(Parked { cause: "panicked", words }),
+    };
     live.forget_strays_of_the_past();
+    replayed
 }

@@ -34,9 +34,15 @@ pub(super) struct Parked {
 
 /// The run is not gone on with until a build comes that can.
 pub(super) fn park(live: &mut Live, cause: &'static str, words: String) {
+    live.parked = Some(Parked { cause, words });
+    tell_if_parked(live);
+}
+
+/// What an owner has read of a run's history may have parked it.
+pub(super) fn tell_if_parked(live: &Live) {
+    let Some(Parked { cause, words }) = &live.parked else { return };
     tracing::error!(run = %live.run.id(), %words, "the run is parked");
     metric::PARKED.count([cause]);
-    live.parked = Some(Parked { cause, words });
 }
 
 impl Owner {

@@ -84,9 +84,7 @@ async fn read_back(env: &Env, run: &RunId) -> Result<Option<RunView>, LogError> 
     let recorded = archive::history_of(&env.ports, env.partitions, run).await?.messages;
     let Some(definition) = env.definition(run.key().kind()) else { return Ok(None) };
     let mut live = Live::new(Run::new(*definition, run.clone()), env.ports.clock.now());
-    for message in &recorded {
-        load::take(&mut live, Message::read(message));
-    }
+    load::read_into(&mut live, recorded.iter().map(Message::read));
     // Whatever this build would have decided, how it ended stands.
     let messages = || recorded.iter().map(Message::read).collect::<Vec<_>>();
     if live.parked.is_some()

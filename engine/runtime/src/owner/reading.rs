@@ -244,9 +244,7 @@ impl Reader {
                 self.definitions.iter().find(|definition| definition.kind == kind.kind());
             let Some(definition) = definition else { continue };
             let mut live = Live::new(Run::new(*definition, run), self.now);
-            for message in &history.messages {
-                load::take(&mut live, Message::read(message));
-            }
+            load::read_into(&mut live, history.messages.iter().map(Message::read));
             self.lines.push(queries::line(&live));
             if self.lines.len() >= LINES_AT_ONCE {
                 self.put_lines();

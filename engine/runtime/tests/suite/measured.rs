@@ -5,13 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-use stead_schemas::dispatch::StepReply;
-use stead_schemas::event::{Event, StepCompleted};
+use stead_schemas::dispatch::{RunOrder, StepReply};
 use stead_schemas::failure::Class;
 
 use crate::counted::COUNTED;
 use crate::desk::Desk;
+use crate::parked::diverged;
 use crate::shown::shown;
 
 fn near(found: f64, wanted: f64, what: &str) {
@@ -69,14 +68,14 @@ fn an_undo_that_is_owed_is_counted_until_it_is_done() {
 fn a_run_that_this_build_does_not_continue_is_counted() {
     shown(|shown| async move {
         let desk = Desk::new().await;
-        let run = desk.start("pair").await;
-        desk.owner.abort();
-        let stranger = StepCompleted { seq: 9, answer: json!({}), attempts: 1 };
-        desk.append_of_another_build(&run, vec![Event::StepCompleted(stranger)]).await;
+        let run = diverged(&desk).await;
         let desk = Desk::on(Arc::clone(&desk.log)).await;
         desk.pass(COUNTED).await;
         assert_eq!(desk.view(&run).await.waiting[0].reason, "human");
         near(shown.of("stead_runs_parked"), 1.0, "parked");
         assert_eq!(shown.counts("stead_runs_parked_total"), [1]);
+        assert_eq!(desk.order(&run, RunOrder::Terminate).await, "done");
+        assert_eq!(desk.view(&run).await.summary.state.word(), "terminated");
+        assert_eq!(shown.counts("stead_runs_parked_total"), [1], "who only looks parks nothing");
     });
 }

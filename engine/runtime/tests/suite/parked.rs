@@ -54,7 +54,8 @@ fn a_run_whose_first_transition_no_log_takes_leaves_its_name_free() {
         let desk = Desk::new().await;
         for id in ["id-1", "id-1", "id-2"] {
             let reply = command(&desk, id, 2 << 20).await;
-            assert!(matches!(reply, CommandReply::Refused(_)), "{id}: {reply:?}");
+            let CommandReply::Refused(refusal) = reply else { panic!("{id}: {reply:?}") };
+            assert_eq!(refusal.code, "command.not-kept", "{}", refusal.words);
         }
         assert_eq!(desk.held_up().await, []);
         let reply = command(&desk, "id-3", 1).await;
@@ -98,7 +99,7 @@ fn what_a_workflow_that_panicked_would_have_taken_back_is_listed() {
 }
 
 /// A run of which this build would have asked for something else than another one did.
-async fn diverged(desk: &Desk) -> RunId {
+pub async fn diverged(desk: &Desk) -> RunId {
     let run = desk.start("pair").await;
     desk.owner.abort();
     let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1 };
