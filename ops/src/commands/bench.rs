@@ -24,32 +24,41 @@ pub async fn carry_out(global: &Global, options: &Bench) -> Result<(), Ended> {
     if cfg!(debug_assertions) {
         output::warn("this build is not optimised; `ops/bench` builds one that is");
     }
+    match &options.verb {
+        BenchVerb::SixSteps(load) => {
+            alone(async |sandbox| six_steps::carry_out(sandbox, global, load).await).await
+        }
+        BenchVerb::Create(load) => {
+            alone(async |sandbox| workspaces::carry_out(sandbox, global, load).await).await
+        }
+        BenchVerb::Live(load) => {
+            alone(async |sandbox| live::carry_out(sandbox, global, load).await).await
+        }
+        BenchVerb::Finished(load) => {
+            alone(async |sandbox| finished::carry_out(sandbox, global, load).await).await
+        }
+        BenchVerb::Replay(history) => replay::carry_out(global, history).await,
+        BenchVerb::Report(sizes) => all::carry_out(global, sizes).await,
+    }
+}
+
+/// Measures on a platform of its own, whose logs are kept if that fails.
+async fn alone<T>(measure: impl AsyncFnOnce(&mut Sandbox) -> Result<T, Ended>) -> Result<T, Ended> {
     let mut stop = signals::stop()
         .map_err(|error| Ended::Failed(format!("cannot listen for signals: {error}")))?;
     let mut sandbox = Sandbox::new("stead-bench-")?;
     let measured = tokio::select! {
-        measured = measure(&mut sandbox, global, options) => measured,
+        measured = measure(&mut sandbox) => measured,
         () = signals::stopped(&mut stop) => Err(Ended::Interrupted),
     };
     match &measured {
-        Ok(()) | Err(Ended::Interrupted | Ended::Usage(_)) => sandbox.close().await,
+        Ok(_) | Err(Ended::Interrupted | Ended::Usage(_)) => sandbox.close().await,
         Err(_) => {
             let kept = sandbox.close_and_keep().await;
             output::note(&format!("the logs are kept in {}", kept.display()));
         }
     }
     measured
-}
-
-async fn measure(sandbox: &mut Sandbox, global: &Global, options: &Bench) -> Result<(), Ended> {
-    match &options.verb {
-        BenchVerb::SixSteps(load) => six_steps::carry_out(sandbox, global, load).await,
-        BenchVerb::Create(load) => workspaces::carry_out(sandbox, global, load).await,
-        BenchVerb::Live(load) => live::carry_out(sandbox, global, load).await,
-        BenchVerb::Finished(load) => finished::carry_out(sandbox, global, load).await,
-        BenchVerb::Replay(history) => replay::carry_out(global, history).await,
-        BenchVerb::Report(sizes) => all::carry_out(global, sizes).await,
-    }
 }
 
 async fn start(

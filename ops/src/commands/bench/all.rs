@@ -4,12 +4,11 @@
 use serde::Serialize;
 
 use super::report::{Settings, Spread};
-use super::{finished, live, replay, six_steps};
+use super::{alone, finished, live, replay, six_steps};
 use crate::cli::Global;
 use crate::cli::demo::{FinishedLoad, LiveLoad, LongHistory, ReportSizes, Servers, SixSteps};
 use crate::exit::Ended;
 use crate::output;
-use crate::processes::sandbox::Sandbox;
 use crate::story::table::table;
 
 /// The partitions of each platform.
@@ -232,14 +231,6 @@ async fn one_history() -> Result<Figure, Ended> {
         long.replay,
         None,
     ))
-}
-
-/// Measures on a platform that is taken away afterwards.
-async fn alone<T>(measure: impl AsyncFnOnce(&mut Sandbox) -> Result<T, Ended>) -> Result<T, Ended> {
-    let mut sandbox = Sandbox::new("stead-bench-")?;
-    let measured = measure(&mut sandbox).await;
-    sandbox.close().await;
-    measured
 }
 
 #[cfg(test)]
