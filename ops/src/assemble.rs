@@ -1,8 +1,6 @@
 //! Puts engines and workers together out of the rooms below.
 
-use std::rc::Rc;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -13,13 +11,12 @@ use stead_nats::{
     Platform, PlatformError, PlatformSettings, SteadClient, connect, open_platform,
 };
 use stead_runtime::checkup::Checker;
-use stead_runtime::engine;
 use stead_runtime::env::{CurrentSite, Env, Tuning};
 use stead_runtime::exchange::Exchangeable;
 use stead_runtime::harness::{Harness, HarnessTuning};
 use stead_runtime::ports::{Ports, SystemClock};
-use stead_runtime::vital;
 use stead_runtime::worker::AnyWorker;
+use stead_runtime::{thread, vital};
 use stead_schemas::command::COMMANDS;
 use stead_schemas::site::{Deployment, Site};
 use stead_workers::forgejo::webhook::Webhooks;
@@ -28,7 +25,7 @@ use stead_workers::{SYSTEMS, Workers};
 use stead_workflows::WORKFLOWS;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::config::{EngineConfig, NatsConfig};
@@ -161,28 +158,23 @@ pub async fn start_engine(
         leases: Arc::new(WatchedLeases { leases, health }),
         index: Arc::new(index),
         clock: Arc::new(SystemClock),
+        aside: Handle::current(),
     };
     let partitions = platform.partitions;
-    let (handle, engine_stop) = (Handle::current(), stop.clone());
     let site = CurrentSite::from(site);
     let for_engine = site.clone();
     let engine = name.clone();
-    let (tell, over) = oneshot::channel();
-    let started = thread::Builder::new().name("engine".to_owned()).spawn(move || {
-        let env = Rc::new(Env {
-            engine,
-            build: build(),
-            partitions,
-            definitions: WORKFLOWS,
-            site: for_engine,
-            ports,
-            tuning,
-        });
-        handle.block_on(LocalSet::new().run_until(engine::run(env, engine_stop)));
-        // Nobody listens only when the process is going.
-        tell.send(()).ok();
-    });
-    started.map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
+    let env = Env {
+        engine,
+        build: build(),
+        partitions,
+        definitions: WORKFLOWS,
+        site: for_engine,
+        ports,
+        tuning,
+    };
+    let over = thread::start(env, stop.clone())
+        .map_err(|error| Ended::Failed(format!("cannot start a thread: {error}")))?;
     let doors = open_doors(&connection, &platform, &site, &stop);
     let client = SteadClient::new(&platform);
     Ok(RunningEngine { name, over, doors, site, connection, client })

@@ -4,6 +4,7 @@ use futures_util::StreamExt;
 use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::{InboxError, Inboxes};
 use stead_schemas::ids::Partition;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::connect::Connection;
@@ -12,13 +13,15 @@ use crate::partition::subscribe_partition;
 /// Listens on the bus.
 pub struct NatsInboxes {
     connection: Connection,
+    /// Where each inbox is forwarded from, so that an engine's own thread only hears.
+    aside: Handle,
 }
 
 impl NatsInboxes {
-    /// Over this connection.
+    /// Over this connection. Must be called within a tokio runtime.
     #[must_use]
     pub fn new(connection: &Connection) -> Self {
-        Self { connection: connection.clone() }
+        Self { connection: connection.clone(), aside: Handle::current() }
     }
 }
 
@@ -31,7 +34,7 @@ impl Inboxes for NatsInboxes {
         let messages = subscribe_partition(&self.connection, partition).await;
         let mut messages = messages.map_err(|error| InboxError(error.to_string()))?;
         let (sender, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
+        self.aside.spawn(async move {
             loop {
                 tokio::select! {
                     message = messages.next() => {

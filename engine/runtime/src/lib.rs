@@ -20,6 +20,7 @@ pub mod memory;
 pub mod metric;
 pub mod owner;
 pub mod ports;
+pub mod thread;
 pub mod trace;
 pub mod vital;
 pub mod worker;

@@ -10,6 +10,7 @@ use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::limit::{PlaceAsk, PlaceReply};
 use stead_schemas::public::RunSummary;
 use stead_schemas::time::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::inbound::Inbound;
@@ -372,4 +373,7 @@ pub struct Ports {
     pub index: Arc<dyn Index>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where work goes that would hold an engine's own thread up: reading, packing and unpacking many
+    /// histories. A process gives the runtime of its other threads.
+    pub aside: Handle,
 }

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::LazyLock;
 
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -21,7 +22,16 @@ pub fn begin(
     what: &'static str,
     task: impl Future<Output = ()> + Send + 'static,
 ) -> JoinHandle<()> {
-    OURS.begin(what, task)
+    OURS.begin(&Handle::current(), what, task)
+}
+
+/// The same, on this runtime.
+pub fn begin_on(
+    runtime: &Handle,
+    what: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    OURS.begin(runtime, what, task)
 }
 
 /// Resolves when one of this process's tasks has panicked, and says which.
@@ -32,10 +42,11 @@ pub async fn broken() -> &'static str {
 impl Vital {
     fn begin(
         &'static self,
+        runtime: &Handle,
         what: &'static str,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> JoinHandle<()> {
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 self.0.send_if_modified(|first| first.is_none() && first.replace(what).is_none());
             }
@@ -52,7 +63,7 @@ impl Vital {
 
 #[cfg(test)]
 mod tests {
-    use super::{FutureExt, Vital};
+    use super::{FutureExt, Handle, Vital};
 
     fn alone() -> &'static Vital {
         Box::leak(Box::default())
@@ -62,7 +73,10 @@ mod tests {
     async fn one_that_panics_is_told_to_whoever_listens_before_and_after() {
         let vital = alone();
         let before = tokio::spawn(vital.broken());
-        vital.begin("the outbox", async { panic!("it breaks") }).await.expect("it was caught");
+        vital
+            .begin(&Handle::current(), "the outbox", async { panic!("it breaks") })
+            .await
+            .expect("it was caught");
         assert_eq!(before.await.expect("it was told"), "the outbox");
         assert_eq!(vital.broken().await, "the outbox");
     }
@@ -70,7 +84,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_ends_is_no_news() {
         let vital = alone();
-        vital.begin("a batch", async {}).await.expect("a good end");
+        vital.begin(&Handle::current(), "a batch", async {}).await.expect("a good end");
         assert_eq!(vital.broken().now_or_never(), None);
     }
 }

@@ -15,6 +15,7 @@ use stead_runtime::memory::MemoryIndex;
 use stead_runtime::ports::{Clock, Ports};
 use stead_schemas::site::Site;
 use stead_schemas::time::Timestamp;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -200,6 +201,7 @@ pub(crate) fn boot(world: &Arc<World>) -> (usize, Env, watch::Receiver<bool>) {
         leases: Arc::new(EngineLeases { world: Arc::clone(world), engine: number }),
         index,
         clock: Arc::new(Watch { world: Arc::clone(world), clock }),
+        aside: Handle::current(),
     };
     let env = Env {
         engine: name,

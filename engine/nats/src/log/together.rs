@@ -14,6 +14,7 @@ use async_nats::header::{
     NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE,
 };
 use stead_runtime::{metric, vital};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -33,6 +34,8 @@ const TOGETHER_BYTES_MAX: usize = 4 << 20;
 /// Who waits for which stream.
 pub(super) struct Together {
     connection: Connection,
+    /// Where batches are carried.
+    aside: Handle,
     lanes: Mutex<HashMap<String, Lane>>,
 }
 
@@ -106,7 +109,8 @@ impl Lane {
 
 impl Together {
     pub(super) fn new(connection: &Connection) -> Self {
-        Self { connection: connection.clone(), lanes: Mutex::default() }
+        let (connection, aside) = (connection.clone(), Handle::current());
+        Self { connection, aside, lanes: Mutex::default() }
     }
 
     /// Waits until the append has been kept together with others, or may go alone.
@@ -141,7 +145,8 @@ impl Together {
         // Outside of the lock: a place whose append is gone comes back at once.
         match batch {
             true if !next.is_empty() => {
-                vital::begin("a batch of appends", self.clone().carry(stream.to_string(), next));
+                let carried = self.clone().carry(stream.to_string(), next);
+                vital::begin_on(&self.aside, "a batch of appends", carried);
             }
             _ => next.into_iter().for_each(|waiting| self.let_go(waiting)),
         }

@@ -78,7 +78,11 @@ pub async fn history(
 /// # Errors
 /// As [`history`].
 pub async fn history_of(ports: &Ports, partitions: u16, run: &RunId) -> Result<Found, LogError> {
-    history(&*ports.log, &*ports.archive, run.partition(partitions), run).await
+    let (log, archive, run) = (ports.log.clone(), ports.archive.clone(), run.clone());
+    let found = ports
+        .aside
+        .spawn(async move { history(&*log, &*archive, run.partition(partitions), &run).await });
+    found.await.unwrap_or_else(|error| Err(LogError(error.to_string())))
 }
 
 async fn from_archive(
@@ -103,7 +107,7 @@ async fn from_archive(
             }
         };
         let (name, wanted) = (segment.name(), run.clone());
-        // Unpacking takes long, and others on this thread have leases to renew.
+        // Unpacking takes long, and others of this task have their turn meanwhile.
         let unpacked = tokio::spawn(async move { unpack(&packed, &wanted) });
         let unpacked = unpacked.await.map_err(|error| LogError(error.to_string()))?;
         let unpacked = unpacked.map_err(|altered| LogError(format!("{name}: {altered}")))?;

@@ -137,8 +137,8 @@ impl Shelf {
         let Open { histories, lines, digests, .. } = std::mem::take(&mut self.open);
         let messages = histories.iter().map(|history| history.messages.len() as u64).sum();
         let (runs, digests) = (histories.len() as u64, digests.encode());
-        // Packing takes long, and others on this thread have leases to renew.
-        let packed = tokio::spawn(async move {
+        // Packing takes long.
+        let packed = self.ports.aside.spawn(async move {
             let packed = pack_histories(&histories);
             (histories, packed, pack_lines(&lines))
         });
@@ -191,7 +191,7 @@ impl Shelf {
         let packed = unchecked(archive, self.partition, &record.histories).await?;
         let (wanted, record) = (histories.to_vec(), record.clone());
         let name = record.name();
-        let altered = tokio::spawn(async move {
+        let altered = self.ports.aside.spawn(async move {
             let altered = check_segment(&record, &digests, &lines, &packed);
             let (found, _) = stead_schemas::archive::histories(&packed);
             match altered.into_iter().next() {

@@ -180,11 +180,12 @@ impl Owner {
 
     fn read_history(&self, run: RunId, rest: Duration) {
         let (log, wanted) = (Arc::clone(&self.env.ports.log), run.clone());
+        let aside = self.env.ports.aside.clone();
         let job = async move {
             if !rest.is_zero() {
                 sleep(rest).await;
             }
-            let read = tokio::spawn(async move {
+            let read = aside.spawn(async move {
                 let recorded = log.read_run(&wanted).await?;
                 Ok(recorded.iter().map(Message::read).collect())
             });

@@ -49,8 +49,9 @@ impl Owner {
     /// Somebody wants a parked run terminated: its history is read.
     pub(super) fn terminate_parked(&self, order: OrderRun, to: ReplyTo) {
         let (log, run) = (Arc::clone(&self.env.ports.log), order.run.clone());
+        let aside = self.env.ports.aside.clone();
         let job = async move {
-            let read = tokio::spawn(async move {
+            let read = aside.spawn(async move {
                 let recorded = log.read_run(&run).await?;
                 Ok(recorded.iter().map(Message::read).collect())
             });

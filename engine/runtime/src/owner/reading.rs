@@ -97,7 +97,7 @@ pub(super) async fn start(
     let mut reader = Reader::new(env, partition);
     reader.remember(&env.ports).await?;
     let (tell, found) = mpsc::channel(HISTORIES_AHEAD);
-    tokio::spawn(async move {
+    env.ports.aside.spawn(async move {
         // Nobody hears only when the owner has stopped.
         reader.tell_all(messages, &tell).await.ok();
     });
@@ -110,7 +110,7 @@ pub(super) async fn refill(env: &Env, partition: Partition, epoch: u32) -> Resul
     let messages = env.ports.log.read_partition(partition, epoch, 0).await?;
     let (archive, index) = (env.ports.archive.clone(), env.ports.index.clone());
     let mut reader = Reader::new(env, partition);
-    let read = tokio::spawn(async move {
+    let read = env.ports.aside.spawn(async move {
         index.clear(partition);
         let mut gone = Graveyard::default();
         for segment in archive::segments(&*archive, partition).await? {

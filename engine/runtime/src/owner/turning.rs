@@ -114,7 +114,7 @@ impl Owner {
         let (partition, epoch) = (self.partition, self.log_epoch);
         tracing::info!(%partition, epoch, over = self.over, "begins a new epoch of the log");
         let (turner, until) = (self.turner(), self.tail.known());
-        let task = tokio::spawn(async move { turner.draft(until).await });
+        let task = self.env.ports.aside.spawn(async move { turner.draft(until).await });
         self.turning.stage = Stage::Drafting;
         let aborting = Aborting(task.abort_handle());
         let job = async move {

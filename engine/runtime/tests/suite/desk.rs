@@ -28,6 +28,7 @@ use stead_schemas::public::{RunPage, RunView};
 use stead_schemas::site::Site;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION, link};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -130,6 +131,7 @@ impl Desk {
             leases: Arc::new(MemoryLeases::new()),
             index: Arc::new(MemoryIndex::new()),
             clock: clock.clone(),
+            aside: Handle::current(),
         };
         let env = Rc::new(Env {
             engine: "engine".into(),

@@ -11,6 +11,7 @@ use stead_runtime::memory::{MemoryArchive, MemoryIndex, MemoryLeases, MemoryLog}
 use stead_runtime::ports::{InboxError, Inboxes, Index, LeaseError, Leases, Ports};
 use stead_schemas::ids::Partition;
 use stead_schemas::site::Site;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep};
@@ -122,6 +123,7 @@ impl House {
             leases: self.leases.clone(),
             index,
             clock: Arc::new(SimulatedClock(self.clock)),
+            aside: Handle::current(),
         };
         Env {
             engine: name.into(),

@@ -12,7 +12,6 @@ mod worker;
 mod workflow;
 
 use std::error::Error;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use stead_index::EmbeddedIndex;
@@ -22,13 +21,13 @@ use stead_nats::{
     ConnectSettings, NatsArchive, NatsBus, NatsInboxes, NatsLeases, NatsLog, PlatformSettings,
     connect, open_platform,
 };
-use stead_runtime::engine;
 use stead_runtime::env::{Env, Tuning};
 use stead_runtime::harness::{Harness, HarnessTuning};
 use stead_runtime::ports::{Ports, SystemClock};
+use stead_runtime::thread;
 use stead_schemas::site::Site;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::LocalSet;
 
 const PARTITIONS: u16 = 4;
 
@@ -72,6 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             leases: Arc::new(NatsLeases::new(&platform)),
             index: Arc::new(EmbeddedIndex::open(folder.path().join("index"))),
             clock: Arc::new(SystemClock),
+            aside: Handle::current(),
         },
         tuning: Tuning::default(),
     };
@@ -80,7 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::signal::ctrl_c().await.ok();
         stop.send_replace(true);
     });
-    LocalSet::new().run_until(engine::run(Rc::new(env), stopped)).await;
+    thread::start(env, stopped)?.await?;
     inbox.await?;
     harness.await?;
     Ok(())
