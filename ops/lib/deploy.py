@@ -278,14 +278,27 @@ def composed(found: dict):
                 yield f"{name} mounts the volume {source}, which is not there"
 
 
-# What stands in for the programs of etcd: a snapshot is one line, and is whole as long as that is so.
+# What stands in for the programs of etcd: a snapshot is one line, and is whole as long as that is so. And for
+# a node of Proxmox VE, which gives its configuration to whoever has the key.
 PROGRAMS = {
     "etcdctl": 'echo whole >"$3"',
     "etcdutl": '[[ $2 != restore ]] && echo "fe01cf57, 10, 7, 2.1 MB" && exit; grep -qx whole "$3" && mkdir "$5"',
+    "ssh": """cd "$TMPDIR" && mkdir -p etc/pve/nodes/pve1/qemu-server && cd etc/pve && touch user.cfg storage.cfg
+touch nodes/pve1/qemu-server/{100,101}.conf && tar --create --directory="$TMPDIR" etc/pve""",
+}
+# What each kind of copy is, and what is said of one that is whole.
+COPIES = {
+    "etcd": ("snapshot.db", "is restored whole: revision 10, 7 keys"),
+    "pve": ("pve.tar", "is read whole: 2 machines"),
 }
 
 
 def copies():
+    for kind, (file, words) in COPIES.items():
+        yield from copies_of(kind, file, words)
+
+
+def copies_of(kind: str, file: str, words: str):
     with tempfile.TemporaryDirectory() as place:
         programs, folder = pathlib.Path(place) / "bin", pathlib.Path(place) / "copies"
         programs.mkdir(), folder.mkdir()
@@ -296,30 +309,31 @@ def copies():
         def told(work: str, day: int, **more: str):
             env = {
                 **os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "TMPDIR": place,
-                "COPIES": str(folder), "STEAD_WORK": work, "STEAD_SERIES": "stead-etcd-",
-                "STEAD_COPY": f"stead-etcd-2026-11-{day:02}t02-00-00-000z", **more,
+                "COPIES": str(folder), "STEAD_WORK": work, "STEAD_SERIES": f"stead-{kind}-",
+                "STEAD_COPY": f"stead-{kind}-2026-11-{day:02}t02-00-00-000z",
+                "PVE_SSH": place, "PVE_LOGIN": "root@pve1", **more,
             }
-            said = subprocess.run([BACKUPS / "copy", "etcd"], capture_output=True, text=True, env=env)
+            said = subprocess.run([BACKUPS / "copy", kind], capture_output=True, text=True, env=env)
             return said.returncode, (said.stdout.splitlines() or [""])[-1]
 
         def there():
             return sorted(int(path.name.split("t02")[0][-2:]) for path in folder.iterdir())
 
         def breaks(day: int):
-            next(folder.glob(f"*-{day:02}t*")).joinpath("snapshot.db").write_text("half\n", "utf-8")
+            next(folder.glob(f"*-{day:02}t*")).joinpath(file).write_text("half\n", "utf-8")
 
         story = [told("make", day)[0] for day in (1, 2, 2, 3, 4)]
         # What a Job left that was killed.
-        (folder / "stead-etcd-2026-11-05t02-00-00-000z.part").mkdir()
+        (folder / f"stead-{kind}-2026-11-05t02-00-00-000z.part").mkdir()
         proved = told("prove", 4)
         breaks(3)
         story += [proved[0], told("prove", 3)[0], told("prove", 9)[0], told("sell", 4)[0], told("remove", 4)[0]]
-        old = {"STEAD_BEFORE": "2026-11-04T02:00:00.000Z", "STEAD_KEEP": "stead-etcd-2026-11-02t02-00-00-000z"}
+        old = {"STEAD_BEFORE": "2026-11-04T02:00:00.000Z", "STEAD_KEEP": f"stead-{kind}-2026-11-02t02-00-00-000z"}
         story += [told("make", 5)[0], told("remove", 5, **old)[0], told("prove", 4, STEAD_COPY="../4")[0]]
         if story != [0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 0, 0, 2] or there() != [2, 4, 5]:
-            yield "breach", f"ops/deploy/backups/copy: ended with {story}, and has left {there()}"
-        if not proved[1].endswith("is restored whole: revision 10, 7 keys"):
-            yield "breach", f"ops/deploy/backups/copy: says of a whole copy: {proved[1]}"
+            yield "breach", f"ops/deploy/backups/copy {kind}: ended with {story}, and has left {there()}"
+        if not proved[1].endswith(words):
+            yield "breach", f"ops/deploy/backups/copy {kind}: says of a whole copy: {proved[1]}"
 
 
 def nats():
