@@ -235,7 +235,7 @@ async fn every_fault_of_the_catalogue_ends_whole_or_taken_back() {
         waiting.iter().any(|waiting| waiting.words.contains("must unlock it")).then_some(())
     })
     .await;
-    compare(&stage.lab, &ledger(&stage).await, "a lock that is left");
+    compare(&stage.lab.inventory(), &ledger(&stage).await, "a lock that is left");
     stage.finish().await;
 }
 

@@ -13,7 +13,7 @@ use crate::stage::{Setting, Stage, until};
 
 /// A chat that is called by a webhook.
 #[derive(Clone, Default)]
-struct Chat(Arc<Mutex<Told>>);
+pub struct Chat(Arc<Mutex<Told>>);
 
 #[derive(Default)]
 struct Told {
@@ -24,7 +24,7 @@ struct Told {
 
 impl Chat {
     /// Opens a chat that is away, and says where its webhook is.
-    async fn open() -> (Self, String) {
+    pub async fn open() -> (Self, String) {
         let chat = Self::default();
         chat.0.lock().expect("no panic").is_away = true;
         let router = Router::new().route("/hook", post(take)).with_state(chat.clone());
@@ -34,8 +34,12 @@ impl Chat {
         (chat, url)
     }
 
-    fn comes_back(&self) {
+    pub fn comes_back(&self) {
         self.0.lock().expect("no panic").is_away = false;
+    }
+
+    pub fn goes_away(&self) {
+        self.0.lock().expect("no panic").is_away = true;
     }
 
     fn calls(&self) -> Vec<(String, String, Value)> {

@@ -71,9 +71,14 @@ fn answers(stage: &Stage) -> Vec<String> {
 /// Opens the door for webhooks, and has the lab's Forgejo knock there.
 pub async fn door(stage: &Stage, signs: bool) -> Process {
     let door = stage.process(&["webhook"], "webhook.log");
-    let url = until("the door is open", || ready(door_of(&door.said()))).await;
+    let url = url_of(&door).await;
     assert!(stage.lab.hook(REPOSITORY, &url, signs));
     door
+}
+
+/// Where it is, once it is open.
+pub async fn url_of(door: &Process) -> String {
+    until("the door is open", || ready(door_of(&door.said()))).await
 }
 
 /// Has the branch looked at, as a schedule does.

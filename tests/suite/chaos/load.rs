@@ -1,17 +1,20 @@
-//! What people do all day: commands of every kind, to their own things, in any order.
+//! What people do all day: they give commands, in any order, and keep a book of them. What they
+//! wish for is in `wishes.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use stead_lab::Lab;
+use stead_lab::{Lab, LabClient};
 use stead_schemas::dispatch::{Accepted, CommandReply};
 use stead_schemas::ids::RunId;
+use stead_schemas::owner::Owner;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::wishes::{self, Wish};
 use crate::stage::Desk;
 use crate::stage::chance::Chance;
 
@@ -46,6 +49,10 @@ struct Pages {
     accepted: Vec<(Given, RunId)>,
     published: Vec<Given>,
     refused: BTreeMap<String, u32>,
+    /// How often Coder took what was pressed there.
+    pressed: u32,
+    /// What was asked for, by kind and verb, and let in.
+    verbs: BTreeSet<String>,
 }
 
 impl Book {
@@ -64,7 +71,12 @@ impl Book {
         let pages = self.pages();
         let refused: u32 = pages.refused.values().sum();
         let (accepted, published) = (pages.accepted.len(), pages.published.len());
-        format!("{accepted} commands let in, {refused} refused, {published} left in the inbox")
+        let verbs = pages.verbs.len();
+        format!(
+            "{accepted} commands of {verbs} verbs let in, {refused} refused, {published} left in \
+             the inbox, {} pressed in Coder",
+            pages.pressed
+        )
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -72,15 +84,13 @@ impl Book {
     }
 }
 
-/// What somebody wants.
-struct Wish {
+/// A command that is to be given, by whom.
+struct Order {
+    giver: Owner,
     kind: &'static str,
     verb: &'static str,
-    fields: Value,
-}
-
-fn wish(kind: &'static str, verb: &'static str, fields: Value) -> Wish {
-    Wish { kind, verb, fields }
+    fields: Map<String, Value>,
+    given: Given,
 }
 
 /// Somebody who gives commands.
@@ -90,7 +100,7 @@ pub struct Person {
     chance: Chance,
     book: Book,
     given: u32,
-    /// The last run of a workspace of theirs that they know of.
+    /// The last run that they know of.
     run: Option<RunId>,
 }
 
@@ -102,16 +112,21 @@ impl Person {
     /// Gives commands until it is enough.
     pub async fn live(mut self, mut enough: watch::Receiver<bool>) {
         while !*enough.borrow() {
+            if self.chance.below(12) == 0 {
+                self.press().await;
+            }
             let wish = self.wish();
+            let giver = wish.giver(&self.desk.owner);
             let fields = self.with_id(wish.fields);
             let given = Given {
                 what: format!("{}.{} {}", wish.kind, wish.verb, Value::Object(fields.clone())),
                 id: fields["id"].as_str().unwrap_or_default().to_owned(),
             };
+            let order = Order { giver, kind: wish.kind, verb: wish.verb, fields, given };
             if wish.kind != "run" && self.chance.below(5) == 0 {
-                self.publish(wish.kind, wish.verb, &fields, given).await;
+                self.publish(order).await;
             } else {
-                self.ask(wish.kind, wish.verb, &fields, given).await;
+                self.ask(order).await;
             }
             let pause = u64::try_from(self.chance.below(PATIENCE_MS)).unwrap_or_default();
             let pause = tokio::time::sleep(Duration::from_millis(pause));
@@ -122,11 +137,23 @@ impl Person {
         }
     }
 
-    async fn ask(&mut self, kind: &str, verb: &str, fields: &Map<String, Value>, given: Given) {
+    /// Does in Coder what a developer does there. Whether Coder takes it is Coder's to say.
+    async fn press(&mut self) {
+        let (what, name, sliders) = wishes::press(&mut self.chance);
+        let whose = (self.desk.owner.as_str(), name);
+        let coder = LabClient::new(&self.lab.addresses().control_url);
+        let taken = coder.press(what, whose, wishes::TEMPLATES[0], &sliders).await;
+        self.book.pages().pressed += u32::from(taken.is_ok());
+    }
+
+    async fn ask(&mut self, order: Order) {
         let deadline = Instant::now() + ANSWERED_WITHIN;
+        let Order { giver, kind, verb, fields, given } = order;
         loop {
-            match self.desk.client.command(&self.desk.owner, kind, verb, fields).await {
-                Ok(CommandReply::Accepted(accepted)) => return self.note(kind, given, accepted),
+            match self.desk.client.command(&giver, kind, verb, &fields).await {
+                Ok(CommandReply::Accepted(accepted)) => {
+                    return self.note((kind, verb), given, accepted);
+                }
                 Ok(CommandReply::Refused(refusal)) => {
                     *self.book.pages().refused.entry(refusal.code).or_default() += 1;
                     return;
@@ -139,22 +166,25 @@ impl Person {
     }
 
     /// Leaves it in the durable inbox, once more with the same id if that is not sure.
-    async fn publish(&self, kind: &str, verb: &str, fields: &Map<String, Value>, given: Given) {
+    async fn publish(&self, order: Order) {
         let deadline = Instant::now() + ANSWERED_WITHIN;
-        let (client, owner) = (&self.desk.client, &self.desk.owner);
-        while client.publish_command(owner, kind, verb, fields).await.is_err() {
+        let (client, Order { giver, kind, verb, fields, given }) = (&self.desk.client, order);
+        while client.publish_command(&giver, kind, verb, &fields).await.is_err() {
             assert!(Instant::now() < deadline, "the inbox does not take {given}");
             tokio::time::sleep(ASK_EVERY).await;
         }
         self.book.pages().published.push(given);
     }
 
-    fn note(&mut self, kind: &str, given: Given, accepted: Accepted) {
-        if kind == "workspace" {
-            self.run = Some(accepted.run.clone());
-        }
+    fn note(&mut self, (kind, verb): (&str, &str), given: Given, accepted: Accepted) {
+        let mut pages = self.book.pages();
+        pages.verbs.insert(format!("{kind}.{verb}"));
         if kind != "run" {
-            self.book.pages().accepted.push((given, accepted.run));
+            pages.accepted.push((given, accepted.run.clone()));
+        }
+        drop(pages);
+        if matches!(kind, "bucket" | "token" | "workspace") {
+            self.run = Some(accepted.run);
         }
     }
 
@@ -166,54 +196,7 @@ impl Person {
     }
 
     fn wish(&mut self) -> Wish {
-        let name = ["one", "two"][self.chance.below(2)];
-        let some = 1 + self.chance.below(4);
-        match self.chance.below(30) {
-            0..=6 => wish("workspace", "create", json!({ "name": name, "cpu_cores": some })),
-            7 => wish("workspace", "start", json!({ "name": name })),
-            8 => wish("workspace", "stop", json!({ "name": name })),
-            9 => wish("workspace", "restart", json!({ "name": name })),
-            10 => wish("workspace", "resize", json!({ "name": name, "cpu_cores": 2 * some })),
-            11 => {
-                let fields = json!({ "name": name, "storage_quota_gb": 20 + some });
-                wish("workspace", "resize", fields)
-            }
-            12 | 13 => wish("workspace", "rebuild", json!({ "name": name })),
-            14 => wish("workspace", "update", json!({ "name": name })),
-            15 | 16 => wish("workspace", "delete", json!({ "name": name })),
-            17 => wish("workspace", "delete", json!({ "name": name, "now": true })),
-            18 => wish("workspace", "undelete", json!({ "name": name })),
-            19 | 20 => wish("bucket", "create", json!({ "name": name, "quota_gb": some })),
-            21 => wish("bucket", "resize", json!({ "name": name, "quota_gb": 5 + some })),
-            22 => self.fill(name),
-            23 => wish("bucket", "delete", json!({ "name": name, "confirm": name })),
-            24 => wish("home", "snapshot", json!({ "name": "home" })),
-            25 => wish("probe", "start", json!({ "name": format!("probe-{}", self.given) })),
-            26 => self.plan(name),
-            27 => wish("schedule", "trigger", json!({ "name": name })),
-            28 => wish("schedule", "delete", json!({ "name": name })),
-            _ => self.by_hand(),
-        }
-    }
-
-    /// A guest writes something.
-    fn fill(&mut self, name: &'static str) -> Wish {
-        let bucket = format!("{}-{name}", self.desk.owner);
-        self.lab.put_objects(&bucket, &[("one", 1), ("two", 2)]);
-        wish("bucket", "attach", json!({ "name": name, "workspace": name }))
-    }
-
-    fn plan(&mut self, name: &'static str) -> Wish {
-        let command = json!({ "kind": "workspace", "name": name, "verb": "restart" });
-        let fields = json!({ "name": name, "cron": "* * * * *", "command": command });
-        wish("schedule", "create", fields)
-    }
-
-    fn by_hand(&mut self) -> Wish {
-        let Some(run) = self.run.clone() else {
-            return wish("home", "snapshot", json!({ "name": "home" }));
-        };
-        let verb = ["cancel", "pause", "resume", "retry"][self.chance.below(4)];
-        wish("run", verb, json!({ "run": run, "why": "chaos" }))
+        let (owner, run) = (self.desk.owner.as_str(), self.run.as_ref());
+        wishes::draw(&self.lab, &mut self.chance, owner, (run, self.given))
     }
 }

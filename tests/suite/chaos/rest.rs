@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use stead_lab::{Inventory, LabClient};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary, RunView};
 use tokio::time::Instant;
 
-use super::Play;
+use super::{Play, wishes};
 use crate::stage::{Desk, until};
 
 /// How long it may take after everything was mended.
@@ -20,9 +21,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub async fn mend(play: &mut Play) {
     play.story.tell("everything is mended, and every process starts anew");
     play.stage.lab.mend();
+    play.chat.comes_back();
     for number in [0, 1] {
         play.stage.stop_engine(number).await;
-        play.stage.start_engine(number);
+        play.start_engine(number);
+    }
+    // What a lost webhook was about is found by whoever looks at the branch, and who was held by
+    // whoever looks at the people.
+    play.stage.lab.break_times("forgejo", "hook-lost", 1).expect("a fault");
+    play.stage.lab.commit(wishes::REPOSITORY, "main", &[("README", "the last push")]);
+    let looks = wishes::TEMPLATES.map(|name| ("platform", "template", "check", name));
+    for (owner, kind, verb, name) in [("stead", "people", "look", "site")].into_iter().chain(looks)
+    {
+        let desk = play.stage.desk(owner).await;
+        desk.ask(kind, verb, json!({ "name": name })).await.expect("it is let in");
     }
 }
 
@@ -34,15 +46,22 @@ pub async fn until_quiet(play: &mut Play) {
             tokio::time::sleep(LOOK_EVERY).await;
             continue;
         };
-        if busy.is_empty() {
+        if busy.is_empty() && !builds(play) {
             let took = began.elapsed().as_secs_f64();
             return play.story.tell(&format!("all is quiet after {took:.1} s"));
         }
         let told: Vec<String> = busy.iter().map(told).collect();
         assert!(began.elapsed() < QUIET_WITHIN, "it does not come to rest:\n{}", told.join("\n"));
-        resume(play, &busy).await;
+        go_on(play, &busy).await;
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Whether Coder builds something, which may give commands.
+fn builds(play: &Play) -> bool {
+    let all = play.stage.lab.inventory().coder_workspaces;
+    let builds = ["pending", "starting", "stopping", "deleting", "canceling"];
+    all.iter().any(|shown| builds.contains(&shown.status.as_str()))
 }
 
 /// The runs that are not at rest; nothing while that cannot be told.
@@ -75,15 +94,27 @@ fn told(view: &RunView) -> String {
     format!("{run} {owner} {phase} {:?}: {waiting}", view.summary.state)
 }
 
-/// What a person does: lets go on what somebody has paused.
-async fn resume(play: &Play, busy: &[RunView]) {
-    for view in busy.iter().filter(|view| view.summary.state == RunState::Paused) {
-        play.story.tell(&format!("{} is resumed", view.summary.run));
-        let why = json!({ "run": view.summary.run, "why": "everything is mended" });
-        let desk = desk(play, &view.summary.owner).await;
-        // It may be resumed already.
-        desk.ask("run", "resume", why).await.ok();
+/// What a person does: lets go on what somebody has paused, and what waits after a failure.
+async fn go_on(play: &Play, busy: &[RunView]) {
+    for view in busy {
+        let RunSummary { run, owner, name, phase, state, .. } = &view.summary;
+        let desk = desk(play, owner).await;
+        // Either may go on already.
+        if *state == RunState::Paused {
+            play.story.tell(&format!("{run} is resumed"));
+            let why = json!({ "run": run, "why": "everything is mended" });
+            desk.ask("run", "resume", why).await.ok();
+        } else if phase == "stuck" && is_left_alone(view) {
+            play.story.tell(&format!("{run} is gone on with"));
+            desk.ask("workspace", "retry", json!({ "name": name })).await.ok();
+        }
     }
+}
+
+/// Nobody has asked that it goes on.
+fn is_left_alone(view: &RunView) -> bool {
+    let mut open = view.commands.iter().filter(|command| command.outcome.is_none());
+    !open.any(|command| command.verb == "retry")
 }
 
 async fn desk(play: &Play, owner: &Owner) -> Desk {
@@ -98,8 +129,14 @@ pub async fn clear_away(play: &mut Play) {
         let fields: Value = match line.kind.as_str() {
             "workspace" => json!({ "name": line.name, "now": true }),
             "bucket" => json!({ "name": line.name, "confirm": line.name }),
-            "schedule" => json!({ "name": line.name }),
+            "mcp" | "pool" | "schedule" | "template" | "token" => json!({ "name": line.name }),
             _ => continue,
+        };
+        let verb = match line.kind.as_str() {
+            "mcp" => "remove",
+            "pool" => "drain",
+            "template" => "forget",
+            _ => "delete",
         };
         let desk = desk(play, &line.owner).await;
         if line.kind == "bucket" {
@@ -107,10 +144,23 @@ pub async fn clear_away(play: &mut Play) {
             desk.ask("bucket", "detach", used).await.ok();
         }
         // It may be over meanwhile.
-        desk.ask(&line.kind, "delete", fields).await.ok();
+        desk.ask(&line.kind, verb, fields).await.ok();
     }
     until_quiet(play).await;
-    let nothing = || async { play.stage.lab.inventory().is_empty().then_some(()) };
+    // What its developer has made in Coder, and Stead has given up or never heard of.
+    let coder = LabClient::new(&play.stage.lab.addresses().control_url);
+    for shown in play.stage.lab.inventory().coder_workspaces {
+        let whose = (shown.owner.as_str(), shown.name.as_str());
+        assert_eq!(shown.name, wishes::PRESSED, "it is nobody's");
+        // It may be on its way already.
+        coder.press("delete", whose, wishes::TEMPLATES[0], &[]).await.ok();
+    }
+    let nothing = || async { left(play).is_empty().then_some(()) };
     until("the last grace is over, and nothing is there", nothing).await;
     until_quiet(play).await;
+}
+
+/// What is left of what people had. Coder keeps the versions of its templates.
+pub fn left(play: &Play) -> Inventory {
+    Inventory { template_versions: Vec::new(), ..play.stage.lab.inventory() }
 }

@@ -1,11 +1,11 @@
-//! What happens to everybody: vendors that fail in every way of the catalogue, calls that are lost,
-//! and processes that are killed, frozen or stopped.
+//! What happens to everybody: vendors that fail in every way of the catalogue, calls and messages
+//! that are lost, and processes that are killed, frozen or stopped.
 
 use std::time::Duration;
 
-use stead_lab::CallFault;
+use stead_lab::{CallFault, UserChange};
 
-use super::Play;
+use super::{OWNERS, Play};
 use crate::stage::chance::Chance;
 
 /// Faults that only a person can mend, or that no boot of a machine survives: they have stories of
@@ -16,7 +16,8 @@ const FINAL: &[(&str, &str)] = &[
     ("guest", "never-boots"),
     ("proxmox", "lock-left"),
 ];
-const VENDORS: [&str; 5] = ["coder", "proxmox", "s3", "truenas", "vault"];
+const VENDORS: [&str; 8] =
+    ["authentik", "coder", "forgejo", "kubernetes", "proxmox", "s3", "truenas", "vault"];
 /// How long a process is away, or a vendor, at most.
 const AWAY_MS: usize = 3_000;
 /// How often runs go into the archive, at most: each history is read back from there in the end.
@@ -27,7 +28,7 @@ const QUIET_MS: usize = 1_500;
 /// Waits a little and strikes once.
 pub async fn strike(play: &mut Play, chance: &mut Chance) {
     some_time(chance, QUIET_MS).await;
-    match chance.below(20) {
+    match chance.below(26) {
         0..=5 => named_fault(play, chance),
         6..=8 => lost_calls(play, chance),
         9 => lasting_fault(play, chance).await,
@@ -36,7 +37,12 @@ pub async fn strike(play: &mut Play, chance: &mut Chance) {
         14 => engine_frozen(play, chance).await,
         15 => engine_stopped(play, chance).await,
         16 | 17 => worker_killed(play, chance).await,
-        18 => broker_killed(play, chance).await,
+        18 => worker_frozen(play, chance).await,
+        19 => broker_killed(play, chance).await,
+        20 => broker_frozen(play, chance).await,
+        21 | 22 => messages_lost(play, chance).await,
+        23 => door_shut(play, chance).await,
+        24 => somebody_away(play, chance).await,
         _ if play.archived < ARCHIVED_MAX => archived(play).await,
         _ => lost_calls(play, chance),
     }
@@ -102,7 +108,7 @@ async fn engine_killed(play: &mut Play, chance: &mut Chance) {
     play.story.strike(&format!("engine {number} is killed"));
     play.stage.kill_engine(number);
     some_time(chance, AWAY_MS).await;
-    play.stage.start_engine(number);
+    play.start_engine(number);
 }
 
 async fn engine_frozen(play: &mut Play, chance: &mut Chance) {
@@ -118,7 +124,7 @@ async fn engine_stopped(play: &mut Play, chance: &mut Chance) {
     let number = chance.below(2);
     play.story.strike(&format!("engine {number} is stopped in good order"));
     play.stage.stop_engine(number).await;
-    play.stage.start_engine(number);
+    play.start_engine(number);
 }
 
 async fn worker_killed(play: &mut Play, chance: &mut Chance) {
@@ -135,11 +141,60 @@ async fn worker_killed(play: &mut Play, chance: &mut Chance) {
     }
 }
 
+async fn worker_frozen(play: &mut Play, chance: &mut Chance) {
+    let number = chance.below(2);
+    play.story.strike(&format!("worker {number} is frozen"));
+    let worker = if number == 0 { &play.stage.worker } else { &play.second_worker };
+    let worker = worker.as_ref().expect("the worker runs");
+    worker.freeze();
+    // Long enough to be taken for dead, now and then.
+    some_time(chance, AWAY_MS).await;
+    worker.thaw();
+}
+
 async fn broker_killed(play: &mut Play, chance: &mut Chance) {
     play.story.strike("nats-server is killed; every connection drops");
     play.stage.nats.kill9();
     some_time(chance, AWAY_MS).await;
     play.stage.nats.restart().await;
+}
+
+async fn broker_frozen(play: &mut Play, chance: &mut Chance) {
+    play.story.strike("nats-server is frozen; every connection stays open and is silent");
+    play.stage.nats.pause();
+    some_time(chance, AWAY_MS).await;
+    play.stage.nats.resume();
+}
+
+/// Whatever engine 1, worker 1 and the server say to each other meanwhile arrives nowhere.
+async fn messages_lost(play: &mut Play, chance: &mut Chance) {
+    play.story.strike("messages of engine 1 and worker 1 are lost, and then their connections");
+    play.line.lose();
+    some_time(chance, AWAY_MS / 2).await;
+    play.line.mend();
+}
+
+/// Forgejo finds nobody to tell of pushes.
+async fn door_shut(play: &mut Play, chance: &mut Chance) {
+    play.story.strike("the door for webhooks is killed");
+    play.door.take().expect("it is open").kill9();
+    some_time(chance, AWAY_MS).await;
+    play.open_door();
+}
+
+/// Somebody is disabled for a while, or who wants to be told does not listen.
+async fn somebody_away(play: &mut Play, chance: &mut Chance) {
+    if chance.below(2) == 0 {
+        play.story.strike("the chat does not answer");
+        play.chat.goes_away();
+        some_time(chance, AWAY_MS).await;
+        return play.chat.comes_back();
+    }
+    let owner = OWNERS[chance.below(OWNERS.len())];
+    play.story.strike(&format!("{owner} is disabled for a while"));
+    play.stage.lab.change_user(owner, &UserChange::Disable);
+    some_time(chance, 2 * AWAY_MS).await;
+    play.stage.lab.change_user(owner, &UserChange::Enable);
 }
 
 async fn archived(play: &mut Play) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stead_lab::{Inventory, Lab};
+use stead_lab::Inventory;
 use stead_schemas::ledger::{Held, Standing};
 
 use super::Stage;
@@ -26,19 +26,24 @@ pub async fn check_ledger(stage: &Stage) {
 
 /// The same, and says after what.
 pub async fn check_ledger_after(stage: &Stage, story: &str) {
+    check_ledger_of(stage, &stage.lab.inventory(), story).await;
+}
+
+/// The same of these things alone.
+pub async fn check_ledger_of(stage: &Stage, there: &Inventory, story: &str) {
     let held = ledger(stage).await;
     let unsettled: Vec<&Held> = held
         .iter()
         .filter(|held| matches!(held.standing, Standing::Unknown | Standing::Debt))
         .collect();
     assert!(unsettled.is_empty(), "{story}: nothing goes on, but {unsettled:#?}");
-    compare(&stage.lab, &held, story);
+    compare(there, &held, story);
 }
 
 /// Something may still go on: nothing is there that the ledger does not know, and what it is sure
 /// of is there.
-pub fn compare(lab: &Lab, held: &[Held], story: &str) {
-    let there = marks(&lab.inventory());
+pub fn compare(there: &Inventory, held: &[Held], story: &str) {
+    let there = marks(there);
     for (path, mark) in &there {
         let known: Vec<&Held> = held.iter().filter(|held| held.resource.path() == *path).collect();
         assert!(!known.is_empty(), "{story}: the ledger does not know {path}: {held:#?}");

@@ -227,7 +227,14 @@ impl Stage {
 
     /// Another process, that nobody else on the stage knows; it says things in a log of this name.
     pub fn process(&self, words: &[&str], log: &str) -> Process {
-        Process::start(words, &self.environment(0), &self.dir.path().join(log))
+        self.process_with(words, &[], log)
+    }
+
+    /// The same with more in its environment.
+    pub fn process_with(&self, words: &[&str], more: &[(&str, String)], log: &str) -> Process {
+        let mut environment = self.environment(0);
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        Process::start(words, &environment, &self.dir.path().join(log))
     }
 
     /// What somebody gets who gives `stead` these words on a machine that knows no platform.

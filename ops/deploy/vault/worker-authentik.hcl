@@ -1,0 +1,4 @@
+# Its own login at Authentik.
+path "secret/data/authentik/*" {
+  capabilities = ["read"]
+}
