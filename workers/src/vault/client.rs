@@ -1,6 +1,5 @@
-//! Reads secrets from Vault, for every worker of this process. The token is kept, renewed at
-//! half its life, and replaced by a new login once when Vault refuses it. Logging in for every
-//! read would use up the AppRole's secret and be delayed by rate limits.
+//! Reads secrets from Vault, for every worker of this process. Logging in for every read would use
+//! up the AppRole's secret and be delayed by rate limits: `session.rs` keeps the login.
 //!
 //! A pinned version never changes, so it is cached; what is not pinned is read every time.
 
@@ -11,15 +10,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use stead_schemas::failure::{Class, Failure};
-use tokio::time::Instant;
 use vaultrs::api::kv2::requests::ReadSecretRequest;
 use vaultrs::api::kv2::responses::ReadSecretResponse;
-use vaultrs::api::token::requests::RenewTokenSelfRequest;
 use vaultrs::client::{VaultClient, VaultClientSettingsBuilder};
 
-use super::ask::{ask, enter};
+use super::ask::ask;
 use super::classify::{Doing, classify, is_missing};
-use super::login::{self, Way};
+use super::session::{Door, Session};
 use super::{Config, Reference};
 use crate::StartError;
 use crate::http::Effect;
@@ -68,16 +65,8 @@ pub struct Secrets {
 
 struct Shared {
     config: Config,
-    /// Nothing but logging in happens under this lock, so that one login serves all who wait.
-    session: tokio::sync::Mutex<Option<Session>>,
+    door: Door,
     pinned: Mutex<BTreeMap<Reference, Arc<Secret>>>,
-}
-
-#[derive(Clone)]
-pub(super) struct Session {
-    pub(super) client: Arc<VaultClient>,
-    renew_at: Option<Instant>,
-    way: Way,
 }
 
 impl Secrets {
@@ -87,8 +76,8 @@ impl Secrets {
     /// If TLS cannot be set up.
     pub fn new(config: Config) -> Result<Self, StartError> {
         connect(&config, "")?;
-        let (session, pinned) = (tokio::sync::Mutex::default(), Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { config, session, pinned }) })
+        let (door, pinned) = (Door::default(), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { config, door, pinned }) })
     }
 
     /// Reads a secret: that version of it if the reference is pinned, else the current one.
@@ -101,7 +90,11 @@ impl Secrets {
         if let Some(secret) = self.pinned().get(&place) {
             return Ok(secret.clone());
         }
-        let secret = Arc::new(self.fetch(&place).await?);
+        let reading = |session: Session| {
+            let place = &place;
+            async move { session.read(place).await }
+        };
+        let secret = Arc::new(self.asked(reading).await?);
         if place.version.is_some() {
             self.remember(place, secret.clone());
         }
@@ -129,68 +122,13 @@ impl Secrets {
         pinned.insert(place, secret);
     }
 
-    async fn fetch(&self, place: &Reference) -> Result<Secret, Failure> {
-        let session = self.session(None).await?;
-        match session.read(place).await {
-            // A token that has ended is refused like one that may not: try a fresh one, once.
-            Err(failure) if failure.class == Class::Auth => {
-                self.session(Some(&session)).await?.read(place).await
-            }
-            answer => answer,
-        }
-    }
-
-    /// A session that is logged in, and not `refused`.
-    pub(super) async fn session(&self, refused: Option<&Session>) -> Result<Session, Failure> {
-        let mut held = self.shared.session.lock().await;
-        let usable = held.take().filter(|session| !refused.is_some_and(|old| session.is(old)));
-        let session = match usable {
-            Some(session) if !session.is_due() => session,
-            Some(session) => match session.renewed().await {
-                Ok(session) => session,
-                Err(_) => self.log_in().await?,
-            },
-            None => self.log_in().await?,
-        };
-        Ok(held.insert(session).clone())
-    }
-
-    /// As if half of the token's life were over.
-    #[cfg(test)]
-    pub(super) async fn grow_old(&self) {
-        if let Some(session) = self.shared.session.lock().await.as_mut() {
-            session.renew_at = Some(Instant::now());
-        }
-    }
-
-    async fn log_in(&self) -> Result<Session, Failure> {
-        let config = &self.shared.config;
-        let login = login::enter(config, &connected(config, "")?).await?;
-        let client = Arc::new(connected(config, &login.client_token)?);
-        let way = config.login.way();
-        Ok(Session { client, renew_at: half_of(login.lease_duration), way })
+    /// Where the secrets are, and the door to them.
+    pub(super) fn place(&self) -> (&Config, &Door) {
+        (&self.shared.config, &self.shared.door)
     }
 }
 
 impl Session {
-    fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.client, &other.client)
-    }
-
-    fn is_due(&self) -> bool {
-        self.renew_at.is_some_and(|due| due <= Instant::now())
-    }
-
-    async fn renewed(&self) -> Result<Self, Failure> {
-        let renewing = async {
-            let login = enter(&self.client, RenewTokenSelfRequest::default()).await;
-            login.map_err(|error| classify(&error, Doing::LogIn(self.way)))
-        };
-        let login = Call::login("vault").measured(renewing).await?;
-        let client = self.client.clone();
-        Ok(Self { client, renew_at: half_of(login.lease_duration), way: self.way })
-    }
-
     pub(super) async fn read(&self, place: &Reference) -> Result<Secret, Failure> {
         let request = request_of(place)?;
         let reading = async {
@@ -250,11 +188,6 @@ fn connect(config: &Config, token: &str) -> Result<VaultClient, StartError> {
 /// The same, for whoever has begun already.
 pub(super) fn connected(config: &Config, token: &str) -> Result<VaultClient, Failure> {
     connect(config, token).map_err(|error| Failure::new(Class::Permanent, error.to_string()))
-}
-
-/// Half of a token's life from now; a life of 0 is one without end.
-fn half_of(lease_seconds: u64) -> Option<Instant> {
-    (lease_seconds > 0).then(|| Instant::now() + Duration::from_secs(lease_seconds) / 2)
 }
 
 fn as_texts(data: Value) -> BTreeMap<String, String> {

@@ -1,12 +1,13 @@
 //! Lists the secrets beneath a folder. Vault tells names only, a folder at a time.
 
-use stead_schemas::failure::{Class, Failure};
+use stead_schemas::failure::Failure;
 use vaultrs::api::kv2::requests::ListSecretsRequest;
 
 use super::ask::ask;
 use super::classify::{Doing, classify, is_missing};
-use super::client::{Secrets, Session, unasked};
+use super::client::{Secrets, unasked};
 use super::reference::Reference;
+use super::session::Session;
 use crate::http::Effect;
 use crate::measured::Call;
 
@@ -35,15 +36,9 @@ impl Secrets {
     }
 
     async fn names(&self, folder: &Reference) -> Result<Vec<String>, Failure> {
-        let session = self.session(None).await?;
         let call = Call::of("vault", Effect::None);
-        match call.measured(session.names(folder)).await {
-            Err(failure) if failure.class == Class::Auth => {
-                let session = self.session(Some(&session)).await?;
-                call.measured(session.names(folder)).await
-            }
-            answer => answer,
-        }
+        let asking = |session: Session| async move { call.measured(session.names(folder)).await };
+        self.asked(asking).await
     }
 }
 

@@ -8,6 +8,7 @@ mod key;
 mod list;
 mod login;
 mod reference;
+mod session;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,14 @@
 //! Vault's worker against the lab.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use serde_json::json;
 use stead_schemas::failure::Class;
 use stead_schemas::step::vault::PinSecrets;
 
 use crate::testing::{Stage, config};
-use crate::vault::{Login, SecretText, Secrets};
+use crate::vault::{Config, Login, SecretText, Secrets};
 
 const SECRET: &str = "vault:secret/data/proxmox/api";
 
@@ -81,6 +82,52 @@ async fn a_refusal_that_stays_is_ours_to_report() {
     assert!(failure.words.contains("proxmox/api"), "{failure}");
     stage.lab.mend();
     stage.ask(pin(&[SECRET])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_policy_that_refuses_costs_nobody_the_login() {
+    let stage = Stage::open().await;
+    stage.ask(pin(&[SECRET])).await.unwrap();
+    let logins = || {
+        let paths = stage.lab.requests().into_iter().map(|call| call.path);
+        paths.filter(|path| path.ends_with("approle/login")).count()
+    };
+    stage.lab.break_("vault", "denied").unwrap();
+    for _ in 0..3 {
+        stage.refused(pin(&[SECRET]), Class::Auth).await;
+    }
+    assert_eq!(logins(), 1, "the token lives, and another would be refused, too");
+    // Its role may have been given more since.
+    stage.workers.secrets().grow_old().await;
+    for _ in 0..3 {
+        stage.refused(pin(&[SECRET]), Class::Auth).await;
+    }
+    assert_eq!(logins(), 2);
+}
+
+#[tokio::test]
+async fn what_one_hears_at_the_door_all_who_wait_there_hear() {
+    let vault = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let login = Login::AppRole { role_id: "role".into(), secret_id: "secret".into() };
+    let address = format!("http://{}", vault.local_addr().unwrap()).parse().unwrap();
+    let config = Config { address, mount: "secret".to_owned(), login };
+    let secrets = Secrets::new(config).unwrap();
+    let knocked = AtomicU32::new(0);
+    let hangs_up = async {
+        loop {
+            drop(vault.accept().await.unwrap());
+            knocked.fetch_add(1, Relaxed);
+        }
+    };
+    // All of them stand there before the first one is answered.
+    let all = futures_util::future::join_all((0..20).map(|_| secrets.read(SECRET)));
+    let answers = tokio::select! {
+        biased;
+        answers = all => answers,
+        () = hangs_up => unreachable!(),
+    };
+    assert!(answers.iter().all(Result::is_err), "{answers:?}");
+    assert_eq!(knocked.load(Relaxed), 1, "each of them has tried in turn");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use super::SecretText;
 use super::ask::ask;
 use super::classify::{Doing, classify};
 use super::client::{Secrets, unasked};
+use super::session::Session;
 use crate::http::Effect;
 use crate::measured::Call;
 
@@ -59,19 +60,20 @@ impl Secrets {
         key: &TransitKey,
         wrapped: &str,
     ) -> Result<SecretText, Failure> {
-        let session = self.session(None).await?;
-        let request = DecryptDataRequest::builder()
-            .mount(key.mount.as_str())
-            .name(key.name.as_str())
-            .ciphertext(wrapped)
-            .build()
-            .map_err(unasked)?;
-        let opening = async {
-            let opened = ask(&session.client, request).await;
-            opened.map_err(|error| classify(&error, Doing::Unwrap(&key.to_string())))
+        let opening = |session: Session| async move {
+            let request = DecryptDataRequest::builder()
+                .mount(key.mount.as_str())
+                .name(key.name.as_str())
+                .ciphertext(wrapped)
+                .build()
+                .map_err(unasked)?;
+            let opening = async {
+                let opened = ask(&session.client, request).await;
+                opened.map_err(|error| classify(&error, Doing::Unwrap(&key.to_string())))
+            };
+            Call::of("vault", Effect::None).measured(opening).await
         };
-        let opened = Call::of("vault", Effect::None).measured(opening).await?;
-        Ok(SecretText::from(opened.plaintext))
+        Ok(SecretText::from(self.asked(opening).await?.plaintext))
     }
 
     /// A new key of 32 bytes, wrapped with one of Vault's; nobody has seen it.
@@ -79,18 +81,20 @@ impl Secrets {
     /// # Errors
     /// In Vault's terms.
     pub async fn new_wrapped(&self, key: &TransitKey) -> Result<String, Failure> {
-        let session = self.session(None).await?;
-        let request = GenerateDataKeyRequest::builder()
-            .mount(key.mount.as_str())
-            .name(key.name.as_str())
-            .key_type(DataKeyType::Wrapped)
-            .build()
-            .map_err(unasked)?;
-        let making = async {
-            let made = ask(&session.client, request).await;
-            made.map_err(|error| classify(&error, Doing::Unwrap(&key.to_string())))
+        let making = |session: Session| async move {
+            let request = GenerateDataKeyRequest::builder()
+                .mount(key.mount.as_str())
+                .name(key.name.as_str())
+                .key_type(DataKeyType::Wrapped)
+                .build()
+                .map_err(unasked)?;
+            let making = async {
+                let made = ask(&session.client, request).await;
+                made.map_err(|error| classify(&error, Doing::Unwrap(&key.to_string())))
+            };
+            Call::of("vault", Effect::None).measured(making).await
         };
-        Ok(Call::of("vault", Effect::None).measured(making).await?.ciphertext)
+        Ok(self.asked(making).await?.ciphertext)
     }
 }
 
@@ -128,6 +132,10 @@ mod tests {
         let none: TransitKey = "transit/none".parse().expect("a key");
         let failure = secrets.new_wrapped(&none).await.expect_err("there is no such key");
         assert!(failure.to_string().contains("encryption key not found"), "{failure}");
+        stage.lab.break_times("vault", "token-expired", 1).expect("a fault");
+        secrets.open_wrapped(&key, &one).await.expect("a login that has ended is replaced");
+        stage.lab.break_times("vault", "token-expired", 1).expect("a fault");
+        secrets.new_wrapped(&key).await.expect("a login that has ended is replaced");
         stage.lab.break_("vault", "sealed").expect("a fault");
         let failure = secrets.open_wrapped(&key, &one).await.expect_err("it is sealed");
         assert_eq!(failure.class, Class::VendorDown, "{failure}");

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use stead_schemas::failure::{Class, Failure};
+use stead_schemas::failure::Failure;
 use vaultrs::api::kv2::requests::{
     DestroySecretVersionsRequest, ReadSecretMetadataRequest, SetSecretRequest,
     SetSecretRequestOptions,
@@ -19,8 +19,9 @@ use vaultrs::error::ClientError;
 
 use super::ask::{ask, tell};
 use super::classify::{Doing, classify, is_missing};
-use super::client::{Secret, Secrets, Session, unasked};
+use super::client::{Secret, Secrets, unasked};
 use super::reference::Reference;
+use super::session::Session;
 use crate::http::Effect;
 use crate::measured::Call;
 
@@ -43,15 +44,12 @@ impl Secrets {
     /// In Vault's terms.
     pub async fn current(&self, reference: &str) -> Result<Current, Failure> {
         let place = self.place_of(reference)?;
-        let session = self.session(None).await?;
         let call = Call::of("vault", Effect::None);
-        match call.measured(session.current(&place)).await {
-            Err(failure) if failure.class == Class::Auth => {
-                let session = self.session(Some(&session)).await?;
-                call.measured(session.current(&place)).await
-            }
-            answer => answer,
-        }
+        let asking = |session: Session| {
+            let place = &place;
+            async move { call.measured(session.current(place)).await }
+        };
+        self.asked(asking).await
     }
 
     /// Writes a new version that follows version `after`. The answer is its pinned reference;
@@ -67,15 +65,12 @@ impl Secrets {
         after: u64,
     ) -> Result<Option<Reference>, Failure> {
         let place = self.place_of(reference)?;
-        let session = self.session(None).await?;
         let call = Call::of("vault", Effect::Possible);
-        match call.measured(session.write(&place, values, after)).await {
-            Err(failure) if failure.class == Class::Auth => {
-                let session = self.session(Some(&session)).await?;
-                call.measured(session.write(&place, values, after)).await
-            }
-            answer => answer,
-        }
+        let asking = |session: Session| {
+            let place = &place;
+            async move { call.measured(session.write(place, values, after)).await }
+        };
+        self.asked(asking).await
     }
 
     /// Destroys every version of a secret: nobody can bring it back. What was written when, Vault
@@ -85,15 +80,12 @@ impl Secrets {
     /// In Vault's terms.
     pub async fn forget(&self, reference: &str) -> Result<(), Failure> {
         let place = self.place_of(reference)?;
-        let session = self.session(None).await?;
         let call = Call::of("vault", Effect::Possible);
-        match call.measured(session.forget(&place)).await {
-            Err(failure) if failure.class == Class::Auth => {
-                let session = self.session(Some(&session)).await?;
-                call.measured(session.forget(&place)).await
-            }
-            answer => answer,
-        }
+        let asking = |session: Session| {
+            let place = &place;
+            async move { call.measured(session.forget(place)).await }
+        };
+        self.asked(asking).await
     }
 
     fn place_of(&self, reference: &str) -> Result<Reference, Failure> {
