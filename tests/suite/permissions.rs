@@ -1,13 +1,15 @@
 //! The whole system on a server that is configured as `stead nats config` prints it: an engine, a
-//! worker of each system, an operator, a dashboard and owners, each with a key of its own. What
-//! must be refused is tried beside the adapters.
+//! worker of each system, an operator, a dashboard and owners, each with a key of its own; and each
+//! worker with a role of its own in Vault, under the policy that is shipped for it. What must be
+//! refused on the bus is tried beside the adapters.
 
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::path::Path;
 
+use reqwest::Method;
 use serde_json::{Value, json};
-use stead_lab::{Inventory, Lab, LabOptions, Provisioner, VmEntry};
+use stead_lab::{Credentials, Inventory, Lab, LabOptions, Provisioner, VmEntry};
 use stead_nats::access::{Role, User, accounts, new_seed, public_key};
 use stead_nats::testing::{NatsServer, Visitor, next};
 use stead_schemas::owner::Owner;
@@ -87,7 +89,7 @@ impl Site {
 
     fn environment(&self, user: &str) -> Vec<(String, String)> {
         let path = |name: &str| self.dir.path().join(name).display().to_string();
-        let login = self.lab.credentials();
+        let login = self.login(user);
         let mut pairs = vec![
             ("STEAD_CONFIG", path("site.toml")),
             ("STEAD_LOG", "info".to_owned()),
@@ -109,6 +111,18 @@ impl Site {
             pairs.push(("STEAD_NATS_JS_PREFIX", "stead.js".to_owned()));
         }
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// The role of a worker, or of the door for webhooks, in Vault; the platform's for anybody else.
+    fn login(&self, user: &str) -> Credentials {
+        let who = match user {
+            "forgejo-door" => "webhook".to_owned(),
+            system if SYSTEMS.contains(&system) => format!("worker-{system}"),
+            _ => return self.lab.credentials().clone(),
+        };
+        let path = format!("{}/../ops/deploy/vault/{who}.hcl", env!("CARGO_MANIFEST_DIR"));
+        let policy = std::fs::read_to_string(&path).expect(&path);
+        self.lab.vault_role(&who, &policy).expect("a policy")
     }
 
     async fn visitor(&self, user: &str) -> Visitor {
@@ -180,6 +194,45 @@ async fn a_look_at_it(site: &Site, run: &str) {
     }
 }
 
+/// Whatever a worker reads or writes in Vault, its policy lets it.
+async fn each_worker_has_what_it_needs_in_vault(site: &Site) {
+    for words in [
+        &["bucket", "create", "data", "--owner=john", "--wait"][..],
+        &["token", "create", "ci", "--owner=john", "--repository=templates", "--wait"],
+        &["mcp", "deploy", "outline", "--wait"],
+        &["drift", "scan"],
+        &["token", "delete", "ci", "--owner=john", "--wait"],
+        &["mcp", "remove", "outline", "--wait"],
+        &["bucket", "delete", "data", "--owner=john", "--wait"],
+    ] {
+        site.operate(words).await;
+    }
+    assert!(site.lab.inventory().kept_secrets.is_empty());
+}
+
+/// And no more: the login of one system is not for the worker of another, nor is what others write.
+async fn no_worker_has_more_in_vault(site: &Site) {
+    let login = site.login("proxmox");
+    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client");
+    let vault = &site.lab.addresses().vault_url;
+    let role = json!({ "role_id": login.vault_role_id, "secret_id": login.vault_secret_id });
+    let answer = http.post(format!("{vault}/v1/auth/approle/login")).json(&role).send().await;
+    let answer: Value = answer.expect("an answer").json().await.expect("JSON");
+    let token = answer["auth"]["client_token"].as_str().expect("a token");
+    for (method, path, status) in [
+        (Method::GET, "data/proxmox/api", 200),
+        (Method::GET, "data/coder/api", 403),
+        (Method::POST, "data/proxmox/api", 403),
+        (Method::GET, "metadata/stead/buckets?list=true", 403),
+        (Method::POST, "data/stead/tokens/john/ci", 403),
+    ] {
+        let request = http.request(method.clone(), format!("{vault}/v1/secret/{path}"));
+        let request = request.header("x-vault-token", token).json(&json!({ "data": {} }));
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+    }
+}
+
 /// What the operator did is in the histories with the key that gave it, and why.
 async fn an_operator_is_named(site: &Site, key: &str) {
     for (verb, why) in [("stop", ""), ("pause", "a look at it"), ("resume", "a look at it")] {
@@ -237,6 +290,8 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
     let stopped = site.operate(&["workspace", "stop", "dev", "--owner", "john", "--json"]).await;
     assert!(stopped.contains(run), "{stopped}");
 
+    each_worker_has_what_it_needs_in_vault(&site).await;
+    no_worker_has_more_in_vault(&site).await;
     a_push_is_deployed(&site).await;
     a_build_is_handed_over(&site).await;
 

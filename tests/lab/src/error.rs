@@ -31,6 +31,9 @@ pub enum LabError {
         /// All that could have been asked for.
         known: String,
     },
+    /// It is no policy of Vault's.
+    #[error("it is no policy: {0}")]
+    Policy(String),
     /// The control port did not answer.
     #[error("the lab at {url} does not answer")]
     Unreachable {

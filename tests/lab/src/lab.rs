@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -123,6 +124,23 @@ impl Lab {
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.world().secrets.credentials
+    }
+
+    /// The login that Stead has at this vendor's ends at so many seconds from now. What it opens until
+    /// then, it opens afterwards, too; only what is said of it changes.
+    pub fn end_login(&self, vendor: &str, seconds: i64) {
+        let ends = Utc::now() + TimeDelta::seconds(seconds);
+        self.world().change(|state| state.logins_end.insert(vendor.to_owned(), ends));
+    }
+
+    /// Makes another AppRole in its Vault, which may do no more than this policy says.
+    ///
+    /// # Errors
+    /// If that is no policy.
+    pub fn vault_role(&self, name: &str, policy: &str) -> Result<Credentials, LabError> {
+        let world = self.world();
+        let made = world.change(|state| state.vault.add_role(&world.pace, name, policy));
+        made.map_err(LabError::Policy)
     }
 
     /// The token of the service account by which Vault knows a worker in Kubernetes. The one before has

@@ -4,11 +4,12 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::answer;
+use super::policy::Policy;
 use super::state::{TOKEN_TTL_S, Token};
 use crate::net::{Answer, Call};
 use crate::world::World;
 
-/// The role of whoever logs in, in every way.
+/// The role that may do everything.
 pub(super) const ROLE: &str = "stead";
 
 pub(super) fn login(world: &World, call: &Call) -> Answer {
@@ -21,9 +22,14 @@ pub(super) fn login(world: &World, call: &Call) -> Answer {
                 && (secret == wanted.vault_secret_id
                     || world.read(|state| state.vault.has_secret_id(secret))) =>
         {
-            let_in(world, "approle", json!({ "role_name": ROLE }))
+            let_in(world, "approle", json!({ "role_name": ROLE }), None)
         }
-        (Some(_), Some(_)) => answer::errors(400, &["invalid role or secret ID"]),
+        (Some(role), Some(secret)) => match world.read(|state| state.vault.role(role, secret)) {
+            Some((name, policy)) => {
+                let_in(world, "approle", json!({ "role_name": name }), Some(policy))
+            }
+            None => answer::errors(400, &["invalid role or secret ID"]),
+        },
     }
 }
 
@@ -34,16 +40,17 @@ pub(super) fn log_in_by_kubernetes(world: &World, call: &Call) -> Answer {
         None | Some("") => answer::errors(400, &["missing role"]),
         Some(_) if jwt.is_empty() => answer::errors(400, &["missing jwt"]),
         Some(ROLE) if world.read(|state| state.vault.is_projected(jwt)) => {
-            let_in(world, "kubernetes", json!({ "role": ROLE, "service_account_name": "worker" }))
+            let metadata = json!({ "role": ROLE, "service_account_name": "worker" });
+            let_in(world, "kubernetes", metadata, None)
         }
         Some(ROLE) => answer::denied(),
         Some(other) => answer::errors(400, &[&format!("invalid role name \"{other}\"")]),
     }
 }
 
-fn let_in(world: &World, by: &'static str, metadata: Value) -> Answer {
+fn let_in(world: &World, by: &'static str, metadata: Value, policy: Option<Policy>) -> Answer {
     let id = format!("hvs.canary-{}", world.pace.uuid().simple());
-    let token = Token::new(&world.pace, by, metadata);
+    let token = Token::new(&world.pace, by, metadata, policy);
     let auth = auth_body(&id, &token);
     world.change(|state| state.vault.mint(id, token));
     answer::auth(world.pace.uuid(), auth)

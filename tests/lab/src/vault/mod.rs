@@ -8,6 +8,7 @@ mod answer;
 mod auth;
 mod kv;
 mod kv_state;
+mod policy;
 mod state;
 mod transit;
 mod wrapping;
@@ -88,6 +89,10 @@ fn with_token(world: &World, call: &Call, method: &str, path: &[&str]) -> Answer
         world.change(|state| state.vault.revoke(token));
     }
     if !world.read(|state| state.vault.is_live(token)) {
+        return answer::denied();
+    }
+    let own = matches!(path, ["auth", "token", ..]) || path.starts_with(&["sys", "wrapping"]);
+    if !own && !world.read(|state| state.vault.allows(token, call, &path.join("/"))) {
         return answer::denied();
     }
     match (method, path) {

@@ -6,8 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use super::kv_state::{Fate, Store};
+use super::policy::Policy;
 use super::transit::Transit;
 use super::wrapping::Wrapped;
+use crate::net::Call;
+use crate::options::Credentials;
 use crate::pace::Pace;
 use crate::world::{NAS_USER, PVE_TOKEN_ID, Secrets};
 
@@ -20,6 +23,8 @@ pub(super) struct Token {
     /// Where its bearer logged in: `approle`.
     pub(super) by: &'static str,
     pub(super) metadata: Value,
+    /// What its bearer may do; everything if there is none.
+    pub(super) policy: Option<Policy>,
     pub(super) accessor: String,
     pub(super) entity: String,
     pub(super) issued: DateTime<Utc>,
@@ -27,11 +32,17 @@ pub(super) struct Token {
 }
 
 impl Token {
-    pub(super) fn new(pace: &Pace, by: &'static str, metadata: Value) -> Self {
+    pub(super) fn new(
+        pace: &Pace,
+        by: &'static str,
+        metadata: Value,
+        policy: Option<Policy>,
+    ) -> Self {
         let issued = Utc::now();
         Self {
             by,
             metadata,
+            policy,
             accessor: pace.uuid().simple().to_string(),
             entity: pace.uuid().to_string(),
             issued,
@@ -43,6 +54,8 @@ impl Token {
 /// What Vault knows.
 pub(crate) struct State {
     tokens: BTreeMap<String, Token>,
+    /// AppRoles besides the one that may do everything: secret id, name and policy, by role id.
+    roles: BTreeMap<String, (String, String, Policy)>,
     /// Secret ids of the AppRole that were made here.
     secret_ids: BTreeSet<String>,
     /// The token that a service account's pod has now.
@@ -58,6 +71,7 @@ impl State {
     pub(crate) fn pristine(secrets: &Secrets) -> Self {
         let mut state = Self {
             tokens: BTreeMap::new(),
+            roles: BTreeMap::new(),
             secret_ids: BTreeSet::new(),
             projected: None,
             minted: Vec::new(),
@@ -131,6 +145,33 @@ impl State {
 
     pub(super) fn has_secret_id(&self, id: &str) -> bool {
         self.secret_ids.contains(id)
+    }
+
+    /// Makes an AppRole of this name that may do no more than its policy says.
+    pub(crate) fn add_role(
+        &mut self,
+        pace: &Pace,
+        name: &str,
+        policy: &str,
+    ) -> Result<Credentials, String> {
+        let policy = Policy::read(policy)?;
+        let [vault_role_id, vault_secret_id] = [(); 2].map(|()| format!("canary-{}", pace.uuid()));
+        self.minted.push(vault_secret_id.clone());
+        let role = (vault_secret_id.clone(), name.to_owned(), policy);
+        self.roles.insert(vault_role_id.clone(), role);
+        Ok(Credentials { vault_role_id, vault_secret_id })
+    }
+
+    /// The name and the policy of whoever has this role and its secret.
+    pub(super) fn role(&self, role: &str, secret: &str) -> Option<(String, Policy)> {
+        let (kept, name, policy) = self.roles.get(role)?;
+        (kept == secret).then(|| (name.clone(), policy.clone()))
+    }
+
+    /// Whether the bearer of this token may do this.
+    pub(super) fn allows(&self, token: &str, call: &Call, path: &str) -> bool {
+        let policy = self.tokens.get(token).and_then(|token| token.policy.as_ref());
+        policy.is_none_or(|policy| policy.allows(call, path))
     }
 
     pub(super) fn mint(&mut self, id: String, token: Token) {
