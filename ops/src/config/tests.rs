@@ -63,6 +63,19 @@ fn a_good_one_has_no_faults() {
 }
 
 #[test]
+fn the_servers_that_are_shipped_fit_into_a_site() {
+    let shipped = include_str!("../../deploy/kubernetes/mcp-servers.toml");
+    let kubernetes = "[kubernetes]\naddress = \"https://k3s.lan:6443\"\n\
+                      registry = \"https://mcp-registry.lan\"\n\
+                      secret = \"vault:secret/data/kubernetes/api\"\n";
+    let text = format!("{GOOD}{kubernetes}{shipped}");
+    let site = read(&text, "stead.toml", &env).expect("it has no faults").site;
+    let names: Vec<&str> = site.mcp_servers.iter().map(|server| server.name.as_str()).collect();
+    assert_eq!(names, ["outline", "appflowy", "splunk", "git", "s3"]);
+    assert!(site.mcp_servers.iter().all(|server| server.env.len() > 1), "they know nobody");
+}
+
+#[test]
 fn what_was_not_told_where_to_listen_listens_to_this_machine_alone() {
     let config = read(GOOD, "stead.toml", &env).expect("it has no faults");
     assert!(config.workers.guest.listen.ip().is_loopback());
