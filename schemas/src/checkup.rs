@@ -1,5 +1,5 @@
 //! What a worker is asked by somebody who wants to know whether its system can be worked with:
-//! steps that only look, of which nothing but the failure is told. No run has anything to do with
+//! steps that only look, of which nothing but the failure and the end of the login is told. No run has anything to do with
 //! it, and nothing of it is kept.
 
 use alloc::string::String;
@@ -19,6 +19,7 @@ use crate::step::proxmox::{CheckTemplate, Survey};
 use crate::step::s3::ListBuckets;
 use crate::step::truenas::SurveyPool;
 use crate::step::vault::PinSecrets;
+use crate::time::Timestamp;
 
 /// The steps that change nothing; a worker carries out no other for a checkup.
 pub const READS: [&str; 11] = [
@@ -80,4 +81,7 @@ pub struct Seen {
     /// Why it cannot be done, if it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// When the login that it was done with ends, where that can be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_ends: Option<Timestamp>,
 }

@@ -51,6 +51,18 @@ async fn until_well(stage: &Stage) -> Told {
     .await
 }
 
+/// One ends this week, and the other today.
+async fn a_login_that_ends_is_told_before_it_has_ended(stage: &Stage) {
+    stage.lab.end_login("coder", 3 * 86_400 - 600);
+    stage.lab.end_login("truenas", 7_000);
+    let (_, told) = doctor(stage, &[]).await;
+    told.check("coder", "warning", "its login ends in 2 d");
+    told.check("truenas", "failed", "its login ends in 1 h");
+    for vendor in ["coder", "truenas"] {
+        stage.lab.end_login(vendor, 30 * 86_400);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_put_out_of_order_is_found_and_nothing_else() {
     let mut stage = Stage::with(Setting { engines: 2, ..Setting::default() }).await;
@@ -76,6 +88,8 @@ async fn what_was_put_out_of_order_is_found_and_nothing_else() {
         told.check(system, "ok", "a worker");
     }
     assert!(stage.lab.inventory().is_empty(), "it only looks");
+
+    a_login_that_ends_is_told_before_it_has_ended(&stage).await;
 
     // A stream of facts that would lose them, and one that no longer does what it is for.
     let mut streams = stage.streams().await;

@@ -31,6 +31,25 @@ async fn a_workspace_lives_and_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_far_the_guest_is_shows_while_it_boots() {
+    let stage = Stage::start().await;
+    let john = stage.desk("john").await;
+    stage.lab.break_("guest", "home-never-mounts").expect("a fault");
+    let created = john.order("create", json!({})).await;
+    until("the stage of its boot shows", || async {
+        let waiting = john.view(&created.run).await.waiting;
+        let shows = |words: &str| words.contains("so far: cloud-init: modules-final");
+        waiting.iter().any(|waiting| shows(&waiting.words)).then_some(())
+    })
+    .await;
+    stage.lab.mend();
+    john.outcome(&created).await;
+    check_whole(&stage.lab, "john");
+    john.carry_out("delete", json!({})).await;
+    stage.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_published_while_no_engine_runs_is_carried_out_later() {
     let mut stage = Stage::start().await;
     let _john = stage.desk("john").await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use stead_schemas::checkup::{ASKS_MAX, Ask, CheckupReply, CheckupRequest, READS, Seen};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{EntityKey, RunId};
@@ -34,13 +35,15 @@ impl Checker {
         let mut seen = Vec::new();
         for ask in request.asks.into_iter().take(ASKS_MAX) {
             let step = ask.step.clone();
-            let failure = self.look(system, ask).await.err();
-            seen.push(Seen { step, failure });
+            let looked = self.look(system, ask).await;
+            let ends = looked.as_ref().ok().and_then(|answer| answer.get("login_ends")).cloned();
+            let login_ends = ends.and_then(|ends| serde_json::from_value(ends).ok());
+            seen.push(Seen { step, failure: looked.err(), login_ends });
         }
         CheckupReply { build: self.build.clone(), seen }
     }
 
-    async fn look(&self, system: &str, ask: Ask) -> Result<(), Failure> {
+    async fn look(&self, system: &str, ask: Ask) -> Result<Value, Failure> {
         if !READS.contains(&ask.step.as_str()) {
             let words = "this step changes something, or this worker is of an older build";
             return Err(Failure::new(Class::Permanent, words).at(&ask.step));
@@ -51,7 +54,7 @@ impl Checker {
         };
         let context = StepContext::unwatched(nobody(system));
         match tokio::time::timeout(LOOK_MAX, worker.begin(&ask.step, context, ask.request)).await {
-            Ok(answer) => answer.map(drop).map_err(|failure| failure.at(&ask.step)),
+            Ok(answer) => answer.map_err(|failure| failure.at(&ask.step)),
             Err(_) => {
                 let words = format!("no answer in {} seconds", LOOK_MAX.as_secs());
                 Err(Failure::new(Class::VendorDown, words).at(&ask.step))

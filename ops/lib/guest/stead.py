@@ -17,6 +17,8 @@ CONTROL = "http://127.0.0.1:7780"
 SEEDS = 8090
 OWNER = "john"
 WORKSPACE = "dev"
+# Where guests are told that the proxy of the MCP servers is.
+SERVERS = "http://mcp.lan"
 # Where guests are told that the models are, and what their owner logs in there with.
 MODELS = "http://models.lan"
 MODEL_KEY = "key-to-the-models-of-john"
@@ -84,6 +86,7 @@ class Platform:
             "STEAD_GUEST_LISTEN": f"127.0.0.1:{SEEDS}",
             "STEAD_GUEST_PUBLIC_URL": f"http://{HOST}:{SEEDS}",
             "STEAD_GUEST_TOOLS": "aider,claude,codex",
+            "STEAD_GUEST_MCP_PROXY": SERVERS,
             "STEAD_GUEST_MODEL_PROXY": MODELS,
             "STEAD_GUEST_MODEL_KEYS": "vault:secret/data/stead/models",
         }

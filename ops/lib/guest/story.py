@@ -1,6 +1,6 @@
 """Boots real guests with what Stead serves, and asserts what becomes of them; see ops/test-guest.
 
-    ops/lib/guest/story.py STEAD NATS_SERVER CACHE SUITE KEEP
+    ops/lib/guest/story.py STEAD NATS_SERVER CACHE SUITE KEEP WITHIN
 
 A workspace of the lab's is a real machine here: QEMU boots it with the serial number that the
 Proxmox worker has set, cloud-init fetches its seed from Stead's seed server, and its home is on a
@@ -37,7 +37,7 @@ Found = TypeVar("Found")
 
 
 def main() -> int:
-    program, nats_server, cache, suite, keep = sys.argv[1:]
+    program, nats_server, cache, suite, keep, within = sys.argv[1:]
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, interrupt)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="stead-test-guest-"))
@@ -47,6 +47,8 @@ def main() -> int:
         built = told.of(f"an image of Debian {suite}", lambda: image.ready(pathlib.Path(cache), suite))
         children.enter_own_network()
         Story(folder, built, program, nats_server, told).tell()
+        if told.seconds() > float(within):
+            raise Unmet(f"all of it has taken longer than {within} s")
         code = 0
     except (Unmet, OSError) as error:
         print(f"{told.seconds():7.1f} s  FAILED  {error}")
@@ -124,6 +126,7 @@ class Story:
     def first_boot(self) -> None:
         say, ok = self.told.scene, self.told.of
         say("First boot, while the NFS server takes connections and says nothing")
+        self.stead.run("bucket", "create", stead.WORKSPACE, "--wait")
         create = self.stead.order("create")
         self.serve_home()
         self.gate.fall_silent()
@@ -131,6 +134,7 @@ class Story:
         ok("the machine's serial number leads to its seed", self.has_announcement)
         ok("the guest has fetched its seed", lambda: self.await_log("a guest fetched its seed", BOOT_S))
         ok("the guest tries to mount its home", lambda: until("a connection", self.gate.knocked.is_set, BOOT_S))
+        ok("the stage of its boot shows to who asks for the workspace", lambda: until("a stage", self.shows_stage, BOOT_S))
         ok("its boot goes on meanwhile, to the end of cloud-init", lambda: self.await_event("modules-final", "finish"))
         ok("no agent has started", lambda: self.never("an agent woke up", self.machine.agents))
         say("The server answers, and the home belongs to root")
@@ -202,6 +206,8 @@ class Story:
         ok("the seed's address leads nowhere",
            lambda: until("404", lambda: stead.status(address + "meta-data") == 404, AGENT_S))
         ok("the key to the models lies beside the agent's token", self.has_key)
+        ok("and so does the bucket", self.has_bucket)
+        ok("tools are told of the MCP servers, and of no token", self.has_servers)
         ok("nothing was written beneath the mount, where nothing can be", self.is_clean_beneath)
         ok("no token is in the home or on a console", self.is_no_token_about)
 
@@ -321,6 +327,17 @@ class Story:
     def has_key(self) -> None:
         lines = self.machine.holds("/etc/coder-agent/env").splitlines()
         self.expect(f"OPENAI_API_KEY={stead.MODEL_KEY}" in lines, "it does not")
+
+    def has_bucket(self) -> None:
+        lines = self.machine.holds("/etc/coder-agent/env").splitlines()
+        self.expect(f"S3_BUCKET_NAME={stead.OWNER}-{stead.WORKSPACE}" in lines, "it does not")
+
+    def has_servers(self) -> None:
+        told = self.machine.holds("/etc/stead/mcp.yaml")
+        self.expect(f"{stead.SERVERS}/mcp/outline" in told and "$CODER_AGENT_TOKEN" in told, told)
+
+    def shows_stage(self) -> bool:
+        return any("cloud-init" in waiting["words"] for waiting in self.stead.view()["waiting"])
 
     def has_kept_change(self) -> None:
         self.expect((self.server.export / ".codex/config.toml").read_text("utf-8") == "mine", "it is not")

@@ -261,7 +261,15 @@ pub struct FindTemplate {
     pub template: String,
 }
 
+/// The answer to [`FindTemplate`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateFound {
+    /// When the login itself ends, where the vendor lets it see that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_ends: Option<Timestamp>,
+}
+
 impl Step for FindTemplate {
     const NAME: &'static str = "coder.find-template";
-    type Answer = Done;
+    type Answer = TemplateFound;
 }

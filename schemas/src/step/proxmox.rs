@@ -10,6 +10,7 @@ use super::volume::AttachedVolume;
 use super::{Done, Step};
 use crate::owner::Owner;
 use crate::site::{CloneKind, Guest, Network, StorageBackend};
+use crate::time::Timestamp;
 
 /// Which machine, and by which mark it is known to be ours. Part of every request: VMIDs are
 /// used again after a deletion, so a number alone says nothing.
@@ -94,6 +95,9 @@ pub struct Surveyed {
     pub template_is_shared: bool,
     /// How many VMIDs of our range somebody has.
     pub vmids_taken: u32,
+    /// When the login itself ends, where the vendor lets it see that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_ends: Option<Timestamp>,
 }
 
 /// A node, as the cluster's list shows it.

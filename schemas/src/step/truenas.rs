@@ -38,6 +38,9 @@ pub struct PoolSeen {
     pub free_gb: Option<u64>,
     /// Whether the home is there already.
     pub has_home: bool,
+    /// When the login itself ends, where the vendor lets it see that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_ends: Option<Timestamp>,
 }
 
 impl Step for SurveyPool {

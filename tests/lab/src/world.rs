@@ -3,9 +3,11 @@
 //! One mutex guards the state and is never held over an await. Every change wakes whoever waits
 //! in [`World::changed`], so that guests and jobs need no polling.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -32,6 +34,8 @@ pub(crate) struct State {
     pub(crate) kubernetes: kubernetes::State,
     pub(crate) s3: s3::State,
     pub(crate) authentik: authentik::State,
+    /// When the login ends that Stead has at a vendor's, where it does.
+    pub(crate) logins_end: BTreeMap<String, DateTime<Utc>>,
 }
 
 /// The lab behind its sockets.
@@ -118,6 +122,7 @@ impl State {
             forgejo: forgejo::State::pristine(pace),
             authentik: authentik::State::pristine(pace),
             kubernetes: kubernetes::State::pristine(),
+            logins_end: BTreeMap::new(),
         }
     }
 }

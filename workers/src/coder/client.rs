@@ -73,6 +73,11 @@ pub(super) struct Coder {
 }
 
 impl Coder {
+    /// The id of our token.
+    pub(super) fn key_id(&self) -> Option<&str> {
+        self.token.to_str().ok()?.split_once('-').map(|(id, _)| id)
+    }
+
     /// Reads something that may be missing.
     pub(super) async fn look(&self, path: &str) -> Result<Option<Value>, Failure> {
         unless_missing(self.send(Method::GET, path, None).await)

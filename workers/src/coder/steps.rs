@@ -8,8 +8,9 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::coder::{
     AwaitAgent, CoderWorkspace, DeleteWorkspace, FindTemplate, LastUse, LookUpUse, StartWorkspace,
-    StopWorkspace,
+    StopWorkspace, TemplateFound,
 };
+use stead_schemas::time::Timestamp;
 
 use super::build::{self, MARKER, Owner, Transition};
 use super::client::{Client, Coder};
@@ -23,10 +24,16 @@ pub(super) async fn find_template(
     client: Client,
     _cx: StepContext,
     ask: FindTemplate,
-) -> Result<Done, Failure> {
+) -> Result<TemplateFound, Failure> {
     let coder = client.log_in(&ask.login).await?;
     template_id(&coder, &ask.organization, &ask.template).await?;
-    Ok(Done {})
+    Ok(TemplateFound { login_ends: login_ends(&coder).await })
+}
+
+/// When our token ends; its id is what it begins with.
+async fn login_ends(coder: &Coder) -> Option<Timestamp> {
+    let key = coder.look(&format!("/users/me/keys/{}", segment(coder.key_id()?))).await.ok()??;
+    serde_json::from_value(key["expires_at"].clone()).ok()
 }
 
 /// Makes the workspace if there is none, and sees to it that it is started.

@@ -374,6 +374,44 @@ fn the_check_of_the_home_is_a_shell_script() {
     assert!(script.contains(r"wanted='10.10.30.2:/mnt/tank/coder-home/o'\''neil'"), "{script}");
 }
 
+/// As systemd refuses it: the unit of that name is there already.
+const SYSTEMD_RUN: &str = r#"#!/bin/sh
+for word; do
+    case "$word" in --unit=*) name=${word#--unit=} ;; esac
+done
+echo "${name:?it has no name}" >> "$(dirname "$0")/asked"
+mkdir "$(dirname "$0")/unit-$name"
+"#;
+
+#[test]
+fn a_home_that_fails_again_and_again_is_reported_by_one_unit() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = tempfile::tempdir().unwrap();
+    let data: Value = serde_json::from_str(example().split_once('\n').unwrap().1).unwrap();
+    let script = file(&data, "/usr/local/sbin/stead-verify-home");
+    for (name, text) in
+        [("systemd-run", SYSTEMD_RUN), ("findmnt", "#!/bin/sh\n"), ("verify", &script)]
+    {
+        let path = place.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let search = format!("{}:/usr/bin:/bin", place.path().display());
+    for _ in 0..3 {
+        let mut check = std::process::Command::new("sh");
+        check
+            .arg(place.path().join("verify"))
+            .env("PATH", &search)
+            .stderr(std::process::Stdio::null());
+        assert_eq!(check.status().unwrap().code(), Some(1), "the home is not there");
+    }
+    let asked = std::fs::read_to_string(place.path().join("asked")).unwrap();
+    assert_eq!(asked, "stead-home-failed\n".repeat(3));
+    let units = std::fs::read_dir(place.path()).unwrap();
+    let units = units.filter(|unit| unit.as_ref().unwrap().path().is_dir()).count();
+    assert_eq!(units, 1, "each check starts another one");
+}
+
 /// Everything that a machine needs before it is started.
 async fn furnish(stage: &Stage, seed_in_drive: bool) -> Machine {
     let nas = "vault:secret/data/truenas/api#1".to_owned();

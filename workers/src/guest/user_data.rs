@@ -270,14 +270,15 @@ fn runcmd() -> Value {
 
 /// The report is sent by a unit of its own: what a start check leaves running is killed with it,
 /// and an engine that is away must not keep the agent from starting. It is repeated for half an
-/// hour.
+/// hour, in which a home that fails is reported once, however often it is checked: the second unit
+/// of that name is refused.
 const REPORT: &str = r#"boot_id=$(cat /proc/sys/kernel/random/boot_id)
 address=$(hostname -I | cut -d' ' -f1)
 
 report() {
     [ -z "$quietly" ] || return 0
     body="{\"stage\":\"$1\",\"boot_id\":\"$boot_id\",\"address\":\"$address\",\"detail\":\"$2\"}"
-    systemd-run --quiet --collect --no-block curl --silent --show-error --fail \
+    systemd-run --quiet --collect --no-block --unit="stead-$1" curl --silent --show-error --fail \
         --retry 900 --retry-delay 2 --retry-all-errors --max-time 10 \
         --header 'Content-Type: application/json' --data "$body" REPORT_URL
 }

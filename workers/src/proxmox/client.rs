@@ -52,7 +52,7 @@ impl Client {
         let secret = self.shared.secrets.read(login).await?;
         let (id, value) = (secret.field("token_id")?, secret.field("token_secret")?);
         let token = http::secret_header(&format!("PVEAPIToken={id}={value}"))?;
-        Ok(Pve { shared: self.shared.clone(), token })
+        Ok(Pve { shared: self.shared.clone(), token, token_id: id.to_owned() })
     }
 
     /// Where a machine of this marker fetches its seed.
@@ -70,9 +70,15 @@ impl Client {
 pub(super) struct Pve {
     shared: Arc<Shared>,
     token: HeaderValue,
+    token_id: String,
 }
 
 impl Pve {
+    /// Who we are: `stead@pve!workers`.
+    pub(super) fn token_id(&self) -> &str {
+        &self.token_id
+    }
+
     /// Reads something that may be missing.
     pub(super) async fn look(&self, path: &str) -> Result<Option<Value>, Failure> {
         unless_missing(self.try_look(path, &[]).await)

@@ -151,7 +151,9 @@ async fn one_look_shows_what_there_is_room_for() {
     stage.lab.resize_node("pve2", 40 << 30);
     let before = stage.ask(survey()).await.unwrap();
     assert_eq!((before.template_node.as_deref(), before.template_is_shared), (Some("pve1"), true));
-    assert_eq!(before.vmids_taken, 0);
+    assert_eq!((before.vmids_taken, before.login_ends), (0, None));
+    stage.lab.end_login("proxmox", 3_600);
+    assert!(stage.ask(survey()).await.unwrap().login_ends.is_some(), "our token says so");
     let free = |seen: &stead_schemas::step::proxmox::Surveyed, at: usize| {
         (seen.nodes[at].memory_free_mib >> 10, seen.nodes[at].cores_given)
     };

@@ -123,6 +123,13 @@ impl Nas {
         session.call(method, params, Effect::Possible).await
     }
 
+    /// The number of our key, which its text begins with.
+    pub(super) async fn key_id(&self) -> Result<u64, Failure> {
+        let secret = self.shared.secrets.read(&self.login).await?;
+        let number = secret.field("api_key")?.split('-').next().and_then(|id| id.parse().ok());
+        number.ok_or_else(|| Failure::new(Class::Permanent, "our TrueNAS key has no number"))
+    }
+
     /// A session that was open a moment ago.
     pub(super) async fn session(&self) -> Result<Arc<Session>, Failure> {
         let seen = self.door.attempts.load(Relaxed);

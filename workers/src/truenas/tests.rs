@@ -40,12 +40,14 @@ async fn one_look_shows_the_room_for_homes() {
     };
     stage.lab.resize_pool(100 * GIB);
     let seen = stage.ask(survey("tank/coder-home")).await.unwrap();
-    assert_eq!(seen, PoolSeen { free_gb: Some(99), has_home: false });
+    assert_eq!(seen, PoolSeen { free_gb: Some(99), has_home: false, login_ends: None });
     stage.ask(ensure()).await.unwrap();
     stage.lab.fill(DATASET, 10 * GIB);
     let seen = stage.ask(survey("tank/coder-home")).await.unwrap();
-    assert_eq!(seen, PoolSeen { free_gb: Some(89), has_home: true });
+    assert_eq!(seen, PoolSeen { free_gb: Some(89), has_home: true, login_ends: None });
+    stage.lab.end_login("truenas", 3_600);
     let seen = stage.ask(survey("tank/nowhere")).await.unwrap();
+    assert!(seen.login_ends.is_some(), "our key says so");
     assert_eq!(seen.free_gb, None);
     stage.check_contract("truenas", "truenas/subset-v25.10.5.json", contract::check_truenas);
 }

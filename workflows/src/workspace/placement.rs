@@ -82,6 +82,14 @@ pub(super) fn without(seen: &Surveyed, workspace: &Workspace) -> Surveyed {
     seen
 }
 
+/// Why the node that a machine is on will not do for it at another size, if it is among those that
+/// were seen. Of the disk only what it grows by counts.
+pub(super) fn against_growing(seen: &Surveyed, wanted: &Wanted<'_>) -> Option<String> {
+    let node = seen.nodes.iter().find(|node| node.node == wanted.site.node)?;
+    let words = objection(node, seen, &node.node, wanted)?;
+    Some(format!("{} {words}", node.node))
+}
+
 /// Why a node will not do.
 fn objection(
     node: &NodeSeen,
@@ -159,6 +167,7 @@ mod tests {
             template_node: Some("pve1".into()),
             template_is_shared: true,
             vmids_taken: 0,
+            login_ends: None,
         }
     }
 

@@ -7,6 +7,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use stead_core::context::Context;
 use stead_schemas::command::workspace::Order;
@@ -17,11 +18,15 @@ use stead_schemas::step::home::dataset_name;
 use stead_schemas::step::truenas::{PoolSeen, SurveyPool};
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
 use stead_schemas::step::{Step, allowance, people, proxmox, volume};
+use stead_schemas::time::Timestamp;
 
 use super::ask;
 use super::placement::{self, Wanted};
 use super::state::Workspace;
 use crate::machine;
+
+/// How long a login must last from now for something to be made with it.
+const LOGIN_MIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Looks at everything that making the workspace needs, and chooses the node. `counted` is what it
 /// has of its owner's allowance already. Returns the nodes that have room, too.
@@ -153,16 +158,10 @@ pub(super) async fn place(
     besides: Option<&Workspace>,
 ) -> Result<Vec<String>, Failure> {
     let order = &workspace.order;
-    let survey = proxmox::Survey {
-        login: logins.of(&order.proxmox.secret),
-        nodes: order.proxmox.nodes.clone(),
-        template: order.template.vmid,
-        storage: order.storage_backend,
-        vmid_first: order.proxmox.vmid_first,
-        vmid_last: order.proxmox.vmid_last,
-    };
+    let survey = survey(order, logins);
     let (login, site, storage) = (survey.login.clone(), &order.proxmox, order.storage_backend);
     let seen = cx.step(survey).await?;
+    login_lasts(cx, "Proxmox VE", seen.login_ends, proxmox::Survey::NAME)?;
     let without_bridge =
         &machine::check_template(cx, &seen, site, login, &order.template, storage).await?;
     let room = besides.map_or_else(|| seen.clone(), |old| placement::without(&seen, old));
@@ -184,6 +183,61 @@ pub(super) async fn place(
     Ok(placed.with_room)
 }
 
+/// Nothing is made with a login that may have ended before it could be taken back.
+fn login_lasts(
+    cx: &Context,
+    vendor: &str,
+    ends: Option<Timestamp>,
+    step: &str,
+) -> Result<(), Failure> {
+    let Some(left) = ends.map(|ends| ends.since(cx.now())).filter(|left| *left < LOGIN_MIN) else {
+        return Ok(());
+    };
+    let hours = left.as_secs() / 3600;
+    let words = format!(
+        "the login that Stead has at {vendor} ends in {hours} h; make another one and lay it in Vault"
+    );
+    Err(Failure::new(Class::Permanent, words).at(step))
+}
+
+fn survey(order: &Order, logins: &PinnedSecrets) -> proxmox::Survey {
+    proxmox::Survey {
+        login: logins.of(&order.proxmox.secret),
+        nodes: order.proxmox.nodes.clone(),
+        template: order.template.vmid,
+        storage: order.storage_backend,
+        vmid_first: order.proxmox.vmid_first,
+        vmid_last: order.proxmox.vmid_last,
+    }
+}
+
+/// Looks whether the machine's node has room for it when it is `larger`. What it has now is its own;
+/// where it is off, that is nothing.
+pub(super) async fn room_to_grow(
+    cx: &Context,
+    workspace: &Workspace,
+    larger: &Workspace,
+    logins: &PinnedSecrets,
+) -> Result<(), Failure> {
+    let order = &workspace.order;
+    let seen = cx.step(survey(order, logins)).await?;
+    let is_off = workspace.phase.is_off();
+    let seen = if is_off { seen } else { placement::without(&seen, workspace) };
+    let wanted = Wanted {
+        cpu_cores: larger.size.cpu_cores,
+        memory_gb: larger.size.memory_gb,
+        disk_gb: larger.disk_gb().saturating_sub(workspace.disk_gb()),
+        template: &order.template,
+        storage: order.storage_backend,
+        site: &order.proxmox,
+        without_bridge: &[],
+    };
+    match placement::against_growing(&seen, &wanted) {
+        Some(words) => Err(Failure::new(Class::Permanent, words).at(proxmox::Survey::NAME)),
+        None => Ok(()),
+    }
+}
+
 async fn room_for_home(
     cx: &Context,
     workspace: &Workspace,
@@ -195,7 +249,8 @@ async fn room_for_home(
         parent: site.parent.clone(),
         dataset: dataset_name(&site.parent, &cx.owner()),
     };
-    let PoolSeen { free_gb, has_home } = cx.step(survey).await?;
+    let PoolSeen { free_gb, has_home, login_ends } = cx.step(survey).await?;
+    login_lasts(cx, "TrueNAS", login_ends, SurveyPool::NAME)?;
     let quota = workspace.size.storage_quota_gb;
     let words = match free_gb {
         None => format!("there is no dataset {} for homes; make it on TrueNAS", site.parent),
@@ -220,7 +275,7 @@ async fn room_for_volume(
     let parent = volumes.parent.clone();
     let dataset = volume::dataset_name(&parent, &cx.owner(), &cx.name());
     let survey = SurveyPool { login: logins.of(&site.secret), parent: parent.clone(), dataset };
-    let PoolSeen { free_gb, has_home } = cx.step(survey).await?;
+    let PoolSeen { free_gb, has_home, .. } = cx.step(survey).await?;
     let words = match free_gb {
         None => format!("there is no dataset {parent} for volumes; make it on TrueNAS"),
         Some(free) if !has_home && free / 5 * 4 < u64::from(size) => format!(

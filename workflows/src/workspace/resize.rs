@@ -1,5 +1,6 @@
 //! Resize: changes what is named. The home's limit, the disk and the volume change at once; cores and
-//! memory take effect when the machine starts next, and until then the workspace shows both.
+//! memory take effect when the machine starts next, and until then the workspace shows both; so it is
+//! looked first whether the machine's node has room for them.
 
 use stead_core::context::{Command, Context};
 use stead_schemas::command::workspace::{Phase, ResizeWorkspace, Size};
@@ -25,9 +26,10 @@ pub(super) async fn resize(
         disk_gb: ask.disk_gb.or(now.disk_gb),
         volume_gb: ask.volume_gb.or(now.volume_gb),
     };
+    let as_it_is = workspace.clone();
     workspace.enter(cx, Phase::Resizing);
     let mut grown = now;
-    let resized = cx.operation(set_size(cx, workspace, wanted, &mut grown)).await;
+    let resized = cx.operation(set_size(cx, &as_it_is, wanted, &mut grown)).await;
     // Neither disk nor volume shrinks: what cannot be taken back is remembered.
     workspace.size = if resized.is_ok() { wanted } else { grown };
     if let (Some(volume), Some(size_gb)) = (&mut workspace.volume, workspace.size.volume_gb) {
@@ -46,6 +48,14 @@ async fn set_size(
     let now = workspace.size;
     let other_cores = (wanted.cpu_cores, wanted.memory_gb) != (now.cpu_cores, now.memory_gb);
     let larger = Workspace { size: wanted, ..workspace.clone() };
+    let order = &workspace.order;
+    let grows = larger.disk_gb() > workspace.disk_gb();
+    let wants_more = wanted.cpu_cores > now.cpu_cores || wanted.memory_gb > now.memory_gb || grows;
+    let mut pinned = None;
+    if wants_more && order.looks_first() && cx.changed("resizes-look-for-room") {
+        let logins = pinned.insert(logins(cx, order).await?);
+        preflight::room_to_grow(cx, workspace, &larger, logins).await?;
+    }
     if other_cores {
         preflight::take_allowance(cx, &larger, preflight::allowance(cx, workspace)).await?;
     }
@@ -53,12 +63,14 @@ async fn set_size(
         let resize = |quota_gb| home::Resize { owner: cx.owner(), quota_gb };
         cx.step(resize(wanted.storage_quota_gb)).undo(resize(now.storage_quota_gb)).await?;
     }
-    let order = &workspace.order;
-    let grows = larger.disk_gb() > workspace.disk_gb();
     if !(other_cores || grows) {
         return grow_volume(cx, wanted, grown).await;
     }
-    let login = logins(cx, order).await?.of(&order.proxmox.secret);
+    let pinned = match pinned {
+        Some(pinned) => pinned,
+        None => logins(cx, order).await?,
+    };
+    let login = pinned.of(&order.proxmox.secret);
     let machine = machine(cx, workspace, &login);
     if other_cores {
         cx.step(configuration(cx, &larger, &machine))

@@ -114,6 +114,23 @@ fn a_disk_only_grows_and_what_waits_for_a_restart_is_shown() {
 }
 
 #[test]
+fn a_machine_does_not_grow_beyond_its_node() {
+    let mut tale = made(Trouble::default());
+    let node = tale.view("dev")["node"].as_str().expect("a node").to_owned();
+    tale.stage.world.nodes.insert(node.clone(), 4);
+    let failure = failed(tale.workspace("resize", "dev", json!({ "memory_gb": 16 })));
+    let words = format!("{node} has 12 GiB of memory free, and 16 are wanted");
+    assert_eq!(failure.words, words, "8 of them are its own");
+    assert_eq!(tale.view("dev")["size"]["memory_gb"], 8, "nothing has changed");
+    done(tale.workspace("resize", "dev", json!({ "memory_gb": 12 })));
+    done(tale.workspace("stop", "dev", json!({})));
+    let failure = failed(tale.workspace("resize", "dev", json!({ "memory_gb": 14 })));
+    assert_eq!(failure.words, format!("{node} has 4 GiB of memory free, and 14 are wanted"));
+    done(tale.workspace("resize", "dev", json!({ "memory_gb": 4 })));
+    tale.stage.everything_replays();
+}
+
+#[test]
 fn a_deleted_workspace_is_brought_back_with_its_home() {
     let mut tale = made(Trouble::default().crash());
     tale.give("delete", "dev", json!({}));

@@ -15,6 +15,7 @@ use stead_schemas::step::proxmox::{CheckTemplate, Survey};
 use stead_schemas::step::s3::ListBuckets;
 use stead_schemas::step::truenas::SurveyPool;
 use stead_schemas::step::vault::PinSecrets;
+use stead_schemas::time::Timestamp;
 use stead_workers::SYSTEMS;
 
 use super::finding::Finding;
@@ -172,6 +173,10 @@ fn answered(system: &str, reply: &CheckupReply, site_is_known: bool) -> Vec<Find
         return failed;
     }
     let build = &reply.build;
+    let ends = reply.seen.iter().filter_map(|seen| seen.login_ends).min();
+    if let Some(finding) = ends.and_then(|ends| login(system, ends, now())) {
+        return vec![finding];
+    }
     // Nothing of the site is needed to look at these two.
     if !site_is_known && !["guest", "probe"].contains(&system) {
         let words = format!("a worker ({build}) listens; {system} itself was not tried");
@@ -183,6 +188,26 @@ fn answered(system: &str, reply: &CheckupReply, site_is_known: bool) -> Vec<Find
         _ => format!("a worker ({build}) reaches it, and may read what it needs"),
     };
     vec![Finding::ok(system, words)]
+}
+
+/// What a login that ends soon is: a failure on its last day, when nothing is made with it any more.
+fn login(system: &str, ends: Timestamp, now: Timestamp) -> Option<Finding> {
+    let left = ends.since(now).as_secs() / 3600;
+    let mend = format!("make another login at {system}, and lay it where [{system}] says in Vault");
+    match left {
+        0..24 => {
+            let words = format!("its login ends in {left} h; nothing is made with it any more");
+            Some(Finding::failed(system, words, mend))
+        }
+        24..168 => {
+            Some(Finding::warning(system, format!("its login ends in {} d", left / 24), mend))
+        }
+        _ => None,
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(chrono::Utc::now().timestamp_millis())
 }
 
 fn failure(system: &str, seen: &Seen) -> Option<Finding> {

@@ -107,6 +107,28 @@ pub(super) fn by_name(world: &World, user: &str, name: &str) -> Result<Answer, A
     })
 }
 
+/// The token of whoever asks, too, which was made before the lab was.
+pub(super) fn by_id(world: &World, user: &str, id: &str) -> Result<Answer, Answer> {
+    let is_ours = world.secrets.coder_token.split('-').next() == Some(id);
+    world.read(|state| {
+        if !is_ours {
+            return Ok(Answer::json(200, state.coder.key(user, |key| key.id == id)?.shape()));
+        }
+        let ends = state.logins_end.get("coder").copied();
+        Ok(Answer::json(200, ours(id, ends.unwrap_or_else(|| Utc::now() + TimeDelta::days(365)))))
+    })
+}
+
+fn ours(id: &str, expires: DateTime<Utc>) -> Value {
+    let created = expires - TimeDelta::days(365);
+    json!({
+        "id": id, "user_id": Uuid::nil(), "token_name": "stead", "created_at": created,
+        "updated_at": created, "expires_at": expires, "last_used": created, "login_type": "token",
+        "scope": "all", "scopes": ["all"], "lifetime_seconds": 365 * 86_400,
+        "allow_list": [{ "type": "*", "id": "*" }],
+    })
+}
+
 pub(super) fn delete(world: &World, user: &str, id: &str) -> Result<Answer, Answer> {
     let name = world.change(|state| {
         let name = state.coder.key(user, |key| key.id == id)?.name.clone();

@@ -95,6 +95,7 @@ fn route(world: &Arc<World>, call: &Call, path: &[&str]) -> Result<Answer, Answe
         ("GET", ["users", user, "keys", "tokens"]) => keys::list(world, call, user),
         ("GET", ["users", _, "keys", "tokens", "tokenconfig"]) => Ok(keys::config()),
         ("GET", ["users", user, "keys", "tokens", name]) => keys::by_name(world, user, name),
+        ("GET", ["users", user, "keys", id]) => keys::by_id(world, user, id),
         ("DELETE", ["users", user, "keys", id]) => keys::delete(world, user, id),
         ("POST", ["users"]) => users::create(world, call),
         ("GET", ["organizations", org]) => users::organization(world, org),

@@ -83,7 +83,7 @@ impl Guest {
         let Some((system, webhooks)) = self.configure(before.clone()).await else {
             return;
         };
-        events::report(world, &webhooks, &events::NETWORK).await;
+        events::report(world, &webhooks, &events::BEFORE).await;
         world.pace.stage(400).await;
         // Enabled units of an earlier boot start by themselves, before the home is mounted.
         let boot = Boot { id: boot_id, is_reboot: before.is_some_and(|before| before.has_agent) };
@@ -92,7 +92,7 @@ impl Guest {
                 agent::run(self, &system, &boot).await;
             }
         };
-        let rest = events::report(world, &webhooks, &events::FINAL);
+        let rest = events::report(world, &webhooks, &events::AFTER);
         tokio::join!(agent, rest);
     }
 

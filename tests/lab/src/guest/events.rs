@@ -12,30 +12,32 @@ use super::installed::Webhook;
 use super::seed::is_local;
 use crate::world::World;
 
-/// Stages of a boot that are reported before the agent is started.
-pub(super) const NETWORK: [&str; 3] = [
-    "init-network/activate-datasource",
-    "init-network/config-write-files",
-    "init-network/config-mounts",
+/// What is reported before the last stage starts the agent's units.
+pub(super) const BEFORE: [(&str, &str); 11] = [
+    ("init-network/activate-datasource", "start"),
+    ("init-network/activate-datasource", "finish"),
+    ("init-network/config-write-files", "start"),
+    ("init-network/config-write-files", "finish"),
+    ("init-network/config-mounts", "start"),
+    ("init-network/config-mounts", "finish"),
+    ("init-network", "finish"),
+    ("modules-config", "start"),
+    ("modules-config", "finish"),
+    ("modules-final", "start"),
+    ("modules-final/config-scripts_user", "start"),
 ];
-/// Stages that come after.
-pub(super) const FINAL: [&str; 4] = [
-    "init-network",
-    "modules-config/config-runcmd",
-    "modules-final/config-scripts_user",
-    "modules-final",
-];
+/// What is reported while they start.
+pub(super) const AFTER: [(&str, &str); 2] =
+    [("modules-final/config-scripts_user", "finish"), ("modules-final", "finish")];
 
 /// How long a reporter waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reports stages one after the other. `config-mounts` is a success even if nothing was mounted.
-pub(super) async fn report(world: &World, webhooks: &[Webhook], stages: &[&str]) {
-    for stage in stages {
-        for kind in ["start", "finish"] {
-            for webhook in webhooks.iter().filter(|webhook| is_local(&webhook.endpoint)) {
-                send(world, webhook, stage, kind).await;
-            }
+/// Reports one after the other. `config-mounts` is a success even if nothing was mounted.
+pub(super) async fn report(world: &World, webhooks: &[Webhook], events: &[(&str, &str)]) {
+    for (stage, kind) in events {
+        for webhook in webhooks.iter().filter(|webhook| is_local(&webhook.endpoint)) {
+            send(world, webhook, stage, kind).await;
         }
     }
 }

@@ -10,7 +10,7 @@ use super::power::unless_empty;
 use super::state::{BRIDGES, IMAGES, NODES, STORAGES};
 use super::vm::Vm;
 use crate::net::Answer;
-use crate::world::{State, World};
+use crate::world::{PVE_TOKEN_ID, State, World};
 
 const NODE_CPUS: u64 = 64;
 const STORAGE_TOTAL: u64 = 4 << 40;
@@ -18,6 +18,16 @@ const UPTIME_S: u64 = 1_000_000;
 
 pub(super) fn version() -> Answer {
     answer::data(json!({ "release": "9.1", "repoid": "8c2a4b1f0d3e5a67", "version": "9.1.1" }))
+}
+
+/// A token as its own user sees it.
+pub(super) fn token(world: &World, user: &str, token: &str) -> Result<Answer, Answer> {
+    if format!("{user}!{token}") != PVE_TOKEN_ID {
+        return Err(answer::error(500, format!("no such token '{token}' for user '{user}'")));
+    }
+    let ends = world.read(|state| state.logins_end.get("proxmox").copied());
+    let expire = ends.map_or(0, |ends| ends.timestamp());
+    Ok(answer::data(json!({ "expire": expire, "privsep": 0 })))
 }
 
 pub(super) fn nodes(world: &World) -> Answer {

@@ -144,6 +144,7 @@ fn route(world: &Arc<World>, call: &Call, path: &[&str]) -> Result<Answer, Answe
     match (call.method.as_str(), path) {
         ("GET", ["version"]) => Ok(cluster::version()),
         ("GET", ["nodes"]) => Ok(cluster::nodes(world)),
+        ("GET", ["access", "users", user, "token", token]) => cluster::token(world, user, token),
         ("GET", ["cluster", "resources"]) => cluster::resources(world, &params),
         ("GET", ["cluster", "nextid"]) => cluster::nextid(world, &params),
         (_, ["nodes", node, rest @ ..]) => {

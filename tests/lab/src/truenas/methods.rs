@@ -139,6 +139,7 @@ fn dispatch(
     match request.method.as_str() {
         "auth.login_ex" => system::login(world, session, params),
         "auth.mechanism_choices" => Ok(Value::from(vec!["API_KEY_PLAIN", "PASSWORD_PLAIN"]).into()),
+        "api_key.my_keys" => Ok(system::keys(world).into()),
         "auth.me" => Ok(system::user_info().into()),
         "core.ping" => Ok(Value::from("pong").into()),
         "core.set_options" => system::set_options(session, params),

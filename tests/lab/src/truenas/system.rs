@@ -48,6 +48,17 @@ pub(super) fn user_info() -> Value {
     })
 }
 
+/// The keys of whoever is logged in: the one that Stead has.
+pub(super) fn keys(world: &World) -> Value {
+    let ends = world.read(|state| state.logins_end.get("truenas").copied());
+    let id = world.secrets.nas_key.split('-').next().and_then(|id| id.parse::<u64>().ok());
+    json!([{
+        "id": id, "name": "stead", "username": NAS_USER, "user_identifier": 3000, "keyhash": "********",
+        "created_at": { "$date": 0 }, "local": true, "revoked": false, "revoked_reason": null,
+        "expires_at": ends.map(|ends| json!({ "$date": ends.timestamp_millis() })),
+    }])
+}
+
 pub(super) fn set_options(session: &Session, params: &[Value]) -> Result<Reply, RpcError> {
     let options = fields(params, 0, &[], &["legacy_jobs", "private_methods", "py_exceptions"])?;
     if let Some(legacy) = options.get("legacy_jobs").and_then(Value::as_bool) {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::Failure;
 use stead_schemas::step::proxmox::{NodeSeen, Survey, Surveyed};
+use stead_schemas::time::Timestamp;
 
 use super::super::client::{Client, Pve, number};
 use crate::http::segment;
@@ -33,7 +34,18 @@ pub(crate) async fn survey(
         template_node,
         template_is_shared,
         vmids_taken: u32::try_from(vmids_taken).unwrap_or(u32::MAX),
+        login_ends: login_ends(&pve).await,
     })
+}
+
+/// When our token ends, if it does. A token whose privileges are its own may not see itself; then
+/// nothing is known.
+async fn login_ends(pve: &Pve) -> Option<Timestamp> {
+    let (user, token) = pve.token_id().split_once('!')?;
+    let path = format!("/access/users/{}/token/{}", segment(user), segment(token));
+    let seen = pve.look(&path).await.ok()??;
+    let seconds = number(&seen["expire"]).filter(|seconds| *seconds > 0)?;
+    Some(Timestamp::from_millis(i64::try_from(seconds).ok()?.saturating_mul(1000)))
 }
 
 /// Whether every disk of the template lies on a storage that all nodes see.
