@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::authentik::{self, UserChange};
 use crate::error::LabError;
+use crate::faults::Strikes;
 use crate::forgejo;
 use crate::inventory;
 use crate::options::Addresses;
@@ -94,7 +95,8 @@ async fn break_(State(desk): State<Desk>, body: String) -> Response {
         Ok(order) => order,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    match desk.world.faults.inject(&order.vendor, &order.fault, order.times) {
+    let strikes = Strikes { skip: 0, left: order.times };
+    match desk.world.faults.inject(&order.vendor, &order.fault, strikes) {
         Ok(()) => {
             desk.world.wake();
             Json(json!({})).into_response()

@@ -11,7 +11,7 @@ use crate::authentik::{self, Authentik, UserChange};
 use crate::coder::{self, Provisioner};
 use crate::control;
 use crate::error::LabError;
-use crate::faults::{CallFault, FaultStatus};
+use crate::faults::{CallFault, FaultStatus, Strikes};
 use crate::forgejo::{self, Forgejo};
 use crate::inventory::{self, Inventory};
 use crate::journal::{Effect, RecordedRequest};
@@ -171,16 +171,27 @@ impl Lab {
 
     /// Puts a fault in force until it is mended.
     pub fn break_(&self, vendor: &str, fault: &str) -> Result<(), LabError> {
-        self.inject(vendor, fault, None)
+        self.inject(vendor, fault, Strikes { skip: 0, left: None })
     }
 
     /// Puts a fault in force that mends itself after it has fired `times` times.
     pub fn break_times(&self, vendor: &str, fault: &str, times: u32) -> Result<(), LabError> {
-        self.inject(vendor, fault, Some(times))
+        self.break_after(vendor, fault, 0, times)
     }
 
-    fn inject(&self, vendor: &str, fault: &str, times: Option<u32>) -> Result<(), LabError> {
-        self.world().faults.inject(vendor, fault, times)?;
+    /// The same, and lets it pass the first `skip` times that it could fire.
+    pub fn break_after(
+        &self,
+        vendor: &str,
+        fault: &str,
+        skip: u32,
+        times: u32,
+    ) -> Result<(), LabError> {
+        self.inject(vendor, fault, Strikes { skip, left: Some(times) })
+    }
+
+    fn inject(&self, vendor: &str, fault: &str, strikes: Strikes) -> Result<(), LabError> {
+        self.world().faults.inject(vendor, fault, strikes)?;
         self.world().wake();
         Ok(())
     }
@@ -346,6 +357,12 @@ impl Lab {
             }
             None => false,
         })
+    }
+
+    /// Puts a machine under high availability: its power is the cluster manager's from now on.
+    /// False if there is no such machine.
+    pub fn manage(&self, vmid: u32) -> bool {
+        self.world().change(|state| state.proxmox.manage(vmid))
     }
 
     /// Takes a machine away behind everybody's back. False if there is no such machine.

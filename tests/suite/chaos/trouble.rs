@@ -12,7 +12,9 @@ use crate::stage::chance::Chance;
 /// their own.
 const FINAL: &[(&str, &str)] = &[
     ("coder", "agent-never-ready"),
+    ("guest", "agent-before-home"),
     ("guest", "agent-never-connects"),
+    ("guest", "cloud-init-fails"),
     ("guest", "never-boots"),
     ("proxmox", "lock-left"),
 ];

@@ -17,7 +17,9 @@ const fn known(vendor: &'static str, name: &'static str, says: &'static str) -> 
     Known { vendor, name, says }
 }
 
-/// By vendor, then by name.
+/// By vendor, then by name. Not among them is what Stead never meets: a snippet that is missing on a
+/// node, as seeds come over HTTP or by ISO; a build that does not let itself be cancelled, as Stead cancels none; a lease
+/// that dies with the token it hangs on, as no secret is leased.
 pub(super) static CATALOGUE: &[Known] = &[
     known("authentik", "case-twin", "a search by name finds names that differ by case, too"),
     known("authentik", "forbidden", "403: the token lacks a permission"),
@@ -58,10 +60,15 @@ pub(super) static CATALOGUE: &[Known] = &[
     known("forgejo", "run-stuck", "runs of workflows wait for a runner until mended"),
     known("forgejo", "slow", "every call takes a second longer"),
     known("forgejo", "unauthorized", "401 for a good token"),
+    known("guest", "agent-before-home", "nothing orders the agent after the home it works in"),
     known("guest", "agent-never-connects", "the agent's process starts and never reaches Coder"),
+    known("guest", "clock-behind", "the guest's clock is a day behind"),
+    known("guest", "cloud-init-fails", "cloud-init ends with 1, and has not started the agent"),
+    known("guest", "cloud-init-warns", "cloud-init ends with 2: done, with recoverable errors"),
     known("guest", "home-never-mounts", "the NFS mount fails as long as this holds"),
     known("guest", "home-read-only", "the home is mounted, writing to it fails"),
     known("guest", "never-boots", "the machine runs but its system never comes up"),
+    known("guest", "no-lease", "the guest gets no address, and no seed, until mended"),
     known(
         "guest",
         "report-lost",
@@ -91,12 +98,23 @@ pub(super) static CATALOGUE: &[Known] = &[
         "a stranger's Deployment appears on the very name that is applied",
     ),
     known("kubernetes", "unauthorized", "401 for a good token"),
+    known("proxmox", "disk-left", "a clone fails: a disk of its name is left on the storage"),
     known("proxmox", "dump-empty", "the copies of a storage have nothing in them"),
     known("proxmox", "dump-faulty", "a storage has verified its copies, and found them faulty"),
     known("proxmox", "dump-hollow", "a vzdump ends as OK and has left no copy"),
     known("proxmox", "forbidden", "403: the token lacks a privilege"),
-    known("proxmox", "guest-agent-silent", "the QEMU guest agent does not answer"),
+    known(
+        "proxmox",
+        "guest-agent-silent",
+        "the QEMU guest agent answers neither a ping nor a shutdown",
+    ),
+    known(
+        "proxmox",
+        "ha-elsewhere",
+        "what HA does for a machine that it manages, it does on the other node",
+    ),
     known("proxmox", "ha-moved", "before a change of a VM, HA moves it to the other node"),
+    known("proxmox", "ha-stuck", "HA takes requests in and does nothing until mended"),
     known(
         "proxmox",
         "lock-left",
@@ -108,11 +126,19 @@ pub(super) static CATALOGUE: &[Known] = &[
         "lost-response",
         "a change happens, then the connection is dropped without an answer",
     ),
+    known("proxmox", "moved-between", "HA moves a VM just before its status is asked for"),
     known("proxmox", "newborn-task", "asking for a task's status answers 400: no such task"),
     known("proxmox", "no-quorum", "every write answers 500: cluster not ready - no quorum?"),
     known("proxmox", "node-down", "595 for everything beneath /nodes/{node}"),
+    known(
+        "proxmox",
+        "phrase-only",
+        "an error has its text in the reason phrase alone, as in older versions",
+    ),
     known("proxmox", "proxy-timeout", "a change happens, then 596 instead of its answer"),
     known("proxmox", "slow", "every call takes a second longer"),
+    known("proxmox", "start-dies", "the task of a start ends with: VM 104 not running"),
+    known("proxmox", "started-meanwhile", "somebody starts a machine just before it is deleted"),
     known(
         "proxmox",
         "storage-full",
@@ -140,6 +166,7 @@ pub(super) static CATALOGUE: &[Known] = &[
     known("truenas", "job-failed", "jobs end as FAILED without effect"),
     known("truenas", "job-list-lost", "the job list is forgotten as soon as a job was started"),
     known("truenas", "key-revoked", "the API key is answered with AUTH_ERR"),
+    known("truenas", "method-gone", "-32601: a newer version knows the method no more"),
     known("truenas", "overload", "-32000: too many concurrent calls"),
     known("truenas", "pool-full", "creating fails ENOSPC and the pool has nothing free"),
     known("truenas", "rate-limited", "logging in answers EBUSY: Rate Limit Exceeded"),
@@ -150,6 +177,11 @@ pub(super) static CATALOGUE: &[Known] = &[
         "a replication sends half of the datasets and fails: out of space",
     ),
     known("truenas", "replication-hollow", "a replication ends as SUCCESS and has sent nothing"),
+    known(
+        "truenas",
+        "share-twin",
+        "the very share was made a moment ago: it is refused as another",
+    ),
     known("truenas", "slow", "every call takes a second longer"),
     known("truenas", "socket-closed", "a change happens, then the socket closes without an answer"),
     known("truenas", "socket-closed-before", "the socket closes before the call is carried out"),
@@ -159,6 +191,7 @@ pub(super) static CATALOGUE: &[Known] = &[
         "whatever iSCSI is made of is still in use: it is not deleted",
     ),
     known("truenas", "unmounted", "a new dataset is made and not mounted; the call fails"),
+    known("vault", "behind", "412 on secrets: the node has not heard yet what another one knows"),
     known("vault", "denied", "403: permission denied on secrets"),
     known(
         "vault",

@@ -37,22 +37,47 @@ pub(crate) struct Faults {
 
 #[derive(Default)]
 struct Board {
-    /// How often each still fires; `None` is until mended.
-    active: BTreeMap<(&'static str, &'static str), Option<u32>>,
+    active: BTreeMap<(&'static str, &'static str), Strikes>,
     fired: BTreeMap<(&'static str, &'static str), u64>,
     rules: Vec<Rule>,
 }
 
+/// When a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Strikes {
+    /// So many times that it could, it does not.
+    pub(crate) skip: u32,
+    /// Then so many times that it could, it does; `None` is until mended.
+    pub(crate) left: Option<u32>,
+}
+
+impl Strikes {
+    const fn is_in_force(&self) -> bool {
+        !matches!(self.left, Some(0))
+    }
+
+    /// Whether it strikes this time; counts that.
+    fn next(&mut self) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        let strikes = self.is_in_force();
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        strikes
+    }
+}
+
 impl Faults {
-    /// Puts a fault in force, until mended or for `times` firings.
+    /// Puts a fault in force.
     pub(crate) fn inject(
         &self,
         vendor: &str,
         fault: &str,
-        times: Option<u32>,
+        strikes: Strikes,
     ) -> Result<(), LabError> {
         let known = find(vendor, fault)?;
-        self.board().active.insert(known.key(), times);
+        self.board().active.insert(known.key(), strikes);
         Ok(())
     }
 
@@ -77,20 +102,16 @@ impl Faults {
     pub(crate) fn fires(&self, vendor: &'static str, fault: &'static str) -> bool {
         debug_assert!(find(vendor, fault).is_ok(), "{vendor}/{fault} is not in the catalogue");
         let mut board = self.board();
-        let Some(left) = board.active.get(&(vendor, fault)).copied() else {
-            return false;
-        };
-        if left == Some(0) {
-            return false;
+        let strikes = board.active.get_mut(&(vendor, fault)).is_some_and(Strikes::next);
+        if strikes {
+            *board.fired.entry((vendor, fault)).or_default() += 1;
         }
-        board.active.insert((vendor, fault), left.map(|times| times - 1));
-        *board.fired.entry((vendor, fault)).or_default() += 1;
-        true
+        strikes
     }
 
     /// Whether the fault is in force, without counting.
     pub(crate) fn holds(&self, vendor: &'static str, fault: &'static str) -> bool {
-        self.board().active.get(&(vendor, fault)).is_some_and(|left| *left != Some(0))
+        self.board().active.get(&(vendor, fault)).is_some_and(Strikes::is_in_force)
     }
 
     /// What strikes this very call, if a rule does; counts the strike.
@@ -129,7 +150,7 @@ impl Faults {
             vendor: known.vendor.to_owned(),
             name: known.name.to_owned(),
             description: known.says.to_owned(),
-            active: board.active.get(&known.key()).is_some_and(|left| *left != Some(0)),
+            active: board.active.get(&known.key()).is_some_and(Strikes::is_in_force),
             fired: board.fired.get(&known.key()).copied().unwrap_or(0),
         });
         named.chain(board.rules.iter().map(Rule::status)).collect()
@@ -154,5 +175,21 @@ fn unknown(vendor: &str, fault: &str) -> LabError {
         vendor: vendor.to_owned(),
         fault: fault.to_owned(),
         known: names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Faults, Strikes};
+
+    #[test]
+    fn a_fault_strikes_as_often_as_asked_and_not_before() {
+        let faults = Faults::default();
+        let strikes = Strikes { skip: 2, left: Some(1) };
+        faults.inject("vault", "sealed", strikes).expect("a fault");
+        assert!(faults.holds("vault", "sealed"), "it is yet to come");
+        let seen = [(); 5].map(|()| faults.fires("vault", "sealed"));
+        assert_eq!(seen, [false, false, true, false, false]);
+        assert!(!faults.holds("vault", "sealed"));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::agent;
 use super::cd;
-use super::events;
+use super::events::{self, Verdict};
 use super::home::{self, Boot};
 use super::installed::{Installed, UserData, Webhook};
 use super::seed::{self, Announcement, NoSeed, Seed};
@@ -79,12 +79,19 @@ impl Guest {
             return std::future::pending().await;
         }
         self.body(|body| body.up = true);
+        self.lease().await;
         let before = self.disk();
         let Some((system, webhooks)) = self.configure(before.clone()).await else {
             return;
         };
-        events::report(world, &webhooks, &events::BEFORE).await;
+        events::report(world, &webhooks, &events::BEFORE, Verdict::Success).await;
         world.pace.stage(400).await;
+        let verdict = Verdict::of(world);
+        if verdict == Verdict::Fail {
+            // What starts the agent is among what failed.
+            events::report(world, &webhooks, &events::AFTER, verdict).await;
+            return self.stage("cloud-init-failed");
+        }
         // Enabled units of an earlier boot start by themselves, before the home is mounted.
         let boot = Boot { id: boot_id, is_reboot: before.is_some_and(|before| before.has_agent) };
         let agent = async {
@@ -92,8 +99,18 @@ impl Guest {
                 agent::run(self, &system, &boot).await;
             }
         };
-        let rest = events::report(world, &webhooks, &events::AFTER);
+        let rest = events::report(world, &webhooks, &events::AFTER, verdict);
         tokio::join!(agent, rest);
+    }
+
+    /// Waits for an address in the network.
+    async fn lease(&self) {
+        if self.world.faults.fires("guest", "no-lease") {
+            self.stage("no-lease");
+            let has_lease =
+                |world: &World| (!world.faults.holds("guest", "no-lease")).then_some(());
+            self.world.until(has_lease).await;
+        }
     }
 
     /// Finds the seed and applies it; the system as it is then, or `None` if there is none.

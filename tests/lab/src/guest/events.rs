@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
 use super::installed::Webhook;
@@ -33,22 +33,54 @@ pub(super) const AFTER: [(&str, &str); 2] =
 /// How long a reporter waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reports one after the other. `config-mounts` is a success even if nothing was mounted.
-pub(super) async fn report(world: &World, webhooks: &[Webhook], events: &[(&str, &str)]) {
-    for (stage, kind) in events {
-        for webhook in webhooks.iter().filter(|webhook| is_local(&webhook.endpoint)) {
-            send(world, webhook, stage, kind).await;
+/// How a boot goes in cloud-init's own eyes; it ends with 0, 2 or 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Success,
+    Warn,
+    Fail,
+}
+
+impl Verdict {
+    pub(super) fn of(world: &World) -> Self {
+        if world.faults.fires("guest", "cloud-init-fails") {
+            return Self::Fail;
+        }
+        if world.faults.fires("guest", "cloud-init-warns") { Self::Warn } else { Self::Success }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Success => "SUCCESS",
+            Self::Warn => "WARN",
+            Self::Fail => "FAIL",
         }
     }
 }
 
-async fn send(world: &World, webhook: &Webhook, stage: &str, kind: &str) {
+/// Reports one after the other. `config-mounts` is a success even if nothing was mounted.
+pub(super) async fn report(
+    world: &World,
+    webhooks: &[Webhook],
+    events: &[(&str, &str)],
+    how: Verdict,
+) {
+    for (stage, kind) in events {
+        for webhook in webhooks.iter().filter(|webhook| is_local(&webhook.endpoint)) {
+            send(world, webhook, stage, kind, how).await;
+        }
+    }
+}
+
+async fn send(world: &World, webhook: &Webhook, stage: &str, kind: &str, how: Verdict) {
     let module = stage.rsplit('/').next().unwrap_or(stage);
     let description = match kind {
         "start" => format!("running {module}"),
         _ => format!("{module} ran successfully"),
     };
-    let stamp = Utc::now().timestamp_micros();
+    let is_behind = world.faults.fires("guest", "clock-behind");
+    let behind = if is_behind { TimeDelta::days(1) } else { TimeDelta::zero() };
+    let stamp = (Utc::now() - behind).timestamp_micros();
     #[expect(clippy::cast_precision_loss, reason = "cloud-init sends seconds as a float")]
     let timestamp = stamp as f64 / 1e6;
     let mut event = json!({
@@ -56,7 +88,7 @@ async fn send(world: &World, webhook: &Webhook, stage: &str, kind: &str) {
         "timestamp": timestamp,
     });
     if kind == "finish" {
-        event["result"] = json!("SUCCESS");
+        event["result"] = json!(how.word());
     }
     for _ in 0..=webhook.retries {
         let sent = world.http.post(&webhook.endpoint).timeout(TIMEOUT).json(&event).send().await;

@@ -29,7 +29,7 @@ pub(super) async fn prepare(guest: &Guest, system: &Installed, boot: &Boot) -> b
         guest.stage("no-agent");
         return false;
     }
-    if !system.waits_for_home {
+    if !system.waits_for_home || guest.world.faults.fires("guest", "agent-before-home") {
         race(guest, system, boot);
         return true;
     }

@@ -34,6 +34,12 @@ impl Answer {
         Self { status, reason, headers, body, kind: "application/json" }
     }
 
+    /// Puts another document into it.
+    pub(crate) fn body(mut self, body: Value) -> Self {
+        self.body = Some(body.to_string().into_bytes());
+        self
+    }
+
     /// Puts a text where HTTP/1.1 has its reason phrase.
     pub(crate) fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());

@@ -15,6 +15,11 @@ pub(super) fn error(status: u16, text: impl Into<String>) -> Answer {
     Answer::json(status, body).reason(text)
 }
 
+/// The same error as older versions tell it, which have no message in the body.
+pub(super) fn without_message(answer: Answer) -> Answer {
+    answer.body(json!({ "data": null }))
+}
+
 /// A 400 that names one parameter.
 pub(super) fn parameter(name: &str, text: &str) -> Answer {
     parameters(Map::from_iter([(name.to_owned(), Value::from(text))]))

@@ -118,6 +118,11 @@ fn complete(world: &Arc<World>, wish: &Wish, doom: Option<&Doom>) -> Result<(), 
         world.change(|state| state.proxmox.vms.remove(&wish.target));
         return Err(format!("clone failed: {}", doom.exit));
     }
+    if world.faults.fires("proxmox", "disk-left") {
+        world.change(|state| state.proxmox.vms.remove(&wish.target));
+        let disk = format!("/dev/iscsi/vm-{}-disk-0", wish.target);
+        return Err(format!("clone failed: disk image '{disk}' already exists"));
+    }
     if world.faults.fires("proxmox", "lock-left") {
         return Err("unexpected status".to_owned());
     }

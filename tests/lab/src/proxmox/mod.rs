@@ -35,7 +35,7 @@ impl HttpVendor for Proxmox {
 
     fn before(world: &World, call: &Call) -> Before {
         match early_refusal(world, call) {
-            Some(answer) => Before::Answer(answer),
+            Some(refusal) => Before::Answer(as_told(world, refusal)),
             None if world.faults.fires("proxmox", "slow") => Before::Wait(Duration::from_secs(1)),
             None => Before::Go,
         }
@@ -65,7 +65,7 @@ impl HttpVendor for Proxmox {
                 return Some(answer::error(596, "Connection timed out"));
             }
         }
-        Some(answer)
+        Some(as_told(world, answer))
     }
 
     fn failure(severity: Severity) -> Answer {
@@ -73,6 +73,14 @@ impl HttpVendor for Proxmox {
             Severity::Passing => answer::error(500, "got no worker upid - start worker failed"),
             Severity::Lasting => answer::error(403, "Permission check failed (/, Sys.Modify)"),
         }
+    }
+}
+
+/// An error as this version tells it, or an older one.
+fn as_told(world: &World, answer: Answer) -> Answer {
+    match !answer.is_success() && world.faults.fires("proxmox", "phrase-only") {
+        true => answer::without_message(answer),
+        false => answer,
     }
 }
 
@@ -90,6 +98,9 @@ fn early_refusal(world: &World, call: &Call) -> Option<Answer> {
     }
     if call.path.contains("/tasks/") && call.path.ends_with("/status") && fires("newborn-task") {
         return Some(answer::parameter("upid", "no such task"));
+    }
+    if call.path.ends_with("/status/current") && fires("moved-between") {
+        move_away(world, call);
     }
     if !changes(call) {
         return None;

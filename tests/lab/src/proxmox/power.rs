@@ -31,7 +31,7 @@ pub(super) fn current(at: &Place<'_>, params: &Params) -> Result<Answer, Answer>
     at.world.read(|state| {
         let vm = state.proxmox.vm(at.node, at.vmid)?;
         let mut line = cluster::machine(vm);
-        line["ha"] = json!({ "managed": 0 });
+        line["ha"] = json!({ "managed": u8::from(vm.managed.is_some()) });
         line["agent"] = json!(u8::from(
             vm.key("agent").starts_with('1') || vm.key("agent").contains("enabled=1")
         ));
@@ -49,9 +49,15 @@ pub(super) fn start(at: &Place<'_>, params: &Params) -> Result<Answer, Answer> {
         return Err(answer::error(500, "you can't start a vm if it's a template"));
     }
     let vmid = at.vmid;
+    if is_managed(at) {
+        return Ok(left_to_manager(at, "hastart", true));
+    }
     let plan = Plan { kind: "qmstart", ms: 400, needs_room: false };
     Ok(tasks::start(at, plan, move |world, doom| {
         refuse_doomed(doom)?;
+        if world.faults.fires("proxmox", "start-dies") {
+            return Err(format!("VM {vmid} not running"));
+        }
         power_on(world, vmid)
     }))
 }
@@ -60,6 +66,9 @@ pub(super) fn stop(at: &Place<'_>, params: &Params) -> Result<Answer, Answer> {
     params.check(&[], &["keepActive", "overrule-shutdown", "skiplock", "timeout"])?;
     must_be_here(at)?;
     let vmid = at.vmid;
+    if is_managed(at) {
+        return Ok(left_to_manager(at, "hastop", false));
+    }
     let plan = Plan { kind: "qmstop", ms: 200, needs_room: false };
     Ok(tasks::start(at, plan, move |world, doom| {
         refuse_doomed(doom)?;
@@ -72,15 +81,64 @@ pub(super) fn shutdown(at: &Place<'_>, params: &Params) -> Result<Answer, Answer
     must_be_here(at)?;
     let force = params.flag("forceStop")?.unwrap_or(false);
     let vmid = at.vmid;
+    if is_managed(at) {
+        return Ok(left_to_manager(at, "hastop", false));
+    }
     let plan = Plan { kind: "qmshutdown", ms: 500, needs_room: false };
     Ok(tasks::start(at, plan, move |world, doom| {
         refuse_doomed(doom)?;
-        let deaf = is_deaf(world, vmid);
+        // With a guest agent set up it is the agent that is asked, and waited for.
+        let deaf = is_deaf(world, vmid) || world.faults.fires("proxmox", "guest-agent-silent");
         if deaf && !force {
             return Err("VM quit/powerdown failed - got timeout".to_owned());
         }
         power_off(world, vmid, if deaf { Manner::PulledPlug } else { Manner::InOrder })
     }))
+}
+
+fn is_managed(at: &Place<'_>) -> bool {
+    at.world.read(|state| state.proxmox.vms.get(&at.vmid).is_some_and(|vm| vm.managed.is_some()))
+}
+
+/// Under high availability the task ends once the cluster's manager knows what is wanted, and that
+/// is done some time later.
+fn left_to_manager(at: &Place<'_>, kind: &'static str, is_to_run: bool) -> Answer {
+    let vmid = at.vmid;
+    let plan = Plan { kind, ms: 100, needs_room: false };
+    tasks::start(at, plan, move |world, doom| {
+        refuse_doomed(doom)?;
+        world.change(|state| {
+            let vm = state.proxmox.vms.get_mut(&vmid);
+            vm.map(|vm| vm.managed = Some(is_to_run)).ok_or_else(|| gone(vmid))
+        })?;
+        let manager = Arc::clone(world);
+        world.spawn(async move {
+            manager.pace.work(1000).await;
+            if manager.faults.fires("proxmox", "ha-stuck") {
+                let is_mended =
+                    |world: &World| (!world.faults.holds("proxmox", "ha-stuck")).then_some(());
+                manager.until(is_mended).await;
+            }
+            if manager.faults.fires("proxmox", "ha-elsewhere") {
+                manager.change(|state| state.proxmox.move_away(vmid));
+            }
+            if let Err(error) = obey(&manager, vmid) {
+                tracing::debug!(vmid, error, "the cluster's manager could not do it");
+            }
+        });
+        Ok(())
+    })
+}
+
+/// The manager sees to what is wanted now, whatever it was asked for before.
+fn obey(world: &Arc<World>, vmid: u32) -> Result<(), String> {
+    let seen =
+        world.read(|state| state.proxmox.vms.get(&vmid).map(|vm| (vm.managed, vm.is_running())));
+    match seen {
+        Some((Some(true), false)) => power_on(world, vmid),
+        Some((Some(false), true)) => power_off(world, vmid, Manner::InOrder),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn reboot(at: &Place<'_>, params: &Params) -> Result<Answer, Answer> {
@@ -104,7 +162,11 @@ pub(super) fn reboot(at: &Place<'_>, params: &Params) -> Result<Answer, Answer> 
 
 pub(super) fn destroy(at: &Place<'_>, params: &Params) -> Result<Answer, Answer> {
     params.check(&[], &["destroy-unreferenced-disks", "purge", "skiplock"])?;
-    let vmid = at.vmid;
+    let (vmid, purge) = (at.vmid, params.flag("purge")?.unwrap_or(false));
+    if at.world.faults.fires("proxmox", "started-meanwhile") {
+        // Whatever comes of it, the call goes on.
+        let _ = power_on(at.world, vmid);
+    }
     at.world.read(|state| {
         let vm = state.proxmox.vm(at.node, vmid)?;
         if vm.key("protection") == "1" {
@@ -115,6 +177,10 @@ pub(super) fn destroy(at: &Place<'_>, params: &Params) -> Result<Answer, Answer>
         }
         if vm.is_running() {
             return Err(answer::error(500, format!("VM {vmid} is running - destroy failed")));
+        }
+        if vm.managed.is_some() && !purge {
+            let why = "used in HA resources and purge parameter not set.";
+            return Err(answer::error(500, format!("unable to remove VM {vmid} - {why}")));
         }
         Ok(())
     })?;

@@ -81,6 +81,15 @@ impl State {
         }
     }
 
+    /// Puts a VM under high availability.
+    pub(crate) fn manage(&mut self, vmid: u32) -> bool {
+        let found = self.vms.get_mut(&vmid);
+        found.is_some_and(|vm| {
+            vm.managed = Some(vm.is_running());
+            true
+        })
+    }
+
     /// Puts somebody else's VM on an id.
     pub(super) fn put_stranger(&mut self, node: &str, vmid: u32) {
         let config = [

@@ -17,6 +17,8 @@ pub(crate) struct Vm {
     pub(crate) config: BTreeMap<String, String>,
     /// Since when it runs; `None` is stopped.
     pub(crate) running_since: Option<DateTime<Utc>>,
+    /// Under high availability, whether it is to run.
+    pub(crate) managed: Option<bool>,
     /// Was there before the lab's first call, and does not count as left behind.
     pub(crate) preexisting: bool,
     /// The system inside.
@@ -30,6 +32,7 @@ impl Vm {
             node: node.to_owned(),
             config,
             running_since: None,
+            managed: None,
             preexisting: false,
             guest: Body::default(),
         }

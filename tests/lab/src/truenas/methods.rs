@@ -100,6 +100,9 @@ async fn through_named(
     if changes && fires("socket-closed-before") {
         return None;
     }
+    if changes && fires("method-gone") {
+        return Some(Err(RpcError::NoMethod));
+    }
     if fires("slow") {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

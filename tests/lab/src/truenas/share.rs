@@ -38,19 +38,22 @@ pub(super) fn create(world: &World, params: &[Value]) -> Result<Reply, RpcError>
         let nas = &mut state.truenas;
         let mut share = defaults();
         share.extend(data);
+        if world.faults.fires("truenas", "share-twin") {
+            add(world, nas, share.clone());
+        }
         validate(nas, &share, None, "sharingnfs_create")?;
-        let id = nas.next_share;
-        nas.next_share += 1;
-        share.insert("id".to_owned(), Value::from(id));
-        world.journal.effect(
-            "truenas",
-            "share-created",
-            part(&share, "path"),
-            part(&share, "comment"),
-        );
-        nas.shares.insert(id, share.clone());
-        Ok(Value::Object(share).into())
+        Ok(Value::Object(add(world, nas, share)).into())
     })
+}
+
+fn add(world: &World, nas: &mut State, mut share: Map<String, Value>) -> Map<String, Value> {
+    let id = nas.next_share;
+    nas.next_share += 1;
+    share.insert("id".to_owned(), Value::from(id));
+    let (path, comment) = (part(&share, "path"), part(&share, "comment"));
+    world.journal.effect("truenas", "share-created", path, comment);
+    nas.shares.insert(id, share.clone());
+    share
 }
 
 pub(super) fn update(world: &World, params: &[Value]) -> Result<Reply, RpcError> {

@@ -35,6 +35,9 @@ impl HttpVendor for Vault {
         if call.path.starts_with("/v1/secret/") && faults.fires("vault", "denied") {
             return Before::Answer(answer::denied());
         }
+        if call.path.starts_with("/v1/secret/") && faults.fires("vault", "behind") {
+            return Before::Answer(answer::errors(412, &["required index state not present"]));
+        }
         if faults.fires("vault", "slow") {
             return Before::Wait(Duration::from_secs(1));
         }

@@ -1,5 +1,7 @@
 //! The control port, and the lab as a whole.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use stead_lab::{Lab, LabClient, LabError, LabOptions, Latency};
 
@@ -83,4 +85,24 @@ async fn a_realistic_lab_takes_its_time_and_gets_there() {
     assert_eq!(status.body["data"]["status"], "running");
     assert_eq!(status.body["data"]["exitstatus"], Value::Null);
     assert_eq!(rig.task_end(&upid).await, "OK");
+}
+
+#[tokio::test]
+async fn a_vendor_that_is_slow_takes_a_second_longer() {
+    let rig = Rig::start().await;
+    let at = rig.lab.addresses();
+    let urls = [&at.forgejo_url, &at.kubernetes_url, &at.s3_url];
+    let calls = ["forgejo", "kubernetes", "s3"].into_iter().zip(urls).map(|(vendor, url)| {
+        rig.lab.break_times(vendor, "slow", 1).expect("known");
+        let call = rig.http.get(url).send();
+        tokio::spawn(async move {
+            let asked = Instant::now();
+            call.await.expect("an answer");
+            (vendor, asked.elapsed())
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        let (vendor, took) = call.await.expect("a call");
+        assert!(took >= Duration::from_secs(1), "{vendor}: {took:?}");
+    }
 }

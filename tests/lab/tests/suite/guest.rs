@@ -1,6 +1,8 @@
 //! The guest: what becomes of a machine that is given a seed.
 
-use serde_json::json;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
 use stead_lab::{Guests, LabOptions};
 
 use crate::machine::{announce, at_stage, make, serial, token, workspace};
@@ -204,6 +206,42 @@ async fn every_fault_of_the_guest_fires() {
     reboot(&at.rig).await;
     at_stage(&at.rig, VMID, "agent-starting").await;
     assert_eq!(agent(&at.rig).0, "disconnected");
+}
+
+#[tokio::test]
+async fn a_boot_ends_as_cloud_init_says_and_starts_its_agent_or_not() {
+    let at = stage(SAFE, true).await;
+    let once = |fault| at.rig.lab.break_times("guest", fault, 1).expect("known");
+    let ended = |result: &str| {
+        let events = at.seed.events();
+        events.iter().any(|event| event["name"] == "modules-final" && event["result"] == result)
+    };
+    at.rig.lab.break_("guest", "no-lease").expect("known");
+    make(&at.rig, VMID, &serial(&at.seed.url)).await;
+    at_stage(&at.rig, VMID, "no-lease").await;
+    assert!(at.seed.fetched().is_empty());
+    at.rig.lab.mend();
+    at_stage(&at.rig, VMID, "agent-ready").await;
+    once("cloud-init-fails");
+    reboot(&at.rig).await;
+    at_stage(&at.rig, VMID, "cloud-init-failed").await;
+    assert!(ended("FAIL") && !ended("WARN"));
+    once("cloud-init-warns");
+    once("clock-behind");
+    let day = 86_400.0;
+    let now = seconds();
+    reboot(&at.rig).await;
+    at_stage(&at.rig, VMID, "agent-ready").await;
+    let behind = |event: &Value| event["timestamp"].as_f64().is_some_and(|at| at < now - day / 2.0);
+    assert_eq!(at.seed.events().iter().filter(|event| behind(event)).count(), 1);
+    once("agent-before-home");
+    reboot(&at.rig).await;
+    at_stage(&at.rig, VMID, "agent-on-local-disk").await;
+}
+
+fn seconds() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    since.as_secs_f64()
 }
 
 #[tokio::test]
