@@ -6,6 +6,7 @@ pub(crate) mod contract;
 mod decoders;
 mod journal;
 mod storm;
+pub(crate) mod sweep;
 mod traced;
 
 use std::fmt::Debug;
@@ -79,14 +80,22 @@ impl Stage {
     }
 
     /// Asks again as long as that can help, as the engine does.
-    pub(crate) async fn insist<S: Step + Debug + Clone>(&self, ask: S) -> S::Answer {
+    pub(crate) async fn endure<S: Step + Debug + Clone>(
+        &self,
+        ask: S,
+    ) -> Result<S::Answer, Failure> {
         for _ in 0..ATTEMPTS_MAX {
             match self.ask(ask.clone()).await {
-                Ok(answer) => return answer,
-                Err(failure) => assert_ne!(failure.class.kind(), Kind::Lasting, "{failure}"),
+                Err(failure) if failure.class.kind() != Kind::Lasting => {}
+                ended => return ended,
             }
         }
         panic!("{} was never done: {ask:?}", S::NAME);
+    }
+
+    /// The same, where nothing lasting is to happen.
+    pub(crate) async fn insist<S: Step + Debug + Clone>(&self, ask: S) -> S::Answer {
+        self.endure(ask).await.unwrap_or_else(|failure| panic!("{}: {failure}", S::NAME))
     }
 
     /// Asks once and expects a failure.

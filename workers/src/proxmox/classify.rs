@@ -14,10 +14,11 @@ enum Meaning {
     Fails(Class),
 }
 
-use Class::{Ambiguous, Auth, Permanent, Retry, VendorDown, Wait};
+use Class::{Ambiguous, Auth, Conflict, Permanent, Retry, VendorDown, Wait};
 use Meaning::{Already, Fails, Missing};
 
-/// The first row whose text occurs decides. Texts are compared in lower case.
+/// The first row whose text occurs decides; a `*` in it stands for anything. Texts are compared in
+/// lower case.
 const TEXTS: &[(&str, Meaning, &str)] = &[
     ("no quorum", Fails(VendorDown), "the Proxmox cluster has no quorum"),
     ("got lock request timeout", Fails(Wait), "the storage is locked"),
@@ -25,10 +26,17 @@ const TEXTS: &[(&str, Meaning, &str)] = &[
     ("can't lock file", Fails(Wait), "the machine is locked by another operation"),
     ("vm is locked", Fails(Wait), "the machine is locked by another operation"),
     ("already running", Already, "the machine runs already"),
+    // Proxmox names disks by VMID: the next number has none. Nobody knows whose data this is.
+    ("disk*already exists", Fails(Conflict), "a disk of an earlier machine with its VMID is left"),
+    (
+        "volume*already exists",
+        Fails(Conflict),
+        "a disk of an earlier machine with its VMID is left",
+    ),
     ("already exists", Already, "the VMID is taken"),
-    ("config file already exists", Already, "the VMID is taken"),
     ("is running - destroy failed", Fails(Retry), "the machine was started meanwhile"),
     ("detected modified configuration", Fails(Retry), "the machine was changed meanwhile"),
+    ("guest agent is not running", Fails(Wait), "the QEMU guest agent does not answer"),
     ("not running", Already, "the machine is off already"),
     ("no such vm", Missing, "the machine is not there"),
     ("no such task", Missing, "the task is not known"),
@@ -108,7 +116,19 @@ fn by_text(text: &str, otherwise: Class, words: &str) -> Trouble {
 
 fn row(text: &str) -> Option<&'static (&'static str, Meaning, &'static str)> {
     let text = text.to_lowercase();
-    TEXTS.iter().find(|(part, _, _)| text.contains(part))
+    TEXTS.iter().find(|(pattern, _, _)| fits(pattern, &text))
+}
+
+/// Whether the parts of the pattern occur, one behind the other.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut rest = text;
+    pattern.split('*').all(|part| match rest.find(part) {
+        Some(at) => {
+            rest = &rest[at + part.len()..];
+            true
+        }
+        None => false,
+    })
 }
 
 #[cfg(test)]
@@ -144,6 +164,7 @@ mod tests {
         check(500, "VM 104 already running", "already");
         check(500, "unable to create VM 104: config file already exists", "already");
         check(500, "VM 104 already exists on node 'pve1'", "already");
+        check(500, "QEMU guest agent is not running", "Wait");
         check(500, "Configuration file 'nodes/x/qemu-server/104.conf' does not exist", "missing");
         check(500, "unable to find configuration file for VM 104 on node 'x'", "missing");
         check(500, "storage 'x' does not exist", "Permanent");
@@ -187,6 +208,9 @@ mod tests {
         check_task("VM is locked (backup)", &[], "Wait");
         check_task("interrupted by signal", &[], "Ambiguous");
         check_task("start failed: QEMU exited with code 1", &[], "Permanent");
+        check_task("disk image '/mnt/x/vm-104-disk-0.raw' already exists", &[], "Conflict");
+        check_task("cannot create 'tank/vm-104-disk-0': dataset already exists", &[], "Conflict");
+        check_task("clone failed: exit code 5", &["volume 'x' already exists"], "Conflict");
         let log =
             ["create full clone", "qemu-img: error: No space left on device", "TASK ERROR: x"];
         let full = task_trouble("copy failed: exit code 1", &log.map(str::to_owned));

@@ -121,6 +121,16 @@ pub(super) fn unborn(vm: &Vm) -> Failure {
     Failure::new(Class::Wait, words)
 }
 
+/// The trouble with a machine that nobody clones any more, and that shows no owner for ever.
+pub(super) fn stillborn(vm: &Vm) -> Failure {
+    let words = format!(
+        "machine {} on {} is locked for a clone that no longer runs: its node crashed, and \
+         somebody must unlock it",
+        vm.vmid, vm.node
+    );
+    Failure::new(Class::Wait, words)
+}
+
 /// The trouble with somebody else's machine on our VMID.
 pub(super) fn stranger(vmid: u32, name: &str) -> Failure {
     Failure::new(Class::Conflict, format!("VMID {vmid} belongs to a stranger: {name}"))
@@ -128,7 +138,7 @@ pub(super) fn stranger(vmid: u32, name: &str) -> Failure {
 
 /// The cluster's list says that a node has it and the node says no: it is on its way to another
 /// node, or was deleted this moment.
-fn between_nodes(vmid: u32) -> Failure {
+pub(super) fn between_nodes(vmid: u32) -> Failure {
     Failure::new(Class::Retry, format!("machine {vmid} is not on the node that it is listed on"))
 }
 
@@ -155,9 +165,13 @@ impl Vm {
     }
 
     /// Whether it runs now.
+    ///
+    /// # Errors
+    /// To be tried again, if it has left its node since it was seen: it may run on another one.
     pub(super) async fn is_running(&self, pve: &Pve) -> Result<bool, Failure> {
         let status = pve.look(&self.path("status/current")).await?;
-        Ok(status.is_some_and(|status| status["status"] == "running"))
+        let status = status.ok_or_else(|| between_nodes(self.vmid))?;
+        Ok(status["status"] == "running")
     }
 }
 

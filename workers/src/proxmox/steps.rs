@@ -55,14 +55,14 @@ pub(super) async fn clone_vm(
     ask: CloneVm,
 ) -> Result<Done, Failure> {
     let pve = client.log_in(&ask.machine.login).await?;
-    if is_cloned(&pve, &ask).await? {
+    if is_cloned(&pve, &cx, &ask).await? {
         return Ok(Done {});
     }
     cx.still_wanted()?;
     match begin_clone(&pve, &cx, &ask).await {
         Ok(()) => Ok(Done {}),
         // Another attempt of ours, or a stranger, was faster.
-        Err(Trouble::Already(taken)) => match is_cloned(&pve, &ask).await? {
+        Err(Trouble::Already(taken)) => match is_cloned(&pve, &cx, &ask).await? {
             true => Ok(Done {}),
             false => Err(taken),
         },
@@ -70,17 +70,43 @@ pub(super) async fn clone_vm(
     }
 }
 
-/// Whether our machine is there, whole.
-async fn is_cloned(pve: &Pve, ask: &CloneVm) -> Result<bool, Failure> {
-    match machine::see(pve, &ask.machine).await? {
+/// Whether our machine is there, whole. While it is being cloned, that is waited for.
+async fn is_cloned(pve: &Pve, cx: &StepContext, ask: &CloneVm) -> Result<bool, Failure> {
+    let mut seen = machine::see(pve, &ask.machine).await?;
+    if let Seen::Unborn(_) = seen {
+        follow_clones(pve, cx, ask.template).await?;
+        seen = machine::see(pve, &ask.machine).await?;
+    }
+    match seen {
         Seen::Nothing => Ok(false),
         Seen::Ours(vm) => match vm.lock() {
             Some(lock) => Err(locked(&vm, lock)),
             None => Ok(true),
         },
-        Seen::Unborn(vm) => Err(machine::unborn(&vm)),
+        Seen::Unborn(vm) => Err(machine::stillborn(&vm)),
         Seen::Stranger(name) => Err(machine::stranger(ask.machine.vmid, &name)),
     }
+}
+
+/// Waits for the clones of the template that run now. The task's id is lost with the attempt that
+/// began it, but not at Proxmox; and since it names the template and not the machine, ours is one
+/// of those that run, if it runs. How each ends is seen by what it leaves.
+async fn follow_clones(pve: &Pve, cx: &StepContext, template: u32) -> Result<(), Failure> {
+    let Some(place) = machine::place_of(pve, template).await? else { return Ok(()) };
+    let query = [
+        ("vmid", template.to_string()),
+        ("typefilter", "qmclone".to_owned()),
+        ("source", "active".to_owned()),
+        ("limit", "500".to_owned()),
+    ];
+    let path = format!("/nodes/{}/tasks", crate::http::segment(&place.node));
+    let running = pve.try_look(&path, &query).await?;
+    for one in running.as_array().map(Vec::as_slice).unwrap_or_default() {
+        let ended = task::finish(pve, cx, &one["upid"]).await;
+        cx.still_wanted()?;
+        tracing::debug!(task = one["upid"].as_str(), ?ended, "a clone of an earlier attempt");
+    }
+    Ok(())
 }
 
 fn locked(vm: &Vm, lock: &str) -> Failure {

@@ -16,6 +16,8 @@ use crate::testing::{Stage, config, contract, marker, run};
 
 mod cards;
 mod dumps;
+mod power;
+mod sweep;
 
 const LOGIN: &str = "vault:secret/data/proxmox/api#1";
 const VMID: u32 = 10_000;

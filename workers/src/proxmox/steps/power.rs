@@ -7,7 +7,7 @@ use serde_json::Value;
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
-use stead_schemas::step::proxmox::{DestroyVm, ShutdownVm, StartVm};
+use stead_schemas::step::proxmox::{DestroyVm, Machine, ShutdownVm, StartVm};
 
 use super::super::client::{Client, Pve};
 use super::super::machine::{self, Seen, Vm};
@@ -36,7 +36,7 @@ pub(crate) async fn start_vm(
     }
     cx.still_wanted()?;
     let started = pve.act(Method::POST, &vm.path("status/start"), &[]).await;
-    reach(&pve, &cx, &vm, started, Power::On).await
+    reach(&pve, &cx, (&ask.machine, &vm), started, Power::On).await
 }
 
 /// Shuts the machine down, and stops it if the guest does not listen: a shutdown without
@@ -59,7 +59,7 @@ pub(crate) async fn shutdown_vm(
     cx.still_wanted()?;
     let params = [("timeout", ask.timeout_seconds.to_string()), ("forceStop", "1".to_owned())];
     let started = pve.act(Method::POST, &vm.path("status/shutdown"), &params).await;
-    reach(&pve, &cx, &vm, started, Power::Off).await
+    reach(&pve, &cx, (&ask.machine, &vm), started, Power::Off).await
 }
 
 /// Stops and destroys the machine, if it is ours.
@@ -80,7 +80,7 @@ pub(crate) async fn destroy_vm(
     }
     cx.still_wanted()?;
     if vm.is_running(&pve).await? {
-        stop(&pve, &cx, &vm).await?;
+        stop(&pve, &cx, (&ask.machine, &vm)).await?;
         cx.still_wanted()?;
     }
     delete(&pve, &cx, &vm).await
@@ -92,10 +92,10 @@ fn left_alone(vmid: u32, name: &str) -> Done {
     Done {}
 }
 
-async fn stop(pve: &Pve, cx: &StepContext, vm: &Vm) -> Result<(), Failure> {
+async fn stop(pve: &Pve, cx: &StepContext, which: (&Machine, &Vm)) -> Result<(), Failure> {
     let params = [("overrule-shutdown", "1".to_owned())];
-    let started = pve.act(Method::POST, &vm.path("status/stop"), &params).await;
-    reach(pve, cx, vm, started, Power::Off).await.map(drop)
+    let started = pve.act(Method::POST, &which.1.path("status/stop"), &params).await;
+    reach(pve, cx, which, started, Power::Off).await.map(drop)
 }
 
 /// `purge` also clears the machine out of backup jobs and high availability. Disks that no
@@ -111,7 +111,7 @@ async fn delete(pve: &Pve, cx: &StepContext, vm: &Vm) -> Result<Done, Failure> {
 async fn reach(
     pve: &Pve,
     cx: &StepContext,
-    vm: &Vm,
+    (machine, vm): (&Machine, &Vm),
     started: Result<Value, Trouble>,
     power: Power,
 ) -> Result<Done, Failure> {
@@ -121,18 +121,39 @@ async fn reach(
     };
     match ended {
         Ok(()) if started.as_ref().is_ok_and(task::is_left_to_manager) => {
-            watch(pve, cx, vm, power).await
+            watch(pve, cx, machine, power).await
         }
-        Ok(()) | Err(Trouble::Already(_)) => Ok(Done {}),
+        Ok(()) => Ok(Done {}),
+        Err(Trouble::Already(said)) => confirmed(pve, vm, said, power).await,
         Err(trouble) => Err(trouble.into()),
     }
 }
 
-/// Under high availability the request is carried out some time later, perhaps on another node.
-async fn watch(pve: &Pve, cx: &StepContext, vm: &Vm, power: Power) -> Result<Done, Failure> {
+/// "Already" does not say which: a machine that dies as it is started is "not running" as well. So
+/// the machine itself is asked.
+async fn confirmed(pve: &Pve, vm: &Vm, said: Failure, power: Power) -> Result<Done, Failure> {
+    if vm.is_running(pve).await? == (power == Power::On) {
+        return Ok(Done {});
+    }
+    let word = if power == Power::On { "started" } else { "stopped" };
+    let words = format!("machine {} was to be {word} and was not", vm.vmid);
+    Err(Failure { vendor: said.vendor, ..Failure::new(Class::Ambiguous, words) })
+}
+
+/// Under high availability the request is carried out some time later, perhaps on another node. A
+/// machine that is on its way there is another attempt's matter.
+async fn watch(
+    pve: &Pve,
+    cx: &StepContext,
+    machine: &Machine,
+    power: Power,
+) -> Result<Done, Failure> {
     const PATIENCE: u32 = 60;
     let mut pace = Pace::new(Duration::from_millis(50), Duration::from_secs(2));
     for _ in 0..PATIENCE {
+        let Seen::Ours(vm) = machine::see(pve, machine).await? else {
+            return Err(machine::between_nodes(machine.vmid));
+        };
         if vm.is_running(pve).await? == (power == Power::On) {
             return Ok(Done {});
         }
