@@ -69,7 +69,10 @@ async fn create(nas: &Nas, ask: &EnsureDataset) -> Result<(), Trouble> {
 
 async fn settle(nas: &Nas, ask: &EnsureDataset, found: &Found) -> Result<Dataset, Failure> {
     if !is_mounted(nas, found).await? {
-        let words = format!("the dataset {} is ours but not mounted; mount it by hand", found.id);
+        // An attempt that was cut off made it, or somebody unmounted what he keeps there: from here
+        // they look alike, so it goes only as a home does, behind a snapshot, with what is undone.
+        let words =
+            format!("the dataset {} is ours but not mounted, and no call mounts it", found.id);
         return Err(Failure::new(Class::Permanent, words));
     }
     dataset::set_refquota(nas, found, ask.refquota_gb).await?;

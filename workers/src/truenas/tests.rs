@@ -1,6 +1,7 @@
 //! TrueNAS's worker against the lab.
 
 use serde_json::json;
+use stead_lab::CallFault;
 use stead_schemas::failure::Class;
 use stead_schemas::step::sight::{SightDatasets, SightShares, Sighted};
 use stead_schemas::step::truenas::{
@@ -15,6 +16,7 @@ use crate::testing::{Stage, config, contract, marker};
 
 mod iscsi;
 mod replicas;
+mod sweep;
 
 const LOGIN: &str = "vault:secret/data/truenas/api#1";
 const DATASET: &str = "tank/coder-home/john";
@@ -350,6 +352,32 @@ async fn a_dataset_that_was_not_mounted_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_dataset_that_was_not_mounted_and_not_taken_back_goes_behind_a_snapshot() {
+    let stage = Stage::open().await;
+    stage.lab.break_times("truenas", "unmounted", 1).unwrap();
+    // The worker is gone before it looks at what it has made.
+    stage.lab.break_call("truenas", "filesystem.stat", CallFault::DropBefore).unwrap();
+    stage.refused(ensure(), Class::Retry).await;
+    stage.lab.mend();
+    let failure = stage.refused(ensure(), Class::Permanent).await;
+    assert!(failure.words.contains("not mounted"), "{failure}");
+    stage.ask(snapshot()).await.unwrap();
+    stage.ask(destroy()).await.unwrap();
+    assert!(stage.lab.inventory().is_empty());
+    stage.ask(ensure()).await.unwrap();
+    assert!(stage.lab.inventory().datasets[0].mounted);
+}
+
+#[tokio::test]
+async fn a_share_that_another_attempt_made_meanwhile_is_ours() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    stage.lab.break_times("truenas", "share-twin", 1).unwrap();
+    stage.ask(share()).await.unwrap();
+    assert_eq!(stage.count("share-created"), 1);
+}
+
+#[tokio::test]
 async fn a_forgotten_job_is_judged_by_its_effect() {
     let stage = Stage::open().await;
     stage.ask(ensure()).await.unwrap();
@@ -361,6 +389,9 @@ async fn a_forgotten_job_is_judged_by_its_effect() {
 #[tokio::test]
 async fn each_trouble_has_its_class() {
     let stage = Stage::open().await;
+    stage.lab.break_times("truenas", "method-gone", 1).unwrap();
+    let failure = stage.refused(ensure(), Class::Permanent).await;
+    assert!(failure.words.contains("its version differs"), "{failure}");
     stage.survives(("truenas", "overload"), Class::Wait, ensure()).await;
     stage.lab.break_times("truenas", "job-failed", 1).unwrap();
     stage.refused(permissions(), Class::Permanent).await;

@@ -12,14 +12,14 @@ use crate::testing::{Stage, contract, marker};
 use crate::truenas::dataset::GIB;
 
 const VOLUME: &str = "tank/coder-volumes/john.dev";
-const INITIATOR: &str = "iqn.2026-01.org.stead:dev";
+pub(super) const INITIATOR: &str = "iqn.2026-01.org.stead:dev";
 
-fn volume(size_gb: u32) -> EnsureVolume {
+pub(super) fn volume(size_gb: u32) -> EnsureVolume {
     let (login, dataset) = (LOGIN.to_owned(), VOLUME.to_owned());
     EnsureVolume { login, dataset, size_gb, marker: marker() }
 }
 
-fn target() -> EnsureTarget {
+pub(super) fn target() -> EnsureTarget {
     EnsureTarget {
         login: LOGIN.to_owned(),
         dataset: VOLUME.to_owned(),
@@ -30,16 +30,16 @@ fn target() -> EnsureTarget {
     }
 }
 
-fn remove() -> RemoveTarget {
+pub(super) fn remove() -> RemoveTarget {
     RemoveTarget { login: LOGIN.to_owned(), marker: marker() }
 }
 
-fn snapshot() -> SnapshotDataset {
+pub(super) fn snapshot() -> SnapshotDataset {
     let (login, dataset) = (LOGIN.to_owned(), VOLUME.to_owned());
     SnapshotDataset { login, dataset, marker: marker(), snapshot: FAREWELL.to_owned() }
 }
 
-fn destroy() -> DestroyDataset {
+pub(super) fn destroy() -> DestroyDataset {
     let SnapshotDataset { login, dataset, marker, snapshot } = snapshot();
     DestroyDataset { login, dataset, marker, snapshot }
 }
