@@ -173,6 +173,10 @@ pub struct Connection {
     /// For steps and answers. A request that nobody listens to comes back only to the connection
     /// that sent it, so the partition's inbox must be on this one too.
     pub(crate) bus: Client,
+    /// For leases alone: whoever cannot renew one in time stops work on a partition.
+    pub(crate) leases: Client,
+    /// JetStream, through `leases`.
+    pub(crate) leases_js: Context,
     /// For all the rest.
     pub(crate) api: Client,
     /// JetStream, through `api`.
@@ -194,14 +198,14 @@ impl Connection {
     /// Whether every part of it stands this moment.
     #[must_use]
     pub fn stands(&self) -> bool {
-        let parts = [&self.log, &self.bus, &self.api];
+        let parts = [&self.log, &self.bus, &self.leases, &self.api];
         parts.iter().all(|client| client.connection_state() == State::Connected)
     }
 
     /// Waits until the server has taken in everything sent so far, some seconds at most. Whoever
     /// ends does so last: what a client still holds when it goes is never sent.
     pub async fn flush(&self) {
-        let parts = [&self.log, &self.bus, &self.api];
+        let parts = [&self.log, &self.bus, &self.leases, &self.api];
         futures_util::future::join_all(parts.map(until_heard)).await;
     }
 
@@ -234,16 +238,30 @@ pub async fn connect(settings: &ConnectSettings) -> Result<Connection, ConnectEr
     let log = connect_one(settings, "log", &broken).await?;
     let unheard = watch::channel(0).0;
     let bus = connect_one(settings, "bus", &unheard).await?;
+    let leases = connect_one(settings, "leases", &unheard).await?;
     let api = connect_one(settings, "api", &unheard).await?;
     if !log.is_server_compatible(SERVER_MIN.0, SERVER_MIN.1, SERVER_MIN.2) {
         let found = log.server_info().version;
         return Err(ConnectError::TooOld { url: settings.shown_url(), found });
     }
     let js_prefix = settings.js_prefix.clone().unwrap_or_else(|| JS_PREFIX.to_owned());
-    let js = ContextBuilder::new().timeout(ANSWER_WITHIN).api_prefix(&js_prefix).build(api.clone());
-    let (says, callers_are_proved) = (settings.says.clone(), settings.callers_are_proved);
-    let keys = settings.keys.clone();
-    Ok(Connection { log, log_broken, bus, api, js, js_prefix, says, callers_are_proved, keys })
+    let jetstream = |client: &Client| {
+        let builder = ContextBuilder::new().timeout(ANSWER_WITHIN).api_prefix(&js_prefix);
+        builder.build(client.clone())
+    };
+    Ok(Connection {
+        leases_js: jetstream(&leases),
+        js: jetstream(&api),
+        log,
+        log_broken,
+        bus,
+        leases,
+        api,
+        js_prefix,
+        says: settings.says.clone(),
+        callers_are_proved: settings.callers_are_proved,
+        keys: settings.keys.clone(),
+    })
 }
 
 async fn connect_one(

@@ -105,7 +105,7 @@ impl NatsLeases {
 
     async fn subjects(&self, filter: &str) -> Result<Vec<String>, LeaseError> {
         let failed = |error: String| LeaseError(error);
-        let js = &self.platform.connection.js;
+        let js = &self.platform.connection.leases_js;
         let stream = js.get_stream_no_info(LEASE_BUCKET).await;
         let stream = stream.map_err(|error| failed(error.to_string()))?;
         let subjects = stream.info_with_subjects(filter).await;
@@ -148,7 +148,7 @@ impl NatsLeases {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         }
         let payload = json(&Holder { engine: engine.to_string(), build: self.build.clone() });
-        jetstream::publish(&self.platform.connection.api, subject, headers, payload).await
+        jetstream::publish(&self.platform.connection.leases, subject, headers, payload).await
     }
 
     /// A lost acknowledgement may have been that of a lease won: the subject says whose it is. One
@@ -177,7 +177,7 @@ impl NatsLeases {
     }
 
     async fn read(&self, subject: &str) -> Result<Option<Standing>, LeaseError> {
-        let js = &self.platform.connection.js;
+        let js = &self.platform.connection.leases_js;
         match jetstream::last_message(js, LEASE_BUCKET, subject).await {
             Ok(message) => Ok(message.map(|message| Standing {
                 seq: message.sequence,
@@ -195,7 +195,7 @@ impl NatsLeases {
         if !is_held_by(&standing, engine) {
             return Ok(());
         }
-        let js = &self.platform.connection.js;
+        let js = &self.platform.connection.leases_js;
         let stream = js
             .get_stream_no_info(LEASE_BUCKET)
             .await

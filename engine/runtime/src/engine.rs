@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use stead_schemas::ids::Partition;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::env::Env;
 use crate::inbound::Inbound;
@@ -22,7 +24,7 @@ use crate::ports::{Claim, LeaseError, Outgoing};
 const HUNGRY: Duration = Duration::from_millis(150);
 /// How many partitions go to others between two looks. Their runs stand still until all are taken.
 const GIVEN_AT_ONCE: usize = 128;
-/// How many partitions are taken at once, and how many leases renewed: each waits for the disk.
+/// How many partitions are taken at once: each waits for the disk.
 const AT_ONCE: usize = 16;
 /// How long a partition is left alone after its owner panicked. It doubles each time that happens again.
 const REST: Duration = Duration::from_millis(500);
@@ -34,7 +36,6 @@ const LEASE_MARGIN: Duration = Duration::from_millis(400);
 /// A partition that this engine owns.
 struct Owned {
     epoch: u64,
-    lease: Rc<LeaseClock>,
     stop: watch::Sender<bool>,
 }
 
@@ -98,18 +99,17 @@ pub async fn run(env: Rc<Env>, mut stop: watch::Receiver<bool>) {
 }
 
 impl Share {
-    /// Renews what is held and takes or gives back until the share is fair. Returns whether there
-    /// may be more to take.
+    /// Takes or gives back until the share is fair. Returns whether there may be more to take.
     async fn tend(&mut self) -> bool {
         let env = Rc::clone(&self.env);
-        let engines = match env.ports.leases.present(&env.engine).await {
+        let engines = match present(&env).await {
             Ok(engines) => engines.max(1),
             Err(error) => {
-                tracing::warn!(%error, "cannot tend the leases");
+                let held = self.owned.len();
+                tracing::warn!(%error, held, "cannot tell how many engines there are; takes and gives no partition");
                 return true;
             }
         };
-        self.renew().await;
         let fair = usize::from(env.partitions).div_ceil(engines);
         let surplus = self.owned.len().saturating_sub(fair);
         self.let_go_of(surplus.min(GIVEN_AT_ONCE)).await;
@@ -119,13 +119,11 @@ impl Share {
         self.owned.len() < fair
     }
 
-    /// Takes what is free until the share is fair. The leases of the first ones are renewed while
-    /// the last are taken.
+    /// Takes what is free until the share is fair.
     async fn take_up_to(&mut self, fair: usize) {
         let all = (0..self.env.partitions).map(Partition);
         let wanted = all.filter(|one| !self.owned.contains_key(one) && !self.rests(*one));
         let mut wanted = wanted.collect::<Vec<_>>().into_iter();
-        let mut renewed = Instant::now();
         while self.owned.len() < fair {
             let some: Vec<_> = wanted.by_ref().take(fair - self.owned.len()).collect();
             if some.is_empty() {
@@ -133,39 +131,13 @@ impl Share {
             }
             let some = some.into_iter().map(|partition| take(Rc::clone(&self.env), partition));
             let mut taking = stream::iter(some.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
-            loop {
-                tokio::select! {
-                    biased;
-                    () = sleep_until(renewed + self.env.tuning.renew) => {
-                        self.renew().await;
-                        renewed = Instant::now();
-                    }
-                    taken = taking.next() => match taken {
-                        Some(taken) => taken.into_iter().for_each(|taken| self.begin(taken)),
-                        None => break,
-                    },
-                }
+            while let Some(taken) = taking.next().await {
+                taken.into_iter().for_each(|taken| self.begin(taken));
             }
         }
     }
 
-    async fn renew(&mut self) {
-        let env = &self.env;
-        let held = self.owned.iter().map(|(partition, owned)| (*partition, &*owned.lease));
-        let held: Vec<_> = held.map(|(partition, lease)| renew(env, partition, lease)).collect();
-        let renewals = stream::iter(held).buffer_unordered(AT_ONCE);
-        let lost: Vec<_> = renewals.filter_map(std::future::ready).collect().await;
-        for partition in lost {
-            let Some(owned) = self.owned.remove(&partition) else { continue };
-            match owned.lease.is_over() {
-                true => tracing::warn!(%partition, "the lease ran out before it was renewed"),
-                false => tracing::warn!(%partition, "the lease is somebody else's, or was deleted"),
-            }
-            owned.lease.end();
-        }
-    }
-
-    /// A partition has been taken: its owner begins.
+    /// A partition has been taken: its owner begins, and its lease is renewed beside it.
     fn begin(&mut self, taken: Taken) {
         let Taken { partition, lease, inbox, claim } = taken;
         let (env, epoch) = (Rc::clone(&self.env), claim.seq);
@@ -175,9 +147,14 @@ impl Share {
         let (clock, ended) = (Rc::clone(&lease), self.ended.clone());
         spawn_local(async move {
             let mut end = Told { ended, end: Ended { partition, epoch, why: Stopped::Broken } };
-            end.end.why = Owner::run(env, partition, claim, clock, inbox, stopped).await;
+            // The lease first: whatever an owner has to do, it does not keep it from being renewed.
+            end.end.why = tokio::select! {
+                biased;
+                () = keep(&env, partition, &lease) => Stopped::LeaseOver,
+                why = Owner::run(Rc::clone(&env), partition, claim, clock, inbox, stopped) => why,
+            };
         });
-        self.owned.insert(partition, Owned { epoch, lease, stop });
+        self.owned.insert(partition, Owned { epoch, stop });
     }
 
     fn rests(&self, partition: Partition) -> bool {
@@ -214,16 +191,11 @@ impl Share {
             tracing::info!(%partition, "gives the partition to another engine");
             self.owned[partition].stop.send_replace(true);
         }
-        let (env, mut renewed) = (Rc::clone(&self.env), Instant::now());
+        let env = Rc::clone(&self.env);
         let mut releases = FuturesUnordered::new();
         while !leaving.is_empty() || !releases.is_empty() {
             tokio::select! {
                 biased;
-                // Whoever reads much takes its time to end, and the others are not to be lost over it.
-                () = sleep_until(renewed + env.tuning.renew) => {
-                    self.renew().await;
-                    renewed = Instant::now();
-                }
                 Some(()) = releases.next() => {}
                 Some(ended) = self.news.recv() => {
                     if leaving.get(&ended.partition) != Some(&ended.epoch) {
@@ -262,7 +234,6 @@ async fn take(env: Rc<Env>, partition: Partition) -> Option<Taken> {
         Ok(inbox) => inbox,
         Err(error) => return not_taken(&env, partition, &error).await,
     };
-    // While leases were renewed, this stood still.
     if lease.is_over() {
         return not_taken(&env, partition, &LeaseError("it took too long".to_owned())).await;
     }
@@ -288,16 +259,52 @@ async fn not_taken(
     None
 }
 
-/// Renews a lease. Returns the partition if it is not ours any more.
-async fn renew(env: &Env, partition: Partition, lease: &LeaseClock) -> Option<Partition> {
+/// How many engines there are, of which this is one. A question that is not answered is asked
+/// again before our own word runs out.
+async fn present(env: &Env) -> Result<usize, LeaseError> {
+    let asking = env.ports.leases.present(&env.engine);
+    let answer = timeout(env.tuning.lease / 2, asking).await;
+    answer.unwrap_or_else(|_| Err(LeaseError("no answer in time".to_owned())))
+}
+
+/// Renews a lease until it is over. Each has its own turn, and a renewal that is not answered holds
+/// up nothing: the next is asked for beside it, and whichever is answered counts.
+async fn keep(env: &Env, partition: Partition, lease: &LeaseClock) {
+    let mut asked: FuturesUnordered<LocalBoxFuture<'_, bool>> = FuturesUnordered::new();
+    // Taking the partition may have used up much of it.
+    let left = lease.until().saturating_duration_since(Instant::now());
+    let mut next = Instant::now() + env.tuning.renew.min(left / 2);
+    loop {
+        tokio::select! {
+            biased;
+            Some(is_ours) = asked.next() => {
+                if !is_ours {
+                    tracing::warn!(%partition, "the lease is somebody else's, or was deleted");
+                    return lease.end();
+                }
+            }
+            () = sleep_until(next.min(lease.until())) => {
+                if lease.is_over() {
+                    tracing::warn!(%partition, "the lease ran out before it was renewed");
+                    return;
+                }
+                asked.push(renew(env, partition, lease).boxed_local());
+                next = Instant::now() + env.tuning.renew;
+            }
+        }
+    }
+}
+
+/// Renews a lease. Returns whether it is ours still, as far as anybody says.
+async fn renew(env: &Env, partition: Partition, lease: &LeaseClock) -> bool {
     let until = lease_until(env);
     match env.ports.leases.renew(partition, &env.engine).await {
         Ok(true) => lease.renewed(until),
-        Ok(false) => return Some(partition),
+        Ok(false) => return false,
         // The lease runs out by itself if this goes on.
         Err(error) => tracing::warn!(%partition, %error, "cannot renew the lease"),
     }
-    None
+    true
 }
 
 async fn release(env: &Env, partition: Partition) {

@@ -5,7 +5,8 @@ use std::cell::Cell;
 use tokio::time::Instant;
 
 /// The end of a lease by this machine's monotonic clock, which goes on while the process is
-/// frozen: the first look after a thaw tells the truth.
+/// frozen: the first look after a thaw tells the truth. While the whole machine is suspended that
+/// clock stands still; there compare-and-set and the epochs have to do.
 pub struct LeaseClock {
     until: Cell<Instant>,
 }
@@ -17,9 +18,9 @@ impl LeaseClock {
         Self { until: Cell::new(until) }
     }
 
-    /// The lease has been renewed.
+    /// The lease has been renewed. Renewals may be answered in another order than they were asked for.
     pub fn renewed(&self, until: Instant) {
-        self.until.set(until);
+        self.until.set(until.max(self.until.get()));
     }
 
     /// Ends the lease now.

@@ -9,6 +9,8 @@ mod pages;
 #[expect(dead_code, reason = "the suite needs all of it")]
 #[path = "suite/shown.rs"]
 mod shown;
+#[path = "suite/world.rs"]
+mod world;
 
 use std::time::Duration;
 

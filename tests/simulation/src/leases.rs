@@ -33,11 +33,13 @@ impl EngineLeases {
         Ok(())
     }
 
-    /// Notes until when the engine may act on the partition: counted from when it asked.
+    /// Notes until when the engine may act on the partition: counted from when it asked, which may be
+    /// answered in another order.
     fn note(&self, partition: Partition, asked: Instant, held: bool) {
         let mut state = self.world.lock();
         if held {
-            state.leased.insert((self.engine, partition), asked + LEASE);
+            let until = state.leased.entry((self.engine, partition)).or_insert(asked + LEASE);
+            *until = (asked + LEASE).max(*until);
         }
     }
 }

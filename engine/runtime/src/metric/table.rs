@@ -34,7 +34,7 @@ const SYSTEM: Label = Label {
 };
 const STEP: Label = Label { name: "step", values: Values::Of("the steps of the system") };
 const CONNECTION: Label =
-    Label { name: "connection", values: Values::These(&["log", "bus", "api"]) };
+    Label { name: "connection", values: Values::These(&["log", "bus", "leases", "api"]) };
 /// Why a run, or a step of it, does not go on, in the order in which somebody should care.
 pub const REASONS: [&str; 12] = [
     "log",

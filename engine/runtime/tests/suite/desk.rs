@@ -1,8 +1,7 @@
 //! An owner on ports in memory, on simulated time.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -11,9 +10,7 @@ use stead_runtime::inbound::{Inbound, OrderReply};
 use stead_runtime::lease::LeaseClock;
 use stead_runtime::memory::{MemoryArchive, MemoryIndex, MemoryLeases, MemoryLog};
 use stead_runtime::owner::{Owner, Stopped};
-use stead_runtime::ports::{
-    Append, Archive, Bus, Clock, Epochs, EventLog, InboxError, Inboxes, Outgoing, Ports, ReplyTo,
-};
+use stead_runtime::ports::{Append, Archive, Epochs, EventLog, Outgoing, Ports, ReplyTo};
 use stead_schemas::dispatch::{
     Caller, EntityCommand, ListRuns, OrderRun, RunOrder, RunQuery, StepAddress, StepReply,
     StepRequest,
@@ -34,42 +31,15 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::pages::PAGES;
+use crate::world::{NoInboxes, Sent, SimulatedClock, flood};
 
 pub const PARTITION: Partition = Partition(0);
-
-/// Everything that was sent, oldest first.
-#[derive(Default)]
-pub struct Sent(Mutex<VecDeque<Outgoing>>);
-
-impl Bus for Sent {
-    fn send(&self, message: Outgoing) {
-        self.0.lock().unwrap().push_back(message);
-    }
-}
-
-struct NoInboxes;
-
-#[async_trait::async_trait]
-impl Inboxes for NoInboxes {
-    async fn open(&self, _: Partition) -> Result<mpsc::UnboundedReceiver<Inbound>, InboxError> {
-        Err(InboxError("not here".into()))
-    }
-}
-
-/// The wall clock goes with tokio's simulated one.
-pub struct SimulatedClock(pub Instant);
-
-impl Clock for SimulatedClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_700_000_000_000).after(self.0.elapsed())
-    }
-}
 
 /// The ports that owners of one log may share.
 type OwnPorts = (Arc<MemoryLog>, Arc<dyn Epochs>, Arc<dyn Archive>, Arc<SimulatedClock>);
 
 fn new_clock() -> Arc<SimulatedClock> {
-    Arc::new(SimulatedClock(Instant::now()))
+    SimulatedClock::since(Instant::now())
 }
 
 pub struct Desk {
@@ -158,6 +128,11 @@ impl Desk {
         }
     }
 
+    /// The wall clock jumps.
+    pub fn jump(&self, by_ms: i64) {
+        self.clock.jump(by_ms);
+    }
+
     /// Lets time pass.
     pub async fn pass(&self, span: Duration) {
         tokio::time::sleep(span).await;
@@ -167,6 +142,12 @@ impl Desk {
     pub async fn say(&self, message: Inbound) {
         self.inbox.send(message).unwrap();
         self.settle().await;
+    }
+
+    /// From now on the inbox is never empty.
+    pub async fn flood(&self) {
+        self.sent.flood.set(self.inbox.clone()).expect("one flood");
+        self.say(flood()).await;
     }
 
     pub async fn start(&self, kind: &str) -> RunId {
@@ -454,7 +435,7 @@ impl Desk {
     }
 
     fn take<T>(&self, pick: impl Fn(&Outgoing) -> Option<T>) -> Vec<T> {
-        let mut sent = self.sent.0.lock().unwrap();
+        let mut sent = self.sent.all.lock().unwrap();
         let picked = sent.iter().filter_map(&pick).collect();
         sent.retain(|message| pick(message).is_none());
         picked

@@ -1,6 +1,6 @@
 //! The owner of a partition on simulated time: what it sends, when, and what it never sends.
 //!
-//! `desk.rs` sets an owner up on ports in memory; `pages.rs` are the workflows it runs here.
+//! `desk.rs` sets an owner up on ports in memory (`world.rs`); `pages.rs` are the workflows it runs here.
 
 mod bugs;
 mod children;
@@ -24,3 +24,4 @@ mod shown;
 mod steps;
 mod turning;
 mod unheard;
+mod world;

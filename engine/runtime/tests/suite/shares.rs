@@ -1,6 +1,7 @@
 //! How engines share the partitions, on ports in memory and simulated time.
 
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep};
 
-use crate::desk::{Sent, SimulatedClock, on_simulated_time};
+use crate::desk::on_simulated_time;
 use crate::pages::PAGES;
+use crate::world::{Sent, SimulatedClock};
 
 /// How many there are to be shared.
 pub const PARTITIONS: u16 = 64;
@@ -44,33 +46,64 @@ impl Inboxes for Silent {
     }
 }
 
-/// Leases that take their time.
-struct Slow(Arc<MemoryLeases>);
+/// How long a request to the broker may take before it counts as unanswered: longer than a lease is
+/// believed.
+const UNANSWERED: Duration = Duration::from_secs(3);
+/// The partition whose renewal is not answered.
+const UNLUCKY: Partition = Partition(7);
+
+/// Leases that take their time, and some of which are not answered at all.
+struct Slow {
+    leases: Arc<MemoryLeases>,
+    /// Whether the next question for the engines is not answered.
+    no_count: AtomicBool,
+    /// Whether the next renewal is not.
+    no_renewal: AtomicBool,
+}
+
+impl Slow {
+    fn new(leases: &Arc<MemoryLeases>) -> Self {
+        let leases = Arc::clone(leases);
+        Self { leases, no_count: AtomicBool::new(false), no_renewal: AtomicBool::new(false) }
+    }
+
+    async fn reach(fails: &AtomicBool) -> Result<(), LeaseError> {
+        if fails.swap(false, Ordering::Relaxed) {
+            sleep(UNANSWERED).await;
+            return Err(LeaseError("no answer in time".into()));
+        }
+        sleep(SLOW).await;
+        Ok(())
+    }
+}
 
 #[async_trait::async_trait]
 impl Leases for Slow {
     async fn present(&self, engine: &str) -> Result<usize, LeaseError> {
-        sleep(SLOW).await;
-        self.0.present(engine).await
+        Self::reach(&self.no_count).await?;
+        self.leases.present(engine).await
     }
 
     async fn acquire(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
         sleep(SLOW).await;
-        self.0.acquire(partition, engine).await
+        self.leases.acquire(partition, engine).await
     }
 
     async fn renew(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
-        sleep(SLOW).await;
-        self.0.renew(partition, engine).await
+        match partition {
+            UNLUCKY => Self::reach(&self.no_renewal).await?,
+            _ => sleep(SLOW).await,
+        }
+        self.leases.renew(partition, engine).await
     }
 
     async fn release(&self, partition: Partition, engine: &str) -> Result<(), LeaseError> {
         sleep(SLOW).await;
-        self.0.release(partition, engine).await
+        self.leases.release(partition, engine).await
     }
 
     async fn leave(&self, engine: &str) -> Result<(), LeaseError> {
-        self.0.leave(engine).await
+        self.leases.leave(engine).await
     }
 }
 
@@ -100,11 +133,19 @@ impl House {
 
     /// Starts an engine on slow ports. Whoever aborts it kills it. Also tells how often it has taken
     /// a partition.
-    fn slow_engine(&self, name: &str) -> (JoinHandle<()>, impl Fn() -> usize) {
+    fn slow_engine(&self, name: &str) -> (JoinHandle<()>, impl Fn() -> usize + use<>) {
+        self.engine_on(name, Arc::new(Slow::new(&self.leases)))
+    }
+
+    fn engine_on(
+        &self,
+        name: &str,
+        leases: Arc<Slow>,
+    ) -> (JoinHandle<()>, impl Fn() -> usize + use<>) {
         let inboxes = Arc::new(Silent { takes: SLOW, ..Silent::default() });
         let mut env = self.env(name, Arc::new(MemoryIndex::new()));
         env.ports.inboxes = inboxes.clone();
-        env.ports.leases = Arc::new(Slow(self.leases.clone()));
+        env.ports.leases = leases;
         let (stop, stopped) = watch::channel(false);
         let engine = spawn_local(async move {
             engine::run(Rc::new(env), stopped).await;
@@ -122,7 +163,7 @@ impl House {
             inboxes: Arc::new(Silent::default()),
             leases: self.leases.clone(),
             index,
-            clock: Arc::new(SimulatedClock(self.clock)),
+            clock: SimulatedClock::since(self.clock),
             aside: Handle::current(),
         };
         Env {
@@ -194,5 +235,21 @@ fn where_every_message_takes_its_time_no_lease_is_lost_and_all_is_shared_as_soon
         two.abort();
         sleep(SHARED_WITHIN).await;
         assert_eq!((house.share_of("one").await, taken_by_one()), (64, 96));
+    });
+}
+
+#[test]
+fn a_renewal_and_a_count_that_are_not_answered_cost_no_partition() {
+    on_simulated_time(async {
+        let house = House::new();
+        let leases = Arc::new(Slow::new(&house.leases));
+        let (_one, taken_by_one) = house.engine_on("one", leases.clone());
+        sleep(SHARED_WITHIN).await;
+        for fails in [&leases.no_count, &leases.no_renewal] {
+            fails.store(true, Ordering::Relaxed);
+            sleep(2 * UNANSWERED).await;
+            assert!(!fails.load(Ordering::Relaxed), "it was asked");
+        }
+        assert_eq!((house.share_of("one").await, taken_by_one()), (64, 64));
     });
 }
