@@ -84,6 +84,43 @@ pub struct StepRequest {
     pub trace: Option<TraceParent>,
 }
 
+/// Engine to all workers: nobody waits for this step any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepCancel {
+    /// Which step.
+    #[serde(flatten)]
+    pub address: StepAddress,
+    /// The last attempt of its owner that is meant: a later one is wanted. 0 is whichever is under
+    /// way.
+    #[serde(default, skip_serializing_if = "is_any")]
+    pub attempt: u32,
+}
+
+/// The attempts of one owner at one step have numbers that follow each other; those of others lie
+/// much further apart.
+const ATTEMPTS_OF_ONE_OWNER: u32 = 1 << 16;
+
+impl StepCancel {
+    /// Whether this is said of an attempt that has not come yet: it is of the same owner, and not
+    /// later.
+    #[must_use]
+    pub const fn forbids(&self, attempt: u32) -> bool {
+        self.attempt != 0 && self.attempt.wrapping_sub(attempt) < ATTEMPTS_OF_ONE_OWNER
+    }
+
+    /// Whether an attempt that is under way is to stop: all are but a later one of the same owner.
+    #[must_use]
+    pub const fn stops(&self, attempt: u32) -> bool {
+        let after = attempt.wrapping_sub(self.attempt);
+        self.attempt == 0 || after == 0 || after >= ATTEMPTS_OF_ONE_OWNER
+    }
+}
+
+// serde hands these references.
+const fn is_any(attempt: &u32) -> bool {
+    *attempt == 0
+}
+
 /// Worker to engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

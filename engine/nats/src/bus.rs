@@ -54,7 +54,7 @@ fn letter(message: Outgoing) -> Letter {
                 payload: json(&request),
             }
         }
-        Outgoing::CancelStep(address) => plain(subjects::step_cancel(), json(&address)),
+        Outgoing::CancelStep(cancel) => plain(subjects::step_cancel(), json(&cancel)),
         Outgoing::Command { to, command, from, home, attempt } => Letter {
             subject: subjects::partition_request(to, "command"),
             reply: Some(subjects::told(home, &from, attempt)),

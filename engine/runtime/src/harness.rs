@@ -2,7 +2,8 @@
 //!
 //! It keeps nothing: a request that is lost is sent again. It refuses requests of an owner that
 //! it knows to have been followed by another, carries each step out once at a time, tells the
-//! owner that it is alive, and passes cancels on.
+//! owner that it is alive, and passes cancels on. What was cancelled, or belongs to a former owner by
+//! the time its turn comes, is not begun; `harness_cancels.rs` remembers cancels that come first.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde_json::Value;
-use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
+use stead_schemas::dispatch::{StepAddress, StepCancel, StepReply, StepRequest};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::Partition;
 use stead_schemas::proof::Proof;
@@ -21,6 +22,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::harness_cancels::Cancels;
 use crate::harness_ports::{WorkerInbound, WorkerReplies};
 use crate::metric::{self, what};
 use crate::trace;
@@ -33,18 +35,21 @@ pub struct HarnessTuning {
     pub heartbeat: Duration,
     /// How many steps of one system are carried out at once; more wait, and say so.
     pub at_once: usize,
+    /// For how long a step that was cancelled is not begun if it comes only then: as long as its
+    /// owner waits for who may be at it.
+    pub grace: Duration,
 }
 
 impl Default for HarnessTuning {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_secs(2), at_once: 64 }
+        Self { heartbeat: Duration::from_secs(2), at_once: 64, grace: Duration::from_secs(10) }
     }
 }
 
 /// See the module's head.
 pub struct Harness {
     shared: Arc<Shared>,
-    epochs: HashMap<Partition, u64>,
+    cancels: Cancels,
     steps: JoinSet<()>,
 }
 
@@ -53,6 +58,8 @@ struct Shared {
     replies: Arc<dyn WorkerReplies>,
     tuning: HarnessTuning,
     at_work: Mutex<HashMap<StepAddress, AtWork>>,
+    /// The latest owner of each partition, as far as one heard.
+    epochs: Mutex<HashMap<Partition, u64>>,
 }
 
 /// A step that is being carried out.
@@ -61,6 +68,8 @@ struct AtWork {
     attempt: u32,
     /// What shows that.
     proof: Proof,
+    /// The latest owner that asked for it.
+    epoch: u64,
     cancelled: watch::Sender<bool>,
 }
 
@@ -74,9 +83,9 @@ impl Harness {
     ) -> Self {
         let workers = workers.into_iter();
         let workers = workers.map(|w| (w.system(), (w, Semaphore::new(tuning.at_once)))).collect();
-        let at_work = Mutex::default();
-        let shared = Arc::new(Shared { workers, replies, tuning, at_work });
-        Self { shared, epochs: HashMap::new(), steps: JoinSet::new() }
+        let (at_work, epochs) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { workers, replies, tuning, at_work, epochs });
+        Self { shared, cancels: Cancels::new(tuning.grace), steps: JoinSet::new() }
     }
 
     /// Works until `stop` turns true or the bus is gone. Steps that are under way are given up
@@ -111,23 +120,26 @@ impl Harness {
     fn take(&mut self, message: WorkerInbound) {
         match message {
             WorkerInbound::Step(request) => self.step(request),
-            WorkerInbound::Cancel(address) => self.shared.cancel(&address),
+            WorkerInbound::Cancel(cancel) => {
+                self.shared.cancel(&cancel);
+                self.cancels.hear(cancel);
+            }
             WorkerInbound::Lease { partition, epoch } => {
-                let known = self.epochs.entry(partition).or_default();
-                *known = epoch.max(*known);
+                self.shared.note_owner(partition, epoch);
             }
         }
     }
 
     fn step(&mut self, request: StepRequest) {
-        let known = self.epochs.entry(request.partition).or_default();
-        if request.epoch < *known {
+        if !self.shared.note_owner(request.partition, request.epoch) {
             // A frozen owner has woken up. Whoever follows it asks for what is really wanted.
             tracing::warn!(run = %request.address.run, step = request.step, "refused a request of a former owner");
             metric::STALE.count([]);
             return;
         }
-        *known = request.epoch;
+        if self.cancels.forbid(&request) {
+            return self.shared.turn_away(&request);
+        }
         if let Some(context) = self.shared.begin(&request) {
             self.steps.spawn(Arc::clone(&self.shared).carry_out(request, context));
         }
@@ -153,6 +165,7 @@ impl Shared {
             }
             running.attempt = request.attempt;
             running.proof = request.proof.clone();
+            running.epoch = request.epoch;
             drop(at_work);
             self.reply(request, &StepReply::Heartbeat { progress: None });
             return None;
@@ -161,14 +174,43 @@ impl Shared {
         let (progress, watch_progress) = watch::channel(None);
         let context = StepContext::new(request.address.clone(), progress, watch_cancelled);
         let (attempt, proof) = (request.attempt, request.proof.clone());
-        at_work.insert(request.address.clone(), AtWork { attempt, proof, cancelled });
+        let epoch = request.epoch;
+        at_work.insert(request.address.clone(), AtWork { attempt, proof, epoch, cancelled });
         Some(Watch { context, progress: watch_progress })
     }
 
-    fn cancel(&self, address: &StepAddress) {
-        if let Some(running) = self.at_work().get(address) {
+    fn cancel(&self, cancel: &StepCancel) {
+        let at_work = self.at_work();
+        let running = at_work.get(&cancel.address);
+        if let Some(running) = running.filter(|running| cancel.stops(running.attempt)) {
             running.cancelled.send_replace(true);
         }
+    }
+
+    /// A request whose cancel was quicker. Where another attempt at the step is under way, that one
+    /// answers.
+    fn turn_away(&self, request: &StepRequest) {
+        if !self.at_work().contains_key(&request.address) {
+            self.reply(request, &StepReply::Failed(not_begun("it was cancelled")));
+        }
+    }
+
+    /// Notes an owner of a partition. Returns whether nobody has followed it, as far as one heard.
+    fn note_owner(&self, partition: Partition, epoch: u64) -> bool {
+        let mut epochs = self.epochs.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = epochs.entry(partition).or_default();
+        *known = epoch.max(*known);
+        *known == epoch
+    }
+
+    /// Whether a step whose turn has come is to be begun.
+    fn is_wanted(&self, request: &StepRequest) -> Result<(), Failure> {
+        let asked = self.at_work().get(&request.address).map(|running| running.epoch);
+        if !self.note_owner(request.partition, asked.unwrap_or(request.epoch)) {
+            metric::STALE.count([]);
+            return Err(not_begun("another owner has followed"));
+        }
+        Ok(())
     }
 
     async fn carry_out(self: Arc<Self>, request: StepRequest, watch: Watch) {
@@ -184,8 +226,10 @@ impl Shared {
                 StepReply::Failed(failure)
             }
         };
-        self.reply(&request, &reply);
-        self.at_work().remove(&request.address);
+        // A request that comes from here on is another attempt: told that one is at work on it, its
+        // owner would wait for an answer in vain.
+        let ended = self.at_work().remove(&request.address);
+        self.answer(&request, ended.map(|ended| (ended.attempt, ended.proof)), &reply);
     }
 
     async fn work(&self, request: &StepRequest, watch: Watch) -> StepResult {
@@ -196,7 +240,7 @@ impl Shared {
         let begun = AtomicBool::new(false);
         let mut open = Open::queued(worker.system());
         let work = async {
-            let _permit = self.place(request, permits, &begun).await;
+            let _permit = self.place(request, permits, &watch.context, &begun).await?;
             open.runs();
             worker.begin(&request.step, watch.context, request.request.clone()).await
         };
@@ -219,27 +263,34 @@ impl Shared {
     }
 
     /// A place among the steps that are carried out at once. While there is none the owner is
-    /// told, and again when there is one.
+    /// told, and again when there is one. Meanwhile it may have been cancelled.
     async fn place<'a>(
         &self,
         request: &StepRequest,
         places: &'a Semaphore,
+        context: &StepContext,
         begun: &AtomicBool,
-    ) -> Option<SemaphorePermit<'a>> {
+    ) -> Result<Option<SemaphorePermit<'a>>, Failure> {
         let free = places.try_acquire().ok();
         let waited = free.is_none();
         let place = match free {
             Some(place) => Some(place),
             None => {
                 self.reply(request, &StepReply::Queued);
-                places.acquire().await.ok()
+                tokio::select! {
+                    biased;
+                    () = context.cancelled() => None,
+                    place = places.acquire() => place.ok(),
+                }
             }
         };
+        context.still_wanted()?;
+        self.is_wanted(request)?;
         begun.store(true, Ordering::Relaxed);
         if waited || request.tell_start {
             self.reply(request, &StepReply::Heartbeat { progress: None });
         }
-        place
+        Ok(place)
     }
 
     async fn heartbeats(
@@ -266,6 +317,11 @@ impl Shared {
 
     fn reply(&self, request: &StepRequest, reply: &StepReply) {
         let latest = self.at_work().get(&request.address).map(|w| (w.attempt, w.proof.clone()));
+        self.answer(request, latest, reply);
+    }
+
+    /// Answers the latest attempt that asked for this, or the request itself.
+    fn answer(&self, request: &StepRequest, latest: Option<(u32, Proof)>, reply: &StepReply) {
         let (attempt, proof) = latest.unwrap_or_else(|| (request.attempt, request.proof.clone()));
         self.replies.reply(request.partition, &request.address, attempt, &proof, reply);
     }
@@ -311,6 +367,10 @@ fn small_enough(answer: Value) -> StepResult {
          answer with a reference to what is large"
     );
     Err(Failure::new(Class::Permanent, words))
+}
+
+fn not_begun(why: &str) -> Failure {
+    Failure::new(Class::Cancelled, format!("{why} before the step was begun"))
 }
 
 fn bug() -> Failure {

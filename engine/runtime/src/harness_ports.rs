@@ -1,6 +1,6 @@
 //! What the worker harness needs of the world: requests coming in, replies going out.
 
-use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
+use stead_schemas::dispatch::{StepAddress, StepCancel, StepReply, StepRequest};
 use stead_schemas::ids::Partition;
 use stead_schemas::proof::Proof;
 
@@ -10,7 +10,7 @@ pub enum WorkerInbound {
     /// Carry this out. Another worker may be asked the same.
     Step(StepRequest),
     /// Nobody waits for this step any more.
-    Cancel(StepAddress),
+    Cancel(StepCancel),
     /// An engine owns the partition now; requests of older epochs are refused.
     Lease {
         /// The partition.

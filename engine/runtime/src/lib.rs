@@ -12,6 +12,7 @@ pub mod engine;
 pub mod env;
 pub mod exchange;
 pub mod harness;
+mod harness_cancels;
 pub mod harness_ports;
 pub mod inbound;
 pub mod keeper;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use stead_schemas::dispatch::{EntityCommand, StepAddress, StepReply, StepRequest};
+use stead_schemas::dispatch::{EntityCommand, StepAddress, StepCancel, StepReply, StepRequest};
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::limit::{PlaceAsk, PlaceReply};
 use stead_schemas::public::RunSummary;
@@ -160,7 +160,7 @@ pub enum Outgoing {
     /// To any worker of the step's system.
     Step(StepRequest),
     /// To all workers: nobody waits for this step any more.
-    CancelStep(StepAddress),
+    CancelStep(StepCancel),
     /// To the owner of another entity's partition. Its replies come back as answers to `attempt`
     /// at `from`.
     Command {

@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use stead_schemas::checkup::{CheckupReply, CheckupRequest};
 use stead_schemas::dispatch::{
     CommandReply, EntityCommand, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply,
-    RehearsalReply, RunQuery, StepAddress, StepReply, StepRequest, TurnEpoch, TurnReply,
+    RehearsalReply, RunQuery, StepAddress, StepCancel, StepReply, StepRequest, TurnEpoch,
+    TurnReply,
 };
 use stead_schemas::glance::Glance;
 use stead_schemas::ids::{Partition, RunId};
@@ -69,6 +70,7 @@ proptest! {
         is_stable::<StepRequest>(&bytes);
         is_stable::<StepReply>(&bytes);
         is_stable::<StepAddress>(&bytes);
+        is_stable::<StepCancel>(&bytes);
         is_stable::<OutsideAnswer>(&bytes);
         is_stable::<OutsideReply>(&bytes);
         is_stable::<OrderRun>(&bytes);

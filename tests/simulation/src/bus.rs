@@ -207,10 +207,10 @@ impl State {
         let from = Some(engine);
         match message {
             Outgoing::Step(request) => self.request(engine, &request),
-            Outgoing::CancelStep(address) => {
+            Outgoing::CancelStep(cancel) => {
                 for worker in self.living_workers() {
-                    let cancel = || Parcel::Worker(worker, WorkerInbound::Cancel(address.clone()));
-                    self.send(from, Kind::Other, cancel);
+                    let make = || Parcel::Worker(worker, WorkerInbound::Cancel(cancel.clone()));
+                    self.send(from, Kind::Other, make);
                 }
             }
             Outgoing::Command { to, command, from: address, home, attempt } => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use stead_runtime::harness::{Harness, HarnessTuning};
 use stead_runtime::harness_ports::WorkerInbound;
 use stead_runtime::worker::{AnyWorker, StepContext, Worker};
+use stead_schemas::dispatch::StepAddress;
 use stead_schemas::failure::Failure;
 use stead_schemas::ids::Partition;
 use stead_schemas::step::Done;
@@ -127,9 +128,9 @@ impl State {
                     self.counts.add("requests of former owners");
                 }
             }
-            WorkerInbound::Cancel(address) => {
-                let (run, seq) = (address.run.clone(), address.seq);
-                self.outside.told_to_stop(address);
+            WorkerInbound::Cancel(cancel) => {
+                let StepAddress { run, seq } = cancel.address.clone();
+                self.outside.told_to_stop(&cancel.address);
                 self.tell(format_args!("worker-{worker} is told to stop {run}:{seq}"));
             }
         }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, json};
-use stead_schemas::dispatch::{Caller, EntityCommand, RunQuery, StepAddress, StepReply};
+use stead_schemas::dispatch::{
+    Caller, EntityCommand, RunQuery, StepAddress, StepCancel, StepReply,
+};
 use stead_schemas::ids::Partition;
 use stead_schemas::limit::{Line, PlaceAsk, PlaceReply, PlaceWanted};
 use stead_schemas::owner::Owner;
@@ -79,18 +81,19 @@ pub async fn a_step_that_nobody_takes_comes_back(ends: &dyn Ends, partitions: u1
 /// Of whatever system they are.
 pub async fn all_workers_hear_of_leases_and_cancels(ends: &dyn Ends) {
     let (engine, step) = (ends.engine().await, address(&fresh_run(), 5));
+    let cancel = StepCancel { address: step, attempt: 7 };
     let mut workers = Vec::new();
     let (system, other) = (fresh_system(), fresh_system());
     for system in [&system, &system, &other] {
         workers.push(Worker::start(ends, &[system], &[&engine]).await);
     }
     engine.bus.send(Outgoing::Lease { partition: Partition(1), epoch: 1 << 40 });
-    engine.bus.send(Outgoing::CancelStep(step.clone()));
+    engine.bus.send(Outgoing::CancelStep(cancel.clone()));
     let lease = WorkerInbound::Lease { partition: Partition(1), epoch: 1 << 40 };
     for worker in &mut workers {
         let heard = [worker.next("a notice").await, worker.next("a notice").await];
         assert!(heard.contains(&lease), "{heard:?}");
-        assert!(heard.contains(&WorkerInbound::Cancel(step.clone())), "{heard:?}");
+        assert!(heard.contains(&WorkerInbound::Cancel(cancel.clone())), "{heard:?}");
         assert_eq!(worker.rest(&engine).await, []);
     }
 }

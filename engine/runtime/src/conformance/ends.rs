@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
-use stead_schemas::dispatch::{RunQuery, StepAddress, StepReply, StepRequest};
+use stead_schemas::dispatch::{RunQuery, StepAddress, StepCancel, StepReply, StepRequest};
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::proof::Proof;
 use stead_schemas::trace::TraceParent;
@@ -192,7 +192,7 @@ impl Worker {
             let lease = random();
             let say = || {
                 engine.bus.send(Outgoing::Lease { partition: NOBODY_S, epoch: lease });
-                engine.bus.send(Outgoing::CancelStep(cancel.clone()));
+                engine.bus.send(Outgoing::CancelStep(whichever(&cancel)));
             };
             let mut heard = (false, false);
             until_heard("a greeting", &mut link.asked, say, |inbound| {
@@ -218,7 +218,7 @@ impl Worker {
     /// What has come besides, up to something that an engine says now.
     pub(super) async fn rest(&mut self, engine: &Engine) -> Vec<WorkerInbound> {
         let (last, is_it) = greeting();
-        engine.bus.send(Outgoing::CancelStep(last));
+        engine.bus.send(Outgoing::CancelStep(whichever(&last)));
         let mut rest = Vec::new();
         loop {
             let inbound = next("the last word", &mut self.link.asked).await;
@@ -238,6 +238,10 @@ fn greeting() -> (StepAddress, impl Fn(&StepAddress) -> bool) {
     (greeting.clone(), move |heard: &StepAddress| *heard == greeting)
 }
 
+fn whichever(address: &StepAddress) -> StepCancel {
+    StepCancel { address: address.clone(), attempt: 0 }
+}
+
 fn is_greeting(address: &StepAddress) -> bool {
     address.seq == 0
 }
@@ -251,7 +255,7 @@ fn is_told(inbound: &Inbound, of: &impl Fn(&StepAddress) -> bool) -> bool {
 }
 
 fn is_cancel(inbound: &WorkerInbound, of: &impl Fn(&StepAddress) -> bool) -> bool {
-    matches!(inbound, WorkerInbound::Cancel(address) if of(address))
+    matches!(inbound, WorkerInbound::Cancel(cancel) if of(&cancel.address))
 }
 
 fn is_lease(inbound: &WorkerInbound, of: u64) -> bool {

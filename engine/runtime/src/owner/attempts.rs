@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 use stead_core::fold::OpenStep;
 use stead_core::retry::{STUCK_PAUSE, pause};
-use stead_schemas::dispatch::{Caller, EntityCommand, Route, StepAddress, StepReply, StepRequest};
+use stead_schemas::dispatch::{
+    Caller, EntityCommand, Route, StepAddress, StepCancel, StepReply, StepRequest,
+};
 use stead_schemas::event::{Event, Seq, StepCancelled, StepCompleted, StepFailed, TimerFired};
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
@@ -360,7 +362,8 @@ impl Owner {
         if patience::attempt_left(open, attempt).is_some_and(|left| left.is_zero()) {
             attempt.overdue = true;
             attempt.last = Some(patience::attempt_took_too_long(open));
-            self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq }));
+            let sendings = attempt.sendings;
+            self.stop_workers(run, seq, sendings);
             return self.wake_in(run, seq, grace);
         }
         let silence = patience::silence(open, usual);
@@ -412,8 +415,17 @@ impl Owner {
         let grace = self.env.tuning.grace;
         let Some((attempt, _)) = self.open_step(run, seq) else { return };
         attempt.give_up = Some(why);
-        self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq }));
+        let sendings = attempt.sendings;
+        self.stop_workers(run, seq, sendings);
         self.wake_in(run, seq, grace);
+    }
+
+    /// Tells whichever worker may be at a step to stop, and not to begin with what was sent for it
+    /// so far.
+    pub(super) fn stop_workers(&self, run: &RunId, seq: Seq, sendings: u32) {
+        let attempt = if sendings == 0 { 0 } else { ticket(self.epoch, sendings) };
+        let address = StepAddress { run: run.clone(), seq };
+        self.send(Outgoing::CancelStep(StepCancel { address, attempt }));
     }
 
     fn settle(&mut self, run: &RunId, seq: Seq, why: GiveUp) {

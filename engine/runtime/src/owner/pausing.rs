@@ -1,6 +1,6 @@
 //! Lets steps rest and go on: a run that is paused, resumed, or over as it is.
 
-use stead_schemas::dispatch::{Caller, StepAddress};
+use stead_schemas::dispatch::Caller;
 use stead_schemas::event::{ByHand, Event, RunPaused, Seq};
 use stead_schemas::ids::RunId;
 use stead_schemas::step::system;
@@ -9,7 +9,6 @@ use stead_schemas::time::spoken;
 use super::Owner;
 use super::attempts::{Attempt, Phase};
 use crate::metric;
-use crate::ports::Outgoing;
 
 impl Owner {
     /// The attempts at a step are used up: the run is paused, for a person to look at.
@@ -98,10 +97,11 @@ impl Owner {
         let Some(live) = self.runs.get_mut(run) else { return };
         let attempt = live.attempts.get(&seq);
         if let Some(attempt) = attempt.filter(|attempt| is_sent(attempt) || attempt.loose) {
+            let sendings = attempt.sendings;
             if attempt.proof.is_some() || attempt.loose {
-                live.strays.add(seq);
+                live.strays.add(seq, sendings);
             }
-            self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq }));
+            self.stop_workers(run, seq, sendings);
             self.leave_when_stopped(run, seq);
         }
         self.settled(run, seq);
@@ -114,7 +114,7 @@ impl Owner {
         // For a run that was parked when it was read, nothing is being done here.
         let open = live.run.folded().steps.keys().filter(|seq| !live.attempts.contains_key(seq));
         for seq in open {
-            self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq: *seq }));
+            self.stop_workers(run, *seq, 0);
         }
         for seq in steps {
             self.stop_and_forget(run, seq);

@@ -5,7 +5,8 @@
 //! undone next must not be done once more afterwards. So before a run's first undo those workers
 //! are told to stop, and given their time.
 
-use stead_schemas::dispatch::StepAddress;
+use std::collections::VecDeque;
+
 use stead_schemas::event::{Event, Seq};
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::Transition;
@@ -14,26 +15,26 @@ use tokio::time::Instant;
 use super::Owner;
 use super::attempts::Phase;
 use super::live::Live;
-use crate::ports::Outgoing;
 
-/// How many steps are remembered: as many as were open at a time, and some more.
-const KEPT: usize = 32;
+/// How many steps are remembered: more than a workflow has reason to keep open at a time.
+const KEPT: usize = 1_024;
 
 /// What workers may still be at.
 #[derive(Default)]
 pub(super) struct Strays {
-    steps: Vec<Seq>,
+    /// Each with how often this owner has sent it.
+    steps: VecDeque<(Seq, u32)>,
     /// Until when undos wait.
     until: Option<Instant>,
 }
 
 impl Strays {
     /// A worker may still be at this step, which is settled.
-    pub(super) fn add(&mut self, seq: Seq) {
+    pub(super) fn add(&mut self, seq: Seq, sendings: u32) {
         if self.steps.len() == KEPT {
-            self.steps.remove(0);
+            self.steps.pop_front();
         }
-        self.steps.push(seq);
+        self.steps.push_back((seq, sendings));
     }
 }
 
@@ -43,7 +44,7 @@ impl Live {
         for event in &transition.events {
             let open = settled(event).and_then(|seq| self.run.folded().steps.get(&seq));
             if let Some(open) = open.filter(|open| open.step.route.is_worker() && !open.step.undo) {
-                self.strays.add(open.step.seq);
+                self.strays.add(open.step.seq, 0);
             }
         }
     }
@@ -62,10 +63,11 @@ impl Owner {
     /// Notes that a worker may still be at this step, if so, now that it is settled.
     pub(super) fn note_stray(&mut self, run: &RunId, seq: Seq) {
         let Some(live) = self.runs.get_mut(run) else { return };
-        let is_loose = live.attempts.get(&seq).is_some_and(|attempt| attempt.loose);
+        let loose = live.attempts.get(&seq).filter(|attempt| attempt.loose);
+        let sendings = loose.map(|attempt| attempt.sendings);
         let open = live.run.folded().steps.get(&seq);
-        if is_loose && open.is_some_and(|open| !open.step.undo) {
-            live.strays.add(seq);
+        if let Some(sendings) = sendings.filter(|_| open.is_some_and(|open| !open.step.undo)) {
+            live.strays.add(seq, sendings);
         }
     }
 
@@ -82,8 +84,8 @@ impl Owner {
             live.strays.until = Some(now + grace);
         }
         let left = live.strays.until.map(|until| until.saturating_duration_since(now));
-        for seq in strays {
-            self.send(Outgoing::CancelStep(StepAddress { run: run.clone(), seq }));
+        for (seq, sendings) in strays {
+            self.stop_workers(run, seq, sendings);
         }
         let Some(left) = left.filter(|left| !left.is_zero()) else { return false };
         if let Some((attempt, _)) = self.open_step(run, seq) {

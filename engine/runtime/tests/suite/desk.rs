@@ -402,7 +402,7 @@ impl Desk {
 
     pub fn cancels(&self) -> Vec<StepAddress> {
         self.take(|message| match message {
-            Outgoing::CancelStep(address) => Some(address.clone()),
+            Outgoing::CancelStep(cancel) => Some(cancel.address.clone()),
             _ => None,
         })
     }

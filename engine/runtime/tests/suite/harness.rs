@@ -8,7 +8,7 @@ use serde_json::json;
 use stead_runtime::harness::{Harness, HarnessTuning};
 use stead_runtime::harness_ports::{WorkerInbound, WorkerReplies};
 use stead_runtime::worker::{AnyWorker, StepContext, Worker};
-use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
+use stead_schemas::dispatch::{StepAddress, StepCancel, StepReply, StepRequest};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::Partition;
 use stead_schemas::proof::Proof;
@@ -71,35 +71,82 @@ async fn flood(_: Client, _: StepContext, _: Flood) -> Result<String, Failure> {
     Ok("x".repeat(ANSWER_BYTES_MAX))
 }
 
+fn address(seq: u32) -> StepAddress {
+    StepAddress { run: "pair-27ytv97dprxd6njw-1".parse().unwrap(), seq }
+}
+
+fn request(step: &str, seq: u32, attempt: u32, epoch: u64) -> StepRequest {
+    StepRequest {
+        trace: None,
+        address: address(seq),
+        attempt,
+        partition: Partition(0),
+        epoch,
+        step: step.into(),
+        request: json!({}),
+        proof: Proof::new(format!("proof-{attempt}")),
+        tell_start: false,
+    }
+}
+
 impl Bench {
     fn new() -> Self {
+        Self::of(HarnessTuning::default())
+    }
+
+    /// A worker that does one step at a time.
+    fn narrow() -> Self {
+        Self::of(HarnessTuning { at_once: 1, ..HarnessTuning::default() })
+    }
+
+    fn of(tuning: HarnessTuning) -> Self {
         let (heard, go_on, begun) = (Arc::default(), Arc::new(Notify::new()), Arc::default());
         let worker = Worker::new("test", (Arc::clone(&go_on), Arc::clone(&begun)));
         let worker: Arc<dyn AnyWorker> = Arc::new(worker.on(first).on(second).on(flood));
         let (to, inbound) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let replies: Arc<Heard> = Arc::clone(&heard);
-        let harness = Harness::new(vec![worker], replies, HarnessTuning::default());
+        let harness = Harness::new(vec![worker], replies, tuning);
         tokio::task::spawn_local(harness.run(inbound, stopped));
         Self { heard, go_on, begun, to, _stop: stop }
     }
 
     async fn ask(&self, step: &str, seq: u32, attempt: u32, epoch: u64) -> StepAddress {
-        let address = StepAddress { run: "pair-27ytv97dprxd6njw-1".parse().unwrap(), seq };
-        let request = StepRequest {
-            trace: None,
-            address: address.clone(),
-            attempt,
-            partition: Partition(0),
-            epoch,
-            step: step.into(),
-            request: json!({}),
-            proof: Proof::new(format!("proof-{attempt}")),
-            tell_start: false,
-        };
-        self.to.send(WorkerInbound::Step(request)).unwrap();
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        let request = request(step, seq, attempt, epoch);
+        let address = request.address.clone();
+        self.say(WorkerInbound::Step(request)).await;
         address
+    }
+
+    async fn say(&self, message: WorkerInbound) {
+        self.to.send(message).unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    /// Nobody waits for attempts at this step, up to this one.
+    async fn cancel(&self, seq: u32, attempt: u32) {
+        self.say(WorkerInbound::Cancel(StepCancel { address: address(seq), attempt })).await;
+    }
+
+    /// The step that is at work ends.
+    async fn go_on(&self) {
+        self.go_on.notify_one();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
+    fn begun(&self) -> u32 {
+        *self.begun.lock().unwrap()
+    }
+
+    /// What the attempts were told, in words.
+    fn told(&self) -> Vec<String> {
+        let word = |reply: &StepReply| match reply {
+            StepReply::Queued => "queued".to_owned(),
+            StepReply::Heartbeat { .. } => "alive".to_owned(),
+            StepReply::Done(_) => "done".to_owned(),
+            StepReply::Failed(failure) => failure.class.word().to_owned(),
+        };
+        self.heard().iter().map(|(attempt, reply)| format!("{attempt} {}", word(reply))).collect()
     }
 
     fn heard(&self) -> Vec<(u32, StepReply)> {
@@ -172,12 +219,113 @@ fn an_answer_that_no_history_takes_is_refused_with_the_limit() {
 fn a_cancel_reaches_the_step() {
     on_simulated_time(async {
         let bench = Bench::new();
-        let address = bench.ask("test.first", 1, 1, 1).await;
-        bench.to.send(WorkerInbound::Cancel(address)).unwrap();
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let heard = bench.heard();
-        assert!(matches!(&heard[..], [(1, StepReply::Failed(_))]), "{heard:?}");
+        bench.ask("test.first", 1, 1, 1).await;
+        bench.cancel(1, 0).await;
+        assert_eq!(bench.told(), ["1 cancelled"]);
+        bench.ask("test.first", 2, 1, 1).await;
+        bench.cancel(2, 1).await;
+        assert_eq!(bench.told(), ["1 cancelled"]);
     });
+}
+
+#[test]
+fn a_cancel_reaches_a_step_that_waits_for_its_turn() {
+    on_simulated_time(async {
+        let bench = Bench::narrow();
+        bench.ask("test.first", 1, 1, 1).await;
+        bench.ask("test.first", 2, 2, 1).await;
+        bench.cancel(2, 2).await;
+        assert_eq!(bench.told(), ["2 queued", "2 cancelled"]);
+        bench.go_on().await;
+        assert_eq!((bench.told(), bench.begun()), (vec!["1 done".to_owned()], 1));
+    });
+}
+
+#[test]
+fn a_cancel_that_is_quicker_than_its_step_forbids_it_and_no_later_attempt() {
+    on_simulated_time(async {
+        let bench = Bench::new();
+        bench.cancel(1, 5).await;
+        for attempt in [5, 4] {
+            bench.ask("test.first", 1, attempt, 1).await;
+            assert_eq!(bench.told(), [format!("{attempt} cancelled")]);
+        }
+        assert_eq!(bench.begun(), 0);
+        bench.ask("test.first", 1, 6, 1).await;
+        bench.cancel(1, 5).await;
+        bench.go_on().await;
+        assert_eq!((bench.told(), bench.begun()), (vec!["6 done".to_owned()], 1));
+        tokio::time::sleep(HarnessTuning::default().grace).await;
+        bench.ask("test.first", 1, 5, 1).await;
+        assert_eq!(bench.begun(), 2, "nobody waits for whoever may be at it any more");
+    });
+}
+
+#[test]
+fn what_waits_for_its_turn_is_not_begun_for_a_former_owner() {
+    on_simulated_time(async {
+        let bench = Bench::narrow();
+        bench.ask("test.first", 1, 1, 5).await;
+        bench.ask("test.first", 2, 2, 5).await;
+        bench.ask("test.first", 3, 3, 5).await;
+        bench.say(WorkerInbound::Lease { partition: Partition(0), epoch: 7 }).await;
+        bench.ask("test.first", 3, 4, 7).await;
+        bench.go_on().await;
+        assert_eq!(bench.begun(), 2, "the new owner asks for the third");
+        bench.go_on().await;
+        let told =
+            ["2 queued", "3 queued", "4 alive", "1 done", "2 cancelled", "4 alive", "4 done"];
+        assert_eq!(bench.told(), told);
+    });
+}
+
+/// Asks again as soon as it hears that the step is done, and lets that be heard first.
+struct Impatient {
+    to: mpsc::UnboundedSender<WorkerInbound>,
+    /// Somebody has begun, or says that he has been at it for a while.
+    taken_up: Mutex<std::sync::mpsc::Receiver<()>>,
+    begun: std::sync::mpsc::Sender<()>,
+}
+
+impl WorkerReplies for Impatient {
+    fn reply(&self, _: Partition, _: &StepAddress, attempt: u32, _: &Proof, reply: &StepReply) {
+        match reply {
+            StepReply::Done(_) if attempt == 1 => {
+                self.to.send(WorkerInbound::Step(request("test.first", 1, 2, 1))).unwrap();
+                tokio::task::block_in_place(|| self.taken_up.lock().unwrap().recv().unwrap());
+            }
+            StepReply::Heartbeat { .. } => self.begun.send(()).unwrap(),
+            _ => {}
+        }
+    }
+}
+
+type Counter = (watch::Sender<u32>, std::sync::mpsc::Sender<()>);
+
+/// Counts how often it begins.
+async fn counted((times, begun): Counter, _: StepContext, _: First) -> Result<Done, Failure> {
+    times.send_modify(|times| *times += 1);
+    if *times.borrow() > 1 {
+        begun.send(()).unwrap();
+    }
+    Ok(Done {})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_for_behind_an_answer_is_begun_anew() {
+    let (begun, taken_up) = std::sync::mpsc::channel();
+    let (to, inbound) = mpsc::unbounded_channel();
+    let (times, mut changed) = watch::channel(0);
+    let worker = Worker::new("test", (times, begun.clone()));
+    let worker: Arc<dyn AnyWorker> = Arc::new(worker.on(counted));
+    let replies = Arc::new(Impatient { to: to.clone(), taken_up: Mutex::new(taken_up), begun });
+    let harness = Harness::new(vec![worker], replies, HarnessTuning::default());
+    let (_stop, stopped) = watch::channel(false);
+    tokio::spawn(harness.run(inbound, stopped));
+    to.send(WorkerInbound::Step(request("test.first", 1, 1, 1))).unwrap();
+    let begun_anew = changed.wait_for(|times| *times == 2);
+    let begun_anew = tokio::time::timeout(Duration::from_secs(30), begun_anew).await;
+    assert!(begun_anew.is_ok_and(|times| times.is_ok()), "nobody is at work on it any more");
 }
 
 #[test]
