@@ -55,7 +55,8 @@ impl Owner {
         }) else {
             return;
         };
-        if !live.run.can_cancel() {
+        // It is asked again and again. What a parked run is told it would never take in.
+        if !live.run.can_cancel() || live.parked.is_some() || live.is_being_cancelled() {
             return;
         }
         let why = "the run that had asked for this no longer wants it".to_owned();

@@ -134,6 +134,14 @@ impl Live {
         self.writing.as_ref().is_some_and(|writing| writing.transition.events.iter().any(is_end))
     }
 
+    /// Whether a cancel is on its way into the log.
+    pub fn is_being_cancelled(&self) -> bool {
+        let is_cancel = |event: &Event| matches!(event, Event::CancelRequested(_));
+        let waits = self.queue.iter().any(|fact| is_cancel(&fact.event));
+        let writing = self.writing.as_ref().map(|writing| &writing.transition.events);
+        waits || writing.is_some_and(|events| events.iter().any(is_cancel))
+    }
+
     /// Takes out what is being done about a step. Most runs wait with none open, and an empty
     /// map would keep the room of eleven.
     pub fn take_attempt(&mut self, seq: Seq) -> Option<Attempt> {

@@ -11,7 +11,9 @@ use crate::ports::{Outgoing, ReplyTo};
 impl Owner {
     /// An answer that nobody was sent for.
     pub(super) fn outside(&mut self, answer: OutsideAnswer, to: ReplyTo) {
-        let waiting = self.runs.get(&answer.run).and_then(|live| {
+        // A parked run would never take it in: whoever reports comes again.
+        let goes_on = self.runs.get(&answer.run).filter(|live| live.parked.is_none());
+        let waiting = goes_on.and_then(|live| {
             let mut open = live.run.folded().steps.values();
             open.find(|open| open.step.route == Route::Outside && open.step.step == answer.step)
         });

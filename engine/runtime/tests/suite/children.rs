@@ -1,5 +1,7 @@
 //! A run that asks another one for its whole work, and what becomes of that one.
 
+use std::time::Duration;
+
 use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::{EventLog, ReplyTo};
 use stead_schemas::dispatch::{Caller, RunOrder};
@@ -46,6 +48,30 @@ fn a_parent_that_is_cancelled_waits_until_its_child_is_taken_back() {
         assert_eq!(desk.view(&parent).await.summary.state.word(), "failed");
         let key = EntityKey::of("pair", &Owner::new("john").expect("a name"), "child");
         assert_eq!(desk.view(&key.run(1)).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
+fn a_child_is_cancelled_once_however_often_its_parent_asks_while_the_log_is_away() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let parent = desk.start("parent").await;
+        desk.carry_over().await;
+        let first = desk.step("test.first");
+        desk.cancel(&parent).await;
+        let (cancel, ..) = desk.commands().pop().expect("the child is called back");
+        desk.log.set_away(true);
+        desk.done(&first).await;
+        for _ in 0..3 {
+            desk.say(Inbound::Command(cancel.clone(), ReplyTo("step".into()))).await;
+        }
+        desk.log.set_away(false);
+        desk.pass(Duration::from_secs(1)).await;
+        let events = desk.events(&first.address.run).await;
+        let cancels = events.iter().filter(|event| **event == "cancel-requested").count();
+        assert_eq!(cancels, 1, "{events:?}");
+        desk.failed(&desk.step("test.second"), Class::Cancelled).await;
+        desk.done(&desk.step("test.undo-first")).await;
     });
 }
 

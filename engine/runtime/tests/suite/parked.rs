@@ -2,8 +2,9 @@
 
 use serde_json::{Map, json};
 
-use stead_runtime::ports::EventLog;
-use stead_schemas::dispatch::{Caller, CommandReply, Route, RunOrder};
+use stead_runtime::inbound::Inbound;
+use stead_runtime::ports::{EventLog, ReplyTo};
+use stead_schemas::dispatch::{Caller, CommandReply, OutsideAnswer, Route, RunOrder, StepReply};
 use stead_schemas::event::{Event, StepCompleted, StepScheduled};
 use stead_schemas::ids::RunId;
 use stead_schemas::policy::StepPolicy;
@@ -98,12 +99,28 @@ fn what_a_workflow_that_panicked_would_have_taken_back_is_listed() {
     });
 }
 
-/// A run of which this build would have asked for something else than another one did.
-pub async fn diverged(desk: &Desk) -> RunId {
-    let run = desk.start("pair").await;
-    desk.owner.abort();
-    let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1 };
-    let next = StepScheduled {
+#[test]
+fn a_report_for_a_parked_run_is_not_wanted_now() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("guest").await;
+        desk.owner.abort();
+        desk.append_of_another_build(&run, vec![third()]).await;
+        let desk = Desk::on(desk.log.clone()).await;
+        desk.settle().await;
+        assert_eq!(desk.view(&run).await.waiting[0].reason, "human", "it is parked");
+        for _ in 0..2 {
+            let (run, reply) = (run.clone(), StepReply::Done(json!({})));
+            let report = OutsideAnswer { run, step: "test.await".into(), reply };
+            desk.say(Inbound::Outside(report, ReplyTo("guest".into()))).await;
+            assert_eq!(desk.replies("guest"), [br#""not-waiting""#]);
+        }
+    });
+}
+
+/// A step that no workflow here asks for.
+fn third() -> Event {
+    Event::StepScheduled(StepScheduled {
         seq: 2,
         step: "test.third".into(),
         route: Route::Worker,
@@ -112,8 +129,15 @@ pub async fn diverged(desk: &Desk) -> RunId {
         undo: false,
         detached: false,
         policy: StepPolicy::default(),
-    };
-    let decided = vec![Event::StepCompleted(done), Event::StepScheduled(next)];
+    })
+}
+
+/// A run of which this build would have asked for something else than another one did.
+pub async fn diverged(desk: &Desk) -> RunId {
+    let run = desk.start("pair").await;
+    desk.owner.abort();
+    let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1 };
+    let decided = vec![Event::StepCompleted(done), third()];
     desk.append_of_another_build(&run, decided).await;
     run
 }
