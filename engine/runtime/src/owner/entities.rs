@@ -5,7 +5,7 @@
 //! some 50 bytes for each run and command, and the archive holds those of the runs in it. What
 //! came of a command is read from the log or the archive again.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use stead_schemas::archive::{CommandDigest, Digests, asked_tag, command_tag, life_tag};
 use stead_schemas::dispatch::StepAddress;
@@ -19,10 +19,15 @@ pub(super) struct Entities {
     commands: HashMap<Tag, Known>,
     /// The latest step of each run that gave an entity a command.
     asked: HashMap<Tag, Seq>,
-    /// Commands that were cancelled before they came. It is lost with the owner: one that comes
-    /// later than that, from a sender that was frozen, is taken in.
+    /// Commands that were cancelled before they came, the last ones, and in which order. It is lost with
+    /// the owner: one that comes later than that, from a sender that was frozen, is taken in.
     given_up: HashSet<Tag>,
+    given_up_last: VecDeque<Tag>,
 }
+
+/// How many of the commands that were cancelled before they came are remembered. Each takes some 50
+/// bytes, and is on its way for seconds.
+const GIVEN_UP_KEPT: usize = 65_536;
 
 /// A command that was accepted.
 #[derive(Clone, Copy)]
@@ -93,7 +98,16 @@ impl Entities {
 
     /// A run cancels a command that has not come.
     pub fn give_up(&mut self, key: &EntityKey, id: &str) {
-        self.given_up.insert(command_tag(key, id));
+        let tag = command_tag(key, id);
+        if !self.given_up.insert(tag) {
+            return;
+        }
+        self.given_up_last.push_back(tag);
+        if self.given_up_last.len() > GIVEN_UP_KEPT
+            && let Some(oldest) = self.given_up_last.pop_front()
+        {
+            self.given_up.remove(&oldest);
+        }
     }
 
     /// Whether the command was cancelled before it came.
