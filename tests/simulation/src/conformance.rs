@@ -17,6 +17,7 @@ use stead_schemas::ids::Partition;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
+use tokio::time::Instant;
 
 use crate::bus::WorkerMouth;
 use crate::engine;
@@ -83,7 +84,7 @@ fn in_a_kind_world<T>(check: impl AsyncFnOnce(Kindly, u16) -> T) -> T {
         let world = World::new(1);
         let partitions = {
             let mut state = world.lock();
-            state.kind = true;
+            state.kind_since = Some(Instant::now());
             state.log.partitions()
         };
         // What is said follows from no history; the judge's verdict is not asked for.

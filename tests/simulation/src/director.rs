@@ -113,7 +113,7 @@ fn crowd(world: &Arc<World>) {
 fn be_kind(world: &Arc<World>) {
     let (engines, workers) = {
         let mut state = world.lock();
-        state.kind = true;
+        state.kind_since = Some(Instant::now());
         state.tell(format_args!("the world is KIND from now on"));
         let engines = state.living_engines();
         for engine in 0..state.machines.len() {

@@ -87,6 +87,12 @@ impl MachineClock {
         self.latest_ms.load(Ordering::Relaxed)
     }
 
+    /// What it shows while an honest one shows this.
+    #[must_use]
+    pub fn shows(&self, honest_ms: i64) -> i64 {
+        honest_ms + self.wrong_ms.load(Ordering::Relaxed)
+    }
+
     /// Whether it has ever jumped.
     #[must_use]
     pub fn has_jumped(&self) -> bool {
@@ -116,7 +122,7 @@ impl Clock for Watch {
     fn now(&self) -> Timestamp {
         let honest = self.world.honest_now().as_millis();
         self.lets_time_pass(honest);
-        let shown = honest + self.clock.wrong_ms.load(Ordering::Relaxed);
+        let shown = self.clock.shows(honest);
         self.clock.latest_ms.fetch_max(shown, Ordering::Relaxed);
         Timestamp::from_millis(shown)
     }

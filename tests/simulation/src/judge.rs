@@ -2,6 +2,7 @@
 //! is it legal, would this build decide the same, was what it claims really heard.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use stead_core::definition::Definition;
 use stead_core::run::Run;
@@ -13,6 +14,7 @@ use stead_schemas::ids::RunId;
 use stead_schemas::step::Step;
 use stead_schemas::step::entity::CancelCommand;
 use stead_schemas::transition::{Transition, link};
+use tokio::time::Instant;
 
 use crate::by_hand::{Decisions, why_of};
 use crate::crew::crew_of;
@@ -44,7 +46,13 @@ pub struct History {
     link: String,
     /// The epoch of the log, and the sequence in it, of its last message.
     place: (u32, u64),
+    /// When it was last resumed: its timers stood still before.
+    resumed: Option<Instant>,
 }
+
+/// A timer fires so soon once it is due, where nothing is in its way. A clock that jumps must not make
+/// it later, nor an engine that takes over.
+const LATE_MAX: Duration = Duration::from_secs(20);
 
 /// A rule and how it was broken.
 type Broken = (&'static str, String);
@@ -75,6 +83,7 @@ impl Judge {
             run: Run::new(definition, run.clone()),
             link: String::new(),
             place: (append.epoch, 0),
+            resumed: None,
         });
         // In a new epoch the sequences are others; the digests tell whether it follows.
         let (epoch, seq_before) = history.place;
@@ -89,7 +98,10 @@ impl Judge {
             ));
         }
         for event in &transition.events {
-            heard(state, engine, &history.run, &transition, event)?;
+            heard(state, engine, history, &transition, event)?;
+            if let Event::RunResumed(_) = event {
+                history.resumed = Some(Instant::now());
+            }
         }
         self.decisions.note(&history.run, &transition);
         let is_over = |event: &Event| matches!(event, Event::RunCompleted(_) | Event::RunFailed(_));
@@ -160,10 +172,11 @@ fn definition(run: &RunId) -> Option<&'static Definition> {
 fn heard(
     state: &State,
     engine: usize,
-    run: &Run,
+    history: &History,
     transition: &Transition,
     event: &Event,
 ) -> Result<(), Broken> {
+    let run = &history.run;
     match event {
         Event::StepCompleted(done) => answered(state, engine, run, done.seq, Said::Done),
         Event::StepFailed(failed) if failed.failure.class != Class::TimedOut => {
@@ -171,7 +184,9 @@ fn heard(
         }
         Event::TimerFired(fired) => {
             let Some(open) = run.folded().timers.get(&fired.seq) else { return Ok(()) };
-            on_time(state, engine, transition, open.timer.due.as_millis())
+            let due_ms = open.timer.due.as_millis();
+            on_time(state, engine, transition, due_ms)?;
+            not_late(state, engine, history, due_ms)
         }
         _ => Ok(()),
     }
@@ -210,6 +225,21 @@ fn on_time(
     let honest = state.machines.iter().all(|machine| machine.clock.is_honest());
     if honest && state.honest_now().as_millis() < due_ms {
         return early("an honest clock", state.honest_now().as_millis());
+    }
+    Ok(())
+}
+
+/// While the world is unkind, an engine that fires it may not be there.
+fn not_late(state: &State, engine: usize, history: &History, due_ms: i64) -> Result<(), Broken> {
+    let Some(kind) = state.kind_since else { return Ok(()) };
+    let shown = state.machines[engine].clock.shows(state.honest_now().as_millis());
+    let overdue = Duration::from_millis(u64::try_from(shown - due_ms).unwrap_or(0));
+    let goes_on = history.resumed.map_or(Duration::MAX, |resumed| resumed.elapsed());
+    let late = overdue.min(kind.elapsed()).min(goes_on);
+    if late > LATE_MAX {
+        let words =
+            format!("{}: due {due_ms}, and its engine's clock shows {shown}", history.run.id());
+        return Err(("a timer does not fire late", words));
     }
     Ok(())
 }

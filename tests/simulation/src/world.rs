@@ -51,8 +51,8 @@ pub struct State {
     pub chance: Chance,
     /// How large and unkind the world is.
     pub plan: Plan,
-    /// Faults do not strike any more.
-    pub kind: bool,
+    /// Since when faults do not strike any more.
+    pub kind_since: Option<Instant>,
     /// The story so far.
     pub trace: Trace,
     /// How often what happened.
@@ -85,7 +85,7 @@ impl World {
             log: Log::new(plan.partitions),
             chance,
             plan,
-            kind: false,
+            kind_since: None,
             trace: Trace::default(),
             counts: Counts::default(),
             violation: None,
@@ -128,7 +128,7 @@ impl State {
     /// Whether a fault strikes now.
     pub fn strikes(&mut self, fault: Fault) -> bool {
         let rate = self.plan.rate(fault);
-        !self.kind && rate > 0 && self.chance.strikes(rate)
+        self.kind_since.is_none() && rate > 0 && self.chance.strikes(rate)
     }
 
     /// A time between these.

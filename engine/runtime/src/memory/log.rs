@@ -1,5 +1,6 @@
 //! An event log in memory that behaves as a JetStream log does, lost acknowledgements included.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -35,6 +36,8 @@ struct Faults {
     lost_acknowledgements: u32,
     /// So many messages are lost before they are kept.
     lost_requests: u32,
+    /// The runs whose histories cannot be read.
+    unreadable: BTreeSet<RunId>,
 }
 
 /// What the writer of a message hears.
@@ -61,6 +64,11 @@ impl MemoryLog {
     /// The next `count` messages are lost on their way.
     pub fn lose_requests(&self, count: u32) {
         self.lock().faults.lost_requests += count;
+    }
+
+    /// From now on the histories of these runs cannot be read, one by one, and those of others can.
+    pub fn set_unreadable(&self, runs: impl IntoIterator<Item = RunId>) {
+        self.lock().faults.unreadable = runs.into_iter().collect();
     }
 
     /// While it is away, appends wait and everything else fails.
@@ -192,7 +200,11 @@ impl EventLog for MemoryLog {
 
     async fn read_run(&self, run: &RunId) -> Result<Vec<Recorded>, LogError> {
         self.check_there()?;
-        let mut all = self.lock().log(run.partition(self.partitions)).in_force().recorded()?;
+        let mut streams = self.lock();
+        if streams.faults.unreadable.contains(run) {
+            return Err(LogError("it cannot be read".into()));
+        }
+        let mut all = streams.log(run.partition(self.partitions)).in_force().recorded()?;
         all.retain(|message| message.run == *run);
         Ok(all)
     }

@@ -2,6 +2,7 @@
 //! before it is acknowledged.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use stead_core::run::Decided;
@@ -20,6 +21,9 @@ use crate::inbound::{OrderReply, encoded};
 use crate::metric;
 use crate::ports::{Append, AppendError, Outgoing};
 use crate::trace;
+
+/// Clocks of machines that differ by so much are somebody's mistake.
+const CLOCK_BEHIND: Duration = Duration::from_secs(60);
 
 impl Owner {
     /// Queues a fact and lets the run go on if nothing is being written.
@@ -41,6 +45,9 @@ impl Owner {
             return;
         }
         let at = now.max(live.updated);
+        if at.since(now) >= CLOCK_BEHIND {
+            tracing::warn!(run = %id, ahead = ?at.since(now), "a history is ahead of this machine's clock, and so are its timers");
+        }
         let (events, tells): (Vec<_>, Vec<_>) =
             std::mem::take(&mut live.queue).into_iter().map(|fact| (fact.event, fact.tell)).unzip();
         let commands: Vec<Option<String>> = events.iter().map(command_id).collect();

@@ -29,7 +29,8 @@ use crate::ports::LogError;
 
 /// How many histories are read at once. What comes due all at the same time waits its turn.
 const READ_AT_ONCE: usize = 64;
-/// How long until one that could not be read is asked for again.
+/// How long until one that could not be read is asked for again; where many cannot, longer, so that
+/// no more are asked for than could be read.
 const READ_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// How often one looks for runs that can be let go, at most and at least.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -47,6 +48,8 @@ pub(super) struct Idle {
     line: VecDeque<RunId>,
     /// How many are being read.
     reading: usize,
+    /// How many could not be read, and are to be asked for again.
+    resting: u32,
     /// When to look again for runs that can be let go.
     next_look: Instant,
 }
@@ -81,6 +84,7 @@ impl Idle {
             calls: HashMap::new(),
             line: VecDeque::new(),
             reading: 0,
+            resting: 0,
             next_look: Instant::now(),
         }
     }
@@ -174,17 +178,34 @@ impl Owner {
         while self.idle.reading < READ_AT_ONCE {
             let Some(run) = self.idle.line.pop_front() else { break };
             self.idle.reading += 1;
-            self.read_history(run, Duration::ZERO);
+            self.read_history(run);
         }
     }
 
-    fn read_history(&self, run: RunId, rest: Duration) {
+    /// One that could not be read asks for a place again after a rest. Meanwhile it has none: others
+    /// may be read.
+    fn read_later(&mut self, run: RunId) {
+        let places = u32::try_from(READ_AT_ONCE).unwrap_or(u32::MAX);
+        let rest = READ_AGAIN_AFTER * (1 + self.idle.resting / places);
+        self.idle.resting += 1;
+        let job = async move {
+            sleep(rest).await;
+            Finished::MayRead { run }
+        };
+        self.jobs.push(job.boxed_local());
+    }
+
+    /// One that could not be read has had its rest.
+    pub(super) fn may_read(&mut self, run: RunId) {
+        self.idle.resting -= 1;
+        self.idle.line.push_back(run);
+        self.read_some();
+    }
+
+    fn read_history(&self, run: RunId) {
         let (log, wanted) = (Arc::clone(&self.env.ports.log), run.clone());
         let aside = self.env.ports.aside.clone();
         let job = async move {
-            if !rest.is_zero() {
-                sleep(rest).await;
-            }
             let read = aside.spawn(async move {
                 let recorded = log.read_run(&wanted).await?;
                 Ok(recorded.iter().map(Message::read).collect())
@@ -197,14 +218,15 @@ impl Owner {
 
     /// A history has been read: the run goes on, and what has come for it is looked at.
     pub(super) fn came_back(&mut self, run: RunId, history: Result<Vec<Message>, LogError>) {
+        self.idle.reading -= 1;
         let history = match history {
             Ok(history) => history,
             Err(error) => {
                 tracing::warn!(%run, %error, "cannot read the history yet");
-                return self.read_history(run, READ_AGAIN_AFTER);
+                self.read_later(run);
+                return self.read_some();
             }
         };
-        self.idle.reading -= 1;
         let Some(stub) = self.idle.stubs.remove(&run) else { return };
         let ends_so = history.last().is_some_and(|last| stub.last == Tag::of(&[&last.link]));
         let (Some(definition), true) = (self.env.definition(run.key().kind()), ends_so) else {

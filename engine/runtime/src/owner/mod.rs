@@ -17,8 +17,9 @@
 //!
 //! What is kept: `live.rs` is a run in memory, `idle.rs` lets go of those that wait for long,
 //! `entities.rs` keeps what is needed of those that are over, `reading.rs` and `load.rs` read the
-//! partition back, `tail.rs` looks for strangers, `turning.rs` begins a new epoch of the log, `bugs.rs`
-//! catches the panics of workflows, `parked.rs` ends by hand what this build does not go on with.
+//! partition back, `tail.rs` looks for strangers, `clocks.rs` for clocks that part, `turning.rs` begins a
+//! new epoch of the log, `bugs.rs` catches the panics of workflows, `parked.rs` ends by hand what this
+//! build does not go on with.
 //!
 //! What is shown: `publish.rs` tells what happens, `waiting.rs` what a run waits for, `counting.rs`
 //! counts, `shown.rs` says what more of tokens, pools and backups.
@@ -47,6 +48,7 @@ mod advance;
 mod attempts;
 mod bugs;
 mod cancels;
+mod clocks;
 mod commands;
 mod counting;
 mod entities;
@@ -74,6 +76,7 @@ mod turning;
 mod unheard;
 mod waiting;
 
+use clocks::Clocks;
 use entities::Entities;
 use gate::Gate;
 use idle::{Call, Idle};
@@ -134,6 +137,9 @@ pub struct Owner {
     /// The runs that live and are not in memory.
     idle: Idle,
     wakes: BTreeSet<(Instant, RunId, Seq)>,
+    /// When it last looked at what is due.
+    woken_at: Instant,
+    clocks: Clocks,
     jobs: FuturesUnordered<LocalBoxFuture<'static, Finished>>,
     dirty: HashSet<RunId>,
     ended: Vec<RunSummary>,
@@ -162,6 +168,7 @@ enum Finished {
     Refill { is_whole: bool },
     Look { epoch: u32, last: Option<u64> },
     CameBack { run: RunId, history: Result<Vec<Message>, LogError> },
+    MayRead { run: RunId },
     ReadToEnd { order: OrderRun, to: ReplyTo, history: Result<Vec<Message>, LogError> },
     Outcome { asker: Asker, said: Result<Said, LogError> },
     Drafted(Result<Option<Draft>, LogError>),
@@ -180,7 +187,7 @@ impl Owner {
         inbox: mpsc::UnboundedReceiver<Inbound>,
         stop: watch::Receiver<bool>,
     ) -> Stopped {
-        let chance = seed(&env.engine, claim.seq);
+        let (chance, clocks) = (seed(&env.engine, claim.seq), Clocks::new(env.ports.clock.now()));
         let mut owner = Self {
             env,
             partition,
@@ -191,6 +198,8 @@ impl Owner {
             runs: HashMap::new(),
             idle: Idle::new(),
             wakes: BTreeSet::new(),
+            woken_at: Instant::now(),
+            clocks,
             jobs: FuturesUnordered::new(),
             dirty: HashSet::new(),
             ended: Vec::new(),
@@ -222,15 +231,9 @@ impl Owner {
     ) -> Stopped {
         while self.stopped.is_none() {
             let wake = self.next_wake();
+            let wake = wake.min(self.lease.until());
             tokio::select! {
                 biased;
-                Some(finished) = self.jobs.next(), if !self.jobs.is_empty() => {
-                    if self.may_act() {
-                        self.finished(finished);
-                    }
-                }
-                message = inbox.recv() => self.messages(message, &mut inbox),
-                () = sleep_until(wake.min(self.lease.until())) => self.wake(),
                 asked = stop.wait_for(|stop| *stop) => {
                     if asked.is_ok() {
                         drop(asked);
@@ -239,6 +242,17 @@ impl Owner {
                     // The engine has let go of the partition: the lease is somebody else's.
                     self.stopped = Some(Stopped::LeaseOver);
                 }
+                Some(finished) = self.jobs.next(), if !self.jobs.is_empty() => {
+                    if self.may_act() {
+                        self.finished(finished);
+                    }
+                }
+                message = inbox.recv() => self.messages(message, &mut inbox),
+                () = sleep_until(wake) => {}
+            }
+            // However much comes in, what is due has its turn behind it.
+            if wake <= Instant::now() {
+                self.wake();
             }
         }
         self.stopped.unwrap_or(Stopped::Asked)
@@ -246,7 +260,7 @@ impl Owner {
 
     fn next_wake(&self) -> Instant {
         let idle = if self.dirty.is_empty() { self.env.tuning.lease } else { FLUSH_PAUSE };
-        let idle = Instant::now() + idle;
+        let idle = self.woken_at + idle;
         let step = self.wakes.first().map(|(when, _, _)| *when);
         [step, self.unheard.next(), self.gate.next(), self.keeping.next()]
             .into_iter()
@@ -273,6 +287,10 @@ impl Owner {
         }
         self.message(first);
         for _ in 1..MESSAGES_IN_A_ROW {
+            // The one before may have ended it, and taken its time.
+            if !self.may_act() {
+                return;
+            }
             let Ok(next) = inbox.try_recv() else { break };
             self.message(next);
         }
@@ -323,6 +341,7 @@ impl Owner {
             Finished::Reply { to, bytes } => self.send(Outgoing::Reply { to, bytes }),
             Finished::Refill { is_whole } => self.refilled(is_whole),
             Finished::CameBack { run, history } => self.came_back(run, history),
+            Finished::MayRead { run } => self.may_read(run),
             Finished::ReadToEnd { order, to, history } => self.read_to_end(order, to, history),
             Finished::Outcome { asker, said } => self.outcome_read(asker, said),
         }
@@ -351,6 +370,8 @@ impl Owner {
         }
         self.flush_some();
         let now = Instant::now();
+        self.woken_at = now;
+        self.compare_clocks(now);
         self.scout(now);
         self.tend_places(now);
         self.give_places(now);

@@ -14,7 +14,7 @@ use stead_schemas::dispatch::{
 };
 use stead_schemas::event::{ByHand, Event, Signal, SignalReceived};
 use stead_schemas::failure::Class;
-use stead_schemas::ids::RunId;
+use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::public::RunState;
 
@@ -78,6 +78,23 @@ fn it_comes_back_for_its_timer_and_fires_it_once() {
 }
 
 #[test]
+fn a_clock_that_jumps_makes_no_timer_late() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let away = desk.start("nap").await;
+        desk.pass(LONG).await;
+        desk.jump(-60_000);
+        let there = desk.start("clock").await;
+        desk.pass(Duration::from_secs(5)).await;
+        desk.jump(3_600_000 + 60_000);
+        desk.pass(Duration::from_secs(5)).await;
+        for run in [away, there] {
+            assert!(desk.events(&run).await.contains(&"timer-fired"), "{run}");
+        }
+    });
+}
+
+#[test]
 fn a_timer_that_comes_due_while_the_log_is_away_fires_later() {
     on_simulated_time(async {
         let desk = Desk::new().await;
@@ -88,6 +105,32 @@ fn a_timer_that_comes_due_while_the_log_is_away_fires_later() {
         desk.log.set_away(false);
         desk.pass(Duration::from_secs(2)).await;
         assert_eq!(desk.events(&run).await.last(), Some(&"run-completed"));
+    });
+}
+
+#[test]
+fn histories_that_cannot_be_read_keep_no_other_run_from_coming_back() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let mut naps = Vec::new();
+        // As many as are read at once.
+        for number in 0..64 {
+            let name = format!("nap-{number}");
+            desk.command_to(Caller::Api, "nap", &name, &name).await;
+            naps.push(EntityKey::of("nap", &Owner::new("john").unwrap(), &name).run(1));
+        }
+        let other = desk.start("listener").await;
+        desk.pass(LONG).await;
+        desk.log.set_unreadable(naps.clone());
+        desk.pass(Duration::from_secs(3_600)).await;
+        desk.order_unanswered(&other, RunOrder::Pause).await;
+        desk.pass(Duration::from_secs(1)).await;
+        assert_eq!(desk.replies("operator").len(), 1, "it came back");
+        desk.log.set_unreadable([]);
+        desk.pass(Duration::from_secs(1)).await;
+        for nap in &naps {
+            assert_eq!(desk.events(nap).await.last(), Some(&"run-completed"));
+        }
     });
 }
 

@@ -249,6 +249,21 @@ fn a_step_whose_answer_waits_for_an_append_is_not_sent_again() {
 }
 
 #[test]
+fn however_much_comes_in_timers_fire_and_an_owner_stops_when_it_is_asked_to() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("nap").await;
+        desk.flood().await;
+        tokio::time::advance(Duration::from_secs(3_601)).await;
+        desk.settle().await;
+        assert_eq!(desk.events(&run).await.last(), Some(&"run-completed"));
+        desk.stop.send_replace(true);
+        desk.settle().await;
+        assert!(desk.owner.is_finished());
+    });
+}
+
+#[test]
 fn a_command_that_a_later_one_of_the_same_run_has_overtaken_is_refused() {
     on_simulated_time(async {
         let desk = Desk::new().await;
