@@ -35,6 +35,7 @@ MAY_USE = {
     "stead-index": {"stead-runtime", "stead-schemas"},
     "stead-workers": {"stead-runtime", "stead-schemas"},
     "stead-lab": set(),
+    "stead-contract": {"stead-lab"},
     "stead-simulation": {"stead-core", "stead-runtime", "stead-schemas", "stead-workflows"},
     "stead": {
         "stead-core", "stead-index", "stead-lab", "stead-nats", "stead-runtime",

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use stead_contract::skipped;
 
-use crate::contract::skipped;
 use crate::stage::{Seen, Stage, until};
 
 /// Whether a workflow noted this.

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
+use stead_contract::{Specs, skipped};
 use stead_lab::CallFault;
 use stead_runtime::metric::{Kind, METRICS};
 use tempfile::TempDir;
 
-use crate::contract::{read, skipped, specs};
 use crate::pools::POOL;
 use crate::stage::{Desk, Setting, Stage, free_addresses, until};
 
@@ -65,10 +65,8 @@ fn is_known(name: &str) -> bool {
 
 #[test]
 fn grafana_can_read_every_dashboard() {
-    let Some(specs) = specs() else {
-        return skipped("Grafana's own description of dashboards is not at hand (STEAD_SPECS)");
-    };
-    let schema = read(&specs, "grafana/dashboard.jsonschema.json");
+    let Some(specs) = Specs::find() else { return };
+    let schema = specs.file("grafana/dashboard.jsonschema.json");
     let validator = jsonschema::validator_for(&schema).expect("a schema");
     for (name, dashboard) in dashboards() {
         let faults = validator.iter_errors(&dashboard);

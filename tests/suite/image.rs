@@ -7,10 +7,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use stead_contract::skipped;
 use stead_nats::testing::NatsServer;
 use tempfile::TempDir;
 
-use crate::contract::skipped;
 use crate::stage::{Process, binary, until, within};
 
 /// What is laid out of the host beside the program.

@@ -1,7 +1,8 @@
 //! A lab and the workers that are to work in it, for the tests of every system. Whatever a step
-//! answers, and whatever is logged meanwhile, is searched for the lab's secrets; and each vendor must
-//! have been told beneath which span it works.
+//! answers, and whatever is logged meanwhile, is searched for the lab's secrets; each vendor must have
+//! been told beneath which span it works; and every call is one that its API description allows.
 
+mod asked;
 pub(crate) mod contract;
 mod decoders;
 mod journal;
@@ -13,7 +14,7 @@ use std::fmt::Debug;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use stead_lab::{CallFault, Lab, LabOptions, RecordedRequest};
+use stead_lab::{CallFault, Lab, LabOptions};
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
@@ -33,6 +34,7 @@ const ATTEMPTS_MAX: u32 = 5000;
 pub(crate) struct Stage {
     pub(crate) lab: Lab,
     pub(crate) workers: Workers,
+    watch: contract::Watch,
 }
 
 /// The run that asks in the tests: its id is the marker.
@@ -53,9 +55,16 @@ impl Stage {
         let _ = rustls::crypto::ring::default_provider().install_default();
         journal::listen();
         traced::collect();
-        let lab = Lab::start(LabOptions::default()).await.unwrap();
+        let options = LabOptions { keeps_answers: true, ..LabOptions::default() };
+        let lab = Lab::start(options).await.unwrap();
         let workers = Workers::new(config(&lab)).unwrap();
-        Self { lab, workers }
+        Self::with(lab, workers)
+    }
+
+    /// These workers in this lab.
+    pub(crate) fn with(lab: Lab, workers: Workers) -> Self {
+        let watch = contract::Watch::new(&lab);
+        Self { lab, workers, watch }
     }
 
     /// Asks a worker once.
@@ -76,6 +85,7 @@ impl Stage {
         let result = traced::attempt(&self.lab, S::NAME, work).await;
         self.check_secrets(&format!("{result:?}"));
         self.check_secrets(&journal::so_far());
+        self.watch.look(S::NAME);
         result.map(|answer| serde_json::from_value(answer).unwrap())
     }
 
@@ -173,19 +183,6 @@ impl Stage {
         let url = format!("{}/v1/{place}", self.lab.addresses().vault_url);
         let header = ("X-Vault-Token", self.vault_token().await);
         self.as_stranger(Method::POST, &url, header, json!({ "data": fields })).await;
-    }
-
-    /// Checks every call to a vendor so far against that vendor's API description.
-    pub(crate) fn check_contract(
-        &self,
-        vendor: &str,
-        path: &str,
-        check: fn(&Value, &RecordedRequest),
-    ) {
-        let Some(spec) = contract::specification(path) else { return };
-        let calls = self.lab.requests().into_iter().filter(|call| call.vendor == vendor);
-        let checked = calls.map(|call| check(&spec, &call)).count();
-        assert!(checked > 0, "nobody called {vendor}");
     }
 
     pub(crate) fn check_secrets(&self, text: &str) {

@@ -9,10 +9,13 @@ use serde_json::Value;
 /// How many calls are kept; a lab that runs for days forgets the oldest.
 const REQUESTS_MAX: usize = 50_000;
 
+/// The longest answer that is kept, in bytes.
+const ANSWER_MAX: usize = 256 << 10;
+
 /// One call that reached a vendor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedRequest {
-    /// `vault`, `truenas`, `proxmox` or `coder`.
+    /// `vault`, `truenas`, `proxmox`, ...
     pub vendor: String,
     /// HTTP method; `CALL` for JSON-RPC.
     pub method: String,
@@ -27,6 +30,12 @@ pub struct RecordedRequest {
     /// The header `traceparent`, if there was one; JSON-RPC has none for a call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// What was answered, if it was JSON, the lab keeps answers ([`LabOptions`]), and this one is not
+    /// too long. Of JSON-RPC only a result.
+    ///
+    /// [`LabOptions`]: crate::LabOptions
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
 }
 
 /// One change made in a vendor's world.
@@ -51,16 +60,19 @@ pub(crate) struct Journal {
 #[derive(Default)]
 struct Pages {
     requests: VecDeque<RecordedRequest>,
+    /// How many calls there were before the first that is kept.
+    forgotten: usize,
     effects: Vec<Effect>,
 }
 
 impl Journal {
     pub(crate) fn request(&self, request: RecordedRequest) {
-        let requests = &mut self.pages().requests;
-        if requests.len() == REQUESTS_MAX {
-            requests.pop_front();
+        let mut pages = self.pages();
+        if pages.requests.len() == REQUESTS_MAX {
+            pages.requests.pop_front();
+            pages.forgotten += 1;
         }
-        requests.push_back(request);
+        pages.requests.push_back(request);
     }
 
     pub(crate) fn effect(&self, vendor: &str, kind: &str, subject: &str, marker: &str) {
@@ -77,6 +89,13 @@ impl Journal {
         self.pages().requests.iter().cloned().collect()
     }
 
+    /// The calls after the first `seen` of all.
+    pub(crate) fn requests_after(&self, seen: usize) -> Vec<RecordedRequest> {
+        let pages = self.pages();
+        let unseen = seen.saturating_sub(pages.forgotten);
+        pages.requests.iter().skip(unseen).cloned().collect()
+    }
+
     pub(crate) fn was_told(&self, vendor: &str, trace: &str) -> bool {
         let is_it = |request: &RecordedRequest| {
             request.vendor == vendor && request.trace.as_deref() == Some(trace)
@@ -90,16 +109,25 @@ impl Journal {
     }
 
     pub(crate) fn clear_requests(&self) {
-        self.pages().requests.clear();
+        let mut pages = self.pages();
+        pages.forgotten += pages.requests.len();
+        pages.requests.clear();
     }
 
     pub(crate) fn clear(&self) {
-        *self.pages() = Pages::default();
+        self.clear_requests();
+        self.pages().effects.clear();
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An answer for the journal, without the secrets.
+pub(crate) fn kept(answer: &Value, secrets: &[String]) -> Option<Value> {
+    let kept = redacted(answer, secrets);
+    (kept.to_string().len() <= ANSWER_MAX).then_some(kept)
 }
 
 /// A copy of `value` in which every known secret is blotted out.

@@ -242,6 +242,12 @@ impl Lab {
         self.world().journal.requests()
     }
 
+    /// The calls after the first `seen` of them.
+    #[must_use]
+    pub fn requests_after(&self, seen: usize) -> Vec<RecordedRequest> {
+        self.world().journal.requests_after(seen)
+    }
+
     /// Whether a call told this vendor beneath which span it works, as the header `traceparent` has it.
     #[must_use]
     pub fn was_told(&self, vendor: &str, trace: &str) -> bool {

@@ -17,6 +17,8 @@ pub struct LabOptions {
     pub seed: u64,
     /// Ports to listen on.
     pub bind: LabPorts,
+    /// Whether the journal of calls keeps what was answered, which costs time and memory.
+    pub keeps_answers: bool,
 }
 
 impl Default for LabOptions {
@@ -27,6 +29,7 @@ impl Default for LabOptions {
             guest: GuestTiming::default(),
             seed: 1,
             bind: LabPorts::default(),
+            keeps_answers: false,
         }
     }
 }

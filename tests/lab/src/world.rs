@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) pace: Pace,
     pub(crate) secrets: Secrets,
     pub(crate) guests: Guests,
+    pub(crate) keeps_answers: bool,
     /// The guests' HTTP client.
     pub(crate) http: reqwest::Client,
     state: Mutex<State>,
@@ -142,6 +143,7 @@ impl World {
             pace,
             secrets,
             guests: options.guests,
+            keeps_answers: options.keeps_answers,
             http,
             state,
             pulse: watch::Sender::new(0),

@@ -77,6 +77,8 @@ pub struct Setting {
     pub authentik: bool,
     /// The keys to what lies on the server's disk, if it is to be encrypted.
     pub keys: &'static str,
+    /// Whether the lab keeps what it answers.
+    pub keeps_answers: bool,
 }
 
 impl Setting {
@@ -102,6 +104,7 @@ impl Default for Setting {
             other_build: false,
             authentik: false,
             keys: "",
+            keeps_answers: false,
         }
     }
 }
@@ -133,7 +136,8 @@ impl Stage {
         let dir = tempfile::tempdir().expect("a folder");
         let (nats, others) = servers(setting.replicas).await;
         let url = url_of(&nats, &others);
-        let lab = Lab::start(LabOptions::default()).await.expect("the lab starts");
+        let options = LabOptions { keeps_answers: setting.keeps_answers, ..LabOptions::default() };
+        let lab = Lab::start(options).await.expect("the lab starts");
         let site = lab.site_toml() + setting.site;
         std::fs::write(dir.path().join("site.toml"), site).expect("a file");
         let environment = environment(&setting, &url, &lab, &dir, 0, 0);

@@ -1,5 +1,8 @@
 //! What Authentik's answers mean. A token that it does not accept is a 403 as well as one that lacks a
 //! permission; its `detail` tells which.
+//!
+//! The words in the tests are those of its source and of the framework beneath it; none was recorded on a
+//! running one.
 
 use stead_schemas::failure::{Class, Failure};
 

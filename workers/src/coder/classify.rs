@@ -1,5 +1,8 @@
 //! What Coder's answers mean. A 404 says as well that we may not see it, and a deleted workspace
 //! answers 410.
+//!
+//! The words in the tests are those of its source and documentation of 2026; none was recorded on a running
+//! one.
 
 use stead_schemas::failure::{Class, Failure};
 

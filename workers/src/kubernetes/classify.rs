@@ -1,5 +1,7 @@
 //! What the answers of Kubernetes mean. Each refusal is a `Status`: a code, a reason, and causes.
 //! One code has several meanings, so that the reasons count.
+//!
+//! The words in the tests are written after those of its own API server; none was recorded on a cluster.
 
 use serde_json::Value;
 use stead_schemas::failure::{Class, Failure};

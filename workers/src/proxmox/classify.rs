@@ -1,5 +1,7 @@
 //! What Proxmox's answers mean. Nearly every refusal is a 500 whose text stands in the HTTP
 //! reason phrase, and tasks end with the same texts: so the text decides, by one table.
+//!
+//! The texts, here and in the tests, are those of its source of 2026; none was recorded on a cluster.
 
 use stead_schemas::failure::{Class, Failure};
 

@@ -12,7 +12,7 @@ use stead_schemas::time::Timestamp;
 
 use super::client::Nas;
 use super::dataset::{self, GIB};
-use crate::testing::{Stage, config, contract, marker};
+use crate::testing::{Stage, config, marker};
 
 mod iscsi;
 mod replicas;
@@ -51,7 +51,6 @@ async fn one_look_shows_the_room_for_homes() {
     let seen = stage.ask(survey("tank/nowhere")).await.unwrap();
     assert!(seen.login_ends.is_some(), "our key says so");
     assert_eq!(seen.free_gb, None);
-    stage.check_contract("truenas", "truenas/subset-v25.10.5.json", contract::check_truenas);
 }
 
 fn permissions() -> SetPermissions {
@@ -112,19 +111,16 @@ async fn a_home_is_made_and_found_again() {
 }
 
 #[tokio::test]
-async fn every_call_is_as_truenas_describes_it() {
-    for version in ["v25.10.5", "v26.0.0-beta3"] {
-        let stage = Stage::open().await;
-        stage.ask(ensure()).await.unwrap();
-        stage.ask(permissions()).await.unwrap();
-        stage.ask(share()).await.unwrap();
-        stage.ask(quota(40)).await.unwrap();
-        stage.ask(snapshot()).await.unwrap();
-        stage.ask(unshare()).await.unwrap();
-        stage.survives(("truenas", "ebusy-on-delete"), Class::Wait, destroy()).await;
-        let path = format!("truenas/subset-{version}.json");
-        stage.check_contract("truenas", &path, contract::check_truenas);
-    }
+async fn a_home_lives_and_ends() {
+    let stage = Stage::open().await;
+    stage.ask(ensure()).await.unwrap();
+    stage.ask(permissions()).await.unwrap();
+    stage.ask(share()).await.unwrap();
+    stage.ask(quota(40)).await.unwrap();
+    stage.ask(snapshot()).await.unwrap();
+    stage.ask(unshare()).await.unwrap();
+    stage.survives(("truenas", "ebusy-on-delete"), Class::Wait, destroy()).await;
+    assert!(stage.lab.inventory().is_empty());
 }
 
 #[tokio::test]
@@ -234,7 +230,6 @@ async fn a_home_is_exported_to_the_networks_that_may_mount_it_and_no_wider() {
     assert_eq!(stage.ask(other).await.unwrap(), made);
     assert_eq!(seen().await, json!(["10.10.30.0/24", "192.168.20.0/24"]));
     assert_eq!((stage.count("share-created"), stage.count("share-updated")), (1, 1));
-    stage.check_contract("truenas", "truenas/subset-v25.10.5.json", contract::check_truenas);
 }
 
 #[tokio::test]
@@ -267,26 +262,22 @@ fn delete_snapshot(snapshot: &str) -> DeleteSnapshot {
 
 #[tokio::test]
 async fn snapshots_are_listed_with_their_times_and_sizes() {
-    for version in ["v25.10.5", "v26.0.0-beta3"] {
-        let stage = Stage::open().await;
-        stage.refused(list(), Class::Permanent).await;
-        stage.ask(ensure()).await.unwrap();
-        for number in 0..102 {
-            stage
-                .ask(SnapshotDataset { snapshot: format!("n{number:03}"), ..snapshot() })
-                .await
-                .unwrap();
-        }
-        let seen = stage.ask(list()).await.unwrap();
-        assert_eq!((seen.snapshots.len(), seen.older), (100, 2));
-        let names: Vec<_> = seen.snapshots.iter().map(|one| one.snapshot.as_str()).collect();
-        assert!(names.contains(&"n101") && !names.contains(&"n000"), "{names:?}");
-        assert!(seen.snapshots.iter().all(|one| one.used_bytes == Some(64 << 10)));
-        assert!(seen.snapshots.iter().all(|one| one.taken_at > Some(Timestamp::from_millis(0))));
-        stage.ask(delete_snapshot("n101")).await.unwrap();
-        let path = format!("truenas/subset-{version}.json");
-        stage.check_contract("truenas", &path, contract::check_truenas);
+    let stage = Stage::open().await;
+    stage.refused(list(), Class::Permanent).await;
+    stage.ask(ensure()).await.unwrap();
+    for number in 0..102 {
+        stage
+            .ask(SnapshotDataset { snapshot: format!("n{number:03}"), ..snapshot() })
+            .await
+            .unwrap();
     }
+    let seen = stage.ask(list()).await.unwrap();
+    assert_eq!((seen.snapshots.len(), seen.older), (100, 2));
+    let names: Vec<_> = seen.snapshots.iter().map(|one| one.snapshot.as_str()).collect();
+    assert!(names.contains(&"n101") && !names.contains(&"n000"), "{names:?}");
+    assert!(seen.snapshots.iter().all(|one| one.used_bytes == Some(64 << 10)));
+    assert!(seen.snapshots.iter().all(|one| one.taken_at > Some(Timestamp::from_millis(0))));
+    stage.ask(delete_snapshot("n101")).await.unwrap();
 }
 
 #[tokio::test]
@@ -442,7 +433,6 @@ async fn the_homes_and_their_exports_are_listed_with_their_marks() {
     assert_eq!(stage.ask(behind).await.unwrap(), Sighted::default());
     let behind = SightShares { after: seen[0].resource.vendor_id.clone(), ..shares };
     assert_eq!(stage.ask(behind).await.unwrap(), Sighted::default());
-    stage.check_contract("truenas", "truenas/subset-v25.10.5.json", contract::check_truenas);
 }
 
 #[tokio::test]
@@ -469,5 +459,4 @@ async fn a_mark_is_put_in_place_of_the_one_that_was_seen_and_of_no_other() {
         let owner = if undoes { "somebody-else".to_owned() } else { marker() };
         assert_eq!(stage.lab.inventory().datasets[0].owner, owner);
     }
-    stage.check_contract("truenas", "truenas/subset-v25.10.5.json", contract::check_truenas);
 }

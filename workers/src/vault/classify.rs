@@ -1,5 +1,8 @@
 //! What Vault's answers mean. Vault says the same 403 to a token that has ended and to one that
 //! was never allowed, and 400 to a login with the wrong secret.
+//!
+//! Statuses and texts are those of its documentation and, where that is silent, of its source; none was
+//! recorded on a running one.
 
 use std::error::Error;
 use std::path::Path;

@@ -117,6 +117,7 @@ pub(super) fn pods(name: &str, object: &Object) -> Vec<Value> {
                 "phase": if state["running"].is_object() { "Running" } else { "Pending" },
                 "containerStatuses": [{
                     "name": "server", "image": image, "ready": state["running"].is_object(),
+                    "imageID": if state["running"].is_object() { image } else { "" },
                     "restartCount": 0, "state": state,
                 }],
             },

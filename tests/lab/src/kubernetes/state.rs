@@ -151,11 +151,17 @@ impl State {
         let kinds = [Kind::ConfigMap, Kind::Deployment, Kind::Service];
         let Some(kind) = kinds.into_iter().find(|known| known.word() == kind) else { return };
         let app = json!({ "app": "theirs" });
-        let selector = match kind {
-            Kind::Deployment => json!({ "matchLabels": app }),
-            Kind::Service | Kind::ConfigMap => app,
-        };
-        let wanted = json!({ "metadata": { "labels": { "app": "theirs" } }, "spec": { "selector": selector } });
+        let mut wanted = json!({ "metadata": { "labels": app } });
+        match kind {
+            Kind::Deployment => {
+                let containers = json!([{ "name": "theirs", "image": "theirs:1" }]);
+                let pods =
+                    json!({ "metadata": { "labels": app }, "spec": { "containers": containers } });
+                wanted["spec"] = json!({ "selector": { "matchLabels": app }, "template": pods });
+            }
+            Kind::Service => wanted["spec"] = json!({ "selector": app }),
+            Kind::ConfigMap => wanted["data"] = json!({ "theirs": "" }),
+        }
         let mut fields = Fields::default();
         if fields.apply("helm", &wanted, true).is_ok() {
             self.version += 1;

@@ -55,6 +55,13 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
+    /// What it says, if that is JSON.
+    pub(crate) fn value(&self) -> Option<Value> {
+        let is_json = self.kind == "application/json";
+        let body = self.body.as_deref().filter(|_| is_json)?;
+        serde_json::from_slice(body).ok()
+    }
+
     pub(crate) fn into_response(self) -> Response {
         let body = self.body.map_or_else(Body::empty, Body::from);
         let mut response = Response::new(body);

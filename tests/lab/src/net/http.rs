@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Answer, Call, Cut};
 use crate::faults::CallFault;
-use crate::journal::{RecordedRequest, redacted};
+use crate::journal::{RecordedRequest, kept, redacted};
 use crate::world::World;
 
 /// A vendor that speaks HTTP. Its answers are computed at once; what takes time is spawned.
@@ -102,6 +102,7 @@ async fn through_named<V: HttpVendor>(world: &Arc<World>, call: &Call) -> Option
 
 fn record<V: HttpVendor>(world: &World, call: &Call, answer: Option<&Answer>) {
     let secrets = world.all_secrets();
+    let said = answer.filter(|_| world.keeps_answers).and_then(Answer::value);
     world.journal.request(RecordedRequest {
         vendor: V::NAME.to_owned(),
         method: call.method.clone(),
@@ -110,5 +111,6 @@ fn record<V: HttpVendor>(world: &World, call: &Call, answer: Option<&Answer>) {
         body: redacted(&call.body(), &secrets),
         status: answer.map_or(0, |answer| i32::from(answer.status)),
         trace: call.header("traceparent").map(str::to_owned),
+        answer: said.and_then(|said| kept(&said, &secrets)),
     });
 }

@@ -221,7 +221,7 @@ fn complete(nas: &State, kind: Kind, thing: &mut Map<String, Value>, id: i64) {
                 thing.insert("serial".to_owned(), Value::from(format!("{id:015x}")));
             }
             let naa = format!("0x6589cfc000000{id:019x}");
-            let more = json!({ "naa": naa, "vendor": null, "locked": false });
+            let more = json!({ "naa": naa, "vendor": "TrueNAS", "locked": false });
             thing.extend(more.as_object().cloned().unwrap_or_default());
         }
         Kind::Joint => {

@@ -13,7 +13,7 @@ use super::{
     dataset, dataset_delete, dataset_rename, filesystem, jobs, replication, share, snapshot, system,
 };
 use crate::faults::CallFault;
-use crate::journal::{RecordedRequest, redacted};
+use crate::journal::{RecordedRequest, kept, redacted};
 use crate::world::World;
 
 /// What a method gives.
@@ -188,14 +188,17 @@ fn record(world: &World, request: &Request, outcome: Option<&Result<Value, RpcEr
         Some(Err(error)) => error.code(),
         None => 0,
     };
+    let secrets = world.all_secrets();
+    let result = outcome.filter(|_| world.keeps_answers).and_then(|outcome| outcome.as_ref().ok());
     world.journal.request(RecordedRequest {
         vendor: "truenas".to_owned(),
         method: "CALL".to_owned(),
         path: request.method.clone(),
         query: Value::Null,
-        body: redacted(&Value::from(request.params.clone()), &world.all_secrets()),
+        body: redacted(&Value::from(request.params.clone()), &secrets),
         status,
         trace: None,
+        answer: result.and_then(|result| kept(result, &secrets)),
     });
 }
 

@@ -45,7 +45,8 @@ async fn a_client_sees_and_breaks_what_the_owner_does() {
 
 #[tokio::test]
 async fn secrets_are_canaries_and_are_not_recorded() {
-    let rig = Rig::start().await;
+    let options = LabOptions { keeps_answers: true, ..LabOptions::default() };
+    let rig = Rig::with(options).await;
     workspace(&rig, "dev").await;
     Nas::login(&rig).await;
     let secrets = rig.lab.secrets();
@@ -54,6 +55,21 @@ async fn secrets_are_canaries_and_are_not_recorded() {
     let recorded = format!("{:?}", rig.lab.requests());
     assert!(secrets.iter().all(|secret| !recorded.contains(secret)));
     assert!(recorded.contains("auth.login_ex") && recorded.contains("/v1/auth/approle/login"));
+    // What was answered to both.
+    assert!(recorded.contains("client_token") && recorded.contains("response_type"));
+}
+
+#[tokio::test]
+async fn answers_are_kept_only_where_that_is_wanted_and_calls_are_counted_on() {
+    let rig = Rig::start().await;
+    let calls = rig.lab.requests();
+    assert!(!calls.is_empty() && calls.iter().all(|call| call.answer.is_none()), "{calls:?}");
+    let seen = calls.len();
+    rig.lab.clear_requests();
+    assert!(rig.lab.requests_after(seen).is_empty());
+    rig.secret("proxmox/api").await;
+    let after: Vec<_> = rig.lab.requests_after(seen).into_iter().map(|call| call.path).collect();
+    assert_eq!(after, ["/v1/secret/data/proxmox/api"]);
 }
 
 #[tokio::test]

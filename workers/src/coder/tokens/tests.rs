@@ -7,7 +7,6 @@ use stead_schemas::step::coder::{
 };
 
 use crate::Workers;
-use crate::testing::contract;
 use crate::testing::{Stage, config, marker};
 
 const LOGIN: &str = "vault:secret/data/coder/api";
@@ -59,7 +58,6 @@ async fn a_token_is_made_found_again_proved_and_revoked() {
     assert_eq!(stage.ask(look).await.unwrap().expires_at, None);
     assert_eq!(["token-created", "token-revoked"].map(|kind| stage.count(kind)), [1, 1]);
     assert!(stage.lab.inventory().is_empty());
-    stage.check_contract("coder", "coder/swagger.json", contract::check_coder);
 }
 
 #[tokio::test]

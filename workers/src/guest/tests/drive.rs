@@ -11,7 +11,7 @@ use stead_schemas::step::sight::SightSeeds;
 
 use super::variants::{EVERYTHING, WINDOWS};
 use super::{SOURCE, Scene, file, furnish, is_shell};
-use crate::testing::{Stage, contract, marker};
+use crate::testing::{Stage, marker};
 
 fn insert(machine: &Machine, coder_id: &str) -> InsertSeed {
     InsertSeed {
@@ -62,7 +62,6 @@ async fn a_machine_that_reaches_nobody_boots_from_its_drive_with_a_fresh_token()
     }
     assert!(scene.office.reports().is_empty(), "it cannot tell us anything");
     assert_eq!((stage.count("image-laid"), stage.count("image-deleted")), (4, 2));
-    stage.check_contract("proxmox", "proxmox/apidata.json", contract::check_proxmox);
 }
 
 #[tokio::test]

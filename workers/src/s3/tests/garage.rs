@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use stead_contract::skipped;
 use tokio::time::Instant;
 
 use super::life;
@@ -91,14 +92,11 @@ impl Garage {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a test that is skipped says why")]
-fn skipped() {
-    eprintln!("skipped: no Garage is at hand; STEAD_GARAGE=/path/to/garage names one");
-}
-
 #[tokio::test]
 async fn a_bucket_lives_and_dies_in_a_real_garage() {
-    let Some(program) = program() else { return skipped() };
+    let Some(program) = program() else {
+        return skipped("no Garage is at hand; STEAD_GARAGE=/path/to/garage names one");
+    };
     let stage = Stage::open().await;
     let token = "canary-of-a-real-garage";
     let garage = Garage::start(&program, token).await;

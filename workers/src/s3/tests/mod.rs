@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stead_schemas::failure::Class;
 use stead_schemas::step::s3::{
     DeleteBucket, DeleteIfEmpty, DeleteKey, EmptyBucket, EnsureBucket, EnsureKey, Key, Limits,
-    Place, SetLimits,
+    ListBuckets, Place, SetLimits,
 };
 
 use crate::testing::{Stage, marker};
@@ -50,6 +50,16 @@ async fn administer(stage: &Stage, call: &str, body: Value) -> Value {
     let token = ("authorization", format!("Bearer {}", stage.secret(LOGIN, "token").await));
     let url = format!("{}/v2/{call}", stage.lab.addresses().s3_url);
     stage.as_stranger(reqwest::Method::POST, &url, token, body).await
+}
+
+#[tokio::test]
+async fn a_list_is_given_to_whoever_may_have_it() {
+    let stage = made().await;
+    let list = ListBuckets { login: LOGIN.to_owned() };
+    stage.ask(list.clone()).await.unwrap();
+    stage.lab.break_("s3", "unauthorized").unwrap();
+    stage.refused(list, Class::Auth).await;
+    assert_eq!(stage.count("bucket-created"), 1, "a look changes nothing");
 }
 
 #[tokio::test]

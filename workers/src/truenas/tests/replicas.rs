@@ -12,7 +12,7 @@ use stead_schemas::step::backup::{
 use stead_schemas::step::truenas::EnsureDataset;
 
 use super::{DATASET, LOGIN, ensure, nas};
-use crate::testing::{Stage, contract};
+use crate::testing::Stage;
 
 const PARENT: &str = "tank/coder-home";
 const TARGET: &str = "backup/coder-home";
@@ -79,27 +79,23 @@ async fn snapshots(stage: &Stage, dataset: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_copy_arrives_with_all_beneath_it_and_is_proved() {
-    for version in ["v25.10.5", "v26.0.0-beta3"] {
-        let stage = with_home().await;
-        for _ in 0..2 {
-            stage.ask(snapshot(1)).await.unwrap();
-            stage.ask(replicate()).await.unwrap();
-        }
-        let proof = stage.ask(prove(1)).await.unwrap();
-        assert_eq!(proof.words, format!("2 datasets have the same snapshot beneath {TARGET}"));
-        assert_eq!(proof.bytes, Some(2 * (64 << 10)));
-        assert_eq!(stage.count("snapshot-created"), 2);
-        assert_eq!(snapshots(&stage, "backup/coder-home/john").await, [copy(1)]);
-        stage.ask(snapshot(2)).await.unwrap();
+    let stage = with_home().await;
+    for _ in 0..2 {
+        stage.ask(snapshot(1)).await.unwrap();
         stage.ask(replicate()).await.unwrap();
-        stage.ask(prove(2)).await.unwrap();
-        let removed = stage.ask(remove_but(2)).await.unwrap();
-        assert_eq!(removed, Removed { removed: 1, kept: None });
-        for dataset in [PARENT, DATASET, TARGET, "backup/coder-home/john"] {
-            assert_eq!(snapshots(&stage, dataset).await, [copy(2)], "{dataset}");
-        }
-        let path = format!("truenas/api-{version}.json");
-        stage.check_contract("truenas", &path, contract::check_truenas);
+    }
+    let proof = stage.ask(prove(1)).await.unwrap();
+    assert_eq!(proof.words, format!("2 datasets have the same snapshot beneath {TARGET}"));
+    assert_eq!(proof.bytes, Some(2 * (64 << 10)));
+    assert_eq!(stage.count("snapshot-created"), 2);
+    assert_eq!(snapshots(&stage, "backup/coder-home/john").await, [copy(1)]);
+    stage.ask(snapshot(2)).await.unwrap();
+    stage.ask(replicate()).await.unwrap();
+    stage.ask(prove(2)).await.unwrap();
+    let removed = stage.ask(remove_but(2)).await.unwrap();
+    assert_eq!(removed, Removed { removed: 1, kept: None });
+    for dataset in [PARENT, DATASET, TARGET, "backup/coder-home/john"] {
+        assert_eq!(snapshots(&stage, dataset).await, [copy(2)], "{dataset}");
     }
 }
 
@@ -238,10 +234,6 @@ async fn a_home_that_was_made_again_is_sent_and_its_former_copy_is_kept_beside_i
     assert!(snapshots(&stage, &former).await.is_empty());
     let proof = stage.ask(prove(3)).await.unwrap();
     assert!(proof.words.contains(&former), "{}", proof.words);
-    for version in ["v25.10.5", "v26.0.0-beta3"] {
-        let path = format!("truenas/api-{version}.json");
-        stage.check_contract("truenas", &path, contract::check_truenas);
-    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use stead_schemas::failure::{Class, Failure};
 
 use super::Login;
-use crate::testing::{Stage, config, contract};
+use crate::testing::{Stage, config};
 use crate::vault::{SecretText, Secrets};
 
 const SECRET: &str = "vault:secret/data/proxmox/api";
@@ -73,7 +73,6 @@ async fn a_service_account_is_let_in_with_the_token_that_it_has_now() {
     place.lay(&stage.lab.project_token());
     stage.lab.break_times("vault", "token-expired", 1).unwrap();
     secrets.read(SECRET).await.unwrap();
-    stage.check_contract("vault", "vault/openapi.json", contract::check_vault);
 }
 
 #[tokio::test]
@@ -103,7 +102,6 @@ async fn a_wrapped_secret_is_taken_in_once_for_the_whole_process() {
     let calls = stage.lab.requests();
     let unwrapped = calls.iter().filter(|call| call.path.ends_with("/unwrap")).count();
     assert_eq!(unwrapped, 1);
-    stage.check_contract("vault", "vault/openapi.json", contract::check_vault);
 }
 
 #[tokio::test]
