@@ -256,6 +256,9 @@ pub struct TimerStarted {
     pub after_ms: u64,
     /// What the run waits for, in words.
     pub reason: String,
+    /// Whether somebody has to act, and it runs out only where nobody does.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub for_person: bool,
 }
 
 /// See [`Event::TimerFired`].

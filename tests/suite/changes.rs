@@ -196,6 +196,10 @@ async fn stuck(john: &Desk, run: &stead_schemas::ids::RunId) {
         (view.summary.phase == "stuck").then_some(())
     })
     .await;
-    let trouble = john.view(run).await.view["trouble"].to_string();
+    let view = john.view(run).await;
+    let trouble = view.view["trouble"].to_string();
     assert!(trouble.contains("the storage is full"), "{trouble}");
+    let waits = &view.waiting[0];
+    assert_eq!((waits.what.as_str(), waits.reason.as_str()), ("the run", "human"), "{waits:?}");
+    assert!(waits.words.starts_with("somebody to retry the create"), "{waits:?}");
 }

@@ -22,7 +22,7 @@ use stead_schemas::owner::Owner;
 use stead_schemas::step::Step;
 use stead_schemas::time::Timestamp;
 
-use crate::shared::Shared;
+use crate::shared::{Shared, Wait};
 use crate::step_call::{StepCall, as_json};
 
 /// How many transitions a history has when its run should begin anew at the next quiet point.
@@ -227,7 +227,16 @@ impl Context {
     /// Waits for the next command, but no longer than `span`; then there is none. `reason` says
     /// what the wait is for.
     pub async fn next_command_within(&self, span: Duration, reason: &str) -> Option<Command> {
-        let mut timer = self.timer(span, reason);
+        self.next_command_before(self.timer(span, Wait { reason, for_person: false })).await
+    }
+
+    /// The same where nothing goes on until somebody gives one: the run is shown as one that waits
+    /// for a person. `reason` says what he is to do.
+    pub async fn next_command_of_person(&self, span: Duration, reason: &str) -> Option<Command> {
+        self.next_command_before(self.timer(span, Wait { reason, for_person: true })).await
+    }
+
+    async fn next_command_before(&self, mut timer: Timer<'_>) -> Option<Command> {
         poll_fn(|waker| {
             if Pin::new(&mut timer).poll(waker).is_ready() {
                 return Poll::Ready(None);
@@ -257,7 +266,7 @@ impl Context {
     /// Sleeps, durably. `reason` says what for. Inside an operation that is cancelled it ends at
     /// once, and the next step says why.
     pub async fn sleep(&self, span: Duration, reason: &str) {
-        self.timer(span, reason).await;
+        self.timer(span, Wait { reason, for_person: false }).await;
     }
 
     /// Sleeps, durably, until then; not at all if that has passed. `reason` says what for.
@@ -268,8 +277,8 @@ impl Context {
         }
     }
 
-    fn timer<'a>(&self, span: Duration, reason: &'a str) -> Timer<'a> {
-        Timer { cx: self.clone(), span, reason, seq: None }
+    fn timer<'a>(&self, span: Duration, wait: Wait<'a>) -> Timer<'a> {
+        Timer { cx: self.clone(), span, wait, seq: None }
     }
 }
 
@@ -277,7 +286,7 @@ impl Context {
 struct Timer<'a> {
     cx: Context,
     span: Duration,
-    reason: &'a str,
+    wait: Wait<'a>,
     /// While it runs.
     seq: Option<Seq>,
 }
@@ -288,8 +297,8 @@ impl Future for Timer<'_> {
     fn poll(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<()> {
         let cx = self.cx.clone();
         let mut shared = cx.shared.borrow_mut();
-        let (span, reason) = (self.span, self.reason);
-        let seq = *self.seq.get_or_insert_with(|| shared.start_timer(span, reason));
+        let (span, wait) = (self.span, self.wait);
+        let seq = *self.seq.get_or_insert_with(|| shared.start_timer(span, wait));
         if shared.take_settled(seq).is_some() {
             self.seq = None;
             return Poll::Ready(());

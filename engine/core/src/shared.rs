@@ -29,6 +29,15 @@ pub(crate) enum Settled {
     Fired,
 }
 
+/// What a timer is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wait<'a> {
+    /// In words.
+    pub reason: &'a str,
+    /// Whether a person is to act before it runs out.
+    pub for_person: bool,
+}
+
 /// How to take a step back.
 #[derive(Clone)]
 pub(crate) struct Undo {
@@ -169,14 +178,15 @@ impl Shared {
         self.decisions.push(Event::StepDropped(StepDropped { seq }));
     }
 
-    pub fn start_timer(&mut self, after: core::time::Duration, reason: &str) -> Seq {
+    pub fn start_timer(&mut self, after: core::time::Duration, wait: Wait<'_>) -> Seq {
         let seq = self.take_seq();
         let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         self.decisions.push(Event::TimerStarted(TimerStarted {
             seq,
             due: self.now.after(after),
             after_ms,
-            reason: reason.to_string(),
+            reason: wait.reason.to_string(),
+            for_person: wait.for_person,
         }));
         seq
     }

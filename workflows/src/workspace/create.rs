@@ -92,8 +92,9 @@ async fn stuck(cx: &Context, workspace: &mut Workspace, failure: &Failure) -> Op
     workspace.enter(cx, Phase::Stuck);
     cx.note("create-stuck", format!("it waits to be gone on with: {failure}"), failure);
     let found = loop {
-        let reason = "somebody to change what the create failed with and retry it";
-        let Some(command) = cx.next_command_within(STUCK_FOR, reason).await else { break None };
+        let reason = "somebody to retry the create, as it is or with a change, or to delete it; \
+                      otherwise it is taken back";
+        let Some(command) = cx.next_command_of_person(STUCK_FOR, reason).await else { break None };
         let is_retry = command.verb == "retry" && hold::check(workspace, "retry").is_ok();
         if is_retry && command.read::<RetryOrder>().is_ok() {
             break Some(command);

@@ -83,6 +83,7 @@ fn timer_started(seq: Seq) -> Event {
         due: Timestamp::from_millis(9),
         after_ms: 9,
         reason: "a test".into(),
+        for_person: false,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a run waits for: every wait has a reason that says who must act, words, and an age.
 
-use stead_core::fold::{OpenStep, Paused};
+use stead_core::fold::{OpenStep, OpenTimer, Paused};
 use stead_schemas::failure::Failure;
 use stead_schemas::policy::limit;
 use stead_schemas::public::Waiting;
@@ -25,16 +25,26 @@ pub(super) fn waiting(live: &Live) -> Vec<Waiting> {
         let seq = open.step.seq;
         waiting_step(open, live.attempts.get(&seq))
     }));
-    all.extend(folded.timers.values().map(|open| Waiting {
-        seq: open.timer.seq,
-        what: "timer".to_owned(),
-        reason: "timer".to_owned(),
+    all.extend(folded.timers.values().map(timer));
+    all
+}
+
+/// A person is asked for the whole run: no step of it waits for him.
+fn timer(open: &OpenTimer) -> Waiting {
+    let asks = open.timer.for_person;
+    Waiting {
+        seq: if asks { 0 } else { open.timer.seq },
+        what: if asks { "the run" } else { "timer" }.to_owned(),
+        reason: of_timer(open).to_owned(),
         words: format!("{}, due {}", open.timer.reason, open.timer.due),
         since: open.since,
         attempts: 0,
-        cause: String::new(),
-    }));
-    all
+        cause: if asks { "command" } else { "" }.to_owned(),
+    }
+}
+
+const fn of_timer(open: &OpenTimer) -> &'static str {
+    if open.timer.for_person { "human" } else { "timer" }
 }
 
 fn untaken(transition: &Transition) -> Waiting {
@@ -146,7 +156,7 @@ pub(super) fn main_wait(live: &Live) -> (&'static str, Option<Timestamp>) {
     let paused = folded.paused.as_ref().map(|paused| ("paused", paused.since));
     let steps = folded.steps.iter();
     let steps = steps.map(|(seq, open)| (reason(open, live.attempts.get(seq)), open.since));
-    let timers = folded.timers.values().map(|open| ("timer", open.since));
+    let timers = folded.timers.values().map(|open| (of_timer(open), open.since));
     let all = untaken.into_iter().chain(parked).chain(paused).chain(steps).chain(timers);
     let first = all
         .min_by_key(|(reason, since)| (REASONS.iter().position(|known| known == reason), *since));

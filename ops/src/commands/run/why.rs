@@ -89,6 +89,9 @@ fn who(view: &RunView, waiting: &Waiting) -> String {
             "an operator: mend what is wrong, then `stead run resume {run}`, or `stead run edit`, \
              `skip` or `cancel`"
         ),
+        _ if waiting.cause == "command" => {
+            "whoever it belongs to, or an operator: a command that it waits for".to_owned()
+        }
         _ if view.summary.state == RunState::Running && step > 0 => format!(
             "an operator: mend what is wrong, then `stead run retry {run} --step {step}`; what can \
              never succeed is given up with `stead run abandon`"
@@ -194,6 +197,16 @@ mod tests {
                 assert!(said.contains(&format!("because    {reason}: in words\n")), "{said}");
             }
         }
+    }
+
+    #[test]
+    fn what_waits_for_somebodys_command_says_that_he_must_act() {
+        let said = said(&waits(0, "human", "command"));
+        assert!(
+            said.contains("who acts   whoever it belongs to, or an operator: a command"),
+            "{said}"
+        );
+        assert!(!said.contains("terminate"), "{said}");
     }
 
     #[test]
