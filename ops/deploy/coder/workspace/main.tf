@@ -34,7 +34,7 @@ variable "vault_url" {
 }
 
 variable "grafana_url" {
-  description = "Where people find Grafana; no link is shown if nothing is said."
+  description = "Where people find Grafana, or a dashboard of theirs: `{owner}` in it becomes the owner's name. No link is shown if nothing is said."
   type        = string
   default     = ""
 }
@@ -92,6 +92,7 @@ data "coder_parameter" "cpu_cores" {
   name         = "cpu_cores"
   display_name = "CPU cores"
   description  = "Virtual cores. A change takes effect when the machine starts next."
+  icon         = "/icon/memory.svg"
   type         = "number"
   form_type    = "slider"
   default      = 4
@@ -107,6 +108,7 @@ data "coder_parameter" "memory_gb" {
   name         = "memory_gb"
   display_name = "Memory (GiB)"
   description  = "A change takes effect when the machine starts next."
+  icon         = "/icon/memory.svg"
   type         = "number"
   form_type    = "slider"
   default      = 8
@@ -122,6 +124,7 @@ data "coder_parameter" "storage_quota_gb" {
   name         = "storage_quota_gb"
   display_name = "Home (GiB)"
   description  = "How much your home may hold. All your workspaces share it, and a change keeps it."
+  icon         = "/icon/folder.svg"
   type         = "number"
   form_type    = "slider"
   default      = 50
@@ -137,6 +140,7 @@ data "coder_parameter" "storage_backend" {
   name         = "storage_backend"
   display_name = "Disk"
   description  = "The storage beneath the machine's own disk. It cannot be changed later."
+  icon         = "/icon/database.svg"
   type         = "string"
   form_type    = "dropdown"
   default      = "iscsi"
@@ -158,6 +162,7 @@ data "coder_parameter" "stead_run" {
   name         = "stead_run"
   display_name = "Stead's mark"
   description  = "Stead fills this in where it makes the workspace itself. Leave it empty."
+  icon         = "/icon/container.svg"
   type         = "string"
   default      = ""
   mutable      = true
@@ -217,11 +222,12 @@ locals {
     uptime  = { name = "Up since", script = "uptime --since", every = 60 }
     address = { name = "Addresses", script = "hostname --all-ip-addresses", every = 60 }
   }
+  owner = urlencode(data.coder_workspace_owner.me.name)
   links = {
-    vault   = { name = "Vault", base = var.vault_url, path = "/ui" }
-    grafana = { name = "Grafana", base = var.grafana_url, path = "/d/workspace?var-user=${urlencode(data.coder_workspace_owner.me.name)}" }
-    s3      = { name = "S3 bucket", base = var.s3_url, path = "/buckets/${module.stead.bucket}" }
-    forgejo = { name = "Forgejo", base = var.forgejo_url, path = "" }
+    vault   = { name = "Vault", icon = "vault", base = var.vault_url, path = "/ui" }
+    grafana = { name = "Grafana", icon = "grafana", base = replace(var.grafana_url, "{owner}", local.owner), path = "" }
+    s3      = { name = "S3 bucket", icon = "database", base = var.s3_url, path = "/buckets/${module.stead.bucket}" }
+    forgejo = { name = "Forgejo", icon = "git", base = var.forgejo_url, path = "" }
   }
 }
 
@@ -230,6 +236,7 @@ resource "coder_app" "link" {
   agent_id     = coder_agent.main[0].id
   slug         = each.key
   display_name = each.value.name
+  icon         = "/icon/${each.value.icon}.svg"
   url          = "${trimsuffix(each.value.base, "/")}${each.value.path}"
   external     = true
 }
@@ -241,6 +248,7 @@ resource "coder_app" "desktop" {
   agent_id     = coder_agent.main[0].id
   slug         = "desktop"
   display_name = "Desktop"
+  icon         = "/icon/desktop.svg"
   url          = "http://localhost:6080/vnc.html?autoconnect=true&resize=remote"
   subdomain    = true
   share        = "owner"
@@ -257,6 +265,7 @@ resource "coder_app" "task" {
   agent_id     = coder_agent.main[0].id
   slug         = "task-${each.key}"
   display_name = each.value.name
+  icon         = "/icon/aider.svg"
   command      = "aider --no-auto-commits --message '${replace(each.value.message, "'", "'\\''")}'"
 }
 

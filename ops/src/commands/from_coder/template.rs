@@ -101,7 +101,7 @@ fn what_can_be_chosen_is_what_an_order_may_say() {
 #[test]
 fn every_parameter_says_what_it_is() {
     for (name, block) in parameters() {
-        for field in ["display_name", "description", "default"] {
+        for field in ["display_name", "description", "default", "icon"] {
             assert!(block.fields.contains_key(field), "{name} has no {field}");
         }
         let options = block.blocks.iter().filter(|(name, _)| name == "option");
@@ -245,7 +245,7 @@ fn a_real_terraform_calls_the_bucket_as_stead_does() {
         variables["owner"] = json!(owner);
         bench.build("start", &variables);
         let (_, said) = bench.run("", &["output", "-raw", "bucket"]);
-        let bucket = bucket_name(&Owner::new(owner).expect("a name"), "workspace");
+        let bucket = bucket_name(&Owner::new(owner).expect("a name"), "dev");
         assert!(said.ends_with(&bucket.expect("a bucket")), "{said}");
     }
 }
@@ -257,6 +257,18 @@ fn a_real_terraform_finds_it_written_as_it_writes_it() {
     let shipped = shipped.display().to_string();
     let (well, said) = bench.run("", &["fmt", "-check", "-diff", "-recursive", &shipped]);
     assert!(well, "{said}");
+}
+
+#[test]
+fn no_link_leads_to_a_dashboard_that_is_not_shipped() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("grafana/dashboards");
+    assert!(shipped.is_dir());
+    let links = MAIN.split("/d/").skip(1);
+    let named =
+        links.map(|rest| rest.split(|c: char| "?\"$/".contains(c)).next().unwrap_or_default());
+    let missing = named.filter(|uid| !shipped.join(format!("{uid}.json")).exists());
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
+    assert!(MAIN.contains("replace(var.grafana_url, \"{owner}\", local.owner)"));
 }
 
 #[test]

@@ -65,8 +65,8 @@ resource "terraform_data" "life" {
   }
 }
 
-# What Stead calls the bucket `workspace` of this owner at the vendor's: names of buckets become host
-# names, in which a dot would break the certificate.
+# What Stead calls this owner's bucket of the workspace's name at the vendor's, whose key the machine is
+# given: names of buckets become host names, in which a dot would break the certificate.
 output "bucket" {
-  value = "${replace(replace(replace(replace(var.owner, "x", "x78"), "-", "x2d"), ".", "x2e"), "_", "x5f")}-workspace"
+  value = "${replace(replace(replace(replace(var.owner, "x", "x78"), "-", "x2d"), ".", "x2e"), "_", "x5f")}-${var.name}"
 }
