@@ -22,6 +22,8 @@ pub enum Topic {
     Token,
     /// A backup was not made, or not proved.
     Backup,
+    /// A template was not deployed.
+    Template,
     /// A workspace is dormant soon, or deleted because it is.
     Dormant,
     /// A workspace's time is over soon.
@@ -34,12 +36,13 @@ pub enum Topic {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Paused,
         Self::UndoStuck,
         Self::VendorDown,
         Self::Token,
         Self::Backup,
+        Self::Template,
         Self::Dormant,
         Self::Expiry,
         Self::Owner,
@@ -55,6 +58,7 @@ impl Topic {
             Self::VendorDown => "vendor-down",
             Self::Token => "token",
             Self::Backup => "backup",
+            Self::Template => "template",
             Self::Dormant => "dormant",
             Self::Expiry => "expiry",
             Self::Owner => "owner",
@@ -71,6 +75,7 @@ impl Topic {
             Self::VendorDown => "does not answer",
             Self::Token => "token at risk",
             Self::Backup => "no backup",
+            Self::Template => "not deployed",
             Self::Dormant => "nobody uses it",
             Self::Expiry => "its time is over soon",
             Self::Owner => "what Authentik says of owners",

@@ -239,6 +239,10 @@ pub struct Deployment {
     /// The folder; the whole repository if it is empty.
     #[serde(default)]
     pub path: String,
+    /// The values of Terraform's variables that are secrets: where each lies in Vault, as a field that
+    /// is called as the variable.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
 }
 
 impl Deployment {

@@ -6,7 +6,7 @@ use std::future::ready;
 use serde_json::{Value, json};
 use stead_schemas::command::template::TemplateView;
 
-use crate::stage::{Process, Seen, Stage, check_ledger, door_of, until};
+use crate::stage::{Process, Seen, Stage, check_ledger, check_whole, door_of, until};
 
 const OWNER: &str = "--owner=platform";
 const REPOSITORY: &str = "platform/templates";
@@ -159,6 +159,8 @@ async fn a_lost_webhook_is_made_up_for_and_a_forged_one_does_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_coder_cannot_import_leaves_the_active_version_and_one_can_go_back() {
     let stage = Stage::start().await;
+    let john = stage.desk("john").await;
+    john.carry_out("create", json!({})).await;
     for (vendor, fault) in [("coder", "lost-response"), ("forgejo", "lost-response")] {
         stage.lab.break_times(vendor, fault, 1).expect("a fault");
     }
@@ -166,6 +168,16 @@ async fn what_coder_cannot_import_leaves_the_active_version_and_one_can_go_back(
     ends(&stage, &["push", TEMPLATE, "--wait"], 0).await;
     let name = format!("{}-1.1", &good[..12]);
     assert_eq!((active(&stage), count(&stage, "version-created")), (name.clone(), 1));
+    // It reaches the workspaces that are there with their next update, and not before.
+    let built = || stage.lab.built_version("john", "dev").expect("it is shown");
+    john.carry_out("restart", json!({})).await;
+    assert_eq!(built(), "v1");
+    john.carry_out("update", json!({})).await;
+    assert_eq!(built(), name);
+    check_whole(&stage.lab, "john");
+    let nothing = john.fail("update", json!({})).await;
+    assert_eq!(nothing.words, "it is made from this version of its template already");
+    john.carry_out("delete", json!({ "now": true })).await;
 
     let bad = commit(&stage, "data {");
     let failed = ends(&stage, &["push", TEMPLATE, "--wait"], 1).await;
@@ -193,7 +205,6 @@ async fn what_coder_cannot_import_leaves_the_active_version_and_one_can_go_back(
     ends(&stage, &["push", TEMPLATE, "--wait", &format!("--commit={good}")], 0).await;
     assert_eq!(active(&stage), format!("{}-1.4", &good[..12]));
     assert_eq!(refused(&stage, &["push", "debian-12"]).await, "template.unknown");
-    let john = stage.desk("john").await;
     let theirs = john.ask("template", "push", json!({ "name": TEMPLATE })).await;
     assert_eq!(theirs.expect_err("it is platform's").code, "template.not-yours");
     ends(&stage, &["forget", TEMPLATE, "--wait"], 0).await;

@@ -83,7 +83,8 @@ pub enum Verb {
         #[arg(long, value_name = "NAME")]
         template: Option<String>,
     },
-    /// Take the template as the site has it now, with a new machine where that needs one.
+    /// Take the template as the site has it now, with a new machine where that needs one, and the
+    /// version of it that is active in Coder, with a restart.
     #[command(after_help = "Example:\n  stead workspace update dev --dry-run")]
     Update(Command),
     /// Say when the workspace is started, stopped or deleted by itself. What you leave out stays as it is.

@@ -7,7 +7,7 @@ use stead_schemas::command::workspace::check_name;
 use stead_schemas::owner::Owner;
 use stead_schemas::site::Deployment;
 
-use super::reader::Reader;
+use super::reader::{Reader, is_vault_reference};
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Deployment> {
     let (mut names, mut deployments) = (BTreeSet::new(), Vec::new());
@@ -56,6 +56,18 @@ fn faults(deployment: &Deployment) -> Vec<(&'static str, String)> {
     if !path.is_empty() && !path.split('/').all(is_folder) {
         let words = "is a folder of the repository, without a slash at its ends".to_owned();
         faults.push(("path", words));
+    }
+    for (name, reference) in &deployment.variables {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            || !name.chars().all(plain)
+        {
+            faults.push(("variables", format!("{name} is no name of a variable of Terraform's")));
+        }
+        if !is_vault_reference(reference) {
+            let words = "names a secret in Vault, such as vault:secret/data/coder/template";
+            faults.push(("variables", format!("{name} {words}")));
+        }
     }
     faults
 }

@@ -241,7 +241,7 @@ impl Section<'_, '_> {
     /// The name of a secret in Vault: a reference, which may be written down anywhere.
     pub fn vault_reference(&mut self, key: &'static str) -> String {
         let text = self.text(key);
-        if text.is_empty() || text.starts_with("vault:") && text.contains("/data/") {
+        if text.is_empty() || is_vault_reference(&text) {
             return text;
         }
         self.fault(key, "names a secret in Vault, such as vault:secret/data/proxmox/api");
@@ -318,6 +318,10 @@ fn too_open(path: &str) -> Option<String> {
     let words =
         format!("{path} has the mode {mode:03o}; let its owner, or its group, alone read it");
     (mode & 0o027 != 0).then_some(words)
+}
+
+pub(super) fn is_vault_reference(text: &str) -> bool {
+    text.starts_with("vault:") && text.contains("/data/")
 }
 
 fn is_reference(text: &str) -> bool {

@@ -325,6 +325,16 @@ fn what_is_deployed_is_said_so_that_it_can_be_found() {
             "line 29: deployments.path: is a folder of the repository, without a slash at its ends",
         ],
     );
+    let variables = |said: &str| format!("{DEPLOYMENT}variables = {{ {said} }}\n");
+    deployed(&|_| variables("region_token = \"vault:secret/data/coder/template\""), &[]);
+    deployed(
+        &|_| variables("\"1x\" = \"vault:secret/data/coder/template\", token = \"abc\""),
+        &[
+            "line 29: deployments.variables: 1x is no name of a variable of Terraform's",
+            "line 29: deployments.variables: token names a secret in Vault, such as \
+             vault:secret/data/coder/template",
+        ],
+    );
     deployed(
         &|text| format!("{text}{text}"),
         &["line 33: deployments.template: stead-machine is deployed twice"],

@@ -3,13 +3,14 @@
 //! Which template is made of which folder is said by the site and by nobody else: what is pushed
 //! is carried out by Coder's provisioner, with its rights.
 
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::site::Deployment;
+use crate::site::{Deployment, Template};
 use crate::time::Timestamp;
 
 /// The kind of the entity.
@@ -86,6 +87,9 @@ pub struct TemplateOrder {
     /// The version to promote, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The site's templates that it shows: what may be chosen in Coder is what they allow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shows: Vec<Template>,
 }
 
 /// Where a template stands.
@@ -132,6 +136,9 @@ pub struct TemplateVersion {
     /// Coder's id of the file that it was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Which secrets it was given, as they were then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
     /// When it was imported, or first seen.
     pub at: Timestamp,
     /// Whether workspaces were ever made of it.

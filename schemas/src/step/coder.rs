@@ -15,6 +15,9 @@ pub mod versions;
 pub struct CoderWorkspace {
     /// Coder's id of it, a UUID.
     pub id: String,
+    /// The version of its template that its latest build was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<versions::VersionSeen>,
 }
 
 /// Makes the workspace if there is none, and sees to it that its latest build is a start that
@@ -37,6 +40,10 @@ pub struct StartWorkspace {
     /// If it is gone, one of ours is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<String>,
+    /// Coder's id of the version of the template that it is to be built from. If nothing is said, one
+    /// that is there keeps the version of its last build, and a new one gets the active one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 impl Step for StartWorkspace {

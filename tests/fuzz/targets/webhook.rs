@@ -28,6 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         repository: push.repository.full_name.clone(),
         branch: branch.to_owned(),
         path: String::new(),
+        variables: Default::default(),
     };
     let branch = push.branch.strip_prefix("refs/heads/");
     assert_eq!(push.is_about(&deployment(branch.unwrap_or(&push.branch))), branch.is_some());

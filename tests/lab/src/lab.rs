@@ -319,6 +319,12 @@ impl Lab {
         self.world().read(|state| state.coder.active_version(template).map(str::to_owned))
     }
 
+    /// The name of the version that a workspace of Coder's was built from last.
+    #[must_use]
+    pub fn built_version(&self, owner: &str, name: &str) -> Option<String> {
+        self.world().read(|state| state.coder.version_of(owner, name).map(str::to_owned))
+    }
+
     /// Makes a new image, which the tag means from now on; its digest. Its pods become ready, or
     /// crash.
     pub fn push_image(&self, repository: &str, tag: &str, runs: bool) -> String {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
+use stead_schemas::step::coder::versions::VersionSeen;
 
 use super::client::Coder;
 use crate::http::{segment, shortened};
@@ -79,26 +80,51 @@ pub(super) async fn marker_of(coder: &Coder, workspace: &Value) -> Result<Option
     Ok(found.filter(|marker| !marker.is_empty()).map(str::to_owned))
 }
 
-/// Sees to it that the latest build is of this transition and has succeeded. What is going on is
+/// Which build is to be the latest.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    transition: Transition,
+    /// Of which version of its template; of whichever, if nothing is said.
+    version: Option<&'a str>,
+}
+
+impl From<Transition> for Wanted<'_> {
+    fn from(transition: Transition) -> Self {
+        Self { transition, version: None }
+    }
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) const fn start(version: Option<&'a str>) -> Self {
+        Self { transition: Transition::Start, version }
+    }
+
+    fn is(self, build: &Value) -> bool {
+        build["transition"] == self.transition.word()
+            && self.version.is_none_or(|version| build["template_version_id"] == version)
+    }
+}
+
+/// Sees to it that the latest build is the wanted one and has succeeded. What is going on is
 /// waited for; what has failed is done again, once in each attempt. Done too if the workspace
-/// goes away, unless it was to start.
+/// goes away, unless it was to start. Says of which version the build is.
 pub(super) async fn reach(
     coder: &Coder,
     cx: &StepContext,
     id: &str,
-    wanted: Transition,
-) -> Result<(), Failure> {
+    wanted: Wanted<'_>,
+) -> Result<Option<VersionSeen>, Failure> {
     let mut pace = Pace::new(Duration::from_millis(5), Duration::from_secs(1));
     let mut asked = false;
     loop {
         let Some(workspace) = coder.look(&format!("/workspaces/{}", segment(id))).await? else {
-            return gone(id, wanted);
+            return gone(id, wanted.transition).map(|()| None);
         };
         let build = &workspace["latest_build"];
-        let is_wanted = build["transition"] == wanted.word();
+        let is_wanted = wanted.is(build);
         match job(build) {
             Job::Going => cx.progress(spoken(build)),
-            Job::Succeeded if is_wanted => return Ok(()),
+            Job::Succeeded if is_wanted => return Ok(version_of(build)),
             Job::Ended if is_wanted && asked => return Err(failed(build)),
             Job::Succeeded | Job::Ended => {
                 cx.still_wanted()?;
@@ -120,13 +146,22 @@ fn gone(id: &str, wanted: Transition) -> Result<(), Failure> {
 
 /// Asks for a build. Says whether it was taken in; if another one is going on, the caller waits
 /// for that one.
-async fn begin(coder: &Coder, id: &str, wanted: Transition) -> Result<bool, Failure> {
-    let body = json!({ "transition": wanted.word() });
+async fn begin(coder: &Coder, id: &str, wanted: Wanted<'_>) -> Result<bool, Failure> {
+    let mut body = json!({ "transition": wanted.transition.word() });
+    if let Some(version) = wanted.version {
+        body["template_version_id"] = json!(version);
+    }
     match coder.post(&format!("/workspaces/{}/builds", segment(id)), &body).await {
         Ok(_) => Ok(true),
         Err(Trouble::Missing(_)) => Ok(false),
         Err(trouble) => Err(trouble.into()),
     }
+}
+
+/// The version of its template that a build is of.
+pub(super) fn version_of(build: &Value) -> Option<VersionSeen> {
+    let text = |field: &str| build[field].as_str().map(str::to_owned);
+    Some(VersionSeen { id: text("template_version_id")?, name: text("template_version_name")? })
 }
 
 pub(super) fn job(build: &Value) -> Job {

@@ -30,7 +30,9 @@ pub(super) async fn join_workspace(
         let latest = &workspace["latest_build"];
         let is_start = latest["transition"] == Transition::Start.word();
         match build::job(latest) {
-            Job::Succeeded if is_start => return Ok(CoderWorkspace { id: ask.id }),
+            Job::Succeeded if is_start => {
+                return Ok(CoderWorkspace { id: ask.id, version: build::version_of(latest) });
+            }
             Job::Going if is_start => cx.progress(build::spoken(latest)),
             Job::Going | Job::Succeeded | Job::Ended => {
                 return Err(unwanted(format!(
@@ -52,7 +54,7 @@ pub(super) async fn leave_workspace(
 ) -> Result<Done, Failure> {
     let coder = client.log_in(&ask.login).await?;
     if let Some(id) = joined(&coder, Some(&ask.id), &ask.user, &ask.name).await? {
-        build::reach(&coder, &cx, &id, Transition::Stop).await?;
+        build::reach(&coder, &cx, &id, Transition::Stop.into()).await?;
     }
     Ok(Done {})
 }

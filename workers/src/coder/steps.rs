@@ -12,7 +12,7 @@ use stead_schemas::step::coder::{
 };
 use stead_schemas::time::Timestamp;
 
-use super::build::{self, MARKER, Owner, Transition};
+use super::build::{self, MARKER, Owner, Transition, Wanted};
 use super::client::{Client, Coder};
 use super::joined::joined;
 use crate::http::segment;
@@ -43,9 +43,10 @@ pub(super) async fn start_workspace(
     ask: StartWorkspace,
 ) -> Result<CoderWorkspace, Failure> {
     let coder = client.log_in(&ask.login).await?;
+    let wanted = Wanted::start(ask.version.as_deref());
     if let Some(id) = joined(&coder, ask.joined.as_deref(), &ask.user, &ask.name).await? {
-        build::reach(&coder, &cx, &id, Transition::Start).await?;
-        return Ok(CoderWorkspace { id });
+        let version = build::reach(&coder, &cx, &id, wanted).await?;
+        return Ok(CoderWorkspace { id, version });
     }
     let workspace = match find(&coder, &ask.user, &ask.name).await? {
         Some(workspace) => workspace,
@@ -56,8 +57,8 @@ pub(super) async fn start_workspace(
     };
     check_owner(&coder, &workspace, &ask).await?;
     let id = id_of(&workspace)?;
-    build::reach(&coder, &cx, &id, Transition::Start).await?;
-    Ok(CoderWorkspace { id })
+    let version = build::reach(&coder, &cx, &id, wanted).await?;
+    Ok(CoderWorkspace { id, version })
 }
 
 async fn find(coder: &Coder, user: &str, name: &str) -> Result<Option<Value>, Failure> {
@@ -65,10 +66,14 @@ async fn find(coder: &Coder, user: &str, name: &str) -> Result<Option<Value>, Fa
 }
 
 async fn create(coder: &Coder, ask: &StartWorkspace) -> Result<Value, Failure> {
-    let template = template_id(coder, &ask.organization, &ask.template).await?;
+    // Coder takes either of them, and not both.
+    let (field, id) = match &ask.version {
+        Some(version) => ("template_version_id", version.clone()),
+        None => ("template_id", template_id(coder, &ask.organization, &ask.template).await?),
+    };
     let body = json!({
         "name": ask.name,
-        "template_id": template,
+        field: id,
         "rich_parameter_values": [{ "name": MARKER, "value": ask.marker }],
     });
     match coder.post(&format!("/users/{}/workspaces", segment(&ask.user)), &body).await {
@@ -212,7 +217,7 @@ pub(super) async fn stop_workspace(
     ask: StopWorkspace,
 ) -> Result<Done, Failure> {
     let coder = client.log_in(&ask.login).await?;
-    build::reach(&coder, &cx, &ask.id, Transition::Stop).await?;
+    build::reach(&coder, &cx, &ask.id, Transition::Stop.into()).await?;
     Ok(Done {})
 }
 
@@ -225,7 +230,7 @@ pub(super) async fn delete_workspace(
 ) -> Result<Done, Failure> {
     let coder = client.log_in(&ask.login).await?;
     if let Some(id) = joined(&coder, ask.joined.as_deref(), &ask.user, &ask.name).await? {
-        build::reach(&coder, &cx, &id, Transition::Delete).await?;
+        build::reach(&coder, &cx, &id, Transition::Delete.into()).await?;
         return Ok(Done {});
     }
     let Some(workspace) = find(&coder, &ask.user, &ask.name).await? else {
@@ -235,7 +240,7 @@ pub(super) async fn delete_workspace(
         tracing::warn!(user = ask.user, name = ask.name, "a stranger's workspace is left alone");
         return Ok(Done {});
     }
-    build::reach(&coder, &cx, &id_of(&workspace)?, Transition::Delete).await?;
+    build::reach(&coder, &cx, &id_of(&workspace)?, Transition::Delete.into()).await?;
     Ok(Done {})
 }
 

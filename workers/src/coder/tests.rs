@@ -23,6 +23,7 @@ fn start() -> StartWorkspace {
         template: "stead-machine".to_owned(),
         marker: marker(),
         joined: None,
+        version: None,
     }
 }
 

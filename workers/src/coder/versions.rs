@@ -1,6 +1,7 @@
 //! Versions of templates. A version is ours if its message begins with our marker; its name is one
 //! that only we choose, so that what was made and not answered is found again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -9,8 +10,8 @@ use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::coder::versions::{
-    ActiveVersion, ArchiveVersion, AwaitImport, CreateVersion, Import, LookUpTemplate, Parameter,
-    PromoteVersion, RestoreVersion, TemplatePlace, UploadTemplate, Uploaded, Version,
+    ArchiveVersion, AwaitImport, Choice, CreateVersion, Import, LookUpTemplate, Parameter,
+    PromoteVersion, RestoreVersion, TemplatePlace, UploadTemplate, Uploaded, Version, VersionSeen,
 };
 
 use super::client::{Client, Coder};
@@ -20,16 +21,19 @@ use crate::http::{segment, shortened};
 use crate::pace::Pace;
 use crate::trouble::Trouble;
 
+/// A shorter line is nothing that anybody could use, and may stand anywhere.
+const LINE_MIN: usize = 8;
+
 /// Asks which version is active.
 pub(super) async fn look_up_template(
     client: Client,
     _cx: StepContext,
     ask: LookUpTemplate,
-) -> Result<ActiveVersion, Failure> {
+) -> Result<VersionSeen, Failure> {
     let coder = client.log_in(&ask.place.login).await?;
     let id = active(&template(&coder, &ask.place).await?)?;
     let name = text(&version(&coder, &id).await?, "name")?;
-    Ok(ActiveVersion { id, name })
+    Ok(VersionSeen { id, name })
 }
 
 async fn template(coder: &Coder, place: &TemplatePlace) -> Result<Value, Failure> {
@@ -79,10 +83,15 @@ pub(super) async fn create_version(
         return ours(&known, &ask);
     }
     let template = id_of(&template(&coder, &ask.place).await?)?;
-    let body = json!({
+    let values = values(&client, &ask.variables).await?;
+    let mut body = json!({
         "template_id": template, "name": ask.name, "file_id": ask.file, "storage_method": "file",
         "provisioner": "terraform", "message": format!("{}: commit {}", ask.marker, ask.commit),
     });
+    if !values.is_empty() {
+        let given = values.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+        body["user_variable_values"] = given.collect();
+    }
     let path = format!("/organizations/{}/templateversions", segment(&ask.place.organization));
     cx.still_wanted()?;
     match coder.post(&path, &body).await {
@@ -92,8 +101,37 @@ pub(super) async fn create_version(
             Some(known) => ours(&known, &ask),
             None => Err(taken),
         },
-        Err(trouble) => Err(trouble.into()),
+        Err(trouble) => {
+            let failure = Failure::from(trouble);
+            // Coder's words may repeat what they are about.
+            Err(Failure { vendor: failure.vendor.filter(|_| values.is_empty()), ..failure })
+        }
     }
+}
+
+/// What the variables are, by name.
+async fn values(
+    client: &Client,
+    variables: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut values = BTreeMap::new();
+    for (name, reference) in variables {
+        let secret = client.secrets().read(reference).await?;
+        values.insert(name.clone(), secret.field(name)?.to_owned());
+    }
+    Ok(values)
+}
+
+/// A text that says none of these values, nor a line of one.
+fn without(values: &BTreeMap<String, String>, text: &str) -> String {
+    let mut text = text.to_owned();
+    for (name, value) in values {
+        let lines = value.lines().filter(|line| line.len() >= LINE_MIN);
+        for part in [value.as_str()].into_iter().chain(lines).filter(|part| !part.is_empty()) {
+            text = text.replace(part, &format!("[{name}]"));
+        }
+    }
+    text
 }
 
 async fn find(coder: &Coder, place: &TemplatePlace, name: &str) -> Result<Option<Value>, Failure> {
@@ -134,7 +172,8 @@ pub(super) async fn await_import(
             "succeeded" => return imported(&coder, &ask.id).await,
             "failed" | "canceled" => {
                 let said = job["error"].as_str().filter(|said| !said.is_empty());
-                let error = shortened(said.unwrap_or("the import was cancelled"));
+                let said = said.unwrap_or("the import was cancelled");
+                let error = shortened(&without(&values(&client, &ask.variables).await?, said));
                 return Ok(Import { error: Some(error), parameters: Vec::new() });
             }
             status => cx.progress(going(status, &found)),
@@ -157,9 +196,19 @@ async fn imported(coder: &Coder, id: &str) -> Result<Import, Failure> {
     let listed = listed.as_array().map(Vec::as_slice).unwrap_or_default();
     let parameters = listed.iter().map(|one| {
         let required = one["required"].as_bool().unwrap_or_default();
-        Ok(Parameter { name: text(one, "name")?, required })
+        Ok(Parameter { name: text(one, "name")?, required, choice: Some(choice(one)) })
     });
     Ok(Import { error: None, parameters: parameters.collect::<Result<_, Failure>>()? })
+}
+
+fn choice(parameter: &Value) -> Choice {
+    let options = parameter["options"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let options = options.iter().filter_map(|option| option["value"].as_str().map(str::to_owned));
+    Choice {
+        min: parameter["validation_min"].as_i64(),
+        max: parameter["validation_max"].as_i64(),
+        options: options.collect(),
+    }
 }
 
 /// Makes the version active, unless it is.

@@ -67,6 +67,7 @@ impl Scene {
             template: "stead-machine".to_owned(),
             marker: marker(),
             joined: None,
+            version: None,
         };
         self.stage.ask(start).await.unwrap()
     }

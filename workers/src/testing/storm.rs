@@ -215,6 +215,7 @@ async fn workspace(stage: &Stage, login: String) {
         template: "stead-machine".to_owned(),
         marker: marker(),
         joined: None,
+        version: None,
     };
     let id = stage.insist(start).await.id;
     stage.insist(StopWorkspace { login: login.clone(), id }).await;

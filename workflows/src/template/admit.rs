@@ -12,7 +12,7 @@ use stead_schemas::command::fields::Fields;
 use stead_schemas::command::template::{TemplateOrder, TemplateView};
 use stead_schemas::command::workspace::check_name;
 use stead_schemas::refusal::Refusal;
-use stead_schemas::site::Deployment;
+use stead_schemas::site::{Deployment, Template};
 
 use super::state::{earlier, named};
 use crate::as_value;
@@ -32,7 +32,9 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         "push" => {
             order.commit = fields.optional_text("commit")?.map(commit).transpose()?;
             order.only_push = fields.optional_flag("promote")? == Some(false);
+            order.shows = shows(admission);
         }
+        "check" => order.shows = shows(admission),
         "promote" => {
             let version = fields.optional_text("version")?;
             named(&living(admission)?.versions, version).map_err(|words| unknown(&words))?;
@@ -74,6 +76,12 @@ fn order(admission: &Admission<'_>) -> Result<TemplateOrder, Refusal> {
         forgejo_secret: forgejo.secret.clone(),
         ..TemplateOrder::default()
     })
+}
+
+/// The site's templates that this one of Coder's shows.
+fn shows(admission: &Admission<'_>) -> Vec<Template> {
+    let all = admission.site.templates.iter();
+    all.filter(|template| template.coder_template == admission.name).cloned().collect()
 }
 
 fn deployment<'a>(admission: &Admission<'a>) -> Result<&'a Deployment, Refusal> {

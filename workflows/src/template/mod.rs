@@ -18,6 +18,7 @@ use crate::as_value;
 use state::Template;
 
 mod admit;
+mod judge;
 mod operations;
 mod state;
 

@@ -1,5 +1,6 @@
 //! What is done with a template at Coder and in Forgejo.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -9,14 +10,18 @@ use serde_json::{Value, json};
 use stead_core::context::Context;
 use stead_schemas::command::template::{TemplateOrder, TemplateVersion};
 use stead_schemas::failure::{Class, Failure};
+use stead_schemas::notice::Topic;
+use stead_schemas::site::Template as SiteTemplate;
 use stead_schemas::step::coder::versions::{
-    ActiveVersion, ArchiveVersion, AwaitImport, CreateVersion, Import, LookUpTemplate, MARKER,
-    PromoteVersion, RestoreVersion, Source, TemplatePlace, UploadTemplate,
+    ArchiveVersion, AwaitImport, CreateVersion, LookUpTemplate, PromoteVersion, RestoreVersion,
+    Source, TemplatePlace, UploadTemplate, VersionSeen,
 };
 use stead_schemas::step::forgejo::{CommitState, LookUpHead, Repository, SetStatus};
 use stead_schemas::step::vault::PinSecrets;
 
+use super::judge::judge;
 use super::state::{Template, earlier, named, shortened};
+use crate::notice;
 
 /// How long one step may take before it counts as failed.
 const STEP_MAX: Duration = Duration::from_secs(15 * 60);
@@ -31,6 +36,10 @@ const CONTEXT: &str = "stead/template";
 struct Job {
     place: TemplatePlace,
     source: Source,
+    /// Which secrets it is given.
+    variables: BTreeMap<String, String>,
+    /// What it shows.
+    shows: Vec<SiteTemplate>,
     only_push: bool,
     /// Whether it is what the branch ends with.
     is_head: bool,
@@ -76,7 +85,7 @@ pub(super) async fn check(
 }
 
 async fn job(cx: &Context, order: &TemplateOrder) -> Result<Job, Failure> {
-    let (place, repository) = logins(cx, order).await?;
+    let (place, repository, variables) = logins(cx, order).await?;
     let commit = match &order.commit {
         Some(commit) => commit.clone(),
         None => {
@@ -87,15 +96,20 @@ async fn job(cx: &Context, order: &TemplateOrder) -> Result<Job, Failure> {
     };
     let path = order.deployment.path.clone();
     let source = Source { place: repository, commit, path };
-    Ok(Job { place, source, only_push: order.only_push, is_head: order.commit.is_none() })
+    let (only_push, is_head) = (order.only_push, order.commit.is_none());
+    Ok(Job { place, source, variables, shows: order.shows.clone(), only_push, is_head })
 }
 
 async fn logins(
     cx: &Context,
     order: &TemplateOrder,
-) -> Result<(TemplatePlace, Repository), Failure> {
-    let secrets = [order.coder_secret.clone(), order.forgejo_secret.clone()].into();
+) -> Result<(TemplatePlace, Repository, BTreeMap<String, String>), Failure> {
+    let mut secrets = Vec::from([order.coder_secret.clone(), order.forgejo_secret.clone()]);
+    let variables = &order.deployment.variables;
+    secrets.extend(variables.values().cloned().collect::<BTreeSet<_>>());
     let pinned = cx.step(PinSecrets { secrets }).within(STEP_MAX).await?;
+    let pin = |(name, secret): (&String, &String)| (name.clone(), pinned.of(secret));
+    let variables = variables.iter().map(pin).collect();
     let place = TemplatePlace {
         login: pinned.of(&order.coder_secret),
         organization: order.organization.clone(),
@@ -105,7 +119,7 @@ async fn logins(
         login: pinned.of(&order.forgejo_secret),
         repository: order.deployment.repository.clone(),
     };
-    Ok((place, repository))
+    Ok((place, repository, variables))
 }
 
 async fn deploy(cx: &Context, template: &mut Template, job: Job) -> Result<Value, Failure> {
@@ -146,7 +160,10 @@ async fn deploy(cx: &Context, template: &mut Template, job: Job) -> Result<Value
                     shortened(&commit)
                 );
                 let about = json!({ "template": job.place.template, "commit": commit });
-                cx.note("template-rejected", words, &about);
+                cx.note("template-rejected", words.clone(), &about);
+                if cx.changed("rejections-are-told") {
+                    notice::tell(cx, Topic::Template, &words).await;
+                }
             }
             Err(failure)
         }
@@ -171,7 +188,10 @@ async fn make(cx: &Context, template: &mut Template, job: &Job) -> Result<Came, 
     template.sees(cx, &before);
     let upload = UploadTemplate { place: place.clone(), source: job.source.clone() };
     let file = cx.step(upload).within(STEP_MAX).await?.file;
-    if template.active().is_some_and(|active| active.file.as_ref() == Some(&file)) {
+    let is_same = |known: &TemplateVersion| {
+        known.file.as_ref() == Some(&file) && known.variables == job.variables
+    };
+    if template.active().is_some_and(is_same) {
         return Ok(Came::Same);
     }
     let (name, marker) = (template.next_name(cx, &job.source.commit), cx.run().to_string());
@@ -182,10 +202,12 @@ async fn make(cx: &Context, template: &mut Template, job: &Job) -> Result<Came, 
         file: file.clone(),
         commit: job.source.commit.clone(),
         marker: archive.marker.clone(),
+        variables: job.variables.clone(),
     };
     let id = cx.step(create).undo(archive).within(STEP_MAX).await?.id;
-    let wait = AwaitImport { login: place.login.clone(), id: id.clone() };
-    judge(cx.step(wait).within(IMPORT_MAX).await?)?;
+    let (login, variables) = (place.login.clone(), job.variables.clone());
+    let wait = AwaitImport { login, id: id.clone(), variables };
+    judge(&cx.step(wait).within(IMPORT_MAX).await?, &job.shows)?;
     if !job.only_push {
         make_active(cx, place, &before, &id).await?;
     }
@@ -195,42 +217,16 @@ async fn make(cx: &Context, template: &mut Template, job: &Job) -> Result<Came, 
         name,
         commit,
         file: Some(file),
+        variables: job.variables.clone(),
         at: cx.now(),
         was_active: false,
     }))
 }
 
-/// Coder has carried the template out as far as an import goes. What Stead itself needs of it is
-/// the parameter that it marks its workspaces with, and none that it would have to give.
-fn judge(import: Import) -> Result<(), Failure> {
-    let refuse = |words: String| Err(Failure::new(Class::Permanent, words));
-    if let Some(error) = import.error {
-        return refuse(format!("Coder cannot import it: {error}"));
-    }
-    let (ours, others): (Vec<_>, Vec<_>) =
-        import.parameters.iter().partition(|parameter| parameter.name == MARKER);
-    if ours.is_empty() {
-        return refuse(format!(
-            "it has no parameter {MARKER}, by which Stead knows its workspaces"
-        ));
-    }
-    let needed: Vec<&str> = others
-        .iter()
-        .filter(|parameter| parameter.required)
-        .map(|parameter| parameter.name.as_str())
-        .collect();
-    match needed.is_empty() {
-        true => Ok(()),
-        false => {
-            refuse(format!("Stead gives no value for {}: let it have a default", needed.join(", ")))
-        }
-    }
-}
-
 async fn make_active(
     cx: &Context,
     place: &TemplatePlace,
-    before: &ActiveVersion,
+    before: &VersionSeen,
     id: &str,
 ) -> Result<(), Failure> {
     let restore = RestoreVersion {
@@ -298,7 +294,7 @@ async fn try_switch(
     order: &TemplateOrder,
     choose: Choose,
 ) -> Result<TemplateVersion, Failure> {
-    let (place, _) = logins(cx, order).await?;
+    let (place, ..) = logins(cx, order).await?;
     let before = cx.step(LookUpTemplate { place: place.clone() }).within(STEP_MAX).await?;
     template.sees(cx, &before);
     let version = choose(template, order).map_err(|words| Failure::new(Class::Refused, words))?;

@@ -1,5 +1,6 @@
 //! What a template knows of itself, and which of its versions is meant.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -12,7 +13,7 @@ use stead_schemas::command::template::{
 };
 use stead_schemas::failure::Failure;
 use stead_schemas::site::Deployment;
-use stead_schemas::step::coder::versions::ActiveVersion;
+use stead_schemas::step::coder::versions::VersionSeen;
 
 /// How many versions can be gone back to. Coder keeps older ones, too.
 const VERSIONS_MAX: usize = 20;
@@ -78,7 +79,7 @@ impl Template {
     }
 
     /// Remembers which version is active. What others have made active can be gone back to as well.
-    pub fn sees(&mut self, cx: &Context, active: &ActiveVersion) {
+    pub fn sees(&mut self, cx: &Context, active: &VersionSeen) {
         self.active = Some(active.id.clone());
         match self.versions.iter_mut().find(|version| version.id == active.id) {
             Some(known) => known.was_active = true,
@@ -89,6 +90,7 @@ impl Template {
                     name: active.name.clone(),
                     commit: None,
                     file: None,
+                    variables: BTreeMap::new(),
                     at: cx.now(),
                     was_active: true,
                 },

@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use stead_core::context::Context;
 use stead_schemas::command::workspace::{DeleteOrder, Order, host_name};
 use stead_schemas::failure::Failure;
+use stead_schemas::step::coder::versions::{LookUpTemplate, TemplatePlace};
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
 use stead_schemas::step::{coder, home, proxmox, vmids, volume};
 
@@ -88,6 +89,7 @@ pub(super) fn detach_volume(cx: &Context, delete: &DeleteOrder) -> volume::Detac
     volume::Detach { owner, name: cx.name(), workspace, now, grace_seconds }
 }
 
+/// It keeps the version of its template that it has.
 pub(super) fn start_in_coder(
     cx: &Context,
     workspace: &Workspace,
@@ -101,7 +103,15 @@ pub(super) fn start_in_coder(
         template: workspace.order.template.coder_template.clone(),
         marker: cx.run().to_string(),
         joined: workspace.order.coder_id.clone(),
+        version: None,
     }
+}
+
+/// The version of its Coder template that is active.
+pub(super) fn active_version(workspace: &Workspace, login: &str) -> LookUpTemplate {
+    let organization = workspace.order.coder.organization.clone();
+    let template = workspace.order.template.coder_template.clone();
+    LookUpTemplate { place: TemplatePlace { login: login.to_string(), organization, template } }
 }
 
 /// What its developer made in Coder, where it was made there: to be joined, and to be let go.

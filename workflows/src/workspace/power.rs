@@ -27,10 +27,12 @@ async fn bring_up(cx: &Context, workspace: &mut Workspace) -> Result<(), Failure
     let order = &workspace.order;
     let logins = logins(cx, order).await?;
     let coder_login = logins.of(&order.coder.secret);
-    cx.step(start_in_coder(cx, workspace, &coder_login))
+    let shown = cx
+        .step(start_in_coder(cx, workspace, &coder_login))
         .undo(stop_in_coder(workspace, &coder_login))
         .await?;
     let machine = machine(cx, workspace, &logins.of(&order.proxmox.secret));
+    workspace.coder_version = shown.version;
     boot::prepare(cx, workspace, &machine).await?;
     cx.step(proxmox::StartVm { machine: machine.clone() }).undo(shutdown(&machine)).await?;
     boot::await_ready(cx, workspace, &machine, &coder_login).await

@@ -1,19 +1,25 @@
 //! Rebuild and update: a new machine, and the home stays. The new machine is made beside the old
 //! one, and only once it is there do they change places; the old one goes when the agent of the
 //! new one has answered. If that does not come about, the old one is there again.
+//!
+//! Where nothing differs that a machine is made from, it stays, and Coder alone builds the workspace
+//! anew, from the version of its template that is active by now.
 
 use alloc::format;
+use alloc::string::String;
 
 use stead_core::context::{Command, Context};
 use stead_schemas::command::workspace::{Debt, Phase, RebuildOrder};
 use stead_schemas::failure::{Class, Failure};
+use stead_schemas::site::{CloneKind, Guest, Network, Template};
+use stead_schemas::step::coder::StartWorkspace;
 use stead_schemas::step::proxmox::{DestroyVm, Machine, StartVm};
 use stead_schemas::step::vault::PinnedSecrets;
 use stead_schemas::step::{Step, vmids};
 
 use super::ask::{
-    delete_in_coder, disk, logins, logins_to_take_back, machine, release, shutdown, start_in_coder,
-    stop_in_coder,
+    active_version, delete_in_coder, disk, logins, logins_to_take_back, machine, release, shutdown,
+    start_in_coder, stop_in_coder,
 };
 use super::state::Workspace;
 use super::{boot, preflight, stages};
@@ -30,11 +36,15 @@ pub(super) async fn rebuild(
     let mut new = successor(&before, &order);
     let mut off = None;
     let rebuilt = if order.in_place {
-        cx.operation(change_in_place(cx, &before, &new)).await
+        cx.operation(change_in_place(cx, &before, &mut new, &order, &mut off)).await
     } else {
-        cx.operation(exchange(cx, &before, &mut new, &mut off)).await
+        cx.operation(exchange(cx, &before, &mut new, &order, &mut off)).await
     };
     if let Err(failure) = rebuilt {
+        if order.in_place && failure.class == Class::Refused {
+            *workspace = before;
+            return Err(failure);
+        }
         kept(cx, workspace, before, &failure);
         if let Some(machine) = off {
             come_back(cx, workspace, &machine).await;
@@ -73,12 +83,80 @@ fn successor(before: &Workspace, order: &RebuildOrder) -> Workspace {
 }
 
 /// The template differs in nothing that a machine is made from, but for its size.
-async fn change_in_place(cx: &Context, old: &Workspace, new: &Workspace) -> Result<(), Failure> {
-    if new.disk_gb() > old.disk_gb() {
-        let login = logins(cx, &old.order).await?.of(&old.order.proxmox.secret);
+async fn change_in_place(
+    cx: &Context,
+    old: &Workspace,
+    new: &mut Workspace,
+    order: &RebuildOrder,
+    off: &mut Option<Machine>,
+) -> Result<(), Failure> {
+    let grows = new.disk_gb() > old.disk_gb();
+    if !(grows || order.takes_version) {
+        return Ok(());
+    }
+    let logins = logins(cx, &old.order).await?;
+    let change = Change::look_up(cx, old, order, logins).await?;
+    if order.takes_version {
+        check_in_place(&old.order.template, &new.order.template, &change)?;
+    }
+    if grows {
+        let login = change.logins.of(&old.order.proxmox.secret);
         cx.step(disk(&machine(cx, old, &login), new.disk_gb())).await?;
     }
-    Ok(())
+    match change.version {
+        Some(_) => change_over(cx, &change, new, off).await,
+        None => Ok(()),
+    }
+}
+
+/// The door has seen what the workspace showed, which may have been less than what it is made from.
+fn check_in_place(old: &Template, new: &Template, change: &Change<'_>) -> Result<(), Failure> {
+    fn machine(of: &Template) -> (u32, &str, Guest, CloneKind, Option<&Network>) {
+        (of.vmid, &of.coder_template, of.guest, of.clone_kind, of.network.as_ref())
+    }
+    let words = if machine(old) != machine(new) {
+        "its template has machines of another kind by now; rebuild it, and it gets a new one"
+    } else if old.disk_gb == new.disk_gb && change.version.is_none() {
+        "it is made from this version of its template already"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Class::Refused, words))
+}
+
+/// A workspace that becomes another one.
+struct Change<'a> {
+    old: &'a Workspace,
+    logins: PinnedSecrets,
+    /// The version of its Coder template that is taken, if it is another one than it has.
+    version: Option<String>,
+    /// The one that it goes back to, where it fails.
+    before: Option<String>,
+}
+
+impl<'a> Change<'a> {
+    async fn look_up(
+        cx: &Context,
+        old: &'a Workspace,
+        order: &RebuildOrder,
+        logins: PinnedSecrets,
+    ) -> Result<Self, Failure> {
+        let mut change = Self { old, logins, version: None, before: None };
+        if !order.takes_version {
+            return Ok(change);
+        }
+        change.before = old.coder_version.as_ref().map(|version| version.id.clone());
+        let is_same = order
+            .template
+            .as_ref()
+            .is_none_or(|template| template.coder_template == old.order.template.coder_template);
+        if is_same {
+            let login = change.logins.of(&old.order.coder.secret);
+            let active = cx.step(active_version(old, &login)).await?.id;
+            change.version = Some(active).filter(|active| Some(active) != change.before.as_ref());
+        }
+        Ok(change)
+    }
 }
 
 /// Says which machine was switched `off` for it.
@@ -86,6 +164,7 @@ async fn exchange(
     cx: &Context,
     old: &Workspace,
     new: &mut Workspace,
+    order: &RebuildOrder,
     off: &mut Option<Machine>,
 ) -> Result<(), Failure> {
     let is_same = old.order.template.coder_template == new.order.template.coder_template;
@@ -96,15 +175,29 @@ async fn exchange(
         return Err(Failure::new(Class::Permanent, words));
     }
     let logins = logins(cx, &new.order).await?;
+    let change = Change::look_up(cx, old, order, logins).await?;
     let is_on = old.phase == Phase::Ready;
-    preflight::place(cx, new, &logins, is_on.then_some(old)).await?;
-    let login = logins.of(&new.order.proxmox.secret);
+    preflight::place(cx, new, &change.logins, is_on.then_some(old)).await?;
+    let login = change.logins.of(&new.order.proxmox.secret);
     stages::make_machine(cx, new, &login, new.retired.into_iter().collect()).await?;
     stages::set_up(cx, new, &login).await?;
+    change_over(cx, &change, new, off).await
+}
+
+/// What runs goes off, Coder shows what comes, and that starts, if what was there ran.
+async fn change_over(
+    cx: &Context,
+    change: &Change<'_>,
+    new: &mut Workspace,
+    off: &mut Option<Machine>,
+) -> Result<(), Failure> {
+    let Change { old, logins, .. } = change;
+    let login = logins.of(&new.order.proxmox.secret);
+    let is_on = old.phase == Phase::Ready;
     if is_on {
         switch_off(cx, old, off.insert(machine(cx, old, &login))).await?;
     }
-    change_in_coder(cx, old, new, &logins).await?;
+    change_in_coder(cx, change, new).await?;
     if is_on {
         let machine = machine(cx, new, &login);
         boot::prepare(cx, new, &machine).await?;
@@ -125,30 +218,37 @@ async fn switch_off(cx: &Context, old: &Workspace, machine: &Machine) -> Result<
     Ok(())
 }
 
-/// The agent of the new machine gets a token of its own, and only its answer counts: another
-/// build. A workspace of Coder cannot change its template, so there it is made anew.
+/// The agent of the machine gets a token of its own, and only its answer counts: another build. A
+/// workspace of Coder cannot change its template, so there it is made anew.
 async fn change_in_coder(
     cx: &Context,
-    old: &Workspace,
+    change: &Change<'_>,
     new: &mut Workspace,
-    logins: &PinnedSecrets,
 ) -> Result<(), Failure> {
+    let Change { old, logins, version, before } = change;
     let login = logins.of(&new.order.coder.secret);
     let is_on = old.phase == Phase::Ready;
     let is_same = old.order.template.coder_template == new.order.template.coder_template;
-    if is_same && !is_on {
+    if is_same && !is_on && version.is_none() {
         return Ok(());
     }
-    let shown = if is_same {
-        cx.step(stop_in_coder(old, &login)).undo(start_in_coder(cx, old, &login)).await?;
-        cx.step(start_in_coder(cx, new, &login)).undo(stop_in_coder(old, &login)).await?
-    } else {
-        cx.step(delete_in_coder(cx, old, &login)).undo(start_in_coder(cx, old, &login)).await?;
+    let back = StartWorkspace { version: before.clone(), ..start_in_coder(cx, old, &login) };
+    let shown = if !is_same {
+        cx.step(delete_in_coder(cx, old, &login)).undo(back).await?;
         new.gone_in_coder();
         let undo = delete_in_coder(cx, new, &login);
         cx.step(start_in_coder(cx, new, &login)).undo(undo).await?
+    } else {
+        let start = StartWorkspace { version: version.clone(), ..start_in_coder(cx, new, &login) };
+        let off = stop_in_coder(old, &login);
+        if is_on {
+            cx.step(off.clone()).undo(back).await?;
+            cx.step(start).undo(off).await?
+        } else {
+            cx.step(start).undo(off).undo(back).await?
+        }
     };
-    new.coder_id = Some(shown.id);
+    new.shown_in_coder(shown);
     // The guest is given its agent's token by what is shown.
     new.show(cx);
     if !is_on {
@@ -182,7 +282,7 @@ async fn find_in_coder(cx: &Context, workspace: &mut Workspace) {
     let order = &workspace.order;
     let login = logins_to_take_back(cx, order).await.of(&order.coder.secret);
     match cx.take_back(start_in_coder(cx, workspace, &login)).await {
-        Ok(shown) => workspace.coder_id = Some(shown.id),
+        Ok(shown) => workspace.shown_in_coder(shown),
         Err(failure) => {
             let words = format!("it is not known under which id Coder shows it now: {failure}");
             return cx.note("coder-id-lost", words, &failure);

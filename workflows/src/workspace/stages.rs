@@ -249,7 +249,7 @@ async fn show_in_coder(
             cx.step(start_in_coder(cx, workspace, login)).undo(undo).await?
         }
     };
-    workspace.coder_id = Some(shown.id);
+    workspace.shown_in_coder(shown);
     workspace.show(cx);
     Ok(())
 }

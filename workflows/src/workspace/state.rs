@@ -10,8 +10,10 @@ use stead_core::context::Context;
 use stead_schemas::command::workspace::{
     Autostart, Debt, Ends, MadeFrom, Order, Phase, RunsWith, Size, WorkspaceView,
 };
-use stead_schemas::site::Lifetime;
+use stead_schemas::site::{CloneKind, Lifetime};
 use stead_schemas::step::Step;
+use stead_schemas::step::coder::CoderWorkspace;
+use stead_schemas::step::coder::versions::VersionSeen;
 use stead_schemas::step::volume::AttachedVolume;
 use stead_schemas::time::Timestamp;
 
@@ -36,6 +38,9 @@ pub(super) struct Workspace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_card: Option<String>,
     pub coder_id: Option<String>,
+    /// The version of the Coder template that Coder shows it with, once it has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coder_version: Option<VersionSeen>,
     /// How many machines it has had before this one.
     #[serde(default, skip_serializing_if = "is_first")]
     pub machines: u32,
@@ -95,6 +100,7 @@ impl Workspace {
             address: None,
             storage_card: None,
             coder_id: None,
+            coder_version: None,
             machines: 0,
             retired: None,
             was_spare: false,
@@ -120,9 +126,16 @@ impl Workspace {
         self.show(cx);
     }
 
+    /// Coder shows it.
+    pub fn shown_in_coder(&mut self, shown: CoderWorkspace) {
+        self.coder_id = Some(shown.id);
+        self.coder_version = shown.version;
+    }
+
     /// Coder shows it no more. What shows it next is made by us.
     pub fn gone_in_coder(&mut self) {
         self.coder_id = None;
+        self.coder_version = None;
         self.order.coder_id = None;
     }
 
@@ -191,10 +204,14 @@ impl Workspace {
         if self.order.looks_first() {
             view.debts.clone_from(&self.debts);
             view.runs_with = self.pending();
+            let version = self.coder_version.as_ref();
             view.made_from = Some(MadeFrom {
                 vmid: template.vmid,
                 disk_gb: template.disk_gb,
                 coder_template: template.coder_template.clone(),
+                coder_version: version.map(|version| version.name.clone()),
+                clone_kind: version.map_or_else(CloneKind::default, |_| template.clone_kind),
+                network: version.and_then(|_| template.network.clone()),
             });
         }
         cx.show(self.phase.word(), &view);

@@ -65,33 +65,6 @@ fn a_machine_that_cannot_take_over_leaves_the_one_from_before() {
 }
 
 #[test]
-fn an_update_takes_the_template_as_it_is_now() {
-    let mut tale = made(Trouble::default());
-    let refusal = tale.workspace("update", "dev", json!({})).unwrap_err();
-    assert_eq!(refusal.code, "update.nothing");
-    tale.stage.site.templates[0].vmid = 9_100;
-    done(tale.workspace("update", "dev", json!({})));
-    let view = tale.view("dev");
-    assert_eq!((&view["made_from"]["vmid"], &view["vmid"]), (&json!(9_100), &json!(10_001)));
-    // What differs in size alone needs no other machine.
-    tale.stage.site.templates[0].disk_gb = 80;
-    let run = tale.give("update", "dev", json!({}));
-    assert_eq!(tale.plan(&run), ["disk in GiB: 40 becomes 80"]);
-    tale.stage.work();
-    assert_eq!(tale.view("dev")["vmid"], 10_001);
-    assert_eq!(tale.stage.world.disks[&10_001], 80);
-    // What has become smaller stays as large as it is, and is shown so.
-    tale.stage.site.templates[0].disk_gb = 20;
-    let run = tale.give("update", "dev", json!({}));
-    assert_eq!(tale.plan(&run), ["disk in GiB: stays at 80"]);
-    tale.stage.work();
-    assert_eq!(tale.stage.world.disks[&10_001], 80);
-    assert_eq!(tale.view("dev")["size"]["disk_gb"], 80);
-    let refusal = tale.workspace("resize", "dev", json!({ "disk_gb": 79 })).unwrap_err();
-    assert_eq!(refusal.words, "a disk only grows: it has 80 GiB");
-}
-
-#[test]
 fn a_disk_only_grows_and_what_waits_for_a_restart_is_shown() {
     let mut tale = made(Trouble::default());
     let refusal = tale.workspace("resize", "dev", json!({ "disk_gb": 39 })).unwrap_err();
@@ -473,6 +446,7 @@ fn a_rebuild_reads_like_this() {
         done     workspace.create
         command  workspace.rebuild
         step     vault.pin-secrets      done
+        step     coder.look-up-template done
         step     proxmox.survey         done
         note     on pve1: 72 GiB of memory free, the most
         step     vmids.reserve          done

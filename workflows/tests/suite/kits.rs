@@ -470,6 +470,7 @@ pub fn site() -> Site {
             repository: "platform/templates".into(),
             branch: "main".into(),
             path: "machine".into(),
+            ..Deployment::default()
         }],
         kubernetes: Some(KubernetesSite {
             secret: "vault:secret/data/kubernetes/api".into(),

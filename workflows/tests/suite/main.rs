@@ -1,6 +1,6 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `backups.rs`, `buckets.rs`,
 //! `changes.rs`, `retries.rs`, `homes.rs`, `pools.rs`, `ends.rs`, `mcp.rs`, `schedules.rs`,
-//! `templates.rs`, `tokens.rs`, `people.rs`, `clones.rs`).
+//! `templates.rs`, `tokens.rs`, `people.rs`, `clones.rs`, `updates.rs`).
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
@@ -28,5 +28,6 @@ mod survival;
 mod tale;
 mod templates;
 mod tokens;
+mod updates;
 mod volumes;
 mod world;

@@ -69,6 +69,8 @@ fn what_cannot_be_promoted_is_taken_back() {
         undo     coder.archive-version   done
         step     forgejo.set-status      done
         note     stead-machine: aaaaaaaaaaaa is not deployed: coder.promote-version: it was made to fail
+        changed  rejections-are-told
+        step     notice.tell             done
         failed   coder.promote-version: it was made to fail
         ",
     );
@@ -117,6 +119,62 @@ fn a_template_that_stead_cannot_use_is_not_promoted() {
     tale.stage.world.parameters[1].1 = false;
     tale.done("push", json!({}));
     assert_eq!(tale.view::<TemplateView>().active.as_deref(), Some("aaaaaaaaaaaa-1.3"));
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn what_a_template_lets_choose_is_what_the_site_allows() {
+    let slider = |min: u32, max: u32| json!({ "min": min, "max": max });
+    let backends = |words: &[&str]| json!({ "options": words });
+    for (parameter, choice, words) in [
+        ("cpu_cores", slider(1, 64), Some("goes from 1 to 64, and debian-12 takes 2 to 16")),
+        ("cpu_cores", slider(2, 17), Some("goes from 2 to 17, and debian-12 takes 2 to 16")),
+        ("cpu_cores", json!({ "min": 2 }), Some("goes from 2 without an end, and debian-12")),
+        ("memory_gb", json!({}), Some("may be anything, and debian-12 takes 4 to 64")),
+        ("memory_gb", backends(&["8", "128"]), Some("offers 8, 128, and debian-12 takes")),
+        ("storage_backend", backends(&["nvme", "tape"]), Some("offers nvme, tape, and debian-12")),
+        ("cpu_cores", slider(4, 8), None),
+        ("memory_gb", backends(&["4", "64"]), None),
+        ("storage_backend", backends(&["nvme"]), None),
+        ("region", json!({}), None),
+    ] {
+        let mut tale = Asker::template();
+        tale.stage.world.parameters.push((parameter.to_owned(), false));
+        tale.stage.world.choices.insert(parameter.to_owned(), choice.clone());
+        match words {
+            Some(words) => {
+                let said = tale.failed("push", json!({}));
+                assert!(said.starts_with(&format!("its parameter {parameter} {words}")), "{said}");
+                assert_eq!(tale.stage.world.active, "id-v0", "{parameter}: {choice}");
+            }
+            None => drop(tale.done("push", json!({}))),
+        }
+        tale.stage.everything_replays();
+    }
+    // Another template of the site's that it shows may allow it.
+    let mut site = site();
+    let mut larger = site.templates[0].clone();
+    (larger.name, larger.cpu_cores.max) = ("large".into(), 64);
+    site.templates.push(larger);
+    let mut tale = Asker::template_on(site);
+    tale.stage.world.parameters.push(("cpu_cores".to_owned(), false));
+    tale.stage.world.choices.insert("cpu_cores".to_owned(), slider(2, 64));
+    tale.done("push", json!({}));
+}
+
+#[test]
+fn secrets_are_given_by_reference_and_a_new_one_makes_a_new_version() {
+    let mut site = site();
+    let reference = "vault:secret/data/coder/template";
+    site.deployments[0].variables = [("token".to_owned(), reference.to_owned())].into();
+    let mut tale = Asker::template_on(site);
+    tale.done("push", json!({}));
+    assert_eq!(tale.stage.world.variables, json!({ "token": format!("{reference}#1") }));
+    let told = tale.done("push", json!({}));
+    assert_eq!(told["what"], "the active version is made of the same files");
+    tale.stage.world.version = 2;
+    tale.done("push", json!({}));
+    assert_eq!(tale.stage.world.variables, json!({ "token": format!("{reference}#2") }));
     tale.stage.everything_replays();
 }
 

@@ -37,6 +37,8 @@ pub struct World {
     pub disks: BTreeMap<u32, u64>,
     /// Workspaces that developers made in Coder and that are gone.
     pub joined_gone: BTreeSet<String>,
+    /// Coder's id of the version that each workspace of Coder's was built from last.
+    pub built: BTreeMap<String, String>,
     /// When Coder saw somebody use a workspace.
     pub used_at: Timestamp,
     /// Who may log in to the volume.
@@ -65,6 +67,10 @@ pub struct World {
     pub import_error: Option<String>,
     /// The parameters of what is imported, and whether each is needed.
     pub parameters: Vec<(String, bool)>,
+    /// What may be chosen of some of them.
+    pub choices: BTreeMap<String, Value>,
+    /// Which secrets the last version was given.
+    pub variables: Value,
     /// What was said of commits, in order.
     pub said: Vec<String>,
     /// What Kubernetes is like.
@@ -95,6 +101,7 @@ impl Default for World {
             disks: BTreeMap::new(),
             used_at: Timestamp::default(),
             joined_gone: BTreeSet::new(),
+            built: BTreeMap::new(),
             shown_to: None,
             free_gb: 1_000,
             nodes: nodes.into(),
@@ -108,6 +115,8 @@ impl Default for World {
             active: "id-v0".to_owned(),
             import_error: None,
             parameters: vec![("stead_run".to_owned(), true)],
+            choices: BTreeMap::new(),
+            variables: Value::Null,
             said: Vec::new(),
             servers: Servers::default(),
             messages: BTreeMap::new(),
@@ -222,18 +231,29 @@ impl World {
         let text = |field: &str| ask[field].as_str().unwrap_or_default().to_owned();
         let ours = format!("coder {}", text("name"));
         match step {
-            "coder.join-workspace" => Ok(json!({ "id": text("id") })),
-            "coder.start-workspace" if self.is_joined(ask) => Ok(json!({ "id": text("joined") })),
+            "coder.join-workspace" => Ok(self.build(text("id"), ask)),
+            "coder.start-workspace" if self.is_joined(ask) => Ok(self.build(text("joined"), ask)),
             "coder.start-workspace" => {
                 self.ensure(ours, text("marker"))?;
-                Ok(json!({ "id": format!("coder-{}-{}", text("name"), text("template")) }))
+                Ok(self.build(format!("coder-{}-{}", text("name"), text("template")), ask))
             }
             _ if self.is_joined(ask) => {
                 self.joined_gone.insert(text("joined"));
                 Ok(json!({}))
             }
-            _ => self.remove(&ours),
+            _ => {
+                self.built.retain(|id, _| !id.starts_with(&format!("coder-{}-", text("name"))));
+                self.remove(&ours)
+            }
         }
+    }
+
+    /// A workspace keeps its version, unless another one is named.
+    fn build(&mut self, id: String, ask: &Value) -> Value {
+        let kept = self.built.get(&id).unwrap_or(&self.active);
+        let version = ask["version"].as_str().unwrap_or(kept).to_owned();
+        self.built.insert(id.clone(), version.clone());
+        json!({ "id": id, "version": { "id": version, "name": version.trim_start_matches("id-") } })
     }
 
     /// Whether it is about a workspace that a developer made in Coder, and that is there.
@@ -370,13 +390,17 @@ impl World {
                 Ok(json!({ "file": format!("file-{}", &commit[..1]) }))
             }
             "coder.create-version" => {
+                self.variables = ask["variables"].clone();
                 self.ensure(version(&text("name")), text("marker"))?;
                 Ok(json!({ "id": format!("id-{}", text("name")) }))
             }
             "coder.await-import" => {
                 let parameters = self.parameters.iter();
                 let parameters: Vec<Value> = parameters
-                    .map(|(name, required)| json!({ "name": name, "required": required }))
+                    .map(|(name, required)| {
+                        let choice = self.choices.get(name);
+                        json!({ "name": name, "required": required, "choice": choice })
+                    })
                     .collect();
                 Ok(json!({ "error": self.import_error.take(), "parameters": parameters }))
             }

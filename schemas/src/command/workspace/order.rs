@@ -94,6 +94,10 @@ pub struct RebuildOrder {
     /// Whether the machine that is there can be changed into what is wanted.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub in_place: bool,
+    /// Whether Coder is asked for the active version of its template, as every build asks that knows
+    /// of it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub takes_version: bool,
     /// What was going to happen, as it was said to whoever asked.
     pub plan: Vec<String>,
 }

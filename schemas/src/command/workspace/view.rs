@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::order::Size;
-use crate::site::{Guest, Lifetime, StorageBackend};
+use crate::site::{CloneKind, Guest, Lifetime, Network, StorageBackend};
 use crate::step::volume::AttachedVolume;
 use crate::time::Timestamp;
 
@@ -178,6 +178,15 @@ pub struct MadeFrom {
     pub disk_gb: u32,
     /// The Coder template.
     pub coder_template: String,
+    /// The version of it, where Coder has said which. What follows is known only of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coder_version: Option<String>,
+    /// How it got its disk.
+    #[serde(default, rename = "clone", skip_serializing_if = "CloneKind::is_full")]
+    pub clone_kind: CloneKind,
+    /// Where it is plugged in, where its template said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
 
 /// What a machine was started with.

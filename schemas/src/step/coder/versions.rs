@@ -2,9 +2,11 @@
 //!
 //! What a version is made of never comes this way: the worker fetches it from Forgejo itself.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::forgejo::Repository;
@@ -31,9 +33,9 @@ pub struct LookUpTemplate {
     pub place: TemplatePlace,
 }
 
-/// The answer to [`LookUpTemplate`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActiveVersion {
+/// A version of a template, as Coder shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VersionSeen {
     /// Coder's id of it, a UUID.
     pub id: String,
     /// Its name.
@@ -42,7 +44,7 @@ pub struct ActiveVersion {
 
 impl Step for LookUpTemplate {
     const NAME: &'static str = "coder.look-up-template";
-    type Answer = ActiveVersion;
+    type Answer = VersionSeen;
 }
 
 /// A folder of a repository, as it was at a commit.
@@ -92,6 +94,10 @@ pub struct CreateVersion {
     pub commit: String,
     /// Our name tag, in the version's message.
     pub marker: String,
+    /// Terraform's variables that are secrets, and where each lies in Vault, pinned, as a field of the
+    /// variable's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
 }
 
 /// The answer to [`CreateVersion`].
@@ -113,6 +119,10 @@ pub struct AwaitImport {
     pub login: String,
     /// Coder's id of the version.
     pub id: String,
+    /// What the version was given, as [`CreateVersion`] has it: Terraform may say a value in its error,
+    /// and that goes no further.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, String>,
 }
 
 /// The answer to [`AwaitImport`]. An import that has failed is an answer, too.
@@ -126,12 +136,29 @@ pub struct Import {
 }
 
 /// A parameter of a template.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameter {
     /// Its name.
     pub name: String,
     /// Whether it has no default, and must be said.
     pub required: bool,
+    /// What may be said, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
+}
+
+/// What may be said to a parameter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The least number, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<i64>,
+    /// The greatest number, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<i64>,
+    /// One of these, if there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
 }
 
 impl Step for AwaitImport {

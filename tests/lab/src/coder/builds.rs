@@ -31,7 +31,7 @@ impl Ids {
     pub(super) fn build(
         &self,
         number: u64,
-        transition: Transition,
+        (transition, version): (Transition, Uuid),
         parameters: Vec<Value>,
     ) -> Build {
         Build {
@@ -39,6 +39,7 @@ impl Ids {
             job: self.job,
             number,
             transition,
+            version,
             status: JobStatus::Pending,
             error: String::new(),
             log: Vec::new(),
@@ -83,20 +84,26 @@ pub(super) fn create(world: &Arc<World>, call: &Call, id: &str) -> Result<Answer
     let ids = Ids::new(&world.pace);
     let shown = world.change(|state| {
         let coder = &mut state.coder;
-        let held = coder.workspaces.get_mut(&workspace).ok_or_else(answer::not_found)?;
+        let held = coder.workspaces.get(&workspace).ok_or_else(answer::not_found)?;
         if held.latest().status.is_active() {
             return Err(answer::build_active());
         }
         if held.deleted && transition != Transition::Delete {
             return Err(answer::message(409, "Workspace is deleted."));
         }
+        // Without one, it is built from the version of the build before.
+        let version = match call.text("template_version_id").filter(|id| !id.is_empty()) {
+            Some(id) => coder.buildable(id, Some(held.template.id))?.0,
+            None => held.latest().version,
+        };
+        let held = coder.workspaces.get_mut(&workspace).ok_or_else(answer::not_found)?;
         let parameters = merged(&held.latest().parameters, changed);
         let number = held.latest().number + 1;
         // The agent of the build before is outdated from now on.
         for agent in held.builds.iter_mut().filter_map(|build| build.agent.as_mut()) {
             agent.disconnect();
         }
-        held.builds.push(ids.build(number, transition, parameters));
+        held.builds.push(ids.build(number, (transition, version), parameters));
         let (subject, marker) = subject(held);
         world.journal.effect(
             "coder",

@@ -12,6 +12,7 @@ mod provisioner;
 mod rpc;
 mod shapes;
 mod state;
+mod terraform;
 mod users;
 mod versions;
 mod workspaces;

@@ -72,6 +72,8 @@ pub(crate) struct Build {
     pub(super) job: Uuid,
     pub(super) number: u64,
     pub(super) transition: Transition,
+    /// The version of the template that it is of.
+    pub(super) version: Uuid,
     pub(super) status: JobStatus,
     pub(super) error: String,
     /// What Terraform has said while it applied.

@@ -1,10 +1,8 @@
 //! Versions of templates: files, imports, which version is active.
 //!
-//! An import carries Terraform out in production. Here it reads as much of the files as shows:
-//! blocks that are not closed, and which parameters there are.
+//! An import carries Terraform out in production; `terraform.rs` plays that.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -14,7 +12,7 @@ use uuid::Uuid;
 use super::shapes::omit_nulls;
 use super::state::{JobStatus, ME, State, Template};
 use super::workspaces::uuid;
-use super::{answer, users};
+use super::{answer, terraform, users};
 use crate::net::{Answer, Call};
 use crate::pace::Pace;
 use crate::world::World;
@@ -35,6 +33,8 @@ pub(crate) struct Version {
     status: JobStatus,
     error: String,
     parameters: Vec<Value>,
+    /// What its variables were given.
+    variables: BTreeMap<String, String>,
     pub(crate) archived: bool,
     /// Whether it was there from the first morning.
     pub(crate) preexisting: bool,
@@ -49,7 +49,7 @@ impl Version {
         let now = Utc::now();
         Self {
             status: JobStatus::Succeeded,
-            parameters: vec![parameter("stead_run", true)],
+            parameters: vec![terraform::parameter("stead_run", true)],
             preexisting: true,
             started: Some(now),
             completed: Some(now),
@@ -68,6 +68,7 @@ impl Version {
             status: JobStatus::Pending,
             error: String::new(),
             parameters: Vec::new(),
+            variables: BTreeMap::new(),
             archived: false,
             preexisting: false,
             created: Utc::now(),
@@ -129,10 +130,43 @@ impl State {
         Some(self.version_name(template.version))
     }
 
+    /// The name of the version that a workspace's latest build is of.
+    pub(crate) fn version_of(&self, owner: &str, name: &str) -> Option<&str> {
+        self.named(owner, name).map(|workspace| self.version_name(workspace.latest().version))
+    }
+
     /// The active version of what a workspace was made of.
     pub(super) fn active_of(&self, template: &Template) -> Uuid {
         let now = self.templates.iter().find(|known| known.id == template.id);
         now.map_or(template.version, |now| now.version)
+    }
+
+    /// A version that workspaces may be built from, and its template.
+    pub(super) fn buildable(
+        &self,
+        id: &str,
+        template: Option<Uuid>,
+    ) -> Result<(Uuid, Uuid), Answer> {
+        let version = self.version(id).map_err(|_| {
+            let detail = "template version not found";
+            let text = "Template version doesn't exist.";
+            answer::validation(400, text, "template_version_id", detail)
+        })?;
+        if template.is_some_and(|template| template != version.template) {
+            return Err(answer::message(
+                400,
+                "The version is not one of the workspace's template.",
+            ));
+        }
+        if version.archived {
+            let text = "Archived template versions cannot be used to make a workspace.";
+            return Err(answer::message(400, text));
+        }
+        if version.status != JobStatus::Succeeded {
+            let text = "The provided template version is not imported.";
+            return Err(answer::message(400, text));
+        }
+        Ok((version.id, version.template))
     }
 
     fn version(&self, id: &str) -> Result<&Version, Answer> {
@@ -178,6 +212,7 @@ pub(super) fn create(world: &Arc<World>, call: &Call, org: &str) -> Result<Answe
     let (template, file) = (uuid(&text("template_id"))?, uuid(&file)?);
     let new = Version {
         message: text("message"),
+        variables: variables(call)?,
         file,
         ..Version::new(&world.pace, template, world.pace.uuid(), &name)
     };
@@ -204,6 +239,18 @@ pub(super) fn create(world: &Arc<World>, call: &Call, org: &str) -> Result<Answe
     world.journal.effect("coder", "version-created", &name, &text("message"));
     import(world, id);
     Ok(Answer::json(201, shown))
+}
+
+fn variables(call: &Call) -> Result<BTreeMap<String, String>, Answer> {
+    let fields = call.fields();
+    let given = fields.get("user_variable_values").and_then(Value::as_array);
+    let one =
+        |one: &Value| Some((one["name"].as_str()?.to_owned(), one["value"].as_str()?.to_owned()));
+    let read: Option<_> = given.into_iter().flatten().map(one).collect();
+    read.ok_or_else(|| {
+        let detail = "a list of name and value";
+        answer::validation(400, "Validation failed.", "user_variable_values", detail)
+    })
 }
 
 /// Lets a provisioner import a version.
@@ -233,9 +280,9 @@ fn import(world: &Arc<World>, id: Uuid) {
 fn end(state: &mut State, id: Uuid, fails: bool) {
     let Some(version) = state.versions.iter_mut().find(|version| version.id == id) else { return };
     let imported = match (fails, state.files.get(&version.file)) {
-        (true, _) => Err("terraform init: exit status 1".to_owned()),
+        (true, _) => Err(terraform::failure(&version.variables)),
         (false, None) => Err("the file is gone".to_owned()),
-        (false, Some(bytes)) => carried_out(bytes),
+        (false, Some(bytes)) => terraform::carry_out(bytes, &version.variables),
     };
     version.completed = Some(Utc::now());
     match imported {
@@ -248,52 +295,6 @@ fn end(state: &mut State, id: Uuid, fails: bool) {
             version.error = error;
         }
     }
-}
-
-/// What Terraform would have found: the parameters, or why it cannot begin.
-fn carried_out(bytes: &[u8]) -> Result<Vec<Value>, String> {
-    let files = files(bytes).map_err(|error| format!("extract template files: {error}"))?;
-    let texts: Vec<(&String, &String)> =
-        files.iter().filter(|(path, _)| path.ends_with(".tf") && !path.contains('/')).collect();
-    if texts.is_empty() {
-        return Err("no configuration files: the directory holds no Terraform files".to_owned());
-    }
-    let mut parameters = Vec::new();
-    for (path, text) in texts {
-        let (open, closed) = (text.matches('{').count(), text.matches('}').count());
-        if open != closed {
-            return Err(format!("terraform plan: Error: Unclosed configuration block on {path}"));
-        }
-        for block in text.split("data \"coder_parameter\"").skip(1) {
-            let block = block.split('}').next().unwrap_or_default();
-            let mut lines = block.lines().map(str::trim);
-            let name = lines.find_map(|line| line.strip_prefix("name")).unwrap_or_default();
-            let name = name.trim_matches([' ', '=', '"']);
-            let has_default = block.lines().any(|line| line.trim().starts_with("default"));
-            parameters.push(parameter(name, !has_default));
-        }
-    }
-    Ok(parameters)
-}
-
-fn files(bytes: &[u8]) -> std::io::Result<BTreeMap<String, String>> {
-    let mut files = BTreeMap::new();
-    for entry in tar::Archive::new(bytes).entries()? {
-        let mut entry = entry?;
-        let path = entry.path()?.to_string_lossy().into_owned();
-        let mut text = String::new();
-        entry.read_to_string(&mut text)?;
-        files.insert(path, text);
-    }
-    Ok(files)
-}
-
-fn parameter(name: &str, required: bool) -> Value {
-    json!({
-        "name": name, "display_name": "", "description": "", "description_plaintext": "",
-        "type": "string", "form_type": "input", "mutable": true, "default_value": "", "icon": "",
-        "options": [], "required": required, "ephemeral": false,
-    })
 }
 
 pub(super) fn show(world: &World, id: &str) -> Result<Answer, Answer> {
@@ -368,7 +369,7 @@ pub(super) fn archive(world: &World, id: &str) -> Result<Answer, Answer> {
         }
         let id = version.id;
         let is_used = coder.templates.iter().any(|template| template.version == id)
-            || coder.workspaces.values().any(|one| !one.deleted && one.template.version == id);
+            || coder.workspaces.values().any(|one| !one.deleted && one.latest().version == id);
         if is_used {
             let text = "Unable to archive specified version, the version is likely in use by a \
                         workspace or currently set to the active version";

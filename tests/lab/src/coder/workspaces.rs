@@ -32,7 +32,7 @@ pub(super) fn create(world: &Arc<World>, call: &Call, user: &str) -> Result<Answ
     let shown = world.change(|state| {
         let coder = &mut state.coder;
         let (owner, owner_id) = coder.user(user).ok_or_else(answer::no_user)?;
-        let template = known_template(coder, call)?.clone();
+        let (template, version) = known_template(coder, call)?;
         if coder.named(&owner, &name).is_some() {
             let text = format!("Workspace \"{name}\" already exists.");
             let detail = "This value is already in use and should be unique.";
@@ -52,7 +52,7 @@ pub(super) fn create(world: &Arc<World>, call: &Call, user: &str) -> Result<Answ
             builds: Vec::new(),
             applied: BTreeMap::new(),
         };
-        workspace.builds.push(build.build(1, Transition::Start, parameters));
+        workspace.builds.push(build.build(1, (Transition::Start, version), parameters));
         let (subject, marker) = builds::subject(&workspace);
         world.journal.effect("coder", "workspace-created", &subject, &marker);
         world.journal.effect("coder", "coder-build-start", &subject, &marker);
@@ -64,21 +64,28 @@ pub(super) fn create(world: &Arc<World>, call: &Call, user: &str) -> Result<Answ
     Ok(Answer::json(201, shown))
 }
 
-fn known_template<'a>(coder: &'a State, call: &Call) -> Result<&'a Template, Answer> {
+/// The template that is wanted, and the version of it: the active one, unless one is named.
+fn known_template(coder: &State, call: &Call) -> Result<(Template, Uuid), Answer> {
     let given = |name: &str| call.text(name).filter(|id| !id.is_empty());
-    let known = match (given("template_id"), given("template_version_id")) {
-        (Some(id), None) => coder.templates.iter().find(|one| one.id.to_string() == id),
-        (None, Some(id)) => coder.templates.iter().find(|one| one.version.to_string() == id),
+    let known = |id: &str| coder.templates.iter().find(|one| one.id.to_string() == id).cloned();
+    match (given("template_id"), given("template_version_id")) {
+        (Some(id), None) => {
+            let known = known(id).ok_or_else(|| {
+                let text = format!("Template \"{id}\" doesn't exist.");
+                answer::validation(400, &text, "template_id", "template not found")
+            })?;
+            let active = known.version;
+            Ok((known, active))
+        }
+        (None, Some(id)) => {
+            let (version, template) = coder.buildable(id, None)?;
+            Ok((known(&template.to_string()).ok_or_else(answer::not_found)?, version))
+        }
         (None, None) | (Some(_), Some(_)) => {
             let detail = "One of template_id or template_version_id is required";
-            return Err(answer::validation(400, "Validation failed.", "template_id", detail));
+            Err(answer::validation(400, "Validation failed.", "template_id", detail))
         }
-    };
-    if let Some(known) = known {
-        return Ok(known);
     }
-    let text = format!("Template \"{}\" doesn't exist.", given("template_id").unwrap_or_default());
-    Err(answer::validation(400, &text, "template_id", "template not found"))
 }
 
 pub(super) fn by_name(

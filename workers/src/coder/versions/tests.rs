@@ -1,12 +1,15 @@
 //! Versions of templates against the lab.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use stead_lab::CallFault;
 use stead_schemas::failure::Class;
 use stead_schemas::step::coder::versions::{
-    ArchiveVersion, AwaitImport, CreateVersion, Import, LookUpTemplate, Parameter, PromoteVersion,
-    RestoreVersion, Source, TemplatePlace, UploadTemplate,
+    ArchiveVersion, AwaitImport, Choice, CreateVersion, Import, LookUpTemplate, Parameter,
+    PromoteVersion, RestoreVersion, Source, TemplatePlace, UploadTemplate,
 };
+use stead_schemas::step::coder::{DeleteWorkspace, StartWorkspace, StopWorkspace};
 use stead_schemas::step::forgejo::Repository;
 
 use super::going;
@@ -42,6 +45,7 @@ fn create(name: &str, file: &str) -> CreateVersion {
         file: file.to_owned(),
         commit: "0123".to_owned(),
         marker: marker(),
+        variables: [].into(),
     }
 }
 
@@ -50,7 +54,7 @@ fn archive(name: &str) -> ArchiveVersion {
 }
 
 fn wait(id: &str) -> AwaitImport {
-    AwaitImport { login: LOGIN.to_owned(), id: id.to_owned() }
+    AwaitImport { login: LOGIN.to_owned(), id: id.to_owned(), variables: [].into() }
 }
 
 fn promote(id: &str) -> PromoteVersion {
@@ -85,7 +89,8 @@ async fn a_version_is_made_imported_promoted_and_put_back() {
     let id = stage.ask(create("a-1", &file)).await.unwrap().id;
     assert_eq!(stage.ask(create("a-1", &file)).await.unwrap().id, id, "asked twice");
     let import = stage.ask(wait(&id)).await.unwrap();
-    let run = Parameter { name: "stead_run".to_owned(), required: true };
+    let run =
+        Parameter { name: "stead_run".to_owned(), required: true, choice: Some(Choice::default()) };
     assert_eq!(import, Import { error: None, parameters: vec![run] });
     assert_eq!(active(&stage), "v1", "nothing uses it yet");
     for _ in 0..2 {
@@ -206,4 +211,113 @@ async fn each_trouble_has_its_class() {
         stage.refused(upload(&commit), class).await;
         stage.lab.mend();
     }
+}
+
+#[tokio::test]
+async fn a_workspace_keeps_its_version_until_another_one_is_named() {
+    let stage = Stage::open().await;
+    let before = stage.ask(LookUpTemplate { place: place() }).await.unwrap();
+    let file = uploaded(&stage, &[("stead-machine/main.tf", GOOD)]).await;
+    let id = stage.ask(create("a-1", &file)).await.unwrap().id;
+    stage.ask(wait(&id)).await.unwrap();
+    let start = |version: Option<&str>| StartWorkspace {
+        login: LOGIN.to_owned(),
+        organization: "default".to_owned(),
+        user: "john".to_owned(),
+        name: "dev".to_owned(),
+        template: TEMPLATE.to_owned(),
+        marker: marker(),
+        joined: None,
+        version: version.map(str::to_owned),
+    };
+    let name = async |version: Option<&str>| {
+        let made = stage.ask(start(version)).await.unwrap();
+        let name = made.version.unwrap().name;
+        assert_eq!(stage.lab.built_version("john", "dev"), Some(name.clone()));
+        (name, made.id)
+    };
+    let (first, workspace) = name(None).await;
+    assert_eq!(first, "v1", "the active one");
+    stage.ask(promote(&id)).await.unwrap();
+    let stop = StopWorkspace { login: LOGIN.to_owned(), id: workspace.clone() };
+    stage.ask(stop).await.unwrap();
+    assert_eq!(name(None).await.0, "v1", "what is active now reaches new ones only");
+    for _ in 0..2 {
+        assert_eq!(name(Some(&id)).await, ("a-1".to_owned(), workspace.clone()));
+    }
+    assert_eq!(name(None).await.0, "a-1");
+    assert_eq!(stage.count("coder-build-start"), 3);
+    // What is gone is made of the one that is named, whichever is active.
+    let (login, user, dev) = (LOGIN.to_owned(), "john".to_owned(), "dev".to_owned());
+    let delete = DeleteWorkspace { login, user, name: dev, marker: marker(), joined: None };
+    stage.ask(delete).await.unwrap();
+    assert_eq!(name(Some(&before.id)).await.0, "v1");
+    stage.check_contract("coder", "coder/swagger.json", contract::check_coder);
+}
+
+const SIZED: &str = r#"
+variable "token" {
+  type = string
+}
+
+variable "region" {
+  default = "north"
+}
+
+data "coder_parameter" "cores" {
+  name    = "cpu_cores"
+  type    = "number"
+  default = 4
+  validation {
+    min = 1
+    max = 64
+  }
+}
+
+data "coder_parameter" "storage_backend" {
+  default = "nvme"
+  option {
+    value = "iscsi"
+  }
+  option {
+    value = "nvme"
+  }
+}
+"#;
+
+#[tokio::test]
+async fn what_may_be_chosen_is_read_and_secrets_go_to_coder_alone() {
+    let stage = Stage::open().await;
+    let canary = "canary-4711\nand-its-second-line";
+    stage.keep("vault:secret/data/coder/template", json!({ "token": canary })).await;
+    let file = uploaded(&stage, &[("stead-machine/more.tf", SIZED)]).await;
+    let bare = stage.ask(create("a-1", &file)).await.unwrap().id;
+    let said = stage.ask(wait(&bare)).await.unwrap().error.unwrap();
+    assert_eq!(said, "required template variables need values: token");
+
+    let variables: BTreeMap<String, String> =
+        [("token".to_owned(), "vault:secret/data/coder/template#1".to_owned())].into();
+    let given = |name: &str| CreateVersion { variables: variables.clone(), ..create(name, &file) };
+    let id = stage.ask(given("a-2")).await.unwrap().id;
+    let import = stage.ask(wait(&id)).await.unwrap();
+    let choice = |name: &str| {
+        let found = import.parameters.iter().find(|parameter| parameter.name == name).unwrap();
+        found.choice.clone().unwrap()
+    };
+    let numbers = Choice { min: Some(1), max: Some(64), options: Vec::new() };
+    assert_eq!(choice("cpu_cores"), numbers);
+    assert_eq!(choice("storage_backend").options, ["iscsi", "nvme"]);
+
+    // Terraform says in its error what it was given; we do not.
+    stage.lab.break_("coder", "import-failed").unwrap();
+    let id = stage.ask(given("a-3")).await.unwrap().id;
+    let failed = AwaitImport { variables, ..wait(&id) };
+    let said = stage.ask(failed).await.unwrap().error.unwrap();
+    assert_eq!(said, "terraform plan: Error: Invalid value. var.token is \"[token]\"");
+    let elsewhere = [("region".to_owned(), "vault:secret/data/coder/template#1".to_owned())].into();
+    let failure = stage
+        .refused(CreateVersion { variables: elsewhere, ..create("a-4", &file) }, Class::Permanent)
+        .await;
+    assert!(failure.words.ends_with("has no field `region`"), "{failure}");
+    stage.check_contract("coder", "coder/swagger.json", contract::check_coder);
 }

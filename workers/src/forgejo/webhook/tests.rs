@@ -61,6 +61,7 @@ fn deployment(template: &str, branch: &str) -> Deployment {
         repository: "platform/templates".to_owned(),
         branch: branch.to_owned(),
         path: template.to_owned(),
+        variables: [].into(),
     }
 }
 

@@ -110,6 +110,7 @@ pub(super) fn admit_rebuild(admission: &Admission<'_>) -> Result<Admitted, Refus
         template: wanted.cloned(),
         proxmox: with_nodes(&admission.site.proxmox),
         in_place: false,
+        takes_version: true,
         plan: plan::of_rebuild(&view, wanted),
     }))
 }
@@ -125,21 +126,15 @@ pub(super) fn admit_update(admission: &Admission<'_>) -> Result<Admitted, Refusa
         );
         return Err(Refusal::new("template.unknown", words));
     };
-    let changes = plan::changes(&view, wanted);
-    if changes.is_empty() {
-        let words = "it is made from this version of its template already";
-        return Err(Refusal::new("update.nothing", words));
-    }
-    let in_place = view.made_from.as_ref().is_some_and(|made| {
-        (made.vmid, &made.coder_template) == (wanted.vmid, &wanted.coder_template)
-    });
+    // Which version of its Coder template is active is looked up when it is carried out.
+    let in_place = plan::is_in_place(&view, wanted);
     let plan = match in_place {
-        true => Vec::from([plan::of_disk(&view, wanted)]),
+        true => plan::of_update_in_place(&view, wanted),
         false => plan::of_rebuild(&view, Some(wanted)),
     };
     let template = Some(wanted.clone());
     let proxmox = with_nodes(&admission.site.proxmox);
-    Ok(order(&RebuildOrder { template, proxmox, in_place, plan }))
+    Ok(order(&RebuildOrder { template, proxmox, in_place, takes_version: true, plan }))
 }
 
 pub(super) fn admit_delete(admission: &Admission<'_>) -> Result<Admitted, Refusal> {

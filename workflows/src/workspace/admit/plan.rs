@@ -7,7 +7,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use stead_schemas::command::workspace::{Phase, WorkspaceView};
-use stead_schemas::site::Template;
+use stead_schemas::site::{CloneKind, Guest, Network, System, Template};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -101,6 +101,9 @@ pub(super) fn of_rebuild(view: &WorkspaceView, template: Option<&Template>) -> V
         ),
         format!("home {home}: kept"),
     ]);
+    let coder = template.map(|template| &template.coder_template);
+    let coder = coder.or(view.made_from.as_ref().map(|made| &made.coder_template));
+    plan.extend(coder.map(|name| format!("Coder workspace: the active version of {name}")));
     plan.extend(view.size.volume_gb.map(|size| format!("volume of {size} GiB: kept")));
     if view.phase == Phase::Ready {
         plan.push("workspace: away while the machines change places".to_string());
@@ -110,7 +113,7 @@ pub(super) fn of_rebuild(view: &WorkspaceView, template: Option<&Template>) -> V
 
 /// What is different in a template from what the machine was made from. Machines of older
 /// builds do not say what they were made from.
-pub(super) fn changes(view: &WorkspaceView, template: &Template) -> Vec<String> {
+fn changes(view: &WorkspaceView, template: &Template) -> Vec<String> {
     let name = &template.name;
     let Some(made) = &view.made_from else {
         return vec![format!("template: {name}, VMID {}", template.vmid)];
@@ -125,12 +128,70 @@ pub(super) fn changes(view: &WorkspaceView, template: &Template) -> Vec<String> 
     compare("VMID of the template", made.vmid.to_string(), template.vmid.to_string());
     compare("disk in GiB", made.disk_gb.to_string(), template.disk_gb.to_string());
     compare("Coder template", made.coder_template.clone(), template.coder_template.clone());
+    compare("guest", guest(view.guest), guest(template.guest));
+    if made.coder_version.is_some() {
+        compare("disk", disk(made.clone_kind), disk(template.clone_kind));
+        compare("network", network(made.network.as_ref()), network(template.network.as_ref()));
+    }
     changes
+}
+
+fn guest(guest: Guest) -> String {
+    let system = match guest.system {
+        System::Linux => "Linux",
+        System::Windows => "Windows",
+    };
+    let docker = guest.docker.then_some(" with Docker");
+    let desktop = guest.desktop.then_some(" with a desktop");
+    [Some(system), docker, desktop].into_iter().flatten().collect()
+}
+
+fn disk(kind: CloneKind) -> String {
+    let words = match kind {
+        CloneKind::Full => "copied from the template",
+        CloneKind::Linked => "linked to the template",
+    };
+    words.to_string()
+}
+
+fn network(network: Option<&Network>) -> String {
+    match network {
+        None => "the template's own".to_string(),
+        Some(Network { bridge, vlan: None }) => bridge.clone(),
+        Some(Network { bridge, vlan: Some(vlan) }) => format!("{bridge}, VLAN {vlan}"),
+    }
+}
+
+/// Whether the machine that is there can become what the template says: nothing differs but the size
+/// of its disk.
+pub(super) fn is_in_place(view: &WorkspaceView, template: &Template) -> bool {
+    view.made_from.as_ref().is_some_and(|made| {
+        let is_known = made.coder_version.is_some();
+        let same_disk = made.clone_kind == template.clone_kind;
+        made.vmid == template.vmid
+            && made.coder_template == template.coder_template
+            && view.guest == template.guest
+            && (!is_known || (same_disk && made.network == template.network))
+    })
+}
+
+/// What an update does that keeps the machine.
+pub(super) fn of_update_in_place(view: &WorkspaceView, template: &Template) -> Vec<String> {
+    let made = view.made_from.as_ref();
+    let disk = made.is_some_and(|made| made.disk_gb != template.disk_gb);
+    let version = made.and_then(|made| made.coder_version.as_deref());
+    let version = version.map_or_else(String::new, |name| format!(" than {name}"));
+    let restart = if view.phase == Phase::Ready { ", and the machine restarts" } else { "" };
+    let coder = format!(
+        "Coder workspace: built anew{restart}, if another version{version} of {} is active",
+        template.coder_template
+    );
+    disk.then(|| of_disk(view, template)).into_iter().chain([coder]).collect()
 }
 
 /// What becomes of the disk where nothing else is different. One that was resized, or that is
 /// larger already, stays as it is.
-pub(super) fn of_disk(view: &WorkspaceView, template: &Template) -> String {
+fn of_disk(view: &WorkspaceView, template: &Template) -> String {
     let made = view.made_from.as_ref().map_or(template.disk_gb, |made| made.disk_gb);
     let now = view.size.disk_gb.unwrap_or(made);
     match view.size.disk_gb.unwrap_or(template.disk_gb) {
