@@ -39,7 +39,8 @@ const CLASS_OF_UNDO: u32 = 0;
 pub struct Key {
     at_once: u32,
     bucket: Option<Bucket>,
-    settled_at: Instant,
+    /// When a keeper that follows another has heard of all.
+    settled_at: Option<Instant>,
     at_work: BTreeMap<StepAddress, Held>,
     waiting: BTreeMap<StepAddress, Waiter>,
     /// What was said last of those that have left, and until when it is remembered: what was said
@@ -100,19 +101,13 @@ pub struct Told {
 }
 
 impl Key {
-    /// A key whose keeper has known of it since `began`, and gives nothing before `settled_at`.
+    /// A key that is first heard of `now`, by a keeper that gives nothing before `settled_at`; one
+    /// that follows no other is given none.
     #[must_use]
-    pub fn new(limit: &Limit, began: Instant, settled_at: Instant) -> Self {
-        // What was used before is not known: so it begins with nothing.
-        let bucket = limit.per_minute.map(|per_minute| Bucket {
-            per_second: f64::from(per_minute) / 60.0,
-            most: f64::from(limit.burst()),
-            has: if settled_at > began { 0.0 } else { f64::from(limit.burst()) },
-            filled: settled_at.max(began),
-        });
+    pub fn new(limit: &Limit, now: Instant, settled_at: Option<Instant>) -> Self {
         Self {
             at_once: limit.at_once.unwrap_or(u32::MAX),
-            bucket,
+            bucket: Bucket::of(limit, now, settled_at),
             settled_at,
             at_work: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -124,12 +119,14 @@ impl Key {
     }
 
     /// Keeps to this limit from now on, which may be another one than it was.
-    pub fn keep_to(&mut self, limit: &Limit) {
+    pub fn keep_to(&mut self, limit: &Limit, now: Instant) {
         self.at_once = limit.at_once.unwrap_or(u32::MAX);
-        let Some(bucket) = &mut self.bucket else { return };
-        if let Some(per_minute) = limit.per_minute {
-            bucket.per_second = f64::from(per_minute) / 60.0;
-            bucket.most = f64::from(limit.burst());
+        match (&mut self.bucket, Bucket::of(limit, now, self.settled_at)) {
+            (Some(kept), Some(wanted)) => {
+                kept.fill(now);
+                (kept.per_second, kept.most) = (wanted.per_second, wanted.most);
+            }
+            (kept, wanted) => *kept = wanted,
         }
     }
 
@@ -197,7 +194,7 @@ impl Key {
     pub fn give(&mut self, now: Instant) -> Vec<Told> {
         self.expire(now);
         let mut told = Vec::new();
-        while now >= self.settled_at
+        while !self.is_settling(now)
             && self.at_work.len() < self.at_once as usize
             && !self.waiting.is_empty()
         {
@@ -213,6 +210,10 @@ impl Key {
             self.at_work.insert(step, Held { who, since: now, until: now + LEASE });
         }
         told
+    }
+
+    fn is_settling(&self, now: Instant) -> bool {
+        self.settled_at.is_some_and(|settled_at| now < settled_at)
     }
 
     fn expire(&mut self, now: Instant) {
@@ -248,7 +249,7 @@ impl Key {
             of: count(self.waiting.len()),
             at_work: named.map(|held| format!("{}/{}", held.who.owner, held.who.name)).collect(),
             more: count(self.at_work.len().saturating_sub(NAMED_MAX)),
-            settling: now < self.settled_at,
+            settling: self.is_settling(now),
             again_ms: u64::try_from(patience(self.waiting.len()).as_millis()).unwrap_or(u64::MAX),
         };
         Some(Told { step, number: heard, line: Some(line) })
@@ -300,8 +301,8 @@ impl Key {
         if self.waiting.is_empty() {
             return None;
         }
-        if now < self.settled_at {
-            return Some(self.settled_at);
+        if self.is_settling(now) {
+            return self.settled_at;
         }
         match self.at_work.len() < self.at_once as usize {
             true => self.bucket.as_ref().map(Bucket::next),
@@ -313,7 +314,7 @@ impl Key {
     pub fn is_idle(&mut self, now: Instant) -> bool {
         self.expire(now);
         let is_full = self.bucket.as_mut().is_none_or(|bucket| bucket.is_full(now));
-        self.at_work.is_empty() && self.waiting.is_empty() && is_full && now >= self.settled_at
+        self.at_work.is_empty() && self.waiting.is_empty() && is_full && !self.is_settling(now)
     }
 
     /// How many have a place, and how many wait.
@@ -343,7 +344,7 @@ impl Key {
             let waiter = self.waiting.get(&step)?;
             Some(view(&step, &waiter.who, waiter.since))
         });
-        let (key, settling) = (key.to_owned(), now < self.settled_at);
+        let (key, settling) = (key.to_owned(), self.is_settling(now));
         KeyView { key, settling, at_work, waiting: waiting.collect() }
     }
 }
@@ -364,6 +365,18 @@ impl Waiter {
 }
 
 impl Bucket {
+    /// What a keeper that follows another gave before is not known. So there is nothing in it when
+    /// that has heard of all, even if nobody asks before long after.
+    fn of(limit: &Limit, now: Instant, settled_at: Option<Instant>) -> Option<Self> {
+        let most = f64::from(limit.burst());
+        Some(Self {
+            per_second: f64::from(limit.per_minute?) / 60.0,
+            most,
+            has: if settled_at.is_some() { 0.0 } else { most },
+            filled: settled_at.unwrap_or(now),
+        })
+    }
+
     fn fill(&mut self, now: Instant) {
         let span = now.saturating_duration_since(self.filled).as_secs_f64();
         self.has = (self.has + span * self.per_second).min(self.most);

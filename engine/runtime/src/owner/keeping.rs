@@ -15,7 +15,7 @@ use crate::ports::{Outgoing, ReplyTo};
 #[derive(Default)]
 pub(super) struct Keeping {
     keys: BTreeMap<(String, String), Key>,
-    /// When all that has a place has been heard of.
+    /// When all that has a place has been heard of, if this is not the first keeper.
     settled_at: Option<Instant>,
     /// When something may be given without anybody asking.
     due: Option<Instant>,
@@ -25,8 +25,7 @@ impl Keeping {
     /// From now on it hears what it is told. Where nobody has ever owned the partition, nobody has
     /// a place.
     pub fn begin(&mut self, epoch: u64) {
-        let now = Instant::now();
-        self.settled_at = Some(if epoch <= 1 { now } else { now + LEASE });
+        self.settled_at = (epoch > 1).then(|| Instant::now() + LEASE);
     }
 
     /// When something may be given without anybody asking.
@@ -50,11 +49,11 @@ impl Owner {
             let told = Told { step: ask.step, number: ask.number, line: None };
             return self.tell_placed(&limit, &key, told);
         };
-        let settled_at = self.keeping.settled_at.unwrap_or(now);
+        let settled_at = self.keeping.settled_at;
         let place = (limit, key);
         let line = self.keeping.keys.entry(place.clone());
         let line = line.or_insert_with(|| Key::new(known, now, settled_at));
-        line.keep_to(known);
+        line.keep_to(known, now);
         let told = line.hear(now, ask);
         let next = line.next_change(now);
         self.keeping.look_again(next);

@@ -28,7 +28,7 @@ struct Desk {
 impl Desk {
     fn new(limit: &Limit) -> Self {
         let now = Instant::now();
-        Self { key: Key::new(limit, now, now), now, number: 0, given: Vec::new() }
+        Self { key: Key::new(limit, now, None), now, number: 0, given: Vec::new() }
     }
 
     fn ask(&mut self, owner: &str, name: &str, wants: PlaceWanted) -> Vec<Told> {
@@ -170,7 +170,7 @@ fn a_place_that_is_not_renewed_is_given_on_and_one_that_is_at_work_is_counted() 
 #[test]
 fn a_new_keeper_gives_nothing_before_it_has_heard_of_all() {
     let mut desk = Desk::new(&limit(Some(1), None));
-    desk.key = Key::new(&limit(Some(1), None), desk.now, desk.now + LEASE);
+    desk.key = Key::new(&limit(Some(1), None), desk.now, Some(desk.now + LEASE));
     let told = desk.turn("bob", "2").remove(0);
     assert!(told.line.expect("it waits").settling);
     desk.pass(RENEW);
@@ -235,15 +235,47 @@ fn a_limit_that_was_changed_is_kept_from_then_on() {
     desk.turn("ann", "first");
     desk.turn("bob", "second");
     desk.given(&[("ann", "first")]);
-    desk.key.keep_to(&limit(Some(2), None));
+    desk.key.keep_to(&limit(Some(2), None), desk.now);
     desk.pass(Duration::ZERO);
     desk.given(&[("bob", "second")]);
-    desk.key.keep_to(&limit(Some(1), None));
+    desk.key.keep_to(&limit(Some(1), None), desk.now);
     desk.turn("cid", "third");
     desk.leave("ann", "first");
     desk.given(&[]);
     desk.leave("bob", "second");
     desk.given(&[("cid", "third")]);
+}
+
+#[test]
+fn a_rate_that_is_added_or_removed_while_the_key_is_busy_is_kept_from_then_on() {
+    let mut desk = Desk::new(&limit(Some(2), None));
+    desk.turn("ann", "busy");
+    desk.key.keep_to(&limit(Some(2), Some(30)), desk.now);
+    for name in ["1", "2", "3"] {
+        desk.turn("bob", name);
+        desk.leave("bob", name);
+    }
+    desk.given(&[("ann", "busy"), ("bob", "1"), ("bob", "2")]);
+    desk.turn("bob", "3");
+    desk.given(&[]);
+    desk.key.keep_to(&limit(Some(2), None), desk.now);
+    desk.pass(Duration::ZERO);
+    desk.given(&[("bob", "3")]);
+}
+
+#[test]
+fn a_key_that_is_first_heard_of_long_after_its_keeper_changed_begins_with_what_has_come_since() {
+    let mut desk = Desk::new(&limit(None, None));
+    // One comes every two seconds, of a burst of three, of which the former keeper may have given all.
+    let rate = Limit { at_once: Some(3), ..limit(None, Some(30)) };
+    let first_heard = desk.now + LEASE + Duration::from_millis(2_100);
+    desk.key = Key::new(&rate, first_heard, Some(desk.now + LEASE));
+    desk.now = first_heard;
+    for name in ["1", "2"] {
+        desk.turn("ann", name);
+        desk.leave("ann", name);
+    }
+    desk.given(&[("ann", "1")]);
 }
 
 #[test]
