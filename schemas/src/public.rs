@@ -118,10 +118,10 @@ pub struct RunPage {
 pub struct Waiting {
     /// The step's or timer's number.
     pub seq: Seq,
-    /// The step, or `timer`.
+    /// The step, or `signal`, or `timer`.
     pub what: String,
-    /// Why it is not done yet: `running`, `queued`, `no-worker`, `retrying`, `outside`, `timer`,
-    /// `entity`, `paused`, `human`.
+    /// Why it is not done yet: `running`, `queued`, `no-worker`, `retrying`, `outside`, `signal`,
+    /// `timer`, `entity`, `limit`, `paused`, `human`, `log`.
     pub reason: String,
     /// In words, with the last trouble where there was one.
     pub words: String,

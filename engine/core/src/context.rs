@@ -200,15 +200,7 @@ impl Context {
     /// # Errors
     /// If the signal is not of this shape.
     pub async fn signal<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {
-        let payload = poll_fn(|_| {
-            let mut shared = self.shared.borrow_mut();
-            let place = shared.signals.iter().position(|signal| signal.name == name);
-            match place.and_then(|place| shared.signals.remove(place)) {
-                Some(signal) => Poll::Ready(signal.payload),
-                None => Poll::Pending,
-            }
-        })
-        .await;
+        let payload = Heard { cx: self.clone(), name, waits: None }.await;
         serde_json::from_value(payload).map_err(|error| {
             let words = alloc::format!("the signal `{name}` cannot be read: {error}");
             Failure::new(Class::Permanent, words)
@@ -279,6 +271,43 @@ impl Context {
 
     fn timer<'a>(&self, span: Duration, wait: Wait<'a>) -> Timer<'a> {
         Timer { cx: self.clone(), span, wait, seq: None }
+    }
+}
+
+/// The next signal of a name. Whoever asks what the run waits for is told of it until it comes, or
+/// its future is dropped.
+struct Heard<'a> {
+    cx: Context,
+    name: &'a str,
+    /// While it waits.
+    waits: Option<u64>,
+}
+
+impl Future for Heard<'_> {
+    type Output = Value;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Value> {
+        let cx = self.cx.clone();
+        let mut shared = cx.shared.borrow_mut();
+        let name = self.name;
+        let place = shared.signals.iter().position(|signal| signal.name == name);
+        let Some(signal) = place.and_then(|place| shared.signals.remove(place)) else {
+            self.waits.get_or_insert_with(|| shared.await_signal(name));
+            return Poll::Pending;
+        };
+        if let Some(waits) = self.waits.take() {
+            shared.awaited.remove(&waits);
+        }
+        Poll::Ready(signal.payload)
+    }
+}
+
+impl Drop for Heard<'_> {
+    fn drop(&mut self) {
+        let Some(waits) = self.waits else { return };
+        if let Ok(mut shared) = self.cx.shared.try_borrow_mut() {
+            shared.awaited.remove(&waits);
+        }
     }
 }
 

@@ -42,6 +42,15 @@ pub struct Run {
     ending: Option<Result<Ending, Failure>>,
 }
 
+/// A signal that a workflow waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// What it is called.
+    pub name: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// What [`Run::decide`] made of some facts.
 pub struct Decided {
     /// The events of the next transition; none if no fact was legal.
@@ -119,6 +128,13 @@ impl Run {
     #[must_use]
     pub const fn signals(&self) -> &'static [&'static str] {
         self.definition.signals
+    }
+
+    /// The signals that it waits for now, the first one first.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<Awaited> {
+        let shared = self.shared.as_ref();
+        shared.map_or_else(Vec::new, |shared| shared.borrow().awaited.values().cloned().collect())
     }
 
     /// The workflow's word for where it stands.

@@ -20,6 +20,7 @@ use stead_schemas::time::Timestamp;
 
 use crate::context::Command;
 use crate::fold::take;
+use crate::run::Awaited;
 
 /// How a step or a timer ended.
 pub(crate) enum Settled {
@@ -93,6 +94,9 @@ pub(crate) struct Shared {
     pub transitions: u64,
     pub inbox: VecDeque<Command>,
     pub signals: VecDeque<Signal>,
+    /// The signals that the workflow waits for now.
+    pub awaited: BTreeMap<u64, Awaited>,
+    next_awaited: u64,
     pub settled: BTreeMap<Seq, Settled>,
     pub shapes: BTreeMap<Seq, Shape>,
     pub decisions: Vec<Event>,
@@ -124,6 +128,8 @@ impl Shared {
             transitions: 0,
             inbox: VecDeque::new(),
             signals: VecDeque::new(),
+            awaited: BTreeMap::new(),
+            next_awaited: 0,
             settled: BTreeMap::new(),
             shapes: BTreeMap::new(),
             decisions: Vec::new(),
@@ -189,6 +195,13 @@ impl Shared {
             for_person: wait.for_person,
         }));
         seq
+    }
+
+    /// From now on the workflow waits for a signal, as those are told who ask.
+    pub fn await_signal(&mut self, name: &str) -> u64 {
+        self.next_awaited += 1;
+        self.awaited.insert(self.next_awaited, Awaited { name: name.to_string(), since: self.now });
+        self.next_awaited
     }
 
     pub fn drop_timer(&mut self, seq: Seq) {

@@ -112,8 +112,11 @@ fn a_signal_waits_until_somebody_wants_it_even_if_the_run_begins_anew() {
         let signal = Signal { name: name.into(), payload };
         Event::SignalReceived(SignalReceived { signal, order: by_hand("now") })
     };
+    let awaited = |desk: &Desk| desk.run.awaited().into_iter().map(|awaited| awaited.name);
     assert_eq!(desk.fact(signal("stop", json!(1))), "");
+    assert_eq!(awaited(&desk).count(), 0, "it is at a step");
     assert_eq!(desk.done(1), "continued-as-new");
+    assert!(awaited(&desk).eq(["go"]));
     assert_eq!(desk.fact(signal("go", json!(7))), "completed 7");
 }
 

@@ -36,7 +36,7 @@ const STEP: Label = Label { name: "step", values: Values::Of("the steps of the s
 const CONNECTION: Label =
     Label { name: "connection", values: Values::These(&["log", "bus", "leases", "api"]) };
 /// Why a run, or a step of it, does not go on, in the order in which somebody should care.
-pub const REASONS: [&str; 12] = [
+pub const REASONS: [&str; 13] = [
     "log",
     "human",
     "paused",
@@ -47,9 +47,17 @@ pub const REASONS: [&str; 12] = [
     "outside",
     "entity",
     "running",
+    "signal",
     "timer",
     "command",
 ];
+
+/// The place of a reason among them.
+#[must_use]
+pub fn place_of(reason: &str) -> usize {
+    REASONS.iter().position(|known| *known == reason).unwrap_or(0)
+}
+
 const REASON: Label = Label { name: "reason", values: Values::These(&REASONS) };
 const ATTEMPT: Label = Label {
     name: "outcome",

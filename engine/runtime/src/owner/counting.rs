@@ -21,7 +21,7 @@ use super::idle::Idle;
 use super::live::Live;
 use super::shown::{Shown, hours, shown};
 use super::waiting::{main_wait, reason};
-use crate::metric::{self, REASONS, what};
+use crate::metric::{self, REASONS, place_of, what};
 
 thread_local! {
     static BOARD: RefCell<Board> = RefCell::default();
@@ -81,8 +81,7 @@ impl Waits {
 impl Census {
     fn take(&mut self, live: &Live, now: Timestamp) {
         let (reason, since) = main_wait(live);
-        let place = REASONS.iter().position(|known| *known == reason).unwrap_or(0);
-        self.waiting[place].add(Waits::one(since, now));
+        self.waiting[place_of(reason)].add(Waits::one(since, now));
         let kind = live.run.id().key().kind().to_owned();
         self.is_so_long(&kind, live.run.transitions_to_replay());
         *self.runs.entry((kind, live.run.phase())).or_default() += 1;
@@ -131,10 +130,7 @@ impl Census {
             *self.runs.entry(key.clone()).or_default() += count;
         }
         idle.lengths().for_each(|(run, length)| self.is_so_long(kind_of(run), length));
-        let place = |wanted| REASONS.iter().position(|known| *known == wanted).unwrap_or(0);
-        let (timer, command) = (place("timer"), place("command"));
-        for since in idle.waits() {
-            let place = if since.is_some() { timer } else { command };
+        for (place, since) in idle.waits() {
             self.waiting[place].add(Waits::one(since, now));
         }
     }

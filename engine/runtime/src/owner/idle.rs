@@ -22,9 +22,11 @@ use super::live::Live;
 use super::parked::tell_if_parked;
 use super::reading::Message;
 use super::shown::{Shown, shown};
+use super::waiting::main_wait;
 use super::{Finished, Owner, Stopped, load, queries};
 use crate::archive::Draft;
 use crate::inbound::Inbound;
+use crate::metric::place_of;
 use crate::ports::LogError;
 
 /// How many histories are read at once. What comes due all at the same time waits its turn.
@@ -62,8 +64,10 @@ struct Stub {
     last: Tag,
     /// How many transitions have to be replayed when it comes back.
     length: u32,
-    /// Since when it waits for a timer, if it does.
-    timer_since: Option<Timestamp>,
+    /// What it waits for, as its place in [`crate::metric::REASONS`].
+    reason: u8,
+    /// Since when it waits for that, if not for the next command alone.
+    since: Option<Timestamp>,
 }
 
 /// Why a run is wanted.
@@ -121,9 +125,9 @@ impl Idle {
         self.stubs.iter().map(|(run, stub)| (run, stub.length.into()))
     }
 
-    /// For each, since when it waits for a timer; nothing if it waits for a command alone.
-    pub fn waits(&self) -> impl Iterator<Item = Option<Timestamp>> {
-        self.stubs.values().map(|stub| stub.timer_since)
+    /// For each, what it waits for, as its place in [`crate::metric::REASONS`], and since when.
+    pub fn waits(&self) -> impl Iterator<Item = (usize, Option<Timestamp>)> {
+        self.stubs.values().map(|stub| (stub.reason.into(), stub.since))
     }
 }
 
@@ -288,10 +292,11 @@ impl Owner {
 
     fn let_go(&mut self, run: &RunId) {
         let Some(live) = self.runs.remove(run) else { return };
-        let timer_since = live.run.folded().timers.values().map(|open| open.since).min();
+        let (reason, since) = main_wait(&live);
+        let reason = u8::try_from(place_of(reason)).unwrap_or(u8::MAX);
         let length = u32::try_from(live.run.transitions_to_replay()).unwrap_or(u32::MAX);
         let last = Tag::of(&[&live.prev]);
-        let stub = Stub { last_seq: live.last_seq, last, length, timer_since };
+        let stub = Stub { last_seq: live.last_seq, last, length, reason, since };
         *self.idle.phases.entry(kind_and_phase(&live)).or_default() += 1;
         self.idle.shown.extend(shown(&live).map(|shown| (run.clone(), shown)));
         self.idle.stubs.insert(run.clone(), stub);

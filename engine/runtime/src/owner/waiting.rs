@@ -1,6 +1,7 @@
 //! What a run waits for: every wait has a reason that says who must act, words, and an age.
 
 use stead_core::fold::{OpenStep, OpenTimer, Paused};
+use stead_core::run::Awaited;
 use stead_schemas::failure::Failure;
 use stead_schemas::policy::limit;
 use stead_schemas::public::Waiting;
@@ -12,7 +13,8 @@ use super::live::Live;
 use super::parked::Parked;
 use crate::metric::REASONS;
 
-/// Everything that a run waits for, most important first: the log, a person, then steps, then timers.
+/// Everything that a run waits for, most important first: the log, a person, then steps, then
+/// signals, then timers.
 pub(super) fn waiting(live: &Live) -> Vec<Waiting> {
     let folded = live.run.folded();
     let mut all: Vec<Waiting> = live.untaken().map(untaken).into_iter().collect();
@@ -25,6 +27,7 @@ pub(super) fn waiting(live: &Live) -> Vec<Waiting> {
         let seq = open.step.seq;
         waiting_step(open, live.attempts.get(&seq))
     }));
+    all.extend(live.run.awaited().into_iter().map(signal));
     all.extend(folded.timers.values().map(timer));
     all
 }
@@ -78,6 +81,18 @@ fn paused(paused: &Paused) -> Waiting {
         reason: "paused".to_owned(),
         words: format!("it is paused: {}", paused.order.why),
         since: paused.since,
+        attempts: 0,
+        cause: String::new(),
+    }
+}
+
+fn signal(awaited: Awaited) -> Waiting {
+    Waiting {
+        seq: 0,
+        what: "signal".to_owned(),
+        reason: "signal".to_owned(),
+        words: awaited.name,
+        since: awaited.since,
         attempts: 0,
         cause: String::new(),
     }
@@ -156,8 +171,10 @@ pub(super) fn main_wait(live: &Live) -> (&'static str, Option<Timestamp>) {
     let paused = folded.paused.as_ref().map(|paused| ("paused", paused.since));
     let steps = folded.steps.iter();
     let steps = steps.map(|(seq, open)| (reason(open, live.attempts.get(seq)), open.since));
+    let signals = live.run.awaited().into_iter().map(|awaited| ("signal", awaited.since));
     let timers = folded.timers.values().map(|open| (of_timer(open), open.since));
-    let all = untaken.into_iter().chain(parked).chain(paused).chain(steps).chain(timers);
+    let all = untaken.into_iter().chain(parked).chain(paused).chain(steps).chain(signals);
+    let all = all.chain(timers);
     let first = all
         .min_by_key(|(reason, since)| (REASONS.iter().position(|known| known == reason), *since));
     first.map_or(("command", None), |(reason, since)| (reason, Some(since)))

@@ -40,7 +40,7 @@ fn runs_are_counted_by_what_they_wait_for() {
             }
             desk.pass(Duration::from_secs(1)).await;
         }
-        let waiting = [("outside", 1.0), ("running", 2.0), ("timer", 1.0), ("command", 1.0)];
+        let waiting = [("outside", 1.0), ("running", 2.0), ("signal", 1.0), ("timer", 1.0)];
         assert_eq!(shown.waiting(), waiting);
 
         desk.order(&paused, RunOrder::Pause).await;
@@ -50,7 +50,7 @@ fn runs_are_counted_by_what_they_wait_for() {
         assert_eq!(desk.view(&torn).await.waiting[0].reason, "human");
         desk.pass(COUNTED).await;
         let waiting =
-            [("human", 1.0), ("paused", 1.0), ("outside", 1.0), ("timer", 1.0), ("command", 1.0)];
+            [("human", 1.0), ("paused", 1.0), ("outside", 1.0), ("signal", 1.0), ("timer", 1.0)];
         assert_eq!(shown.waiting(), waiting);
     });
 }
@@ -109,6 +109,26 @@ fn runs_that_wait_for_others_are_counted_by_what_holds_them_up() {
             }
         }
         panic!("{:?}", shown.waiting());
+    });
+}
+
+#[test]
+fn a_run_that_waits_for_a_signal_says_which_and_is_counted_in_memory_and_out_of_it() {
+    shown(|shown| async move {
+        let desk = Desk::new().await;
+        let run = desk.start("listener").await;
+        for so_long in [COUNTED, LONG] {
+            desk.pass(so_long).await;
+            assert_eq!(shown.waiting(), [("signal", 1.0)], "after {so_long:?}");
+            let waiting = desk.view(&run).await.waiting.remove(0);
+            assert_eq!((waiting.reason.as_str(), waiting.words.as_str()), ("signal", "go"));
+            assert_eq!(waiting.since, Timestamp::from_millis(1_700_000_000_000));
+        }
+        let signal = Signal { name: "go".into(), payload: json!(7) };
+        assert_eq!(desk.order(&run, RunOrder::Signal(signal)).await, "done");
+        assert_eq!(desk.view(&run).await.waiting, []);
+        desk.pass(COUNTED).await;
+        assert_eq!(shown.waiting(), []);
     });
 }
 

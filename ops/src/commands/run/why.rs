@@ -77,6 +77,11 @@ fn who(view: &RunView, waiting: &Waiting) -> String {
         "running" | "entity" => "nobody: it is being carried out".to_owned(),
         "log" => "whoever runs NATS: see `stead explain AppendStuck`".to_owned(),
         "queued" => "nobody: it comes when its turn does; more workers make it sooner".to_owned(),
+        "signal" => format!(
+            "whoever sends it: `stead run signal {run} {} --why WHY`, with `--payload` if it says \
+             something",
+            waiting.words
+        ),
         "timer" => "nobody: it goes on by itself when the time comes".to_owned(),
         "outside" => "whoever is to report: a machine that boots, for instance".to_owned(),
         "no-worker" => "whoever runs the workers: start one for this system".to_owned(),
@@ -184,6 +189,7 @@ mod tests {
             ("outside", "whoever is to report"),
             ("entity", "nobody: it is being carried out"),
             ("running", "nobody: it is being carried out"),
+            ("signal", "whoever sends it: `stead run signal workspace-"),
             ("timer", "nobody: it goes on by itself"),
             ("command", "waits for nothing but its next command; it is ready"),
         ];
