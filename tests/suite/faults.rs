@@ -189,15 +189,23 @@ type Fault<'a> = (&'a str, &'a str);
 const UNTIL_MENDED: &[Fault<'_>] = &[
     ("coder", "agent-never-ready"),
     ("coder", "build-stuck"),
+    ("guest", "agent-before-home"),
     ("guest", "agent-never-connects"),
+    ("guest", "cloud-init-fails"),
     ("guest", "home-never-mounts"),
     ("guest", "home-read-only"),
     ("guest", "never-boots"),
+    ("guest", "no-lease"),
     ("proxmox", "task-stuck"),
 ];
 
 /// Faults that a guest does not recover from, mended or not.
-const DEAD: &[Fault<'_>] = &[("guest", "agent-never-connects"), ("guest", "never-boots")];
+const DEAD: &[Fault<'_>] = &[
+    ("guest", "agent-before-home"),
+    ("guest", "agent-never-connects"),
+    ("guest", "cloud-init-fails"),
+    ("guest", "never-boots"),
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_of_the_catalogue_ends_whole_or_taken_back() {
