@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::stage::{Setting, Stage, until};
+use crate::stage::{Setting, Stage, check_ledger_after, until};
 
 const BACKUPS: &str = "
 [[backups]]
@@ -45,6 +45,7 @@ async fn a_copy_counts_once_it_is_proved() {
     assert!(!hollow.status.success() && said(&hollow).contains("failed"), "{}", said(&hollow));
     let shown = said(&stage.verb(&["copies", "show", "etcd"]).await);
     assert!(shown.contains("no copy was proved yet") && shown.contains("tried again"), "{shown}");
+    check_ledger_after(&stage, "a copy that is none").await;
 
     // Whoever owns it next knows what there is and what is owed.
     stage.kill_engine(0);

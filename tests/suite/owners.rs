@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use stead_lab::UserChange;
 
-use crate::stage::{Desk, Setting, Stage, check_gone, until};
+use crate::stage::{Desk, Setting, Stage, check_gone, check_ledger_after, until};
 
 /// What the command line says, and whether it ended well.
 async fn said(stage: &Stage, words: &[&str]) -> (bool, String) {
@@ -70,6 +70,7 @@ async fn whoever_is_disabled_has_what_he_owns_stopped_and_may_start_it_when_he_i
     })
     .await;
     until_phase(&stage, &john, &run, "ready").await;
+    check_ledger_after(&stage, "an Authentik that did not answer").await;
     let (is_well, told) = said(&stage, &["owner", "show", "john"]).await;
     assert!(is_well && told.contains("active") && told.contains("dev"), "{told}");
     john.carry_out("delete", json!({ "now": true })).await;

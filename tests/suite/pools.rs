@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::metrics::{page, sum};
-use crate::stage::{Setting, Stage, free_addresses, until};
+use crate::stage::{Setting, Stage, check_ledger_after, free_addresses, until};
 
 pub const POOL: &str = "\n[[pool]]\nname = \"debian\"\ntemplate = \"debian-12\"\nready = 2\n";
 
@@ -52,6 +52,7 @@ async fn a_create_takes_what_is_ready_and_a_pool_that_is_taken_out_of_the_site_g
     let vmid = u32::try_from(view["vmid"].as_u64().expect("a number")).expect("a small one");
     assert!(spares.contains(&vmid), "{vmid} is none of {spares:?}");
     until_filled(&stage, "2 of 2", 3).await;
+    check_ledger_after(&stage, "a machine that was claimed").await;
     john.carry_out("delete", json!({ "now": true })).await;
     until_filled(&stage, "2 of 2", 2).await;
 

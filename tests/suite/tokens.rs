@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use stead_schemas::command::token::TokenView;
 
-use crate::stage::{Seen, Stage};
+use crate::stage::{Seen, Stage, check_ledger, check_ledger_after};
 
 const OWNER: &str = "--owner=john";
 const REPOSITORY: &str = "john/templates";
@@ -74,10 +74,12 @@ async fn a_token_is_made_anew_proved_and_taken_away_while_processes_are_killed()
     let effects =
         |kind: &str| stage.lab.effects().into_iter().filter(|effect| effect.kind == kind).count();
     assert_eq!(["run-dispatched", "token-created"].map(effects), [2, 2]);
+    check_ledger_after(&stage, "processes that were killed").await;
 
     let (exit, gone) = told(&stage, &["token", "delete", "ci", OWNER, "--wait"]).await;
     assert_eq!(exit, 0, "{gone}");
     assert!(stage.lab.inventory().is_empty(), "{:#?}", stage.lab.inventory());
+    check_ledger(&stage).await;
     stage.finish().await;
 }
 
@@ -93,6 +95,7 @@ async fn a_token_that_is_not_proved_is_put_back_and_somebody_hears_of_it() {
     assert_eq!(exit, 0, "{made}");
     let first = given(&stage);
     assert_eq!(stage.lab.inventory().coder_tokens.len(), 1);
+    check_ledger_after(&stage, "lost answers").await;
 
     stage.lab.break_times("forgejo", "run-failed", 1).expect("a fault");
     let from = stage.events.count();
@@ -109,6 +112,7 @@ async fn a_token_that_is_not_proved_is_put_back_and_somebody_hears_of_it() {
     assert_eq!(stage.lab.inventory().coder_tokens.len(), 1, "the other one is revoked");
     let at_risk = view(&stage).await;
     assert_eq!((at_risk.phase.word(), at_risk.failures), ("at-risk", 1));
+    check_ledger_after(&stage, "a proof that failed").await;
 
     stage.kill_engine(0);
     stage.start_engine(0);
