@@ -68,6 +68,16 @@ impl Specs {
         file
     }
 
+    /// A part of a file that is put together once.
+    pub(crate) fn made(&self, name: &str, make: impl FnOnce() -> Value) -> Arc<Value> {
+        if let Some(made) = self.read().files.get(name) {
+            return Arc::clone(made);
+        }
+        let made = Arc::new(make());
+        self.read().files.insert(name.to_owned(), Arc::clone(&made));
+        made
+    }
+
     /// What `kubernetes-validate` says of a kind, if that package is at hand.
     pub(crate) fn kubernetes(&self, name: &str) -> Option<Arc<Value>> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(KUBERNETES).join(name);
@@ -95,7 +105,6 @@ mod tests {
     use super::Specs;
 
     #[test]
-    #[expect(clippy::unwrap_used, reason = "a test")]
     fn a_folder_that_is_named_must_be_there() {
         let wrong = std::panic::catch_unwind(|| Specs::look(Some("/nowhere".into())).is_some());
         let words = wrong.unwrap_err();

@@ -33,7 +33,8 @@ fn faults_by(specs: &Specs, (word, file): (&str, &str), call: &RecordedRequest) 
         faults.push((format!("{word}request.{name}"), "it is missing".to_owned()));
     }
     let check = |defs: &str, what: &str, schema: &Value, value: &Value| {
-        let root = json!({ "$defs": method[defs] });
+        let root = format!("{file} {} {defs}", call.path);
+        let root = specs.made(&root, || json!({ "$defs": method[defs] }));
         let name = format!("{file} {} {what}", call.path);
         let described = Described { specs, name, root: &root, schema };
         described.faults(&format!("{word}{what}"), value)
