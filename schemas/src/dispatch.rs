@@ -14,6 +14,7 @@ use crate::ids::{EntityKey, Partition, RunId};
 use crate::origin::Origin;
 use crate::owner::Owner;
 use crate::proof::Proof;
+use crate::public::RunSummary;
 use crate::refusal::Refusal;
 use crate::trace::TraceParent;
 
@@ -308,6 +309,29 @@ pub struct ListRuns {
     /// on by themselves, or are over.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub held_up: bool,
+    /// Only those of this owner. An engine that does not know this question, or one of the next three,
+    /// tells all: whoever asks looks himself at what comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// Only those of this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only the lives of this entity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<EntityKey>,
+    /// The latest life will do.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub latest: bool,
+}
+
+impl ListRuns {
+    /// Whether a run is one of those that are asked for, as far as its line shows.
+    #[must_use]
+    pub fn wants(&self, line: &RunSummary) -> bool {
+        self.owner.as_ref().is_none_or(|owner| *owner == line.owner)
+            && self.kind.as_ref().is_none_or(|kind| *kind == line.kind)
+            && self.entity.as_ref().is_none_or(|key| *key == line.run.key())
+    }
 }
 
 /// A request to do something to a run by hand.

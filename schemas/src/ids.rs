@@ -36,6 +36,13 @@ impl EntityKey {
         Self(format!("{kind}-{}", base32(&hash.finalize()[..10])))
     }
 
+    /// What sorts before the keys of all entities of this kind, and behind those of the kinds
+    /// before it.
+    #[must_use]
+    pub fn before_all_of(kind: &str) -> Self {
+        Self(format!("{kind}-"))
+    }
+
     /// The entity's kind: `workspace`.
     #[must_use]
     pub fn kind(&self) -> &str {
@@ -242,6 +249,15 @@ mod tests {
     fn all_lives_share_a_partition() {
         let key = key("john", "dev");
         assert!((1..50).all(|life| key.run(life).partition(7) == key.partition(7)));
+    }
+
+    #[test]
+    fn all_of_a_kind_stand_together() {
+        let before = EntityKey::before_all_of("workspace").run(0);
+        assert!(before < key("john", "dev").run(1) && before < key("bob", "a").run(1));
+        let owner = Owner::new("john").unwrap();
+        assert!(EntityKey::of("work", &owner, "dev").run(9) < before);
+        assert!(key("john", "dev").run(9) < EntityKey::before_all_of("workspaces").run(0));
     }
 
     #[test]

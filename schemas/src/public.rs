@@ -109,8 +109,11 @@ impl RunSummary {
 pub struct RunPage {
     /// Their lines.
     pub lines: Vec<RunSummary>,
-    /// Whether there are more behind the last one.
+    /// Whether there may be more behind the last one.
     pub more: bool,
+    /// How far was looked, where that is further than the last line: the next page begins there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upto: Option<RunId>,
 }
 
 /// What a run waits for.

@@ -10,18 +10,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use stead_runtime::archive::{self, Found};
-use stead_runtime::inbound::{LimitsReply, ListReply, OrderReply, OutcomeReply, QueryReply};
+use stead_runtime::inbound::{LimitsReply, OrderReply, OutcomeReply, QueryReply};
 use stead_runtime::ports::{EventLog, LogError, Recorded};
 use stead_runtime::worker::{Engines, Inbox};
 use stead_schemas::dispatch::{
-    Accepted, CommandReply, ListRuns, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply,
-    RehearsalReply, RunQuery, TurnEpoch, TurnReply,
+    Accepted, CommandReply, OrderRun, OutcomeQuery, OutsideAnswer, OutsideReply, RehearsalReply,
+    RunQuery, TurnEpoch, TurnReply,
 };
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::limit::LimitView;
 use stead_schemas::origin::{CLIENT_HEADER, claim};
 use stead_schemas::owner::Owner;
-use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::public::RunView;
 use stead_schemas::subjects;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -37,6 +37,7 @@ use crate::pause::Pause;
 use crate::platform::Platform;
 
 mod entity;
+mod lists;
 
 /// How long to look for an engine that owns a partition: longer than a lease lasts, so that one
 /// engine's end goes by unnoticed.
@@ -181,19 +182,6 @@ impl SteadClient {
         kept.map_err(|error| not_taken(error.to_string()))
     }
 
-    /// All runs there are, partition by partition.
-    ///
-    /// # Errors
-    /// If a partition has no owner.
-    pub async fn list_all(&self) -> Result<Vec<RunSummary>, ClientError> {
-        let lists = self.platform.all_partitions().map(|partition| self.list(partition));
-        let mut all = Vec::new();
-        for list in futures_util::future::join_all(lists).await {
-            all.extend(list?);
-        }
-        Ok(all)
-    }
-
     /// What the site limits, with everyone who has or wants a place, wherever that is kept.
     ///
     /// # Errors
@@ -213,41 +201,6 @@ impl SteadClient {
         }
         limits.iter_mut().for_each(|view| view.keys.sort_by(|one, other| one.key.cmp(&other.key)));
         Ok(limits)
-    }
-
-    /// All runs of one partition.
-    ///
-    /// # Errors
-    /// If it has no owner.
-    pub async fn list(&self, partition: Partition) -> Result<Vec<RunSummary>, ClientError> {
-        self.list_of(partition, ListRuns::default()).await
-    }
-
-    /// The runs of one partition that do not go on by themselves.
-    ///
-    /// # Errors
-    /// If it has no owner.
-    pub(crate) async fn held_up(
-        &self,
-        partition: Partition,
-    ) -> Result<Vec<RunSummary>, ClientError> {
-        self.list_of(partition, ListRuns { held_up: true, ..ListRuns::default() }).await
-    }
-
-    async fn list_of(
-        &self,
-        partition: Partition,
-        mut query: ListRuns,
-    ) -> Result<Vec<RunSummary>, ClientError> {
-        let mut all = Vec::new();
-        loop {
-            let page: ListReply = self.ask(partition, "list", json(&query)).await?;
-            query.after = page.lines.last().map(|line| line.run.clone());
-            all.extend(page.lines);
-            if !page.more {
-                return Ok(all);
-            }
-        }
     }
 
     /// What a run shows of itself; nothing if there is none of that id.
@@ -372,6 +325,11 @@ impl SteadClient {
         })?;
         until_heard(client).await;
         Ok(messages.map(|message| (message.subject.to_string(), value(&message.payload))))
+    }
+
+    /// How many bytes a message may have, with its headers.
+    pub(crate) fn reply_bytes_max(&self) -> usize {
+        self.platform.connection.api.max_payload()
     }
 
     /// The header in which commands say what they come from.

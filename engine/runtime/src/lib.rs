@@ -20,6 +20,7 @@ pub mod lease;
 pub mod memory;
 pub mod metric;
 pub mod owner;
+pub mod page;
 pub mod ports;
 pub mod thread;
 pub mod trace;

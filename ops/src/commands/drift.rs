@@ -121,9 +121,7 @@ async fn newest(client: &SteadClient) -> Result<Option<RunId>, Ended> {
 /// The runs of the entity of this name: of a scan, or of what was decided.
 async fn lives(client: &SteadClient, name: &str) -> Result<Vec<RunSummary>, Ended> {
     let key = EntityKey::of(KIND, &platform()?, name);
-    let mut lines = client.list(key.partition(client.platform().partitions)).await?;
-    lines.retain(|line| line.run.key() == key);
-    Ok(lines)
+    Ok(client.lives(&key).await?)
 }
 
 /// Compares what a scan saw with the ledger of before and after.

@@ -20,8 +20,7 @@ pub async fn list(
     all: bool,
     none: &str,
 ) -> Result<(), Ended> {
-    let mut lines = client(global).await?.list_all().await?;
-    lines.retain(|line| line.kind == kind && line.owner == *owner);
+    let mut lines = client(global).await?.list_kind(kind, Some(owner)).await?;
     let found = lines.len();
     lines.retain(|line| all || line.state.lives());
     lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
@@ -50,8 +49,8 @@ pub async fn tabulate<const COLUMNS: usize>(
     (head, row): ([&str; COLUMNS], impl Fn(&RunView, Timestamp) -> [String; COLUMNS]),
 ) -> Result<(), Ended> {
     let client = client(global).await?;
-    let mut lines = client.list_all().await?;
-    lines.retain(|line| line.kind == kind && line.state.lives());
+    let mut lines = client.list_kind(kind, None).await?;
+    lines.retain(|line| line.state.lives());
     lines.sort_by(|one, other| one.name.cmp(&other.name));
     let mut views = Vec::new();
     for line in &lines {

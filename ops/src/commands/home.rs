@@ -92,8 +92,8 @@ fn snapshots(result: &Value, now: Timestamp) -> String {
 }
 
 async fn list(global: &Global) -> Result<(), Ended> {
-    let mut lines = client(global).await?.list_all().await?;
-    lines.retain(|line| line.kind == KIND && line.state.lives());
+    let mut lines = client(global).await?.list_kind(KIND, None).await?;
+    lines.retain(|line| line.state.lives());
     lines.sort_by(|one, other| one.owner.cmp(&other.owner));
     if global.json {
         output::json(&lines);

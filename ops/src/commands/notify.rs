@@ -31,8 +31,8 @@ pub async fn carry_out(global: &Global, verb: &Notify) -> Result<(), Ended> {
 }
 
 async fn list(global: &Global, client: &SteadClient) -> Result<(), Ended> {
-    let lines = client.list_all().await?;
-    let latest = lines.into_iter().filter(|line| line.kind == KIND).max_by_key(|l| l.run.life());
+    let lines = client.list_kind(KIND, None).await?;
+    let latest = lines.into_iter().max_by_key(|line| line.run.life());
     let view = match latest {
         Some(line) => find::view(client, &line.run).await?.view,
         None => Value::Null,

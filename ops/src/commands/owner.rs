@@ -64,8 +64,8 @@ async fn look(global: &Global, client: &SteadClient) -> Result<(), Ended> {
 
 /// Asks Authentik, and has workspaces looked after that are older than that is known.
 async fn ask_of_all(global: &Global, client: &SteadClient) -> Result<(), Ended> {
-    let lines = client.list_all().await?;
-    let known = seen(client, &lines).await?;
+    let lines = client.list_kind(workspace::KIND, None).await?;
+    let known = seen(client).await?;
     let unknown = lines.iter().filter(|line| is_unwatched(line, &known)).take(WORKSPACES_MAX);
     let workspaces: Vec<OwnedWorkspace> = unknown
         .map(|line| OwnedWorkspace { owner: line.owner.clone(), workspace: line.name.clone() })
@@ -82,11 +82,12 @@ fn is_unwatched(line: &RunSummary, known: &PeopleView) -> bool {
     let lives = line.state.lives();
     let is_known = |one: &OwnerView| one.owner == line.owner && one.workspaces.contains(&line.name);
     let goes = ["deleted", "deleting", "failed"].contains(&line.phase.as_str());
-    line.kind == workspace::KIND && lives && !goes && !known.owners.iter().any(is_known)
+    lives && !goes && !known.owners.iter().any(is_known)
 }
 
-async fn seen(client: &SteadClient, lines: &[RunSummary]) -> Result<PeopleView, Ended> {
-    let latest = lines.iter().filter(|line| line.kind == KIND).max_by_key(|l| l.run.life());
+async fn seen(client: &SteadClient) -> Result<PeopleView, Ended> {
+    let lines = client.list_kind(KIND, None).await?;
+    let latest = lines.iter().max_by_key(|line| line.run.life());
     let view = match latest {
         Some(line) => find::view(client, &line.run).await?.view,
         None => Value::Null,
@@ -95,7 +96,7 @@ async fn seen(client: &SteadClient, lines: &[RunSummary]) -> Result<PeopleView, 
 }
 
 async fn list(global: &Global, client: &SteadClient) -> Result<(), Ended> {
-    let view = seen(client, &client.list_all().await?).await?;
+    let view = seen(client).await?;
     if global.json {
         output::json(&view);
         return Ok(());
@@ -169,7 +170,7 @@ fn told(owners: &[OwnerView], now: Timestamp, width: usize) -> String {
 }
 
 async fn show(global: &Global, client: &SteadClient, owner: &str) -> Result<(), Ended> {
-    let view = seen(client, &client.list_all().await?).await?;
+    let view = seen(client).await?;
     let found = view.owners.into_iter().find(|one| one.owner.as_str() == owner);
     let Some(one) = found else {
         return Err(Ended::Failed(format!(

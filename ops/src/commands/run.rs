@@ -4,7 +4,7 @@
 
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
-use stead_schemas::dispatch::{Accepted, CommandReply};
+use stead_schemas::dispatch::{Accepted, CommandReply, ListRuns};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::RunId;
 use stead_schemas::public::{RunSummary, RunView};
@@ -74,11 +74,9 @@ pub fn accepted(reply: CommandReply, id: Option<&str>) -> Result<Accepted, Ended
 }
 
 async fn list(global: &Global, client: &SteadClient, which: &List) -> Result<(), Ended> {
-    let mut lines = client.list_all().await?;
-    lines.retain(|line| {
-        which.owner.as_ref().is_none_or(|owner| owner == line.owner.as_str())
-            && which.kind.as_ref().is_none_or(|kind| *kind == line.kind)
-    });
+    let owner = which.owner.as_deref().map(|owner| find::owner(Some(owner))).transpose()?;
+    let query = ListRuns { owner, kind: which.kind.clone(), ..ListRuns::default() };
+    let mut lines = client.list_like(&query).await?;
     let found = lines.len();
     let state = which.state.map(State::of_run);
     let wanted = |line: &RunSummary| match state {

@@ -114,8 +114,7 @@ fn told(
 
 async fn list(global: &Global, owner: &Owner, all: bool) -> Result<(), Ended> {
     let client = client(global).await?;
-    let mut lines = client.list_all().await?;
-    lines.retain(|line| line.kind == KIND && line.owner == *owner);
+    let mut lines = client.list_kind(KIND, Some(owner)).await?;
     lines.retain(|line| all || line.state == RunState::Running);
     lines.sort_by(|one, other| (&one.name, one.started).cmp(&(&other.name, other.started)));
     if global.json {

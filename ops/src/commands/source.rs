@@ -136,8 +136,8 @@ impl Source {
         let kind = self.run.key().kind().to_owned();
         match &self.from {
             Origin::Platform(client) => {
-                let mut all = client.list_all().await?;
-                all.retain(|line| line.kind == kind && line.run != self.run);
+                let mut all = client.list_kind(&kind, None).await?;
+                all.retain(|line| line.run != self.run);
                 all.sort_by_key(|line| std::cmp::Reverse(line.updated));
                 let mut alike = Vec::new();
                 for line in all.into_iter().take(most) {

@@ -12,7 +12,6 @@ use stead_schemas::command::backup;
 use stead_schemas::dispatch::{Caller, CommandReply, EntityCommand};
 use stead_schemas::ids::fnv1a;
 use stead_schemas::owner::Owner;
-use stead_schemas::public::RunSummary;
 use stead_schemas::site::Site;
 use stead_schemas::step::pool;
 use stead_schemas::step::vmids::PLATFORM;
@@ -58,12 +57,13 @@ pub async fn run_pools(platform: &Platform, site: CurrentSite, mut shutdown: Shu
 /// Those that live, to each of which nothing has been said: one of them may have been taken out of the
 /// configuration while no engine ran. Nothing if that cannot be found out now.
 async fn living(client: &SteadClient) -> Option<Said> {
-    let lines = client.list_all().await.ok()?;
-    let key = |line: RunSummary| {
-        let kind = [pool::KIND, backup::KIND].into_iter().find(|kind| *kind == line.kind)?;
-        Some(((kind, line.name), String::new()))
-    };
-    Some(lines.into_iter().filter(|line| line.state.lives()).filter_map(key).collect())
+    let mut said = Said::new();
+    for kind in [pool::KIND, backup::KIND] {
+        let lines = client.list_kind(kind, None).await.ok()?;
+        let living = lines.into_iter().filter(|line| line.state.lives());
+        said.extend(living.map(|line| ((kind, line.name), String::new())));
+    }
+    Some(said)
 }
 
 /// The id of what is to be said to each; one that was told before and is no longer in the

@@ -1,5 +1,7 @@
 //! The service interface: every request is answered.
 
+use std::collections::BTreeSet;
+
 use async_nats::Message;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -7,9 +9,10 @@ use stead_nats::SteadClient;
 use stead_nats::door::run_api;
 use stead_schemas::dispatch::CommandReply;
 use stead_schemas::owner::Owner;
+use stead_schemas::public::RunSummary;
 use tokio::sync::watch;
 
-use super::support::{Owned, World, catalogue, fields, john, run_of, soon, summary, until};
+use super::support::{Owned, World, catalogue, fields, john, run_of, soon, summary, until, view};
 
 /// A service that ends with the test.
 pub struct Service {
@@ -115,6 +118,52 @@ async fn runs_are_listed_and_shown_to_their_owner_only() {
     let ours = json!({ "run": run_of("dev"), "why": "wrong size" }).to_string();
     service.check("run.cancel", &ours, "/accepted/run", json!(run_of("dev"))).await;
     assert_eq!(*owned.ordered.lock().expect("no panic"), [run_of("dev")]);
+}
+
+/// More than a message carries, of which an engine of an older build tells all of every owner and
+/// kind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_list_comes_in_pages() {
+    let service = Service::open().await;
+    let owned = Owned::all(&service.world.connection).await;
+    let mallory = Owner::new("mallory").expect("a good owner");
+    let names: Vec<String> = (0..60).map(|number| format!("w{number}")).collect();
+    let waiting = "x".repeat(30_000);
+    let line = |owner: &Owner, name: &String| RunSummary {
+        waiting: waiting.clone(),
+        ..summary(owner, name, 1)
+    };
+    let lines = names.iter().flat_map(|name| [line(&john(), name), line(&mallory, name)]);
+    owned.runs.lock().expect("no panic").extend(lines);
+    let (mut seen, mut pages, mut body) = (Vec::new(), 0, String::new());
+    loop {
+        let reply = service.ask("workspace.list", &body).await;
+        let page: Value = serde_json::from_slice(&reply.payload).expect("JSON");
+        let runs = page["runs"].as_array().expect("runs").iter();
+        seen.extend(runs.map(|run| run["name"].as_str().expect("a name").to_owned()));
+        pages += 1;
+        if page["more"] != json!(true) {
+            assert!(page.get("after").is_none(), "{}", page["after"]);
+            break;
+        }
+        body = json!({ "after": page["after"] }).to_string();
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, Vec::from_iter(names.into_iter().collect::<BTreeSet<_>>()));
+    assert!((2..10).contains(&pages), "{pages} pages");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_no_message_carries_is_refused_in_words() {
+    let service = Service::open().await;
+    let owned = Owned::all(&service.world.connection).await;
+    // It just fits into what the owner of the partition says, and not into what the service does.
+    let max = service.world.nats.max_payload();
+    let shell = json!(view(summary(&john(), "dev", 1))).to_string().len();
+    let line = RunSummary { waiting: "x".repeat(max - shell - 4), ..summary(&john(), "dev", 1) };
+    owned.runs.lock().expect("no panic").push(line);
+    let ours = json!({ "run": run_of("dev") }).to_string();
+    service.check("run.show", &ours, "/refused/code", json!("reply.too-large")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -205,7 +205,7 @@ impl Owned {
                 here.sort_by(|one, other| one.run.cmp(&other.run));
                 let more = here.len() > 1;
                 here.truncate(1);
-                (to, json!(RunPage { lines: here, more }))
+                (to, json!(RunPage { lines: here, more, upto: None }))
             }
             Inbound::Order(order, to) => {
                 self.ordered.lock().expect("no panic").push(order.run);
@@ -258,7 +258,8 @@ impl Owned {
     }
 }
 
-fn view(summary: RunSummary) -> RunView {
+/// What a run of this line shows.
+pub fn view(summary: RunSummary) -> RunView {
     RunView {
         summary,
         view: json!({}),

@@ -5,19 +5,15 @@ use std::rc::Rc;
 
 use futures_util::FutureExt;
 use stead_schemas::dispatch::ListRuns;
-use stead_schemas::ids::RunId;
+use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::public::{RunPage, RunSummary};
 
 use super::live::Live;
 use super::queries::line;
 use super::{Finished, Owner, reading};
 use crate::inbound::encoded;
+use crate::page::{PAGE_LINES_MAX, page};
 use crate::ports::{Outgoing, ReplyTo};
-
-/// The most bytes of lines in one page: half of what the server lets a message have.
-const PAGE_BYTES_MAX: usize = 512 * 1024;
-/// The most lines in one page; as many are read at once.
-const PAGE_LINES_MAX: usize = 1_000;
 
 impl Owner {
     /// Lists runs of the partition, from the index. One that has been lost is filled again from
@@ -27,16 +23,15 @@ impl Owner {
         if query.held_up {
             return self.list_held_up(query.after.as_ref(), to);
         }
+        if let Some(lines) = self.latest_known(&query) {
+            return self.send(Outgoing::Reply { to, bytes: encoded(&page(lines)) });
+        }
         if !self.refilling.is_empty() {
             return self.refilling.push((query, to));
         }
         self.flush_index();
-        // One more than a page has tells whether there is another page.
-        let (index, after) = (&self.env.ports.index, query.after.as_ref());
-        let lines = index.list(self.partition, after, PAGE_LINES_MAX + 1);
-        if let Some(lines) = lines.filter(|_| !self.lacks_lines) {
-            let bytes = encoded(&page(lines));
-            return self.send(Outgoing::Reply { to, bytes });
+        if let Some(page) = self.page_of(&query).filter(|_| !self.lacks_lines) {
+            return self.send(Outgoing::Reply { to, bytes: encoded(&page) });
         }
         let (env, partition, epoch) = (Rc::clone(&self.env), self.partition, self.log_epoch);
         let job = async move {
@@ -49,6 +44,43 @@ impl Owner {
         self.lacks_lines = true;
         self.refilling.push((query, to));
         self.jobs.push(job.boxed_local());
+    }
+
+    /// The line of an entity's latest life, as far as the lines of the archive are not needed.
+    fn latest_known(&mut self, query: &ListRuns) -> Option<Vec<RunSummary>> {
+        let key = query.entity.as_ref().filter(|_| query.latest)?;
+        let life = self.entities.latest(key);
+        let run = match life {
+            0 => return Some(Vec::new()),
+            life => key.run(life),
+        };
+        if let Some(live) = self.runs.get(&run) {
+            return Some(vec![line(live)]);
+        }
+        self.flush_index();
+        let most = usize::try_from(life).map_or(PAGE_LINES_MAX, |lives| lives.min(PAGE_LINES_MAX));
+        let lines = self.env.ports.index.list(self.partition, Some(&key.run(0)), most)?;
+        lines.into_iter().find(|line| line.run == run).map(|line| vec![line])
+    }
+
+    /// A page from the index, for which no more lines are looked at than a page may have: however
+    /// many others there are, nobody waits for long. Nothing if the index is lost.
+    fn page_of(&self, query: &ListRuns) -> Option<RunPage> {
+        let kind = || Some(EntityKey::before_all_of(query.kind.as_ref()?));
+        let first = query.entity.clone().or_else(kind).map(|key| key.run(0));
+        // One more than a page has tells whether there is another page.
+        let after = query.after.as_ref().max(first.as_ref());
+        let mut lines = self.env.ports.index.list(self.partition, after, PAGE_LINES_MAX + 1)?;
+        let more = lines.get(PAGE_LINES_MAX).is_some_and(|next| may_go_on_at(query, &next.run));
+        lines.truncate(PAGE_LINES_MAX);
+        let seen = lines.last().map(|line| line.run.clone());
+        lines.retain(|line| query.wants(line));
+        let page = page(lines);
+        if page.more || !more {
+            return Some(page);
+        }
+        let upto = seen.filter(|seen| page.lines.last().is_none_or(|line| line.run != *seen));
+        Some(RunPage { more, upto, ..page })
     }
 
     /// Lists the runs that something is being done about, or that need a person. All of them are in
@@ -80,70 +112,8 @@ impl Owner {
     }
 }
 
-/// The page that begins with these lines, at least one line long if there is one.
-fn page(mut lines: Vec<RunSummary>) -> RunPage {
-    let (mut bytes, all) = (0, lines.len());
-    let fits = lines.iter().take(PAGE_LINES_MAX).take_while(|line| {
-        let first = bytes == 0;
-        bytes += encoded(line).len() + 1;
-        first || bytes <= PAGE_BYTES_MAX
-    });
-    let fits = fits.count();
-    lines.truncate(fits);
-    RunPage { lines, more: fits < all }
-}
-
-#[cfg(test)]
-mod tests {
-    use stead_schemas::ids::EntityKey;
-    use stead_schemas::owner::Owner;
-    use stead_schemas::public::{RunState, RunSummary};
-    use stead_schemas::time::Timestamp;
-
-    use super::{PAGE_BYTES_MAX, PAGE_LINES_MAX, page};
-    use crate::inbound::encoded;
-
-    fn line(number: usize, waiting: usize) -> RunSummary {
-        let owner = Owner::new("john").expect("a name");
-        let name = format!("w{number}");
-        RunSummary {
-            run: EntityKey::of("workspace", &owner, &name).run(1),
-            kind: "workspace".into(),
-            owner,
-            name,
-            state: RunState::Running,
-            phase: "ready".into(),
-            waiting: "x".repeat(waiting),
-            started: Timestamp::from_millis(1),
-            updated: Timestamp::from_millis(2),
-            transitions: 3,
-        }
-    }
-
-    fn check(lines: &[RunSummary]) {
-        let mut all = lines.to_vec();
-        all.sort_by(|one, other| one.run.cmp(&other.run));
-        let (mut after, mut seen) = (None, Vec::new());
-        loop {
-            let behind = all.iter().filter(|line| after.as_ref().is_none_or(|id| line.run > *id));
-            let page = page(behind.take(PAGE_LINES_MAX + 1).cloned().collect());
-            assert!(page.lines.len() <= PAGE_LINES_MAX);
-            assert!(page.lines.len() <= 1 || encoded(&page).len() <= PAGE_BYTES_MAX + 100);
-            after = page.lines.last().map(|line| line.run.clone());
-            seen.extend(page.lines);
-            if !page.more {
-                break;
-            }
-        }
-        assert_eq!(seen, all);
-    }
-
-    #[test]
-    fn the_pages_together_are_the_list_and_each_fits_into_a_message() {
-        check(&[]);
-        check(&[line(1, 0)]);
-        check(&(0..5_000).map(|number| line(number, 10)).collect::<Vec<_>>());
-        // One line alone that is larger than a page is still told.
-        check(&[line(1, PAGE_BYTES_MAX + 1), line(2, PAGE_BYTES_MAX + 1), line(3, 0)]);
-    }
+/// Whether some of those that are asked for may come behind this one: they stand together.
+fn may_go_on_at(query: &ListRuns, run: &RunId) -> bool {
+    query.entity.as_ref().is_none_or(|key| *key == run.key())
+        && query.kind.as_ref().is_none_or(|kind| *kind == run.key().kind())
 }

@@ -12,6 +12,7 @@ mod harness;
 mod idle;
 mod keeper;
 mod limits;
+mod lists;
 mod measured;
 mod orders;
 mod outcomes;

@@ -228,10 +228,8 @@ fn outdated(found: &Found) -> Ended {
 async fn unused(client: &SteadClient, found: Found) -> Result<Found, Ended> {
     let is_shared = |holder: &&Holder| [bucket::KIND, home::KIND].contains(&holder.kind.as_str());
     let Some(shared) = found.holder.as_ref().filter(is_shared) else { return Ok(found) };
-    let mut lines = client.list_all().await?.into_iter();
-    let user = lines.find(|line| {
-        line.kind == workspace::KIND && line.owner == shared.owner && line.state.lives()
-    });
+    let mut lines = client.list_kind(workspace::KIND, Some(&shared.owner)).await?.into_iter();
+    let user = lines.find(|line| line.state.lives());
     let Some(user) = user else { return Ok(found) };
     let words = format!(
         "workspace {}/{} lives and may use {}; delete it first",

@@ -68,16 +68,12 @@ async fn newest(
     owner: &Owner,
     name: &str,
 ) -> Result<Option<RunId>, Ended> {
-    Ok(lives(client, &EntityKey::of(kind, owner, name)).await?.pop())
+    Ok(client.latest(&EntityKey::of(kind, owner, name)).await?.map(|line| line.run))
 }
 
 /// All lives of an entity that are known, oldest first.
 pub async fn lives(client: &SteadClient, key: &EntityKey) -> Result<Vec<RunId>, Ended> {
-    let list = client.list(key.partition(client.platform().partitions)).await?;
-    let mut lives: Vec<RunId> =
-        list.into_iter().map(|line| line.run).filter(|run| run.key() == *key).collect();
-    lives.sort_by_key(RunId::life);
-    Ok(lives)
+    Ok(client.lives(key).await?.into_iter().map(|line| line.run).collect())
 }
 
 /// What a run shows of itself.

@@ -19,12 +19,14 @@ const READ_VERBS: [&str; 2] = ["list", "show"];
 pub enum Asked {
     /// A command.
     Order(Order),
-    /// All runs of an owner that are of this kind.
+    /// Some runs of an owner that are of this kind.
     List {
         /// Whose.
         owner: Owner,
         /// Of which kind.
         kind: String,
+        /// The one behind which they begin.
+        after: Option<RunId>,
     },
     /// The latest life of an entity.
     ShowEntity {
@@ -48,7 +50,7 @@ pub enum Asked {
 pub(super) fn endpoints(catalogue: &Catalogue) -> Vec<PublicVerb> {
     let mut all = catalogue.verbs.clone();
     for kind in catalogue.kinds() {
-        all.push(built_in(kind, "list", &format!("all runs of every {kind}"), NOTHING));
+        all.push(built_in(kind, "list", &format!("the runs of every {kind}, in pages"), AFTER));
         all.push(built_in(kind, "show", &format!("one {kind}, its latest life"), NAME));
     }
     all.push(built_in(RUN_KIND, "show", "one run", RUN));
@@ -58,7 +60,7 @@ pub(super) fn endpoints(catalogue: &Catalogue) -> Vec<PublicVerb> {
     all
 }
 
-const NOTHING: &str = r#"{"type":"object","properties":{}}"#;
+const AFTER: &str = r#"{"type":"object","properties":{"after":{"type":"string"}}}"#;
 const NAME: &str =
     r#"{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}"#;
 const RUN: &str = r#"{"type":"object","properties":{"run":{"type":"string"}},"required":["run"]}"#;
@@ -114,8 +116,15 @@ pub fn read(catalogue: &Catalogue, subject: &str, body: &[u8]) -> Result<Asked, 
             Ok(Asked::ShowRun { owner, run })
         }
         "show" => Ok(Asked::ShowEntity { owner, kind, name: read_name(&fields)? }),
-        _ => Ok(Asked::List { owner, kind }),
+        _ => {
+            let after = Fields::of(&fields).optional_text("after")?;
+            Ok(Asked::List { owner, kind, after: after.map(read_after).transpose()? })
+        }
     }
+}
+
+fn read_after(text: &str) -> Result<RunId, Refusal> {
+    read_run(text).map_err(|refusal| refusal.field("after"))
 }
 
 #[cfg(test)]
@@ -136,7 +145,10 @@ mod tests {
     fn check(subject: &str, body: &str, expected: &str) {
         let found = match read(&catalogue(), subject, body.as_bytes()) {
             Ok(Asked::Order(_)) => "order".to_string(),
-            Ok(Asked::List { owner, kind }) => format!("list {owner} {kind}"),
+            Ok(Asked::List { owner, kind, after }) => match after {
+                None => format!("list {owner} {kind}"),
+                Some(after) => format!("list {owner} {kind} after {after}"),
+            },
             Ok(Asked::ShowEntity { owner, kind, name }) => format!("show {owner} {kind} {name}"),
             Ok(Asked::ShowRun { owner, run }) => format!("show {owner} {run}"),
             Err(refusal) => refusal.code,
@@ -149,6 +161,12 @@ mod tests {
         check("stead.api.john.workspace.create", r#"{"name":"dev"}"#, "order");
         check("stead.api.john.workspace.list", "", "list john workspace");
         check("stead.api.john.workspace.list", "{}", "list john workspace");
+        check(
+            "stead.api.john.workspace.list",
+            r#"{"after":"workspace-k3j5x7q2m4n6p8r9-1"}"#,
+            "list john workspace after workspace-k3j5x7q2m4n6p8r9-1",
+        );
+        check("stead.api.john.workspace.list", r#"{"after":"dev"}"#, "run.id-invalid");
         check("stead.api.john.workspace.show", r#"{"name":"dev"}"#, "show john workspace dev");
         check("stead.api.john.workspace.show", "{}", "parameter.missing");
         check(

@@ -46,7 +46,8 @@ const GROUP: &str = "engines";
 const CATCH_ALL_GROUP: &str = "engines-catch-all";
 /// Requests that one engine works on at a time.
 const IN_FLIGHT_MAX: usize = 1024;
-
+/// Lists that one engine makes at a time.
+const LISTS_MAX: usize = 16;
 /// Callers that may wait at one engine for the outcome of a command.
 const WAITING_MAX: usize = 1024;
 /// How long answering those who still wait may take when the door is shut.
@@ -64,6 +65,7 @@ pub(super) struct Counter {
     served: Vec<PublicVerb>,
     places: Arc<Semaphore>,
     chairs: Semaphore,
+    lists: Semaphore,
     shutdown: Shutdown,
     /// Gone with the last request that is being answered.
     _open: mpsc::Sender<Infallible>,
@@ -92,6 +94,7 @@ pub async fn run_api(
         served,
         places: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
         chairs: Semaphore::new(WAITING_MAX),
+        lists: Semaphore::new(LISTS_MAX),
         shutdown: shutdown.clone(),
         _open: open,
     });
@@ -152,7 +155,7 @@ async fn serve(counter: &Arc<Counter>, endpoints: Vec<Endpoint>) {
         tokio::spawn(async move {
             let answer = AssertUnwindSafe(counter.answer(&request.message, permit));
             let reply = answer.catch_unwind().await.unwrap_or_else(|_| bug());
-            respond(&request, reply).await;
+            respond(&request, reply.fitting(counter.client.reply_bytes_max())).await;
         });
     }
 }
@@ -173,7 +176,7 @@ async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: S
         let refusal = asked::stray(&counter.catalogue, &counter.served, &message.subject);
         let Some(refusal) = refusal else { continue };
         let Some(to) = message.reply.filter(|to| may_be_answered(to)) else { continue };
-        let reply = turned_away(&refusal);
+        let reply = turned_away(&refusal).fitting(counter.client.reply_bytes_max());
         let sent = connection.api.publish_with_headers(to, reply.headers, reply.body).await;
         if let Err(error) = sent {
             tracing::debug!(%error, "a refusal cannot be sent");
@@ -219,7 +222,7 @@ impl Counter {
                 Reply::rehearsal(&rehearse(&self.client, order).await)
             }
             Asked::Order(order) => Reply::command(&self.order(order, by).await),
-            Asked::List { owner, kind } => self.list(&owner, &kind).await,
+            Asked::List { owner, kind, after } => self.list(owner, kind, after).await,
             Asked::ShowEntity { owner, kind, name } => self.show_entity(&owner, &kind, &name).await,
             Asked::ShowRun { owner, run } => self.show_run(&owner, &run).await,
         }

@@ -5,15 +5,15 @@ use async_nats::HeaderMap;
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
 use bytes::Bytes;
 use serde::Serialize;
-use stead_schemas::dispatch::{Accepted, Caller, CommandReply, RehearsalReply};
+use stead_schemas::dispatch::{Accepted, Caller, CommandReply, ListRuns, RehearsalReply};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
-use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::public::{RunPage, RunSummary, RunView};
 use stead_schemas::refusal::Refusal;
 use uuid::Uuid;
 
-use super::Counter;
+use super::{Counter, bug};
 use crate::bus::json;
 use crate::client::ClientError;
 use crate::door::read::Order;
@@ -28,15 +28,25 @@ const TOO_MANY: &str = "429";
 /// The code of "not now": asking the same again may help.
 const UNAVAILABLE: &str = "503";
 
+/// The most letters of a header; the body has all.
+const HEADER_LETTERS_MAX: usize = 1_000;
+/// What the lines of headers have beside name and value, and the first one of all, at most.
+const HEADER_BYTES: usize = 16;
+
 /// A body and what tools read.
 pub(super) struct Reply {
     pub(super) body: Bytes,
     pub(super) headers: HeaderMap,
 }
 
+/// As many runs as one message carries. If there are more, whoever asks again after the one that is
+/// named gets the next.
 #[derive(Serialize)]
 struct RunsReply {
     runs: Vec<RunSummary>,
+    more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<RunId>,
 }
 
 #[derive(Serialize)]
@@ -88,14 +98,31 @@ impl Reply {
         Self::bad(&CommandReply::Refused(refusal), TOO_MANY, &words)
     }
 
+    /// What the server would not carry could never arrive, and whoever asks would wait in vain: he
+    /// learns why instead.
+    pub(super) fn fitting(self, bytes_max: usize) -> Self {
+        let heads = self.headers.iter().flat_map(|(name, values)| {
+            values
+                .iter()
+                .map(|value| AsRef::<str>::as_ref(name).len() + value.as_str().len() + HEADER_BYTES)
+        });
+        let bytes = self.body.len() + heads.sum::<usize>() + HEADER_BYTES;
+        if bytes <= bytes_max {
+            return self;
+        }
+        let words = format!("the reply has {bytes} bytes; a message may have {bytes_max}");
+        Self::refused(&Refusal::new("reply.too-large", words))
+    }
+
     fn unavailable(error: &ClientError) -> Self {
         Self::command(&CommandReply::Unavailable { words: error.to_string() })
     }
 }
 
-/// A header holds one line; a refusal may quote what was sent.
+/// A header holds one line, and no long one; a refusal may quote what was sent.
 fn one_line(words: &str) -> String {
-    words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    let letters = words.chars().take(HEADER_LETTERS_MAX);
+    letters.map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 impl Counter {
@@ -113,31 +140,29 @@ impl Counter {
         }
     }
 
-    pub(super) async fn list(&self, owner: &Owner, kind: &str) -> Reply {
-        match self.client.list_all().await {
-            Ok(mut runs) => {
-                runs.retain(|run| run.owner == *owner && run.kind == kind);
+    /// A page of an owner's runs of a kind. Few are made at a time: for each, owners of partitions
+    /// look at lines of others, too.
+    pub(super) async fn list(&self, owner: Owner, kind: String, after: Option<RunId>) -> Reply {
+        let Ok(_place) = self.lists.acquire().await else { return bug() };
+        let (owner, kind) = (Some(owner), Some(kind));
+        match self.client.page(&ListRuns { after, owner, kind, ..ListRuns::default() }).await {
+            Ok(RunPage { lines: mut runs, more, .. }) => {
+                let after = runs.last().map(|run| run.run.clone()).filter(|_| more);
                 runs.sort_by_key(|run| run.started);
-                Reply::good(&RunsReply { runs })
+                Reply::good(&RunsReply { runs, more, after })
             }
             Err(error) => Reply::unavailable(&error),
         }
     }
 
     pub(super) async fn show_entity(&self, owner: &Owner, kind: &str, name: &str) -> Reply {
-        let key = EntityKey::of(kind, owner, name);
-        let partition = key.partition(self.client.platform().partitions);
-        let runs = match self.client.list(partition).await {
-            Ok(runs) => runs,
-            Err(error) => return Reply::unavailable(&error),
-        };
-        let lives = runs.into_iter().map(|line| line.run).filter(|run| run.key() == key);
-        match lives.max_by_key(RunId::life) {
-            Some(run) => self.show_run(owner, &run).await,
-            None => {
+        match self.client.latest(&EntityKey::of(kind, owner, name)).await {
+            Ok(Some(line)) => self.show_run(owner, &line.run).await,
+            Ok(None) => {
                 let words = format!("`{owner}` has no {kind} `{name}`");
                 Reply::refused(&Refusal::new("entity.unknown", words).field("name"))
             }
+            Err(error) => Reply::unavailable(&error),
         }
     }
 
