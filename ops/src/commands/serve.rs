@@ -68,7 +68,7 @@ pub async fn worker(global: &Global, options: &Worker) -> Result<(), Ended> {
     let metrics: Vec<SocketAddr> = options.metrics.or(config.metrics).into_iter().collect();
     serve(&metrics, By::Worker, health.clone()).await?;
     let config = with_keys(config).await?;
-    let (tuning, stop) = (harness_tuning(), stop()?);
+    let (tuning, stop) = (harness_tuning(&config), stop()?);
     let traces = Traces::begin(config.traces)?;
     let running =
         start_workers(&config.nats, &workers, &options.systems, tuning, &health, stop).await?;
@@ -184,8 +184,8 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
     .await?;
     let door = open_webhooks(&config.nats, &workers, config.site.deployments.clone(), stop.clone())
         .await?;
-    let running =
-        start_workers(&config.nats, &workers, &[], harness_tuning(), &health, stop).await?;
+    let tuning = harness_tuning(&config);
+    let running = start_workers(&config.nats, &workers, &[], tuning, &health, stop).await?;
     if let Some(door) = &door {
         output::note(&format!("webhooks come in at {}", door.url()));
     }
@@ -293,8 +293,10 @@ fn count_every() -> Duration {
     millis("STEAD_DRIFT_COUNT_MS").unwrap_or(Duration::from_secs(60))
 }
 
-fn harness_tuning() -> HarnessTuning {
-    let mut tuning = HarnessTuning::default();
+fn harness_tuning(config: &Config) -> HarnessTuning {
+    let default = HarnessTuning::default();
+    let at_once = usize::try_from(config.at_once).unwrap_or(default.at_once);
+    let mut tuning = HarnessTuning { at_once, ..default };
     if let Some(millis) = millis("STEAD_STEP_SILENCE_MS") {
         tuning.heartbeat = millis / 3;
     }

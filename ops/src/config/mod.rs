@@ -52,6 +52,8 @@ pub struct Config {
     pub workers: WorkersConfig,
     /// Where workers serve metrics, if they do.
     pub metrics: Option<SocketAddr>,
+    /// How many steps of one system a worker process carries out at once.
+    pub at_once: u32,
     /// Where traces are sent, if they are.
     pub traces: Option<Url>,
     /// What to log, where neither the command line nor the environment says it.
@@ -104,6 +106,9 @@ pub struct EngineConfig {
 /// What goes into the archive takes about a gigabyte of the log then.
 const ARCHIVE_AFTER: u32 = 1_000_000;
 
+/// As many steps of one system as a vendor bears from each worker process, until a site knows better.
+const AT_ONCE: u32 = 64;
+
 /// Reads the configuration from a file.
 ///
 /// # Errors
@@ -129,13 +134,15 @@ pub fn read(
     let nas = backups::nas(&mut reader);
     let site = site(&mut reader, nas.sites);
     let workers = workers(&mut reader, &site, &nas.addresses);
-    let metrics = reader.section("workers").optional_address("metrics");
+    let mut section = reader.section("workers");
+    let metrics = section.optional_address("metrics");
+    let at_once = section.number_or("at_once", AT_ONCE, 1..=10_000);
     let traces = traces(&mut reader);
     let log_level = log_level(&mut reader);
     let faults = reader.finish();
     match workers {
         Some(workers) if faults.is_empty() => {
-            Ok(Config { nats, engine, site, workers, metrics, traces, log_level })
+            Ok(Config { nats, engine, site, workers, metrics, at_once, traces, log_level })
         }
         _ => Err(ConfigError::Faulty { place: place.to_owned(), faults }),
     }

@@ -84,6 +84,17 @@ fn what_was_not_told_where_to_listen_listens_to_this_machine_alone() {
 }
 
 #[test]
+fn a_worker_process_carries_out_as_many_steps_at_once_as_is_said() {
+    let config = read(GOOD, "stead.toml", &env).expect("it has no faults");
+    assert_eq!(config.at_once, 64);
+    let config = read(&format!("{GOOD}[workers]\nat_once = 8\n"), "stead.toml", &env);
+    assert_eq!(config.expect("it has no faults").at_once, 8);
+    let line = GOOD.lines().count() + 2;
+    let words = format!("line {line}: workers.at_once: `0` is not a whole number from 1 to 10000");
+    check(|text| format!("{text}[workers]\nat_once = 0\n"), &[&words]);
+}
+
+#[test]
 fn traces_go_to_an_address_that_holds_no_login() {
     let to = |endpoint: &str| format!("{GOOD}[traces]\nendpoint = \"{endpoint}\"\n");
     for good in ["http://127.0.0.1:4318", "https://traces.lan/otlp"] {
