@@ -1,4 +1,5 @@
-//! What the guide says last: the example is killed between two commands, and goes on where it was.
+//! What the guide says and does not show: the example is killed between two commands, and goes on
+//! where it was; a preview that is extended for ever keeps its history short.
 
 use std::process::{Child, Command};
 use std::time::Duration;
@@ -10,9 +11,12 @@ use stead_schemas::event::Event;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::transition::Transition;
+use stead_testkit::{Kit, Trouble, World};
 use tokio::time::Instant;
 
 use crate::PARTITIONS;
+use crate::tests::Sites;
+use crate::workflow::PREVIEW;
 
 /// Says to a process of this program that it is the example, and no test.
 const IS_EXAMPLE: &str = "PREVIEW_IS_RUNNING";
@@ -90,4 +94,19 @@ async fn killed_between_two_commands_it_goes_on_where_it_was() {
     });
     let steps: Vec<&str> = steps.collect();
     assert_eq!(steps, ["sites.publish", "sites.await-page", "sites.withdraw"], "each once");
+}
+
+fn opened() -> Kit<Sites> {
+    let kit = Kit::of(&[PREVIEW]).entity("preview", "john", "login-page");
+    kit.command("open", json!({ "branch": "login" }))
+}
+
+#[test]
+fn a_preview_that_is_extended_for_ever_keeps_its_history_short() {
+    let kit = (0..240).fold(opened(), |kit, _| kit.command("extend", json!({})));
+    let (stage, _) = kit.command("close", json!({})).leaves([]).play(&Trouble::default());
+    let run = stage.latest(&EntityKey::of("preview", &john(), "login-page")).expect("a run");
+    let stretches = stage.stretches(&run);
+    assert!(stretches.len() > 1 && stretches.iter().all(|length| *length < 240), "{stretches:?}");
+    assert!(stage.world.things().is_empty());
 }

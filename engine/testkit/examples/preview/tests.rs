@@ -17,7 +17,7 @@ use crate::workflow::PREVIEW;
 
 /// Names that are taken, and by whom.
 #[derive(Default)]
-struct Sites(BTreeMap<String, String>);
+pub struct Sites(BTreeMap<String, String>);
 
 impl World for Sites {
     fn carry_out(&mut self, asked: &Asked<'_>) -> Result<Value, Failure> {
@@ -43,11 +43,6 @@ impl World for Sites {
     fn things(&self) -> BTreeSet<String> {
         self.0.keys().cloned().collect()
     }
-}
-
-fn opened() -> Kit<Sites> {
-    let kit = Kit::of(&[PREVIEW]).entity("preview", "john", "login-page");
-    kit.command("open", json!({ "branch": "login" }))
 }
 
 fn kit() -> Kit<Sites> {
@@ -97,16 +92,6 @@ fn a_page_that_never_comes_is_taken_down() {
         over     failed
         ",
     );
-}
-
-#[test]
-fn a_preview_that_is_extended_for_ever_keeps_its_history_short() {
-    let kit = (0..240).fold(opened(), |kit, _| kit.command("extend", json!({})));
-    let (stage, _) = kit.command("close", json!({})).leaves([]).play(&Trouble::default());
-    let run = stage.latest(&EntityKey::of("preview", &john(), "login-page")).expect("a run");
-    let stretches = stage.stretches(&run);
-    assert!(stretches.len() > 1 && stretches.iter().all(|length| *length < 240), "{stretches:?}");
-    assert!(stage.world.things().is_empty());
 }
 
 fn john() -> Owner {
