@@ -62,8 +62,8 @@ RULES = [
       "        if attempt.sendings > 0 {\n            return true;\n        }\n")]),
     ("former", "a worker takes requests of former owners", [
      ("engine/runtime/src/harness.rs",
-      "        if request.epoch < *known {",
-      "        if request.step.is_empty() {")]),
+      "        *known == epoch\n",
+      "        *known >= epoch\n")]),
     # Whoever slept until its end would sleep until what has passed, and simulated time stand still.
     ("lease", "an owner does not look at its lease", [
      ("engine/runtime/src/lease.rs",
