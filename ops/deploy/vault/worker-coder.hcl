@@ -1,5 +1,8 @@
-# Its own login at Coder, and the tokens that it makes for CI.
+# Its own login at Coder, the one at Forgejo, from where templates come, and the tokens that it makes for CI.
 path "secret/data/coder/*" {
+  capabilities = ["read"]
+}
+path "secret/data/forgejo/*" {
   capabilities = ["read"]
 }
 path "secret/data/stead/tokens/*" {
