@@ -36,7 +36,12 @@ fn whatever_only_grows_has_grown() {
         let first = desk.step("test.first");
         let forged = StepRequest { proof: Proof::new("guessed".into()), ..first.clone() };
         desk.answer(&forged, StepReply::Done(json!({}))).await;
-        assert_eq!(shown.counts("stead_forged_answers_total"), [1]);
+        // Nor is one to an attempt that there never was, or that shows nothing.
+        let none = StepRequest { attempt: first.attempt.wrapping_add(7), ..forged.clone() };
+        desk.answer(&none, StepReply::Heartbeat { progress: None }).await;
+        let mute = StepRequest { proof: Proof::default(), ..none };
+        desk.answer(&mute, StepReply::Heartbeat { progress: None }).await;
+        assert_eq!(shown.counts("stead_forged_answers_total"), [3]);
         // It is taken for dead, and answers when another one is at it.
         desk.pass(Duration::from_secs(7)).await;
         let second = desk.step("test.first");

@@ -27,6 +27,7 @@ const PAGES: &[Page] = &[
     page!("BackupOverdue"),
     page!("CommandsWait"),
     page!("EngineAbsent"),
+    page!("ForgedAnswers"),
     page!("HistoryLong"),
     page!("NatsDisconnected"),
     page!("NoWorker"),

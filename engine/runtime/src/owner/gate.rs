@@ -339,11 +339,15 @@ impl Owner {
     }
 
     /// A worker answers to an attempt of the owner before: while it is at the step, the step has
-    /// what others wait for.
+    /// what others wait for. Where no worker can be, somebody else says so.
     pub(super) fn heard_late(&mut self, address: &StepAddress, reply: &StepReply) {
         let (run, seq) = (&address.run, address.seq);
         let Some((attempt, _)) = self.open_step(run, seq) else { return };
-        let (StepReply::Heartbeat { .. }, Phase::Limit) = (reply, attempt.phase) else { return };
+        let (StepReply::Heartbeat { .. }, Phase::Limit, true) =
+            (reply, attempt.phase, attempt.loose)
+        else {
+            return;
+        };
         let Some(place) = &mut attempt.place else { return };
         place.is_at_work = true;
         let gives_up = attempt.give_up.is_some();

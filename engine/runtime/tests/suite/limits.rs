@@ -11,11 +11,12 @@ use stead_runtime::inbound::{Inbound, LimitsReply};
 use stead_runtime::keeper::{LEASE, RENEW};
 use stead_runtime::memory::MemoryLog;
 use stead_runtime::ports::ReplyTo;
-use stead_schemas::dispatch::{Caller, RunOrder, StepReply, StepRequest};
+use stead_schemas::dispatch::{Caller, RunOrder, StepAddress, StepReply, StepRequest};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::limit::Limit;
 use stead_schemas::owner::Owner;
+use stead_schemas::proof::Proof;
 use stead_schemas::public::Waiting;
 use tokio::time::Instant;
 
@@ -287,6 +288,30 @@ fn waiting_under_the_owner_before_is_no_time_in_which_it_was_tried_either() {
             let reason = waits(&after, name).await.reason;
             assert!(["retrying", "limit"].contains(&&*reason), "{name}: {reason}");
         }
+    });
+}
+
+/// Words that nobody was sent, to attempts that there are and that there are not.
+#[test]
+fn whoever_forges_a_workers_word_passes_no_limit() {
+    on_simulated_time(async {
+        let (_, desk, step) = three().await;
+        for name in ["b", "c"] {
+            let address = StepAddress { run: run(name), ..step.address.clone() };
+            for attempt in [0, 1, 7, step.attempt] {
+                for proof in ["", "guessed", step.proof.word()] {
+                    let (address, proof) = (address.clone(), Some(Proof::new(proof.into())));
+                    let reply = StepReply::Heartbeat { progress: None };
+                    desk.say(Inbound::Answer { address, attempt, proof, reply }).await;
+                }
+            }
+        }
+        desk.pass_in_line(RENEW * 2).await;
+        assert!(firsts(&desk).is_empty());
+        assert_eq!(waits(&desk, "b").await.reason, "limit");
+        desk.done(&step).await;
+        desk.carry_places().await;
+        assert_eq!(firsts(&desk), [run("b")]);
     });
 }
 
