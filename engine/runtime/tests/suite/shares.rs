@@ -222,6 +222,27 @@ fn what_an_engine_that_goes_had_is_shared_within_five_seconds() {
 }
 
 #[test]
+fn an_engine_that_is_told_to_go_has_handed_everything_over_within_a_second() {
+    on_simulated_time(async {
+        let house = House::new();
+        let one = house.engine("one");
+        let _two = house.engine("two");
+        sleep(SHARED_WITHIN).await;
+        assert_eq!(house.share_of("one").await, 32);
+        let told = Instant::now();
+        one.send_replace(true);
+        while house.share_of("two").await < 64 {
+            assert!(
+                told.elapsed() < Duration::from_secs(1),
+                "{} have no owner",
+                64 - house.share_of("two").await
+            );
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+}
+
+#[test]
 fn where_every_message_takes_its_time_no_lease_is_lost_and_all_is_shared_as_soon() {
     on_simulated_time(async {
         let house = House::new();
