@@ -1,5 +1,6 @@
 //! A listener that nobody can hold up: each connection has its time, and there are only so many.
-//! A client that opens one and says nothing, or a letter now and then, is cut.
+//! A client that opens one and says nothing, or a letter now and then, is cut, and so is one that does
+//! not take what it asked for.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,15 +22,17 @@ pub(crate) struct Bounded {
     places: Arc<Semaphore>,
 }
 
-/// A connection that is read from until its time is over, and written to until it is closed.
+/// A connection that is read from until its time is over, and written to for half as long again: what
+/// was asked in time is answered.
 pub(crate) struct Timed {
     stream: TcpStream,
-    over: Pin<Box<Sleep>>,
+    asked_until: Pin<Box<Sleep>>,
+    answered_until: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Bounded {
-    /// Connections last `time_max`, and there are at most `most` at once.
+    /// Connections are asked by for `time_max`, and there are at most `most` at once.
     pub(crate) fn new(listener: TcpListener, time_max: Duration, most: usize) -> Self {
         Self { listener, time_max, places: Arc::new(Semaphore::new(most)) }
     }
@@ -43,11 +46,22 @@ impl Listener for Bounded {
         // It is never closed; if it were, nothing would be bounded.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let (stream, from) = Listener::accept(&mut self.listener).await;
-        (Timed { stream, over: Box::pin(sleep(self.time_max)), _place: place }, from)
+        let asked_until = Box::pin(sleep(self.time_max));
+        let answered_until = Box::pin(sleep(self.time_max + self.time_max / 2));
+        (Timed { stream, asked_until, answered_until, _place: place }, from)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+}
+
+impl Timed {
+    fn may_be_answered(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.answered_until.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
     }
 }
 
@@ -57,7 +71,7 @@ impl AsyncRead for Timed {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.over.as_mut().poll(cx).is_ready() {
+        if self.asked_until.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Pin::new(&mut self.stream).poll_read(cx, into)
@@ -70,14 +84,17 @@ impl AsyncWrite for Timed {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.may_be_answered(cx)?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.may_be_answered(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.may_be_answered(cx)?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
@@ -90,13 +107,18 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
 
     use super::Bounded;
+
+    /// More than the buffers between two sockets take.
+    const MUCH: usize = 64 << 20;
 
     async fn serve(time_max: Duration, most: usize) -> std::net::SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", get(async || "here"));
+        let much = get(async || vec![0_u8; MUCH]);
+        let router = Router::new().route("/", get(async || "here")).route("/much", much);
         let listener = Bounded::new(listener, time_max, most);
         tokio::spawn(async move { axum::serve(listener, router).await });
         address
@@ -128,5 +150,17 @@ mod tests {
         let (first, second) = tokio::join!(said(&mut first), said(&mut second));
         assert_eq!(first, "");
         assert!(second.ends_with("here"), "{second}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_gives_its_place_back() {
+        let address = serve(Duration::from_millis(200), 1).await;
+        let mut asks = TcpStream::connect(address).await.unwrap();
+        asks.write_all(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        second.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        let served = timeout(Duration::from_secs(60), said(&mut second)).await;
+        assert!(served.expect("its place comes free").ends_with("here"));
+        drop(asks);
     }
 }
