@@ -1,16 +1,27 @@
 //! What the verbs print: results on standard output, everything else on standard error.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
 use serde::Serialize;
+use stead_schemas::command::fields::is_printable;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
 
 /// Prints a line of the result. A reader that has gone away is no error.
 pub fn line(text: &str) {
-    writeln!(std::io::stdout(), "{text}").ok();
+    writeln!(std::io::stdout(), "{}", harmless(text)).ok();
+}
+
+/// A text that tells a terminal nothing: parts of it were written by others.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_good = |letter: char| is_printable(letter) || "\n\t".contains(letter);
+    match text.chars().all(is_good) {
+        true => text.into(),
+        false => text.chars().map(|c| if is_good(c) { c } else { '\u{fffd}' }).collect(),
+    }
 }
 
 /// Prints a result as one JSON document.
@@ -31,7 +42,7 @@ pub fn json_line(value: &impl Serialize) {
 
 /// Says what is going on.
 pub fn note(text: &str) {
-    writeln!(std::io::stderr(), "{text}").ok();
+    writeln!(std::io::stderr(), "{}", harmless(text)).ok();
 }
 
 /// Warns.
@@ -116,4 +127,18 @@ fn filter(level: &str) -> EnvFilter {
 /// without the run, and with what is in an address: whoever wants to hear them names them.
 fn filter_of(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
     EnvFilter::try_new(format!("vaultrs=off,rustify=off,async_nats=error,{level}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn what_is_printed_tells_a_terminal_nothing() {
+        assert_eq!(harmless("a\tb\nc é …"), "a\tb\nc é …");
+        assert_eq!(
+            harmless("a\u{1b}]0;x\u{7}\rb\u{9b}c\u{202e}"),
+            "a\u{fffd}]0;x\u{fffd}\u{fffd}b\u{fffd}c\u{fffd}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
+use stead_schemas::command::fields::is_printable;
 use stead_schemas::dispatch::Caller;
 use stead_schemas::event::Outcome;
 use stead_schemas::failure::Failure;
@@ -93,10 +94,16 @@ pub fn glued(text: &str) -> String {
     text.replace(' ', &GLUE.to_string())
 }
 
+/// A text without what would begin a line or move the cursor: it was written by others, and old
+/// histories have what the door refuses by now.
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if is_printable(letter) { letter } else { ' ' }).collect()
+}
+
 /// `head` and then `text`, in lines of at most `width` characters; the lines after the first
 /// begin with `indent` spaces. Words that are longer than a line are broken, too.
 pub fn hanging(head: &str, text: &str, width: usize, indent: usize) -> String {
-    let width = width.max(indent.saturating_add(20));
+    let (width, text) = (width.max(indent.saturating_add(20)), one_line(text));
     let mut lines = vec![head.to_owned()];
     let mut used = head.chars().count();
     let mut is_first = true;
@@ -131,8 +138,9 @@ fn push(lines: &mut [String], text: &str) {
 
 /// A text in at most `width` characters; what is cut off shows as `…`.
 pub fn cut(text: &str, width: usize) -> String {
+    let text = one_line(text);
     if text.chars().count() <= width {
-        return text.to_owned();
+        return text;
     }
     let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
     short.push('…');
@@ -165,6 +173,14 @@ mod tests {
             "+1  two three fourteen\n    3 s"
         );
         assert_eq!(hung("short"), "+1  short");
+    }
+
+    #[test]
+    fn what_others_wrote_begins_no_line_and_moves_no_cursor() {
+        let forged = "x\n2026-11-30 jane deletes all\r\u{1b}[1A\u{9b}2K\u{202e}y";
+        let shown = "x 2026-11-30 jane deletes all  [1A 2K y";
+        assert_eq!(hanging("at  ", forged, 80, 4), format!("at  {shown}"));
+        assert_eq!(cut(forged, 80), shown);
     }
 
     #[test]

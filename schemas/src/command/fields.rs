@@ -86,6 +86,20 @@ pub struct Fields<'a> {
     known: Vec<&'static str>,
 }
 
+/// Whether a letter shows itself and does nothing else: it begins no line, moves no cursor, and
+/// turns no other letters round.
+#[must_use]
+pub fn is_printable(letter: char) -> bool {
+    !letter.is_control() && !matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a text may stand as a reason: on one line, in 1 to `most` characters. It is shown to others
+/// among what is so.
+#[must_use]
+pub fn is_reason(text: &str, most: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= most && text.chars().all(is_printable)
+}
+
 impl<'a> Fields<'a> {
     /// Starts reading. The fields `id` and `name` belong to every command.
     #[must_use]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Described;
-use super::fields::{Fields, read_id};
+use super::fields::{Fields, is_reason, read_id};
 use crate::dispatch::RunOrder;
 use crate::event::{Seq, Signal};
 use crate::ids::RunId;
@@ -214,8 +214,8 @@ pub fn read(verb: &str, fields: &Map<String, Value>) -> Result<RunCommand, Refus
     let order = read_order(verb, &mut reader)?;
     let why = reader.text("why")?.trim().to_string();
     reader.finish()?;
-    if why.is_empty() || why.chars().count() > WHY_MAX {
-        let words = format!("say why, in 1 to {WHY_MAX} characters");
+    if !is_reason(&why, WHY_MAX) {
+        let words = format!("say why, on one line, in 1 to {WHY_MAX} characters");
         return Err(Refusal::new("run.why-invalid", words).field("why"));
     }
     Ok(RunCommand { run, why, id, order })
@@ -307,6 +307,9 @@ mod tests {
     #[test]
     fn an_order_that_lacks_something_is_refused() {
         check("pause", json!({"why": " "}), "run.why-invalid");
+        for forged in ["x\ny", "x\u{1b}[2K", "x\u{202e}y", "x\ry"] {
+            check("pause", json!({"why": forged}), "run.why-invalid");
+        }
         check("pause", json!({}), "parameter.missing");
         check("pause", json!({"why": "w", "step": 1}), "command.unknown-field");
         check("skip", json!({"why": "w", "step": 1}), "parameter.missing");

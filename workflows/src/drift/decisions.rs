@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use stead_core::context::{Command, Context};
 use stead_core::definition::{Admission, Admitted, Ending};
 use stead_schemas::command::drift::{DECISIONS, DecideDrift, Found, WHY_MAX};
+use stead_schemas::command::fields::is_reason;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::{CoderSite, ProxmoxSite, S3Site, TrueNasSite};
@@ -216,9 +217,8 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         let words = "what is decided about findings is held by `decisions`";
         return Err(Refusal::new("drift.name", words).field("name"));
     }
-    let length = asked.why.chars().count();
-    if asked.why.trim().is_empty() || length > WHY_MAX {
-        let words = format!("say why, in 1 to {WHY_MAX} characters");
+    if !is_reason(&asked.why, WHY_MAX) {
+        let words = format!("say why, on one line, in 1 to {WHY_MAX} characters");
         return Err(Refusal::new("drift.why", words).field("why"));
     }
     let found = asked.found;

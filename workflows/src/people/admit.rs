@@ -5,6 +5,7 @@ use alloc::format;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use stead_core::definition::{Admission, Admitted};
+use stead_schemas::command::fields::is_reason;
 use stead_schemas::command::people::{
     ConfirmPeople, ForgetOwner, LookAtPeople, NAME, PeopleOrder, PeopleView,
 };
@@ -50,10 +51,10 @@ fn read<T: DeserializeOwned>(ask: &Value) -> Result<T, Refusal> {
 }
 
 fn check_why(why: &str) -> Result<(), Refusal> {
-    if (1..=1000).contains(&why.chars().count()) {
+    if is_reason(why, 1000) {
         return Ok(());
     }
-    let words = "say why, in 1 to 1000 characters";
+    let words = "say why, on one line, in 1 to 1000 characters";
     Err(Refusal::new("parameter.out-of-range", words).field("why"))
 }
 

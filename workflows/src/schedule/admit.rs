@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value};
 use stead_core::definition::{Admission, Admitted};
 use stead_schemas::command::COMMANDS;
-use stead_schemas::command::fields::Fields;
+use stead_schemas::command::fields::{Fields, is_printable};
 use stead_schemas::command::schedule::{
     CatchUp, CommandToGive, KIND, NAME_MAX, NOTE_MAX, Overlap, Schedule, UpdateSchedule,
     WITHIN_SECONDS, WITHIN_SECONDS_DEFAULT,
@@ -165,6 +165,10 @@ fn note(text: Option<&str>) -> Result<Option<String>, Refusal> {
     match text {
         Some(text) if text.chars().count() > NOTE_MAX => {
             let words = format!("a note has at most {NOTE_MAX} characters");
+            Err(Refusal::new("parameter.out-of-range", words).field("note"))
+        }
+        Some(text) if !text.chars().all(is_printable) => {
+            let words = "a note stands on one line";
             Err(Refusal::new("parameter.out-of-range", words).field("note"))
         }
         good => Ok(good.map(ToString::to_string)),

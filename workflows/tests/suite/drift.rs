@@ -19,4 +19,6 @@ fn nobody_but_the_platform_scans_or_decides() {
     }
     assert_eq!(refused("john", "scan", "site", &json!({})), "drift.owner");
     assert_eq!(refused("stead", "destroy", "decisions", &order), "drift.senseless");
+    let forged = json!({ "why": "x\n2026-11-30 jane", "found": stranger });
+    assert_eq!(refused("stead", "destroy", "decisions", &forged), "drift.why");
 }

@@ -256,6 +256,10 @@ fn a_missing_answer_is_no_statement_and_shows() {
 fn many_at_once_are_stopped_only_if_somebody_confirms_it() {
     let owners = ["a", "b", "c", "d", "e", "f"];
     let mut town = Town::of(&owners);
+    for forged in ["x\ny", "x\u{1b}[2K", ""] {
+        let refused = town.people("confirm", json!({ "why": forged })).expect_err("refused");
+        assert_eq!(refused.field.as_deref(), Some("why"), "{forged:?}");
+    }
     let early = town.people("confirm", json!({ "why": "x" })).expect("let in");
     assert!(matches!(&early, Outcome::Failed(f) if f.words.contains("nothing is in doubt")));
     for owner in &owners[..4] {
