@@ -12,6 +12,7 @@ use stead_schemas::ids::RunId;
 use stead_schemas::public::RunView;
 use stead_schemas::time::Timestamp;
 
+mod found;
 pub mod pack;
 mod prose;
 pub mod redact;

@@ -2,11 +2,18 @@
 //! of failures. What cannot be told from any other word, such as a person's first name, is not
 //! found.
 
+use stead_schemas::command::run::ORDERS;
+use stead_schemas::command::{COMMANDS, Described};
 use stead_schemas::step::known::STEPS;
 
 /// How names of files end, which look like hosts otherwise.
-const FILE_ENDINGS: [&str; 10] =
-    ["conf", "gz", "json", "jsonl", "lock", "log", "rs", "sock", "toml", "yaml"];
+const FILE_ENDINGS: [&str; 14] = [
+    "conf", "gz", "img", "iso", "json", "jsonl", "lock", "log", "rs", "sock", "toml", "txt",
+    "yaml", "yml",
+];
+/// How our own subjects go on: `stead.evt.…`.
+const SUBJECTS: [&str; 10] =
+    ["api", "archive", "checkup", "cmd", "evt", "lease", "log", "part", "shelf", "step"];
 
 /// Everything in a text that is called like a host or a mail address.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {
@@ -20,18 +27,26 @@ fn is_mail(word: &str) -> bool {
 }
 
 fn is_host(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
     let labels: Vec<&str> = word.split('.').collect();
     let is_label = |label: &&str| {
-        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        !label.is_empty() && label.bytes().all(fits)
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
-    let [first, .., last] = labels[..] else { return false };
+    let [first, second, ..] = labels[..] else { return false };
+    let last = labels[labels.len() - 1];
     labels.iter().all(is_label)
         && last.len() > 1
-        && last.bytes().all(|b| b.is_ascii_lowercase())
-        && first != "stead"
+        && last.bytes().all(|b| b.is_ascii_alphabetic())
+        && !(first == "stead" && SUBJECTS.contains(&second))
         && !FILE_ENDINGS.contains(&last)
-        && !STEPS.iter().any(|(step, _)| *step == word)
+        && !is_our_verb(&word)
+}
+
+/// Whether a word is a step or a command: `proxmox.clone-vm`, `workspace.create`.
+fn is_our_verb(word: &str) -> bool {
+    let is_said =
+        |described: &Described| word.split_once('.') == Some((described.kind, described.verb));
+    STEPS.iter().any(|(step, _)| *step == word) || COMMANDS.iter().chain(ORDERS).any(is_said)
 }
 
 #[cfg(test)]
@@ -42,8 +57,9 @@ mod tests {
     fn hosts_and_mail_addresses_are_told_from_our_own_words() {
         let text = "at 12:00:05.250 proxmox.clone-vm: cannot reach https://coder.corp.example:443/x \
             (10.10.30.2), told ann.lee@mail.example.org. See stead.evt.ann, site.json, v0.1.0, 1.5, \
-            a.b, stead_runtime::owner; vault.lan";
+            a.b, stead_runtime::owner; vault.lan, Forge.Corp, stead.corp.example; workspace.create";
         let found: Vec<&str> = names(text).collect();
-        assert_eq!(found, ["coder.corp.example", "ann.lee@mail.example.org", "vault.lan"]);
+        let hosts = ["coder.corp.example", "ann.lee@mail.example.org", "vault.lan"];
+        assert_eq!(found, [&hosts[..], &["Forge.Corp", "stead.corp.example"]].concat());
     }
 }

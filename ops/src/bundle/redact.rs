@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use stead_schemas::command::workspace::host_name;
 use stead_schemas::event::Event;
 use stead_schemas::ids::{EntityKey, RunId, Tag};
@@ -19,32 +19,17 @@ use stead_schemas::step::home::dataset_name;
 use stead_schemas::step::vmids::PLATFORM;
 use stead_schemas::transition::{Transition, link};
 
-use super::{Bundle, prose};
-
-/// Fields that name hosts, or lists of them.
-const HOST_FIELDS: [&str; 8] =
-    ["node", "nodes", "template_node", "nfs_server", "host", "hostname", "server", "instance"];
-/// Fields whose values are our own words, whatever an owner is called.
-const OUR_FIELDS: [&str; 13] = [
-    "code",
-    "step",
-    "workflow",
-    "kind",
-    "verb",
-    "class",
-    "phase",
-    "engine",
-    "build",
-    "state",
-    "digest",
-    "reason",
-    "storage_backend",
-];
+use super::Bundle;
+use super::found::{Found, GROUPS, is_map, is_no_field, is_ours};
 
 /// The names that are given, by those they stand for.
 struct Names {
-    /// By the first letter, longest first.
+    /// By the first letter, a small one, longest first.
     words: BTreeMap<u8, Vec<(String, String)>>,
+    /// Those of people by all of their letters: two may be called alike but for a capital.
+    people: BTreeMap<String, String>,
+    /// Groups may be called like any word, so they are known by where they stand alone.
+    groups: BTreeMap<String, String>,
     addresses: BTreeMap<String, String>,
     runs: BTreeMap<String, String>,
     /// Makes ids of runs of which nothing but the id is known.
@@ -75,7 +60,7 @@ pub fn redacted(bundle: &Bundle, salt: &str) -> Result<Bundle, String> {
         other.views.insert(names.run(run), view);
     }
     for (name, text) in &bundle.texts {
-        other.texts.insert(names.text(name), names.text(text));
+        other.texts.insert(names.text(name), names.file(name, text));
     }
     let manifest = &mut other.manifest;
     manifest.redacted = true;
@@ -87,6 +72,13 @@ pub fn redacted(bundle: &Bundle, salt: &str) -> Result<Bundle, String> {
         listed.diverges = listed.diverges.as_ref().map(|words| names.text(words));
     }
     Ok(other)
+}
+
+fn as_json(name: &str, text: &str) -> Option<Value> {
+    if !name.ends_with(".json") {
+        return None;
+    }
+    serde_json::from_str(text).ok()
 }
 
 fn values(lines: &[Vec<u8>]) -> serde_json::Result<Vec<Value>> {
@@ -113,35 +105,34 @@ impl Names {
             found.take(&view, "");
         }
         for (name, text) in &bundle.texts {
-            match serde_json::from_str(text) {
-                Ok(value) if name.ends_with(".json") => found.take(&value, ""),
-                _ => found.hosts.extend(prose::names(text).map(str::to_owned)),
+            match as_json(name, text) {
+                Some(value) => found.take(&value, ""),
+                None => found.take_prose(text),
             }
         }
-        let Found { mut owners, mut hosts, parents, ours } = found;
+        let Found { mut owners, subjects, groups, mut hosts, parents, ours } = found;
         hosts.retain(|host| !ours.contains(host));
         owners.remove(PLATFORM);
+        let (mails, hosts): (BTreeSet<String>, BTreeSet<String>) =
+            hosts.into_iter().partition(|host| host.contains('@'));
         let mut words: BTreeMap<String, String> = BTreeMap::new();
-        for (host, n) in hosts.into_iter().zip(1..) {
-            let other = if host.contains('@') { format!("mail-{n}") } else { format!("host-{n}") };
-            words.insert(host, other);
+        for (all, kind) in [(&hosts, "host"), (&mails, "mail"), (&subjects, "subject")] {
+            words.extend(numbered(all, kind));
         }
-        let mut people = BTreeMap::new();
-        for (owner, n) in owners.iter().zip(1..) {
-            let other = format!("owner-{n}");
-            people.insert(owner.clone(), other.clone());
+        let people: BTreeMap<String, String> = numbered(&owners, "owner").collect();
+        for (owner, other) in &people {
             words.extend(spellings(owner, &parents).into_iter().map(|one| (one, other.clone())));
         }
-        let mut by_letter: BTreeMap<u8, Vec<(String, String)>> = BTreeMap::new();
-        for (word, other) in words.into_iter().filter(|(word, _)| !word.is_empty()) {
-            by_letter.entry(word.as_bytes()[0]).or_default().push((word, other));
-        }
-        for list in by_letter.values_mut() {
-            list.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
-        }
-        let runs = runs(histories, &people);
-        let (addresses, salt) = (BTreeMap::new(), salt.to_owned());
-        Self { words: by_letter, addresses, runs, salt }
+        let mut names = Self {
+            words: by_letter(words),
+            people,
+            groups: numbered(&groups, "group").collect(),
+            addresses: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            salt: salt.to_owned(),
+        };
+        names.runs = keys(histories, &mut names);
+        names
     }
 
     fn run(&mut self, run: &RunId) -> RunId {
@@ -168,10 +159,18 @@ impl Names {
             Value::Array(values) => values.into_iter().map(|value| self.value(value)).collect(),
             Value::Object(fields) => {
                 let fields = fields.into_iter().map(|(field, value)| {
-                    let ours = OUR_FIELDS.contains(&field.as_str()) && value.is_string();
-                    let value = if ours { value } else { self.value(value) };
-                    // Some maps are by runs.
-                    (self.keys_in(&field), value)
+                    let value = match value {
+                        ours if is_ours(&field, &ours) => ours,
+                        Value::Object(of) if is_map(&field) => self.map(of),
+                        Value::Array(all) if field == GROUPS => self.group_names(all),
+                        value => self.value(value),
+                    };
+                    // Some maps are by runs, or by what was never a field's name.
+                    let key = match is_no_field(&field) {
+                        true => self.text(&field),
+                        false => self.keys_in(&field),
+                    };
+                    (key, value)
                 });
                 Value::Object(fields.collect())
             }
@@ -179,7 +178,30 @@ impl Names {
         }
     }
 
+    /// What is kept by names.
+    fn map(&mut self, of: Map<String, Value>) -> Value {
+        let pairs = of.into_iter().map(|(key, value)| (self.text(&key), self.value(value)));
+        Value::Object(pairs.collect())
+    }
+
+    fn file(&mut self, name: &str, text: &str) -> String {
+        match as_json(name, text) {
+            Some(value) => format!("{:#}", self.value(value)),
+            None => self.text(text),
+        }
+    }
+
+    fn group_names(&self, all: Vec<Value>) -> Value {
+        let other = |name: &str| self.groups.get(name).cloned().unwrap_or_default();
+        all.into_iter()
+            .map(|one| one.as_str().map_or(Value::Null, |one| other(one).into()))
+            .collect()
+    }
+
     fn text(&mut self, text: &str) -> String {
+        if let Some(other) = self.people.get(text) {
+            return other.clone();
+        }
         let text = self.keys_in(text);
         let text = self.addresses_in(&text);
         self.words_in(&text)
@@ -257,10 +279,10 @@ impl Names {
     }
 
     fn word_at(&self, rest: &str) -> Option<(&str, &str)> {
-        let words = self.words.get(rest.as_bytes().first()?)?;
+        let words = self.words.get(&rest.as_bytes().first()?.to_ascii_lowercase())?;
         let found = words.iter().find(|(word, _)| {
-            let after = rest.strip_prefix(word.as_str());
-            after.is_some_and(|after| !after.starts_with(char::is_alphanumeric))
+            let is_it = rest.get(..word.len()).is_some_and(|it| it.eq_ignore_ascii_case(word));
+            is_it && !rest[word.len()..].starts_with(char::is_alphanumeric)
         })?;
         Some((&found.0, &found.1))
     }
@@ -295,6 +317,27 @@ fn is_digest(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
+/// All of these by other names, which sort as they do: what is kept in order stays in order.
+fn numbered<'a>(
+    all: &'a BTreeSet<String>,
+    kind: &'a str,
+) -> impl Iterator<Item = (String, String)> + 'a {
+    let width = all.len().to_string().len();
+    all.iter().zip(1..).map(move |(one, n)| (one.clone(), format!("{kind}-{n:0width$}")))
+}
+
+fn by_letter(words: BTreeMap<String, String>) -> BTreeMap<u8, Vec<(String, String)>> {
+    let mut by_letter: BTreeMap<u8, Vec<(String, String)>> = BTreeMap::new();
+    for (word, other) in words.into_iter().filter(|(word, _)| !word.is_empty()) {
+        let letter = word.as_bytes()[0].to_ascii_lowercase();
+        by_letter.entry(letter).or_default().push((word, other));
+    }
+    for list in by_letter.values_mut() {
+        list.sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
+    }
+    by_letter
+}
+
 /// Every spelling under which an owner may stand somewhere.
 fn spellings(owner: &str, parents: &BTreeSet<String>) -> Vec<String> {
     let mut all = vec![owner.to_owned(), host_name(owner, "")];
@@ -314,66 +357,19 @@ fn capitalized(word: &str) -> String {
     letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// What stands in a bundle.
-#[derive(Default)]
-struct Found {
-    owners: BTreeSet<String>,
-    hosts: BTreeSet<String>,
-    /// The datasets beneath which homes are.
-    parents: BTreeSet<String>,
-    /// Our own words that might be taken for hosts.
-    ours: BTreeSet<String>,
-}
-
-impl Found {
-    fn take(&mut self, value: &Value, field: &str) {
-        match value {
-            Value::String(text) => self.take_text(text, field),
-            Value::Array(values) => values.iter().for_each(|value| self.take(value, field)),
-            Value::Object(fields) => {
-                fields.iter().for_each(|(field, value)| self.take(value, field));
-            }
-            _ => {}
-        }
-    }
-
-    fn take_text(&mut self, text: &str, field: &str) {
-        let is_name = !text.is_empty() && text.parse::<Ipv4Addr>().is_err();
-        if matches!(field, "owner" | "user") {
-            self.owners.insert(text.to_owned());
-        } else if field == "parent" {
-            self.parents.insert(text.to_owned());
-        } else if OUR_FIELDS.contains(&field) {
-            self.ours.insert(text.to_owned());
-        } else if HOST_FIELDS.contains(&field) && is_name {
-            self.hosts.insert(text.to_owned());
-        } else if text.contains(' ') {
-            self.hosts.extend(prose::names(text).map(str::to_owned));
-        } else if let Some((_, rest)) = text.split_once("://") {
-            let host = rest.split(['/', ':', '?']).next().unwrap_or_default();
-            if !host.is_empty() && host.parse::<Ipv4Addr>().is_err() {
-                self.hosts.insert(host.to_owned());
-            }
-        }
-    }
-}
-
 /// Other keys for the entities whose owners and names stand in the histories.
-fn runs(
-    histories: &BTreeMap<RunId, Vec<Value>>,
-    people: &BTreeMap<String, String>,
-) -> BTreeMap<String, String> {
+fn keys(histories: &BTreeMap<RunId, Vec<Value>>, names: &mut Names) -> BTreeMap<String, String> {
     let mut runs = BTreeMap::new();
     for (run, values) in histories {
         let first = values.first().and_then(|value| {
             serde_json::from_value::<Transition>(value.clone()).ok()?.events.into_iter().next()
         });
         let Some(Event::RunStarted(started)) = first else { continue };
-        let owner =
-            people.get(started.owner.as_str()).and_then(|other| Owner::new(other.as_str()).ok());
-        let owner = owner.unwrap_or(started.owner);
+        let owner = names.people.get(started.owner.as_str());
+        let owner = owner.and_then(|other| Owner::new(other.as_str()).ok());
+        let (owner, name) = (owner.unwrap_or(started.owner), names.text(&started.name));
         let key = run.key();
-        let other = EntityKey::of(key.kind(), &owner, &started.name);
+        let other = EntityKey::of(key.kind(), &owner, &name);
         runs.insert(key.as_str().to_owned(), other.to_string());
     }
     runs

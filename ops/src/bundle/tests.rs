@@ -13,11 +13,11 @@ use super::redact::redacted;
 use super::{Bundle, Listed, Manifest, VERSION};
 use crate::commands::replay::judge;
 
-/// A workspace's life and its home's, as the golden files have them.
+/// A workspace's life, its home's and what was known of people, as the golden files have them.
 fn bundle() -> Bundle {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemas/tests/golden");
     let mut histories = BTreeMap::new();
-    for name in ["workspace-life", "home-life"] {
+    for name in ["workspace-life", "home-life", "people-life"] {
         let text = std::fs::read(format!("{golden}/{name}.jsonl")).expect("a golden file");
         let lines = super::pack::lines(&text);
         histories.insert(first(&lines).run, lines);
@@ -127,7 +127,7 @@ fn other_names_stand_everywhere_and_the_histories_still_replay() {
         let about = serde_json::to_string(&other.manifest).expect("JSON");
         lines.chain(texts).chain([about]).collect::<Vec<_>>().join("\n")
     };
-    for secret in ["alice", "10.10.30.2", "pve1", "nas.lan"] {
+    for secret in ["alice", "john", "10.10.30.2", "pve1", "nas.lan"] {
         assert!(!text.contains(secret), "{secret} is still in it");
     }
     for run in bundle.histories.keys() {
@@ -177,4 +177,59 @@ fn a_line_of_a_log_names_no_person_and_no_host() {
     for word in ["proxmox.clone-vm of owner-1", ":443 refuse mail-", "home.attach is done"] {
         assert!(told.contains(word), "`{word}` is not in it: {told}");
     }
+}
+
+/// People as the entity carries them on, and a site that tells some of them by mail.
+fn crowd() -> Bundle {
+    let mut bundle = bundle();
+    let person = |n: usize, subject: &str, username: &str| {
+        let groups = ["team-roe", "users"];
+        json!({ "n": n, "workspaces": { "dev": false },
+            "user": { "subject": subject, "username": username, "groups": groups } })
+    };
+    // In the order of their names.
+    let zoes = ["zoe0", "zoe1", "zoe10", "zoe2", "zoe3", "zoe4", "zoe5", "zoe6", "zoe7", "zoe8"];
+    let mut owners =
+        json!({ "Carol": person(0, "ak-9d1", "Carol"), "carol": person(1, "ak-7f3", "c.roe") });
+    for (zoe, n) in zoes.iter().zip(2..) {
+        owners[zoe] = person(n, &format!("ak-{n}"), zoe);
+    }
+    let carried =
+        json!({ "owners": owners, "doubted": ["carol"], "news": [["carol", "users left"]] });
+    let site = json!({
+        "notify": [{ "name": "ops", "by": { "mail":
+            { "to": ["carol.roe@corp.example", "Help@Corp.Example"], "from": "stead@corp.example" } } }],
+        "truenas": { "portal": "nas02.storage.lan:3260" },
+        "proxmox": { "nodes": ["pve7"], "portal": "san9:3260" },
+        "coder": { "url": "https://ops@CODER.corp.example/x", "other": "http://shorty:80" },
+        "vault": { "pinned": { "vault:secret/data/vault.corp.example/api": "1" } },
+    });
+    bundle.texts.insert("carried.json".to_owned(), carried.to_string());
+    bundle.texts.insert("site.json".to_owned(), site.to_string());
+    bundle
+}
+
+#[test]
+fn neither_keys_nor_single_words_nor_capitals_name_a_person_or_a_host() {
+    let other = redacted(&crowd(), "salt").expect("it is redacted");
+    let texts = other.texts.values().cloned().collect::<Vec<_>>().join("\n").to_lowercase();
+    let names = ["carol", "zoe", "roe", "ak-7f3", "team", "corp", "nas02", "storage.lan", "pve7"];
+    for name in names.iter().chain(&["san9", "coder.", "shorty", "help@", "stead@"]) {
+        assert!(!texts.contains(name), "`{name}` is still in it: {texts}");
+    }
+    let carried = read(&other.texts["carried.json"]);
+    // Those who are called alike but for a capital stay two, and all stay in their order.
+    let owners = carried["owners"].as_object().expect("by owners");
+    assert!(owners.keys().all(|owner| owner.starts_with("owner-")), "{carried:#}");
+    let order: Vec<_> = owners.values().map(|person| person["n"].as_u64()).collect();
+    assert_eq!(order, (0..12).map(Some).collect::<Vec<_>>(), "{carried:#}");
+    let second = carried["doubted"][0].as_str().expect("a name");
+    assert_eq!(owners[second]["n"], 1, "{carried:#}");
+    assert_eq!(owners[second]["workspaces"]["dev"], false, "{carried:#}");
+    // Words that are also the name of a group are words.
+    assert_eq!(carried["news"][0], json!([second, "users left"]));
+}
+
+fn read(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).expect("JSON")
 }
