@@ -2,6 +2,7 @@
 //! they were configured with, what was measured and what was logged.
 
 use serde_json::json;
+use stead_schemas::ids::RunId;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
@@ -32,7 +33,7 @@ async fn keeper() -> (String, tokio::task::JoinHandle<String>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bundle_holds_the_time_that_was_asked_for_and_what_stood_around_it() {
     let addresses = free_addresses();
-    let stage = Stage::with(Setting { metrics: Some(addresses), ..Setting::default() }).await;
+    let mut stage = Stage::with(Setting { metrics: Some(addresses), ..Setting::default() }).await;
     let john = stage.desk("john").await;
     let dev = john.carry_out("create", json!({})).await;
     let other = john.carry_out("create", json!({ "name": "other" })).await;
@@ -73,5 +74,32 @@ async fn a_bundle_holds_the_time_that_was_asked_for_and_what_stood_around_it() {
     assert!(!told.to_string().contains(dev.run.as_str()), "{told:#}");
     let text = bundle.text();
     assert!(text.contains("a command is accepted") && !text.contains("john"), "{told:#}");
+    stage.stop_engine(0).await;
+    it_can_be_had_while_no_engine_runs(&stage, &dev.run, &other.run, &times).await;
+    stage.start_engine(0);
     stage.finish().await;
+}
+
+/// What happened stands in the log; what only an engine knows is said to be missing.
+async fn it_can_be_had_while_no_engine_runs(stage: &Stage, dev: &RunId, other: &RunId, at: &str) {
+    for words in [
+        &["incident", "explain", dev.as_str()][..],
+        &["incident", "explain", "john/dev"],
+        &["replay", "john/dev"],
+        &["run", "history", "john/dev"],
+        &["run", "timeline", "john/dev"],
+    ] {
+        let told = stage.verb(words).await;
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert!(told.status.success() && !told.stdout.is_empty(), "{words:?}: {said}");
+    }
+    for (what, run) in [(dev.as_str(), dev), ("john/dev", dev), (at, other)] {
+        let (_, told) = Bundle::of(stage, what, "silent", PLAIN).await;
+        let runs = told["runs"].as_array().expect("runs").iter();
+        let runs: Vec<&str> = runs.filter_map(|run| run["run"].as_str()).collect();
+        assert!(runs.contains(&run.as_str()), "{what}: {runs:?}");
+        assert_eq!(runs.contains(&dev.as_str()), run == dev, "{what}: {runs:?}");
+        let missing = format!("what {run} shows: no engine answered");
+        assert!(told["missing"].to_string().contains(&missing), "{told:#}");
+    }
 }

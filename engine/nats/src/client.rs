@@ -56,6 +56,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub struct SteadClient {
     platform: Platform,
+    patience: Duration,
 }
 
 /// Why there is no answer.
@@ -93,7 +94,14 @@ impl SteadClient {
     /// A client of this platform.
     #[must_use]
     pub fn new(platform: &Platform) -> Self {
-        Self { platform: platform.clone() }
+        Self { platform: platform.clone(), patience: PATIENCE }
+    }
+
+    /// The same client, which looks for the owner of a partition for no longer than this: for whoever
+    /// can do without.
+    #[must_use]
+    pub fn within(&self, patience: Duration) -> Self {
+        Self { patience, ..self.clone() }
     }
 
     /// The platform.
@@ -352,7 +360,7 @@ impl SteadClient {
         what: &str,
         body: Bytes,
     ) -> Result<T, ClientError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let mut pause = Pause::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

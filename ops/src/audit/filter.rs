@@ -41,11 +41,16 @@ impl Filter {
         (self.all || entry.is_from_outside())
             && self.owner.as_deref().is_none_or(|wanted| owner == Some(wanted))
             && self.verb.as_ref().is_none_or(|verb| *verb == entry.verb)
-            && self.by.as_ref().is_none_or(|by| words::caller(&entry.by).contains(by.as_str()))
+            && self.by.as_ref().is_none_or(|by| is_by(by, entry))
             && self.entity.as_ref().is_none_or(|entity| is_meant(entity, entry))
             && self.since.is_none_or(|since| entry.at >= since)
             && self.until.is_none_or(|until| entry.at < until)
     }
+}
+
+/// Whether a text stands in what is said of who asked, whatever its capitals.
+fn is_by(by: &str, entry: &Entry) -> bool {
+    words::caller(&entry.by).to_lowercase().contains(&by.to_lowercase())
 }
 
 fn is_meant(entity: &str, entry: &Entry) -> bool {

@@ -126,6 +126,9 @@ fn a_filter_leaves_out_what_is_not_asked_for() {
     assert_eq!(chosen(|log| log.all = true), ["create", "stop", "pause", "start"]);
     assert_eq!(chosen(|log| log.by = Some("UALICE".into())), ["pause"]);
     assert_eq!(chosen(|log| log.by = Some("10.0.0.7".into())), ["create", "pause"]);
+    assert_eq!(chosen(|log| log.by = Some("ualice".into())), ["pause"]);
+    assert_eq!(chosen(|log| log.by = Some("inbox".into())), ["stop"]);
+    assert_eq!(chosen(|log| log.by = Some("Inbox".into())), ["stop"]);
     assert_eq!(chosen(|log| log.verb = Some("stop".into())), ["stop"]);
     assert_eq!(chosen(|log| log.owner = Some("jane".into())), [""; 0]);
     assert_eq!(chosen(|log| log.entity = Some("workspace/dev".into())).len(), 3);

@@ -10,7 +10,7 @@ use crate::exit::Ended;
 
 mod export;
 mod log;
-mod source;
+pub(super) mod source;
 mod verify;
 
 /// Carries the verb out.

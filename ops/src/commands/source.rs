@@ -9,6 +9,7 @@ use stead_schemas::event::Event;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::transition::Transition;
 
+use super::run::find::Entities;
 use super::run::{client, find};
 use crate::bundle::Bundle;
 use crate::bundle::pack::{is_packed, lines, unpack};
@@ -124,8 +125,12 @@ impl Source {
     /// The histories of entities that this run asked for something.
     pub async fn related(&self) -> Result<Vec<Vec<Transition>>, Ended> {
         let mut related = Vec::new();
+        let mut entities = match &self.from {
+            Origin::Platform(client) => Some(Entities::of(client)),
+            Origin::Bundle(_) | Origin::File => None,
+        };
         for key in asked(&self.history) {
-            related.extend(self.lives(&key).await?);
+            related.extend(self.lives(&mut entities, &key).await?);
         }
         related.retain(|history| history.first().is_some_and(|first| first.run != self.run));
         Ok(related)
@@ -136,7 +141,11 @@ impl Source {
         let kind = self.run.key().kind().to_owned();
         match &self.from {
             Origin::Platform(client) => {
-                let mut all = client.list_kind(&kind, None).await?;
+                let all = Entities::of(client).list_kind(&kind).await?;
+                let Some(mut all) = all else {
+                    output::note("no engine answers, so no other runs of its kind are looked at");
+                    return Ok(Vec::new());
+                };
                 all.retain(|line| line.run != self.run);
                 all.sort_by_key(|line| std::cmp::Reverse(line.updated));
                 let mut alike = Vec::new();
@@ -158,20 +167,24 @@ impl Source {
         }
     }
 
-    async fn lives(&self, key: &EntityKey) -> Result<Vec<Vec<Transition>>, Ended> {
+    async fn lives(
+        &self,
+        entities: &mut Option<Entities>,
+        key: &EntityKey,
+    ) -> Result<Vec<Vec<Transition>>, Ended> {
         let mut lives = Vec::new();
-        match &self.from {
-            Origin::Platform(client) => {
-                for run in find::lives(client, key).await? {
+        match (&self.from, entities) {
+            (Origin::Platform(client), Some(entities)) => {
+                for run in entities.lives(key).await? {
                     lives.push(find::history(client, &run).await?);
                 }
             }
-            Origin::Bundle(bundle) => {
+            (Origin::Bundle(bundle), _) => {
                 for (_, lines) in bundle.histories.iter().filter(|(run, _)| run.key() == *key) {
                     lives.push(decoded(lines)?);
                 }
             }
-            Origin::File => {}
+            (Origin::Platform(_) | Origin::File, _) => {}
         }
         Ok(lives)
     }

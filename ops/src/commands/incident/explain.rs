@@ -8,6 +8,7 @@ use stead_schemas::public::RunView;
 use crate::cli::Global;
 use crate::cli::incident::Explain;
 use crate::commands::replay::verdict;
+use crate::commands::run::find::Entities;
 use crate::commands::source::{self, Origin, Source};
 use crate::exit::Ended;
 use crate::output;
@@ -29,7 +30,7 @@ pub async fn carry_out(global: &Global, options: &Explain) -> Result<(), Ended> 
 pub async fn explained(source: &Source, search: usize) -> Result<Explanation, Ended> {
     let related = source.related().await?;
     let alike = source.alike(search).await?;
-    let views = views(source, related.iter().filter_map(|one| one.first())).await?;
+    let views = views(source, related.iter().filter_map(|one| one.first())).await;
     // A kind of run that this build does not know can be explained all the same.
     let diverges = verdict(source).ok().and_then(|verdict| verdict.decisions.err());
     let diverges = diverges.map(|divergence| divergence.to_string());
@@ -43,23 +44,25 @@ pub async fn explained(source: &Source, search: usize) -> Result<Explanation, En
     explain(&case).ok_or_else(|| Ended::Failed("there is no transition in it".to_owned()))
 }
 
-/// What the run and those that it asked show.
+/// What the run and those that it asked show, as far as an engine tells: what happened stands in the
+/// histories.
 async fn views(
     source: &Source,
     firsts: impl Iterator<Item = &stead_schemas::transition::Transition>,
-) -> Result<BTreeMap<RunId, RunView>, Ended> {
+) -> BTreeMap<RunId, RunView> {
     let mut views = BTreeMap::new();
     match &source.from {
         Origin::Bundle(bundle) => views.clone_from(&bundle.views),
         Origin::File => {}
         Origin::Platform(client) => {
+            let mut entities = Entities::of(client);
             let runs = firsts.map(|first| first.run.clone()).chain([source.run.clone()]);
             for run in runs {
-                if let Some(view) = client.view(&run).await? {
+                if let Some(view) = entities.view(&run).await {
                     views.insert(run, view);
                 }
             }
         }
     }
-    Ok(views)
+    views
 }

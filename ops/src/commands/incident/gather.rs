@@ -11,6 +11,7 @@ use serde_json::json;
 use stead_lab::LabClient;
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::command::{notice, people};
 use stead_schemas::event::Event;
 use stead_schemas::glance::Glance;
 use stead_schemas::ids::{EntityKey, RunId};
@@ -20,11 +21,14 @@ use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
 use crate::assemble::BUILD;
+use crate::audit::Stored;
 use crate::bundle::{Bundle, Listed, Manifest, VERSION};
 use crate::cli::Global;
 use crate::cli::incident::Export;
 use crate::cli::lab::CONTROL_PORT;
+use crate::commands::audit::source::read;
 use crate::commands::replay::judge;
+use crate::commands::run::find::Entities;
 use crate::commands::run::{client, find};
 use crate::commands::source::asked;
 use crate::config::{read_to_look, site_of};
@@ -38,12 +42,15 @@ const TEXT_BYTES_MAX: usize = 8 << 20;
 const BEFORE_MS: i64 = 3_600_000;
 /// And of how long after it.
 const AFTER_MS: i64 = 300_000;
+/// Entities that hold something of everybody, and are no part of what one of them did.
+const SHARED: [&str; 2] = [people::KIND, notice::KIND];
 /// How many values of each series it is asked for.
 const POINTS: i64 = 60;
 
 /// Something to be packed, as long as there is room.
 struct Gatherer {
     client: SteadClient,
+    entities: Entities,
     bundle: Bundle,
     room: usize,
 }
@@ -51,7 +58,8 @@ struct Gatherer {
 /// Gathers what is asked for.
 pub async fn gather(global: &Global, options: &Export) -> Result<Bundle, Ended> {
     let client = client(global).await?;
-    let runs = chosen(&client, &options.what).await?;
+    let mut entities = Entities::of(&client);
+    let runs = chosen(&client, &mut entities, &options.what).await?;
     let manifest = Manifest {
         v: VERSION,
         build: BUILD.to_owned(),
@@ -69,23 +77,23 @@ pub async fn gather(global: &Global, options: &Export) -> Result<Bundle, Ended> 
         texts: BTreeMap::new(),
     };
     let room = usize::try_from(options.max_mib).unwrap_or(0) << 20;
-    let mut gatherer = Gatherer { client, bundle, room };
+    let mut gatherer = Gatherer { client, entities, bundle, room };
     gatherer.runs(&runs).await?;
     gatherer.around(global, options).await;
     Ok(gatherer.bundle)
 }
 
 /// The runs that a text means, the one that matters most last.
-async fn chosen(client: &SteadClient, what: &str) -> Result<Vec<RunId>, Ended> {
+async fn chosen(
+    client: &SteadClient,
+    entities: &mut Entities,
+    what: &str,
+) -> Result<Vec<RunId>, Ended> {
     if let Some((from, to)) = between(what)? {
-        let mut lines = client.list_all().await?;
-        lines.sort_by_key(|line| line.updated);
-        let mut runs = Vec::new();
-        for line in lines {
-            if has_acted(client, &line, from, to).await? {
-                runs.push(line.run);
-            }
-        }
+        let runs = match entities.list_all().await? {
+            Some(lines) => acted(client, lines, from, to).await?,
+            None => acted_in_log(client, from, to).await?,
+        };
         if runs.is_empty() {
             return Err(Ended::Usage(format!("no run did anything within {what}")));
         }
@@ -95,7 +103,46 @@ async fn chosen(client: &SteadClient, what: &str) -> Result<Vec<RunId>, Ended> {
     if what.parse::<RunId>().is_ok() {
         return Ok(vec![run]);
     }
-    find::lives(client, &run.key()).await
+    entities.lives(&run.key()).await
+}
+
+/// The runs that did something between two times, latest last, of those that an engine lists.
+async fn acted(
+    client: &SteadClient,
+    mut lines: Vec<RunSummary>,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<RunId>, Ended> {
+    lines.sort_by_key(|line| line.updated);
+    let mut runs = Vec::new();
+    for line in lines {
+        if has_acted(client, &line, from, to).await? {
+            runs.push(line.run);
+        }
+    }
+    Ok(runs)
+}
+
+/// The same where no engine answers: everything is read.
+async fn acted_in_log(
+    client: &SteadClient,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<RunId>, Ended> {
+    let mut last: BTreeMap<RunId, (Timestamp, bool)> = BTreeMap::new();
+    for partition in client.platform().all_partitions() {
+        let mut seen = |stored: &Stored| {
+            let Some(glance) = Glance::at(&stored.bytes) else { return };
+            let (at, has_acted) = last.entry(stored.run.clone()).or_insert((glance.at, false));
+            *at = glance.at.max(*at);
+            *has_acted |= from <= glance.at && glance.at <= to;
+        };
+        read(client, partition, &mut seen).await?;
+    }
+    let acted = last.into_iter().filter(|(_, (_, has_acted))| *has_acted);
+    let mut runs: Vec<(Timestamp, RunId)> = acted.map(|(run, (at, _))| (at, run)).collect();
+    runs.sort();
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
 }
 
 /// Whether the history of a run has something between two times.
@@ -143,7 +190,15 @@ impl Gatherer {
             entities.extend(asked(&self.run(run).await?));
         }
         for entity in entities {
-            for life in find::lives(&self.client, &entity).await? {
+            // What everybody asks knows everybody.
+            if SHARED.contains(&entity.kind()) && !runs.iter().any(|run| run.key() == entity) {
+                let words = format!(
+                    "the histories of {entity}, which everybody asks: name it to have them"
+                );
+                self.missing(&words);
+                continue;
+            }
+            for life in self.entities.lives(&entity).await? {
                 if !self.bundle.histories.contains_key(&life) {
                     self.run(&life).await?;
                 }
@@ -174,7 +229,7 @@ impl Gatherer {
         }
         self.room -= bytes;
         self.bundle.manifest.runs.push(listed(run, &lines, &history));
-        if let Ok(Some(view)) = self.client.view(run).await {
+        if let Some(view) = self.entities.view(run).await {
             self.bundle.views.insert(run.clone(), view);
         } else {
             let words = format!("what {run} shows: no engine answered");

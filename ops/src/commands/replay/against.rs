@@ -74,6 +74,10 @@ async fn asked(source: &Source, build: &Path) -> Result<Value, Ended> {
         .map_err(|error| Ended::Usage(format!("cannot start {}: {error}", build.display())))?;
     serde_json::from_slice(&told.stdout).map_err(|_| {
         let said = String::from_utf8_lossy(&told.stderr);
-        failed(format!("it is no Stead, or one that cannot replay this: {}", said.trim()))
+        let said = match said.trim() {
+            "" => "it says nothing",
+            said => said,
+        };
+        failed(format!("it is no Stead, or one that cannot replay this: {said}"))
     })
 }
