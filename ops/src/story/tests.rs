@@ -340,6 +340,12 @@ fn a_step_is_compared_with_the_median_of_others_of_its_kind() {
     let drawn = timeline(&create, &none, &usual, Timestamp::from_millis(0), 100);
     let row = drawn.lines().find(|line| line.starts_with(&clone.name)).expect("its row");
     assert!(row.ends_with(&format!("usual {at}")), "{row}");
+    // What does not fit beside the bars stands beneath them.
+    let mut tried = create.clone();
+    tried.steps.iter_mut().for_each(|step| step.attempts = 1_000);
+    let drawn = timeline(&tried, &none, &usual, Timestamp::from_millis(0), 60);
+    assert!(drawn.contains("\n    1000 attempts, usual "), "{drawn}");
+    assert!(drawn.lines().all(|line| line.chars().count() <= 60), "{drawn}");
     let few = Usual::of(&of, others[..2].iter().copied());
     assert_eq!(words(&few, slow), None, "two say nothing");
     let other_kind = ("create".to_owned(), "windows".to_owned());

@@ -10,6 +10,8 @@ use super::operations::{End, Operation, StepSpan};
 use super::usual::Usual;
 use super::words::{counted, cut, hanging, span};
 
+/// The narrowest that names of steps get where notes stand beside the bars, in characters.
+const NAMES_MIN: usize = 16;
 /// The narrowest bars, in characters.
 const BARS_MIN: usize = 16;
 /// The widest: beyond, the eye loses the line.
@@ -137,6 +139,8 @@ struct Scale {
     names: usize,
     bars: usize,
     spans: usize,
+    /// How wide a line may be, where notes have to stand beneath the bars.
+    beneath: Option<usize>,
 }
 
 impl Scale {
@@ -148,12 +152,15 @@ impl Scale {
         let last = rows.iter().map(|row| row.until).max();
         let until = last.unwrap_or(until).max(until);
         // Two spaces stand between columns.
-        let taken = 2 + 2 + spans + if notes == 0 { 0 } else { 2 + notes };
+        let (without, notes) = (2 + 2 + spans, if notes == 0 { 0 } else { 2 + notes });
+        let is_narrow = without + notes + NAMES_MIN + BARS_MIN > width;
+        let beneath = (is_narrow && notes > 0).then_some(width);
+        let taken = if beneath.is_some() { without } else { without + notes };
         let room = width.saturating_sub(taken);
         let names = widest(|row| &row.name).min(room.saturating_sub(BARS_MIN));
         let bars = (room - names.min(room)).clamp(BARS_MIN, BARS_MAX);
         let total_ms = u64::try_from(until.since(from).as_millis()).unwrap_or(u64::MAX);
-        Self { from, total_ms: total_ms.max(1), names, bars, spans }
+        Self { from, total_ms: total_ms.max(1), names, bars, spans, beneath }
     }
 
     fn axis(&self) -> String {
@@ -173,13 +180,13 @@ impl Scale {
             })
             .collect();
         let (name, took) = (cut(&row.name, self.names), &row.took);
-        let line = format!(
-            "{name:names$}  {bar}  {took:>spans$}  {}",
-            row.note,
-            names = self.names,
-            spans = self.spans
-        );
-        line.trim_end().to_owned()
+        let (names, spans) = (self.names, self.spans);
+        let line = format!("{name:names$}  {bar}  {took:>spans$}");
+        match self.beneath {
+            _ if row.note.is_empty() => line,
+            None => format!("{line}  {}", row.note),
+            Some(width) => format!("{line}\n{}", hanging("    ", &row.note, width, 4)),
+        }
     }
 
     fn column(&self, at: Timestamp) -> usize {
