@@ -18,8 +18,8 @@ use stead_runtime::ports::{Ports, SystemClock};
 use stead_runtime::worker::AnyWorker;
 use stead_runtime::{thread, vital};
 use stead_schemas::command::COMMANDS;
-use stead_schemas::site::{Deployment, Site};
-use stead_workers::forgejo::webhook::Webhooks;
+use stead_schemas::site::Site;
+use stead_workers::forgejo::webhook::{Deployments, Webhooks};
 use stead_workers::guest::SeedServer;
 use stead_workers::{SYSTEMS, Workers};
 use stead_workflows::WORKFLOWS;
@@ -294,7 +294,8 @@ async fn set_up(
 pub async fn open_webhooks(
     nats: &NatsConfig,
     workers: &Workers,
-    deployments: Vec<Deployment>,
+    deployments: Deployments,
+    health: &Health,
     stop: watch::Receiver<bool>,
 ) -> Result<Option<Webhooks>, Ended> {
     if !workers.has_webhooks() {
@@ -303,7 +304,9 @@ pub async fn open_webhooks(
     let connection = connection(nats, "stead-webhook").await?;
     let client = SteadClient::new(&set_up(&connection, stop).await?);
     let door = workers.take_webhooks(deployments, Arc::new(client)).await;
-    door.map_err(|error| Ended::Failed(crate::exit::with_causes(&error)))
+    let door = door.map_err(|error| Ended::Failed(crate::exit::with_causes(&error)))?;
+    health.has("the door for webhooks", &connection);
+    Ok(door)
 }
 
 /// Starts the workers of these systems; of all if none is named.
@@ -336,7 +339,7 @@ pub async fn start_workers(
     let (inbound, replies) = stead_nats::worker_link::WorkerLink::start(&connection, &names)
         .await
         .map_err(|error| Ended::Unavailable(error.to_string()))?;
-    health.has_workers(&connection);
+    health.has("the workers", &connection);
     let checker = Checker::new(&chosen, build());
     stead_nats::checkup::serve_checkups(&connection, &names, checker)
         .await

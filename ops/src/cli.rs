@@ -71,7 +71,7 @@ pub enum Verb {
     /// Run workers: they carry out the steps.
     Worker(Worker),
     /// Open the door by which Forgejo tells of pushes, so that templates are deployed at once.
-    Webhook,
+    Webhook(Webhook),
     /// Make workspaces, change them, take them away.
     Workspace(workspace::Workspace),
     /// Look at homes, change how much one may hold, and keep it in snapshots.
@@ -162,6 +162,14 @@ pub struct Worker {
         value_parser = PossibleValuesParser::new(SYSTEMS))]
     pub systems: Vec<String>,
     /// Where to serve metrics, as 127.0.0.1:9465; the configuration says it otherwise.
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
+}
+
+/// See [`Verb::Webhook`].
+#[derive(Debug, Args)]
+pub struct Webhook {
+    /// Where to serve metrics and whether it is ready, as 127.0.0.1:9466; nowhere if nothing is said.
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
 }

@@ -19,8 +19,10 @@ pub enum Duty {
     Engine,
     /// Carries out steps.
     Worker,
-    /// Both.
+    /// Both, and the door for webhooks.
     Both,
+    /// Opens the door for webhooks, and does nothing else.
+    Webhook,
 }
 
 impl Duty {
@@ -29,6 +31,7 @@ impl Duty {
         match self {
             Self::Engine => &["nats", "audit", "encryption", "engine", "traces"],
             Self::Worker => &["nats", "encryption", "vault", "guest", "traces", "workers"],
+            Self::Webhook => &["nats", "encryption", "vault", "forgejo"],
             Self::Both => {
                 &["nats", "audit", "encryption", "engine", "vault", "guest", "traces", "workers"]
             }
@@ -65,10 +68,12 @@ impl Duty {
                 "kubernetes",
                 "logging",
                 "mail",
+                "nas",
                 "proxmox",
                 "s3",
                 "truenas",
             ],
+            Self::Webhook => &["deployments", "logging"],
         }
     }
 }
@@ -162,7 +167,7 @@ fn refused(changed: &BTreeSet<String>, duty: Duty) -> Vec<String> {
     let optional = ["s3", "forgejo", "authentik", "kubernetes"]
         .into_iter()
         .filter(|section| changed.contains(*section));
-    fixed.extend(optional.filter(|_| duty != Duty::Engine));
+    fixed.extend(optional.filter(|_| matches!(duty, Duty::Worker | Duty::Both)));
     let door = ["forgejo.webhook_listen", "forgejo.webhook_secret"];
     let door = door.into_iter().filter(|key| changed.contains(*key));
     fixed.extend(door.filter(|_| duty == Duty::Both));
@@ -210,7 +215,26 @@ mod tests {
         let changed = changed(&had, &door);
         assert_eq!(refused(&changed, Duty::Both).len(), 1, "{changed:?}");
         assert!(refused(&changed, Duty::Worker).is_empty(), "it opens no door");
+        assert_eq!(refused(&changed, Duty::Webhook).len(), 1, "{changed:?}");
+        let pushes = format!("{HAD}[[deployments]]\ntemplate = \"t\"\n");
+        check(Duty::Webhook, &pushes, &["deployments"], &[]);
+        check(Duty::Webhook, &s3, &["s3"], &[]);
+        let nas = format!("{HAD}[[nas]]\nname = \"nas04\"\n");
+        check(Duty::Worker, &nas, &["nas"], &[]);
         let guest = format!("{HAD}[guest]\nlisten = \"b\"\n");
         check(Duty::Worker, &guest, &["guest"], &["guest cannot change"]);
+    }
+
+    /// What a process takes over it also says.
+    #[test]
+    fn whatever_is_taken_over_is_said() {
+        for (duty, section, is_said) in [
+            (Duty::Worker, "nas", true),
+            (Duty::Engine, "nas", true),
+            (Duty::Webhook, "deployments", true),
+            (Duty::Webhook, "nas", false),
+        ] {
+            assert_eq!(duty.taken().contains(&section), is_said, "{duty:?} {section}");
+        }
     }
 }

@@ -50,12 +50,36 @@ async fn a_configuration_is_taken_over_where_that_is_safe() {
     stage.worker.as_ref().expect("the worker runs").hang_up();
     john.outcome(&stop).await;
 
+    the_door_for_webhooks_follows(&stage, &smaller).await;
+
     // A file with a fault changes nothing.
     std::fs::write(&site, "[nats\n").expect("a file");
     stage.engine(0).hang_up();
     said(&stage, "engine-0.log", "this is not TOML").await;
     john.carry_out("start", json!({})).await;
     stage.finish().await;
+}
+
+/// What is made of which repository it takes over, the rest it refuses, and it stays open.
+async fn the_door_for_webhooks_follows(stage: &Stage, was: &str) {
+    let site = stage.place("site.toml");
+    let key = "webhook_secret = ";
+    let open = was.replace(key, &format!("webhook_listen = \"127.0.0.1:0\"\n{key}"));
+    assert_ne!(open, was, "the door's key is in the site's file");
+    std::fs::write(&site, &open).expect("a file");
+    let mut door = stage.process(&["webhook"], "webhook.log");
+    said(stage, "webhook.log", "webhooks come in at").await;
+    let deployed = open.replace("path = \"stead-machine\"", "path = \"elsewhere\"");
+    assert_ne!(deployed, open, "a deployment is in the site's file");
+    let moved = open.replace("[forgejo]\n", "[forgejo]\nbranch = 1\n");
+    for (text, words) in [(&deployed, "took over deployments"), (&moved, "goes on with")] {
+        std::fs::write(&site, text).expect("a file");
+        door.hang_up();
+        said(stage, "webhook.log", words).await;
+    }
+    assert!(door.is_running(), "{}", door.said());
+    std::fs::write(&site, was).expect("a file");
+    door.stop().await;
 }
 
 /// Waits until a process has said this.

@@ -34,9 +34,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use stead_runtime::ports::SystemClock;
 use stead_runtime::worker::{AnyWorker, Engines, Inbox};
-use stead_schemas::site::Deployment;
 
-use forgejo::webhook::{self, Webhooks};
+use forgejo::webhook::{self, Deployments, Webhooks};
 
 pub use vault::{SecretText, Secrets};
 
@@ -246,7 +245,7 @@ impl Workers {
     /// If it cannot listen.
     pub async fn take_webhooks(
         &self,
-        deployments: Vec<Deployment>,
+        deployments: Deployments,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Option<Webhooks>, StartError> {
         let Some(config) = &self.webhook else { return Ok(None) };

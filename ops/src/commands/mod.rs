@@ -64,7 +64,7 @@ async fn carry_out(cli: Cli) -> Result<(), Ended> {
         Verb::Up(up) => serve::up(global, &up).await,
         Verb::Engine => serve::engine(global).await,
         Verb::Worker(worker) => serve::worker(global, &worker).await,
-        Verb::Webhook => webhook::carry_out(global).await,
+        Verb::Webhook(options) => webhook::carry_out(global, &options).await,
         Verb::Workspace(options) => workspace::carry_out(global, &options).await,
         Verb::Home(options) => home::carry_out(global, &options).await,
         Verb::Bucket(options) => bucket::carry_out(global, &options).await,

@@ -13,7 +13,7 @@ use stead_runtime::harness::HarnessTuning;
 use stead_runtime::metric::By;
 use stead_schemas::site::Deployment;
 use stead_workers::Workers;
-use stead_workers::forgejo::webhook::Webhooks;
+use stead_workers::forgejo::webhook::{Deployments, Webhooks};
 use tokio::task::JoinHandle;
 
 use super::archive::Undertaker;
@@ -111,7 +111,7 @@ async fn with(
 }
 
 /// Takes over what changes until it has ended.
-async fn unless_ended(
+pub async fn unless_ended(
     ended: impl Future<Output = Result<(), Ended>>,
     reload: &mut Reload,
     take_over: impl Fn(Config) -> Result<(), Ended>,
@@ -182,8 +182,9 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
         stop.clone(),
     )
     .await?;
-    let door = open_webhooks(&config.nats, &workers, config.site.deployments.clone(), stop.clone())
-        .await?;
+    let deployments = Deployments::from(config.site.deployments.clone());
+    let door =
+        open_webhooks(&config.nats, &workers, deployments.clone(), &health, stop.clone()).await?;
     let tuning = harness_tuning(&config);
     let running = start_workers(&config.nats, &workers, &[], tuning, &health, stop).await?;
     if let Some(door) = &door {
@@ -211,6 +212,7 @@ pub async fn up(global: &Global, options: &Up) -> Result<(), Ended> {
             return Err(Ended::Usage("the lab is the configuration".to_owned()));
         }
         moved(&workers, &exchange, &config)?;
+        deployments.replace(config.site.deployments.clone());
         site.replace(config.site);
         Ok(())
     });

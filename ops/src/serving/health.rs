@@ -45,13 +45,14 @@ impl Health {
         health
     }
 
-    /// Watches over workers from now on.
-    pub fn has_workers(&self, connection: &Connection) {
+    /// Watches over a part of this name from now on, which can do its work while its connection stands.
+    pub fn has(&self, name: &'static str, connection: &Connection) {
         let connection = connection.clone();
-        lock(&self.parts).push(Part { name: "the workers", connection, engine: None });
+        lock(&self.parts).push(Part { name, connection, engine: None });
     }
 
-    /// Whether the process does anything at all; if not, in words why.
+    /// Whether the process does anything at all; if not, in words why. Only an engine has something that
+    /// it does all the time: that workers hang shows in what waits for them.
     pub fn lives(&self) -> Result<(), String> {
         lock(&self.parts).iter().try_for_each(|part| match &part.engine {
             Some(engine) => engine.lives(Instant::now()),

@@ -8,7 +8,7 @@ const HEAD: &str = "\
 # Metrics
 
 Engines serve them where `engine.metrics` says, workers where `workers.metrics` or `--metrics` says,
-at `/metrics`, in the format of Prometheus. Beside them are `/healthz`, which fails when the process
+at `/metrics`, in the format of Prometheus. Beside them are `/healthz`, which fails when an engine
 hangs, and `/readyz`, which fails when it cannot do its work: an engine that owns nothing is ready, one
 that cannot append is not.
 

@@ -80,6 +80,11 @@ impl Process {
         self.signal("-CONT");
     }
 
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
     /// What it has said, and those that wrote to the same file before it.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

@@ -17,7 +17,7 @@
 pub mod read;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -67,6 +67,28 @@ pub struct Config {
     pub secret: String,
 }
 
+/// What is made of which repository, as it is said last.
+#[derive(Clone, Default)]
+pub struct Deployments(Arc<RwLock<Vec<Deployment>>>);
+
+impl Deployments {
+    /// Says it anew: pushes that come from now on are about these.
+    pub fn replace(&self, deployments: Vec<Deployment>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = deployments;
+    }
+
+    fn of(&self, push: &read::Push) -> Vec<Deployment> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|one| push.is_about(one)).cloned().collect()
+    }
+}
+
+impl From<Vec<Deployment>> for Deployments {
+    fn from(deployments: Vec<Deployment>) -> Self {
+        Self(Arc::new(RwLock::new(deployments)))
+    }
+}
+
 /// A door that is open until it is shut down or dropped.
 pub struct Webhooks {
     address: SocketAddr,
@@ -78,7 +100,7 @@ impl Webhooks {
     pub(crate) async fn open(
         config: &Config,
         secrets: Secrets,
-        deployments: Vec<Deployment>,
+        deployments: Deployments,
         inbox: Arc<dyn Inbox>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
@@ -117,7 +139,7 @@ impl Webhooks {
 /// What every request needs.
 struct Door {
     key: Key,
-    deployments: Vec<Deployment>,
+    deployments: Deployments,
     inbox: Arc<dyn Inbox>,
     clock: Arc<dyn Clock>,
 }
@@ -174,8 +196,8 @@ async fn take(
     let id = format!("{WEBHOOK_ID}{signed}-{}", door.clock.now().as_millis() / MINUTE_MS);
     let push = read::push(&body).ok_or(Closed::Unreadable("this is no push\n"))?;
     let mut looked_at = false;
-    for deployment in door.deployments.iter().filter(|one| push.is_about(one)) {
-        door.have_looked_at(deployment, &id).await?;
+    for deployment in door.deployments.of(&push) {
+        door.have_looked_at(&deployment, &id).await?;
         looked_at = true;
     }
     Ok(if looked_at { StatusCode::ACCEPTED } else { StatusCode::NO_CONTENT })

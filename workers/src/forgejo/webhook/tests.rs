@@ -13,7 +13,7 @@ use stead_schemas::owner::Owner;
 use stead_schemas::site::Deployment;
 use stead_schemas::time::Timestamp;
 
-use super::{BODY_BYTES_MAX, Config, Webhooks};
+use super::{BODY_BYTES_MAX, Config, Deployments, Webhooks};
 use crate::testing::Stage;
 
 /// What a push is to lead to.
@@ -52,6 +52,7 @@ struct Scene {
     stage: Stage,
     left: Arc<Letters>,
     clock: Arc<Minutes>,
+    deployments: Deployments,
     door: Webhooks,
 }
 
@@ -72,12 +73,13 @@ impl Scene {
             listen: "127.0.0.1:0".parse().unwrap(),
             secret: "vault:secret/data/stead/webhook".to_owned(),
         };
-        let deployments = vec![deployment("one", "main"), deployment("two", "next")];
+        let deployments =
+            Deployments::from(vec![deployment("one", "main"), deployment("two", "next")]);
         let inbox: Arc<dyn Inbox> = left.clone();
         let secrets = stage.workers.secrets().clone();
         let clock = Arc::new(Minutes::default());
-        let door = Webhooks::open(&config, secrets, deployments, inbox, clock.clone());
-        Self { stage, left, clock, door: door.await.unwrap() }
+        let door = Webhooks::open(&config, secrets, deployments.clone(), inbox, clock.clone());
+        Self { stage, left, clock, deployments, door: door.await.unwrap() }
     }
 
     fn sign(&self, body: &str) -> String {
@@ -144,6 +146,11 @@ async fn a_push_has_the_templates_of_that_branch_looked_at() {
         tokio::task::yield_now().await;
     }
     assert_eq!(scene.left().len(), 1, "{:?}", sent());
+    // What is made of a repository may be said anew while the door is open.
+    scene.deployments.replace(vec![deployment("three", "main")]);
+    assert_eq!(scene.push(&body("platform/templates", "refs/heads/main"), "a-3").await, 202);
+    let left = scene.left();
+    assert_eq!((left.len(), &left[0].1["name"]), (1, &json!("three")));
     scene.door.shutdown().await;
 }
 
