@@ -9,6 +9,7 @@
 * The compose file names only what there is.
 * What the Jobs of backups carry out does it, with stand-ins for what it calls.
 * No nats-server that others can reach lets anybody in without a key, and nobody of ours has a password.
+* The units of one machine show their metrics at addresses of their own.
 * `nats-server -t` takes the configurations, `systemd-analyze verify` the units.
 
 That everybody can log in with what is shipped is tried by logins.py. What is not at hand is skipped and
@@ -38,7 +39,7 @@ CONTAINER_MUST = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": T
 
 def main() -> int:
     breaches, skipped = [], []
-    for check in [kubernetes, compose, copies, nats, nobody_has_a_password, units]:
+    for check in [kubernetes, compose, copies, nats, nobody_has_a_password, metrics, units]:
         for kind, words in check():
             (skipped if kind == "skipped" else breaches).append(words)
     for words in skipped:
@@ -81,7 +82,7 @@ def kubernetes():
     yield from (("breach", words) for words in fitting(objects))
     ours = str(KUBERNETES.relative_to(ROOT))
     plain = [found for place, found in objects if place.startswith(ours)]
-    for rule in [manifests.enough, manifests.disrupted, manifests.reached]:
+    for rule in [manifests.enough, manifests.asked, manifests.disrupted, manifests.reached]:
         yield from (("breach", words) for words in rule(plain))
     yield from (("breach", words) for words in manifests.given(plain, kustomized))
 
@@ -400,6 +401,37 @@ def nats_server():
     return named or in_tools or shutil.which("nats-server")
 
 
+def metrics():
+    """Whether the units of one machine show their metrics at addresses of their own."""
+    folder = DEPLOY / "systemd"
+    systems = re.findall(r"--systems, (\w+)", (KUBERNETES / "workers.yaml").read_text("utf-8"))
+    texts = {f"stead-engine@{n}": (folder / "stead-engine@.service", str(n)) for n in (1, 2)}
+    texts |= {f"stead-worker@{system}": (folder / f"stead-worker@{system}.service.d/metrics.conf", system)
+              for system in systems}
+    texts["stead-webhook"] = (folder / "stead-webhook.service", "")
+    places = {
+        name: path.read_text("utf-8").replace("%i", instance) if path.is_file() else ""
+        for name, (path, instance) in texts.items()
+    }
+    yield from (("breach", f"ops/deploy/systemd: {words}") for words in apart(places))
+
+
+def apart(texts: dict[str, str]):
+    """
+    >>> list(apart({"a": "Environment=STEAD_ENGINE_METRICS=127.0.0.1:9461", "b": "x --metrics 127.0.0.1:9462"}))
+    []
+    >>> list(apart({"a": "STEAD_WORKERS_METRICS=127.0.0.1:9461", "b": "--metrics 127.0.0.1:9461", "c": ""}))
+    ['b shows its metrics where a does', 'nothing says where c shows its metrics']
+    """
+    taken = {}
+    for name, text in texts.items():
+        found = re.search(r"(?:_METRICS=|--metrics )(\S+)", text)
+        if found is None:
+            yield f"nothing says where {name} shows its metrics"
+        elif (other := taken.setdefault(found[1], name)) != name:
+            yield f"{name} shows its metrics where {other} does"
+
+
 def units():
     if shutil.which("systemd-analyze") is None:
         yield "skipped", "the units: there is no systemd-analyze here"
@@ -411,6 +443,7 @@ def units():
                 yield "breach", f"{path.relative_to(ROOT)}: is given up while NATS is away"
             # Verified as the unit of one instance, with a program that is surely there.
             text = path.read_text("utf-8").replace("/usr/bin/stead", shutil.which("true"))
+            text = text.replace("/usr/bin/nats-server", shutil.which("true"))
             instance = pathlib.Path(folder) / path.name.replace("@", "@guest")
             instance.write_text(text, "utf-8")
             more = path.parent / f"{instance.name}.d"

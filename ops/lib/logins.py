@@ -82,6 +82,7 @@ class Deployment:
         """Starts a process of Stead's that finds these files where they are shipped to be."""
         places = {there: str(path) for there, path in files.items()}
         moved = {variable: self.moved(value, places) for variable, value in environment.items()}
+        words = [self.moved(word, places) for word in words]
         self.start(name, [self.program, *words], moved)
 
     def start(self, name: str, command: list[str], environment: dict[str, str]) -> None:
@@ -208,9 +209,9 @@ def image() -> dict[str, str]:
 def compose(of: Deployment) -> None:
     beside = of.folder / "compose"
     shutil.copytree(of.keys, beside / "keys")
-    for worker in (beside / "keys").glob("worker-*"):
-        write(worker / "vault_role_id", "none")
-        write(worker / "vault_secret_id", "none")
+    for part in [*(beside / "keys").glob("worker-*"), beside / "keys" / "webhook"]:
+        write(part / "vault_role_id", "none")
+        write(part / "vault_secret_id", "none")
     services = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").read_text("utf-8"))["services"]
     at = address()
     of.here, of.nats_urls = {"nats:4222": at, "0.0.0.0:4222": at}, [f"nats://{at}"]
@@ -219,7 +220,7 @@ def compose(of: Deployment) -> None:
     of.server("nats", text, {"accounts.conf": accounts})
     write(beside / "site.toml", of.moved(of.site))
     for name, service in services.items():
-        if "site" not in service.get("profiles", []) or "stead" not in service["image"]:
+        if not {"site", "webhooks"} & set(service.get("profiles", [])) or "stead" not in service["image"]:
             continue
         files = {}
         for volume in service["volumes"]:
@@ -299,6 +300,9 @@ def systemd(of: Deployment) -> None:
     at, etc = address(), of.folder / "etc"
     of.nats_urls = [f"nats://{at}"]
     of.here = {"127.0.0.1:4222": at, "/var/lib/nats": str(of.folder / "data")}
+    # Where they show their metrics somebody else may, here.
+    units = "".join(path.read_text("utf-8") for path in (DEPLOY / "systemd").rglob("*") if path.is_file())
+    of.here |= {there: address() for there in re.findall(r"127\.0\.0\.1:94\d\d", units.replace("%i", "1"))}
     of.server("nats", of.stead("nats", "config", str(of.keys / "users.toml")), {})
     # The door for webhooks is one that a site chooses to have.
     of.site = re.sub(r"^#(webhook_listen) = .*", r'\1 = "0.0.0.0:9480"', of.site, flags=re.M)

@@ -64,6 +64,26 @@ def enough(objects: list[dict]):
                 yield f"{named(found)}: STEAD_ENGINE_REPLICAS is not {REPLICAS_MIN['nats']}"
 
 
+def asked(objects: list[dict]):
+    """Whether each of ours is asked how it is: a port that is open says nothing of the bus behind it.
+
+    >>> of = lambda **probes: {"kind": "Deployment", "metadata": {"name": "a"}, "spec": {"template": {
+    ...     "metadata": {}, "spec": {"containers": [{"name": "c", "image": "stead", **probes}]}}}}
+    >>> asks = lambda path: {"httpGet": {"path": path, "port": "metrics"}}
+    >>> list(asked([of(readinessProbe=asks("/readyz"), livenessProbe=asks("/healthz"))]))
+    []
+    >>> list(asked([of(readinessProbe={"tcpSocket": {"port": "seeds"}}, livenessProbe=asks("/readyz"))]))
+    ['Deployment a: the readinessProbe of c does not ask /readyz', 'Deployment a: the livenessProbe of c does not ask /healthz']
+    """
+    for found in workloads(objects):
+        for container in found["spec"]["template"]["spec"]["containers"]:
+            if container["image"] != "stead":
+                continue
+            for probe, path in [("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")]:
+                if container.get(probe, {}).get("httpGet", {}).get("path") != path:
+                    yield f"{named(found)}: the {probe} of {container['name']} does not ask {path}"
+
+
 def disrupted(objects: list[dict]):
     """Whether each has a budget that neither forbids to empty a machine nor lets all of them go.
 
