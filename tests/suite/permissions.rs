@@ -19,7 +19,8 @@ use crate::stage::{
     People, Process, binary, check_gone, check_whole, door_of, free_port, until, within,
 };
 
-const SYSTEMS: [&str; 10] = [
+const SYSTEMS: [&str; 11] = [
+    "authentik",
     "coder",
     "forgejo",
     "guest",
@@ -102,6 +103,8 @@ impl Site {
             ("STEAD_GUEST_LISTEN", format!("127.0.0.1:{}", self.seed_port)),
             ("STEAD_GUEST_PUBLIC_URL", format!("http://127.0.0.1:{}", self.seed_port)),
             ("STEAD_FORGEJO_WEBHOOK_LISTEN", "127.0.0.1:0".to_owned()),
+            ("STEAD_AUTHENTIK_ADDRESS", self.lab.addresses().authentik_url.clone()),
+            ("STEAD_AUTHENTIK_SECRET", "vault:secret/data/authentik/api".to_owned()),
             ("STEAD_VAULT_ROLE_ID", "env:LAB_ROLE_ID".to_owned()),
             ("STEAD_VAULT_SECRET_ID", "env:LAB_SECRET_ID".to_owned()),
             ("LAB_ROLE_ID", login.vault_role_id.clone()),
