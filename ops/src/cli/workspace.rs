@@ -180,6 +180,15 @@ pub struct Change {
     /// The node that the machine is made on, one of the site's.
     #[arg(long, value_name = "NODE")]
     pub node: Option<String>,
+    /// How much the home may hold, in GiB; as long as there is none yet.
+    #[arg(long, value_name = "GIB")]
+    pub storage_quota_gb: Option<String>,
+    /// The machine's own disk, in GiB.
+    #[arg(long, value_name = "GIB")]
+    pub disk_gb: Option<String>,
+    /// The volume of its own, in GiB, or 0 for none; as long as there is none yet.
+    #[arg(long, value_name = "GIB")]
+    pub volume_gb: Option<String>,
 }
 
 /// How large.
@@ -227,6 +236,9 @@ impl Fields {
             .number("memory_gb", change.memory_gb.as_ref())
             .text("storage_backend", change.storage_backend.as_ref())
             .text("node", change.node.as_ref())
+            .number("storage_quota_gb", change.storage_quota_gb.as_ref())
+            .number("disk_gb", change.disk_gb.as_ref())
+            .number("volume_gb", change.volume_gb.as_ref())
     }
 }
 

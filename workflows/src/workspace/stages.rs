@@ -124,7 +124,9 @@ impl Making {
     pub fn go_on(&mut self, workspace: &mut Workspace, failed: Stage, change: RetryOrder) {
         let other_machine =
             change.template.is_some() || change.storage_backend.is_some() || change.node.is_some();
-        let other_size = change.cpu_cores.is_some() || change.memory_gb.is_some();
+        let other_size =
+            change.cpu_cores.is_some() || change.memory_gb.is_some() || change.disk_gb.is_some();
+        let disk_before = workspace.disk_gb();
         take_in(workspace, change);
         let mut left: Vec<Stage> = [failed].into_iter().chain(self.to_do.drain(..)).collect();
         left.retain(|stage| *stage != Stage::Again);
@@ -140,6 +142,8 @@ impl Making {
         } else if is_machine_there {
             stages.push(Stage::Again);
             if other_size && !left.contains(&Stage::Set) {
+                // The disk has been set, and does not shrink.
+                workspace.size.disk_gb = workspace.size.disk_gb.map(|asked| asked.max(disk_before));
                 stages.extend((left.first() == Some(&Stage::Boot)).then_some(Stage::Off));
                 stages.push(Stage::Set);
             }
@@ -159,6 +163,9 @@ fn take_in(workspace: &mut Workspace, change: RetryOrder) {
     order.proxmox.nodes = change.node.map_or_else(|| order.proxmox.nodes.clone(), |one| vec![one]);
     size.cpu_cores = change.cpu_cores.unwrap_or(size.cpu_cores);
     size.memory_gb = change.memory_gb.unwrap_or(size.memory_gb);
+    size.storage_quota_gb = change.storage_quota_gb.unwrap_or(size.storage_quota_gb);
+    size.disk_gb = change.disk_gb.or(size.disk_gb);
+    size.volume_gb = change.volume_gb.or(size.volume_gb).filter(|asked| *asked > 0);
 }
 
 async fn attach_home(cx: &Context, workspace: &mut Workspace, home: Home) -> Result<(), Failure> {

@@ -94,3 +94,30 @@ fn a_machine_whose_clone_has_failed_is_not_met_again() {
         tale.stage.everything_replays();
     }
 }
+
+#[test]
+fn a_create_that_finds_no_room_goes_on_with_less() {
+    let mut tale = Tale::new(Trouble::default());
+    tale.stage.world.free_gb = 29;
+    tale.give("create", "dev", json!({ "on_failure": "wait" }));
+    tale.stage.work();
+    let trouble = tale.view("dev")["trouble"].to_string();
+    assert!(trouble.contains("29 GiB free, and a home of 50 GiB is wanted"), "{trouble}");
+    let view = retry(&mut tale, json!({ "storage_quota_gb": 20, "disk_gb": 60 }));
+    let size = &view["size"];
+    assert_eq!((&view["phase"], &size["storage_quota_gb"]), (&json!("ready"), &json!(20)));
+    assert_eq!(size["disk_gb"], 60);
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn a_retry_leaves_a_home_that_is_there_and_shrinks_no_disk() {
+    let mut tale = stuck(Trouble::failing("coder.await-agent"));
+    let refused = tale.workspace("retry", "dev", json!({ "storage_quota_gb": 20 }));
+    assert_eq!(refused.expect_err("the home is there").code, "retry.there-already");
+    tale.stage.world.fails_next = Some("coder.await-agent".to_owned());
+    assert_eq!(retry(&mut tale, json!({ "disk_gb": 80 }))["phase"], "stuck");
+    let view = retry(&mut tale, json!({ "disk_gb": 40 }));
+    assert_eq!((&view["phase"], &view["size"]["disk_gb"]), (&json!("ready"), &json!(80)));
+    tale.stage.everything_replays();
+}

@@ -217,6 +217,15 @@ pub struct RetryWorkspace {
     /// The node that the machine is made on, one of the site's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// How much the home may hold, in GiB; as long as there is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_quota_gb: Option<u32>,
+    /// The machine's own disk, in GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_gb: Option<u32>,
+    /// The volume of its own, in GiB, or 0 for none; as long as there is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_gb: Option<u32>,
 }
 
 /// Checks a workspace's name.

@@ -15,7 +15,9 @@ use stead_schemas::site::{Range, Template};
 
 use crate::schedule::calendar::Calendar;
 
-use super::{backend, check_phase, choose, living, one_of, order, plan, template, with_nodes};
+use super::{
+    backend, check_phase, choose, living, one_of, order, plan, template, volume, with_nodes,
+};
 
 /// A week.
 const AUTOSTOP_MINUTES_MAX: u32 = 7 * 24 * 60;
@@ -218,6 +220,16 @@ pub(super) fn admit_retry(admission: &Admission<'_>) -> Result<Admitted, Refusal
         check("cpu_cores", |template| template.cpu_cores)?,
         check("memory_gb", |template| template.memory_gb)?,
     );
+    let (storage_quota_gb, disk_gb) = (
+        check("storage_quota_gb", |template| template.storage_quota_gb)?,
+        check("disk_gb", Template::disk_gb_range)?,
+    );
+    check_not_there("storage_quota_gb", storage_quota_gb, view.home_source.is_some())?;
+    let volume_gb = match (fields.optional_number("volume_gb")?, known) {
+        (Some(asked @ 1..), Some(template)) => Some(volume(admission.site, template, asked)?),
+        (asked, _) => asked,
+    };
+    check_not_there("volume_gb", volume_gb, view.volume.is_some())?;
     let storage_backend = match (fields.optional_text("storage_backend")?, known) {
         (Some(word), Some(template)) => Some(backend(template, Some(word))?),
         _ => None,
@@ -230,8 +242,28 @@ pub(super) fn admit_retry(admission: &Admission<'_>) -> Result<Admitted, Refusal
         return Err(one_of("node", &nodes));
     }
     let node = node.map(ToString::to_string);
-    let template = other.cloned();
-    Ok(order(&RetryOrder { template, cpu_cores, memory_gb, storage_backend, node }))
+    Ok(order(&RetryOrder {
+        template: other.cloned(),
+        cpu_cores,
+        memory_gb,
+        storage_backend,
+        node,
+        storage_quota_gb,
+        disk_gb,
+        volume_gb,
+    }))
+}
+
+/// What was made stays as it is, as others may use it already.
+fn check_not_there(field: &str, asked: Option<u32>, is_there: bool) -> Result<(), Refusal> {
+    let words = match field {
+        "volume_gb" => "its volume is there already; resize it once the workspace is ready",
+        _ => "the home is there already; `stead home resize` changes how much it may hold",
+    };
+    match asked.filter(|_| is_there) {
+        Some(_) => Err(Refusal::new("retry.there-already", words).field(field)),
+        None => Ok(()),
+    }
 }
 
 /// The site's template of the name that the workspace's has, as it is now.
