@@ -21,6 +21,7 @@ mod machine;
 pub mod mcp;
 pub mod notice;
 pub mod people;
+mod plan;
 pub mod pool;
 pub mod probe;
 pub mod schedule;

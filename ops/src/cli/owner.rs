@@ -33,5 +33,8 @@ pub enum Owner {
         /// Why; it is written into the history.
         #[arg(long, value_name = "TEXT")]
         why: String,
+        /// Say what would happen, and let nothing happen.
+        #[arg(long)]
+        dry_run: bool,
     },
 }

@@ -65,8 +65,8 @@ pub enum Run {
     Edit(Edited),
     /// Give up an undo that cannot succeed; what it would have taken back is listed.
     #[command(after_help = "Example:\n  stead run abandon john/dev --step 9 \
-        --why 'pve1 burnt down'")]
-    Abandon(Stepped),
+        --why 'pve1 burnt down' --dry-run")]
+    Abandon(Abandoned),
     /// Send a workflow a message that it waits for.
     #[command(after_help = "Example:\n  stead run signal john/dev approved --payload true \
         --why 'asked in the office'")]
@@ -104,7 +104,7 @@ impl Run {
             Self::Pause(asked) => (&asked.which, Order::Pause(&asked.why)),
             Self::Resume(asked) => (&asked.which, Order::Resume(&asked.why)),
             Self::Retry(asked) => (&asked.which, Order::Retry(asked)),
-            Self::Abandon(asked) => (&asked.which, Order::Abandon(asked)),
+            Self::Abandon(asked) => (&asked.stepped.which, Order::Abandon(&asked.stepped)),
             Self::Skip(asked) => (&asked.which, Order::Skip(asked)),
             Self::Edit(asked) => (&asked.which, Order::Edit(asked)),
             Self::Signal(asked) => (&asked.which, Order::Signal(asked)),
@@ -141,6 +141,16 @@ pub struct Stepped {
     /// Why; it is written into the history.
     #[arg(long, value_name = "TEXT")]
     pub why: String,
+}
+
+/// `stead run abandon`.
+#[derive(Debug, Args)]
+pub struct Abandoned {
+    #[command(flatten)]
+    pub stepped: Stepped,
+    /// Only say what would stay behind.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `stead run skip`.

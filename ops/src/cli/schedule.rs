@@ -81,8 +81,14 @@ pub enum Verb {
         choices: Choices,
     },
     /// Take a schedule away. What it has given goes on.
-    #[command(after_help = "Example:\n  stead schedule delete evening")]
-    Delete(Command),
+    #[command(after_help = "Example:\n  stead schedule delete evening --dry-run")]
+    Delete {
+        #[command(flatten)]
+        command: Command,
+        /// Say what would happen, and let nothing happen.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// What every command to a schedule says.

@@ -6,6 +6,7 @@ use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::people::{KIND, NAME, OwnedWorkspace, OwnerView, PeopleView, Standing};
 use stead_schemas::command::workspace;
 use stead_schemas::public::RunSummary;
+use stead_schemas::step::vmids::PLATFORM;
 use stead_schemas::time::Timestamp;
 
 use super::give;
@@ -31,7 +32,14 @@ pub async fn carry_out(global: &Global, verb: &Owner) -> Result<(), Ended> {
             order(global, &client, "confirm", json!({ "why": why })).await?;
             look(global, &client).await
         }
-        Owner::Forget { owner, why } => {
+        Owner::Forget { owner, why, dry_run: true } => {
+            let fields = json!({ "name": NAME, "owner": owner, "why": why });
+            let fields = fields.as_object().cloned().unwrap_or_default();
+            let platform = find::owner(Some(PLATFORM))?;
+            let reply = client.rehearse(&platform, KIND, "forget", &fields).await?;
+            give::tell_rehearsal(global, reply, &format!("to forget {owner}"))
+        }
+        Owner::Forget { owner, why, dry_run: false } => {
             // Machines that nobody looks after yet would be those of the next one of that name.
             ask_of_all(global, &client).await?;
             order(global, &client, "forget", json!({ "owner": owner, "why": why })).await?;

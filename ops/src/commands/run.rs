@@ -48,6 +48,9 @@ pub async fn carry_out(global: &Global, verb: &Verb) -> Result<(), Ended> {
             cancel::carry_out(global, &client, &order).await
         }
         Verb::Why(which) => why::carry_out(global, &client, &which.run).await,
+        Verb::Abandon(abandoned) if abandoned.dry_run => {
+            order::rehearse_abandon(global, &client, &abandoned.stepped).await
+        }
         Verb::Terminate(terminated) => order::terminate(global, &client, terminated).await,
         verb => match verb.order() {
             Some((which, order)) => order::carry_out(global, &client, &which.run, &order).await,

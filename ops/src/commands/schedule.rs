@@ -11,6 +11,7 @@ use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary, RunView};
 
 use super::entities::show;
+use super::give::tell_rehearsal;
 use super::run::{accepted, client, find};
 use crate::cli::Global;
 use crate::cli::fields::Fields;
@@ -54,7 +55,12 @@ pub async fn carry_out(global: &Global, options: &Schedule) -> Result<(), Ended>
         Verb::Pause(command) => order("pause", command),
         Verb::Resume(command) => order("resume", command),
         Verb::Trigger(command) => order("trigger", command),
-        Verb::Delete(command) => order("delete", command),
+        Verb::Delete { command, dry_run: true } => {
+            let (client, fields) = (client(global).await?, command.fields());
+            let reply = client.rehearse(&owner, KIND, "delete", &fields.0).await?;
+            return tell_rehearsal(global, reply, &format!("delete of {}", command.name));
+        }
+        Verb::Delete { command, dry_run: false } => order("delete", command),
     };
     give(global, &order).await
 }

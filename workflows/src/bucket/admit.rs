@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use serde_json::Value;
 use stead_core::definition::{Admission, Admitted};
@@ -13,6 +14,7 @@ use stead_schemas::command::workspace;
 use stead_schemas::refusal::Refusal;
 
 use crate::as_value;
+use crate::plan::{planned, span};
 
 pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let bucket = bucket_name(admission.owner, admission.name)?;
@@ -69,7 +71,7 @@ fn admit_user(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
 }
 
 fn admit_delete(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
-    living(admission)?;
+    let view = living(admission)?;
     let mut fields = Fields::of(admission.fields);
     let confirm = fields.optional_text("confirm")?.map(ToString::to_string);
     fields.finish()?;
@@ -80,8 +82,42 @@ fn admit_delete(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         );
         return Err(Refusal::new("bucket.confirm-differs", words).field("confirm"));
     }
+    let plan = plan_of_delete(&view, admission, confirm.is_some());
     let ask = DeleteBucket { id: None, name: admission.name.to_string(), confirm };
-    Ok(Admitted { interrupts: true, ..order(as_value(&ask)) })
+    Ok(Admitted { interrupts: true, ..order(planned(as_value(&ask), plan)) })
+}
+
+/// What is in a bucket is seen only when it is deleted.
+fn plan_of_delete(
+    view: &BucketView,
+    admission: &Admission<'_>,
+    is_confirmed: bool,
+) -> [Option<String>; 2] {
+    let (bucket, name) = (&view.bucket, admission.name);
+    if !view.users.is_empty() {
+        let users: Vec<&str> = view.users.iter().map(String::as_str).collect();
+        let words = "it stays, and the delete fails, as long as these workspaces use it";
+        return [Some(format!("bucket {bucket}: {words}: {}", users.join(", "))), None];
+    }
+    let grace = admission.site.s3.as_ref().map_or(0, |site| site.grace_seconds);
+    let full = match (is_confirmed, view.kept_until, grace) {
+        (false, _, _) => format!(
+            "if it holds anything: it stays, and the delete fails; --confirm {name} deletes that, too"
+        ),
+        (true, Some(until), _) => format!("if it holds anything: kept until {until}, as before"),
+        (true, None, 0) => {
+            "if it holds anything: destroyed at once with all of it, as the site grants no time of \
+             grace"
+                .to_string()
+        }
+        (true, None, _) => format!(
+            "if it holds anything: kept for the grace that the site granted when it was made ({} \
+             now), then destroyed with all of it; `stead bucket restore {name}` keeps it until then",
+            span(grace)
+        ),
+    };
+    let empty = format!("bucket {bucket}: if it is empty, it goes at once, and so does its key");
+    [Some(empty), Some(full)]
 }
 
 fn admit_restore(admission: &Admission<'_>) -> Result<Admitted, Refusal> {

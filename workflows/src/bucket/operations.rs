@@ -4,9 +4,10 @@ use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use stead_core::context::{Command, Context};
-use stead_schemas::command::bucket::{BucketPhase, DeleteBucket, ResizeBucket};
+use stead_schemas::command::bucket::{BucketPhase, ResizeBucket};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::s3::{self, Limits};
 use stead_schemas::step::vault::PinSecrets;
@@ -59,6 +60,12 @@ async fn set_limits(cx: &Context, bucket: &Bucket, wanted: Limits) -> Result<(),
     Ok(())
 }
 
+/// What is read of a delete.
+#[derive(Deserialize)]
+struct Deletion {
+    confirm: Option<String>,
+}
+
 /// Takes an empty bucket away. One that holds something stays; if it is confirmed that all of
 /// that may go, it stays for the grace period only.
 pub(super) async fn delete(
@@ -66,7 +73,7 @@ pub(super) async fn delete(
     bucket: &mut Bucket,
     command: &Command,
 ) -> Result<Value, Failure> {
-    let ask: DeleteBucket = command.read()?;
+    let ask: Deletion = command.read()?;
     bucket.check_unused()?;
     let before = bucket.phase;
     let deleted = take_away(cx, bucket, ask).await;
@@ -76,7 +83,7 @@ pub(super) async fn delete(
     deleted
 }
 
-async fn take_away(cx: &Context, bucket: &mut Bucket, ask: DeleteBucket) -> Result<Value, Failure> {
+async fn take_away(cx: &Context, bucket: &mut Bucket, ask: Deletion) -> Result<Value, Failure> {
     let before = bucket.phase;
     bucket.enter(cx, BucketPhase::Deleting);
     let place = bucket.place(cx, login(cx, bucket).await?);

@@ -12,6 +12,7 @@ use stead_schemas::site::{Range, Site};
 use stead_schemas::step::home::{NAME, Resize};
 
 use crate::as_value;
+use crate::plan::planned;
 
 /// See the module's head.
 pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
@@ -69,7 +70,12 @@ fn drop_snapshot(admission: &Admission<'_>) -> Result<Value, Refusal> {
                      TrueNAS does at intervals, is theirs to drop";
         return Err(Refusal::new("snapshot.unknown", words).field("snapshot"));
     }
-    Ok(as_value(&DropSnapshot { id: None, name: admission.name.to_string(), snapshot }))
+    let plan = [
+        Some(format!("snapshot {snapshot}: deleted, with all that only it still holds")),
+        Some("home: stays as it is".to_string()),
+    ];
+    let ask = DropSnapshot { id: None, name: admission.name.to_string(), snapshot };
+    Ok(planned(as_value(&ask), plan))
 }
 
 fn quota(admission: &Admission<'_>) -> Result<Value, Refusal> {

@@ -2,10 +2,12 @@
 //! that others have made, as TrueNAS does at intervals, are only shown.
 
 use alloc::format;
+use alloc::string::String;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use stead_core::context::{Command, Context};
-use stead_schemas::command::home::{DropSnapshot, SnapshotHome};
+use stead_schemas::command::home::SnapshotHome;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::truenas::{DeleteSnapshot, ListSnapshots, SnapshotDataset};
@@ -79,13 +81,19 @@ pub(super) async fn list(cx: &Context, home: Option<&Home>) -> Result<Value, Fai
     Ok(as_value(&seen))
 }
 
+/// What is read of a drop.
+#[derive(Deserialize)]
+struct Dropped {
+    snapshot: String,
+}
+
 /// Deletes one that was asked for.
 pub(super) async fn drop_one(
     cx: &Context,
     home: &mut Option<Home>,
     command: &Command,
 ) -> Result<Value, Failure> {
-    let ask: DropSnapshot = command.read()?;
+    let ask: Dropped = command.read()?;
     let Some(home) = home.as_mut() else {
         return Err(Failure::new(Class::Refused, "there is no home any more"));
     };

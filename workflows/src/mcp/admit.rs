@@ -17,6 +17,7 @@ use stead_schemas::step::vmids::PLATFORM;
 
 use super::state::earlier;
 use crate::as_value;
+use crate::plan::planned;
 
 pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     // They serve everybody: whoever gives commands for one owner only has no say in it.
@@ -50,7 +51,22 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     fields.finish()?;
     let begins = admission.living.is_none();
     let interrupts = admission.verb == "remove";
-    Ok(Admitted { payload: as_value(&order), begins, interrupts })
+    let payload = match interrupts {
+        true => planned(as_value(&order), plan_of_remove(admission.name, &living(admission)?)),
+        false => as_value(&order),
+    };
+    Ok(Admitted { payload, begins, interrupts })
+}
+
+fn plan_of_remove(name: &str, view: &McpView) -> [Option<String>; 2] {
+    let runs = view.active.as_ref().map_or(String::new(), |image| format!(", which runs {image}"));
+    let gone = format!(
+        "server {name}: its Deployment and Service in the namespace {} are deleted{runs}; whoever \
+         works with it is cut off",
+        view.namespace
+    );
+    let again = "it can be deployed again as long as the site declares it".to_string();
+    [Some(gone), Some(again)]
 }
 
 fn site(admission: &Admission<'_>) -> Result<KubernetesSite, Refusal> {

@@ -17,6 +17,7 @@ use stead_schemas::step::schedule::PlanFirings;
 
 use super::calendar::Calendar;
 use crate::as_value;
+use crate::plan::planned;
 
 /// The longest name of an entity that is handed on.
 const TARGET_MAX: usize = 300;
@@ -27,6 +28,16 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         "create" => admit_create(admission),
         "update" => admit_update(admission),
         "plan" => admit_plan(admission),
+        "delete" => {
+            Fields::of(admission.fields).finish()?;
+            living(admission)?;
+            let plan = [
+                Some("schedule: fires no more; what it was is forgotten".to_string()),
+                Some("the command that it gave last: goes on".to_string()),
+            ];
+            let payload = planned(Value::Null, plan);
+            Ok(Admitted { payload, begins: false, interrupts: false })
+        }
         _ => {
             Fields::of(admission.fields).finish()?;
             living(admission)?;

@@ -16,14 +16,15 @@ use stead_schemas::site::{Deployment, Template};
 
 use super::state::{earlier, named};
 use crate::as_value;
+use crate::plan::planned;
 
 pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     check_name(admission.name)
         .map_err(|refusal| Refusal { code: "template.name-invalid".into(), ..refusal })?;
     if admission.verb == "forget" {
-        living(admission)?;
+        let plan = plan_of_forget(&living(admission)?);
         Fields::of(admission.fields).finish()?;
-        let payload = as_value(&TemplateOrder::default());
+        let payload = planned(as_value(&TemplateOrder::default()), plan);
         return Ok(Admitted { payload, begins: false, interrupts: true });
     }
     let mut order = order(admission)?;
@@ -51,6 +52,17 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     fields.finish()?;
     let begins = admission.living.is_none();
     Ok(Admitted { payload: as_value(&order), begins, interrupts: false })
+}
+
+fn plan_of_forget(view: &TemplateView) -> [Option<String>; 2] {
+    let TemplateView { repository, branch, versions, .. } = view;
+    let ends = format!(
+        "deployment of {repository}, branch {branch}: ends until it is pushed again; that {} of its \
+         versions can be promoted is forgotten",
+        versions.len()
+    );
+    let stays = "template in Coder: stays as it is, with all its versions".to_string();
+    [Some(ends), Some(stays)]
 }
 
 fn order(admission: &Admission<'_>) -> Result<TemplateOrder, Refusal> {

@@ -17,6 +17,7 @@ use stead_schemas::command::workspace::check_name;
 use stead_schemas::refusal::Refusal;
 
 use crate::as_value;
+use crate::plan::planned;
 
 /// The longest name of a repository, a secret or a file.
 const NAME_MAX: usize = 100;
@@ -29,13 +30,31 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     match admission.verb {
         "create" => admit_create(admission),
         "configure" => admit_configure(admission),
-        verb => {
+        "delete" => {
+            let view = living(admission)?;
+            Fields::of(admission.fields).finish()?;
+            let payload = planned(Value::Null, plan_of_delete(&view));
+            Ok(Admitted { payload, begins: false, interrupts: true })
+        }
+        _ => {
             living(admission)?;
             Fields::of(admission.fields).finish()?;
-            let interrupts = verb == "delete";
-            Ok(Admitted { payload: Value::Null, begins: false, interrupts })
+            Ok(Admitted { payload: Value::Null, begins: false, interrupts: false })
         }
     }
+}
+
+fn plan_of_delete(view: &TokenView) -> [Option<String>; 3] {
+    let TokenView { secret, repository, .. } = view;
+    let given =
+        format!("secret {secret} of {repository}: deleted; jobs that begin later have no token");
+    let before = view.previous_until.map(|_| {
+        "token from before: revoked at once, whatever jobs still work with it".to_string()
+    });
+    let held = view.expires_at.map(|_| {
+        "token in use: revoked in Coder at once, whatever jobs still work with it".to_string()
+    });
+    [Some(given), before, held]
 }
 
 fn admit_create(admission: &Admission<'_>) -> Result<Admitted, Refusal> {

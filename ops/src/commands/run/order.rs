@@ -2,12 +2,16 @@
 //! engine decides whether it makes sense; here it is only said.
 
 use serde_json::{Map, Value, json};
+use stead_core::fold::Folded;
+use stead_core::ledger::Ledger;
 use stead_core::run::Run;
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::dispatch::{Caller, CommandReply};
-use stead_schemas::event::{ByHand, Event, LeftBehind, TerminateRequested};
+use stead_schemas::event::{ByHand, Event, LeftBehind, Seq, TerminateRequested, UndoAbandoned};
 use stead_schemas::ids::RunId;
+use stead_schemas::ledger::Standing;
+use stead_schemas::refusal::Refusal;
 use stead_schemas::transition::Transition;
 use stead_workflows::WORKFLOWS;
 
@@ -49,6 +53,52 @@ pub async fn terminate(
         return Ok(());
     }
     give(global, client, &run, "terminate", &terminated.why, Map::new()).await
+}
+
+/// Says what would stay behind if an undo were given up; all that wait, if none is named.
+pub async fn rehearse_abandon(
+    global: &Global,
+    client: &SteadClient,
+    asked: &Stepped,
+) -> Result<(), Ended> {
+    let run = find::run(client, &asked.which.run).await?;
+    let left = given_up(&find::history(client, &run).await?, asked.step);
+    if left.is_empty() {
+        let words = "no undo is open that could be given up; `stead run why` says what is";
+        return Err(Ended::Refused(Refusal::new("run.nothing-to-abandon", words)));
+    }
+    match global.json {
+        true => output::json(&json!({ "run": run, "abandoned": false, "left": left })),
+        false => output::line(&format!("leaves behind   {}", left.join("\n                "))),
+    }
+    Ok(())
+}
+
+/// What nobody would take back any more: the undo as it was asked for, and what the ledger has of it.
+fn given_up(history: &[Transition], step: Option<Seq>) -> Vec<String> {
+    let Some(first) = history.first() else { return Vec::new() };
+    let (mut folded, mut ledger) = (Folded::default(), Ledger::new(first.run.clone()));
+    for transition in history {
+        ledger.take(transition);
+        for event in &transition.events {
+            folded.apply(event, transition.at).ok();
+        }
+    }
+    let mut left = Vec::new();
+    let undos = folded.steps.iter().filter(|(_, open)| open.step.undo);
+    for (seq, open) in undos.filter(|(seq, _)| step.is_none_or(|step| step == **seq)) {
+        let (name, request) = (&open.step.step, &open.step.request);
+        left.push(format!("{name} ({seq}) {request}"));
+        let order = ByHand { by: Caller::Api, why: "a rehearsal".to_owned(), id: None };
+        let event = Event::UndoAbandoned(UndoAbandoned { seq: *seq, order });
+        ledger.apply(&event, folded.started_at);
+        let held = ledger.held().iter().filter(|held| held.standing == Standing::Left);
+        left.extend(
+            held.filter(|held| held.step == *name)
+                .map(|held| format!("{}, which nobody will take away", held.resource.path())),
+        );
+    }
+    left
 }
 
 async fn give(

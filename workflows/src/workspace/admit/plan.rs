@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use stead_schemas::command::workspace::{Phase, WorkspaceView};
 use stead_schemas::site::{CloneKind, Guest, Network, System, Template};
 
-const DAY: u64 = 24 * 60 * 60;
+use crate::plan::span;
 
 /// What a delete does.
 pub(super) fn of_delete(view: &WorkspaceView, now: bool, grace_seconds: u64) -> Vec<String> {
@@ -204,13 +204,5 @@ fn machine(view: &WorkspaceView) -> String {
     match view.vmid {
         Some(vmid) => format!("machine {vmid} on {}", view.node),
         None => "machine, as far as it is made".to_string(),
-    }
-}
-
-fn span(seconds: u64) -> String {
-    match seconds {
-        DAY.. if seconds.is_multiple_of(DAY) => format!("{} days", seconds / DAY),
-        3_600.. => format!("{} h", seconds / 3_600),
-        _ => format!("{seconds} s"),
     }
 }
