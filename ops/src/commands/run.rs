@@ -4,10 +4,11 @@
 
 use stead_nats::SteadClient;
 use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::command::workspace;
 use stead_schemas::dispatch::{Accepted, CommandReply, ListRuns};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::RunId;
-use stead_schemas::public::{RunSummary, RunView};
+use stead_schemas::public::{CommandView, RunSummary, RunView};
 use stead_schemas::time::Timestamp;
 
 use crate::assemble;
@@ -144,8 +145,12 @@ fn shown(view: &RunView, now: Timestamp, width: usize) -> String {
         format!("{} ({}, for {since}){words}{}", waiting.what, waiting.reason, waiting.words)
     });
     let commands = view.commands.iter().map(|command| {
-        let outcome = command.outcome.as_ref().map_or("going on".to_owned(), words::outcome);
-        format!("{}: {outcome} [{}]", command.verb, command.id)
+        let stands = match (&command.outcome, turn(view, command)) {
+            (Some(outcome), _) => words::outcome(outcome),
+            (None, Some(before)) => format!("waits until {} is over", before.verb),
+            (None, None) => "going on".to_owned(),
+        };
+        format!("{}: {stands} [{}]", command.verb, command.id)
     });
     let lines = |lines: &mut dyn Iterator<Item = String>| {
         let room = width.saturating_sub(12);
@@ -163,6 +168,15 @@ fn shown(view: &RunView, now: Timestamp, width: usize) -> String {
         ("commands", lines(&mut commands.into_iter())),
         ("shows", facts(&view.view)),
     ])
+}
+
+/// The command whose end a workspace waits for before it begins this one. Other entities may carry
+/// out several at once, and so does a create that waits for somebody to say how it goes on.
+pub fn turn<'a>(view: &'a RunView, command: &CommandView) -> Option<&'a CommandView> {
+    let mut open = view.commands.iter().filter(|command| command.outcome.is_none());
+    let first = open.next().filter(|first| first.id != command.id)?;
+    let takes_turns = view.summary.kind == workspace::KIND && command.outcome.is_none();
+    (takes_turns && !["hold", "retry"].contains(&command.verb.as_str())).then_some(first)
 }
 
 /// What a workflow shows of itself, a fact a line.

@@ -53,6 +53,12 @@ fn told(view: &RunView, now: Timestamp, width: usize) -> String {
         lines.push(words::hanging("  because    ", &because(waiting), width, 13));
         lines.push(words::hanging("  who acts   ", &who(view, waiting), width, 13));
     }
+    for command in &view.commands {
+        if let Some(before) = super::turn(view, command) {
+            let said = format!("{} [{}], once {} is over", command.verb, command.id, before.verb);
+            lines.push(words::hanging("and then     ", &said, width, 13));
+        }
+    }
     for left in &view.left {
         let said = format!("{} ({}) {}", left.step, left.why, left.request);
         lines.push(words::hanging("left behind  ", &said, width, 13));
@@ -130,7 +136,7 @@ mod tests {
     use stead_runtime::metric::REASONS;
     use stead_schemas::ids::EntityKey;
     use stead_schemas::owner::Owner;
-    use stead_schemas::public::{RunState, RunSummary, RunView, Waiting};
+    use stead_schemas::public::{CommandView, RunState, RunSummary, RunView, Waiting};
     use stead_schemas::time::Timestamp;
 
     use super::told;
@@ -213,6 +219,20 @@ mod tests {
             "{said}"
         );
         assert!(!said.contains("terminate"), "{said}");
+    }
+
+    #[test]
+    fn a_command_whose_turn_has_not_come_says_what_it_waits_for() {
+        let mut view = waits(7, "retrying", "");
+        let open =
+            |id: &str, verb: &str| CommandView { id: id.into(), verb: verb.into(), outcome: None };
+        view.commands = vec![open("c1", "delete"), open("c2", "create")];
+        assert!(said(&view).ends_with("\nand then     create [c2], once delete is over"));
+        let shown = super::super::shown(&view, Timestamp::from_millis(1_120_000), 400);
+        assert!(shown.contains("create: waits until delete is over [c2]"), "{shown}");
+        assert!(shown.contains("delete: going on [c1]"), "{shown}");
+        view.commands = vec![open("c1", "create"), open("c2", "retry")];
+        assert!(!said(&view).contains("and then"), "a retry is what the create goes on with");
     }
 
     #[test]
