@@ -5,7 +5,7 @@
 //! was decided about findings stands in a history of its own; `decide.rs` gives such orders and reads
 //! them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use stead_core::drift::{Finding, compare};
@@ -45,6 +45,8 @@ struct Scan {
     ended: Timestamp,
     things: usize,
     findings: Vec<Finding>,
+    /// What the ledger has of kinds that were not looked for, and how much.
+    unseen: BTreeMap<String, u64>,
 }
 
 /// Carries the verb out.
@@ -152,7 +154,38 @@ async fn found(client: &SteadClient, run: RunId) -> Result<Scan, Ended> {
     let before = ledger::read(client, false, Some(began)).await?;
     let after = ledger::read(client, false, Some(ended)).await?;
     let findings = compare(&before.held, &after.held, &things, &kinds);
-    Ok(Scan { run, began, ended, things: things.len(), findings })
+    let unseen = unseen(&after.held, &kinds);
+    Ok(Scan { run, began, ended, things: things.len(), findings, unseen })
+}
+
+/// What nobody has looked for: of such kinds nothing is known but what the ledger has.
+fn unseen(held: &[Held], kinds: &BTreeSet<String>) -> BTreeMap<String, u64> {
+    let mut unseen = BTreeMap::new();
+    for held in held {
+        let kind = format!("{}/{}", held.resource.system, held.resource.kind);
+        if !kinds.contains(&kind) {
+            *unseen.entry(kind).or_default() += 1;
+        }
+    }
+    unseen
+}
+
+/// That nothing was found, and where nothing could be.
+fn nothing_found(unseen: &BTreeMap<String, u64>) -> String {
+    match unseen.is_empty() {
+        true => "everything is as the ledger has it".to_owned(),
+        false => "everything that was looked at is as the ledger has it".to_owned(),
+    }
+}
+
+fn not_looked_at(unseen: &BTreeMap<String, u64>) -> Option<String> {
+    let kinds: Vec<String> = unseen.iter().map(|(kind, many)| format!("{many} {kind}")).collect();
+    (!kinds.is_empty()).then(|| {
+        format!(
+            "nobody looked at these, which the ledger has, nor for others: {}",
+            kinds.join(", ")
+        )
+    })
 }
 
 fn sighted(answer: &Value) -> Result<Vec<Thing>, Ended> {
@@ -171,6 +204,7 @@ fn list(global: &Global, scan: &Scan, decisions: &Decisions, all: bool) -> Resul
         output::json(&json!({
             "scan": run, "began": began, "ended": ended, "things": things,
             "findings": findings.collect::<Vec<_>>(), "ignored": ignored,
+            "not_looked_at": scan.unseen,
         }));
         return Ok(());
     }
@@ -178,8 +212,9 @@ fn list(global: &Global, scan: &Scan, decisions: &Decisions, all: bool) -> Resul
     let ago = span(SystemClock.now().since(*ended));
     let ignored = if ignored > 0 { format!("; {ignored} ignored") } else { String::new() };
     output::note(&format!("{seen} seen at {}, {ago} ago{ignored}", moment(*ended)));
+    not_looked_at(&scan.unseen).iter().for_each(|words| output::note(words));
     if findings.is_empty() {
-        output::line("everything is as the ledger has it");
+        output::line(&nothing_found(&scan.unseen));
         return Ok(());
     }
     let rows: Vec<[String; 3]> = findings
@@ -216,4 +251,36 @@ fn show(global: &Global, scan: &Scan, decisions: &Decisions, resource: &str) -> 
         ("scan", scan.run.to_string()),
     ]));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+    use stead_schemas::ledger::Held;
+
+    use super::{not_looked_at, nothing_found, unseen};
+
+    fn held(system: &str, kind: &str) -> Held {
+        let line: Value = json!({
+            "system": system, "kind": kind, "id": "a", "marker": "m", "standing": "wanted",
+            "owner": "john", "entity": "token", "name": "ci", "run": "token-k3j5x7q2m4n6p8r9-1",
+            "since": "2026-12-01T00:00:00.000Z", "step": "s",
+        });
+        serde_json::from_value(line).expect("a line of the ledger")
+    }
+
+    #[test]
+    fn what_nobody_looked_at_is_not_said_to_be_as_it_should_be() {
+        let kinds = BTreeSet::from(["proxmox/machine".to_owned()]);
+        let all = unseen(&[held("proxmox", "machine")], &kinds);
+        assert_eq!(nothing_found(&all), "everything is as the ledger has it");
+        assert_eq!(not_looked_at(&all), None);
+        let token = held("coder", "token");
+        let some = unseen(&[held("proxmox", "machine"), token.clone(), token], &kinds);
+        assert_eq!(nothing_found(&some), "everything that was looked at is as the ledger has it");
+        let words = "nobody looked at these, which the ledger has, nor for others: 2 coder/token";
+        assert_eq!(not_looked_at(&some).as_deref(), Some(words));
+    }
 }
