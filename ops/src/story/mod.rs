@@ -22,6 +22,8 @@ pub mod usual;
 pub mod words;
 
 #[cfg(test)]
+pub mod played;
+#[cfg(test)]
 mod tests;
 
 pub use teller::Teller;
