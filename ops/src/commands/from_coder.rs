@@ -276,7 +276,8 @@ async fn follow(
     };
     let view = client.view(run).await.ok().flatten();
     let (kind, name, seen) = (KIND, build.name.as_str(), follower.seen());
-    let ending = Ending { run, kind, name, verb: &verb, command, seen, view };
+    // Whoever is a part of a build may not read the log.
+    let ending = Ending { run, kind, name, verb: &verb, command, seen, view, after: None };
     Err(Ended::Failed(ending.failed(&failure)))
 }
 

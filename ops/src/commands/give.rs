@@ -1,6 +1,6 @@
 //! Gives a command to an entity, and follows it until it has an outcome if that is wanted.
 //!
-//! `ending.rs` says in words how a command ended.
+//! `ending.rs` says in words how a command ended, `aftermath.rs` what one that failed left.
 
 use serde_json::{Map, Value};
 use stead_nats::SteadClient;
@@ -18,6 +18,7 @@ use crate::cli::fields::{Command, Fields};
 use crate::exit::Ended;
 use crate::output;
 
+pub mod aftermath;
 mod ending;
 
 pub use ending::Ending;
@@ -157,6 +158,10 @@ async fn wait(
         output::note(&format!("it goes on; follow it with `stead run watch {run}`"));
     }
     let outcome = ended?;
+    let after = match outcome {
+        Outcome::Done(_) if order.verb != "delete" => None,
+        _ => aftermath::read(client, run, &accepted.command).await,
+    };
     let ending = Ending {
         run,
         kind: order.kind,
@@ -165,6 +170,7 @@ async fn wait(
         command: &accepted.command,
         seen: follower.seen(),
         view: client.view(run).await.ok().flatten(),
+        after,
     };
     if global.json {
         output::json(&ending.as_json(&outcome));

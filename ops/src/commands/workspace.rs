@@ -1,6 +1,6 @@
 //! `stead workspace`: gives commands to workspaces, and shows them.
 
-use stead_schemas::command::workspace::{KIND, WorkspaceView};
+use stead_schemas::command::workspace::{KIND, Phase, WorkspaceView};
 use stead_schemas::owner::Owner;
 
 use super::entities::list;
@@ -87,8 +87,67 @@ fn told(ending: &Ending<'_>) -> String {
     facts.extend(shown.home_source.map(home));
     let volume = shown.volume.map(|own| format!("volume {} ({} GiB)", own.dataset, own.size_gb));
     facts.extend(volume);
-    match shown.phase.word() {
-        "deleted" => format!("{name} is deleted{took}"),
-        phase => format!("{name} is {phase}{took}\n  {}", facts.join("\n  ")),
+    match shown.phase {
+        Phase::Deleted => gone(&format!("{name} is deleted{took}"), ending),
+        // It was not made yet, and its run has failed once all of it is taken back.
+        Phase::Failed if ending.verb == "delete" => {
+            let taken = "what its create had made is taken back";
+            gone(&format!("{name} is deleted{took}: {taken}"), ending)
+        }
+        phase => format!("{name} is {}{took}\n  {}", phase.word(), facts.join("\n  ")),
+    }
+}
+
+/// The same, with what is kept of it.
+fn gone(words: &str, ending: &Ending<'_>) -> String {
+    let after = ending.after.iter();
+    let left =
+        after.clone().flat_map(|after| after.left.iter().map(|left| format!("left: {left}")));
+    let data = after.flat_map(|after| after.data.clone());
+    let lines = std::iter::once(words.to_owned()).chain(left).chain(data);
+    lines.collect::<Vec<_>>().join("\n  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use stead_schemas::public::RunView;
+
+    use super::told;
+    use crate::commands::give::Ending;
+    use crate::commands::give::aftermath::Aftermath;
+
+    fn check(verb: &str, phase: &str, expected: &str) {
+        let view: RunView = serde_json::from_value(json!({
+            "summary": {
+                "run": "workspace-k3j5x7q2m4n6p8r9-1", "kind": "workspace", "owner": "mary",
+                "name": "z2", "state": "running", "phase": phase, "waiting": "",
+                "started": "2026-12-01T00:00:00.000Z", "updated": "2026-12-01T00:00:00.000Z",
+                "transitions": 3,
+            },
+            "view": {
+                "phase": phase, "template": "debian-12", "storage_backend": "iscsi",
+                "node": "pve1", "vmid": 10_004, "home_source": "nas:/mnt/tank/mary",
+                "size": { "cpu_cores": 4, "memory_gb": 8, "storage_quota_gb": 50 },
+            },
+            "waiting": [], "commands": [], "outcome": null,
+        }))
+        .expect("a view");
+        let run = view.summary.run.clone();
+        let data = vec!["home: kept with all that is in it".to_owned()];
+        let after = Some(Aftermath { left: Vec::new(), data });
+        let (kind, name, command, seen, view) = ("workspace", "z2", "c", Vec::new(), Some(view));
+        let ending = Ending { run: &run, kind, name, verb, command, seen, view, after };
+        assert_eq!(told(&ending), expected);
+    }
+
+    #[test]
+    fn a_delete_says_that_it_is_gone_and_what_is_kept() {
+        let home = "home: kept with all that is in it";
+        check("delete", "deleted", &format!("mary/z2 is deleted\n  {home}"));
+        let taken = "what its create had made is taken back";
+        check("delete", "failed", &format!("mary/z2 is deleted: {taken}\n  {home}"));
+        let there = "4 cores, 8 GiB\n  VMID 10004 on pve1\n  home nas:/mnt/tank/mary (50 GiB)";
+        check("start", "ready", &format!("mary/z2 is ready\n  {there}"));
     }
 }

@@ -1,5 +1,5 @@
 //! How a command ended, in words: what happened, what was taken back, whether anything is left,
-//! and what to do next.
+//! whether the data is safe, and what to do next.
 
 use serde_json::{Value, json};
 use stead_schemas::event::Outcome;
@@ -7,6 +7,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::public::RunView;
 
+use super::aftermath::Aftermath;
 use crate::story::Moment;
 use crate::story::operations::{End, Operation, StepSpan, operations};
 use crate::story::words::span;
@@ -27,6 +28,8 @@ pub struct Ending<'a> {
     pub seen: Vec<Moment>,
     /// What the run shows of itself now.
     pub view: Option<RunView>,
+    /// What it left, if it failed or deleted something, and the log shows that.
+    pub after: Option<Aftermath>,
 }
 
 impl Ending<'_> {
@@ -36,6 +39,7 @@ impl Ending<'_> {
         let mut lines = vec![format!("{} of {} failed: {failure}", self.verb, self.entity())];
         lines.extend(operation.as_ref().map(taken_back));
         lines.push(self.left(operation.as_ref()));
+        lines.extend(self.after.iter().flat_map(|after| after.data.clone()));
         lines.push(format!("next: {}", next(failure.class, self.verb)));
         lines.push(format!("`stead replay {}` tells the whole story", self.run));
         lines.join("\n  ")
@@ -43,7 +47,13 @@ impl Ending<'_> {
 
     /// The same, for machines.
     pub fn as_json(&self, outcome: &Outcome) -> Value {
-        json!({ "run": self.run, "command": self.command, "outcome": outcome, "view": self.view })
+        let (run, command, view) = (self.run, self.command, &self.view);
+        let mut told = json!({ "run": run, "command": command, "outcome": outcome, "view": view });
+        if let Some(Aftermath { left, data }) = &self.after {
+            told["left"] = json!(left);
+            told["data"] = json!(data);
+        }
+        told
     }
 
     /// The entity with its owner, where that is known.
@@ -74,13 +84,22 @@ impl Ending<'_> {
             return format!("still to be taken back: {}", stuck.join(", "));
         }
         let phase = self.view.as_ref().map(|view| view.summary.phase.as_str());
+        if let ("retry", Some("stuck")) = (self.verb, phase) {
+            return "what was made so far stays; retry it or delete it".to_owned();
+        }
+        let Some(after) = &self.after else {
+            return "whether anything of it is left is not known here, as the log cannot be read; \
+                    `stead ledger` lists it"
+                .to_owned();
+        };
+        let left = match after.left.as_slice() {
+            [] => "nothing of it is left".to_owned(),
+            left => format!("left: {}", left.join(", ")),
+        };
         match (self.verb, phase) {
-            ("create", _) => "nothing of it is left, and its name is free again".to_owned(),
-            ("retry", Some("stuck")) => {
-                "what was made so far stays; retry it or delete it".to_owned()
-            }
-            (_, Some(phase)) => format!("nothing of it is left; the {} is {phase}", self.kind),
-            (_, None) => "nothing of it is left".to_owned(),
+            ("create", _) => format!("{left}; its name is free again"),
+            (_, Some(phase)) => format!("{left}; the {} is {phase}", self.kind),
+            (_, None) => left,
         }
     }
 }
@@ -128,7 +147,7 @@ mod tests {
     use stead_schemas::failure::{Class, Failure};
     use stead_schemas::time::Timestamp;
 
-    use super::Ending;
+    use super::{Aftermath, Ending};
     use crate::story::Moment;
 
     fn step(seq: u32, name: &str, undo: bool) -> Event {
@@ -162,7 +181,7 @@ mod tests {
         Failure::new(Class::Permanent, "the storage is full").at("proxmox.clone-vm")
     }
 
-    fn check(more: Vec<Event>, expected: &[&str]) {
+    fn check(more: Vec<Event>, after: Option<Aftermath>, expected: &[&str]) {
         let failed = StepFailed { seq: 1, failure: failure(), attempts: 1 };
         let mut events =
             vec![asked(), step(1, "proxmox.clone-vm", false), Event::StepFailed(failed)];
@@ -179,6 +198,7 @@ mod tests {
             command: "c",
             seen,
             view: None,
+            after,
         };
         let told = ending.failed(&failure());
         assert_eq!(told.lines().map(str::trim).collect::<Vec<_>>(), expected);
@@ -194,12 +214,16 @@ mod tests {
             Event::StepCompleted(undone),
             Event::CommandCompleted(answered),
         ];
+        let left = vec!["truenas/dataset/tank/john".to_owned()];
+        let data = vec!["home: new, and kept until 2026-12-07 12:00:00 UTC (50 GiB)".to_owned()];
         check(
             more,
+            Some(Aftermath { left, data }),
             &[
                 "create of workspace-k3j5x7q2m4n6p8r9-1 failed: proxmox.clone-vm: the storage is full",
                 "taken back: home.detach",
-                "nothing of it is left, and its name is free again",
+                "left: truenas/dataset/tank/john; its name is free again",
+                "home: new, and kept until 2026-12-07 12:00:00 UTC (50 GiB)",
                 "next: change what the words above name, then create it again",
                 "`stead replay workspace-k3j5x7q2m4n6p8r9-1` tells the whole story",
             ],
@@ -207,9 +231,33 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_said_to_be_left_only_where_that_is_known() {
+        let told = |after, left| {
+            check(
+                Vec::new(),
+                after,
+                &[
+                    "create of workspace-k3j5x7q2m4n6p8r9-1 failed: proxmox.clone-vm: the storage is full",
+                    "there was nothing to take back",
+                    left,
+                    "next: change what the words above name, then create it again",
+                    "`stead replay workspace-k3j5x7q2m4n6p8r9-1` tells the whole story",
+                ],
+            );
+        };
+        told(Some(Aftermath::default()), "nothing of it is left; its name is free again");
+        told(
+            None,
+            "whether anything of it is left is not known here, as the log cannot be read; `stead \
+             ledger` lists it",
+        );
+    }
+
+    #[test]
     fn what_is_not_taken_back_yet_is_named() {
         check(
             vec![step(2, "home.detach", true)],
+            None,
             &[
                 "create of workspace-k3j5x7q2m4n6p8r9-1 failed: proxmox.clone-vm: the storage is full",
                 "nothing is taken back yet",
