@@ -29,6 +29,7 @@ impl Owner {
             }
             match found {
                 Found::Past(past) => {
+                    let past = *past;
                     self.entities = past.entities;
                     self.tail.reads(past.last);
                     self.over = past.over;

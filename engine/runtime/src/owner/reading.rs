@@ -33,7 +33,7 @@ const HISTORIES_AHEAD: usize = 256;
 
 /// What was found, in this order: the past, the histories of what lives, the end.
 pub(super) enum Found {
-    Past(Past),
+    Past(Box<Past>),
     Living { run: RunId, history: Vec<Message> },
     End(Result<(), LogError>),
 }
@@ -164,7 +164,7 @@ impl Reader {
         let untold = self.recent.last_of_each();
         let (entities, last) = (self.entities, self.last);
         let past = Past { entities, untold, last, over: self.over, has_archive: self.has_archive };
-        tell.send(Found::Past(past)).await?;
+        tell.send(Found::Past(Box::new(past))).await?;
         // The same order for the same log.
         let mut living: Vec<_> = self.histories.into_iter().collect();
         living.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));

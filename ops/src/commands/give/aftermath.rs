@@ -19,7 +19,7 @@ use stead_schemas::step::{Step, home, s3, volume};
 use stead_schemas::transition::Transition;
 use tokio::time::timeout;
 
-use crate::commands::run::find;
+use crate::commands::run::find::{self, Entities};
 use crate::commands::source::asked;
 use crate::exit::Ended;
 use crate::story::standing::{self, held, standing};
@@ -53,10 +53,10 @@ async fn histories(
     command: &str,
 ) -> Result<(Vec<Transition>, Vec<Vec<Transition>>), Ended> {
     let history = find::history(client, run).await?;
-    let mut related = Vec::new();
+    let (mut entities, mut related) = (Entities::of(client), Vec::new());
     for key in asked(since(&history, command)) {
         if let (home::KIND | volume::KIND, Some(life)) =
-            (key.kind(), find::lives(client, &key).await?.pop())
+            (key.kind(), entities.lives(&key).await?.pop())
         {
             related.push(find::history(client, &life).await?);
         }
