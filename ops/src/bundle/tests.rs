@@ -130,7 +130,9 @@ fn other_names_stand_everywhere_and_the_histories_still_replay() {
     for secret in ["alice", "john", "10.10.30.2", "pve1", "nas.lan"] {
         assert!(!text.contains(secret), "{secret} is still in it");
     }
-    for run in bundle.histories.keys() {
+    // What a platform has of its own is called the same everywhere.
+    let of_people = bundle.histories.keys().filter(|run| run.key().kind() != "people");
+    for run in of_people {
         assert!(!text.contains(run.as_str()), "{run} is still in it");
     }
     for (run, lines) in &other.histories {

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use stead_schemas::dispatch::Caller;
 use stead_schemas::event::StepScheduled;
+use stead_schemas::step::proxmox::{NodeSeen, Surveyed};
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
@@ -42,11 +43,27 @@ fn answer(step: &StepScheduled) -> Value {
         "home.attach" => {
             json!({ "source": "nas:/mnt/tank/john", "dataset": "tank/john", "quota_gb": 50 })
         }
+        "proxmox.survey" => surveyed(),
         "vmids.reserve" => json!({ "vmid": 1 + not }),
         "coder.start-workspace" => json!({ "id": "c0ffee" }),
         "guest.await-home" => json!({ "boot_id": "b" }),
         _ => json!({}),
     }
+}
+
+/// One node that has room for everything, and the template.
+fn surveyed() -> Value {
+    let node = NodeSeen {
+        node: "pve1".to_owned(),
+        is_online: true,
+        cores: 64,
+        cores_given: 0,
+        memory_mib: 1 << 20,
+        memory_free_mib: 1 << 20,
+        storage_free_gb: Some(10_000),
+    };
+    let template_node = Some(node.node.clone());
+    json!(Surveyed { nodes: vec![node], template_node, ..Surveyed::default() })
 }
 
 /// The history up to this step, which is asked for and not answered.
