@@ -26,6 +26,8 @@ const fn known(
 /// Of fields that no worker reads.
 const LATER: &str = "said since 26; the lab plays 25.10, where it may not be said";
 
+const FORMER: &str = "said until 25.10, which the lab plays";
+
 /// Coder's description is made from its types in Go.
 const NULL: &str = "a pointer or a nullable type of Go, null where there is nothing; the description \
                     says only what it points to";
@@ -74,6 +76,13 @@ const KNOWN: &[Known] = &[
         "answer.data[].subtype",
         "real servers say of every copy of a guest which kind of guest it was; it is not described",
     ),
+    known("truenas", "api_key.my_keys", "created_at", DATE),
+    known("truenas", "api_key.my_keys", "expires_at", DATE),
+    known("truenas", "api_key.my_keys", "iterations", LATER),
+    known("truenas", "api_key.my_keys", "v26.answer[].keyhash", FORMER),
+    known("truenas", "api_key.my_keys", "salt", LATER),
+    known("truenas", "api_key.my_keys", "server_key", LATER),
+    known("truenas", "api_key.my_keys", "stored_key", LATER),
     known("truenas", "core.get_jobs", "time_finished", DATE),
     known("truenas", "core.get_jobs", "time_started", DATE),
     known("truenas", "auth.login_ex", "v26.answer.reconnect_token", LATER),
