@@ -22,8 +22,13 @@ pub async fn check(play: &Play, book: &Book) {
     check_inbox(play, book, &taken).await;
     check_pushes(play);
     let mut there = play.stage.lab.inventory();
-    // What its developer made in Coder is not ours to account for.
-    there.coder_workspaces.retain(|shown| shown.name != wishes::PRESSED);
+    // What its developer made in Coder is ours to account for only once it was handed over.
+    let held: BTreeSet<_> =
+        ledger(&play.stage).await.iter().map(|held| held.resource.path()).collect();
+    there.coder_workspaces.retain(|shown| {
+        let path = format!("coder/workspace/{}/{}", shown.owner, shown.name);
+        shown.name != wishes::PRESSED || held.contains(&path)
+    });
     check_ledger_of(&play.stage, &there, "after chaos").await;
     let verified = play.stage.verb(&["archive", "verify"]).await;
     assert!(verified.status.success(), "{verified:?}");
