@@ -54,7 +54,7 @@ impl Site {
         roles.push(("grafana".to_owned(), Role::Dashboard));
         roles.push(("forgejo-door".to_owned(), Role::Webhook));
         roles.push(("provisioner".to_owned(), Role::Provisioner));
-        roles.extend(["john", "jane"].map(owner));
+        roles.extend(["john", "demo"].map(owner));
         let mut seeds = BTreeMap::new();
         let mut users = Vec::new();
         for (name, role) in roles {
@@ -66,7 +66,7 @@ impl Site {
         let nats = NatsServer::start_with(&accounts(&users)).await;
         let lab = Lab::start(LabOptions::default()).await.expect("the lab starts");
         let people = People::meet(&lab).await;
-        for name in ["john", "jane"] {
+        for name in ["john", "demo"] {
             people.welcome(name).await;
         }
         let dir = tempfile::tempdir().expect("a folder");
@@ -177,16 +177,16 @@ async fn a_push_is_deployed(site: &Site) {
 
 /// A developer presses Create and Delete in Coder, and has what he wants.
 async fn a_build_is_handed_over(site: &Site) {
-    let made = site.people.create("jane", &[("cpu_cores", "2"), ("memory_gb", "4")]).await;
+    let made = site.people.create("demo", &[("cpu_cores", "2"), ("memory_gb", "4")]).await;
     let is_ready = |inventory: &Inventory| {
-        let of_jane = |vm: &&VmEntry| vm.name == "jane-dev";
-        inventory.vms.iter().find(of_jane).is_some_and(|vm| vm.guest_stage == "agent-ready")
+        let of_demo = |vm: &&VmEntry| vm.name == "demo-dev";
+        inventory.vms.iter().find(of_demo).is_some_and(|vm| vm.guest_stage == "agent-ready")
     };
     within("it is made", site.lab.until(is_ready)).await;
-    check_whole(&site.lab, "jane");
+    check_whole(&site.lab, "demo");
     let id = made["id"].as_str().expect("an id");
     site.people.press(id, "delete", &[]).await;
-    let is_gone = |inventory: &Inventory| inventory.vms.iter().all(|vm| vm.name != "jane-dev");
+    let is_gone = |inventory: &Inventory| inventory.vms.iter().all(|vm| vm.name != "demo-dev");
     within("it is deleted", site.lab.until(is_gone)).await;
 }
 
@@ -250,7 +250,7 @@ async fn an_operator_is_named(site: &Site, key: &str) {
 async fn the_whole_system_runs_with_the_narrowest_rights() {
     let site = Site::open().await;
     until("an engine owns every partition", || site.try_operate(&["run", "list"])).await;
-    let (john, jane) = (site.visitor("john").await, site.visitor("jane").await);
+    let (john, demo) = (site.visitor("john").await, site.visitor("demo").await);
     let mut events = john.listen("stead.evt.john.>").await;
 
     let order = json!({ "name": "dev", "cpu_cores": 2, "memory_gb": 4 });
@@ -261,7 +261,7 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
     let (subject, _) = next(&mut events).await;
     assert!(subject.contains(run), "{subject}");
 
-    let refused = asked(&jane, "stead.api.jane.run.show", json!({ "run": run })).await;
+    let refused = asked(&demo, "stead.api.demo.run.show", json!({ "run": run })).await;
     assert!(refused["refused"].is_object(), "{refused}");
     let dashboard = site.visitor("grafana").await;
     let seen = asked(&dashboard, "stead.api.john.workspace.list", json!({})).await;
