@@ -1,10 +1,12 @@
 //! How it all comes to rest: what was broken is mended, and then nothing is waited for any more
 //! but for timers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use stead_lab::{Inventory, LabClient};
+use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary, RunView};
 use tokio::time::Instant;
@@ -16,6 +18,8 @@ use crate::stage::{Desk, until};
 const QUIET_WITHIN: Duration = Duration::from_secs(240);
 /// How often one looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a create that waits is gone on with, before it is given up: what it needs may be gone.
+const RETRIES: u32 = 5;
 
 /// Vendors are well, and every process starts anew: what was tried in vain is tried at once.
 pub async fn mend(play: &mut Play) {
@@ -40,7 +44,7 @@ pub async fn mend(play: &mut Play) {
 
 /// Nothing goes on.
 pub async fn until_quiet(play: &mut Play) {
-    let began = Instant::now();
+    let (began, mut tried) = (Instant::now(), BTreeMap::new());
     loop {
         let Some(busy) = busy(play).await else {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -52,7 +56,7 @@ pub async fn until_quiet(play: &mut Play) {
         }
         let told: Vec<String> = busy.iter().map(told).collect();
         assert!(began.elapsed() < QUIET_WITHIN, "it does not come to rest:\n{}", told.join("\n"));
-        go_on(play, &busy).await;
+        go_on(play, &busy, &mut tried).await;
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
@@ -94,8 +98,9 @@ fn told(view: &RunView) -> String {
     format!("{run} {owner} {phase} {:?}: {waiting}", view.summary.state)
 }
 
-/// What a person does: lets go on what somebody has paused, and what waits after a failure.
-async fn go_on(play: &Play, busy: &[RunView]) {
+/// What a person does: lets go on what somebody has paused, and what waits after a failure; what fails
+/// again and again is deleted.
+async fn go_on(play: &Play, busy: &[RunView], tried: &mut BTreeMap<RunId, u32>) {
     for view in busy {
         let RunSummary { run, owner, name, phase, state, .. } = &view.summary;
         let desk = desk(play, owner).await;
@@ -105,8 +110,14 @@ async fn go_on(play: &Play, busy: &[RunView]) {
             let why = json!({ "run": run, "why": "everything is mended" });
             desk.ask("run", "resume", why).await.ok();
         } else if phase == "stuck" && is_left_alone(view) {
-            play.story.tell(&format!("{run} is gone on with"));
-            desk.ask("workspace", "retry", json!({ "name": name })).await.ok();
+            let times = tried.entry(run.clone()).or_default();
+            *times += 1;
+            let (verb, fields) = match *times {
+                ..=RETRIES => ("retry", json!({ "name": name })),
+                _ => ("delete", json!({ "name": name, "now": true })),
+            };
+            play.story.tell(&format!("{run} waits, and is asked for {verb}"));
+            desk.ask("workspace", verb, fields).await.ok();
         }
     }
 }
