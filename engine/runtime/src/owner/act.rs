@@ -16,7 +16,10 @@ impl Owner {
     pub(super) fn act(&mut self, transition: &Transition) {
         let run = &transition.run;
         self.publish(transition);
-        for event in &transition.events {
+        // An edited step gives its place back before a run that is resumed asks for it.
+        let is_edit = |event: &&Event| matches!(event, Event::StepEdited(_));
+        let (edits, others): (Vec<_>, Vec<_>) = transition.events.iter().partition(is_edit);
+        for event in edits.into_iter().chain(others) {
             match event {
                 Event::StepScheduled(step) => self.first_attempt(run, step.seq),
                 Event::StepCompleted(step) => self.settled(run, step.seq),

@@ -146,6 +146,10 @@ impl Owner {
     /// Makes the next attempt, unless the run is paused or nobody waits for the step any more.
     pub(super) fn attempt(&mut self, run: &RunId, seq: Seq) {
         let epoch = self.epoch;
+        // Once it is in the log what is asked for now, it is asked for.
+        if self.runs.get(run).is_some_and(|live| live.is_writing_edit_of(seq)) {
+            return;
+        }
         let held = self.runs.get(run).is_some_and(|live| live.is_paused());
         let Some((attempt, _)) = self.open_step(run, seq) else { return };
         if attempt.give_up.is_some() {

@@ -18,14 +18,16 @@ impl Owner {
         let known = self.entities.command(&key, id);
         if known.is_none() {
             self.entities.give_up(&key, id);
+            // An owner before may have let it in since the log was read.
+            if !self.tail.is_alone() {
+                return self.is_at_it(asker);
+            }
         }
         let run = known.map(|known| key.run(known.life)).filter(|run| self.is_open(run, id));
         let Some(run) = run else {
             return self.cancelled(asker);
         };
-        // Alive, and at it.
-        let (to, reply) = (asker.run.partition(self.env.partitions), StepReply::Queued);
-        self.send(Outgoing::Answer { to, address: asker.clone(), reply });
+        self.is_at_it(asker.clone());
         if let Some(live) = self.runs.get_mut(&run) {
             let askers = live.cancels.entry(id.to_owned()).or_default();
             if !askers.contains(&asker) {
@@ -73,6 +75,12 @@ impl Owner {
             self.cancelled(asker);
         }
         self.press_cancel(run);
+    }
+
+    /// It is heard, and asked again meanwhile.
+    fn is_at_it(&self, asker: StepAddress) {
+        let (to, reply) = (asker.run.partition(self.env.partitions), StepReply::Queued);
+        self.send(Outgoing::Answer { to, address: asker, reply });
     }
 
     fn cancelled(&self, asker: StepAddress) {

@@ -134,6 +134,13 @@ impl Live {
         self.writing.as_ref().is_some_and(|writing| writing.transition.events.iter().any(is_end))
     }
 
+    /// Whether another request of a step is on its way into the log.
+    pub fn is_writing_edit_of(&self, seq: Seq) -> bool {
+        let is_edit =
+            |event: &Event| matches!(event, Event::StepEdited(edited) if edited.seq == seq);
+        self.writing.as_ref().is_some_and(|writing| writing.transition.events.iter().any(is_edit))
+    }
+
     /// Whether a cancel is on its way into the log.
     pub fn is_being_cancelled(&self) -> bool {
         let is_cancel = |event: &Event| matches!(event, Event::CancelRequested(_));

@@ -12,11 +12,15 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use stead_schemas::ids::RunId;
+use tokio::time::Instant;
 
 use super::{Finished, Owner, Stopped};
 
 /// How often the end of the log is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// From when on a look shows all that owners before have written: what one that does not know yet that
+/// its lease is over has begun to append is in the log by then.
+const ALONE_AFTER: Duration = Duration::from_secs(9);
 
 /// How far the log goes, as far as this owner knows.
 pub(super) struct Tail {
@@ -26,12 +30,22 @@ pub(super) struct Tail {
     ahead: BTreeMap<u64, RunId>,
     /// How many more may be there already.
     under_way: u64,
+    /// Since when the partition is owned.
+    since: Instant,
+    /// Whether the log was looked at when owners before could not write to it any more.
+    alone: bool,
 }
 
 impl Tail {
     /// Nothing but the last message is known.
-    pub const fn new(last: u64) -> Self {
-        Self { known: last, ahead: BTreeMap::new(), under_way: 0 }
+    pub fn new(last: u64) -> Self {
+        let (ahead, since) = (BTreeMap::new(), Instant::now());
+        Self { known: last, ahead, under_way: 0, since, alone: false }
+    }
+
+    /// Whether all that owners before have written is known.
+    pub const fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// A message was read.
@@ -105,6 +119,8 @@ impl Owner {
         if !self.tail.knows(last) {
             tracing::warn!(partition = %self.partition, last, "somebody else writes to the partition");
             self.stopped.get_or_insert(Stopped::Fenced);
+        } else if last > 0 && self.tail.since.elapsed() >= ALONE_AFTER {
+            self.tail.alone = true;
         }
     }
 }

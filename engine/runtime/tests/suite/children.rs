@@ -137,6 +137,12 @@ fn a_command_that_comes_after_its_cancel_is_not_taken_in() {
         let (late, ..) = desk.commands().pop().expect("the command for the child");
         desk.cancel(&parent).await;
         desk.carry_over().await;
+        let state = desk.view(&parent).await.summary.state.word();
+        assert_eq!(state, "running", "an owner before may have let it in");
+        for _ in 0..15 {
+            desk.pass(Duration::from_secs(1)).await;
+            desk.carry_over().await;
+        }
         assert_eq!(desk.view(&parent).await.summary.state.word(), "failed", "nothing to take back");
         let come = || desk.say(Inbound::Command(late.clone(), ReplyTo("step".into())));
         come().await;
