@@ -246,16 +246,17 @@ impl Owner {
         }
         let Some(live) = self.runs.get_mut(run) else { return };
         let folded = live.run.folded();
-        let Some(open) = folded.steps.get(&seq) else { return };
         let Some(attempt) = live.attempts.get_mut(&seq) else { return };
         let Some(place) = &mut attempt.place else { return };
         if place.leaves.is_some_and(|leaves| leaves <= now) {
             return self.leave(run, seq);
         }
         let lacks = place.lacks(now).unwrap_or(place.shares.len());
-        let wants = match place.is_at_work {
-            true => PlaceWanted::Stay,
-            false => PlaceWanted::Turn {
+        let wants = match (place.is_at_work, folded.steps.get(&seq)) {
+            // Until what ends the step is in the log, its worker may be at it.
+            (true, _) => PlaceWanted::Stay,
+            (false, None) => return,
+            (false, Some(open)) => PlaceWanted::Turn {
                 priority: folded.priority(),
                 undo: open.step.undo,
                 waited_ms: u64::try_from(place.since.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -290,8 +291,9 @@ impl Owner {
     /// A keeper says where a step stands.
     pub(super) fn placed(&mut self, reply: &PlaceReply) {
         let (run, seq, now) = (&reply.step.run, reply.step.seq, Instant::now());
-        let open = self.open_step(run, seq);
-        let Some((place, phase)) = open.and_then(|(attempt, _)| {
+        let live = self.runs.get_mut(run);
+        let attempt = live.and_then(|live| live.attempts.get_mut(&seq));
+        let Some((place, phase)) = attempt.and_then(|attempt| {
             let (phase, has_given_up) = (attempt.phase, attempt.give_up.is_some());
             Some((attempt.place.as_mut()?, (phase, has_given_up)))
         }) else {
