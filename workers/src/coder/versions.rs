@@ -122,16 +122,23 @@ async fn values(
     Ok(values)
 }
 
-/// A text that says none of these values, nor a line of one.
+/// A text that says none of these values, nor a line of one, as it is or as Terraform quotes it.
 fn without(values: &BTreeMap<String, String>, text: &str) -> String {
-    let mut text = text.to_owned();
+    let mut parts = Vec::new();
     for (name, value) in values {
         let lines = value.lines().filter(|line| line.len() >= LINE_MIN);
         for part in [value.as_str()].into_iter().chain(lines).filter(|part| !part.is_empty()) {
-            text = text.replace(part, &format!("[{name}]"));
+            let quoted = Value::from(part).to_string();
+            parts.push((quoted.trim_matches('"').to_owned(), name));
+            parts.push((part.to_owned(), name));
         }
     }
-    text
+    // One value may begin another.
+    parts.sort_by_key(|(part, _)| std::cmp::Reverse(part.len()));
+    let without = |text: String, (part, name): &(String, &String)| {
+        text.replace(part.as_str(), &format!("[{name}]"))
+    };
+    parts.iter().fold(text.to_owned(), without)
 }
 
 async fn find(coder: &Coder, place: &TemplatePlace, name: &str) -> Result<Option<Value>, Failure> {

@@ -319,3 +319,19 @@ async fn what_may_be_chosen_is_read_and_secrets_go_to_coder_alone() {
         .await;
     assert!(failure.words.ends_with("has no field `region`"), "{failure}");
 }
+
+#[test]
+fn no_value_is_told_quoted_or_where_another_one_begins_it() {
+    let values = [
+        ("a", "hunter2"),
+        ("b", "hunter2-and-more"),
+        ("registry", r#"{"auth":"c2VjcmV0"}"#),
+        ("tail", "first line\nsecond line"),
+    ];
+    let values = values.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let told = |text: &str| super::without(&values, text);
+    assert_eq!(told("is hunter2-and-more"), "is [b]");
+    assert_eq!(told(r#"var.r is "{\"auth\":\"c2VjcmV0\"}""#), r#"var.r is "[registry]""#);
+    assert_eq!(told(r#"var.t is "first line\nsecond line""#), r#"var.t is "[tail]""#);
+    assert_eq!(told("second line"), "[tail]");
+}
