@@ -82,7 +82,11 @@ impl Found {
     pub(super) fn take(&mut self, value: &Value, field: &str) {
         match value {
             Value::String(text) => self.take_text(text, field),
-            Value::Array(values) => values.iter().for_each(|value| self.take(value, field)),
+            Value::Array(values) => values.iter().for_each(|value| match value {
+                // What stands in a list has fields of its own, and no names for keys.
+                Value::Object(fields) => self.take_fields(fields, ""),
+                value => self.take(value, field),
+            }),
             Value::Object(fields) => self.take_fields(fields, field),
             _ => {}
         }

@@ -207,6 +207,8 @@ fn crowd() -> Bundle {
         "vault": { "pinned": { "vault:secret/data/vault.corp.example/api": "1" } },
     });
     bundle.texts.insert("carried.json".to_owned(), carried.to_string());
+    let view = json!({ "owners": [{ "owner": "carol", "since": 1 }], "words": "ever since" });
+    bundle.texts.insert("view.json".to_owned(), view.to_string());
     bundle.texts.insert("site.json".to_owned(), site.to_string());
     bundle
 }
@@ -220,6 +222,7 @@ fn neither_keys_nor_single_words_nor_capitals_name_a_person_or_a_host() {
         assert!(!texts.contains(name), "`{name}` is still in it: {texts}");
     }
     let carried = read(&other.texts["carried.json"]);
+    assert_eq!(read(&other.texts["view.json"])["words"], "ever since", "no field is an owner");
     // Those who are called alike but for a capital stay two, and all stay in their order.
     let owners = carried["owners"].as_object().expect("by owners");
     assert!(owners.keys().all(|owner| owner.starts_with("owner-")), "{carried:#}");

@@ -211,8 +211,8 @@ fn survey(order: &Order, logins: &PinnedSecrets) -> proxmox::Survey {
     }
 }
 
-/// Looks whether the machine's node has room for it when it is `larger`. What it has now is its own;
-/// where it is off, that is nothing.
+/// Looks whether the machine's node has room for what grows of it. What it has now is its own; where it
+/// is off, that is nothing.
 pub(super) async fn room_to_grow(
     cx: &Context,
     workspace: &Workspace,
@@ -224,8 +224,8 @@ pub(super) async fn room_to_grow(
     let is_off = workspace.phase.is_off();
     let seen = if is_off { seen } else { placement::without(&seen, workspace) };
     let wanted = Wanted {
-        cpu_cores: larger.size.cpu_cores,
-        memory_gb: larger.size.memory_gb,
+        cpu_cores: grown(workspace.size.cpu_cores, larger.size.cpu_cores),
+        memory_gb: grown(workspace.size.memory_gb, larger.size.memory_gb),
         disk_gb: larger.disk_gb().saturating_sub(workspace.disk_gb()),
         template: &order.template,
         storage: order.storage_backend,
@@ -236,6 +236,11 @@ pub(super) async fn room_to_grow(
         Some(words) => Err(Failure::new(Class::Permanent, words).at(proxmox::Survey::NAME)),
         None => Ok(()),
     }
+}
+
+/// What there has to be room for; nothing where it does not grow.
+const fn grown(now: u32, later: u32) -> u32 {
+    if later > now { later } else { 0 }
 }
 
 async fn room_for_home(

@@ -100,6 +100,8 @@ fn a_machine_does_not_grow_beyond_its_node() {
     let failure = failed(tale.workspace("resize", "dev", json!({ "memory_gb": 14 })));
     assert_eq!(failure.words, format!("{node} has 4 GiB of memory free, and 14 are wanted"));
     done(tale.workspace("resize", "dev", json!({ "memory_gb": 4 })));
+    tale.stage.world.nodes.insert(node, 1);
+    done(tale.workspace("resize", "dev", json!({ "disk_gb": 60 })));
     tale.stage.everything_replays();
 }
 

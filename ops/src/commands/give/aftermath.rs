@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use stead_core::ledger::Ledger;
 use stead_nats::SteadClient;
-use stead_schemas::command::{bucket, workspace};
+use stead_schemas::command::{bucket, drift, workspace};
 use stead_schemas::dispatch::Caller;
 use stead_schemas::event::{Event, Seq, StepScheduled};
 use stead_schemas::ids::RunId;
@@ -89,11 +89,15 @@ pub fn of(history: &[Transition], command: &str, related: &[Vec<Transition>]) ->
     Some(Aftermath { left, data })
 }
 
-/// The history from the transition on in which a command was accepted.
+/// The history from the transition on in which a command was accepted, up to the one that ends it.
 fn since<'a>(history: &'a [Transition], command: &str) -> &'a [Transition] {
     let accepts = |event: &Event| matches!(event, Event::CommandAccepted(c) if c.id == command);
-    let place = history.iter().position(|transition| transition.events.iter().any(accepts));
-    place.map_or(&[][..], |place| &history[place..])
+    let ends = |event: &Event| matches!(event, Event::CommandCompleted(c) if c.id == command);
+    let place = |is_it: &dyn Fn(&Event) -> bool| {
+        history.iter().position(|transition| transition.events.iter().any(is_it))
+    };
+    let end = place(&ends).map_or(history.len(), |end| end + 1);
+    place(&accepts).and_then(|begin| history.get(begin..end)).unwrap_or_default()
 }
 
 fn steps(during: &[Transition]) -> Vec<&StepScheduled> {
@@ -193,6 +197,8 @@ fn untouched(kind: &str, steps: &[&StepScheduled], said: &[String]) -> Option<St
         home::KIND => "home: what is in it is untouched",
         bucket::KIND if steps.iter().any(empties) => "objects: those deleted so far are gone",
         bucket::KIND => "objects: untouched",
+        // What was found may have been destroyed before one of the others failed.
+        drift::KIND => return None,
         _ => "data: nobody's was touched",
     };
     Some(words.to_owned())
