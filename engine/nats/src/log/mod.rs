@@ -67,7 +67,7 @@ struct Prepared {
 }
 
 impl NatsLog {
-    /// The log of a platform.
+    /// The log of a platform. Must be called within a tokio runtime.
     #[must_use]
     pub fn new(platform: &Platform) -> Self {
         let together = Arc::new(Together::new(&platform.connection));

@@ -16,7 +16,10 @@ impl Owner {
     pub(super) fn act(&mut self, transition: &Transition) {
         let run = &transition.run;
         self.publish(transition);
-        // An edited step gives its place back before a run that is resumed asks for it.
+        // An edited step gives its place back before a run that is resumed asks for it, and is not
+        // begun any more where the run is cancelled in the same moment.
+        let is_cancelled =
+            transition.events.iter().any(|event| matches!(event, Event::CancelRequested(_)));
         let is_edit = |event: &&Event| matches!(event, Event::StepEdited(_));
         let (edits, others): (Vec<_>, Vec<_>) = transition.events.iter().partition(is_edit);
         for event in edits.into_iter().chain(others) {
@@ -31,7 +34,9 @@ impl Owner {
                 Event::StepRetried(step) => self.try_now(run, step.seq),
                 Event::StepEdited(step) => {
                     self.leave(run, step.seq);
-                    self.try_now(run, step.seq);
+                    if !is_cancelled {
+                        self.try_now(run, step.seq);
+                    }
                 }
                 Event::RunPaused(_) => self.hold(run),
                 Event::RunResumed(_) => self.go_on(run),

@@ -147,7 +147,7 @@ impl Owner {
     pub(super) fn attempt(&mut self, run: &RunId, seq: Seq) {
         let epoch = self.epoch;
         // Once it is in the log what is asked for now, it is asked for.
-        if self.runs.get(run).is_some_and(|live| live.is_writing_edit_of(seq)) {
+        if self.runs.get(run).is_some_and(|live| live.is_being_edited(seq)) {
             return;
         }
         let held = self.runs.get(run).is_some_and(|live| live.is_paused());

@@ -316,12 +316,10 @@ fn is_idle(live: &Live, now: Timestamp, after: Duration) -> bool {
         || !live.askers.is_empty()
         || !live.cancels.is_empty()
         || !folded.steps.is_empty();
-    let is_asked = folded.timers.values().any(|open| open.timer.for_person);
-    let needs_a_person = live.parked.is_some() || live.is_paused() || is_asked;
     let is_over = folded.started.is_none() || folded.ended.is_some();
     let is_due = |due: Timestamp| due.since(now) <= after;
     !is_busy
-        && !needs_a_person
+        && !live.needs_a_person()
         && !is_over
         && now.since(live.updated) >= after
         && !folded.timers.values().any(|open| is_due(open.timer.due))

@@ -87,8 +87,7 @@ impl Owner {
     /// memory, so that it costs nothing how many others there are and were.
     fn list_held_up(&self, after: Option<&RunId>, to: ReplyTo) {
         let is_held_up = |live: &Live| {
-            let needs_somebody = live.is_paused() || live.parked.is_some();
-            !live.attempts.is_empty() || needs_somebody || live.untaken().is_some()
+            !live.attempts.is_empty() || live.needs_a_person() || live.untaken().is_some()
         };
         let behind = self.runs.iter().filter(|(run, _)| after.is_none_or(|after| *run > after));
         let mut found: Vec<_> = behind.filter(|(_, live)| is_held_up(live)).collect();

@@ -134,11 +134,19 @@ impl Live {
         self.writing.as_ref().is_some_and(|writing| writing.transition.events.iter().any(is_end))
     }
 
-    /// Whether another request of a step is on its way into the log.
-    pub fn is_writing_edit_of(&self, seq: Seq) -> bool {
+    /// Whether another request of a step waits for its turn, or is on its way into the log.
+    pub fn is_being_edited(&self, seq: Seq) -> bool {
         let is_edit =
             |event: &Event| matches!(event, Event::StepEdited(edited) if edited.seq == seq);
-        self.writing.as_ref().is_some_and(|writing| writing.transition.events.iter().any(is_edit))
+        let waits = self.queue.iter().any(|fact| is_edit(&fact.event));
+        let writing = self.writing.as_ref().map(|writing| &writing.transition.events);
+        waits || writing.is_some_and(|events| events.iter().any(is_edit))
+    }
+
+    /// Whether it does not go on before a person does something.
+    pub fn needs_a_person(&self) -> bool {
+        let is_asked = self.run.folded().timers.values().any(|open| open.timer.for_person);
+        self.parked.is_some() || self.is_paused() || is_asked
     }
 
     /// Whether a cancel is on its way into the log.

@@ -166,7 +166,7 @@ enum Finished {
     Append { run: RunId, result: Result<u64, AppendError> },
     Reply { to: ReplyTo, bytes: Vec<u8> },
     Refill { is_whole: bool },
-    Look { epoch: u32, last: Option<u64> },
+    Look { epoch: u32, asked: Instant, last: Option<u64> },
     CameBack { run: RunId, history: Result<Vec<Message>, LogError> },
     MayRead { run: RunId },
     ReadToEnd { order: OrderRun, to: ReplyTo, history: Result<Vec<Message>, LogError> },
@@ -325,11 +325,14 @@ impl Owner {
                 self.append_ended(run, result);
                 self.go_on_turning();
             }
-            Finished::Look { epoch, last } => {
+            Finished::Look { epoch, asked, last } => {
                 // What closes an epoch is a message, too: our own, most likely.
                 let counts = epoch == self.log_epoch && !self.turning.holds_back();
                 let last = last.filter(|_| counts);
-                self.compare_tail(last.unwrap_or(0));
+                if let Some(last) = last {
+                    self.compare_tail(last);
+                    self.tail.looked(asked, last);
+                }
                 self.count_runs();
                 self.look_at_tail();
                 self.turn_if_due();

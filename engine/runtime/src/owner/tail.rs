@@ -19,7 +19,7 @@ use super::{Finished, Owner, Stopped};
 /// How often the end of the log is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// From when on a look shows all that owners before have written: what one that does not know yet that
-/// its lease is over has begun to append is in the log by then.
+/// its lease is over has begun to append is in the log by then, unless it was frozen in the midst of it.
 const ALONE_AFTER: Duration = Duration::from_secs(9);
 
 /// How far the log goes, as far as this owner knows.
@@ -32,20 +32,33 @@ pub(super) struct Tail {
     under_way: u64,
     /// Since when the partition is owned.
     since: Instant,
-    /// Whether the log was looked at when owners before could not write to it any more.
-    alone: bool,
+    /// Where the log ended when owners before could not write to it any more.
+    alone: Option<u64>,
 }
 
 impl Tail {
     /// Nothing but the last message is known.
     pub fn new(last: u64) -> Self {
         let (ahead, since) = (BTreeMap::new(), Instant::now());
-        Self { known: last, ahead, under_way: 0, since, alone: false }
+        Self { known: last, ahead, under_way: 0, since, alone: None }
     }
 
     /// Whether all that owners before have written is known.
-    pub const fn is_alone(&self) -> bool {
-        self.alone
+    pub fn is_alone(&self) -> bool {
+        self.alone.is_some_and(|end| self.known >= end)
+    }
+
+    /// Where the log ended when it was asked so.
+    pub fn looked(&mut self, asked: Instant, end: u64) {
+        if asked.saturating_duration_since(self.since) >= ALONE_AFTER {
+            self.alone.get_or_insert(end);
+        }
+    }
+
+    /// The same in a new epoch of the log, whose last message is this.
+    pub fn turned(&self, last: u64) -> Self {
+        let alone = self.is_alone().then_some(last);
+        Self { since: self.since, alone, ..Self::new(last) }
     }
 
     /// A message was read.
@@ -108,8 +121,9 @@ impl Owner {
         let (env, partition, epoch) = (Rc::clone(&self.env), self.partition, self.log_epoch);
         let job = async move {
             tokio::time::sleep(LOOK_EVERY).await;
+            let asked = Instant::now();
             let last = env.ports.log.last(partition, epoch).await.ok();
-            Finished::Look { epoch, last }
+            Finished::Look { epoch, asked, last }
         };
         self.jobs.push(job.boxed_local());
     }
@@ -119,8 +133,6 @@ impl Owner {
         if !self.tail.knows(last) {
             tracing::warn!(partition = %self.partition, last, "somebody else writes to the partition");
             self.stopped.get_or_insert(Stopped::Fenced);
-        } else if last > 0 && self.tail.since.elapsed() >= ALONE_AFTER {
-            self.tail.alone = true;
         }
     }
 }
@@ -130,7 +142,7 @@ mod tests {
     use stead_schemas::ids::{EntityKey, RunId};
     use stead_schemas::owner::Owner;
 
-    use super::Tail;
+    use super::{ALONE_AFTER, Duration, Instant, Tail};
 
     fn run(life: u32) -> RunId {
         EntityKey::of("probe", &Owner::new("john").expect("a name"), "w").run(life)
@@ -162,5 +174,17 @@ mod tests {
         tail.refused();
         assert!(!tail.knows(9), "nothing is under way, and 8 is not ours");
         assert_eq!(tail.end(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn owners_before_are_done_once_a_late_look_is_known() {
+        let (mut tail, began) = (Tail::new(7), Instant::now());
+        tail.looked(began + ALONE_AFTER - Duration::from_millis(1), 7);
+        assert!(!tail.is_alone(), "one of them may still append");
+        tail.looked(began + ALONE_AFTER, 9);
+        assert!(!tail.is_alone(), "two messages are not known");
+        tail.reads(9);
+        assert!(tail.is_alone() && tail.turned(3).is_alone());
+        assert!(!of_three().turned(3).is_alone());
     }
 }

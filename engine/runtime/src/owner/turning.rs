@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::publish::MAYBE_UNTOLD;
-use super::{Finished, Owner, Stopped, Tail};
+use super::{Finished, Owner, Stopped};
 use crate::archive::{Draft, Turner};
 use crate::inbound::encoded;
 use crate::metric;
@@ -195,7 +195,7 @@ impl Owner {
         tracing::info!(%partition, epoch, from = self.log_epoch, "a new epoch of the log is in force");
         metric::EPOCHS_TURNED.count([]);
         self.log_epoch = epoch;
-        self.tail = Tail::new(draft.last);
+        self.tail = self.tail.turned(draft.last);
         for (run, live) in &mut self.runs {
             live.last_seq = draft.places.get(run).map_or(0, |(_, new)| *new);
         }

@@ -19,6 +19,7 @@ pub static PAGES: &[Definition] = &[
     page("stranger", |cx| execution(stranger(cx))),
     page("nap", |cx| execution(nap(cx))),
     page("clock", |cx| execution(clock(cx))),
+    page("stuck", |cx| execution(stuck(cx))),
     page("patient", |cx| execution(patient(cx))),
     page("parent", |cx| execution(parent(cx))),
     page("listener", |cx| execution(listener(cx))),
@@ -170,6 +171,14 @@ async fn bulky(cx: Context) -> Result<Ending, Failure> {
         let bytes = command.payload["bytes"].as_u64().unwrap_or(0);
         cx.complete(&command, Ok(json!("x".repeat(usize::try_from(bytes).expect("a size")))));
     }
+}
+
+/// Goes on when somebody has done what it asks for.
+async fn stuck(cx: Context) -> Result<Ending, Failure> {
+    let start = cx.next_command().await;
+    cx.complete(&start, Ok(Value::Null));
+    cx.next_command_of_person(Duration::from_secs(3600), "somebody to mend it").await;
+    Ok(Ending::Completed(Value::Null))
 }
 
 /// Sleeps for an hour.

@@ -176,3 +176,14 @@ fn a_history_that_was_altered_is_left_as_it_is() {
         assert_eq!(desk.log.read_run(&run).await.unwrap().len(), 3);
     });
 }
+
+#[test]
+fn a_run_that_asks_for_a_person_is_listed_among_those_that_are_held_up() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let stuck = desk.start("stuck").await;
+        desk.start("nap").await;
+        assert_eq!(desk.view(&stuck).await.waiting[0].reason, "human");
+        assert_eq!(desk.held_up().await, [stuck]);
+    });
+}

@@ -5,8 +5,6 @@
 //! cannot be understood so (what is sealed, a stranger's, the close of an epoch, a page of which a
 //! part was lost) is asked for with headers.
 
-use std::mem;
-
 use async_nats::header::NATS_LAST_SEQUENCE;
 use async_nats::{StatusCode, Subscriber};
 use bytes::Bytes;
@@ -38,9 +36,12 @@ impl Pages {
         });
         let page: Vec<Stored> = page.collect();
         self.strange = page.len() < count;
-        // Nothing understood is to be asked for with headers at once.
-        let understood = !page.is_empty() || !mem::take(&mut self.strange);
-        Ok(understood.then_some(page))
+        if self.strange && page.is_empty() {
+            // Where not one message is understood, none is.
+            (self.bare, self.strange) = (false, false);
+            return Ok(None);
+        }
+        Ok(Some(page))
     }
 
     /// Nothing if any may be missing.
