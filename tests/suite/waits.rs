@@ -131,6 +131,7 @@ async fn looking_and_being_refused_leave_no_trace() {
         ("workspace.create", there.clone(), "/refused/code"),
         ("workspace.resize", small, "/refused/code"),
         ("workspace.start", json!({ "name": "nowhere" }), "/refused/code"),
+        ("workspace.delete", json!({ "name": "there", "dry_run": true }), "/rehearsed"),
         ("run.signal", signal, "/refused/code"),
         ("run.resume", order(json!({})), "/refused/code"),
         ("run.cancel", order(json!({})), "/refused/code"),

@@ -278,7 +278,9 @@ fn letter(message: Message, keys: &Keys) -> Option<Letter> {
 /// Commands of one lane keep their order.
 fn lane(read: &Result<Order, Refusal>, seq: u64) -> String {
     match read {
-        Ok(Order::Entity(order)) => format!("{}/{}/{}", order.kind, order.owner, order.name),
+        Ok(Order::Entity(order) | Order::Rehearsal(order)) => {
+            format!("{}/{}/{}", order.kind, order.owner, order.name)
+        }
         Ok(Order::Run(_, order)) => format!("run/{}", order.run),
         Err(_) => format!("refused/{seq}"),
     }
@@ -326,7 +328,7 @@ async fn hand_over(desk: &Desk, letter: &Letter, order: &Order) -> CommandReply 
     let by = Caller::Inbox { message: letter.seq, client };
     match order.clone() {
         // Nobody would hear what would happen.
-        Order::Entity(order) if order.dry_run => CommandReply::Refused(asked_in_vain()),
+        Order::Rehearsal(_) => CommandReply::Refused(asked_in_vain()),
         Order::Entity(order) => {
             let id = order.id.clone().unwrap_or_else(|| letter.id.clone());
             forward(&desk.client, order, id, by).await

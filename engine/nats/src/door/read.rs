@@ -59,6 +59,8 @@ impl Catalogue {
 pub enum Order {
     /// To an entity.
     Entity(EntityOrder),
+    /// The same, but nothing is to happen: it is only asked what would.
+    Rehearsal(EntityOrder),
     /// To a run, whatever it is.
     Run(Owner, RunCommand),
 }
@@ -78,8 +80,6 @@ pub struct EntityOrder {
     pub fields: Map<String, Value>,
     /// The command's id, if it was given one.
     pub id: Option<String>,
-    /// Whether nothing is to happen: it is only asked what would.
-    pub dry_run: bool,
 }
 
 /// Reads a command.
@@ -95,11 +95,12 @@ pub fn read_command(catalogue: &Catalogue, subject: &str, body: &[u8]) -> Result
     }
     let id = read_id(&fields)?;
     read_priority(&fields)?;
-    let dry_run = Fields::of(&fields).optional_flag("dry_run")?.unwrap_or(false);
+    let is_rehearsal = Fields::of(&fields).optional_flag("dry_run")?.unwrap_or(false);
     fields.remove("dry_run");
     let name = read_name(&fields)?;
     let (kind, verb) = (said.kind.to_string(), said.verb.to_string());
-    Ok(Order::Entity(EntityOrder { kind, owner, name, verb, fields, id, dry_run }))
+    let order = EntityOrder { kind, owner, name, verb, fields, id };
+    Ok(if is_rehearsal { Order::Rehearsal(order) } else { Order::Entity(order) })
 }
 
 /// Takes a subject apart and reads its owner.
@@ -240,8 +241,8 @@ mod tests {
     fn a_dry_run_is_no_field_of_the_command() {
         let subject = "stead.api.john.workspace.create";
         let read = read_command(&catalogue(), subject, br#"{"name":"dev","dry_run":true}"#);
-        let Ok(Order::Entity(order)) = read else { panic!("{read:?}") };
-        assert!(order.dry_run && !order.fields.contains_key("dry_run"));
+        let Ok(Order::Rehearsal(order)) = read else { panic!("{read:?}") };
+        assert!(!order.fields.contains_key("dry_run"));
         check(subject, br#"{"name":"dev","dry_run":"yes"}"#, "parameter.wrong-type");
     }
 

@@ -144,7 +144,7 @@ proptest! {
     fn a_command_is_read_or_refused_in_words(bytes in prop_oneof![nearly("command"), anything()]) {
         let (subject, body) = message(&bytes);
         match read_command(&catalogue(), &subject, body) {
-            Ok(Order::Entity(order)) => is_kept(Value::Object(order.fields)),
+            Ok(Order::Entity(order) | Order::Rehearsal(order)) => is_kept(Value::Object(order.fields)),
             Ok(Order::Run(_, order)) => assert!(!order.why.is_empty()),
             Err(refusal) => assert!(!refusal.code.is_empty() && !refusal.words.is_empty()),
         }

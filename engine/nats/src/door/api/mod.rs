@@ -98,18 +98,22 @@ pub async fn run_api(
         shutdown: shutdown.clone(),
         _open: open,
     });
-    tokio::select! {
-        () = serve(&counter, endpoints) => {}
-        () = refuse_strays(connection, &counter, strays) => {}
-        () = shut(&mut shutdown) => {}
-    }
+    let was_asked = tokio::select! {
+        () = serve(&counter, endpoints) => false,
+        () = refuse_strays(connection, &counter, strays) => false,
+        () = shut(&mut shutdown) => true,
+    };
     drop(counter);
     if timeout(ANSWERED_WITHIN, all_answered.recv()).await.is_err() {
         tracing::debug!("some requests are not answered; whoever asked will ask again");
     }
     // Who was answered last has its answer before the service is gone.
     until_heard(&connection.api).await;
-    service.stop().await.map_err(|error| ApiError(error.to_string()))
+    service.stop().await.map_err(|error| ApiError(error.to_string()))?;
+    match was_asked {
+        true => Ok(()),
+        false => Err(ApiError("its subscriptions have ended".to_owned())),
+    }
 }
 
 async fn offer(
@@ -218,10 +222,13 @@ impl Counter {
 
     async fn carry_out(&self, asked: Asked, by: Caller) -> Reply {
         match asked {
-            Asked::Order(Order::Entity(order)) if order.dry_run => {
+            Asked::Order(Order::Rehearsal(order)) => {
                 Reply::rehearsal(&rehearse(&self.client, order).await)
             }
-            Asked::Order(order) => Reply::command(&self.order(order, by).await),
+            Asked::Order(Order::Entity(order)) => Reply::command(&self.order(order, by).await),
+            Asked::Order(Order::Run(owner, order)) => {
+                Reply::command(&self.order_run(&owner, order, by).await)
+            }
             Asked::List { owner, kind, after } => self.list(owner, kind, after).await,
             Asked::ShowEntity { owner, kind, name } => self.show_entity(&owner, &kind, &name).await,
             Asked::ShowRun { owner, run } => self.show_run(&owner, &run).await,

@@ -5,6 +5,7 @@ use async_nats::HeaderMap;
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
 use bytes::Bytes;
 use serde::Serialize;
+use stead_schemas::command::run::RunCommand;
 use stead_schemas::dispatch::{Accepted, Caller, CommandReply, ListRuns, RehearsalReply};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::{EntityKey, RunId};
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use super::{Counter, bug};
 use crate::bus::json;
 use crate::client::ClientError;
-use crate::door::read::Order;
+use crate::door::read::EntityOrder;
 use crate::door::{forward, no_such_run, order_run};
 
 /// The code of a refusal: asking the same again is of no use.
@@ -125,19 +126,24 @@ fn one_line(words: &str) -> String {
     letters.map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
+fn new_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
 impl Counter {
-    pub(super) async fn order(&self, order: Order, by: Caller) -> CommandReply {
-        let new_id = || Uuid::now_v7().to_string();
-        match order {
-            Order::Entity(order) => {
-                let id = order.id.clone().unwrap_or_else(new_id);
-                forward(&self.client, order, id, by).await
-            }
-            Order::Run(owner, order) => {
-                let id = order.id.clone().unwrap_or_else(new_id);
-                order_run(&self.client, &owner, order, id, by).await
-            }
-        }
+    pub(super) async fn order(&self, order: EntityOrder, by: Caller) -> CommandReply {
+        let id = order.id.clone().unwrap_or_else(new_id);
+        forward(&self.client, order, id, by).await
+    }
+
+    pub(super) async fn order_run(
+        &self,
+        owner: &Owner,
+        order: RunCommand,
+        by: Caller,
+    ) -> CommandReply {
+        let id = order.id.clone().unwrap_or_else(new_id);
+        order_run(&self.client, owner, order, id, by).await
     }
 
     /// A page of an owner's runs of a kind. Few are made at a time: for each, owners of partitions
