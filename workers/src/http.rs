@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Response};
+use serde_json::Value;
 use stead_runtime::trace;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::trace::HEADER;
@@ -16,6 +17,8 @@ use crate::address::HttpAddress;
 /// Longer than Proxmox's own 30 seconds for a call that one node hands to another.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
+/// The largest answer that is read; the archive of a repository is one.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
 /// How much of a vendor's text is passed on.
 const VENDOR_TEXT_MAX: usize = 400;
 
@@ -97,6 +100,38 @@ pub(crate) fn unanswered(vendor: &str, error: reqwest::Error, effect: Effect) ->
     Failure::new(class, words).vendor(root_cause(&error.without_url()))
 }
 
+/// The body of an answer, and no more of it than anybody needs.
+pub(crate) async fn body(
+    vendor: &str,
+    mut answer: Response,
+    effect: Effect,
+) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let lost = |error| unanswered(vendor, error, effect);
+    while let Some(part) = answer.chunk().await.map_err(lost)? {
+        bytes.extend_from_slice(&part);
+        if bytes.len() > ANSWER_BYTES_MAX {
+            let most = ANSWER_BYTES_MAX >> 20;
+            let words = format!("what {vendor} answers is larger than {most} MiB");
+            let class = if effect == Effect::None { Class::Permanent } else { Class::Ambiguous };
+            return Err(Failure::new(class, words));
+        }
+    }
+    Ok(bytes)
+}
+
+/// What a successful answer says; nothing if it is empty. What cannot be read is not taken for
+/// nothing: somebody else may have answered, a proxy before the vendor, say.
+pub(crate) fn json(vendor: &str, body: &[u8], effect: Effect) -> Result<Value, Failure> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(body).map_err(|_| {
+        Failure::new(effect.when_lost(), format!("what {vendor} answers is no JSON"))
+            .vendor(shortened(&String::from_utf8_lossy(body)))
+    })
+}
+
 /// The innermost cause: `Connection refused (os error 111)`.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
@@ -141,4 +176,19 @@ pub(crate) fn segment(text: &str) -> String {
     }
     // A dot segment would be folded away, and with it the segment before.
     if out.bytes().all(|byte| byte == b'.') { out.replace('.', "%2E") } else { out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_is_not_taken_for_nothing() {
+        assert_eq!(json("Coder", b" \n", Effect::None), Ok(Value::Null));
+        let page = json("Coder", b"<html>Be back soon</html>", Effect::None).unwrap_err();
+        assert_eq!(page.class, Class::Retry);
+        assert!(page.to_string().contains("Be back soon"), "{page}");
+        let half = json("Coder", br#"{"id":"#, Effect::Possible).unwrap_err();
+        assert_eq!(half.class, Class::Ambiguous);
+    }
 }

@@ -100,7 +100,7 @@ async fn page(request: reqwest::RequestBuilder) -> Result<Page, Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("Authentik", error, Effect::None));
     let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
-    let body = answer.bytes().await.map_err(lost)?;
+    let body = http::body("Authentik", answer, Effect::None).await.map_err(Trouble::Other)?;
     if !status.is_success() {
         let said: Value = serde_json::from_slice(&body).unwrap_or_default();
         return Err(classify(status.as_u16(), &words(&said)));

@@ -121,13 +121,12 @@ async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble>
     let lost = |error| Trouble::Other(http::unanswered("Coder", error, effect));
     let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
-    let body = answer.bytes().await.map_err(lost)?;
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let body = http::body("Coder", answer, effect).await.map_err(Trouble::Other)?;
     if status.is_success() {
-        Ok(body)
-    } else {
-        Err(classify(status.as_u16(), &said(&body), effect))
+        return http::json("Coder", &body, effect).map_err(Trouble::Other);
     }
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    Err(classify(status.as_u16(), &said(&body), effect))
 }
 
 /// Coder's words: a message and perhaps a detail, and which fields were faulty.

@@ -16,9 +16,6 @@ use crate::measured::Call;
 use crate::trouble::{Trouble, unless_missing};
 use crate::vault::Secrets;
 
-/// How large a repository may be, packed.
-const ARCHIVE_BYTES_MAX: usize = 16 << 20;
-
 /// One Forgejo, before a login is chosen.
 #[derive(Clone)]
 pub struct Client {
@@ -128,9 +125,9 @@ async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble>
     let lost = |error| Trouble::Other(http::unanswered("Forgejo", error, effect));
     let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
-    let body = answer.bytes().await.map_err(lost)?;
+    let body = http::body("Forgejo", answer, effect).await.map_err(Trouble::Other)?;
     match status.is_success() {
-        true => Ok(serde_json::from_slice(&body).unwrap_or_default()),
+        true => http::json("Forgejo", &body, effect).map_err(Trouble::Other),
         false => Err(refused(status.as_u16(), &body, effect)),
     }
 }
@@ -138,16 +135,9 @@ async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble>
 /// Reads a file, and no more of it than anybody needs.
 async fn file(request: RequestBuilder) -> Result<Vec<u8>, Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("Forgejo", error, Effect::None));
-    let mut answer = http::send(request).await.map_err(lost)?;
+    let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
-    let mut bytes = Vec::new();
-    while let Some(part) = answer.chunk().await.map_err(lost)? {
-        bytes.extend_from_slice(&part);
-        if bytes.len() > ARCHIVE_BYTES_MAX {
-            let words = format!("the repository is larger than {} MiB", ARCHIVE_BYTES_MAX >> 20);
-            return Err(Trouble::new(Class::Permanent, words));
-        }
-    }
+    let bytes = http::body("Forgejo", answer, Effect::None).await.map_err(Trouble::Other)?;
     match status.is_success() {
         true => Ok(bytes),
         false => Err(refused(status.as_u16(), &bytes, Effect::None)),

@@ -196,16 +196,16 @@ impl Kubernetes {
 
 async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
     let body = read(request, effect).await?;
-    Ok(serde_json::from_slice(&body).unwrap_or_default())
+    http::json("Kubernetes", &body, effect).map_err(Trouble::Other)
 }
 
 async fn read(request: RequestBuilder, effect: Effect) -> Result<Vec<u8>, Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("Kubernetes", error, effect));
     let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
-    let body = answer.bytes().await.map_err(lost)?;
+    let body = http::body("Kubernetes", answer, effect).await.map_err(Trouble::Other)?;
     match status.is_success() {
-        true => Ok(body.into()),
+        true => Ok(body),
         false => {
             let said = serde_json::from_slice(&body).unwrap_or_default();
             Err(classify(status.as_u16(), &said, effect))

@@ -134,9 +134,9 @@ impl<'a> Objects<'a> {
         // What else comes with it need not be signed: the span is not.
         let answer = http::send(request.body(body.into_owned())).await.map_err(lost)?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(lost)?;
+        let body = http::body("S3", answer, effect).await.map_err(Trouble::Other)?;
         if status.is_success() {
-            return Ok(body.to_vec());
+            return Ok(body);
         }
         let said = leaves(&body).unwrap_or_default();
         let text = |of: &str| said.iter().find(|(path, _)| path.ends_with(of));

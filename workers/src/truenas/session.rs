@@ -24,6 +24,8 @@ use crate::vault::Secret;
 /// The middleware queues what is above 10 and refuses what is above 20.
 const CALLS_AT_ONCE: usize = 10;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long connecting and logging in may take.
+const LOGIN_TIME_MAX: Duration = Duration::from_secs(30);
 /// Giving up closes the socket, and TrueNAS then cancels what runs on it: so be patient.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(15 * 60);
 /// How often an idle socket is tried; one that stays silent for two beats is dead.
@@ -54,8 +56,16 @@ struct Calls {
 }
 
 impl Session {
-    /// Connects and logs in with the API key in `secret`.
+    /// Connects and logs in with the API key in `secret`. Everybody waits for it, so that it takes no
+    /// longer than [`LOGIN_TIME_MAX`].
     pub(super) async fn open(address: &str, secret: &Secret) -> Result<Self, Failure> {
+        let silent =
+            |_| Failure::new(Class::VendorDown, "TrueNAS did not answer our login in time");
+        let entered = tokio::time::timeout(LOGIN_TIME_MAX, Self::entered(address, secret)).await;
+        entered.map_err(silent)?
+    }
+
+    async fn entered(address: &str, secret: &Secret) -> Result<Self, Failure> {
         let entering = async {
             let session = Self::on(connect(address).await?);
             session.log_in(secret).await?;
@@ -191,7 +201,7 @@ async fn carry(mut socket: Socket, mut letters: mpsc::Receiver<Message>, line: A
         tokio::select! {
             letter = letters.recv() => {
                 let Some(letter) = letter else { break };
-                if socket.send(letter).await.is_err() {
+                if !is_sent(&mut socket, letter).await {
                     break;
                 }
             }
@@ -205,13 +215,18 @@ async fn carry(mut socket: Socket, mut letters: mpsc::Receiver<Message>, line: A
             }
             _ = beat.tick() => {
                 silent_beats += 1;
-                if socket.send(Message::Ping(Vec::new().into())).await.is_err() {
+                if !is_sent(&mut socket, Message::Ping(Vec::new().into())).await {
                     break;
                 }
             }
         }
     }
     line.close();
+}
+
+/// Sends a message; whoever takes none for as long as a beat is gone.
+async fn is_sent(socket: &mut Socket, message: Message) -> bool {
+    tokio::time::timeout(BEAT, socket.send(message)).await.is_ok_and(|sent| sent.is_ok())
 }
 
 async fn connect(address: &str) -> Result<Socket, Failure> {
