@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use toml::Table;
 
-use crate::config::{Config, read_file};
+use crate::config::{Config, read_text, text_of};
 use crate::exit::Ended;
 use crate::output;
 
@@ -83,6 +83,8 @@ pub struct Reload {
     file: PathBuf,
     duty: Duty,
     had: Table,
+    /// What the file says that is being taken over.
+    next: Table,
     hangup: Signal,
 }
 
@@ -91,7 +93,9 @@ impl Reload {
     pub fn listen(file: &Path, duty: Duty) -> Result<Self, Ended> {
         let hangup = signal(SignalKind::hangup())
             .map_err(|error| Ended::Failed(format!("cannot listen for signals: {error}")))?;
-        Ok(Self { file: file.to_owned(), duty, had: table(file), hangup })
+        // What it means was read before, with every fault.
+        let had = text_of(file).map(|text| table(&text)).unwrap_or_default();
+        Ok(Self { file: file.to_owned(), duty, had, next: Table::new(), hangup })
     }
 
     /// Waits until the configuration was changed so that it can be taken over.
@@ -110,30 +114,35 @@ impl Reload {
     }
 
     fn read(&mut self) -> Result<Config, String> {
-        let config = read_file(&self.file).map_err(|error| error.to_string())?;
-        let has = table(&self.file);
-        let changed = changed(&self.had, &has);
-        let refused = refused(&changed, self.duty);
+        let text = text_of(&self.file).map_err(|error| error.to_string())?;
+        let config = read_text(&self.file, &text).map_err(|error| error.to_string())?;
+        self.next = table(&text);
+        let refused = refused(&changed(&self.had, &self.next), self.duty);
         if !refused.is_empty() {
             return Err(refused.join("; "));
         }
         if let Some(level) = &config.log_level {
             output::set_log_level(level)?;
         }
-        self.had = has;
+        Ok(config)
+    }
+
+    /// What was read last is in force.
+    pub fn took_over(&mut self) {
+        let changed = changed(&self.had, &self.next);
+        self.had = std::mem::take(&mut self.next);
         let file = self.file.display();
         let taken = of_sections(&changed, self.duty.taken());
         output::note(&match taken.is_empty() {
             true => format!("read {file} again; nothing has changed for this process"),
             false => format!("read {file} again and took over {}", taken.join(", ")),
         });
-        Ok(config)
     }
 }
 
-/// The file as it is; what it means was read before, with every fault.
-fn table(file: &Path) -> Table {
-    std::fs::read_to_string(file).ok().and_then(|text| text.parse().ok()).unwrap_or_default()
+/// What a text says that has been read as a configuration.
+fn table(text: &str) -> Table {
+    text.parse().unwrap_or_default()
 }
 
 /// Which keys differ: `engine.partitions`, or a whole section: `template`, `s3`.

@@ -239,9 +239,14 @@ async fn look(
 ) -> Result<Option<(RunView, WorkspaceView)>, Ended> {
     let found = client.entity(&build.owner, KIND, &build.name).await?;
     let Some(view) = found else { return Ok(None) };
-    let lives = view.summary.state.lives();
-    let shown = serde_json::from_value(view.view.clone()).ok();
-    Ok(shown.filter(|_| lives).map(|shown| (view, shown)))
+    if !view.summary.state.lives() {
+        return Ok(None);
+    }
+    let shown = serde_json::from_value(view.view.clone()).map_err(|error| {
+        let words = "cannot read what the workspace shows; are all builds of Stead the same?";
+        Ended::Failed(format!("{}/{}: {words} ({error})", build.owner, build.name))
+    })?;
+    Ok(Some((view, shown)))
 }
 
 /// The command that a run took in last and that has no outcome.

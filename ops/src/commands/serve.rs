@@ -121,8 +121,9 @@ pub async fn unless_ended(
         tokio::select! {
             ended = &mut ended => return ended,
             config = reload.next() => {
-                if let Err(error) = take_over(config) {
-                    output::complain(&format!("goes on as it was: {error}"));
+                match take_over(config) {
+                    Ok(()) => reload.took_over(),
+                    Err(error) => output::complain(&format!("goes on as it was: {error}")),
                 }
             }
         }

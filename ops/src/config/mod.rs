@@ -114,9 +114,24 @@ const AT_ONCE: u32 = 64;
 /// # Errors
 /// If the file cannot be read, or with every fault in it.
 pub fn read_file(path: &Path) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    read(&text, &path.display().to_string(), &|name| std::env::var(name).ok())
+    read_text(path, &text_of(path)?)
+}
+
+/// The text of a configuration file.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn text_of(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+/// Reads the configuration from the text of a file, and from the environment.
+///
+/// # Errors
+/// With every fault in it.
+pub fn read_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    read(text, &path.display().to_string(), &|name| std::env::var(name).ok())
 }
 
 /// Reads the configuration from a text; `env` is the environment.

@@ -18,7 +18,6 @@ use stead_schemas::owner::{Owner, encode_token};
 use stead_schemas::public::RunView;
 use stead_schemas::step::coder::AWAITING_BUILDS;
 use stead_schemas::time::{Timestamp, spoken};
-use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::screen::Screen;
@@ -144,16 +143,16 @@ impl<'a> Follower<'a> {
     pub async fn follow(&mut self, until: &Until) -> Result<Outcome, Ended> {
         let mut stop = signals::stop()
             .map_err(|error| Ended::Failed(format!("cannot listen for signals: {error}")))?;
-        let followed = self.follow_until(until, &mut stop).await;
+        let followed = tokio::select! {
+            biased;
+            () = signals::stopped(&mut stop) => Err(Ended::Interrupted),
+            followed = self.follow_until(until) => followed,
+        };
         self.screen.finish();
         followed
     }
 
-    async fn follow_until(
-        &mut self,
-        until: &Until,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Result<Outcome, Ended> {
+    async fn follow_until(&mut self, until: &Until) -> Result<Outcome, Ended> {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -170,7 +169,6 @@ impl<'a> Follower<'a> {
                         return Ok(outcome);
                     }
                 }
-                () = signals::stopped(stop) => return Err(Ended::Interrupted),
             }
         }
     }
