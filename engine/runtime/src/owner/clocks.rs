@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::Owner;
 
-/// Clocks that have parted by less are let be; by so much a timer may be late.
+/// Clocks that have parted by less are let be. By so much, and by the time between two looks, a timer
+/// may be late.
 const PARTED: Duration = Duration::from_millis(200);
 
 /// What both clocks showed when they were last found to agree, or to have parted.

@@ -207,17 +207,22 @@ impl Owner {
     }
 
     fn read_history(&self, run: RunId) {
-        let (log, wanted) = (Arc::clone(&self.env.ports.log), run.clone());
-        let aside = self.env.ports.aside.clone();
-        let job = async move {
-            let read = aside.spawn(async move {
-                let recorded = log.read_run(&wanted).await?;
-                Ok(recorded.iter().map(Message::read).collect())
-            });
-            let history = read.await.unwrap_or_else(|error| Err(LogError(error.to_string())));
-            Finished::CameBack { run, history }
-        };
+        let read = self.history_aside(run.clone());
+        let job = async move { Finished::CameBack { run, history: read.await } };
         self.jobs.push(job.boxed_local());
+    }
+
+    /// Reads a run's history from the log, beside the owner's own thread.
+    pub(super) fn history_aside(
+        &self,
+        run: RunId,
+    ) -> impl Future<Output = Result<Vec<Message>, LogError>> + use<> {
+        let log = Arc::clone(&self.env.ports.log);
+        let read = self.env.ports.aside.spawn(async move {
+            let recorded = log.read_run(&run).await?;
+            Ok(recorded.iter().map(Message::read).collect())
+        });
+        async move { read.await.unwrap_or_else(|error| Err(LogError(error.to_string()))) }
     }
 
     /// A history has been read: the run goes on, and what has come for it is looked at.

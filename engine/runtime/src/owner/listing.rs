@@ -111,8 +111,39 @@ impl Owner {
     }
 }
 
-/// Whether some of those that are asked for may come behind this one: they stand together.
+/// Whether some of those that are asked for may come behind this one: what begins alike stands
+/// together, another kind whose name goes on with a hyphen among it.
 fn may_go_on_at(query: &ListRuns, run: &RunId) -> bool {
-    query.entity.as_ref().is_none_or(|key| *key == run.key())
-        && query.kind.as_ref().is_none_or(|kind| *kind == run.key().kind())
+    let goes_on = |key: &EntityKey| run.as_str().starts_with(key.as_str());
+    query.entity.as_ref().is_none_or(goes_on)
+        && query
+            .kind
+            .as_ref()
+            .map(|kind| EntityKey::before_all_of(kind))
+            .as_ref()
+            .is_none_or(goes_on)
+}
+
+#[cfg(test)]
+mod tests {
+    use stead_schemas::owner::Owner as Person;
+
+    use super::*;
+
+    #[test]
+    fn a_kind_goes_on_behind_another_whose_name_begins_with_its_own() {
+        let of = |kind: &str| EntityKey::of(kind, &Person::new("john").unwrap(), "dev").run(1);
+        let kind = Some("backup".into());
+        let query = ListRuns {
+            after: None,
+            held_up: false,
+            owner: None,
+            kind,
+            entity: None,
+            latest: false,
+        };
+        assert!(may_go_on_at(&query, &of("backup")));
+        assert!(may_go_on_at(&query, &of("backup-schedule")));
+        assert!(!may_go_on_at(&query, &of("bucket")));
+    }
 }

@@ -4,8 +4,6 @@
 //! the log, or half way; so its history is read for that. Where this build decides as the history
 //! says, what the workflow would have taken back is listed with what stays; elsewhere, what is open.
 
-use std::sync::Arc;
-
 use futures_util::FutureExt;
 use stead_core::definition::Definition;
 use stead_core::run::Run;
@@ -48,16 +46,8 @@ pub(super) fn tell_if_parked(live: &Live) {
 impl Owner {
     /// Somebody wants a parked run terminated: its history is read.
     pub(super) fn terminate_parked(&self, order: OrderRun, to: ReplyTo) {
-        let (log, run) = (Arc::clone(&self.env.ports.log), order.run.clone());
-        let aside = self.env.ports.aside.clone();
-        let job = async move {
-            let read = aside.spawn(async move {
-                let recorded = log.read_run(&run).await?;
-                Ok(recorded.iter().map(Message::read).collect())
-            });
-            let history = read.await.unwrap_or_else(|error| Err(LogError(error.to_string())));
-            Finished::ReadToEnd { order, to, history }
-        };
+        let read = self.history_aside(order.run.clone());
+        let job = async move { Finished::ReadToEnd { order, to, history: read.await } };
         self.jobs.push(job.boxed_local());
     }
 

@@ -11,7 +11,7 @@ use stead_schemas::transition::Transition;
 use super::attempts::{Attempt, Phase};
 use super::live::Live;
 use super::parked::Parked;
-use crate::metric::REASONS;
+use crate::metric::place_of;
 
 /// Everything that a run waits for, most important first: the log, a person, then steps, then
 /// signals, then timers.
@@ -175,8 +175,7 @@ pub(super) fn main_wait(live: &Live) -> (&'static str, Option<Timestamp>) {
     let timers = folded.timers.values().map(|open| (of_timer(open), open.since));
     let all = untaken.into_iter().chain(parked).chain(paused).chain(steps).chain(signals);
     let all = all.chain(timers);
-    let first = all
-        .min_by_key(|(reason, since)| (REASONS.iter().position(|known| known == reason), *since));
+    let first = all.min_by_key(|(reason, since)| (place_of(reason), *since));
     first.map_or(("command", None), |(reason, since)| (reason, Some(since)))
 }
 
