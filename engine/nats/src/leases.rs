@@ -12,6 +12,7 @@ use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL};
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
+use stead_runtime::env::LEASE;
 use stead_runtime::ports::{LeaseError, Leases};
 use stead_schemas::ids::Partition;
 use stead_schemas::owner::encode_token;
@@ -24,7 +25,9 @@ use crate::log::COMMIT;
 use crate::platform::{Platform, ensure_leases};
 
 /// How long a lease lasts, in whole seconds: the server knows no shorter unit.
-pub const LEASE_SECONDS: u64 = 3;
+pub const LEASE_SECONDS: u64 = LEASE.as_secs();
+/// How often a lease that is given back is looked for. What is left then ends by itself.
+const TAKEN_BACK_WITHIN: usize = 3;
 
 /// An engine that says that it is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -189,20 +192,21 @@ impl NatsLeases {
         }
     }
 
-    /// Takes back the message at `subject` if it is the engine's own.
+    /// Takes back the message at `subject` if it is the engine's own. A renewal that was under way may
+    /// have put another one in its place since it was read, so it is looked for again.
     async fn take_back(&self, subject: &str, engine: &str) -> Result<(), LeaseError> {
-        let Some(standing) = self.read(subject).await? else { return Ok(()) };
-        if !is_held_by(&standing, engine) {
-            return Ok(());
-        }
         let js = &self.platform.connection.leases_js;
-        let stream = js
-            .get_stream_no_info(LEASE_BUCKET)
-            .await
-            .map_err(|error| LeaseError(error.to_string()))?;
-        // It may have ended in this moment; then there is nothing to take back.
-        if let Err(error) = stream.delete_message(standing.seq).await {
-            tracing::debug!(subject, %error, "a lease has ended before it was given back");
+        for _ in 0..TAKEN_BACK_WITHIN {
+            let Some(standing) = self.read(subject).await? else { return Ok(()) };
+            if !is_held_by(&standing, engine) {
+                return Ok(());
+            }
+            let stream = js.get_stream_no_info(LEASE_BUCKET).await;
+            let stream = stream.map_err(|error| LeaseError(error.to_string()))?;
+            match stream.delete_message(standing.seq).await {
+                Ok(_) => return Ok(()),
+                Err(error) => tracing::debug!(subject, %error, "a lease is not what it just was"),
+            }
         }
         Ok(())
     }

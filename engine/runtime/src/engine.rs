@@ -2,11 +2,12 @@
 //! that. Everything runs on one thread: runs are not shared, so nothing is locked.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join_all, ready};
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use stead_schemas::ids::Partition;
 use tokio::sync::{mpsc, watch};
@@ -78,13 +79,15 @@ struct Share {
     resting: BTreeMap<Partition, (Instant, Duration)>,
     ended: mpsc::UnboundedSender<Ended>,
     news: mpsc::UnboundedReceiver<Ended>,
+    stop: watch::Receiver<bool>,
 }
 
 /// Runs an engine until `stop` turns true; then hands everything over in good order. To be run
 /// on a [`tokio::task::LocalSet`].
 pub async fn run(env: Rc<Env>, mut stop: watch::Receiver<bool>) {
     let (ended, news) = mpsc::unbounded_channel();
-    let mut share = Share { env, owned: BTreeMap::new(), resting: BTreeMap::new(), ended, news };
+    let (owned, resting, asked) = (BTreeMap::new(), BTreeMap::new(), stop.clone());
+    let mut share = Share { env, owned, resting, ended, news, stop: asked };
     loop {
         let hungry = share.tend().await;
         let pause = if hungry { HUNGRY } else { share.env.tuning.renew };
@@ -119,18 +122,22 @@ impl Share {
         self.owned.len() < fair
     }
 
-    /// Takes what is free until the share is fair.
+    /// Takes what is free until the share is fair, or it is time to say again that we are there.
     async fn take_up_to(&mut self, fair: usize) {
+        let (until, stop) = (Instant::now() + self.env.tuning.renew, self.stop.clone());
+        let goes_on = || Instant::now() < until && !*stop.borrow();
         let all = (0..self.env.partitions).map(Partition);
         let wanted = all.filter(|one| !self.owned.contains_key(one) && !self.rests(*one));
         let mut wanted = wanted.collect::<Vec<_>>().into_iter();
-        while self.owned.len() < fair {
+        while self.owned.len() < fair && goes_on() {
             let some: Vec<_> = wanted.by_ref().take(fair - self.owned.len()).collect();
             if some.is_empty() {
                 return;
             }
-            let some = some.into_iter().map(|partition| take(Rc::clone(&self.env), partition));
-            let mut taking = stream::iter(some.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
+            let env = Rc::clone(&self.env);
+            let some = stream::iter(some).take_while(|_| ready(goes_on()));
+            let taking = some.map(|partition| take(Rc::clone(&env), partition));
+            let mut taking = pin!(taking.buffer_unordered(AT_ONCE));
             while let Some(taken) = taking.next().await {
                 taken.into_iter().for_each(|taken| self.begin(taken));
             }
@@ -169,17 +176,25 @@ impl Share {
         self.resting.insert(partition, (now + rest, rest));
     }
 
-    /// An owner has stopped by itself: the lease is given back, to be taken again by anyone.
-    async fn lost(&mut self, ended: Ended) {
+    /// An owner has stopped by itself, and others with it: their leases are given back, to be taken
+    /// again by anyone.
+    async fn lost(&mut self, first: Ended) {
+        let mut lost: Vec<_> = self.forget(first).into_iter().collect();
+        while let Ok(next) = self.news.try_recv() {
+            lost.extend(self.forget(next));
+        }
+        join_all(lost.into_iter().map(|partition| release(&self.env, partition))).await;
+    }
+
+    /// An owner has stopped by itself. Returns its partition, if none has followed here.
+    fn forget(&mut self, ended: Ended) -> Option<Partition> {
         let Ended { partition, epoch, why } = ended;
         tracing::warn!(%partition, epoch, ?why, "no longer owns the partition");
         if why == Stopped::Broken {
             self.let_rest(partition);
         }
-        if self.owned.get(&partition).is_some_and(|owned| owned.epoch == epoch) {
-            self.owned.remove(&partition);
-            release(&self.env, partition).await;
-        }
+        let is_the_last = self.owned.get(&partition).is_some_and(|owned| owned.epoch == epoch);
+        is_the_last.then(|| self.owned.remove(&partition)).map(|_| partition)
     }
 
     /// Stops some of the owners and gives their partitions to whoever wants them.
@@ -199,7 +214,8 @@ impl Share {
                 Some(()) = releases.next() => {}
                 Some(ended) = self.news.recv() => {
                     if leaving.get(&ended.partition) != Some(&ended.epoch) {
-                        self.lost(ended).await;
+                        let lost = self.forget(ended);
+                        releases.extend(lost.map(|partition| release(&env, partition)));
                         continue;
                     }
                     leaving.remove(&ended.partition);

@@ -57,6 +57,12 @@ impl From<Site> for CurrentSite {
     }
 }
 
+/// How long a lease lasts. Whole seconds: the broker knows no finer ones. What else waits for one to
+/// end is longer, and says so where it stands.
+pub const LEASE: Duration = Duration::from_secs(3);
+/// How long a step that is cancelled may go on before it is fenced off, at its owner and at its worker.
+pub const GRACE: Duration = Duration::from_secs(10);
+
 /// How patient an engine is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
@@ -81,8 +87,8 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             silence: Duration::from_secs(6),
-            grace: Duration::from_secs(10),
-            lease: Duration::from_secs(3),
+            grace: GRACE,
+            lease: LEASE,
             renew: Duration::from_millis(700),
             idle_after: Duration::from_secs(10),
             archive_after: u64::MAX,

@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::env::GRACE;
 use crate::harness_cancels::Cancels;
 use crate::harness_ports::{WorkerInbound, WorkerReplies};
 use crate::metric::{self, what};
@@ -42,7 +43,7 @@ pub struct HarnessTuning {
 
 impl Default for HarnessTuning {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_secs(2), at_once: 64, grace: Duration::from_secs(10) }
+        Self { heartbeat: Duration::from_secs(2), at_once: 64, grace: GRACE }
     }
 }
 

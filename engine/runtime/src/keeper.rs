@@ -17,9 +17,12 @@ use stead_schemas::limit::{KeyView, Limit, Line, PlaceAsk, PlaceView, PlaceWante
 use stead_schemas::owner::Owner;
 use tokio::time::Instant;
 
+use crate::env;
+
 /// How long a place is kept for somebody who is not heard of: long enough for the partition of a
 /// dead holder to be taken over, and for workers to say that they are at it.
 pub const LEASE: Duration = Duration::from_secs(6);
+const _: () = assert!(LEASE.as_millis() >= 2 * env::LEASE.as_millis());
 /// How often places are renewed.
 pub const RENEW: Duration = Duration::from_millis(1_500);
 /// Whoever has waited so long rises by a class.
@@ -32,7 +35,7 @@ const PATIENCE_MAX: Duration = Duration::from_secs(20);
 /// How many of those at work whoever waits is told.
 const NAMED_MAX: usize = 4;
 
-/// The classes, and the one that what takes something back begins in.
+/// Of what takes something back; the classes of priorities come behind it.
 const CLASS_OF_UNDO: u32 = 0;
 
 /// See the module's head: one key of one limit.
@@ -228,12 +231,18 @@ impl Key {
 
     /// Whose turn it is.
     fn next(&self, now: Instant) -> Option<StepAddress> {
-        let rank = |(step, waiter): &(&StepAddress, &Waiter)| {
-            let turn = self.turns.get(&waiter.who.owner).copied().unwrap_or(0);
-            let owner = waiter.who.owner.clone();
-            (waiter.class(now), turn, owner, waiter.since, (*step).clone())
-        };
-        self.waiting.iter().min_by_key(rank).map(|(step, _)| step.clone())
+        // Of those that are equal the first step's, which the map's order gives.
+        let first = self
+            .waiting
+            .iter()
+            .min_by(|(_, one), (_, other)| self.rank(now, one).cmp(&self.rank(now, other)));
+        first.map(|(step, _)| step.clone())
+    }
+
+    /// The less, the sooner it is its turn.
+    fn rank<'a>(&self, now: Instant, waiter: &'a Waiter) -> (u32, u64, &'a Owner, Instant) {
+        let turn = self.turns.get(&waiter.who.owner).copied().unwrap_or(0);
+        (waiter.class(now), turn, &waiter.who.owner, waiter.since)
     }
 
     /// Where a step stands.
@@ -255,7 +264,7 @@ impl Key {
         Some(Told { step, number: heard, line: Some(line) })
     }
 
-    /// The place of each that waits; made anew when something has changed, or a second has passed.
+    /// The place of each that waits; made anew when something has changed, or after [`RENEW`].
     fn positions(&mut self, now: Instant) -> &HashMap<StepAddress, u32> {
         let is_fresh = |made: &Instant| now.saturating_duration_since(*made) < RENEW;
         if !self.order.as_ref().is_some_and(|(made, _)| is_fresh(made)) {

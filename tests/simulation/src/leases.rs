@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use stead_runtime::memory::leases::LEASE;
+use stead_runtime::env::LEASE;
 use stead_runtime::ports::{LeaseError, Leases};
 use stead_schemas::ids::Partition;
 use tokio::time::Instant;

@@ -137,7 +137,7 @@ pub(super) async fn state(connection: &Connection, name: &str) -> Result<StreamS
     struct Info {
         state: StreamState,
     }
-    let subject = format!("$JS.API.STREAM.INFO.{name}");
+    let subject = format!("{}.STREAM.INFO.{name}", connection.js_prefix);
     let info = crate::inspect::ask::<Info>(connection, &subject).await;
     info.map(|info| info.state).map_err(|words| server(name, words))
 }
@@ -165,7 +165,7 @@ async fn snapshot(
     let wanted = json!({
         "deliver_subject": deliver, "no_consumers": true, "chunk_size": PIECE_BYTES,
     });
-    let subject = format!("$JS.API.STREAM.SNAPSHOT.{name}");
+    let subject = format!("{}.STREAM.SNAPSHOT.{name}", connection.js_prefix);
     let body = wanted.to_string().into();
     let answer = request(connection, &subject, body, PIECE_WITHIN).await;
     let answer = answer.map_err(|words| server(name, words))?;

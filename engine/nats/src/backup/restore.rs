@@ -67,7 +67,7 @@ async fn restore_one(
         config["num_replicas"] = json!(replicas);
     }
     let wanted = json!({ "config": config, "state": stream.state });
-    let subject = format!("$JS.API.STREAM.RESTORE.{name}");
+    let subject = format!("{}.STREAM.RESTORE.{name}", connection.js_prefix);
     let answer = request(connection, &subject, wanted.to_string().into(), PIECE_WITHIN).await;
     let begun: Begun = read_answer(&answer.map_err(failed)?).map_err(failed)?;
     let path = source.join(&stream.file);

@@ -59,7 +59,9 @@ pub async fn run_pools(platform: &Platform, site: CurrentSite, mut shutdown: Shu
 async fn living(client: &SteadClient) -> Option<Said> {
     let mut said = Said::new();
     for kind in [pool::KIND, backup::KIND] {
-        let lines = client.list_kind(kind, None).await.ok()?;
+        let lines = client.list_kind(kind, None).await;
+        let lines =
+            lines.inspect_err(|error| tracing::debug!(kind, %error, "cannot list yet")).ok()?;
         let living = lines.into_iter().filter(|line| line.state.lives());
         said.extend(living.map(|line| ((kind, line.name), String::new())));
     }

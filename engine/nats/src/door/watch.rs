@@ -7,12 +7,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::future::{join_all, ready};
+use futures_util::stream;
 use serde_json::{Map, Value, json};
 use stead_runtime::env::CurrentSite;
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::command::notice::{KIND, NAME};
 use stead_schemas::dispatch::{Caller, CommandReply, EntityCommand};
+use stead_schemas::ids::RunId;
 use stead_schemas::notice::Topic;
 use stead_schemas::owner::Owner;
 use stead_schemas::public::{RunState, RunSummary, RunView, Waiting};
@@ -22,7 +25,7 @@ use stead_schemas::time::Timestamp;
 use tokio::time::sleep;
 
 use super::{Shutdown, shut};
-use crate::client::{ClientError, SteadClient};
+use crate::client::SteadClient;
 use crate::platform::Platform;
 
 /// How often to look.
@@ -31,6 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// How many runs are looked at closely at one time.
 const RUNS_MAX: usize = 200;
+/// How many of them are asked for at once.
+const VIEWS_AT_ONCE: usize = 8;
 /// As long as something lasts it is said again; whoever is told decides how often he hears it.
 const AGAIN: Duration = Duration::from_secs(60 * 60);
 
@@ -56,16 +61,12 @@ pub async fn run_watch(platform: &Platform, site: CurrentSite, mut shutdown: Shu
         // What is not seen this time is seen the next time.
         tokio::select! {
             () = shut(&mut shutdown) => return,
-            looked = look(&client) => {
-                if let Err(error) = looked {
-                    tracing::debug!(%error, "cannot look at what runs wait for");
-                }
-            }
+            () = look(&client) => {}
         }
     }
 }
 
-async fn look(client: &SteadClient) -> Result<(), ClientError> {
+async fn look(client: &SteadClient) {
     let now = SystemClock.now();
     let asked = client.platform().all_partitions().map(|partition| client.held_up(partition));
     let mut lines = Vec::new();
@@ -79,14 +80,24 @@ async fn look(client: &SteadClient) -> Result<(), ClientError> {
     lines.retain(|line| may_matter(line, now));
     // One dead vendor may keep hundreds of runs; those that wait for a person are looked at first.
     lines.sort_by_key(|line| !(line.state == RunState::Paused || line.waiting.contains("(human)")));
-    let mut views = Vec::new();
-    for line in lines.iter().take(RUNS_MAX) {
-        views.extend(client.view(&line.run).await?);
-    }
+    lines.truncate(RUNS_MAX);
+    let asked = stream::iter(lines).map(|line| view(client, line.run));
+    let views: Vec<_> = asked.buffered(VIEWS_AT_ONCE).filter_map(ready).collect().await;
     for news in news(&views, now) {
         tell(client, news, now).await;
     }
-    Ok(())
+}
+
+/// What a run shows. Of one that cannot be looked at nothing is told; the others are told of all the
+/// same.
+async fn view(client: &SteadClient, run: RunId) -> Option<RunView> {
+    match client.view(&run).await {
+        Ok(view) => view,
+        Err(error) => {
+            tracing::warn!(%run, %error, "cannot look at what it waits for");
+            None
+        }
+    }
 }
 
 /// Whether the run does not go on; most wait for a timer or for nothing but their next command.

@@ -128,8 +128,16 @@ async fn last_note(
     let subject = owner_subject(epoch, partition);
     let last = jetstream::last_message(&platform.connection.js, &stream, &subject).await?;
     let Some(last) = last else { return Ok(LastNote { seq: 0, closed_for: None }) };
-    let note = serde_json::from_slice::<OwnerNote>(&last.payload).ok();
-    Ok(LastNote { seq: last.sequence, closed_for: note.and_then(|note| note.closed_for) })
+    // Not to be guessed: which epoch is in force hangs on it.
+    let note = serde_json::from_slice::<OwnerNote>(&last.payload);
+    let note = note.map_err(|error| Unread::Other(unreadable(partition, epoch, &error)))?;
+    Ok(LastNote { seq: last.sequence, closed_for: note.closed_for })
+}
+
+fn unreadable(partition: Partition, epoch: u32, error: &serde_json::Error) -> String {
+    format!(
+        "this build cannot read what owners wrote last in epoch {epoch} of partition {partition}: {error}"
+    )
 }
 
 fn owner_subject(epoch: u32, partition: Partition) -> String {
@@ -137,8 +145,8 @@ fn owner_subject(epoch: u32, partition: Partition) -> String {
 }
 
 /// Whether a message of the owners closes its epoch.
-pub(super) fn closes(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<OwnerNote>(bytes).is_ok_and(|note| note.closed_for.is_some())
+pub(super) fn closes(bytes: &[u8]) -> Result<bool, serde_json::Error> {
+    serde_json::from_slice::<OwnerNote>(bytes).map(|note| note.closed_for.is_some())
 }
 
 /// Takes the epoch that is in force over. A claim is written only behind the owners' last

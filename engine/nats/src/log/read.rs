@@ -228,12 +228,21 @@ pub(crate) async fn bounds(js: &Context, stream: &str) -> Result<(u64, u64), Log
 /// The same as [`recorded`], unless this message closes the epoch: what comes behind it is void,
 /// and whoever reads on would not know what is in force.
 fn in_open_epoch(stored: Stored, keys: &Keys) -> Result<Option<Recorded>, LogError> {
-    let is_owners = stored.subject.rsplit('.').next() == Some(super::OWNER);
-    if is_owners && super::epochs::closes(&stored.body) {
-        let words = format!("this epoch is closed at {}; another one is in force", stored.seq);
-        return Err(LogError(words));
+    if stored.subject.rsplit('.').next() != Some(super::OWNER) {
+        return recorded(stored, keys);
     }
-    recorded(stored, keys)
+    let at = stored.seq;
+    match super::epochs::closes(&stored.body) {
+        Ok(false) => recorded(stored, keys),
+        Ok(true) => {
+            let words = format!("this epoch is closed at {at}; another one is in force");
+            Err(LogError(words))
+        }
+        Err(error) => {
+            let words = format!("this build cannot read what owners wrote at {at}: {error}");
+            Err(LogError(words))
+        }
+    }
 }
 
 /// The message as part of a history; nothing if it is not one of a run's.

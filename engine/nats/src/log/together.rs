@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::Prepared;
 use crate::connect::{ANSWER_WITHIN, Connection};
 use crate::jetstream::NotAcked;
+use crate::platform::PARTITIONS_MAX;
 
 /// Appends to one stream that are under way alone before others wait.
 const ALONE_MAX: usize = 64;
@@ -30,6 +31,9 @@ const TOGETHER_MIN: usize = 96;
 const TOGETHER_MAX: usize = 500;
 /// Bytes of one batch's payloads, which the client holds in memory until they are sent.
 const TOGETHER_BYTES_MAX: usize = 4 << 20;
+
+/// With so many lanes the empty ones are dropped before another is opened: streams come and go.
+const LANES_MAX: usize = 2 * PARTITIONS_MAX as usize;
 
 /// Who waits for which stream.
 pub(super) struct Together {
@@ -78,6 +82,10 @@ impl Drop for Place {
 }
 
 impl Lane {
+    fn is_empty(&self) -> bool {
+        self.alone == 0 && self.waiting.is_empty() && !self.batch
+    }
+
     fn enter(&mut self, append: &Arc<Prepared>) -> oneshot::Receiver<Turn> {
         let (answer, turn) = oneshot::channel();
         self.waiting.push_back(Waiting { append: append.clone(), answer });
@@ -134,6 +142,9 @@ impl Together {
     fn change<T>(self: &Arc<Self>, stream: &str, change: impl FnOnce(&mut Lane) -> T) -> T {
         let (changed, next, batch) = {
             let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            if lanes.len() >= LANES_MAX && !lanes.contains_key(stream) {
+                lanes.retain(|_, lane| !lane.is_empty());
+            }
             let lane = match lanes.get_mut(stream) {
                 Some(lane) => lane,
                 None => lanes.entry(stream.to_string()).or_default(),

@@ -20,9 +20,9 @@ use stead_runtime::conformance::log::fresh_run_in;
 use stead_runtime::conformance::{
     LosesAcknowledgements, check_archive, check_epochs, check_expiry, check_log,
 };
+use stead_runtime::env::LEASE;
 use stead_runtime::harness_ports::WorkerInbound;
 use stead_runtime::inbound::Inbound;
-use stead_runtime::memory::leases::LEASE;
 use stead_runtime::ports::{Bus, Inboxes, Leases, Outgoing};
 use stead_schemas::dispatch::{StepAddress, StepReply, StepRequest};
 use stead_schemas::ids::{Partition, RunId};

@@ -2,16 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use stead_schemas::ids::Partition;
 use tokio::time::Instant;
 
+use crate::env::LEASE;
 use crate::ports::{LeaseError, Leases};
-
-/// How long a lease lasts.
-pub const LEASE: Duration = Duration::from_secs(3);
 
 /// Leases in memory.
 #[derive(Default)]

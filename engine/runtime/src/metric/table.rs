@@ -213,7 +213,7 @@ table! {
     Engine OWNER_CHANGES: Counter = "stead_owner_changes_total" [];
     /// Partitions that an engine gave up, by why.
     Engine OWNERS_STOPPED: Counter = "stead_owners_stopped_total" [Label {
-        name: "why", values: Values::These(&["asked", "lease-over", "fenced", "unreadable", "broken"]) }];
+        name: "why", values: Values::These(&["asked", "lease-over", "fenced", "deaf", "unacknowledged", "unreadable", "broken"]) }];
 
     /// Messages in the log of runs that are over and not yet in the archive.
     Engine ARCHIVE_LAG: Gauge = "stead_archive_lag_messages" [];

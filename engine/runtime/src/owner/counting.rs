@@ -15,6 +15,7 @@ use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::step::system;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
+use tokio::time::Instant;
 
 use super::Owner;
 use super::idle::Idle;
@@ -27,11 +28,17 @@ thread_local! {
     static BOARD: RefCell<Board> = RefCell::default();
 }
 
+/// With so many partitions, summing all up each time that one has counted costs nothing.
+const FEW: usize = 32;
+/// With more that is done so often; each counts every few seconds.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
+
 /// What the owners on this thread have counted, and what was shown of it.
 #[derive(Default)]
 struct Board {
     partitions: BTreeMap<Partition, Census>,
     shown: Census,
+    shown_at: Option<Instant>,
 }
 
 /// What is counted in one partition, or in all.
@@ -205,14 +212,22 @@ fn kind_of(run: &RunId) -> &str {
 
 impl Board {
     fn write(&mut self, partition: Partition, census: Option<Census>) {
+        let is_last = census.is_none();
         match census {
             Some(census) => drop(self.partitions.insert(partition, census)),
             None => drop(self.partitions.remove(&partition)),
         }
+        if !is_last && self.partitions.len() > FEW && self.was_shown_just_now() {
+            return;
+        }
         let mut all = Census::default();
         self.partitions.values().for_each(|census| all.add(census));
         all.show(&self.shown);
-        self.shown = all;
+        (self.shown, self.shown_at) = (all, Some(Instant::now()));
+    }
+
+    fn was_shown_just_now(&self) -> bool {
+        self.shown_at.is_some_and(|shown_at| shown_at.elapsed() < SHOWN_EVERY)
     }
 }
 

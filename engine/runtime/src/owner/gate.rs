@@ -59,6 +59,10 @@ struct Who {
     name: String,
 }
 
+/// Each owner's numbers come behind those of the one before it: epochs are sequences of the log, of
+/// which 36 bits are left, and an owner says far less than this between two of them.
+const ASKS_BITS: u32 = 28;
+
 /// What it has or wants of one limit.
 struct Share {
     limit: Limit,
@@ -73,7 +77,7 @@ struct Share {
 impl Gate {
     /// Of an owner of this epoch.
     pub const fn new(epoch: u64) -> Self {
-        Self { number: epoch << 32, due: BTreeSet::new(), leaving: BTreeMap::new() }
+        Self { number: epoch << ASKS_BITS, due: BTreeSet::new(), leaving: BTreeMap::new() }
     }
 
     /// When something is to be said.

@@ -20,7 +20,6 @@ const RUNS_IN_A_ROW: usize = 32;
 impl Owner {
     /// Reads the partition and takes up every run that lives.
     pub(super) async fn load(&mut self) -> Result<(), LogError> {
-        self.env.ports.index.clear(self.partition);
         let mut found = reading::start(&self.env, self.partition, self.log_epoch).await?;
         let mut taken_up: usize = 0;
         while let Some(found) = found.recv().await {

@@ -35,7 +35,7 @@ use stead_schemas::event::Seq;
 use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::public::RunSummary;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::archive::Draft;
 use crate::env::Env;
@@ -101,8 +101,12 @@ pub enum Stopped {
     LeaseOver,
     /// Somebody else wrote to this partition.
     Fenced,
+    /// Nothing comes in any more: whoever listens for it is gone.
+    Deaf,
     /// It was asked to.
     Asked,
+    /// It was asked to, and what it was writing was not acknowledged in time.
+    Unacknowledged,
     /// The log could not be read.
     Unreadable,
     /// It panicked.
@@ -116,7 +120,9 @@ impl Stopped {
         match self {
             Self::LeaseOver => "lease-over",
             Self::Fenced => "fenced",
+            Self::Deaf => "deaf",
             Self::Asked => "asked",
+            Self::Unacknowledged => "unacknowledged",
             Self::Unreadable => "unreadable",
             Self::Broken => "broken",
         }
@@ -279,7 +285,7 @@ impl Owner {
 
     fn messages(&mut self, first: Option<Inbound>, inbox: &mut mpsc::UnboundedReceiver<Inbound>) {
         let Some(first) = first else {
-            self.stopped = Some(Stopped::Fenced);
+            self.stopped = Some(Stopped::Deaf);
             return;
         };
         if !self.may_act() {
@@ -395,10 +401,16 @@ impl Owner {
 
     /// Ends in good order: what is being appended is waited for, nothing new is begun. Whoever
     /// is told that something is in the log asks no more; so nobody is told after the lease is
-    /// over, when the next owner may have read the log already, without it.
+    /// over, when the next owner may have read the log already, without it. A log that says nothing
+    /// for as long as a lease lasts is not waited for any longer: the next owner finds what came into
+    /// it, as after a crash.
     async fn hand_over(mut self) -> Stopped {
+        let until = Instant::now() + self.env.tuning.lease;
         while self.tail.is_busy() {
-            let Some(finished) = self.jobs.next().await else { break };
+            let Ok(finished) = timeout_at(until, self.jobs.next()).await else {
+                return Stopped::Unacknowledged;
+            };
+            let Some(finished) = finished else { break };
             if self.lease.is_over() {
                 return Stopped::LeaseOver;
             }

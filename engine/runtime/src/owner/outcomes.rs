@@ -107,7 +107,12 @@ impl Owner {
 
     /// If the log could not be read, whoever asks asks once more.
     pub(super) fn outcome_read(&self, asker: Asker, said: Result<Said, LogError>) {
-        let Ok(said) = said else { return };
+        let said = match said {
+            Ok(said) => said,
+            Err(error) => {
+                return tracing::warn!(partition = %self.partition, %error, "cannot read what came of a command");
+            }
+        };
         match (asker, said) {
             (Asker::Caller(to), Said::Ended(outcome)) => self.tell_caller(to, Some(outcome)),
             (Asker::Caller(to), Said::Nothing | Said::Expired(_)) => self.tell_caller(to, None),

@@ -98,6 +98,7 @@ pub(super) async fn start(
     reader.remember(&env.ports).await?;
     let (tell, found) = mpsc::channel(HISTORIES_AHEAD);
     env.ports.aside.spawn(async move {
+        reader.index.clear(partition);
         // Nobody hears only when the owner has stopped.
         reader.tell_all(messages, &tell).await.ok();
     });

@@ -15,12 +15,14 @@ use stead_schemas::ids::RunId;
 use tokio::time::Instant;
 
 use super::{Finished, Owner, Stopped};
+use crate::env::LEASE;
 
 /// How often the end of the log is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// From when on a look shows all that owners before have written: what one that does not know yet that
 /// its lease is over has begun to append is in the log by then, unless it was frozen in the midst of it.
 const ALONE_AFTER: Duration = Duration::from_secs(9);
+const _: () = assert!(ALONE_AFTER.as_millis() >= 3 * LEASE.as_millis());
 
 /// How far the log goes, as far as this owner knows.
 pub(super) struct Tail {

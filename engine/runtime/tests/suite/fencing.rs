@@ -84,6 +84,21 @@ fn an_owner_whose_lease_ends_while_it_reads_the_log_says_nothing() {
 }
 
 #[test]
+fn an_owner_that_is_to_go_waits_no_longer_for_a_silent_log_than_a_lease_lasts() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.settle().await;
+        desk.log.set_away(true);
+        desk.start("pair").await;
+        desk.stop.send_replace(true);
+        desk.pass(Duration::from_secs(4)).await;
+        assert!(desk.owner.is_finished());
+        assert!(desk.replies("caller").is_empty() && desk.steps().is_empty());
+        assert_eq!(desk.owner.await.unwrap(), Stopped::Unacknowledged);
+    });
+}
+
+#[test]
 fn an_owner_whose_lease_ends_while_it_hands_over_tells_nobody() {
     on_simulated_time(async {
         for asked in [true, false] {

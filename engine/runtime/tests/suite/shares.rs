@@ -29,6 +29,9 @@ const SHARED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a disk and a cluster take for one message, on a bad day.
 const SLOW: Duration = Duration::from_millis(40);
 
+/// How long a log takes that is nearly gone.
+const SLOWEST: Duration = Duration::from_secs(2);
+
 /// Inboxes into which nothing comes.
 #[derive(Default)]
 struct Silent {
@@ -142,7 +145,17 @@ impl House {
         name: &str,
         leases: Arc<Slow>,
     ) -> (JoinHandle<()>, impl Fn() -> usize + use<>) {
-        let inboxes = Arc::new(Silent { takes: SLOW, ..Silent::default() });
+        self.engine_in(name, leases, SLOW)
+    }
+
+    /// The same; opening an inbox takes so long.
+    fn engine_in(
+        &self,
+        name: &str,
+        leases: Arc<Slow>,
+        takes: Duration,
+    ) -> (JoinHandle<()>, impl Fn() -> usize + use<>) {
+        let inboxes = Arc::new(Silent { takes, ..Silent::default() });
         let mut env = self.env(name, Arc::new(MemoryIndex::new()));
         env.ports.inboxes = inboxes.clone();
         env.ports.leases = leases;
@@ -272,5 +285,21 @@ fn a_renewal_and_a_count_that_are_not_answered_cost_no_partition() {
             assert!(!fails.load(Ordering::Relaxed), "it was asked");
         }
         assert_eq!((house.share_of("one").await, taken_by_one()), (64, 64));
+    });
+}
+
+#[test]
+fn an_engine_that_takes_slowly_is_counted_all_the_while() {
+    on_simulated_time(async {
+        let house = House::new();
+        let leases = Arc::new(Slow::new(&house.leases));
+        let (_one, taken_by_one) = house.engine_in("one", leases, SLOWEST);
+        sleep(2 * SLOW).await;
+        let begun = Instant::now();
+        while taken_by_one() < 64 {
+            sleep(SLOW).await;
+            let others = house.leases.present("a guest").await.unwrap();
+            assert_eq!(others, 2, "after {:?}, {} taken", begun.elapsed(), taken_by_one());
+        }
     });
 }
