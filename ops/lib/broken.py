@@ -42,7 +42,7 @@ RULES = [
       "                decided.events.push(decision);\n"
       "            }\n"
       "        }\n"
-      "        Ok(decided)",
+      "        Ok(())",
       "        }\n"
       "        if !decided.events.is_empty() {\n"
       "            for decision in self.follow(decided.events.last()) {\n"
@@ -50,7 +50,10 @@ RULES = [
       "                decided.events.push(decision);\n"
       "            }\n"
       "        }\n"
-      "        Ok(decided)")]),
+      "        Ok(())"),
+     (f"{OWNER}/deciding.rs",
+      "    let together = facts.iter().take_while(|fact| fact.with_next).count() + 1;\n",
+      "    let together = facts.len();\n")]),
     ("timers", "timers fire two seconds early", [
      (f"{OWNER}/attempts.rs",
       "            if now < due {",

@@ -15,7 +15,7 @@ use core::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use stead_schemas::event::{ChangeMarked, CommandCompleted, Event, Noted, Outcome, Seq};
+use stead_schemas::event::{CommandCompleted, Event, Noted, Outcome, Seq};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
@@ -23,6 +23,7 @@ use stead_schemas::step::Step;
 use stead_schemas::time::Timestamp;
 
 use crate::shared::{Shared, Wait};
+use crate::size::{VIEW_BYTES_MAX, json_bytes};
 use crate::step_call::{StepCall, as_json};
 
 /// How many transitions a history has when its run should begin anew at the next quiet point.
@@ -136,12 +137,21 @@ impl Context {
         self.shared.borrow_mut().next_command()
     }
 
-    /// Shows where the run stands to those who ask. Written nowhere: replay shows it again.
+    /// Shows where the run stands to those who ask. Written nowhere: replay shows it again. A view
+    /// of more than [`VIEW_BYTES_MAX`] would reach nobody: that it is too large is shown instead.
     pub fn show(&self, phase: &str, view: &impl Serialize) {
         let view = as_json(view);
         let mut shared = self.shared.borrow_mut();
         shared.phase = phase.to_string();
-        shared.view = view;
+        let bytes = json_bytes(&view);
+        shared.view = match bytes > VIEW_BYTES_MAX && shared.changed("stead.views-are-measured") {
+            true => {
+                let words =
+                    alloc::format!("the view has {bytes} bytes, the limit is {VIEW_BYTES_MAX}");
+                words.into()
+            }
+            false => view,
+        };
     }
 
     /// Asks for a step. Nothing happens until the returned call is awaited.
@@ -153,7 +163,7 @@ impl Context {
     /// Whether this run decides as builds with the change `name` do. A run that came past this
     /// point with an older build goes on without the change until it begins anew; every other
     /// one has it. Ask before each thing that is decided otherwise, and keep both ways for as
-    /// long as such runs live.
+    /// long as such runs live. Names that begin with `stead.` are the engine's own.
     ///
     /// ```
     /// # use stead_core::context::Context;
@@ -169,22 +179,13 @@ impl Context {
     /// ```
     #[must_use]
     pub fn changed(&self, name: &str) -> bool {
-        let mut shared = self.shared.borrow_mut();
-        if let Some(known) = shared.changes.get(name) {
-            return *known;
-        }
-        let recorded = shared.recorded_changes.as_ref();
-        let changed = recorded.is_none_or(|marked| marked.iter().any(|mark| mark == name));
-        shared.changes.insert(name.to_string(), changed);
-        if changed {
-            let name = name.to_string();
-            shared.decisions.push(Event::ChangeMarked(ChangeMarked { name }));
-        }
-        changed
+        self.shared.borrow_mut().changed(name)
     }
 
     /// Waits for the next signal of this name and reads what it says. Signals of other names
-    /// stay where they are.
+    /// stay where they are. The name must be among the definition's
+    /// [`signals`](crate::definition::Definition::signals): no other one is let in, so that waiting
+    /// for it fails at once.
     ///
     /// ```
     /// # use stead_core::context::Context;
@@ -198,9 +199,9 @@ impl Context {
     /// ```
     ///
     /// # Errors
-    /// If the signal is not of this shape.
+    /// If the signal is not of this shape, or the definition does not name it.
     pub async fn signal<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {
-        let payload = Heard { cx: self.clone(), name, waits: None }.await;
+        let payload = Heard { cx: self.clone(), name, waits: None }.await?;
         serde_json::from_value(payload).map_err(|error| {
             let words = alloc::format!("the signal `{name}` cannot be read: {error}");
             Failure::new(Class::Permanent, words)
@@ -284,21 +285,29 @@ struct Heard<'a> {
 }
 
 impl Future for Heard<'_> {
-    type Output = Value;
+    type Output = Result<Value, Failure>;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Value> {
+    fn poll(mut self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Self::Output> {
         let cx = self.cx.clone();
         let mut shared = cx.shared.borrow_mut();
         let name = self.name;
         let place = shared.signals.iter().position(|signal| signal.name == name);
         let Some(signal) = place.and_then(|place| shared.signals.remove(place)) else {
+            let is_listed = self.waits.is_some() || shared.listed.contains(&name);
+            if !is_listed && shared.changed("stead.signals-are-listed") {
+                let words = alloc::format!(
+                    "it waits for the signal `{name}`, which its definition does not name: nobody \
+                     could send it"
+                );
+                return Poll::Ready(Err(Failure::new(Class::Permanent, words)));
+            }
             self.waits.get_or_insert_with(|| shared.await_signal(name));
             return Poll::Pending;
         };
         if let Some(waits) = self.waits.take() {
             shared.awaited.remove(&waits);
         }
-        Poll::Ready(signal.payload)
+        Poll::Ready(Ok(signal.payload))
     }
 }
 

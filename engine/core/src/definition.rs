@@ -91,7 +91,7 @@ pub struct Definition {
     pub public: bool,
     /// The verbs it knows.
     pub verbs: &'static [&'static str],
-    /// The signals it waits for; no other one is let in.
+    /// The signals it waits for; no other one is let in, nor can be waited for.
     pub signals: &'static [&'static str],
     /// Begins an execution.
     pub execute: fn(Context) -> Execution,

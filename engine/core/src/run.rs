@@ -4,17 +4,17 @@
 //! change who wins a race between them.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Ref, RefCell};
 use core::task::{self, Poll, Waker};
 
 use serde_json::Value;
 use stead_schemas::event::{
-    CommandCompleted, ContinuedAsNew, Event, LeftBehind, Outcome, RunCompleted, RunFailed,
-    RunStarted, RunTerminated, Seq,
+    ContinuedAsNew, Event, RunCompleted, RunFailed, RunStarted, Seq, Signal,
 };
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
@@ -27,6 +27,8 @@ use crate::divergence::{Divergence, is_same, other};
 use crate::fold::{Folded, Illegal};
 use crate::shared::{Aside, Settled, Shared};
 use crate::size::fits;
+
+mod ending;
 
 /// A run in memory. It is thrown away and replayed whenever an append was not ours.
 pub struct Run {
@@ -52,6 +54,7 @@ pub struct Awaited {
 }
 
 /// What [`Run::decide`] made of some facts.
+#[derive(Default)]
 pub struct Decided {
     /// The events of the next transition; none if no fact was legal.
     pub events: Vec<Event>,
@@ -137,6 +140,12 @@ impl Run {
         shared.map_or_else(Vec::new, |shared| shared.borrow().awaited.values().cloned().collect())
     }
 
+    /// The signals that were sent and that its workflow has not taken, the first one first.
+    #[must_use]
+    pub fn untaken_signals(&self) -> Option<Ref<'_, VecDeque<Signal>>> {
+        self.shared.as_ref().map(|shared| Ref::map(shared.borrow(), |shared| &shared.signals))
+    }
+
     /// The workflow's word for where it stands.
     #[must_use]
     pub fn phase(&self) -> String {
@@ -183,8 +192,22 @@ impl Run {
     /// If the workflow decides something illegal, which is a bug of ours. The run must be thrown
     /// away then, too.
     pub fn decide(&mut self, at: Timestamp, facts: Vec<Event>) -> Result<Decided, Illegal> {
-        let mut decided =
-            Decided { events: Vec::with_capacity(facts.len() + 1), taken: Vec::new() };
+        let mut decided = Decided::default();
+        self.decide_more(at, facts, &mut decided)?;
+        Ok(decided)
+    }
+
+    /// The same with more facts for a transition that is not written yet.
+    ///
+    /// # Errors
+    /// As [`Self::decide`]; nothing of the transition may be written then.
+    pub fn decide_more(
+        &mut self,
+        at: Timestamp,
+        facts: Vec<Event>,
+        decided: &mut Decided,
+    ) -> Result<(), Illegal> {
+        decided.events.reserve(facts.len() + 1);
         for fact in facts {
             let legal = self.folded.apply(&fact, at).is_ok();
             decided.taken.push(legal);
@@ -201,7 +224,7 @@ impl Run {
                 decided.events.push(decision);
             }
         }
-        Ok(decided)
+        Ok(())
     }
 
     /// Takes a transition of the history in and compares its decisions with those of this build.
@@ -304,6 +327,7 @@ impl Run {
 
     fn begin(&mut self, started: &RunStarted, at: Timestamp) {
         let mut shared = Shared::new(self.id.clone(), started.clone(), at);
+        shared.listed = self.definition.signals;
         shared.transitions = 1;
         let shared = Rc::new(RefCell::new(shared));
         self.execution = Some((self.definition.execute)(Context::new(shared.clone())));
@@ -321,6 +345,9 @@ impl Run {
     /// Lets the workflow go on as far as it can and returns what it decided.
     fn poll(&mut self) -> Vec<Event> {
         let mut decisions = Vec::new();
+        if let Some(shared) = &self.shared {
+            shared.borrow_mut().asked_bytes = 0;
+        }
         // What the workflow ended with before, while something was still to be taken back.
         let mut has_waited = self.ending.is_some();
         loop {
@@ -387,44 +414,6 @@ impl Run {
         *shared.borrow_mut() = anew;
         self.execution = Some((self.definition.execute)(Context::new(shared.clone())));
         Some(Event::ContinuedAsNew(ContinuedAsNew { carried, next_seq, signals }))
-    }
-
-    /// Ends the run as it is: the workflow is thrown away, and what it would have taken back is
-    /// listed.
-    fn terminate(&mut self, why: &str) -> Vec<Event> {
-        let Some(shared) = self.shared.clone() else { return Vec::new() };
-        let mut left = self.folded.left.clone();
-        left.extend(self.folded.steps.values().map(|open| LeftBehind {
-            step: open.step.step.clone(),
-            request: open.step.request.clone(),
-            why: if open.step.undo { "undo under way" } else { "step under way" }.to_string(),
-        }));
-        left.extend(shared.borrow().not_undone());
-        shared.borrow_mut().over = true;
-        self.execution = None;
-        self.aside.clear();
-        let (why, view) = (why.to_string(), shared.borrow().view.clone());
-        let mut decisions = Vec::new();
-        self.end(&mut decisions, Event::RunTerminated(RunTerminated { why, left, view }));
-        decisions
-    }
-
-    /// The last events of a run: nobody who gave a command is left without an answer.
-    fn end(&self, decisions: &mut Vec<Event>, last: Event) {
-        let answered = |id: &String| {
-            decisions.iter().any(|event| matches!(event, Event::CommandCompleted(c) if c.id == *id))
-        };
-        let open: Vec<String> =
-            self.folded.open_commands().into_iter().filter(|id| !answered(id)).collect();
-        let words = match last {
-            Event::RunTerminated(_) => "the run was terminated",
-            _ => "it was over before this command's turn came",
-        };
-        decisions.extend(open.into_iter().map(|id| {
-            let outcome = Outcome::Failed(Failure::new(Class::Refused, words));
-            Event::CommandCompleted(CommandCompleted { id, outcome })
-        }));
-        decisions.push(last);
     }
 }
 

@@ -10,8 +10,8 @@ use core::pin::Pin;
 use serde_json::Value;
 use stead_schemas::dispatch::Route;
 use stead_schemas::event::{
-    Event, LeftBehind, RunStarted, Seq, Signal, StepDropped, StepScheduled, TimerDropped,
-    TimerStarted,
+    ChangeMarked, Event, LeftBehind, RunStarted, Seq, Signal, StepDropped, StepScheduled,
+    TimerDropped, TimerStarted,
 };
 use stead_schemas::failure::Failure;
 use stead_schemas::ids::RunId;
@@ -21,6 +21,7 @@ use stead_schemas::time::Timestamp;
 use crate::context::Command;
 use crate::fold::take;
 use crate::run::Awaited;
+use crate::size::json_bytes;
 
 /// How a step or a timer ended.
 pub(crate) enum Settled {
@@ -110,6 +111,10 @@ pub(crate) struct Shared {
     pub phase: String,
     pub view: Value,
     pub next_seq: Seq,
+    /// The signals that the definition names.
+    pub listed: &'static [&'static str],
+    /// How many bytes of requests have been asked for since the last fact.
+    pub asked_bytes: usize,
     /// Which changes this run has, as far as it was asked.
     pub changes: BTreeMap<String, bool>,
     /// On replay: the changes that the history has marked at this point.
@@ -141,10 +146,28 @@ impl Shared {
             phase: String::new(),
             view: Value::Null,
             next_seq: 1,
+            listed: &[],
+            asked_bytes: 0,
             changes: BTreeMap::new(),
             recorded_changes: None,
             over: false,
         }
+    }
+
+    /// Whether this run decides as builds with the change `name` do. What the engine itself decides
+    /// otherwise than before is a change, too: histories that exist replay as they are.
+    pub fn changed(&mut self, name: &str) -> bool {
+        if let Some(known) = self.changes.get(name) {
+            return *known;
+        }
+        let recorded = self.recorded_changes.as_ref();
+        let changed = recorded.is_none_or(|marked| marked.iter().any(|mark| mark == name));
+        self.changes.insert(name.to_string(), changed);
+        if changed {
+            let name = name.to_string();
+            self.decisions.push(Event::ChangeMarked(ChangeMarked { name }));
+        }
+        changed
     }
 
     /// The command whose turn it is. A run that waits for the next one keeps no room for others.
@@ -159,6 +182,7 @@ impl Shared {
     pub fn schedule(&mut self, wanted: Wanted) -> Seq {
         let seq = self.take_seq();
         self.shapes.insert(seq, wanted.shape);
+        self.asked_bytes += json_bytes(&wanted.request);
         self.decisions.push(Event::StepScheduled(StepScheduled {
             seq,
             step: wanted.step,
@@ -256,6 +280,7 @@ impl Shared {
         let mut anew = Self::new(self.run.clone(), self.started.clone(), self.now);
         anew.carried = Some(carried);
         anew.next_seq = self.next_seq;
+        (anew.listed, anew.asked_bytes) = (self.listed, self.asked_bytes);
         anew.phase.clone_from(&self.phase);
         anew.view = self.view.clone();
         anew.signals = core::mem::take(&mut self.signals);

@@ -20,8 +20,8 @@ use stead_schemas::step::entity::CancelCommand;
 use stead_schemas::step::{REQUEST_BYTES_MAX, Step};
 
 use crate::context::Context;
-use crate::shared::{Settled, Shape, Undo, Wanted};
-use crate::size::json_bytes;
+use crate::shared::{Settled, Shape, Shared, Undo, Wanted};
+use crate::size::{ASKED_BYTES_MAX, json_bytes};
 
 /// A step that is asked for when it is awaited.
 ///
@@ -247,9 +247,14 @@ impl Context {
     /// a cancel.
     ///
     /// # Errors
-    /// If this build cannot read the answer, or somebody gave the undo up by hand.
+    /// If this build cannot read the answer, somebody gave the undo up by hand, or the request is
+    /// too large to travel.
     pub async fn take_back<S: Step>(&self, request: S) -> Result<S::Answer, Failure> {
-        let seq = self.shared().borrow_mut().schedule(undo_of(&request).wanted());
+        let undo = undo_of(&request);
+        if let Some(words) = too_large_undo(&mut self.shared().borrow_mut(), &undo) {
+            return Err(Failure::new(Class::Permanent, words).at(S::NAME));
+        }
+        let seq = self.shared().borrow_mut().schedule(undo.wanted());
         let mut goes_on = GoesOn { cx: self.clone(), seq: Some(seq) };
         let settled = self.settled(seq).await;
         goes_on.seq = None;
@@ -316,12 +321,7 @@ fn schedule<S: Step>(call: StepCall<S>) -> Result<Open, Failure> {
     }
     let (name, route) = (call.request.name(), call.request.route());
     let request = as_json(&call.request);
-    let size = json_bytes(&request);
-    if size > REQUEST_BYTES_MAX {
-        let words = format!(
-            "the request has {size} bytes, the limit for a step is {REQUEST_BYTES_MAX}; pass what is \
-             large by reference"
-        );
+    if let Some(words) = too_large(&mut shared, &request, &call.undo) {
         return Err(Failure::new(Class::Permanent, words).at(S::NAME));
     }
     let is_covered = shared.current.is_some_and(|scope| shared.scopes.contains_key(&scope));
@@ -345,6 +345,37 @@ fn schedule<S: Step>(call: StepCall<S>) -> Result<Open, Failure> {
         shape: Shape { request: check::<S>, answer: check::<S::Answer> },
     });
     Ok(Open { seq, cancel })
+}
+
+/// What is too large of a step: by itself, with what else is asked for at once, or to be taken back.
+fn too_large(shared: &mut Shared, request: &Value, undos: &[Undo]) -> Option<String> {
+    let size = json_bytes(request);
+    if size > REQUEST_BYTES_MAX {
+        return Some(format!(
+            "the request has {size} bytes, the limit for a step is {REQUEST_BYTES_MAX}; pass what is \
+             large by reference"
+        ));
+    }
+    let asked = shared.asked_bytes + size;
+    if asked > ASKED_BYTES_MAX && shared.changed("stead.asks-are-measured") {
+        return Some(format!(
+            "what is asked for at once would have {asked} bytes with this request, the limit is \
+             {ASKED_BYTES_MAX}; ask for less at a time"
+        ));
+    }
+    undos.iter().find_map(|undo| too_large_undo(shared, undo))
+}
+
+/// An undo is asked for when nothing can be decided any more, so that it is measured before.
+fn too_large_undo(shared: &mut Shared, undo: &Undo) -> Option<String> {
+    let size = json_bytes(&undo.request);
+    (size > REQUEST_BYTES_MAX && shared.changed("stead.undos-are-measured")).then(|| {
+        format!(
+            "the request of the undo `{}` has {size} bytes, the limit is {REQUEST_BYTES_MAX}; pass \
+             what is large by reference",
+            undo.step
+        )
+    })
 }
 
 /// What was said of a step and would come to nothing where it was said.

@@ -10,6 +10,7 @@ mod facts;
 mod golden;
 mod ledger;
 mod legality;
+mod sizes;
 mod trace;
 
 use proptest::collection::vec;

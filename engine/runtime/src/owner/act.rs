@@ -85,6 +85,7 @@ impl Owner {
 
     /// Lets go of a run that is over.
     pub(super) fn end(&mut self, run: &RunId) {
+        self.miss_what_waits(run);
         let Some(live) = self.runs.remove(run) else { return };
         tracing::info!(%run, "the run is over");
         self.over += live.run.transitions();

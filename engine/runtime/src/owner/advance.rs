@@ -5,17 +5,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use stead_core::run::Decided;
 use stead_schemas::dispatch::OutsideReply;
 use stead_schemas::event::Event;
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::transition::{Transition, VERSION, link};
 use uuid::Uuid;
 
-use super::bugs::caught;
 use super::commands::{BUG, NOT_KEPT};
+use super::deciding::{Missed, Turn, command_id};
 use super::live::{Fact, Live, Tell, Writing};
-use super::parked::park;
+use super::parked::{Parked, park, refused};
 use super::{Finished, Owner, Stopped};
 use crate::inbound::{OrderReply, encoded};
 use crate::metric;
@@ -48,32 +47,13 @@ impl Owner {
         if at.since(now) >= CLOCK_BEHIND {
             tracing::warn!(run = %id, ahead = ?at.since(now), "a history is ahead of this machine's clock, and so are its timers");
         }
-        let (events, tells): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut live.queue).into_iter().map(|fact| (fact.event, fact.tell)).unzip();
-        let commands: Vec<Option<String>> = events.iter().map(command_id).collect();
-        let decided = match caught(|| live.run.decide(at, events)) {
-            Ok(Ok(decided)) => decided,
-            // A bug of ours: the turn is lost, the log is not.
-            Ok(Err(illegal)) => {
-                park(live, "illegal", format!("this build decided something illegal: {illegal}"));
-                Decided { events: Vec::new(), taken: vec![false; commands.len()] }
-            }
-            Err(panicked) => {
-                park(live, "panicked", panicked);
-                Decided { events: Vec::new(), taken: vec![false; commands.len()] }
-            }
-        };
-        let unborn = live.parked.clone().filter(|_| live.last_seq == 0);
-        if live.parked.is_some() {
+        let Turn { events, tell, missed } = live.decide(at);
+        let parked = live.parked.clone();
+        let unborn = parked.clone().filter(|_| live.last_seq == 0);
+        if parked.is_some() {
             self.dirty.insert(id.clone());
         }
-        let missed_commands: Vec<String> = (commands.into_iter().zip(&decided.taken))
-            .filter_map(|(id, taken)| id.filter(|_| !taken))
-            .collect();
-        let taken = tells.into_iter().zip(decided.taken);
-        let (told, missed): (Vec<_>, Vec<_>) = taken.partition(|(_, taken)| *taken);
-        let tell = told.into_iter().filter_map(|(tell, _)| tell).collect();
-        if !decided.events.is_empty() {
+        if !events.is_empty() {
             let transition = Transition {
                 v: VERSION,
                 run: id.clone(),
@@ -81,7 +61,7 @@ impl Owner {
                 at,
                 engine: self.env.engine.clone(),
                 prev: live.prev.clone(),
-                events: decided.events,
+                events,
             };
             let append = write(live, transition, tell, (self.partition, self.log_epoch));
             let (log, run) = (Rc::clone(&self.env), id.clone());
@@ -93,12 +73,18 @@ impl Owner {
             self.jobs.push(job.boxed_local());
         }
         match unborn {
-            Some(why) => self.forget_unborn(id, &missed_commands, BUG, &why.words),
-            None => missed_commands.iter().for_each(|command| self.missed_command(id, command)),
+            Some(why) => self.forget_unborn(id, &missed.commands, BUG, &why.words),
+            None => missed.commands.iter().for_each(|command| self.missed_command(id, command)),
         }
-        for tell in missed.into_iter().filter_map(|(tell, _)| tell) {
-            self.tell_missed(tell);
-        }
+        missed.tells.into_iter().for_each(|tell| self.tell_missed(tell, parked.as_ref()));
+    }
+
+    /// The run is over: what waits comes too late.
+    pub(super) fn miss_what_waits(&mut self, run: &RunId) {
+        let Some(live) = self.runs.get_mut(run) else { return };
+        let missed = Missed::all(std::mem::take(&mut live.queue));
+        missed.commands.iter().for_each(|command| self.missed_command(run, command));
+        missed.tells.into_iter().for_each(|tell| self.tell_missed(tell, None));
     }
 
     /// The append is in the log: what it said may be acted on now.
@@ -148,19 +134,19 @@ impl Owner {
         let Some(live) = self.runs.get_mut(run) else { return };
         let (writing, is_unborn) = (live.writing.take(), live.last_seq == 0);
         park(live, "log", words.clone());
-        let queued = std::mem::take(&mut live.queue);
+        let (parked, queue) = (live.parked.clone(), std::mem::take(&mut live.queue));
         self.dirty.insert(run.clone());
         let Some(Writing { transition, tell, .. }) = writing else { return };
+        let missed = Missed::all(queue);
         let written = transition.events.iter().filter_map(command_id);
-        let waiting = queued.iter().filter_map(|fact| command_id(&fact.event));
-        let commands: Vec<String> = written.chain(waiting).collect();
+        let commands: Vec<String> = written.chain(missed.commands).collect();
         if is_unborn {
             self.forget_unborn(run, &commands, NOT_KEPT, &words);
         } else {
             commands.iter().for_each(|command| self.missed_command(run, command));
         }
-        let tells = tell.into_iter().chain(queued.into_iter().filter_map(|fact| fact.tell));
-        tells.for_each(|tell| self.tell_missed(tell));
+        let tells = tell.into_iter().chain(missed.tells);
+        tells.for_each(|tell| self.tell_missed(tell, parked.as_ref()));
     }
 
     fn tell(&self, tell: Tell) {
@@ -171,20 +157,14 @@ impl Owner {
         self.send(Outgoing::Reply { to, bytes });
     }
 
-    fn tell_missed(&self, tell: Tell) {
-        match tell {
-            Tell::Order(to) => self.order_came_late(to),
-            Tell::Outside(to) => {
+    fn tell_missed(&self, tell: Tell, parked: Option<&Parked>) {
+        match (tell, parked) {
+            (Tell::Order(to), None) => self.order_came_late(to),
+            (Tell::Order(to), Some(parked)) => self.reply_to_order(to, &Err(refused(parked))),
+            (Tell::Outside(to), _) => {
                 self.send(Outgoing::Reply { to, bytes: encoded(&OutsideReply::NotWaiting) });
             }
         }
-    }
-}
-
-fn command_id(event: &Event) -> Option<String> {
-    match event {
-        Event::CommandAccepted(accepted) => Some(accepted.id.clone()),
-        _ => None,
     }
 }
 

@@ -19,7 +19,7 @@ use stead_schemas::transition::command_digest;
 
 use super::Owner;
 use super::bugs::caught;
-use super::live::{Asker, Fact};
+use super::live::Asker;
 use crate::inbound::encoded;
 use crate::ports::{Outgoing, ReplyTo};
 
@@ -252,7 +252,7 @@ impl Owner {
         }
         let Some(live) = self.runs.get_mut(&run) else { return };
         live.askers.entry(command.id).or_default().push(asker);
-        live.queue.extend(facts.into_iter().map(Fact::from));
+        live.queue_together(facts, None);
         self.advance(&run);
     }
 

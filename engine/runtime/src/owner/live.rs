@@ -63,6 +63,8 @@ pub(super) struct Writing {
 pub(super) struct Fact {
     pub event: Event,
     pub tell: Option<Tell>,
+    /// Whether it goes into the history together with the one behind it, or neither does.
+    pub with_next: bool,
 }
 
 /// Whom to tell once a fact is in the log.
@@ -97,6 +99,15 @@ impl Live {
             tracing: None,
             parked: None,
             updated: at,
+        }
+    }
+
+    /// Puts facts at the end of the line that go into the history together. Whoever waits for them is
+    /// told then.
+    pub fn queue_together(&mut self, events: Vec<Event>, tell: Option<Tell>) {
+        self.queue.extend(events.into_iter().map(|event| Fact { with_next: true, ..event.into() }));
+        if let Some(last) = self.queue.back_mut().filter(|fact| fact.with_next) {
+            (last.with_next, last.tell) = (false, tell);
         }
     }
 
@@ -179,6 +190,6 @@ impl Live {
 
 impl From<Event> for Fact {
     fn from(event: Event) -> Self {
-        Self { event, tell: None }
+        Self { event, tell: None, with_next: false }
     }
 }

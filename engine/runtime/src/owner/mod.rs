@@ -8,7 +8,7 @@
 //! `outside.rs` (answers of those nobody was sent for), `queries.rs` and `listing.rs` (questions),
 //! `outcomes.rs` (who waits for the end of a command), `cancels.rs` (what a parent wants cancelled).
 //!
-//! What is decided and done: `advance.rs` turns facts into appends, `act.rs` carries out what an
+//! What is decided and done: `deciding.rs` takes facts in, `advance.rs` appends what came of them, `act.rs` carries out what an
 //! append said, `attempts.rs` sees steps through, `patience.rs` says how long each may take,
 //! `proofs.rs` which answer is an attempt's, `pausing.rs` lets runs rest, `unheard.rs` offers again
 //! what nobody heard, `strays.rs` keeps anything from being done after it was undone. `gate.rs` waits
@@ -51,6 +51,7 @@ mod cancels;
 mod clocks;
 mod commands;
 mod counting;
+mod deciding;
 mod entities;
 mod gate;
 mod idle;

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 use stead_core::fold::OpenStep;
+use stead_core::size::{SIGNALS_BYTES_MAX, SIGNALS_MAX, has_room};
 use stead_schemas::dispatch::{OrderRun, Route, RunOrder};
 use stead_schemas::event::{
     ByHand, CancelRequested, Event, RunPaused, RunResumed, Seq, Signal, SignalReceived, StepEdited,
@@ -12,8 +13,8 @@ use stead_schemas::refusal::Refusal;
 
 use super::Owner;
 use super::attempts::Phase;
-use super::commands::PARKED;
-use super::live::{Fact, Live, Tell};
+use super::live::{Live, Tell};
+use super::parked::refused;
 use crate::inbound::{OrderReply, encoded};
 use crate::ports::{Outgoing, ReplyTo};
 
@@ -40,14 +41,12 @@ impl Owner {
         if is_parked && order.order == RunOrder::Terminate {
             return self.terminate_parked(order, to);
         }
-        let mut events = match self.events_of(&order) {
+        let events = match self.events_of(&order) {
             Ok(events) => events,
             Err(refusal) => return self.reply_to_order(to, &Err(refusal)),
         };
-        let last = events.pop();
         let Some(live) = self.runs.get_mut(&order.run) else { return };
-        live.queue.extend(events.into_iter().map(Fact::from));
-        live.queue.extend(last.map(|event| Fact { event, tell: Some(Tell::Order(to)) }));
+        live.queue_together(events, Some(Tell::Order(to)));
         self.advance(&order.run);
     }
 
@@ -56,12 +55,7 @@ impl Owner {
             Refusal::new("run.over", "the run is over; nothing can be done to it any more")
         })?;
         if let Some(parked) = &live.parked {
-            let words = format!(
-                "this build cannot go on with the run, it is parked: {}; it may be terminated, and \
-                 nothing else",
-                parked.words
-            );
-            return Err(Refusal::new(PARKED, words));
+            return Err(refused(parked));
         }
         let by = order.by.clone();
         match &order.order {
@@ -211,6 +205,18 @@ fn signal(live: &Live, signal: &Signal, order: ByHand) -> Result<Vec<Event>, Ref
             false => format!("this workflow's signals are {}", known.join(", ")),
         };
         return Err(Refusal::new("run.signal-unknown", words).field("signal"));
+    }
+    let queued = live.queue.iter().filter_map(|fact| match &fact.event {
+        Event::SignalReceived(received) => Some(&received.signal),
+        _ => None,
+    });
+    let untaken = live.run.untaken_signals();
+    if !has_room(signal, untaken.iter().flat_map(|signals| signals.iter()).chain(queued)) {
+        let words = format!(
+            "too many signals wait that the run has not taken: there is room for {SIGNALS_MAX} of \
+             them, of {SIGNALS_BYTES_MAX} bytes together"
+        );
+        return Err(Refusal::new("run.signals-full", words).field("signal"));
     }
     Ok(vec![Event::SignalReceived(SignalReceived { signal: signal.clone(), order })])
 }

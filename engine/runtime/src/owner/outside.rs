@@ -38,6 +38,7 @@ impl Owner {
                 return self.send(Outgoing::Reply { to, bytes });
             }
         };
-        self.take(&answer.run, Fact { event, tell: Some(Tell::Outside(to)) });
+        let tell = Some(Tell::Outside(to));
+        self.take(&answer.run, Fact { tell, ..event.into() });
     }
 }

@@ -43,6 +43,16 @@ pub(super) fn tell_if_parked(live: &Live) {
     metric::PARKED.count([cause]);
 }
 
+/// Nothing but one thing can be done to it.
+pub(super) fn refused(parked: &Parked) -> Refusal {
+    let words = format!(
+        "this build cannot go on with the run, it is parked: {}; it may be terminated, and nothing \
+         else",
+        parked.words
+    );
+    Refusal::new(PARKED, words)
+}
+
 impl Owner {
     /// Somebody wants a parked run terminated: its history is read.
     pub(super) fn terminate_parked(&self, order: OrderRun, to: ReplyTo) {
@@ -72,7 +82,8 @@ impl Owner {
         (live.run, live.parked) = (run, None);
         let event = Event::TerminateRequested(TerminateRequested { order: order.by.clone() });
         // What else waits for its turn comes too late.
-        live.queue.push_front(Fact { event, tell: Some(Tell::Order(to)) });
+        let tell = Some(Tell::Order(to));
+        live.queue.push_front(Fact { tell, ..event.into() });
         self.advance(&order.run);
     }
 

@@ -165,11 +165,12 @@ fn a_history_that_becomes_long_says_so_and_goes_on() {
         let desk = Desk::new().await;
         let run = desk.start("nap").await;
         desk.owner.abort();
-        lengthen(&desk, &run, 4_095).await;
+        lengthen(&desk, &run, 4_094).await;
         let desk = Desk::on(desk.log.clone()).await;
         assert!(desk.view(&run).await.warnings.is_empty());
-        let signal = Signal { name: "go".into(), payload: json!(7) };
-        assert_eq!(desk.order(&run, RunOrder::Signal(signal)).await, "done");
+        for order in [RunOrder::Pause, RunOrder::Resume] {
+            assert_eq!(desk.order(&run, order).await, "done");
+        }
         assert_eq!(desk.view(&run).await.warnings, [MANY]);
         desk.pass(LONG).await;
         let longest = || shown.gauge("stead_history_longest_transitions", "nap");

@@ -21,7 +21,7 @@ use stead_schemas::ids::{EntityKey, Partition, RunId};
 use stead_schemas::limit::Limit;
 use stead_schemas::origin::Origin;
 use stead_schemas::owner;
-use stead_schemas::public::{RunPage, RunView};
+use stead_schemas::public::{RunPage, RunView, StepRetrying};
 use stead_schemas::site::Site;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION, link};
@@ -396,6 +396,17 @@ impl Desk {
     pub fn published(&self) -> Vec<String> {
         self.take(|message| match message {
             Outgoing::Event { subject, .. } => Some(subject.clone()),
+            _ => None,
+        })
+    }
+
+    /// The pauses before the next attempts that were published since the last look, in milliseconds.
+    pub fn pauses(&self) -> Vec<u64> {
+        self.take(|message| match message {
+            Outgoing::Event { subject, bytes } if subject.ends_with(".step-retrying") => {
+                let retrying: StepRetrying = serde_json::from_slice(bytes).expect("its JSON");
+                Some(retrying.pause_ms)
+            }
             _ => None,
         })
     }

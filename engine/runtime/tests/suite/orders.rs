@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
+use stead_core::size::SIGNALS_MAX;
 use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::ReplyTo;
 use stead_schemas::dispatch::{OrderRun, RunOrder, StepReply};
@@ -331,5 +332,69 @@ fn an_order_that_is_repeated_acts_once() {
         let of = |name| events.iter().filter(|event| **event == name).count();
         assert_eq!((of("run-paused"), of("run-resumed")), (1, 1));
         desk.answer(&desk.step("test.first"), StepReply::Done(json!({}))).await;
+    });
+}
+
+#[test]
+fn an_edit_that_no_worker_could_read_is_refused_and_so_is_one_of_a_step_that_asks_for_nothing() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let edit = |size: Value| {
+            let fields = Map::from_iter([("size".to_owned(), size)]);
+            RunOrder::Edit { step: 1, fields }
+        };
+        let (relay, bare) = (desk.start("relay").await, desk.start("bare").await);
+        for step in desk.steps() {
+            desk.failed(&step, Class::VendorDown).await;
+        }
+        assert_eq!(desk.order(&relay, edit(json!("much"))).await, "step.request-invalid");
+        assert_eq!(desk.order(&relay, edit(json!(2))).await, "done");
+        assert_eq!(desk.order(&bare, edit(json!(2))).await, "step.not-editable");
+    });
+}
+
+#[test]
+fn an_order_that_comes_while_the_end_of_its_run_is_written_is_too_late() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        desk.done(&desk.step("test.first")).await;
+        let second = desk.step("test.second");
+        desk.log.set_away(true);
+        desk.done(&second).await;
+        desk.order_unanswered(&run, RunOrder::Pause).await;
+        assert!(desk.replies("operator").is_empty(), "nobody knows yet");
+        desk.log.set_away(false);
+        desk.settle().await;
+        let replies = desk.replies("operator");
+        assert_eq!(replies.len(), 1, "whoever gave it is told");
+        assert!(replies[0].windows(14).any(|word| word == b"run.order-late"), "{replies:?}");
+        assert_eq!(desk.view(&run).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn signals_that_a_run_does_not_take_are_refused_once_there_are_too_many_or_too_much() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let go = |payload| RunOrder::Signal(Signal { name: "go".into(), payload });
+        for n in 0..SIGNALS_MAX {
+            assert_eq!(desk.order(&run, go(json!(n))).await, "done");
+        }
+        assert_eq!(desk.order(&run, go(json!(1))).await, "run.signals-full");
+        let run = desk.start("nap").await;
+        let large = || go(json!("x".repeat(60 * 1024)));
+        assert_eq!(desk.order(&run, large()).await, "done");
+        // One is on its way into the log, and one waits behind it.
+        desk.log.set_away(true);
+        desk.order_unanswered(&run, go(json!(1))).await;
+        desk.order_unanswered(&run, large()).await;
+        assert_eq!(desk.order(&run, large()).await, "run.signals-full");
+        desk.log.set_away(false);
+        desk.settle().await;
+        assert_eq!(desk.replies("operator").len(), 2);
+        assert_eq!(desk.order(&run, large()).await, "run.signals-full");
+        assert_eq!(desk.order(&run, go(json!(1))).await, "done", "there is room for a small one");
     });
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use stead_core::combine::all;
 use stead_core::context::Context;
 use stead_core::definition::{Admission, Admitted, Definition, Ending};
 use stead_core::run::execution;
@@ -22,15 +23,20 @@ pub static PAGES: &[Definition] = &[
     page("stuck", |cx| execution(stuck(cx))),
     page("patient", |cx| execution(patient(cx))),
     page("parent", |cx| execution(parent(cx))),
+    page("hasty", |cx| execution(hasty(cx))),
+    page("plain", |cx| execution(plain(cx))),
+    page("racer", |cx| execution(racer(cx))),
     page("listener", |cx| execution(listener(cx))),
     page("guest", |cx| execution(guest(cx))),
     page("huge", |cx| execution(huge(cx))),
     Definition { admit: admit_more, ..page("bulky", |cx| execution(bulky(cx))) },
     page("relay", |cx| execution(relay(cx))),
+    page("fan", |cx| execution(fan(cx))),
     page("fragile", |cx| execution(fragile(cx))),
     page("stillborn", |cx| execution(stillborn(cx))),
     page("brittle", |cx| execution(brittle(cx))),
     page("pool", |cx| execution(pool(cx))),
+    page("bare", |cx| execution(bare(cx))),
 ];
 
 const fn page(
@@ -98,6 +104,32 @@ async fn relay(cx: Context) -> Result<Ending, Failure> {
     cx.step(shaped).await?;
     cx.complete(&start, Ok(made.clone()));
     Ok(Ending::Completed(made))
+}
+
+/// Asks for much.
+#[derive(Serialize, Deserialize)]
+pub struct Bulk {
+    pub text: String,
+}
+
+impl Step for Bulk {
+    const NAME: &'static str = "test.bulk";
+    type Answer = Done;
+}
+
+/// Twelve steps at once, each followed by one that asks for a hundred kibibytes.
+async fn fan(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    let one = |size| {
+        let cx = cx.clone();
+        async move {
+            cx.step(Shape { size }).await?;
+            cx.step(Bulk { text: "x".repeat(100 * 1024) }).await
+        }
+    };
+    let ends = all(12, (0..12).map(one)).await;
+    let done = ends.into_iter().filter(Result::is_ok).count();
+    Ok(Ending::Completed(json!(done)))
 }
 
 /// Panics at an answer that is too much for it.
@@ -223,6 +255,46 @@ async fn parent(cx: Context) -> Result<Ending, Failure> {
     let outcome = work.await.map(|_| Value::Null);
     cx.complete(&start, outcome.clone());
     outcome.map(Ending::Completed)
+}
+
+/// Gives a `pair` of another name its work, and does a step of its own once that is accepted.
+async fn hasty(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    let work = cx.operation(async {
+        cx.step(StartPair {}).detached().await?;
+        cx.step(Strange {}).await
+    });
+    work.await.map(|_| Ending::Completed(Value::Null))
+}
+
+/// Waits for the whole work of a `pair` of another name, which is its own business.
+async fn plain(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    let work = cx.operation(async { cx.step(StartPair {}).await });
+    work.await.map(Ending::Completed)
+}
+
+/// The same, but for ten seconds only.
+async fn racer(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    let work = cx.step(StartPair {}).into_future();
+    let end = cx.within(Duration::from_secs(10), "the pair", work).await;
+    Ok(Ending::Completed(json!(end.is_some())))
+}
+
+/// Asks for nothing that has a name.
+#[derive(Serialize, Deserialize)]
+pub struct Bare;
+
+impl Step for Bare {
+    const NAME: &'static str = "test.bare";
+    type Answer = Done;
+}
+
+async fn bare(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    cx.step(Bare).await?;
+    Ok(Ending::Completed(Value::Null))
 }
 
 /// Waits for one signal.

@@ -4,14 +4,16 @@ use serde_json::{Map, json};
 
 use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::{EventLog, ReplyTo};
-use stead_schemas::dispatch::{Caller, CommandReply, OutsideAnswer, Route, RunOrder, StepReply};
-use stead_schemas::event::{Event, StepCompleted, StepScheduled};
+use stead_schemas::dispatch::{
+    Caller, CommandReply, OrderRun, OutsideAnswer, Route, RunOrder, StepReply,
+};
+use stead_schemas::event::{ByHand, Event, Outcome, StepCompleted, StepScheduled};
 use stead_schemas::ids::RunId;
 use stead_schemas::policy::StepPolicy;
 use stead_schemas::public::RunView;
-use stead_schemas::transition::link;
+use stead_schemas::transition::{Transition, link};
 
-use crate::desk::{Desk, on_simulated_time};
+use crate::desk::{Desk, by_hand, on_simulated_time};
 
 /// What stays of a run, and why.
 fn left(view: &RunView) -> Vec<(&str, &str)> {
@@ -80,6 +82,122 @@ fn a_command_that_no_log_took_is_not_known_again_once_its_run_is_terminated() {
             panic!("it is given anew")
         };
         assert!(!accepted.repeated && accepted.run.life() == 2, "{accepted:?}");
+    });
+}
+
+/// Gives `bulky` a command of sixty kibibytes.
+async fn heavy_command(desk: &Desk, id: &str) {
+    let text = json!("x".repeat(60 * 1024));
+    let fields = Map::from_iter([("bytes".to_owned(), json!(1)), ("text".to_owned(), text)]);
+    desk.command_of_fields(Caller::Api, ("bulky", "x"), id, fields).await;
+}
+
+/// An order that says so much about why.
+async fn wordy_order(desk: &Desk, run: &RunId, order: RunOrder) {
+    let by = ByHand { why: "x".repeat(130 * 1024), ..by_hand(None) };
+    let order = OrderRun { run: run.clone(), by, order };
+    desk.say(Inbound::Order(order, ReplyTo("operator".into()))).await;
+}
+
+async fn transitions(desk: &Desk, run: &RunId) -> Vec<Vec<&'static str>> {
+    let recorded = desk.log.read_run(run).await.unwrap();
+    let read = recorded.iter().map(|one| Transition::decode(&one.bytes).unwrap());
+    read.map(|one| one.events.iter().map(Event::name).collect()).collect()
+}
+
+#[test]
+fn what_waited_for_a_slow_log_goes_into_as_many_messages_as_it_needs() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        command(&desk, "first", 1).await;
+        let run = desk.run("bulky");
+        desk.log.set_away(true);
+        for n in 0..20 {
+            heavy_command(&desk, &n.to_string()).await;
+        }
+        assert!(desk.replies("caller").is_empty(), "nothing is in the log yet");
+        desk.log.set_away(false);
+        desk.settle().await;
+        assert_eq!(desk.replies("caller").len(), 20, "each of them is accepted");
+        assert_eq!(desk.held_up().await, []);
+        let events = desk.events(&run).await;
+        assert_eq!(events.iter().filter(|name| **name == "command-completed").count(), 21);
+        let appends = desk.log.read_run(&run).await.unwrap();
+        assert!((7..=9).contains(&appends.len()), "{} messages", appends.len());
+        assert!(appends.iter().all(|message| message.bytes.len() < 256 * 1024));
+    });
+}
+
+#[test]
+fn what_follows_from_answers_that_waited_for_a_slow_log_counts_for_its_messages() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("fan").await;
+        let steps = desk.steps();
+        desk.log.set_away(true);
+        for step in &steps {
+            desk.answer(step, StepReply::Done(json!({ "made": 1 }))).await;
+        }
+        desk.log.set_away(false);
+        desk.settle().await;
+        let bulks = desk.steps();
+        assert_eq!(bulks.len(), 12, "all of them are asked for");
+        for bulk in &bulks {
+            desk.done(bulk).await;
+        }
+        assert_eq!(desk.view(&run).await.outcome, Some(Outcome::Done(json!(12))));
+    });
+}
+
+#[test]
+fn a_cancel_and_what_resumes_the_run_for_it_are_in_one_message_however_large_they_are() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        assert_eq!(desk.order(&run, RunOrder::Pause).await, "done");
+        desk.step("test.first");
+        wordy_order(&desk, &run, RunOrder::Cancel).await;
+        let transitions = transitions(&desk, &run).await;
+        assert_eq!(transitions[2][..2], ["cancel-requested", "run-resumed"]);
+    });
+}
+
+#[test]
+fn a_command_behind_the_end_of_its_run_is_for_the_next_life() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        command(&desk, "first", 1).await;
+        let run = desk.run("bulky");
+        desk.log.set_away(true);
+        heavy_command(&desk, "second").await;
+        wordy_order(&desk, &run, RunOrder::Terminate).await;
+        heavy_command(&desk, "third").await;
+        desk.log.set_away(false);
+        desk.settle().await;
+        let last = transitions(&desk, &run).await.pop();
+        assert_eq!(last, Some(vec!["terminate-requested", "run-terminated"]));
+        let replies = desk.replies("caller");
+        let read = |reply: &Vec<u8>| serde_json::from_slice(reply).expect("its JSON");
+        let replies: Vec<CommandReply> = replies.iter().map(read).collect();
+        let [CommandReply::Accepted(_), CommandReply::Unavailable { .. }] = &replies[..] else {
+            panic!("{replies:?}")
+        };
+        let CommandReply::Accepted(accepted) = command(&desk, "third", 1).await else {
+            panic!("it is given anew")
+        };
+        assert_eq!(accepted.run.life(), 2);
+    });
+}
+
+#[test]
+fn an_order_whose_transition_no_log_takes_is_told_that_the_run_is_parked() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("huge").await;
+        let skip = RunOrder::Skip { step: 1, answer: json!({}) };
+        assert_eq!(desk.order(&run, skip).await, "run.parked");
+        assert_eq!(cause(&desk, &run).await, "log");
+        assert_eq!(desk.order(&run, RunOrder::Terminate).await, "done");
     });
 }
 
