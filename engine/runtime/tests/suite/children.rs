@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use stead_runtime::inbound::Inbound;
 use stead_runtime::ports::{EventLog, ReplyTo};
-use stead_schemas::dispatch::{Caller, RunOrder};
-use stead_schemas::event::{Event, StepCompleted};
+use stead_schemas::dispatch::{Caller, RunOrder, StepReply, StepRequest};
+use stead_schemas::event::{Event, Outcome, StepCompleted};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::EntityKey;
 use stead_schemas::owner::Owner;
@@ -154,5 +155,106 @@ fn a_command_that_comes_after_its_cancel_is_not_taken_in() {
         come().await;
         let started = desk.events(&key.run(1)).await;
         assert_eq!(started.iter().filter(|name| **name == "command-accepted").count(), 1);
+    });
+}
+
+/// The child is at its first step, and its parent has come to an end that is not its own.
+async fn goes_on_alone(desk: &Desk, first: &StepRequest) {
+    assert!(!desk.cancels().contains(&first.address), "nobody stops the child");
+    desk.done(first).await;
+    desk.done(&desk.step("test.second")).await;
+    let child = desk.view(&first.address.run).await;
+    assert_eq!(child.summary.state.word(), "completed");
+    let events = desk.events(&first.address.run).await;
+    assert!(!events.contains(&"cancel-requested"), "{events:?}");
+}
+
+/// While a worker is at this step.
+async fn eleven_seconds_pass(desk: &Desk, first: &StepRequest) {
+    for _ in 0..11 {
+        desk.answer(first, StepReply::Heartbeat { progress: None }).await;
+        desk.pass(Duration::from_secs(1)).await;
+    }
+}
+
+/// The step that is asked for by this name; others may be, too.
+fn asked(desk: &Desk, name: &str) -> StepRequest {
+    desk.steps().into_iter().find(|step| step.step == name).expect("it is asked for")
+}
+
+#[test]
+fn a_detached_child_is_done_for_its_parent_as_soon_as_it_is_accepted() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let parent = desk.start("hasty").await;
+        assert!(desk.steps().is_empty(), "it is not accepted yet");
+        desk.carry_over().await;
+        let steps = desk.steps();
+        let names: Vec<&str> = steps.iter().map(|step| step.step.as_str()).collect();
+        assert_eq!(names, ["test.first", "other.strange"]);
+        desk.done(&steps[1]).await;
+        assert_eq!(desk.view(&parent).await.summary.state.word(), "completed");
+        goes_on_alone(&desk, &steps[0]).await;
+    });
+}
+
+#[test]
+fn a_detached_child_outlives_a_parent_that_is_cancelled_or_terminated() {
+    for (order, state) in [(RunOrder::Cancel, "failed"), (RunOrder::Terminate, "terminated")] {
+        on_simulated_time(async {
+            let desk = Desk::new().await;
+            let parent = desk.start("hasty").await;
+            desk.carry_over().await;
+            let first = asked(&desk, "test.first");
+            assert_eq!(desk.order(&parent, order).await, "done");
+            eleven_seconds_pass(&desk, &first).await;
+            desk.carry_over().await;
+            let view = desk.view(&parent).await;
+            assert_eq!(view.summary.state.word(), state);
+            assert!(view.left.iter().all(|left| left.step != "pair.start"), "{:?}", view.left);
+            goes_on_alone(&desk, &first).await;
+        });
+    }
+}
+
+#[test]
+fn a_child_that_was_asked_for_plainly_outlives_its_parent_and_its_work_is_waited_for() {
+    for (order, state, left) in [
+        (None, "completed", vec![]),
+        (Some(RunOrder::Cancel), "failed", vec![]),
+        (Some(RunOrder::Terminate), "terminated", vec!["pair.start"]),
+    ] {
+        on_simulated_time(async {
+            let desk = Desk::new().await;
+            let parent = desk.start("plain").await;
+            desk.carry_over().await;
+            let first = desk.step("test.first");
+            assert_eq!(desk.view(&parent).await.summary.state.word(), "running");
+            if let Some(order) = order {
+                assert_eq!(desk.order(&parent, order).await, "done");
+                desk.carry_over().await;
+                assert_eq!(desk.view(&parent).await.summary.state.word(), state);
+            }
+            goes_on_alone(&desk, &first).await;
+            desk.carry_over().await;
+            let view = desk.view(&parent).await;
+            assert_eq!(view.summary.state.word(), state);
+            assert_eq!(view.left.into_iter().map(|left| left.step).collect::<Vec<_>>(), left);
+        });
+    }
+}
+
+#[test]
+fn a_child_goes_on_when_its_parent_has_stopped_waiting() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let parent = desk.start("racer").await;
+        desk.carry_over().await;
+        let first = desk.step("test.first");
+        eleven_seconds_pass(&desk, &first).await;
+        let outcome = desk.view(&parent).await.outcome;
+        assert_eq!(outcome, Some(Outcome::Done(json!(false))), "it has waited in vain");
+        desk.carry_over().await;
+        goes_on_alone(&desk, &first).await;
     });
 }

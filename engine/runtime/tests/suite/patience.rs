@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use stead_runtime::inbound::Inbound;
-use stead_schemas::dispatch::{RunOrder, StepReply};
+use stead_schemas::dispatch::{Caller, RunOrder, StepReply};
 use stead_schemas::failure::{Class, Failure};
 use tokio::time::Instant;
 
@@ -36,6 +36,44 @@ fn attempts_that_are_used_up_pause_the_run_with_the_reason() {
         desk.pass(seconds(9)).await;
         desk.done(&desk.step("test.first")).await;
         assert_eq!(desk.view(&run).await.summary.state.word(), "completed");
+    });
+}
+
+#[test]
+fn the_next_attempt_comes_after_the_pauses_that_the_step_asks_for() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        desk.start("patient").await;
+        for (early, late) in [(1_950, 2_100), (3_950, 4_100)] {
+            desk.failed(&desk.step("test.first"), Class::VendorDown).await;
+            desk.pass(Duration::from_millis(early)).await;
+            assert!(desk.steps().is_empty(), "not before half of the pause");
+            desk.pass(Duration::from_millis(late)).await;
+        }
+        desk.step("test.first");
+    });
+}
+
+#[test]
+fn pauses_double_and_those_of_two_runs_that_failed_together_differ() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        for name in ["one", "two"] {
+            desk.command_to(Caller::Api, "pair", name, name).await;
+        }
+        let mut pauses = [Vec::new(), Vec::new()];
+        for full in [200, 400, 800, 1_600, 3_200, 6_400] {
+            let steps = desk.steps();
+            assert_eq!(steps.len(), 2, "{steps:?}");
+            for (step, pauses) in steps.iter().zip(&mut pauses) {
+                desk.failed(step, Class::VendorDown).await;
+                pauses.extend(desk.pauses());
+            }
+            let last = pauses.each_ref().map(|pauses| *pauses.last().expect("it is published"));
+            assert!(last.iter().all(|pause| (full / 2..=full).contains(pause)), "{full}: {last:?}");
+            desk.pass(Duration::from_millis(full + 10)).await;
+        }
+        assert_ne!(pauses[0], pauses[1]);
     });
 }
 

@@ -5,12 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::{Map, json};
 use stead_runtime::engine;
 use stead_runtime::env::{Env, Tuning};
 use stead_runtime::inbound::Inbound;
 use stead_runtime::memory::{MemoryArchive, MemoryIndex, MemoryLeases, MemoryLog};
-use stead_runtime::ports::{InboxError, Inboxes, Index, LeaseError, Leases, Ports};
-use stead_schemas::ids::Partition;
+use stead_runtime::ports::{
+    InboxError, Inboxes, Index, LeaseError, Leases, Outgoing, Ports, ReplyTo,
+};
+use stead_schemas::dispatch::{Caller, EntityCommand, StepReply, StepRequest};
+use stead_schemas::ids::{EntityKey, Partition};
+use stead_schemas::owner::Owner;
 use stead_schemas::site::Site;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -32,20 +37,48 @@ const SLOW: Duration = Duration::from_millis(40);
 /// How long a log takes that is nearly gone.
 const SLOWEST: Duration = Duration::from_secs(2);
 
-/// Inboxes into which nothing comes.
+/// Inboxes into which nothing comes but what a test says.
 #[derive(Default)]
 struct Silent {
-    open: Mutex<Vec<mpsc::UnboundedSender<Inbound>>>,
+    open: Mutex<Vec<(Partition, mpsc::UnboundedSender<Inbound>)>>,
     takes: Duration,
 }
 
 #[async_trait::async_trait]
 impl Inboxes for Silent {
-    async fn open(&self, _: Partition) -> Result<mpsc::UnboundedReceiver<Inbound>, InboxError> {
+    async fn open(&self, of: Partition) -> Result<mpsc::UnboundedReceiver<Inbound>, InboxError> {
         sleep(self.takes).await;
         let (open, inbox) = mpsc::unbounded_channel();
-        self.open.lock().unwrap().push(open);
+        self.open.lock().unwrap().push((of, open));
         Ok(inbox)
+    }
+}
+
+/// An engine that is spoken to, and heard.
+struct Talking {
+    engine: JoinHandle<()>,
+    inboxes: Arc<Silent>,
+    sent: Arc<Sent>,
+}
+
+impl Talking {
+    /// Whether it owns the partition; then it is told this.
+    fn say(&self, to: Partition, message: Inbound) -> bool {
+        let open = self.inboxes.open.lock().unwrap();
+        let inbox = open.iter().rev().find(|(partition, _)| *partition == to);
+        inbox.is_some_and(|(_, inbox)| inbox.send(message).is_ok())
+    }
+
+    /// The next step that it asks workers for.
+    async fn next_step(&self) -> StepRequest {
+        loop {
+            let sent = self.sent.all.lock().unwrap().pop_front();
+            match sent {
+                Some(Outgoing::Step(step)) => return step,
+                Some(_) => {}
+                None => sleep(Duration::from_millis(10)).await,
+            }
+        }
     }
 }
 
@@ -132,6 +165,19 @@ impl House {
         let (stop, stopped) = watch::channel(false);
         spawn_local(engine::run(Rc::new(self.env(name, index)), stopped));
         stop
+    }
+
+    /// Starts an engine that can be spoken to. Whoever aborts it kills it.
+    fn talking_engine(&self, name: &str) -> Talking {
+        let (inboxes, sent) = (Arc::new(Silent::default()), Arc::new(Sent::default()));
+        let mut env = self.env(name, Arc::new(MemoryIndex::new()));
+        (env.ports.inboxes, env.ports.bus) = (inboxes.clone(), sent.clone());
+        let (stop, stopped) = watch::channel(false);
+        let engine = spawn_local(async move {
+            engine::run(Rc::new(env), stopped).await;
+            drop(stop);
+        });
+        Talking { engine, inboxes, sent }
     }
 
     /// Starts an engine on slow ports. Whoever aborts it kills it. Also tells how often it has taken
@@ -269,6 +315,47 @@ fn where_every_message_takes_its_time_no_lease_is_lost_and_all_is_shared_as_soon
         two.abort();
         sleep(SHARED_WITHIN).await;
         assert_eq!((house.share_of("one").await, taken_by_one()), (64, 96));
+    });
+}
+
+#[test]
+fn a_run_goes_on_within_five_seconds_of_the_end_of_its_engine() {
+    on_simulated_time(async {
+        let house = House::new();
+        let engines = ["one", "two"].map(|name| house.talking_engine(name));
+        sleep(SHARED_WITHIN).await;
+        let key = EntityKey::of("pair", &Owner::new("john").expect("a name"), "x");
+        let partition = key.partition(PARTITIONS);
+        let command = EntityCommand {
+            kind: "pair".into(),
+            owner: Owner::new("john").expect("a name"),
+            name: "x".into(),
+            verb: "start".into(),
+            fields: Map::new(),
+            id: "id-1".into(),
+            by: Caller::Api,
+        };
+        let say = Inbound::Command(command, ReplyTo("caller".into()));
+        let owns = engines.each_ref().map(|engine| engine.say(partition, say.clone()));
+        let [killed, heir] = match owns {
+            [true, false] => engines,
+            [false, true] => {
+                let [one, two] = engines;
+                [two, one]
+            }
+            owns => panic!("one engine owns a partition: {owns:?}"),
+        };
+        assert_eq!(killed.next_step().await.step, "test.first");
+        killed.engine.abort();
+        let end = Instant::now();
+        // The worker is done meanwhile, and says so to whoever asks again.
+        let first = heir.next_step().await;
+        assert_eq!(first.step, "test.first");
+        let StepRequest { address, attempt, proof, .. } = first;
+        let (proof, reply) = (Some(proof), StepReply::Done(json!({})));
+        assert!(heir.say(partition, Inbound::Answer { address, attempt, proof, reply }));
+        assert_eq!(heir.next_step().await.step, "test.second");
+        assert!(end.elapsed() < SHARED_WITHIN, "it stood still for {:?}", end.elapsed());
     });
 }
 
