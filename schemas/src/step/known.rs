@@ -48,6 +48,7 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("proxmox.dump-guest", &[]),
     ("proxmox.insert-seed", &["name", "node", "storage", "vmid"]),
     ("proxmox.mark-vm", &["node", "vmid"]),
+    ("proxmox.ping-guest", &["node", "vmid"]),
     ("proxmox.prove-dump", &[]),
     ("proxmox.remove-dumps", &[]),
     ("proxmox.remove-seed", &["node", "storage", "vmid"]),

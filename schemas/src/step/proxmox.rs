@@ -82,12 +82,15 @@ pub struct Survey {
     pub vmid_first: u32,
     /// The last VMID that is ours to give out.
     pub vmid_last: u32,
+    /// A machine that is looked for, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<u32>,
 }
 
 /// The answer to [`Survey`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Surveyed {
-    /// One for each node that was asked for, in that order.
+    /// One for each node that was asked for, in that order; then that of the machine, if it is another.
     pub nodes: Vec<NodeSeen>,
     /// Where the template is; nothing if there is none, or our token may not see it.
     pub template_node: Option<String>,
@@ -98,6 +101,18 @@ pub struct Surveyed {
     /// When the login itself ends, where the vendor lets it see that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_ends: Option<Timestamp>,
+    /// The machine that was looked for; nothing if it is not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineSeen>,
+}
+
+/// A machine, as the cluster's list shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineSeen {
+    /// Where it is.
+    pub node: String,
+    /// Whether it runs.
+    pub is_running: bool,
 }
 
 /// A node, as the cluster's list shows it.
@@ -303,6 +318,30 @@ pub struct StartVm {
 impl Step for StartVm {
     const NAME: &'static str = "proxmox.start-vm";
     type Answer = Done;
+}
+
+/// Asks the guest's own agent, QEMU's, whether it is there. Changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingGuest {
+    /// Which machine.
+    pub machine: Machine,
+}
+
+/// The answer to [`PingGuest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GuestSeen {
+    /// The machine does not run.
+    Off,
+    /// It runs, and nobody answers in it.
+    Silent,
+    /// The guest's system is up.
+    Answers,
+}
+
+impl Step for PingGuest {
+    const NAME: &'static str = "proxmox.ping-guest";
+    type Answer = GuestSeen;
 }
 
 /// Shuts the machine down, and stops it if it does not listen. Done too if it is off or gone.

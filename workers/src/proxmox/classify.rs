@@ -38,6 +38,7 @@ const TEXTS: &[(&str, Meaning, &str)] = &[
     ("already exists", Already, "the VMID is taken"),
     ("is running - destroy failed", Fails(Retry), "the machine was started meanwhile"),
     ("detected modified configuration", Fails(Retry), "the machine was changed meanwhile"),
+    ("no qemu guest agent", Fails(Permanent), "no QEMU guest agent is set up"),
     ("guest agent is not running", Fails(Wait), "the QEMU guest agent does not answer"),
     ("not running", Already, "the machine is off already"),
     ("no such vm", Missing, "the machine is not there"),
@@ -167,6 +168,7 @@ mod tests {
         check(500, "unable to create VM 104: config file already exists", "already");
         check(500, "VM 104 already exists on node 'pve1'", "already");
         check(500, "QEMU guest agent is not running", "Wait");
+        check(500, "No QEMU guest agent configured", "Permanent");
         check(500, "Configuration file 'nodes/x/qemu-server/104.conf' does not exist", "missing");
         check(500, "unable to find configuration file for VM 104 on node 'x'", "missing");
         check(500, "storage 'x' does not exist", "Permanent");

@@ -42,6 +42,7 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::insert_seed)
         .on(steps::remove_seed)
         .on(steps::start_vm)
+        .on(steps::ping_guest)
         .on(steps::shutdown_vm)
         .on(steps::destroy_vm)
         .on(steps::dump_guest)

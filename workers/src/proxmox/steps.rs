@@ -23,7 +23,7 @@ use super::{network, smbios, task};
 use crate::trouble::{Marking, Trouble, marking};
 
 pub(super) use dumps::{dump_guest, prove_dump, remove_dumps};
-pub(super) use power::{destroy_vm, shutdown_vm, start_vm};
+pub(super) use power::{destroy_vm, ping_guest, shutdown_vm, start_vm};
 pub(super) use seed::{insert_seed, remove_seed};
 pub(super) use sight::{sight_machines, sight_seeds};
 pub(super) use survey::survey;

@@ -6,8 +6,8 @@ use stead_lab::CallFault;
 use stead_schemas::failure::Class;
 use stead_schemas::site::{CloneKind, Network, StorageBackend};
 use stead_schemas::step::proxmox::{
-    CheckTemplate, CheckVmid, CloneVm, ConfigureVm, DestroyVm, Machine, MarkVm, ResizeDisk,
-    ShutdownVm, StartVm, Survey, VmidState,
+    CheckTemplate, CheckVmid, CloneVm, ConfigureVm, DestroyVm, Machine, MachineSeen, MarkVm,
+    ResizeDisk, ShutdownVm, StartVm, Survey, VmidState,
 };
 use stead_schemas::step::sight::{SightMachines, Sighted};
 
@@ -144,6 +144,7 @@ fn survey() -> Survey {
         storage: StorageBackend::Nvme,
         vmid_first: VMID,
         vmid_last: VMID + 9,
+        machine: None,
     }
 }
 
@@ -168,6 +169,15 @@ async fn one_look_shows_what_there_is_room_for() {
     stage.ask(start()).await.unwrap();
     let after = stage.ask(survey()).await.unwrap();
     assert_eq!((after.vmids_taken, free(&after, 0)), (1, (240, 4)), "what runs has its memory");
+    let machine = |node: &str, is_running| Some(MachineSeen { node: node.to_owned(), is_running });
+    let one = Survey { nodes: vec!["pve2".to_owned()], machine: Some(VMID), ..survey() };
+    let seen = stage.ask(one.clone()).await.unwrap();
+    let names: Vec<_> = seen.nodes.iter().map(|node| node.node.as_str()).collect();
+    assert_eq!((names, seen.machine), (vec!["pve2", "pve1"], machine("pve1", true)));
+    stage.ask(shutdown()).await.unwrap();
+    assert_eq!(stage.ask(one.clone()).await.unwrap().machine, machine("pve1", false));
+    let unseen = Survey { machine: Some(VMID + 1), ..one };
+    assert_eq!(stage.ask(unseen).await.unwrap().machine, None);
     let nothing = stage.ask(Survey { template: 9999, ..survey() }).await.unwrap();
     assert_eq!((nothing.template_node, nothing.template_is_shared), (None, false));
     assert_eq!(stage.count("vm-cloned"), 1, "a look makes nothing");

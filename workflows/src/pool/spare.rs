@@ -95,6 +95,7 @@ async fn make(cx: &Context, order: &SpareOrder) -> Result<Machine, Failure> {
         storage: order.storage,
         vmid_first: site.vmid_first,
         vmid_last: site.vmid_last,
+        machine: None,
     };
     let seen = cx.step(survey).await?;
     let kind = &order.template;

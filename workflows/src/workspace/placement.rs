@@ -90,6 +90,15 @@ pub(super) fn against_growing(seen: &Surveyed, wanted: &Wanted<'_>) -> Option<St
     Some(format!("{} {words}", node.node))
 }
 
+/// Why the node that a machine is on has no room for it to run; nothing if it runs. Of a machine that is
+/// not seen, and of a node that does not answer, its start will say what there is to say.
+pub(super) fn against_starting(seen: &Surveyed, wanted: &Wanted<'_>) -> Option<String> {
+    let machine = seen.machine.as_ref().filter(|machine| !machine.is_running)?;
+    let node = seen.nodes.iter().find(|node| node.node == machine.node && node.is_online)?;
+    let words = against_running(node, wanted)?;
+    Some(format!("{} {words}", node.node))
+}
+
 /// Why a node will not do.
 fn objection(
     node: &NodeSeen,
@@ -97,26 +106,16 @@ fn objection(
     template_node: &str,
     wanted: &Wanted<'_>,
 ) -> Option<String> {
-    let Wanted { cpu_cores, memory_gb, disk_gb, site, .. } = wanted;
-    let storage = wanted.storage.datastore();
-    let free_gb = node.memory_free_mib / 1024;
-    let room = node.cores.saturating_mul(site.cpu_overcommit);
+    let (disk_gb, storage) = (wanted.disk_gb, wanted.storage.datastore());
     if !node.is_online {
         return Some("does not answer".to_string());
     }
-    if node.cores < *cpu_cores {
-        return Some(format!("has {} cores, and {cpu_cores} are wanted", node.cores));
-    }
-    if site.cpu_overcommit > 0 && node.cores_given.saturating_add(*cpu_cores) > room {
-        let given = node.cores_given;
-        return Some(format!("gives {given} of at most {room} cores, and {cpu_cores} are wanted"));
-    }
-    if free_gb < u64::from(*memory_gb) {
-        return Some(format!("has {free_gb} GiB of memory free, and {memory_gb} are wanted"));
+    if let Some(words) = against_running(node, wanted) {
+        return Some(words);
     }
     match node.storage_free_gb {
         None => return Some(format!("does not see the storage {storage}")),
-        Some(free) if free < u64::from(*disk_gb) => {
+        Some(free) if free < u64::from(disk_gb) => {
             return Some(format!("has {free} GiB free on {storage}, and {disk_gb} are wanted"));
         }
         Some(_) => {}
@@ -127,6 +126,24 @@ fn objection(
     }
     let reaches = node.node == template_node || seen.template_is_shared;
     (!reaches).then(|| format!("does not see the template, which is on {template_node}"))
+}
+
+/// Why no machine of this size can run on a node.
+fn against_running(node: &NodeSeen, wanted: &Wanted<'_>) -> Option<String> {
+    let Wanted { cpu_cores, memory_gb, site, .. } = wanted;
+    let free_gb = node.memory_free_mib / 1024;
+    let room = node.cores.saturating_mul(site.cpu_overcommit);
+    if node.cores < *cpu_cores {
+        return Some(format!("has {} cores, and {cpu_cores} are wanted", node.cores));
+    }
+    if site.cpu_overcommit > 0 && node.cores_given.saturating_add(*cpu_cores) > room {
+        let given = node.cores_given;
+        return Some(format!("gives {given} of at most {room} cores, and {cpu_cores} are wanted"));
+    }
+    if free_gb < u64::from(*memory_gb) {
+        return Some(format!("has {free_gb} GiB of memory free, and {memory_gb} are wanted"));
+    }
+    None
 }
 
 fn reason(node: &NodeSeen, seen: &Surveyed, against: &str) -> String {
@@ -168,6 +185,7 @@ mod tests {
             template_is_shared: true,
             vmids_taken: 0,
             login_ends: None,
+            machine: None,
         }
     }
 

@@ -6,10 +6,11 @@ use stead_schemas::failure::Failure;
 use stead_schemas::step::proxmox;
 
 use super::ask::{logins, machine, shutdown, start_in_coder, stop_in_coder};
-use super::boot;
 use super::state::Workspace;
+use super::{boot, preflight};
 
-/// Starts the machine and waits until its agent answers. If that fails it is off again.
+/// Starts the machine, if there is room for it to run, and waits until its agent answers. If that fails it
+/// is off again.
 pub(super) async fn start(cx: &Context, workspace: &mut Workspace) -> Result<(), Failure> {
     if workspace.phase == Phase::Ready {
         return Ok(());
@@ -26,6 +27,9 @@ pub(super) async fn start(cx: &Context, workspace: &mut Workspace) -> Result<(),
 async fn bring_up(cx: &Context, workspace: &mut Workspace) -> Result<(), Failure> {
     let order = &workspace.order;
     let logins = logins(cx, order).await?;
+    if order.looks_first() && cx.changed("starts-look-for-room") {
+        preflight::room_to_start(cx, workspace, &logins).await?;
+    }
     let coder_login = logins.of(&order.coder.secret);
     let shown = cx
         .step(start_in_coder(cx, workspace, &coder_login))

@@ -25,6 +25,9 @@ use super::placement::{self, Wanted};
 use super::state::Workspace;
 use crate::machine;
 
+/// How old the cluster's list may be, and a little more.
+const LIST_AGE_MAX: Duration = Duration::from_secs(15);
+
 /// How long a login must last from now for something to be made with it.
 const LOGIN_MIN: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -208,6 +211,7 @@ fn survey(order: &Order, logins: &PinnedSecrets) -> proxmox::Survey {
         storage: order.storage_backend,
         vmid_first: order.proxmox.vmid_first,
         vmid_last: order.proxmox.vmid_last,
+        machine: None,
     }
 }
 
@@ -234,6 +238,37 @@ pub(super) async fn room_to_grow(
     };
     match placement::against_growing(&seen, &wanted) {
         Some(words) => Err(Failure::new(Class::Permanent, words).at(proxmox::Survey::NAME)),
+        None => Ok(()),
+    }
+}
+
+/// Looks whether there is room for the machine where its disk is. The cluster's list may show what is off
+/// by now, so one look does not refuse.
+pub(super) async fn room_to_start(
+    cx: &Context,
+    workspace: &Workspace,
+    logins: &PinnedSecrets,
+) -> Result<(), Failure> {
+    let order = &workspace.order;
+    let look = proxmox::Survey { machine: workspace.vmid, ..survey(order, logins) };
+    let wanted = Wanted {
+        cpu_cores: workspace.size.cpu_cores,
+        memory_gb: workspace.size.memory_gb,
+        disk_gb: 0,
+        template: &order.template,
+        storage: order.storage_backend,
+        site: &order.proxmox,
+        without_bridge: &[],
+    };
+    if placement::against_starting(&cx.step(look.clone()).await?, &wanted).is_none() {
+        return Ok(());
+    }
+    cx.sleep(LIST_AGE_MAX, "there seems to be no room; looking again").await;
+    match placement::against_starting(&cx.step(look).await?, &wanted) {
+        Some(words) => {
+            let words = format!("there is no room for it to run: {words}");
+            Err(Failure::new(Class::Permanent, words).at(proxmox::Survey::NAME))
+        }
         None => Ok(()),
     }
 }

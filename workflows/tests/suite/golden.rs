@@ -17,6 +17,7 @@ use stead_workflows::WORKFLOWS;
 use crate::backups;
 use crate::kits::{self, john};
 use crate::pools::{self, platform};
+use crate::starts;
 use crate::tale::Tale;
 use crate::volumes;
 use crate::world::World;
@@ -25,7 +26,7 @@ type Made = fn() -> Vec<Transition>;
 
 /// Histories of those workflows that no lab has run, and of what happens seldom, as the test kit
 /// made them. A file that is there is never changed; `STEAD_UPDATE=1` writes one that is not.
-const MADE: [(&str, Made); 10] = [
+const MADE: [(&str, Made); 12] = [
     ("allowance-life", || of(kits::changes(), &key("allowance", &john(), "owner"))),
     ("backup-life", || of(backups::hourly(), &key("backup", &platform(), "homes"))),
     ("calendar-life", || of(kits::rest(), &key("calendar", &john(), "owner"))),
@@ -36,6 +37,8 @@ const MADE: [(&str, Made); 10] = [
     ("volume-life", || of(volumes::volume(), &key("volume", &john(), "dev"))),
     ("workspace-cancelled", cancelled),
     ("workspace-ends", || of(kits::ends(), &key("workspace", &john(), "dev"))),
+    ("workspace-late", starts::late),
+    ("workspace-without-room", starts::without_room),
 ];
 
 fn folder() -> PathBuf {

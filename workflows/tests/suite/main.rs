@@ -1,6 +1,6 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `backups.rs`, `buckets.rs`,
 //! `changes.rs`, `retries.rs`, `homes.rs`, `pools.rs`, `ends.rs`, `mcp.rs`, `schedules.rs`,
-//! `templates.rs`, `tokens.rs`, `people.rs`, `clones.rs`, `updates.rs`). `plans.rs` is about what is
+//! `templates.rs`, `tokens.rs`, `people.rs`, `clones.rs`, `starts.rs`, `updates.rs`). `plans.rs` is about what is
 //! said before.
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
@@ -25,6 +25,7 @@ mod pools;
 mod rest;
 mod retries;
 mod schedules;
+mod starts;
 mod stories;
 mod survival;
 mod tale;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod copies;
+mod machines;
 mod servers;
 mod tokens;
 
@@ -9,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use stead_schemas::failure::{Class, Failure};
+use stead_schemas::step::proxmox::GuestSeen;
 use stead_schemas::time::Timestamp;
 use stead_testkit::Asked;
 
-use crate::pools;
 use copies::Copies;
 use servers::Servers;
 
@@ -33,6 +34,10 @@ pub struct World {
     pub without_bridge: Vec<String>,
     /// The step of this name fails the next time.
     pub fails_next: Option<String>,
+    /// The step of this name is not done in time, the next time.
+    pub late_next: Option<String>,
+    /// What is seen of a guest that is asked for.
+    pub guest: GuestSeen,
     /// How large the machines' disks are, in GiB.
     pub disks: BTreeMap<u32, u64>,
     /// Workspaces that developers made in Coder and that are gone.
@@ -98,6 +103,8 @@ impl Default for World {
             asked: Vec::new(),
             without_bridge: Vec::new(),
             fails_next: None,
+            late_next: None,
+            guest: GuestSeen::Silent,
             disks: BTreeMap::new(),
             used_at: Timestamp::default(),
             joined_gone: BTreeSet::new(),
@@ -172,6 +179,9 @@ impl stead_testkit::World for World {
         self.remember(step, ask);
         if self.fails_next.take_if(|fails| fails == step).is_some() {
             return Err(Failure::new(Class::Permanent, "it was made to fail"));
+        }
+        if self.late_next.take_if(|late| late == step).is_some() {
+            return Err(Failure::new(Class::TimedOut, "not done within 15 min"));
         }
         let login = ask["login"].as_str().or(ask["machine"]["login"].as_str());
         self.logins.extend(login.map(|login| (step.to_owned(), login.to_owned())));
@@ -278,65 +288,6 @@ impl World {
         self.log.push(step.to_owned());
         if step.starts_with("proxmox.") {
             self.asked.push((step.to_owned(), ask.clone()));
-        }
-    }
-
-    /// Every node sees everything; they differ in memory alone.
-    fn survey(&self, ask: &Value) -> Value {
-        let nodes = ask["nodes"].as_array().cloned().unwrap_or_default();
-        let seen = |node: &Value| {
-            let free = self.nodes.get(node.as_str().unwrap_or_default()).copied();
-            json!({
-                "node": node, "is_online": free.is_some(), "cores": 64, "cores_given": 0,
-                "memory_mib": 64 * 1024, "memory_free_mib": free.unwrap_or_default() * 1024,
-                "storage_free_gb": 1_000,
-            })
-        };
-        json!({
-            "nodes": nodes.iter().map(seen).collect::<Vec<_>>(),
-            "template_node": "pve1", "template_is_shared": true, "vmids_taken": 0,
-        })
-    }
-
-    /// Machines: they run or not, and only whoever made one destroys it.
-    fn with_machine(&mut self, step: &str, ask: &Value) -> Result<Value, Failure> {
-        let vmid = ask["machine"]["vmid"].as_u64().unwrap_or_default() as u32;
-        let vm = format!("vm {vmid}");
-        let vm_marker = ask["machine"]["marker"].as_str().unwrap_or_default().to_owned();
-        match step {
-            "proxmox.clone-vm" => self.ensure(vm, vm_marker).map(|()| json!({})),
-            "proxmox.resize-disk" => {
-                self.disks.insert(vmid, ask["size_gb"].as_u64().unwrap_or_default());
-                Ok(json!({}))
-            }
-            "proxmox.configure-vm" => {
-                self.cores.insert(vmid, ask["cores"].as_u64().unwrap_or_default());
-                self.names_of.extend(ask["name"].as_str().map(|name| (vmid, name.to_owned())));
-                let card = ask["storage_network"].as_object().map(|_| format!("BC:{vmid}"));
-                Ok(json!({ "storage_card": card }))
-            }
-            "proxmox.mark-vm" => pools::mark(&mut self.things, vm, vm_marker, ask),
-            "proxmox.check-template" => Ok(json!({ "without_bridge": self.without_bridge })),
-            "proxmox.insert-seed" => {
-                self.ensure(format!("seed {vmid}"), vm_marker).map(|()| json!({}))
-            }
-            "proxmox.remove-seed" => self.remove(&format!("seed {vmid}")),
-            "proxmox.start-vm" => {
-                self.running.insert(vmid, true);
-                Ok(json!({}))
-            }
-            "proxmox.shutdown-vm" => {
-                self.running.remove(&vmid);
-                Ok(json!({}))
-            }
-            "proxmox.destroy-vm" => {
-                if self.things.get(&vm) == Some(&vm_marker) {
-                    self.things.remove(&vm);
-                    self.running.remove(&vmid);
-                }
-                Ok(json!({}))
-            }
-            unknown => panic!("the world does not know the step {unknown}"),
         }
     }
 

@@ -129,6 +129,7 @@ fn machines(site: &Site) -> Vec<Ask> {
             storage,
             vmid_first: proxmox.vmid_first,
             vmid_last: proxmox.vmid_last,
+            machine: None,
         }))
     };
     let special = |template: &stead_schemas::site::Template| {

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::Place;
 use super::answer;
-use super::clone::nothing;
 use super::cluster;
 use super::content;
 use super::params::Params;
@@ -219,7 +218,7 @@ pub(super) fn ping(at: &Place<'_>, params: &Params) -> Result<Answer, Answer> {
             "" | "0" => "No QEMU guest agent configured".to_owned(),
             _ if !vm.is_running() => format!("VM {} is not running", at.vmid),
             _ if silent || !vm.guest.is_up() => "QEMU guest agent is not running".to_owned(),
-            _ => return Ok(nothing()),
+            _ => return Ok(answer::data(json!({ "result": {} }))),
         };
         Err(answer::error(500, trouble))
     })

@@ -7,7 +7,7 @@ use serde_json::Value;
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
-use stead_schemas::step::proxmox::{DestroyVm, Machine, ShutdownVm, StartVm};
+use stead_schemas::step::proxmox::{DestroyVm, GuestSeen, Machine, PingGuest, ShutdownVm, StartVm};
 
 use super::super::client::{Client, Pve};
 use super::super::machine::{self, Seen, Vm};
@@ -37,6 +37,26 @@ pub(crate) async fn start_vm(
     cx.still_wanted()?;
     let started = pve.act(Method::POST, &vm.path("status/start"), &[]).await;
     reach(&pve, &cx, (&ask.machine, &vm), started, Power::On).await
+}
+
+/// Asks the guest, if its machine runs. That nobody answers in it is an answer.
+pub(crate) async fn ping_guest(
+    client: Client,
+    _cx: StepContext,
+    ask: PingGuest,
+) -> Result<GuestSeen, Failure> {
+    let pve = client.log_in(&ask.machine.login).await?;
+    let vm = machine::ours(&pve, &ask.machine).await?;
+    if !vm.is_running(&pve).await? {
+        return Ok(GuestSeen::Off);
+    }
+    match pve.act(Method::POST, &vm.path("agent/ping"), &[]).await {
+        Ok(_) => Ok(GuestSeen::Answers),
+        // It went off in between.
+        Err(Trouble::Already(_)) => Ok(GuestSeen::Off),
+        Err(Trouble::Other(failure)) if failure.class == Class::Wait => Ok(GuestSeen::Silent),
+        Err(trouble) => Err(trouble.into()),
+    }
 }
 
 /// Shuts the machine down, and stops it if the guest does not listen: a shutdown without

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::Failure;
-use stead_schemas::step::proxmox::{NodeSeen, Survey, Surveyed};
+use stead_schemas::step::proxmox::{MachineSeen, NodeSeen, Survey, Surveyed};
 use stead_schemas::time::Timestamp;
 
 use super::super::client::{Client, Pve, number};
@@ -29,12 +29,16 @@ pub(crate) async fn survey(
     let range = u64::from(ask.vmid_first)..=u64::from(ask.vmid_last);
     let taken = list.machines().filter_map(|vm| number(&vm["vmid"]));
     let vmids_taken = taken.filter(|vmid| range.contains(vmid)).count();
+    let machine = ask.machine.and_then(|vmid| list.machine(vmid));
+    let besides = machine.iter().map(|seen| &seen.node).filter(|node| !ask.nodes.contains(node));
+    let nodes = ask.nodes.iter().chain(besides);
     Ok(Surveyed {
-        nodes: ask.nodes.iter().map(|node| list.node(node, &ask.storage.datastore())).collect(),
+        nodes: nodes.map(|node| list.node(node, &ask.storage.datastore())).collect(),
         template_node,
         template_is_shared,
         vmids_taken: u32::try_from(vmids_taken).unwrap_or(u32::MAX),
         login_ends: login_ends(&pve).await,
+        machine,
     })
 }
 
@@ -125,6 +129,12 @@ impl<'a> Resources<'a> {
     /// Machines and containers: they share the numbers and the nodes.
     fn machines(&self) -> impl Iterator<Item = &Value> {
         self.of("qemu").chain(self.of("lxc"))
+    }
+
+    fn machine(&self, vmid: u32) -> Option<MachineSeen> {
+        let line = self.of("qemu").find(|vm| number(&vm["vmid"]) == Some(vmid.into()))?;
+        let node = line["node"].as_str()?.to_owned();
+        Some(MachineSeen { node, is_running: line["status"] == "running" })
     }
 
     fn node(&self, name: &str, storage: &str) -> NodeSeen {

@@ -1,14 +1,16 @@
 //! Power: what Proxmox says of it, what is really so, and what the manager of high availability makes
 //! of it later, and perhaps elsewhere.
 
+use reqwest::Method;
 use stead_runtime::worker::StepContext;
 use stead_schemas::dispatch::StepAddress;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Step;
+use stead_schemas::step::proxmox::{GuestSeen, PingGuest};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{VMID, clone, configure, destroy, run, shutdown, start};
+use super::{VMID, clone, configure, destroy, machine, pve, run, shutdown, start};
 use crate::testing::Stage;
 
 /// A machine that is cloned and set up, and off.
@@ -149,4 +151,29 @@ async fn what_only_the_reason_phrase_says_is_heard() {
     stage.lab.break_times("proxmox", "no-quorum", 1).unwrap();
     stage.refused(start(), Class::VendorDown).await;
     assert!(stage.lab.faults().iter().any(|fault| fault.name == "phrase-only" && fault.fired > 1));
+}
+
+#[tokio::test]
+async fn a_guest_is_asked_whether_it_lives() {
+    let stage = Stage::open().await;
+    let ping = || PingGuest { machine: machine() };
+    stage.refused(ping(), Class::Permanent).await;
+    furnish(&stage).await;
+    assert_eq!(stage.ask(ping()).await.unwrap(), GuestSeen::Off);
+    stage.lab.break_times("guest", "never-boots", 1).unwrap();
+    stage.ask(start()).await.unwrap();
+    stage.lab.until(|seen| seen.vms[0].guest_stage == "never-boots").await;
+    assert_eq!(stage.ask(ping()).await.unwrap(), GuestSeen::Silent);
+    stage.ask(shutdown()).await.unwrap();
+    stage.lab.break_("guest", "no-lease").unwrap();
+    stage.ask(start()).await.unwrap();
+    stage.lab.until(|seen| seen.vms[0].guest_stage == "no-lease").await;
+    assert_eq!(stage.ask(ping()).await.unwrap(), GuestSeen::Answers);
+    stage.lab.break_times("proxmox", "guest-agent-silent", 1).unwrap();
+    assert_eq!(stage.ask(ping()).await.unwrap(), GuestSeen::Silent);
+    let pve = pve(&stage).await;
+    let off = [("agent", "0".to_owned())];
+    pve.act(Method::PUT, "/nodes/pve1/qemu/10000/config", &off).await.unwrap();
+    let failure = stage.refused(ping(), Class::Permanent).await;
+    assert_eq!(failure.words, "no QEMU guest agent is set up");
 }
