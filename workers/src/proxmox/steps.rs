@@ -74,7 +74,7 @@ pub(super) async fn clone_vm(
 async fn is_cloned(pve: &Pve, cx: &StepContext, ask: &CloneVm) -> Result<bool, Failure> {
     let mut seen = machine::see(pve, &ask.machine).await?;
     if let Seen::Unborn(_) = seen {
-        follow_clones(pve, cx, ask.template).await?;
+        follow_clones(pve, cx, ask).await?;
         seen = machine::see(pve, &ask.machine).await?;
     }
     match seen {
@@ -91,7 +91,8 @@ async fn is_cloned(pve: &Pve, cx: &StepContext, ask: &CloneVm) -> Result<bool, F
 /// Waits for the clones of the template that run now. The task's id is lost with the attempt that
 /// began it, but not at Proxmox; and since it names the template and not the machine, ours is one
 /// of those that run, if it runs. How each ends is seen by what it leaves.
-async fn follow_clones(pve: &Pve, cx: &StepContext, template: u32) -> Result<(), Failure> {
+async fn follow_clones(pve: &Pve, cx: &StepContext, ask: &CloneVm) -> Result<(), Failure> {
+    let (template, vmid) = (ask.template, ask.machine.vmid);
     let Some(place) = machine::place_of(pve, template).await? else { return Ok(()) };
     let query = [
         ("vmid", template.to_string()),
@@ -101,8 +102,15 @@ async fn follow_clones(pve: &Pve, cx: &StepContext, template: u32) -> Result<(),
     ];
     let path = format!("/nodes/{}/tasks", crate::http::segment(&place.node));
     let running = pve.try_look(&path, &query).await?;
-    for one in running.as_array().map(Vec::as_slice).unwrap_or_default() {
-        let ended = task::finish(pve, cx, &one["upid"]).await;
+    let running = running.as_array().map(Vec::as_slice).unwrap_or_default();
+    for (at, one) in running.iter().enumerate() {
+        let what = format!(
+            "machine {vmid} may be one of the clones of template {template} that run; following {} \
+             of {}",
+            at + 1,
+            running.len()
+        );
+        let ended = task::follow(pve, cx, &one["upid"], &what).await;
         cx.still_wanted()?;
         tracing::debug!(task = one["upid"].as_str(), ?ended, "a clone of an earlier attempt");
     }

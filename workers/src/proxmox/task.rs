@@ -21,6 +21,17 @@ const BLINDNESS_MAX: Duration = Duration::from_secs(30);
 
 /// Waits for the task that `started` names; `null` is a change that is done already.
 pub(super) async fn finish(pve: &Pve, cx: &StepContext, started: &Value) -> Result<(), Trouble> {
+    let kind = started.as_str().map(kind_of).unwrap_or_default();
+    follow(pve, cx, started, kind).await
+}
+
+/// The same; meanwhile it says what is waited for.
+pub(super) async fn follow(
+    pve: &Pve,
+    cx: &StepContext,
+    started: &Value,
+    what: &str,
+) -> Result<(), Trouble> {
     let Some(upid) = started.as_str() else { return Ok(()) };
     let path = task_path(upid)?;
     let status_path = format!("{path}/status");
@@ -37,7 +48,7 @@ pub(super) async fn finish(pve: &Pve, cx: &StepContext, started: &Value) -> Resu
             Err(trouble) if may_pass(&trouble) && seen.elapsed() < BLINDNESS_MAX => {}
             Err(trouble) => return Err(lost_sight(trouble)),
         }
-        cx.progress(format!("{} for {} s", kind_of(upid), born.elapsed().as_secs()));
+        cx.progress(format!("{what} for {} s", born.elapsed().as_secs()));
         pace.pause(cx).await.map_err(Trouble::Other)?;
     }
 }

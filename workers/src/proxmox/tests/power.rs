@@ -13,6 +13,10 @@ use tokio::task::JoinHandle;
 use super::{VMID, clone, configure, destroy, machine, pve, run, shutdown, start};
 use crate::testing::Stage;
 
+/// What is said of a clone whose beginning was not heard of.
+const FOLLOWING: &str =
+    "machine 10000 may be one of the clones of template 9000 that run; following 1 of 1";
+
 /// A machine that is cloned and set up, and off.
 async fn furnish(stage: &Stage) {
     stage.ask(clone()).await.unwrap();
@@ -115,7 +119,7 @@ async fn a_clone_whose_beginning_was_not_heard_of_is_found_and_followed() {
     stage.lab.break_("proxmox", "task-stuck").unwrap();
     stage.lose_answer("proxmox", "POST /clone");
     stage.refused(clone(), Class::Ambiguous).await;
-    let attempt = begin(&stage, clone(), "qmclone").await;
+    let attempt = begin(&stage, clone(), FOLLOWING).await;
     stage.lab.mend();
     attempt.await.unwrap().unwrap();
     assert_eq!(stage.count("vm-cloned"), 1);
@@ -127,7 +131,7 @@ async fn a_clone_that_fails_unseen_is_made_anew() {
     stage.lab.break_("proxmox", "task-stuck").unwrap();
     stage.lose_answer("proxmox", "POST /clone");
     stage.refused(clone(), Class::Ambiguous).await;
-    let attempt = begin(&stage, clone(), "qmclone").await;
+    let attempt = begin(&stage, clone(), FOLLOWING).await;
     stage.lab.break_times("proxmox", "task-failed", 1).unwrap();
     stage.lab.mend_one("proxmox", "task-stuck");
     attempt.await.unwrap().unwrap();
