@@ -229,7 +229,9 @@ def compose():
 
 def looked_for(services: dict, reader):
     """Whether Prometheus and Grafana find rules and dashboards where they are told to look."""
-    rules = reader.safe_load((COMPOSE.parent / "prometheus.yaml").read_text("utf-8"))["rule_files"]
+    prometheus = reader.safe_load((COMPOSE.parent / "prometheus.yaml").read_text("utf-8"))
+    yield from scraped(services, prometheus["scrape_configs"])
+    rules = prometheus["rule_files"]
     if not any(is_mounted(services["prometheus"], pattern) for pattern in rules):
         yield f"nothing that is mounted for Prometheus is among {', '.join(rules)}"
     for path in sorted((COMPOSE.parent / "grafana" / "provisioning" / "dashboards").glob("*.yaml")):
@@ -237,6 +239,22 @@ def looked_for(services: dict, reader):
             folder = provider["options"]["path"]
             if not is_mounted(services["grafana"], f"{folder}/**/*.json"):
                 yield f"no dashboard is mounted for Grafana in {folder}"
+
+
+def scraped(services: dict, jobs: list):
+    """Whether Prometheus asks each process of ours, as one of its profile, and nobody else.
+
+    >>> jobs = [{"static_configs": [{"targets": ["a:1", "b:1"], "labels": {"profile": "p"}}]}]
+    >>> ours = lambda *profiles: {"image": "stead:latest", "profiles": [*profiles]}
+    >>> list(scraped({"a": ours("p"), "b": ours("q"), "c": {"image": "nats"}}, jobs))
+    ['Prometheus takes b for one of the profile p', 'Prometheus does not ask b of the profile q']
+    """
+    groups = [group for job in jobs for group in job["static_configs"]]
+    asked = {(at.split(":")[0], group["labels"]["profile"]) for group in groups for at in group["targets"]}
+    ours = {(name, profile) for name, service in services.items() if service.get("image") == "stead:latest"
+            for profile in service["profiles"]}
+    yield from (f"Prometheus takes {name} for one of the profile {profile}" for name, profile in sorted(asked - ours))
+    yield from (f"Prometheus does not ask {name} of the profile {profile}" for name, profile in sorted(ours - asked))
 
 
 def is_mounted(service: dict, pattern: str) -> bool:
