@@ -1,11 +1,11 @@
 //! What the HTTP vendors have in common: how a client is made, and what it means that no answer
-//! came at all. What an answer means is each vendor's own matter.
+//! came at all, or another one's. What an answer means is each vendor's own matter.
 
 use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{RequestBuilder, Response};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use stead_runtime::trace;
 use stead_schemas::failure::{Class, Failure};
@@ -132,6 +132,34 @@ pub(crate) fn json(vendor: &str, body: &[u8], effect: Effect) -> Result<Value, F
     })
 }
 
+/// What an answer says, of a vendor that says everything in JSON: a success as [`json`] has it, a refusal
+/// as far as it can be read. A proxy says, too, that there is no such thing, and whoever believed that
+/// would take for gone what is not.
+///
+/// # Errors
+/// As if no answer had come, if the vendor cannot have said this.
+pub(crate) fn told(
+    vendor: &str,
+    status: StatusCode,
+    body: &[u8],
+    effect: Effect,
+) -> Result<Value, Failure> {
+    if status.is_success() {
+        return json(vendor, body, effect);
+    }
+    let said: Value = serde_json::from_slice(body).unwrap_or_default();
+    match status.as_u16() {
+        404 | 410 if !said.is_object() => Err(in_front_of(vendor, status, Class::VendorDown)),
+        _ => Ok(said),
+    }
+}
+
+/// What it means that something else than the vendor has answered.
+pub(crate) fn in_front_of(vendor: &str, status: StatusCode, class: Class) -> Failure {
+    let status = status.as_u16();
+    Failure::new(class, format!("something in front of {vendor} answers in its place ({status})"))
+}
+
 /// The innermost cause: `Connection refused (os error 111)`.
 fn root_cause(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
@@ -190,5 +218,26 @@ mod tests {
         assert!(page.to_string().contains("Be back soon"), "{page}");
         let half = json("Coder", br#"{"id":"#, Effect::Possible).unwrap_err();
         assert_eq!(half.class, Class::Ambiguous);
+    }
+
+    fn check(status: StatusCode, body: &str, means: &str) {
+        let found = match told("Coder", status, body.as_bytes(), Effect::Possible) {
+            Ok(said) => said.to_string(),
+            Err(failure) => format!("{:?}", failure.class),
+        };
+        assert_eq!(found, means, "{status} {body}");
+    }
+
+    #[test]
+    fn a_proxy_s_page_is_no_word_of_the_vendor_s() {
+        check(StatusCode::NO_CONTENT, "", "null");
+        check(StatusCode::OK, r#"{"id":1}"#, r#"{"id":1}"#);
+        check(StatusCode::OK, "<html>", "Ambiguous");
+        check(StatusCode::NOT_FOUND, r#"{"message":"none"}"#, r#"{"message":"none"}"#);
+        check(StatusCode::NOT_FOUND, "404 page not found", "VendorDown");
+        check(StatusCode::NOT_FOUND, "404", "VendorDown");
+        check(StatusCode::GONE, "", "VendorDown");
+        check(StatusCode::BAD_GATEWAY, "<html>", "null");
+        check(StatusCode::BAD_REQUEST, "<html>", "null");
     }
 }

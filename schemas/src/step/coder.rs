@@ -268,7 +268,7 @@ pub struct FindTemplate {
     pub template: String,
 }
 
-/// The answer to [`FindTemplate`].
+/// The answer to [`FindTemplate`] and to [`Survey`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateFound {
     /// When the login itself ends, where the vendor lets it see that.
@@ -278,5 +278,24 @@ pub struct TemplateFound {
 
 impl Step for FindTemplate {
     const NAME: &'static str = "coder.find-template";
+    type Answer = TemplateFound;
+}
+
+/// Looks whether a workspace can be made: whether Coder has its template, knows whose it is to be, and
+/// has not suspended him. Changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// Pinned reference to the session token.
+    pub login: String,
+    /// Coder's organization.
+    pub organization: String,
+    /// The name of Coder's template.
+    pub template: String,
+    /// The developer, by user name.
+    pub user: String,
+}
+
+impl Step for Survey {
+    const NAME: &'static str = "coder.survey";
     type Answer = TemplateFound;
 }

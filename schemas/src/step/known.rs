@@ -24,6 +24,7 @@ pub const STEPS: &[(&str, &[&str])] = &[
     ("coder.sight-workspaces", &[]),
     ("coder.start-workspace", &["name", "organization", "template", "user"]),
     ("coder.stop-workspace", &["id"]),
+    ("coder.survey", &["organization", "template", "user"]),
     ("coder.upload-template", &["organization", "template"]),
     ("forgejo.delete-secret", &["repository"]),
     ("forgejo.look-up-head", &["repository"]),

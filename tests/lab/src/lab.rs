@@ -418,6 +418,11 @@ impl Lab {
         self.world().provision_with(provisioner);
     }
 
+    /// Suspends somebody's account at Coder; false if there is none.
+    pub fn suspend(&self, user: &str) -> bool {
+        self.world().change(|state| state.coder.suspend(user))
+    }
+
     /// Lets somebody have an account at Coder; who has one keeps it.
     pub fn welcome(&self, user: &str) {
         let id = self.world().pace.uuid();

@@ -73,7 +73,10 @@ pub(super) async fn owner_of(
 pub(super) async fn marker_of(coder: &Coder, workspace: &Value) -> Result<Option<String>, Failure> {
     let build = workspace["latest_build"]["id"].as_str().unwrap_or_default();
     let parameters = coder.look(&format!("/workspacebuilds/{}/parameters", segment(build))).await?;
-    let parameters = parameters.unwrap_or_default();
+    // What is not shown is not known to carry no mark.
+    let parameters = parameters.ok_or_else(|| {
+        Failure::new(Class::Retry, format!("Coder does not show the parameters of build {build}"))
+    })?;
     let parameters = parameters.as_array().map(Vec::as_slice).unwrap_or_default();
     let found = parameters.iter().find(|parameter| parameter["name"] == MARKER);
     let found = found.and_then(|parameter| parameter["value"].as_str());
@@ -107,7 +110,8 @@ impl<'a> Wanted<'a> {
 
 /// Sees to it that the latest build is the wanted one and has succeeded. What is going on is
 /// waited for; what has failed is done again, once in each attempt. Done too if the workspace
-/// goes away, unless it was to start. Says of which version the build is.
+/// goes away, unless it was to start: the next attempt may find another one, or make it. Says of which
+/// version the build is.
 pub(super) async fn reach(
     coder: &Coder,
     cx: &StepContext,
@@ -115,10 +119,16 @@ pub(super) async fn reach(
     wanted: Wanted<'_>,
 ) -> Result<Option<VersionSeen>, Failure> {
     let mut pace = Pace::new(Duration::from_millis(5), Duration::from_secs(1));
-    let mut asked = false;
+    let (mut asked, mut missed) = (false, false);
     loop {
         let Some(workspace) = coder.look(&format!("/workspaces/{}", segment(id))).await? else {
-            return gone(id, wanted.transition).map(|()| None);
+            // What has just changed may not be shown yet.
+            if missed {
+                return gone(id, wanted.transition).map(|()| None);
+            }
+            missed = true;
+            pace.pause(cx).await?;
+            continue;
         };
         let build = &workspace["latest_build"];
         let is_wanted = wanted.is(build);
@@ -139,7 +149,7 @@ fn gone(id: &str, wanted: Transition) -> Result<(), Failure> {
     match wanted {
         Transition::Stop | Transition::Delete => Ok(()),
         Transition::Start => {
-            Err(Failure::new(Class::Permanent, format!("Coder has no workspace {id}")))
+            Err(Failure::new(Class::Retry, format!("Coder has no workspace {id} any more")))
         }
     }
 }

@@ -17,6 +17,9 @@ pub(super) fn classify(status: u16, said: &str, effect: Effect) -> Trouble {
         400 if said.contains("must be an existing uuid or username") => {
             Trouble::Missing(Failure::new(Class::Permanent, "Coder has no such user"))
         }
+        400 if said.contains("already archived") => {
+            Trouble::Already(Failure::new(Class::Conflict, "Coder has archived it already"))
+        }
         404 | 410 => Trouble::Missing(Failure::new(Class::Permanent, "Coder has no such thing")),
         409 if said.contains("already active") => {
             Trouble::new(Class::Wait, "another build of the workspace is going on")
@@ -53,6 +56,7 @@ mod tests {
     fn every_status_has_one_meaning() {
         check(400, "Validation failed.", "Permanent");
         check(400, "\"user\" must be an existing uuid or username.", "missing");
+        check(400, "This template version is already archived", "already");
         check(401, "", "Auth");
         check(403, "Forbidden.", "Auth");
         check(404, "Resource not found", "missing");

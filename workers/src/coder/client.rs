@@ -122,10 +122,10 @@ async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble>
     let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
     let body = http::body("Coder", answer, effect).await.map_err(Trouble::Other)?;
+    let body = http::told("Coder", status, &body, effect).map_err(Trouble::Other)?;
     if status.is_success() {
-        return http::json("Coder", &body, effect).map_err(Trouble::Other);
+        return Ok(body);
     }
-    let body = serde_json::from_slice(&body).unwrap_or_default();
     Err(classify(status.as_u16(), &said(&body), effect))
 }
 

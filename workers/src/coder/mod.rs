@@ -34,6 +34,7 @@ pub struct Config {
 pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("coder", client)
         .on(steps::find_template)
+        .on(steps::survey)
         .on(sight::sight_workspaces)
         .on(steps::start_workspace)
         .on(joined::join_workspace)

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use stead_runtime::worker::StepContext;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::coder::{
     AwaitAgent, CoderWorkspace, DeleteWorkspace, FindTemplate, LastUse, LookUpUse, StartWorkspace,
-    StopWorkspace, TemplateFound,
+    StopWorkspace, Survey, TemplateFound,
 };
 use stead_schemas::time::Timestamp;
 
@@ -28,6 +29,34 @@ pub(super) async fn find_template(
     let coder = client.log_in(&ask.login).await?;
     template_id(&coder, &ask.organization, &ask.template).await?;
     Ok(TemplateFound { login_ends: login_ends(&coder).await })
+}
+
+/// Looks whether the template is there, and whether its workspace can be this user's.
+pub(super) async fn survey(
+    client: Client,
+    cx: StepContext,
+    ask: Survey,
+) -> Result<TemplateFound, Failure> {
+    let coder = client.log_in(&ask.login).await?;
+    let path = format!("/users/{}", segment(&ask.user));
+    let user = match coder.send(Method::GET, &path, None).await {
+        Err(Trouble::Missing(said)) => return Err(no_user(said, &ask.user)),
+        found => found?,
+    };
+    // A name may mean something else to Coder: `me` is whoever asks.
+    let name = user["username"].as_str().unwrap_or_default();
+    if !name.eq_ignore_ascii_case(&ask.user) {
+        let words = format!("Coder knows no user {}, and takes {name} for that", ask.user);
+        return Err(Failure::new(Class::Permanent, words));
+    }
+    // Who is dormant has not been there for long, and is active again once he comes.
+    if user["status"] == "suspended" {
+        let words =
+            format!("{} is suspended in Coder; activate the account, then ask again", ask.user);
+        return Err(Failure::new(Class::Permanent, words));
+    }
+    let Survey { login, organization, template, .. } = ask;
+    find_template(client, cx, FindTemplate { login, organization, template }).await
 }
 
 /// When our token ends; its id is what it begins with.
@@ -78,14 +107,28 @@ async fn create(coder: &Coder, ask: &StartWorkspace) -> Result<Value, Failure> {
     });
     match coder.post(&format!("/users/{}/workspaces", segment(&ask.user)), &body).await {
         Ok(workspace) => Ok(workspace),
-        Err(Trouble::Missing(said)) => {
-            let words = format!("Coder knows no user {}; have they logged in once?", ask.user);
-            Err(Failure { words, ..said })
-        }
+        Err(Trouble::Missing(said)) => Err(no_user(said, &ask.user)),
         // Another attempt of ours, or a stranger, was faster.
-        Err(Trouble::Already(taken)) => find(coder, &ask.user, &ask.name).await?.ok_or(taken),
+        Err(Trouble::Already(_)) => {
+            find(coder, &ask.user, &ask.name).await?.ok_or_else(|| not_shown(&ask.name))
+        }
         Err(trouble) => Err(trouble.into()),
     }
+}
+
+/// There is nobody of this name, or nobody whom we may see.
+pub(super) fn no_user(said: Failure, user: &str) -> Failure {
+    let words = format!(
+        "Coder knows no user {user}; let them log in there once, or make the account, then ask again"
+    );
+    Failure { words, ..said }
+}
+
+/// Something of this name keeps ours from being made, and is not to be seen: it is about to go, or has
+/// only just come.
+pub(super) fn not_shown(name: &str) -> Failure {
+    let words = format!("Coder has something called {name} already, and does not show it");
+    Failure::new(Class::Retry, words)
 }
 
 async fn template_id(coder: &Coder, organization: &str, name: &str) -> Result<String, Failure> {

@@ -1,11 +1,13 @@
 //! Coder's worker against the lab.
 
+mod sweep;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use stead_schemas::failure::Class;
 use stead_schemas::step::coder::{
     AwaitAgent, DeleteWorkspace, FindTemplate, JoinWorkspace, LeaveWorkspace, LookUpUse,
-    StartWorkspace, StopWorkspace,
+    StartWorkspace, StopWorkspace, Survey,
 };
 use stead_schemas::step::sight::{SightWorkspaces, Sighted};
 
@@ -38,6 +40,33 @@ fn delete() -> DeleteWorkspace {
 
 fn await_agent(id: &str) -> AwaitAgent {
     AwaitAgent { login: LOGIN.to_owned(), id: id.to_owned() }
+}
+
+fn survey(user: &str, template: &str) -> Survey {
+    Survey {
+        login: LOGIN.to_owned(),
+        organization: "default".to_owned(),
+        template: template.to_owned(),
+        user: user.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_be_shown_a_workspace_is_told_before_it_is_made() {
+    let stage = Stage::open().await;
+    let seen = stage.ask(survey("john", "stead-machine")).await.unwrap();
+    assert!(seen.login_ends.is_some(), "our token says so");
+    assert!(stage.lab.suspend("jane"));
+    for (user, template, words) in [
+        ("nobody-here", "stead-machine", "Coder knows no user nobody-here; let them log in"),
+        ("me", "stead-machine", "Coder knows no user me, and takes stead for that"),
+        ("jane", "stead-machine", "jane is suspended in Coder; activate the account"),
+        ("john", "nobodys", "Coder has no template nobodys"),
+    ] {
+        let failure = stage.refused(survey(user, template), Class::Permanent).await;
+        assert!(failure.words.starts_with(words), "{failure}");
+    }
+    assert!(stage.lab.effects().is_empty(), "it was only looked");
 }
 
 #[tokio::test]

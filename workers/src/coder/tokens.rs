@@ -21,6 +21,7 @@ use stead_schemas::step::coder::{
 use stead_schemas::time::Timestamp;
 
 use super::client::{Client, Coder};
+use super::steps::no_user;
 use crate::http::segment;
 use crate::trouble::{Trouble, unless_missing};
 use crate::vault::Secret;
@@ -117,11 +118,7 @@ async fn make(coder: &Coder, ask: &CreateToken) -> Result<Option<String>, Failur
     match coder.post(&format!("{}/tokens", keys_of(&ask.place)), &body).await {
         Ok(made) => Ok(Some(made["key"].as_str().ok_or_else(unknown_form)?.to_owned())),
         Err(Trouble::Already(_)) => Ok(None),
-        Err(Trouble::Missing(said)) => {
-            let words =
-                format!("Coder knows no user {}; have they logged in once?", ask.place.user);
-            Err(Failure { words, ..said })
-        }
+        Err(Trouble::Missing(said)) => Err(no_user(said, &ask.place.user)),
         Err(trouble) => Err(trouble.into()),
     }
 }

@@ -16,7 +16,7 @@ use stead_schemas::step::coder::versions::{
 
 use super::client::{Client, Coder};
 use super::pack::pack;
-use super::steps::{id_of, template_of};
+use super::steps::{id_of, not_shown, template_of};
 use crate::http::{segment, shortened};
 use crate::pace::Pace;
 use crate::trouble::Trouble;
@@ -97,9 +97,9 @@ pub(super) async fn create_version(
     match coder.post(&path, &body).await {
         Ok(version) => Ok(Version { id: id_of(&version)? }),
         // Another attempt of ours, or a stranger, was faster.
-        Err(Trouble::Already(taken)) => match find(&coder, &ask.place, &ask.name).await? {
+        Err(Trouble::Already(_)) => match find(&coder, &ask.place, &ask.name).await? {
             Some(known) => ours(&known, &ask),
-            None => Err(taken),
+            None => Err(not_shown(&ask.name)),
         },
         Err(trouble) => {
             let failure = Failure::from(trouble);
@@ -199,7 +199,9 @@ fn going(status: &str, version: &Value) -> String {
 
 async fn imported(coder: &Coder, id: &str) -> Result<Import, Failure> {
     let path = format!("/templateversions/{}/rich-parameters", segment(id));
-    let listed = coder.look(&path).await?.unwrap_or_default();
+    let listed = coder.look(&path).await?.ok_or_else(|| {
+        Failure::new(Class::Retry, format!("Coder does not show the parameters of version {id}"))
+    })?;
     let listed = listed.as_array().map(Vec::as_slice).unwrap_or_default();
     let parameters = listed.iter().map(|one| {
         let required = one["required"].as_bool().unwrap_or_default();
@@ -267,8 +269,10 @@ pub(super) async fn archive_version(
     }
     cx.still_wanted()?;
     let path = format!("/templateversions/{}/archive", segment(&id_of(&found)?));
-    coder.send(Method::POST, &path, None).await?;
-    Ok(Done {})
+    match coder.send(Method::POST, &path, None).await {
+        Ok(_) | Err(Trouble::Already(_)) => Ok(Done {}),
+        Err(trouble) => Err(trouble.into()),
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::forgejo::Repository;
@@ -15,6 +15,9 @@ use crate::http::{self, Effect, segment};
 use crate::measured::Call;
 use crate::trouble::{Trouble, unless_missing};
 use crate::vault::Secrets;
+
+/// What a file that was packed with gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// One Forgejo, before a login is chosen.
 #[derive(Clone)]
@@ -126,9 +129,10 @@ async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble>
     let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
     let body = http::body("Forgejo", answer, effect).await.map_err(Trouble::Other)?;
+    let body = told(status, &body, effect)?;
     match status.is_success() {
-        true => http::json("Forgejo", &body, effect).map_err(Trouble::Other),
-        false => Err(refused(status.as_u16(), &body, effect)),
+        true => Ok(body),
+        false => Err(refused(status, &body, effect)),
     }
 }
 
@@ -138,13 +142,20 @@ async fn file(request: RequestBuilder) -> Result<Vec<u8>, Trouble> {
     let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
     let bytes = http::body("Forgejo", answer, Effect::None).await.map_err(Trouble::Other)?;
+    if status.is_success() && bytes.starts_with(&GZIP) {
+        return Ok(bytes);
+    }
+    let body = told(status, &bytes, Effect::None)?;
     match status.is_success() {
-        true => Ok(bytes),
-        false => Err(refused(status.as_u16(), &bytes, Effect::None)),
+        true => Err(Trouble::new(Class::Permanent, "Forgejo answers something else than a file")),
+        false => Err(refused(status, &body, Effect::None)),
     }
 }
 
-fn refused(status: u16, body: &[u8], effect: Effect) -> Trouble {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    classify(status, body["message"].as_str().unwrap_or_default(), effect)
+fn told(status: StatusCode, body: &[u8], effect: Effect) -> Result<Value, Trouble> {
+    http::told("Forgejo", status, body, effect).map_err(Trouble::Other)
+}
+
+fn refused(status: StatusCode, body: &Value, effect: Effect) -> Trouble {
+    classify(status.as_u16(), body["message"].as_str().unwrap_or_default(), effect)
 }

@@ -1,6 +1,8 @@
 //! Forgejo's worker against the lab. There is no description of Forgejo's API among those that the
 //! workers' requests are checked against; so each call that they make is listed here.
 
+mod sweep;
+
 use stead_schemas::failure::Class;
 use stead_schemas::step::coder::{CreateToken, RevokeToken, TokenPlace};
 use stead_schemas::step::forgejo::{

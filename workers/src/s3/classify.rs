@@ -1,9 +1,10 @@
 //! What Garage's answers mean, those of its administration API and those of S3 alike: a status and
 //! a code.
 
+use reqwest::StatusCode;
 use stead_schemas::failure::{Class, Failure};
 
-use crate::http::Effect;
+use crate::http::{Effect, in_front_of};
 use crate::trouble::Trouble;
 
 /// Said with a plain 400 where an alias is another bucket's.
@@ -17,6 +18,8 @@ pub(super) fn classify(status: u16, code: &str, said: &str, effect: Effect) -> T
             Trouble::Already(conflict("the bucket's name is another one's"))
         }
         (401 | 403, _) => Trouble::new(Class::Auth, "S3 does not accept our key or token"),
+        // S3 and Garage say what there is none of; a proxy in front of them does not.
+        (404, "") => Trouble::Other(in_front_of("S3", StatusCode::NOT_FOUND, Class::VendorDown)),
         (404, _) => Trouble::Missing(Failure::new(Class::Permanent, "S3 has no such thing")),
         (409, "BucketNotEmpty") => Trouble::new(Class::Conflict, "the bucket holds something"),
         (409, "KeyAlreadyExists") => {
@@ -55,6 +58,7 @@ mod tests {
         check(400, "InvalidRequest", possible, "Permanent");
         check(403, "AccessDenied", none, "Auth");
         check(404, "NoSuchBucket", none, "missing");
+        check(404, "", none, "VendorDown");
         check(409, "BucketAlreadyExists", possible, "already");
         check(409, "KeyAlreadyExists", possible, "already");
         check(409, "BucketNotEmpty", possible, "Conflict");

@@ -104,10 +104,10 @@ async fn call(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble>
     let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
     let body = http::body("Garage", answer, effect).await.map_err(Trouble::Other)?;
+    let body = http::told("Garage", status, &body, effect).map_err(Trouble::Other)?;
     if status.is_success() {
-        return http::json("Garage", &body, effect).map_err(Trouble::Other);
+        return Ok(body);
     }
-    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let text = |field: &str| body[field].as_str().unwrap_or_default();
     Err(classify(status.as_u16(), text("code"), text("message"), effect))
 }

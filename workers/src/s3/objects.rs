@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use quick_xml::escape::escape;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use sha2::{Digest, Sha256};
 use stead_runtime::ports::{Clock, SystemClock};
 use stead_schemas::failure::{Class, Failure};
@@ -26,6 +26,8 @@ use crate::trouble::{Trouble, unless_missing};
 
 /// Objects of one page; S3 allows no more, in a list or in a delete.
 const PAGE: &str = "1000";
+/// What a list begins with.
+const LIST: &str = "<ListBucketResult";
 
 /// A bucket, opened with its own key.
 pub(super) struct Objects<'a> {
@@ -54,6 +56,10 @@ impl<'a> Objects<'a> {
         let query = format!("encoding-type=url&list-type=2&max-keys={PAGE}");
         let call = self.call(Method::GET, "", query, "".into(), Effect::None);
         let Some(answer) = unless_missing(self.send(call).await)? else { return Ok(Vec::new()) };
+        // A page that lists nothing does not say that there is nothing.
+        if !String::from_utf8_lossy(&answer).contains(LIST) {
+            return Err(http::in_front_of("S3", StatusCode::OK, Class::Retry));
+        }
         let keys = leaves(&answer)?.into_iter().filter(|(path, _)| path.ends_with("Contents/Key"));
         Ok(keys.map(|(_, key)| decoded(&key)).collect())
     }

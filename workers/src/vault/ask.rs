@@ -4,6 +4,7 @@
 use axum::http::{Request, Response};
 use rustify::errors::ClientError as HttpError;
 use rustify::{Endpoint, MiddleWare};
+use serde::de::IgnoredAny;
 use vaultrs::api::{AuthInfo, EndpointError, EndpointMiddleware, EndpointResult};
 use vaultrs::client::VaultClient;
 use vaultrs::error::ClientError;
@@ -21,7 +22,13 @@ pub(super) async fn ask<E: Endpoint>(
 
 /// Asks for something that has no answer but that it is done.
 pub(super) async fn tell<E: Endpoint>(vault: &VaultClient, endpoint: E) -> Result<(), ClientError> {
-    send(vault, endpoint).await.map(drop)
+    let body = send(vault, endpoint).await?.raw();
+    if body.is_empty() {
+        return Ok(());
+    }
+    // A page of a proxy's does not say that anything is done.
+    let said = serde_json::from_slice::<IgnoredAny>(&body);
+    said.map(drop).map_err(|source| ClientError::JsonParseError { source })
 }
 
 /// Asks for a token.

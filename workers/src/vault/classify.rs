@@ -7,11 +7,14 @@
 use std::error::Error;
 use std::path::Path;
 
+use reqwest::StatusCode;
 use rustify::errors::ClientError as HttpError;
+use serde_json::{Map, Value};
 use stead_schemas::failure::{Class, Failure};
 use vaultrs::error::ClientError;
 
 use super::login::Way;
+use crate::http;
 
 /// What was being done.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +39,11 @@ pub(super) fn classify(error: &ClientError, doing: Doing<'_>) -> Failure {
     match error {
         ClientError::APIError { code, errors } => by_status(*code, doing, errors),
         ClientError::ResponseDataEmptyError => missing(doing),
-        other => match status_of(other) {
-            Some(code) => by_status(code, doing, &[]),
+        other => match odd(other) {
+            Some(Odd { code: 404, is_vaults: false }) => {
+                http::in_front_of("Vault", StatusCode::NOT_FOUND, Class::VendorDown)
+            }
+            Some(odd) => by_status(odd.code, doing, &[]),
             None => unanswered(other, doing),
         },
     }
@@ -74,7 +80,7 @@ fn by_status(code: u16, doing: Doing<'_>, errors: &[String]) -> Failure {
     };
     match errors {
         [] => failure,
-        errors => failure.vendor(crate::http::shortened(&errors.join("; "))),
+        errors => failure.vendor(http::shortened(&errors.join("; "))),
     }
 }
 
@@ -118,19 +124,22 @@ fn missing(doing: Doing<'_>) -> Failure {
 pub(super) fn is_missing(error: &ClientError) -> bool {
     match error {
         ClientError::APIError { code, .. } => *code == 404,
-        other => status_of(other) == Some(404),
+        other => odd(other).is_some_and(|odd| odd.code == 404 && odd.is_vaults),
     }
 }
 
-/// The status of an answer that was not of Vault's usual shape: a deleted version answers 404
-/// with a body of its own, a proxy in front with a page.
-fn status_of(error: &ClientError) -> Option<u16> {
-    match error {
-        ClientError::RestClientError { source: HttpError::ServerResponseError { code, .. } } => {
-            Some(*code)
-        }
-        _ => None,
-    }
+/// An answer that was not of Vault's usual shape: a deleted version answers 404 with a body of its own,
+/// a proxy in front with a page, which says nothing of what lies in Vault.
+struct Odd {
+    code: u16,
+    is_vaults: bool,
+}
+
+fn odd(error: &ClientError) -> Option<Odd> {
+    let ClientError::RestClientError { source } = error else { return None };
+    let HttpError::ServerResponseError { code, content } = source else { return None };
+    let said = content.as_deref().unwrap_or_default();
+    Some(Odd { code: *code, is_vaults: serde_json::from_str::<Map<String, Value>>(said).is_ok() })
 }
 
 fn unanswered(error: &ClientError, doing: Doing<'_>) -> Failure {
@@ -142,6 +151,10 @@ fn unanswered(error: &ClientError, doing: Doing<'_>) -> Failure {
             Failure::new(Class::Ambiguous, "Vault did not answer; it may have been written")
         }
         Some(_) => Failure::new(Class::Retry, "Vault did not answer"),
+        None if matches!(doing, Doing::Write(_)) => Failure::new(
+            Class::Ambiguous,
+            "Vault's answer cannot be read; it may have been written",
+        ),
         None => Failure::new(Class::Retry, "Vault's answer cannot be read"),
     }
 }

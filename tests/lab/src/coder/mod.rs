@@ -33,9 +33,16 @@ pub(crate) struct Coder;
 
 impl HttpVendor for Coder {
     const NAME: &'static str = "coder";
+    const BEHIND_PROXY: bool = true;
 
     fn before(world: &World, call: &Call) -> Before {
         let fires = |name| world.faults.fires("coder", name);
+        let has_made = world.change(|state| std::mem::take(&mut state.coder.has_made));
+        let about = ["/workspace", "/keys/", "/versions/", "/templateversions/"];
+        let is_look = call.method == "GET" && about.iter().any(|part| call.path.contains(part));
+        if has_made && is_look && fires("newborn") {
+            return Before::Answer(answer::not_found());
+        }
         if fires("rate-limited") {
             return Before::Answer(answer::rate_limited());
         }
@@ -72,13 +79,11 @@ impl HttpVendor for Coder {
     }
 
     fn after(world: &World, call: &Call, answer: Answer) -> Option<Answer> {
-        if call.method != "GET"
-            && answer.is_success()
-            && world.faults.fires("coder", "lost-response")
-        {
-            return None;
+        let changes = call.method != "GET" && answer.is_success();
+        if changes {
+            world.change(|state| state.coder.has_made = call.method == "POST");
         }
-        Some(answer)
+        if changes && world.faults.fires("coder", "lost-response") { None } else { Some(answer) }
     }
 
     fn failure(severity: Severity) -> Answer {

@@ -98,9 +98,10 @@ fn resources(build: &Build) -> Value {
 }
 
 pub(super) fn user(state: &State, name: &str, id: Uuid) -> Value {
+    let status = if state.suspended.contains(name) { "suspended" } else { "active" };
     json!({
         "id": id, "username": name, "name": name, "email": format!("{name}@lab.invalid"), "avatar_url": "",
-        "created_at": state.born, "updated_at": state.born, "last_seen_at": state.born, "status": "active",
+        "created_at": state.born, "updated_at": state.born, "last_seen_at": state.born, "status": status,
         "login_type": "password", "theme_preference": "", "organization_ids": [state.organization],
         "roles": [], "is_service_account": false, "has_ai_seat": false,
     })

@@ -1,6 +1,6 @@
 //! What Coder knows: users, workspaces, builds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Bytes;
 use chrono::{DateTime, Utc};
@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(super) templates: Vec<Template>,
     pub(super) born: DateTime<Utc>,
     pub(super) users: BTreeMap<String, Uuid>,
+    /// Those who may not log in any more.
+    pub(super) suspended: BTreeSet<String>,
     pub(crate) workspaces: BTreeMap<Uuid, Workspace>,
     /// Tokens ever minted, of agents and of users.
     pub(super) tokens: Vec<String>,
@@ -37,6 +39,8 @@ pub(crate) struct State {
     pub(super) versions: Vec<Version>,
     /// What was uploaded.
     pub(super) files: BTreeMap<Uuid, Bytes>,
+    /// Whether the last call has made something.
+    pub(super) has_made: bool,
 }
 
 /// A template and its active version.
@@ -111,6 +115,11 @@ impl State {
         self.users.entry(user.to_owned()).or_insert(id);
     }
 
+    /// Lets nobody of this name log in any more; false if there is none.
+    pub(crate) fn suspend(&mut self, user: &str) -> bool {
+        self.users.contains_key(user) && self.suspended.insert(user.to_owned())
+    }
+
     pub(crate) fn pristine(pace: &Pace) -> Self {
         let organization = pace.uuid();
         let templates =
@@ -126,6 +135,8 @@ impl State {
             workspaces: BTreeMap::new(),
             tokens: Vec::new(),
             keys: Vec::new(),
+            has_made: false,
+            suspended: BTreeSet::new(),
         }
     }
 

@@ -24,6 +24,7 @@ pub(crate) struct Forgejo;
 
 impl HttpVendor for Forgejo {
     const NAME: &'static str = "forgejo";
+    const BEHIND_PROXY: bool = true;
 
     fn before(world: &World, _: &Call) -> Before {
         let fires = |name| world.faults.fires("forgejo", name);
@@ -32,6 +33,9 @@ impl HttpVendor for Forgejo {
         }
         if fires("not-in-service") {
             return Before::Answer(answer::error(503, "Service Unavailable"));
+        }
+        if fires("rate-limited") {
+            return Before::Answer(answer::error(429, "Too Many Requests"));
         }
         if fires("slow") {
             return Before::Wait(Duration::from_secs(1));

@@ -29,6 +29,11 @@ impl Answer {
         Self { body: Some(body), kind, ..Self::empty(200) }
     }
 
+    /// What a person is to read.
+    pub(crate) fn page(status: u16, kind: &'static str, text: &str) -> Self {
+        Self { body: Some(text.as_bytes().to_vec()), kind, ..Self::empty(status) }
+    }
+
     pub(crate) fn empty(status: u16) -> Self {
         let (reason, headers, body) = (None, Vec::new(), None);
         Self { status, reason, headers, body, kind: "application/json" }

@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::{Answer, Call, Cut};
+use super::{Answer, Call, Cut, proxy};
 use crate::faults::CallFault;
 use crate::journal::{RecordedRequest, kept, redacted};
 use crate::world::World;
@@ -17,6 +17,8 @@ use crate::world::World;
 pub(crate) trait HttpVendor: Send + Sync + 'static {
     /// The vendor's word in faults and journal.
     const NAME: &'static str;
+    /// Whether the faults of a proxy in front of it are among its own.
+    const BEHIND_PROXY: bool = false;
 
     /// What named faults do to the call before it is carried out.
     fn before(world: &World, call: &Call) -> Before;
@@ -96,7 +98,10 @@ async fn through_named<V: HttpVendor>(world: &Arc<World>, call: &Call) -> Option
         Before::Wait(pause) => tokio::time::sleep(pause).await,
         Before::Go => {}
     }
-    let answer = V::answer(world, call);
+    if let Some(answer) = proxy::instead::<V>(world) {
+        return Some(answer);
+    }
+    let answer = proxy::through::<V>(world, call);
     V::after(world, call, answer)
 }
 

@@ -6,6 +6,7 @@ mod call;
 mod http;
 mod listener;
 mod multipart;
+mod proxy;
 
 pub(crate) use answer::Answer;
 pub(crate) use call::{Call, Payload, decoded};

@@ -24,6 +24,7 @@ pub(crate) struct S3;
 
 impl HttpVendor for S3 {
     const NAME: &'static str = "s3";
+    const BEHIND_PROXY: bool = true;
 
     fn before(world: &World, call: &Call) -> Before {
         let fires = |name| world.faults.fires("s3", name);

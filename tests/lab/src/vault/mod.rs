@@ -26,6 +26,7 @@ pub(crate) struct Vault;
 
 impl HttpVendor for Vault {
     const NAME: &'static str = "vault";
+    const BEHIND_PROXY: bool = true;
 
     fn before(world: &World, call: &Call) -> Before {
         let faults = &world.faults;

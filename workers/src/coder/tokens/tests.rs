@@ -1,5 +1,7 @@
 //! Tokens against the lab's Coder and Vault.
 
+mod sweep;
+
 use serde_json::{Value, json};
 use stead_schemas::failure::Class;
 use stead_schemas::step::coder::{

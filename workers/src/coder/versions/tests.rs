@@ -1,5 +1,7 @@
 //! Versions of templates against the lab.
 
+mod sweep;
+
 use std::collections::BTreeMap;
 
 use serde_json::json;

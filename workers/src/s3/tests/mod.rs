@@ -2,6 +2,7 @@
 
 mod garage;
 mod life;
+mod sweep;
 
 use serde_json::{Value, json};
 use stead_schemas::failure::Class;
