@@ -143,13 +143,18 @@ async fn where_there_is_no_room_nothing_is_made() {
     let words = "no node has room: pve1 has 7 GiB of memory free, and 8 are wanted";
     assert_eq!((failure.class, failure.words.as_str()), (Class::Permanent, words));
     stage.lab.resize_node("pve1", 256 * GIB);
-    for (vendor, name) in [("proxmox", "Proxmox VE"), ("truenas", "TrueNAS")] {
+    for (vendor, name) in [("coder", "Coder"), ("proxmox", "Proxmox VE"), ("truenas", "TrueNAS")] {
         stage.lab.end_login(vendor, 7_000);
         let failure = john.fail("create", json!({})).await;
         let words = format!("the login that Stead has at {name} ends in 1 h");
         assert!(failure.words.contains(&words), "{failure}");
         stage.lab.end_login(vendor, 700_000);
     }
+    let jane = stage.desk("jane").await;
+    assert!(stage.lab.suspend("jane"));
+    let failure = jane.fail("create", json!({})).await;
+    assert_eq!(failure.step.as_deref(), Some("coder.survey"));
+    assert!(failure.words.starts_with("jane is suspended in Coder"), "{failure}");
     stage.lab.resize_pool(30 * GIB);
     let failure = john.fail("create", json!({})).await;
     assert!(failure.words.contains("29 GiB free, and a home of 50 GiB is wanted"), "{failure}");

@@ -13,6 +13,7 @@ use crate::stage::{Desk, Stage, check_gone, check_ledger_after, check_whole, unt
 const CALLS: &[(&str, &str, &str)] = &[
     ("vault.pin-secrets", "vault", "GET /secret/data/coder/api"),
     ("vault.pin-secrets", "vault", "GET /secret/data/truenas/api"),
+    ("coder.survey", "coder", "GET /users/john"),
     ("proxmox.survey", "proxmox", "GET /cluster/resources"),
     ("truenas.survey-pool", "truenas", "pool.dataset.query"),
     ("truenas.ensure-dataset", "truenas", "pool.dataset.create"),

@@ -1,6 +1,6 @@
-//! What is looked at before the first change: whether the secrets can be read, whether the owner
-//! may have so much, and whether there is room for it. Where the answer is no, nothing has been
-//! made, and the refusal names the number and the limit.
+//! What is looked at before the first change: whether the secrets can be read, whether Coder knows the
+//! owner, whether he may have so much, and whether there is room for it. Where the answer is no, nothing
+//! has been made, and the refusal says what is missing, or names the number and the limit.
 //!
 //! Nothing is reserved by looking: two who look at the same moment may both find the last room.
 
@@ -17,7 +17,7 @@ use stead_schemas::step::authentik::{FindUser, User};
 use stead_schemas::step::home::dataset_name;
 use stead_schemas::step::truenas::{PoolSeen, SurveyPool};
 use stead_schemas::step::vault::{PinSecrets, PinnedSecrets};
-use stead_schemas::step::{Step, allowance, people, proxmox, volume};
+use stead_schemas::step::{Step, allowance, coder, people, proxmox, volume};
 use stead_schemas::time::Timestamp;
 
 use super::ask;
@@ -44,6 +44,7 @@ pub(super) async fn look(
     }
     let logins = cx.step(secrets(&order)).await?;
     know_owner(cx, workspace, &logins).await?;
+    survey_coder(cx, workspace, &logins).await?;
     take_allowance(cx, workspace, counted).await?;
     let with_room = place(cx, workspace, &logins, None).await?;
     room_for_home(cx, workspace, &logins).await?;
@@ -60,6 +61,7 @@ pub(super) async fn look_again(
 ) -> Result<PinnedSecrets, Failure> {
     let logins = cx.step(secrets(&workspace.order)).await?;
     know_owner(cx, workspace, &logins).await?;
+    survey_coder(cx, workspace, &logins).await?;
     take_allowance(cx, workspace, counted).await?;
     Ok(logins)
 }
@@ -110,6 +112,26 @@ async fn know_owner(
         None => format!("authentik: there is no user {owner}"),
     };
     Err(Failure::new(Class::Refused, words).at(FindUser::NAME))
+}
+
+/// Whoever Coder does not know, or has suspended, cannot be shown a workspace there.
+async fn survey_coder(
+    cx: &Context,
+    workspace: &Workspace,
+    logins: &PinnedSecrets,
+) -> Result<(), Failure> {
+    if !cx.changed("coder-is-surveyed") {
+        return Ok(());
+    }
+    let order = &workspace.order;
+    let survey = coder::Survey {
+        login: logins.of(&order.coder.secret),
+        organization: order.coder.organization.clone(),
+        template: order.template.coder_template.clone(),
+        user: cx.owner().to_string(),
+    };
+    let seen = cx.step(survey).await?;
+    login_lasts(cx, "Coder", seen.login_ends, coder::Survey::NAME)
 }
 
 /// The workspace is no more, as far as its owner is concerned.

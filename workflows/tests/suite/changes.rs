@@ -190,7 +190,7 @@ fn nothing_is_made_where_there_is_no_room() {
         let failure = failed(tale.workspace("create", "dev", json!({})));
         assert_eq!(failure.class, Class::Permanent);
         assert_eq!(failure.words, words);
-        let looks = ["vault.pin-secrets", "proxmox.survey", "truenas.survey-pool"];
+        let looks = ["coder.survey", "vault.pin-secrets", "proxmox.survey", "truenas.survey-pool"];
         let acts = tale.stage.world.log.iter().filter(|step| !looks.contains(&step.as_str()));
         assert_eq!(acts.count(), 0, "{:?}", tale.stage.world.log);
     };
@@ -433,6 +433,8 @@ fn a_rebuild_reads_like_this() {
         "
         command  workspace.create
         step     vault.pin-secrets      done
+        changed  coder-is-surveyed
+        step     coder.survey           done
         step     proxmox.survey         done
         note     on pve1: 64 GiB of memory free, the most
         step     truenas.survey-pool    done

@@ -26,7 +26,7 @@ type Made = fn() -> Vec<Transition>;
 
 /// Histories of those workflows that no lab has run, and of what happens seldom, as the test kit
 /// made them. A file that is there is never changed; `STEAD_UPDATE=1` writes one that is not.
-const MADE: [(&str, Made); 12] = [
+const MADE: [(&str, Made); 13] = [
     ("allowance-life", || of(kits::changes(), &key("allowance", &john(), "owner"))),
     ("backup-life", || of(backups::hourly(), &key("backup", &platform(), "homes"))),
     ("calendar-life", || of(kits::rest(), &key("calendar", &john(), "owner"))),
@@ -36,6 +36,7 @@ const MADE: [(&str, Made); 12] = [
     ("spare-life", || of(pools::taken(), &key("spare", &platform(), "debian-1"))),
     ("volume-life", || of(volumes::volume(), &key("volume", &john(), "dev"))),
     ("workspace-cancelled", cancelled),
+    ("workspace-create", || of(kits::create(), &key("workspace", &john(), "dev"))),
     ("workspace-ends", || of(kits::ends(), &key("workspace", &john(), "dev"))),
     ("workspace-late", starts::late),
     ("workspace-without-room", starts::without_room),

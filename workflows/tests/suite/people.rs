@@ -137,6 +137,8 @@ fn a_create_finds_out_who_its_owner_is() {
         step     people.meet            done
         step     authentik.find-user    done
         step     people.record          done
+        changed  coder-is-surveyed
+        step     coder.survey           done
         step     proxmox.survey         done
         note     on pve1: 64 GiB of memory free, the most
         step     truenas.survey-pool    done

@@ -111,6 +111,18 @@ fn a_create_that_finds_no_room_goes_on_with_less() {
 }
 
 #[test]
+fn nothing_is_made_for_whom_coder_does_not_know_until_it_does() {
+    let mut tale = Tale::new(Trouble::default());
+    tale.stage.world.fails_next = Some("coder.survey".to_owned());
+    tale.give("create", "dev", json!({ "on_failure": "wait" }));
+    tale.stage.work();
+    assert_eq!(tale.view("dev")["phase"], "stuck");
+    assert_eq!(tale.stage.world.log, ["vault.pin-secrets", "coder.survey"]);
+    assert_eq!(retry(&mut tale, json!({}))["phase"], "ready");
+    tale.stage.everything_replays();
+}
+
+#[test]
 fn a_retry_leaves_a_home_that_is_there_and_shrinks_no_disk() {
     let mut tale = stuck(Trouble::failing("coder.await-agent"));
     let refused = tale.workspace("retry", "dev", json!({ "storage_quota_gb": 20 }));

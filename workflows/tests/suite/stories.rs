@@ -28,6 +28,8 @@ fn a_create_reads_like_this() {
         "
         command  workspace.create
         step     vault.pin-secrets      done
+        changed  coder-is-surveyed
+        step     coder.survey           done
         step     proxmox.survey         done
         note     on pve1: 64 GiB of memory free, the most
         step     truenas.survey-pool    done
@@ -54,6 +56,8 @@ fn what_nobody_wants_in_coder_any_more_is_taken_back_and_no_build_is_asked_for()
         "
         command  workspace.create
         step     vault.pin-secrets     done
+        changed  coder-is-surveyed
+        step     coder.survey          done
         step     proxmox.survey        done
         note     on pve1: 64 GiB of memory free, the most
         step     truenas.survey-pool   done
@@ -81,6 +85,8 @@ fn what_cannot_be_made_is_taken_back() {
         "
         command  workspace.create
         step     vault.pin-secrets   done
+        changed  coder-is-surveyed
+        step     coder.survey        done
         step     proxmox.survey      done
         note     on pve1: 64 GiB of memory free, the most
         step     truenas.survey-pool done

@@ -201,6 +201,7 @@ impl stead_testkit::World for World {
             "coder.await-agent"
             | "coder.leave-workspace"
             | "coder.stop-workspace"
+            | "coder.survey"
             | "probe.noop" => Ok(json!({})),
             "coder.sight-workspaces"
             | "proxmox.sight-machines"

@@ -1,7 +1,7 @@
 //! The histories that are kept for ever: every build decides them again, wherever it is.
 
 /// What each is called, and its transitions.
-pub const KEPT: [(&str, &[u8]); 21] = [
+pub const KEPT: [(&str, &[u8]); 22] = [
     ("allowance-life", include_bytes!("../../../../schemas/tests/golden/allowance-life.jsonl")),
     ("backup-life", include_bytes!("../../../../schemas/tests/golden/backup-life.jsonl")),
     ("bucket-life", include_bytes!("../../../../schemas/tests/golden/bucket-life.jsonl")),
@@ -27,6 +27,7 @@ pub const KEPT: [(&str, &[u8]); 21] = [
         "workspace-cancelled",
         include_bytes!("../../../../schemas/tests/golden/workspace-cancelled.jsonl"),
     ),
+    ("workspace-create", include_bytes!("../../../../schemas/tests/golden/workspace-create.jsonl")),
     ("workspace-ends", include_bytes!("../../../../schemas/tests/golden/workspace-ends.jsonl")),
     ("workspace-life", include_bytes!("../../../../schemas/tests/golden/workspace-life.jsonl")),
 ];
