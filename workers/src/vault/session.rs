@@ -1,8 +1,9 @@
 //! The one login that all clones of [`Secrets`] share: renewed at half its life, and replaced by a
 //! new one where Vault knows it no more.
 //!
-//! Nothing but logging in happens at its door, one at a time, so that one login serves all who wait;
-//! and so does one failure, since a Vault that is silent would keep each of them waiting in turn.
+//! What concerns the login happens at its door, one at a time, so that one login serves all who wait;
+//! and so does one failure, and one look whether it lives, since a Vault that is silent would keep each
+//! of them waiting in turn.
 //! Vault says the same to a token that has ended and to one that may not. So it is asked which, and
 //! a token that lives is replaced at most once a minute: its policies may have changed since, but a
 //! role whose secret may be used so many times must not be used up by what it never lets us do.
@@ -24,6 +25,8 @@ use super::login::{self, Way};
 use crate::http::Effect;
 use crate::measured::Call;
 
+/// How long a token that Vault could not renew is used before that is tried again.
+const RENEWED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How long whoever logs in takes what Vault refuses for what it means.
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
 
@@ -37,7 +40,15 @@ pub(super) struct Door {
 #[derive(Default)]
 struct Inside {
     session: Option<Session>,
-    last_failure: Option<Failure>,
+    /// What came of the last attempt, if it was no session.
+    met: Option<Met>,
+}
+
+/// What whoever stood at the door has met there, and all who waited meet, too.
+enum Met {
+    Failure(Failure),
+    /// The session that was refused lives.
+    Lives,
 }
 
 /// A client that is logged in.
@@ -66,7 +77,7 @@ impl Secrets {
     }
 
     /// A session that is logged in.
-    async fn session(&self) -> Result<Session, Failure> {
+    pub(super) async fn session(&self) -> Result<Session, Failure> {
         let (config, door) = self.place();
         let seen = door.attempts.load(Relaxed);
         let mut inside = door.inside.lock().await;
@@ -74,7 +85,7 @@ impl Secrets {
             return Ok(session.clone());
         }
         // Somebody else tried while we stood at the door: what they met is our answer, too.
-        if let (true, Some(failure)) = (door.attempts.load(Relaxed) > seen, &inside.last_failure) {
+        if let (true, Some(Met::Failure(failure))) = (door.has_tried_since(seen), &inside.met) {
             return Err(failure.clone());
         }
         let opened = match &inside.session {
@@ -86,17 +97,21 @@ impl Secrets {
     }
 
     /// Another session than the one that was refused; nothing if another would be refused, too.
-    async fn another(&self, refused: &Session) -> Result<Option<Session>, Failure> {
+    pub(super) async fn another(&self, refused: &Session) -> Result<Option<Session>, Failure> {
         let (config, door) = self.place();
         let seen = door.attempts.load(Relaxed);
         let mut inside = door.inside.lock().await;
         if let Some(session) = inside.session.as_ref().filter(|session| !session.is(refused)) {
             return Ok(Some(session.clone()));
         }
-        if let (true, Some(failure)) = (door.attempts.load(Relaxed) > seen, &inside.last_failure) {
-            return Err(failure.clone());
+        match (door.has_tried_since(seen), &inside.met) {
+            (true, Some(Met::Failure(failure))) => return Err(failure.clone()),
+            (true, Some(Met::Lives)) => return Ok(None),
+            _ => {}
         }
         if refused.since.elapsed() < BELIEVED_FOR && refused.lives().await {
+            door.attempts.fetch_add(1, Relaxed);
+            inside.met = Some(Met::Lives);
             return Ok(None);
         }
         inside.session = None;
@@ -115,15 +130,21 @@ impl Secrets {
     }
 }
 
+impl Door {
+    fn has_tried_since(&self, seen: u64) -> bool {
+        self.attempts.load(Relaxed) > seen
+    }
+}
+
 impl Inside {
     fn note(&mut self, opened: Result<Session, Failure>) -> Result<Session, Failure> {
         match opened {
             Ok(session) => {
-                *self = Self { session: Some(session.clone()), last_failure: None };
+                *self = Self { session: Some(session.clone()), met: None };
                 Ok(session)
             }
             Err(failure) => {
-                self.last_failure = Some(failure.clone());
+                self.met = Some(Met::Failure(failure.clone()));
                 Err(failure)
             }
         }
@@ -149,11 +170,17 @@ impl Session {
         !seen.is_err_and(|failure| failure.class == Class::Auth)
     }
 
-    /// A token that Vault does not renew is replaced; one of a Vault that is away stays.
+    /// A token that Vault does not renew is replaced. One that it cannot renew now has half of its life
+    /// before it, or is found to have ended by whoever asks with it.
     async fn renewed_or_another(&self, config: &Config) -> Result<Self, Failure> {
         match self.renewed().await {
-            Err(failure) if failure.class.kind() != Kind::Passing => log_in(config).await,
-            answer => answer,
+            Err(failure) if failure.class.kind() == Kind::Passing => {
+                tracing::warn!(%failure, "our token at Vault is not renewed");
+                let renew_at = Some(Instant::now() + RENEWED_AGAIN_AFTER);
+                Ok(Self { renew_at, ..self.clone() })
+            }
+            Err(_) => log_in(config).await,
+            renewed => renewed,
         }
     }
 

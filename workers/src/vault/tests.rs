@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use serde_json::json;
+use stead_lab::CallFault;
 use stead_schemas::failure::Class;
 use stead_schemas::step::vault::PinSecrets;
 
@@ -61,9 +62,83 @@ async fn a_token_is_renewed_and_not_replaced() {
     stage.ask(pin(&[SECRET])).await.unwrap();
     stage.workers.secrets().grow_old().await;
     stage.ask(pin(&[SECRET])).await.unwrap();
-    let paths: Vec<_> = stage.lab.requests().into_iter().map(|call| call.path).collect();
-    let count = |end: &str| paths.iter().filter(|path| path.ends_with(end)).count();
-    assert_eq!((count("login"), count("renew-self")), (1, 1), "{paths:?}");
+    assert_eq!((calls(&stage, "login"), calls(&stage, "renew-self")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_renewed_now_is_used_and_renewed_later() {
+    let stage = Stage::open().await;
+    stage.ask(pin(&[SECRET])).await.unwrap();
+    stage.workers.secrets().grow_old().await;
+    stage.lab.break_call("vault", "renew-self", CallFault::FailPassing).unwrap();
+    for _ in 0..2 {
+        stage.ask(pin(&[SECRET])).await.unwrap();
+    }
+    stage.lab.mend();
+    stage.workers.secrets().grow_old().await;
+    stage.ask(pin(&[SECRET])).await.unwrap();
+    assert_eq!((calls(&stage, "login"), calls(&stage, "renew-self")), (1, 2));
+}
+
+/// How many calls of a path that ends so have reached Vault.
+fn calls(stage: &Stage, end: &str) -> usize {
+    let vaults = stage.lab.requests().into_iter().filter(|call| call.vendor == "vault");
+    vaults.filter(|call| call.path.ends_with(end)).count()
+}
+
+#[tokio::test]
+async fn whether_the_token_lives_is_looked_at_once_for_all_who_wait_at_the_door() {
+    let stage = Stage::open().await;
+    let secrets = stage.workers.secrets();
+    let session = secrets.session().await.unwrap();
+    // All of them stand there before the first one is answered.
+    let all = futures_util::future::join_all((0..20).map(|_| secrets.another(&session))).await;
+    assert!(all.iter().all(|another| matches!(another, Ok(None))), "it lives");
+    assert_eq!(calls(&stage, "lookup-self"), 1, "each of them has looked in turn");
+    assert!(matches!(secrets.another(&session).await, Ok(None)));
+    assert_eq!(calls(&stage, "lookup-self"), 2, "who comes later looks again");
+}
+
+#[tokio::test]
+async fn a_node_that_lags_behind_is_waited_for() {
+    let stage = Stage::open().await;
+    let secrets = stage.workers.secrets();
+    secrets.write(MADE, &values("one"), 0).await.unwrap().unwrap();
+    stage.lab.break_times("vault", "behind", 2).unwrap();
+    for _ in 0..2 {
+        let failure = stage.refused(pin(&[MADE]), Class::Wait).await;
+        assert_eq!(failure.vendor.as_deref(), Some("required index state not present"));
+    }
+    assert_eq!(stage.ask(pin(&[MADE])).await.unwrap().of(MADE), format!("{MADE}#1"));
+    // What was not taken in is not taken for written, or for there already.
+    stage.lab.break_times("vault", "behind", 1).unwrap();
+    let failure = secrets.write(MADE, &values("two"), 1).await.unwrap_err();
+    assert_eq!(failure.class, Class::Wait, "{failure}");
+    assert!(secrets.write(MADE, &values("two"), 1).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_proxy_that_has_lost_vault_does_not_say_that_a_secret_is_not_there() {
+    let stage = Stage::open().await;
+    let secrets = stage.workers.secrets();
+    secrets.write(MADE, &values("one"), 0).await.unwrap().unwrap();
+    stage.lab.break_("vault", "proxy-no-route").unwrap();
+    for failure in [
+        secrets.read(MADE).await.unwrap_err(),
+        secrets.current(MADE).await.unwrap_err(),
+        secrets.forget(MADE).await.unwrap_err(),
+    ] {
+        assert_eq!(failure.class, Class::VendorDown, "{failure}");
+        assert!(failure.words.contains("in front of Vault"), "{failure}");
+    }
+    stage.lab.mend();
+    // Nor does its page say that one is destroyed.
+    stage.lab.break_after("vault", "proxy-page", 1, 1).unwrap();
+    let failure = secrets.forget(MADE).await.unwrap_err();
+    assert_eq!(failure.class, Class::Ambiguous, "{failure}");
+    assert!(secrets.current(MADE).await.unwrap().secret.is_some());
+    secrets.forget(MADE).await.unwrap();
+    assert!(secrets.current(MADE).await.unwrap().secret.is_none());
 }
 
 #[tokio::test]
@@ -88,10 +163,7 @@ async fn a_refusal_that_stays_is_ours_to_report() {
 async fn a_policy_that_refuses_costs_nobody_the_login() {
     let stage = Stage::open().await;
     stage.ask(pin(&[SECRET])).await.unwrap();
-    let logins = || {
-        let paths = stage.lab.requests().into_iter().map(|call| call.path);
-        paths.filter(|path| path.ends_with("approle/login")).count()
-    };
+    let logins = || calls(&stage, "approle/login");
     stage.lab.break_("vault", "denied").unwrap();
     for _ in 0..3 {
         stage.refused(pin(&[SECRET]), Class::Auth).await;
