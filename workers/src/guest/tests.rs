@@ -1,6 +1,7 @@
 //! The seed server against the lab's Vault, stand-in engines, and the lab's guests.
 
 mod drive;
+mod faults;
 mod office;
 mod storage;
 mod variants;
