@@ -22,10 +22,10 @@ async fn a_run_costs_one_append_to_start_and_one_for_each_step() {
         let histories = all.iter().filter(|(run, _)| run.key().kind() == kind);
         histories.map(|(_, history)| history.len()).sum::<usize>()
     };
-    assert_eq!(all[&created.run].len(), 1 + 12, "start and twelve steps");
+    assert_eq!(all[&created.run].len(), 1 + 13, "start and thirteen steps");
     assert_eq!(of("home"), 1 + 4, "start and four steps");
     assert_eq!(of("vmids"), 1 + 1, "start and one look at the vendor's");
-    assert_eq!(stage.streams().await.transitions().await - before, 13 + 5 + 2);
+    assert_eq!(stage.streams().await.transitions().await - before, 14 + 5 + 2);
 
     let before = stage.streams().await.transitions().await;
     john.carry_out("delete", json!({})).await;
