@@ -1,5 +1,6 @@
 //! Puts engines and workers together out of the rooms below.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use stead_runtime::exchange::Exchangeable;
 use stead_runtime::harness::{Harness, HarnessTuning};
 use stead_runtime::ports::{Ports, SystemClock};
 use stead_runtime::worker::AnyWorker;
-use stead_runtime::{thread, vital};
+use stead_runtime::{metric, thread, vital};
 use stead_schemas::command::COMMANDS;
 use stead_schemas::site::Site;
 use stead_workers::forgejo::webhook::{Deployments, Webhooks};
@@ -147,6 +148,8 @@ pub async fn start_engine(
     let platform = open_platform(&connection, settings).await?;
     let health = health.has_engine(&connection);
     let (log, leases) = (NatsLog::new(&platform), NatsLeases::new(&platform).of_build(build()));
+    let kinds = WORKFLOWS.iter().map(|workflow| (workflow.kind, workflow.verbs));
+    metric::begin_engine(kinds, SYSTEMS.into_iter());
     let index = EmbeddedIndex::open(config.index.clone());
     let name = index.name(format!("engine-{}", Uuid::now_v7().simple()));
     let ports = Ports {
@@ -323,6 +326,9 @@ pub async fn start_workers(
         [] => SYSTEMS.to_vec(),
         named => named.iter().map(String::as_str).collect(),
     };
+    // Whatever a worker does, it asks Vault how to be let in.
+    let calls: BTreeSet<&str> = names.iter().copied().chain(["vault"]).collect();
+    metric::begin_worker(calls.into_iter());
     let chosen =
         workers.only(names.iter().copied()).map_err(|error| Ended::Usage(error.to_string()))?;
     let exchange: Vec<_> =

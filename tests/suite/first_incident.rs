@@ -127,7 +127,7 @@ async fn the_walk_through_a_first_incident_is_what_happens() {
     // What the alert counts.
     let (_, text) = page(addresses[2], "/metrics").await.expect("the worker shows itself");
     let down = [("system", "vault"), ("outcome", "vendor-down")];
-    assert!(sum(&text, "stead_vendor_call_seconds_count", &down) > 0.0, "{text}");
+    assert!(sum(&text, "stead_vendor_calls_total", &down) > 0.0, "{text}");
     stage.finish().await;
 }
 

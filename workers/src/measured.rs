@@ -43,6 +43,7 @@ impl Call {
             None => call.await,
         };
         let outcome = answer.as_ref().map_or_else(Meaning::word, |_| "done");
+        metric::VENDOR_CALLS.count([self.system, outcome]);
         metric::VENDOR_SECONDS.took(begun.elapsed(), [self.system, self.operation, outcome]);
         let is_down = outcome == Class::VendorDown.word();
         metric::VENDOR_DOWN.set(f64::from(u8::from(is_down)), [self.system]);

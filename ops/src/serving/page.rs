@@ -13,7 +13,8 @@ hangs, and `/readyz`, which fails when it cannot do its work: an engine that own
 that cannot append is not.
 
 No label ever names a run, an owner or anything else that people make up. What has not happened yet is
-0 wherever all values of the labels are known beforehand. This page is made from
+0 wherever all values of the labels are known beforehand: what is counted by steps, or by words of the
+workflows, is there from its first count on. This page is made from
 `engine/runtime/src/metric/table.rs`: `STEAD_UPDATE=1 cargo test -p stead metrics_page`.
 ";
 

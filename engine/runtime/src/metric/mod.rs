@@ -238,6 +238,29 @@ pub fn begin(by: By) {
     without_number.for_each(|gauge| gauge.set(f64::NAN, []));
 }
 
+/// Shows from the start what an engine counts by kinds of entities with their verbs, and by systems.
+/// Whoever asks by how much a counter has grown does not see the first count of one that appears with it.
+pub fn begin_engine<'a>(
+    kinds: impl Iterator<Item = (&'a str, &'a [&'a str])>,
+    systems: impl Iterator<Item = &'a str>,
+) {
+    let mut entities = Vec::new();
+    for (kind, verbs) in kinds {
+        for verb in verbs {
+            BECOMES.iter().for_each(|end| COMMANDS.add(0, [kind, verb, end]));
+        }
+        entities.push(kind);
+    }
+    systems.chain(entities).for_each(|system| PAUSED.add(0, [system]));
+}
+
+/// The same of a worker that calls these systems.
+pub fn begin_worker<'a>(systems: impl Iterator<Item = &'a str>) {
+    for system in systems {
+        CALL_ENDS.iter().for_each(|end| VENDOR_CALLS.add(0, [system, end]));
+    }
+}
+
 /// What of a step's name is not its system: `clone-vm` of `proxmox.clone-vm`.
 #[must_use]
 pub fn what(step: &str) -> &str {

@@ -58,6 +58,28 @@ pub fn place_of(reason: &str) -> usize {
     REASONS.iter().position(|known| *known == reason).unwrap_or(0)
 }
 
+/// What becomes of a command: of one that comes in, and of one that was accepted.
+pub(super) const BECOMES: [&str; 4] = ["accepted", "refused", "done", "failed"];
+/// What a vendor's answer to a call can mean.
+pub(super) const CALL_ENDS: [&str; 13] = [
+    "done",
+    "missing",
+    "already",
+    "retry",
+    "ambiguous",
+    "wait",
+    "vendor-down",
+    "conflict",
+    "permanent",
+    "auth",
+    "timed-out",
+    "cancelled",
+    "refused",
+];
+const VENDOR: Label =
+    Label { name: "system", values: Values::Of("the systems that there are workers for") };
+const CALL_END: Label = Label { name: "outcome", values: Values::These(&CALL_ENDS) };
+
 const REASON: Label = Label { name: "reason", values: Values::These(&REASONS) };
 const ATTEMPT: Label = Label {
     name: "outcome",
@@ -113,7 +135,7 @@ table! {
     /// Commands, by what became of them: accepted or refused by the owner of their entity, then
     /// done or failed.
     Engine COMMANDS: Counter = "stead_commands_total" [KIND, VERB,
-        Label { name: "outcome", values: Values::These(&["accepted", "refused", "done", "failed"]) }];
+        Label { name: "outcome", values: Values::These(&BECOMES) }];
     /// How long commands took, from their acceptance in the log to their outcome in the log.
     Engine COMMAND_SECONDS: Histogram = "stead_command_seconds" [KIND, VERB,
         Label { name: "outcome", values: Values::These(&["done", "failed"]) }] COMMANDS_TAKE;
@@ -249,17 +271,14 @@ table! {
         Label { name: "state", values: Values::These(&["queued", "running"]) }];
     /// Requests that were refused because another owner had followed the one that sent them.
     Worker STALE: Counter = "stead_stale_requests_total" [];
+    /// Calls to vendors, by what their answer meant: `done`, `missing` and `already` are what a step may
+    /// have wanted, the others are kinds of trouble.
+    Worker VENDOR_CALLS: Counter = "stead_vendor_calls_total" [VENDOR, CALL_END];
     /// How long calls to vendors took, by what their answer meant.
-    Worker VENDOR_SECONDS: Histogram = "stead_vendor_call_seconds" [
-        Label { name: "system", values: Values::Of("the systems that there are workers for") },
+    Worker VENDOR_SECONDS: Histogram = "stead_vendor_call_seconds" [VENDOR,
         Label { name: "operation", values: Values::These(&["look", "change", "login"]) },
-        Label { name: "outcome", values: Values::Of(
-            "`done`, `missing` and `already` for what a step may have wanted, or the class of the \
-             failure: retry, ambiguous, wait, vendor-down, conflict, permanent, auth, timed-out, \
-             cancelled, refused") }
-    ] CALLS;
+        CALL_END] CALLS;
     /// Is 1 while the last call to a vendor found nobody there, and 0 once one is answered again. There
     /// is no breaker: every step tries by itself, less and less often.
-    Worker VENDOR_DOWN: Gauge = "stead_vendor_down" [
-        Label { name: "system", values: Values::Of("the systems that there are workers for") }];
+    Worker VENDOR_DOWN: Gauge = "stead_vendor_down" [VENDOR];
 }
