@@ -398,3 +398,17 @@ fn tell(event: &Event) {
         Event::ClientError(error) => tracing::warn!(%error, "the NATS connection has trouble"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stead_runtime::metric::kept::Kept;
+
+    use super::{Event, tell};
+
+    #[test]
+    fn messages_that_came_too_fast_are_counted() {
+        let kept = Kept::default();
+        kept.during(|| tell(&Event::SlowConsumer(7)));
+        assert_eq!(kept.counts("stead_nats_slow_consumer_total"), [1]);
+    }
+}

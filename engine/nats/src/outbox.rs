@@ -70,3 +70,27 @@ async fn publish(client: &Client, letter: Letter) {
         tracing::warn!(subject, %error, "a message cannot be sent");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use stead_runtime::metric::kept::Kept;
+    use tokio::sync::mpsc;
+
+    use super::{Letter, Outbox};
+
+    #[test]
+    fn a_message_that_has_no_room_is_counted_as_dropped() {
+        let kept = Kept::default();
+        let (queue, _letters) = mpsc::channel(1);
+        let (outbox, subject) = (Outbox { queue }, "stead.evt".to_owned());
+        let letter = || {
+            let (subject, payload) = (subject.clone(), Bytes::new());
+            Letter { subject, reply: None, headers: None, payload }
+        };
+        kept.during(|| outbox.send(letter()));
+        assert_eq!(kept.counts("stead_bus_dropped_total"), [0; 0]);
+        kept.during(|| outbox.send(letter()));
+        assert_eq!(kept.counts("stead_bus_dropped_total"), [1]);
+    }
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use metrics::{Key, Label as Pair, Metadata, with_recorder};
 
+pub mod kept;
 mod table;
 
 pub use table::*;

@@ -42,6 +42,10 @@ fn runs_are_counted_by_what_they_wait_for() {
         }
         let waiting = [("outside", 1.0), ("running", 2.0), ("signal", 1.0), ("timer", 1.0)];
         assert_eq!(shown.waiting(), waiting);
+        let steps = |reason| shown.gauge("stead_steps_open", reason);
+        assert_eq!(["outside", "running"].map(steps), [1.0, 2.0]);
+        let oldest = shown.gauge("stead_runs_waiting_oldest_seconds", "timer");
+        assert!((4.0..=6.0).contains(&oldest), "{oldest}");
 
         desk.order(&paused, RunOrder::Pause).await;
         desk.failed(&relay, Class::VendorDown).await;
@@ -49,6 +53,7 @@ fn runs_are_counted_by_what_they_wait_for() {
         desk.failed(&desk.step("test.undo-first"), Class::Permanent).await;
         assert_eq!(desk.view(&torn).await.waiting[0].reason, "human");
         desk.pass(COUNTED).await;
+        assert_eq!(steps("running"), 0.0);
         let waiting =
             [("human", 1.0), ("paused", 1.0), ("outside", 1.0), ("signal", 1.0), ("timer", 1.0)];
         assert_eq!(shown.waiting(), waiting);
@@ -105,7 +110,8 @@ fn runs_that_wait_for_others_are_counted_by_what_holds_them_up() {
             }
             desk.pass_in_line(Duration::from_secs(1)).await;
             if shown.waiting() == wanted {
-                return;
+                let places = ["held", "waiting"].map(|state| shown.gauge("stead_places", state));
+                return assert_eq!(places, [1.0, 1.0]);
             }
         }
         panic!("{:?}", shown.waiting());

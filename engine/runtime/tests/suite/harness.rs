@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::desk::on_simulated_time;
 use crate::pages::{First, Second};
+use crate::shown::shown;
 
 /// The number of a step that says how far it is.
 const HALF_WAY: u32 = 50;
@@ -276,6 +277,22 @@ fn what_waits_for_its_turn_is_not_begun_for_a_former_owner() {
         let told =
             ["2 queued", "3 queued", "4 alive", "1 done", "2 cancelled", "4 alive", "4 done"];
         assert_eq!(bench.told(), told);
+    });
+}
+
+#[test]
+fn what_is_at_work_and_what_waits_for_its_turn_is_counted() {
+    shown(|shown| async move {
+        let bench = Bench::narrow();
+        let open = || ["running", "queued"].map(|it| shown.gauge("stead_worker_steps_open", it));
+        for (seq, wanted) in [(1, [1.0, 0.0]), (2, [1.0, 1.0])] {
+            bench.ask("test.first", seq, seq, 1).await;
+            assert_eq!(open(), wanted);
+        }
+        for wanted in [[1.0, 0.0], [0.0, 0.0]] {
+            bench.go_on().await;
+            assert_eq!(open(), wanted);
+        }
     });
 }
 

@@ -65,6 +65,20 @@ fn an_undo_that_is_owed_is_counted_until_it_is_done() {
 }
 
 #[test]
+fn a_run_whose_attempts_are_used_up_is_counted_with_the_system_that_it_tried() {
+    shown(|shown| async move {
+        let desk = Desk::new().await;
+        let run = desk.start("patient").await;
+        for paused in [0, 0, 1] {
+            desk.failed(&desk.step("test.first"), Class::VendorDown).await;
+            assert_eq!(shown.count("stead_runs_paused_total", "test"), paused);
+            desk.pass(Duration::from_secs(9)).await;
+        }
+        assert_eq!(desk.view(&run).await.summary.state.word(), "paused");
+    });
+}
+
+#[test]
 fn a_run_that_this_build_does_not_continue_is_counted() {
     shown(|shown| async move {
         let desk = Desk::new().await;
@@ -74,6 +88,7 @@ fn a_run_that_this_build_does_not_continue_is_counted() {
         assert_eq!(desk.view(&run).await.waiting[0].reason, "human");
         near(shown.of("stead_runs_parked"), 1.0, "parked");
         assert_eq!(shown.counts("stead_runs_parked_total"), [1]);
+        assert_eq!(shown.count("stead_runs_parked_total", "diverged"), 1, "and why");
         assert_eq!(desk.order(&run, RunOrder::Terminate).await, "done");
         assert_eq!(desk.view(&run).await.summary.state.word(), "terminated");
         assert_eq!(shown.counts("stead_runs_parked_total"), [1], "who only looks parks nothing");

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::desk::on_simulated_time;
 use crate::pages::PAGES;
+use crate::shown::shown;
 use crate::world::{Sent, SimulatedClock};
 
 /// How many there are to be shared.
@@ -268,7 +269,7 @@ fn whoever_comes_has_a_fair_share_within_five_seconds() {
 
 #[test]
 fn what_an_engine_that_goes_had_is_shared_within_five_seconds() {
-    on_simulated_time(async {
+    shown(|shown| async move {
         let house = House::new();
         let one = house.engine("one");
         let _two = house.engine("two");
@@ -277,6 +278,8 @@ fn what_an_engine_that_goes_had_is_shared_within_five_seconds() {
         one.send_replace(true);
         sleep(SHARED_WITHIN).await;
         assert_eq!((house.share_of("one").await, house.share_of("two").await), (0, 64));
+        // It gave half of them to the other one, and the other half as it went.
+        assert_eq!(shown.count("stead_owners_stopped_total", "asked"), 64);
     });
 }
 
