@@ -199,7 +199,8 @@ impl Context {
     /// ```
     ///
     /// # Errors
-    /// If the signal is not of this shape, or the definition does not name it.
+    /// If the signal is not of this shape, if the definition does not name it, or if the operation
+    /// that waits for it is cancelled.
     pub async fn signal<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {
         let payload = Heard { cx: self.clone(), name, waits: None }.await?;
         serde_json::from_value(payload).map_err(|error| {
@@ -292,23 +293,37 @@ impl Future for Heard<'_> {
         let mut shared = cx.shared.borrow_mut();
         let name = self.name;
         let place = shared.signals.iter().position(|signal| signal.name == name);
-        let Some(signal) = place.and_then(|place| shared.signals.remove(place)) else {
-            let is_listed = self.waits.is_some() || shared.listed.contains(&name);
-            if !is_listed && shared.changed("stead.signals-are-listed") {
-                let words = alloc::format!(
-                    "it waits for the signal `{name}`, which its definition does not name: nobody \
-                     could send it"
-                );
-                return Poll::Ready(Err(Failure::new(Class::Permanent, words)));
-            }
-            self.waits.get_or_insert_with(|| shared.await_signal(name));
-            return Poll::Pending;
+        let heard = match place.and_then(|place| shared.signals.remove(place)) {
+            Some(signal) => Ok(signal.payload),
+            None => match unheard(&mut shared, name, self.waits.is_some()) {
+                Some(failure) => Err(failure),
+                None => {
+                    self.waits.get_or_insert_with(|| shared.await_signal(name));
+                    return Poll::Pending;
+                }
+            },
         };
         if let Some(waits) = self.waits.take() {
             shared.awaited.remove(&waits);
         }
-        Poll::Ready(Ok(signal.payload))
+        Poll::Ready(heard)
     }
+}
+
+/// Why a signal that has not come is not waited for, or not any longer.
+fn unheard(shared: &mut Shared, name: &str, waits: bool) -> Option<Failure> {
+    let is_listed = waits || shared.listed.contains(&name);
+    if !is_listed && shared.changed("stead.signals-are-listed") {
+        let words = alloc::format!(
+            "it waits for the signal `{name}`, which its definition does not name: nobody could \
+             send it"
+        );
+        return Some(Failure::new(Class::Permanent, words));
+    }
+    if shared.is_cancelled_here() && shared.changed("stead.cancels-end-waits") {
+        return shared.cancel.clone();
+    }
+    None
 }
 
 impl Drop for Heard<'_> {

@@ -7,7 +7,8 @@
 //! `operation.rs` (what is taken back together), `combine.rs` (several things at once), `run.rs`
 //! (one run: facts in, decisions out, and the same again on replay), `fold.rs` (what follows from
 //! a history without its workflow), `ledger.rs` (what it holds outside), `definition.rs` (what a
-//! workflow is made known by), `retry.rs`, `trace.rs` (the spans of a history).
+//! workflow is made known by), `order.rs` (what people do to a run by hand), `retry.rs`, `trace.rs` (the
+//! spans of a history).
 #![no_std]
 
 extern crate alloc;
@@ -20,6 +21,7 @@ pub mod drift;
 pub mod fold;
 pub mod ledger;
 mod operation;
+pub mod order;
 pub mod retry;
 pub mod run;
 mod shared;

@@ -11,14 +11,14 @@ use core::time::Duration;
 use serde_json::{Map, Value};
 use stead_core::definition::Definition;
 use stead_schemas::dispatch::{Caller, EntityCommand, Route};
-use stead_schemas::event::Outcome;
+use stead_schemas::event::{Outcome, Signal};
 use stead_schemas::ids::EntityKey;
 use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::site::Site;
 use stead_schemas::step::Step;
-use stead_schemas::time::Timestamp;
 
+use crate::play::play;
 use crate::stage::Stage;
 use crate::trouble::Trouble;
 use crate::world::World;
@@ -35,7 +35,7 @@ pub struct Kit<W> {
 /// One thing that is done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
-    /// A command, or time that passes.
+    /// A command, a signal, or time that passes.
     pub act: Act,
     /// What the world must hold afterwards, if all goes well and it was said.
     pub leaves: Option<BTreeSet<String>>,
@@ -48,6 +48,8 @@ pub enum Act {
     Command(EntityCommand),
     /// So much time passes.
     Pass(Duration),
+    /// Somebody sends a signal to the run of this entity.
+    Signal(EntityKey, Signal),
 }
 
 /// What came of one moment of a play.
@@ -70,8 +72,12 @@ pub enum Ended {
     Command(Outcome),
     /// The command was refused at the door.
     Refused(Refusal),
+    /// The command waits for a signal that comes later.
+    Waits,
     /// Time has passed.
     Passed,
+    /// Time has passed, and the run was cancelled meanwhile.
+    Interrupted,
 }
 
 impl<W: World> Kit<W> {
@@ -129,6 +135,22 @@ impl<W: World> Kit<W> {
         self
     }
 
+    /// Sends a signal. A command that waits for one goes on with it: until then, no time passes for
+    /// it but what the kit lets pass.
+    ///
+    /// # Panics
+    /// If nobody is named whom it is for.
+    #[must_use]
+    pub fn signal(mut self, name: &str, payload: Value) -> Self {
+        let Some((kind, owner, entity)) = &self.entity else { panic!("whom is it for?") };
+        let act = Act::Signal(
+            EntityKey::of(kind, owner, entity),
+            Signal { name: name.to_owned(), payload },
+        );
+        self.moments.push(Moment { act, leaves: None });
+        self
+    }
+
     /// Lets time pass.
     #[must_use]
     pub fn passes(mut self, span: Duration) -> Self {
@@ -158,7 +180,7 @@ impl<W: World> Kit<W> {
     pub fn hero(&self) -> Option<EntityKey> {
         self.moments.iter().find_map(|moment| match &moment.act {
             Act::Command(command) => Some(command.key()),
-            Act::Pass(_) => None,
+            Act::Pass(_) | Act::Signal(..) => None,
         })
     }
 
@@ -173,25 +195,8 @@ impl<W: World> Kit<W> {
     /// # Panics
     /// If a command is never completed, or a run decides otherwise when it is replayed.
     pub fn play(&self, trouble: &Trouble) -> (Stage<W>, Vec<Played>) {
-        let mut stage = self.stage(trouble);
-        let mut cancel_after = trouble.cancel_after;
-        let mut played = Vec::new();
-        for moment in &self.moments {
-            let before = stage.world.things();
-            let (what, ended) = match &moment.act {
-                Act::Pass(span) => {
-                    stage.pass(*span);
-                    (format!("{span:?} pass"), Ended::Passed)
-                }
-                Act::Command(command) => {
-                    let ended = carry_out(&mut stage, command, trouble, &mut cancel_after);
-                    (format!("{}.{}", command.kind, command.verb), ended)
-                }
-            };
-            played.push(Played { what, ended, before, after: stage.world.things() });
-        }
-        stage.everything_replays();
-        (stage, played)
+        let (player, played) = play(self, trouble);
+        (player.stage, played)
     }
 
     fn push(
@@ -208,46 +213,11 @@ impl<W: World> Kit<W> {
     }
 }
 
-/// Gives a command and carries out everything that follows; time passes only as long as the
-/// command itself waits for it.
-fn carry_out<W: World>(
-    stage: &mut Stage<W>,
-    command: &EntityCommand,
-    trouble: &Trouble,
-    cancel_after: &mut Option<usize>,
-) -> Ended {
-    let run = match stage.give(command) {
-        Ok(run) => run,
-        Err(refusal) => return Ended::Refused(refusal),
-    };
-    loop {
-        loop {
-            match cancel_after {
-                Some(0) => {
-                    *cancel_after = None;
-                    stage.cancel(&run, "nobody wants it any more");
-                }
-                Some(steps) => *steps -= 1,
-                None => {}
-            }
-            if !stage.one_step() {
-                break;
-            }
-        }
-        if let Some(outcome) = stage.outcome(&command.key(), &command.id) {
-            return Ended::Command(outcome);
-        }
-        let fired = stage.fire_next(Timestamp::from_millis(i64::MAX));
-        let (kind, verb, phase) = (&command.kind, &command.verb, stage.phase(&run));
-        assert!(fired, "{trouble}: {kind}.{verb} is never completed; the run is `{phase}`");
-    }
-}
-
 impl Ended {
     /// Whether it went well.
     #[must_use]
     pub const fn is_well(&self) -> bool {
-        matches!(self, Self::Command(Outcome::Done(_)) | Self::Passed)
+        matches!(self, Self::Command(Outcome::Done(_)) | Self::Waits | Self::Passed)
     }
 }
 
@@ -257,7 +227,9 @@ impl core::fmt::Display for Ended {
             Self::Command(Outcome::Done(_)) => out.write_str("done"),
             Self::Command(Outcome::Failed(failure)) => write!(out, "failed: {failure}"),
             Self::Refused(refusal) => write!(out, "refused: {refusal}"),
+            Self::Waits => out.write_str("waiting for a signal"),
             Self::Passed => out.write_str("passed"),
+            Self::Interrupted => out.write_str("interrupted by a cancel"),
         }
     }
 }

@@ -106,7 +106,8 @@
 //! Like the workflows themselves, this room is `no_std`: no clock, no chance, no broker. What a
 //! real engine adds to it (the log, the leases, time) is tested where it lives.
 //!
-//! Read next: `survive.rs` (what is tried), `stage.rs` (how runs are carried out).
+//! Read next: `survive.rs` (what is tried), `play.rs` (how a kit is played), `stage.rs` (how runs are
+//! carried out).
 #![no_std]
 
 extern crate alloc;
@@ -114,6 +115,8 @@ extern crate alloc;
 mod cancels;
 mod door;
 mod kit;
+mod orders;
+mod play;
 mod stage;
 mod story;
 mod survive;

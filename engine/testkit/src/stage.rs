@@ -1,8 +1,8 @@
 //! Carries runs out in memory: no broker, no clock, one thing after the other, always in the
 //! same order. What goes wrong is chosen before.
 //!
-//! `door.rs` is how commands come in, `cancels.rs` how a run has one of its own cancelled, and
-//! `time.rs` how time passes.
+//! `door.rs` is how commands come in, `orders.rs` what people do to a run, `cancels.rs` how a run has
+//! one of its own cancelled, and `time.rs` how time passes.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
@@ -17,8 +17,7 @@ use stead_core::fold::OpenStep;
 use stead_core::run::Run;
 use stead_schemas::dispatch::{Caller, EntityCommand, Route, StepAddress};
 use stead_schemas::event::{
-    CancelRequested, CommandAccepted, CommandCompleted, Event, Outcome, StepCancelled,
-    StepCompleted, StepFailed,
+    CommandAccepted, CommandCompleted, Event, Outcome, StepCancelled, StepCompleted, StepFailed,
 };
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
@@ -48,7 +47,7 @@ pub struct Stage<W> {
     pub(crate) entities: BTreeMap<EntityKey, Entity>,
     trouble: Trouble,
     struck: bool,
-    to_do: VecDeque<StepAddress>,
+    pub(crate) to_do: VecDeque<StepAddress>,
     attempts: BTreeMap<StepAddress, u32>,
     /// Nothing is done about the steps of runs of these kinds.
     held: BTreeSet<String>,
@@ -161,15 +160,6 @@ impl<W: World> Stage<W> {
         stretches.map(<[Transition]>::len).collect()
     }
 
-    /// Stops what a run does and lets it take that back. False if there is nothing to stop.
-    pub fn cancel(&mut self, run: &RunId, why: &str) -> bool {
-        if !self.runs.get(run).is_some_and(|actor| actor.run.can_cancel()) {
-            return false;
-        }
-        let cancel = CancelRequested { by: Caller::Api, why: why.to_string(), id: None };
-        self.take(run, vec![Event::CancelRequested(cancel)])
-    }
-
     /// Does nothing about the steps of runs of this kind, until they are let go.
     pub fn hold(&mut self, kind: &str) {
         self.held.insert(kind.to_string());
@@ -181,9 +171,11 @@ impl<W: World> Stage<W> {
         self.work();
     }
 
-    /// Carries out one open step. False if there is none, or all are held.
+    /// Carries out one open step. False if there is none, or all are held or of paused runs.
     pub fn one_step(&mut self) -> bool {
-        let is_held = |address: &StepAddress| self.held.contains(address.run.key().kind());
+        let is_held = |address: &StepAddress| {
+            self.held.contains(address.run.key().kind()) || self.is_paused(&address.run)
+        };
         let next = self.to_do.iter().position(|address| !is_held(address));
         let Some(address) = next.and_then(|at| self.to_do.remove(at)) else { return false };
         self.do_step(address);
@@ -315,6 +307,7 @@ impl<W: World> Stage<W> {
             Event::CancelRequested(_) => self.cancel_open_steps(id),
             Event::RunCompleted(_) | Event::RunFailed(_) | Event::RunTerminated(_) => {
                 self.entities.entry(id.key()).or_default().living = None;
+                self.to_do.retain(|address| address.run != *id);
             }
             Event::RunStarted(_)
             | Event::StepCompleted(_)

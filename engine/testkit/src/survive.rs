@@ -4,7 +4,8 @@ use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::kit::{Kit, Played};
+use crate::kit::{Ended, Kit, Played};
+use crate::play::play;
 use crate::story::bare;
 use crate::trouble::{Lapse, Trouble, Twice, Which};
 use crate::world::World;
@@ -14,14 +15,14 @@ use crate::world::World;
 /// complete, never half-way.
 ///
 /// Tried are: each step failing before its effect, failing after it, and answered to nobody; a
-/// cancel before each step; each of these with every run lost at every append and every step and
-/// undo carried out and answered twice.
+/// cancel before each step and wherever the run waits, also while time passes; each of these with
+/// every run lost at every append and every step and undo carried out and answered twice.
 ///
 /// # Panics
 /// In words that name the trouble and tell the story, if the workflow does not survive it.
 pub fn survives<W: World>(kit: &Kit<W>) {
-    let (steps, well) = all_goes_well(kit);
-    for trouble in troubles(steps) {
+    let (steps, cancels, well) = all_goes_well(kit);
+    for trouble in troubles(steps, cancels) {
         check(kit, &well, &trouble);
     }
 }
@@ -54,9 +55,10 @@ pub fn tells_of<W: World>(kit: &Kit<W>, trouble: &Trouble, story: &str) {
     );
 }
 
-/// How many steps there are, and what comes of each moment.
-fn all_goes_well<W: World>(kit: &Kit<W>) -> (usize, Vec<Played>) {
-    let (stage, well) = kit.play(&Trouble::default());
+/// How many steps there are, how often the run could be cancelled, and what comes of each moment.
+fn all_goes_well<W: World>(kit: &Kit<W>) -> (usize, usize, Vec<Played>) {
+    let trouble = Trouble::default();
+    let (player, well) = play(kit, &trouble);
     for (moment, played) in kit.moments().iter().zip(&well) {
         let Played { what, ended, after, .. } = played;
         assert!(ended.is_well(), "{what} should go well, and is {ended}");
@@ -64,15 +66,14 @@ fn all_goes_well<W: World>(kit: &Kit<W>) -> (usize, Vec<Played>) {
             assert_eq!(after, leaves, "what {what} leaves behind");
         }
     }
-    (stage.asked(), well)
+    (player.stage.asked(), player.cancels, well)
 }
 
-fn troubles(steps: usize) -> impl Iterator<Item = Trouble> {
+fn troubles(steps: usize, cancels: usize) -> impl Iterator<Item = Trouble> {
     let faults = (0..steps).flat_map(|step| {
         Lapse::ALL.map(|lapse| Trouble::fault(Which::Nth(step), lapse)).into_iter()
     });
-    // Commands to other entities are steps, too, and so is undo: there are more than are counted.
-    let cancels = (0..=2 * steps).map(Trouble::cancel_after);
+    let cancels = (0..cancels).map(Trouble::cancel_after);
     let alone = faults.chain(cancels).chain([Trouble::default()]);
     alone.flat_map(|trouble| {
         [
@@ -96,6 +97,7 @@ fn check<W: World>(kit: &Kit<W>, well: &[Played], trouble: &Trouble) {
             (true, false) if is_last => is_over(well, after),
             // What follows a failure may find less to do, but leaves nothing half-way.
             (true, false) => is_rest(well, after),
+            (false, _) if *ended == Ended::Interrupted => is_rest(well, after),
             (false, _) => after == before,
         };
         all_well &= ended.is_well();

@@ -45,6 +45,11 @@ impl<W: World> Stage<W> {
         while self.fire_next(then) {
             self.work();
         }
+        self.wait_until(then);
+    }
+
+    /// It is so late now, or later.
+    pub(crate) fn wait_until(&mut self, then: Timestamp) {
         self.now = self.now.max(then);
     }
 
@@ -57,7 +62,8 @@ impl<W: World> Stage<W> {
 
     /// Fires the timer that is due first, if that is not after `until`. False if there is none.
     pub fn fire_next(&mut self, until: Timestamp) -> bool {
-        let timers = self.runs.iter().flat_map(|(id, actor)| {
+        let going_on = self.runs.iter().filter(|(id, _)| !self.is_paused(id));
+        let timers = going_on.flat_map(|(id, actor)| {
             let open = actor.run.folded().timers.values();
             open.map(move |open| (open.timer.due, id.clone(), open.timer.seq))
         });

@@ -8,7 +8,8 @@ use core::fmt;
 pub struct Trouble {
     /// One step goes wrong.
     pub fault: Option<Fault>,
-    /// The run is cancelled once so many steps have been carried out, if it can be then.
+    /// The run that is spoken to is cancelled once it could have been so many times before: before
+    /// each step, and wherever it waits.
     pub cancel_after: Option<usize>,
     /// Which steps are carried out and answered twice.
     pub twice: Twice,
@@ -89,10 +90,10 @@ impl Trouble {
         Self { fault: Some(Fault { which, lapse }), ..Self::default() }
     }
 
-    /// The run is cancelled once so many steps have been carried out, and nothing else happens.
+    /// The run is cancelled once it could have been so many times before, and nothing else happens.
     #[must_use]
-    pub fn cancel_after(steps: usize) -> Self {
-        Self { cancel_after: Some(steps), ..Self::default() }
+    pub fn cancel_after(moments: usize) -> Self {
+        Self { cancel_after: Some(moments), ..Self::default() }
     }
 
     /// The same trouble, and these steps are carried out and answered twice.
@@ -116,8 +117,8 @@ impl fmt::Display for Trouble {
             None => out.write_str("no step goes wrong")?,
             Some(fault) => write!(out, "{fault}")?,
         }
-        if let Some(steps) = self.cancel_after {
-            write!(out, ", a cancel after {steps} steps")?;
+        if let Some(moments) = self.cancel_after {
+            write!(out, ", a cancel after {moments} moments")?;
         }
         match self.twice {
             Twice::Never => {}

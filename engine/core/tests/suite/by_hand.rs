@@ -121,6 +121,24 @@ fn a_signal_waits_until_somebody_wants_it_even_if_the_run_begins_anew() {
 }
 
 #[test]
+fn a_cancel_ends_the_wait_for_a_signal() {
+    let (mut desk, _) = Desk::start(|cx| {
+        execution(async move {
+            let asked = cx.operation(async {
+                cx.step(Noop { number: 1 }).undo(Noop { number: 11 }).await?;
+                cx.signal::<u32>("go").await
+            });
+            asked.await.map(|said| Ending::Completed(json!(said)))
+        })
+    });
+    assert_eq!(desk.done(1), "");
+    assert_eq!(desk.run.awaited().len(), 1);
+    assert_eq!(desk.cancel(), "change-marked, undo 2: probe.noop 11");
+    assert_eq!(desk.run.awaited(), []);
+    assert_eq!(desk.done(2), "failed it was cancelled: no");
+}
+
+#[test]
 fn an_order_of_the_same_id_acts_once() {
     let (mut desk, _) = Desk::start(two_steps);
     let order = ByHand { by: Caller::Api, why: "wait".into(), id: Some("a".into()) };

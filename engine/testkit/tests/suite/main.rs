@@ -2,6 +2,7 @@
 
 mod entities;
 mod guide;
+mod orders;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
