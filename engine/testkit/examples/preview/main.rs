@@ -12,6 +12,7 @@ mod worker;
 mod workflow;
 
 use std::error::Error;
+use std::io::Write;
 use std::sync::Arc;
 
 use stead_index::EmbeddedIndex;
@@ -28,11 +29,13 @@ use stead_runtime::thread;
 use stead_schemas::site::Site;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tracing_subscriber::filter::LevelFilter;
 
 const PARTITIONS: u16 = 4;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).init();
     let url = std::env::var("STEAD_NATS_URL").unwrap_or("nats://127.0.0.1:4222".to_owned());
     let connection = connect(&ConnectSettings::new(&url, "preview")).await?;
     let settings = PlatformSettings { partitions: Some(PARTITIONS), replicas: 1 };
@@ -80,7 +83,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::signal::ctrl_c().await.ok();
         stop.send_replace(true);
     });
-    thread::start(env, stopped)?.await?;
+    let over = thread::start(env, stopped)?;
+    writeln!(std::io::stdout(), "commands are taken at {url}")?;
+    over.await?;
     inbox.await?;
     harness.await?;
     Ok(())

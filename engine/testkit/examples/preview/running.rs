@@ -1,7 +1,8 @@
 //! What the guide says and does not show: the example is killed between two commands, and goes on
 //! where it was; a preview that is extended for ever keeps its history short.
 
-use std::process::{Child, Command};
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -24,21 +25,31 @@ const IS_EXAMPLE: &str = "PREVIEW_IS_RUNNING";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The example as a process of its own, which is killed without a word.
-struct Example(Child);
+struct Example {
+    child: Child,
+    /// What it says more. Nobody reads that; but it must not be cut off either.
+    _says: Lines<BufReader<ChildStdout>>,
+}
 
 impl Example {
+    /// Starts it and waits until it says that commands are taken, as a reader of the guide does.
     fn start(url: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.args(["--exact", "running::the_example_itself"]);
-        command.env("STEAD_NATS_URL", url).env(IS_EXAMPLE, "yes");
-        Self(command.spawn().expect("it starts"))
+        command.args(["--exact", "--nocapture", "running::the_example_itself"]);
+        command.env("STEAD_NATS_URL", url).env(IS_EXAMPLE, "yes").stdout(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let mut says = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let ready = format!("commands are taken at {url}");
+        let mut read = says.by_ref().map_while(Result::ok);
+        assert!(read.any(|line| line.ends_with(&ready)), "it has ended");
+        Self { child, _says: says }
     }
 }
 
 impl Drop for Example {
     fn drop(&mut self) {
-        self.0.kill().expect("it can be killed");
-        self.0.wait().expect("it ends when it is killed");
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends when it is killed");
     }
 }
 
@@ -77,11 +88,11 @@ async fn until(client: &SteadClient, run: &RunId, is_it: fn(&Event) -> bool) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_between_two_commands_it_goes_on_where_it_was() {
     let server = NatsServer::start().await;
+    let example = Example::start(&server.url());
     let settings = PlatformSettings { partitions: Some(PARTITIONS), replicas: 1 };
     let platform = open_platform(&server.connect().await, settings).await.expect("a platform");
     let client = SteadClient::new(&platform);
     let run = EntityKey::of("preview", &john(), "login-page").run(1);
-    let example = Example::start(&server.url());
     publish(&client, "open", json!({ "name": "login-page", "branch": "login" })).await;
     until(&client, &run, |event| matches!(event, Event::CommandCompleted(_))).await;
     drop(example);
