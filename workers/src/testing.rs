@@ -7,6 +7,7 @@ pub(crate) mod contract;
 mod decoders;
 mod journal;
 mod storm;
+mod strange;
 pub(crate) mod sweep;
 mod traced;
 

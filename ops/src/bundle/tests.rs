@@ -1,7 +1,11 @@
 //! Bundles, packed and unpacked, damaged, and under other names.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde_json::json;
 use stead_schemas::event::Event;
 use stead_schemas::ids::RunId;
@@ -89,6 +93,28 @@ fn a_damaged_bundle_is_named_and_never_half_read() {
     altered[packed.len() / 2] ^= 0x40;
     assert!(unpack(&altered).is_err());
     assert!(matches!(unpack(b"no archive"), Err(UnpackError::Archive(_))));
+}
+
+/// A small dose of what `ops/fuzz` does at length.
+#[test]
+fn an_altered_archive_is_refused_or_is_another_bundle() {
+    let mut small = bundle();
+    small.histories.retain(|run, _| run.key().kind() == "people");
+    small.manifest.runs.retain(|listed| small.histories.contains_key(&listed.run));
+    let mut plain = Vec::new();
+    let packed = pack(&small).expect("it is packed");
+    GzDecoder::new(&*packed).read_to_end(&mut plain).expect("it is ours");
+    for at in (0..plain.len()).step_by(13) {
+        let mut altered = plain.clone();
+        altered[at] ^= 1 << (at % 8);
+        let mut squeezed = GzEncoder::new(Vec::new(), Compression::none());
+        squeezed.write_all(&altered).expect("memory takes it");
+        let Ok(mut found) = unpack(&squeezed.finish().expect("memory takes it")) else { continue };
+        // Their names are a stranger's, and need not be what we would write.
+        found.texts.clear();
+        let again = unpack(&pack(&found).expect("names that fit")).expect("what we have packed");
+        assert_eq!(again, found, "altered at {at}");
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ use stead_schemas::origin::Origin;
 use stead_schemas::owner::{Owner, decode_token, encode_token};
 use stead_schemas::public::{RunPage, RunSummary, RunView, StepProgress};
 use stead_schemas::subjects;
+use stead_schemas::trace::TraceParent;
 use stead_schemas::transition::Transition;
 
 /// Messages that are right, and others that are nearly so.
@@ -98,6 +99,18 @@ proptest! {
         is_stable::<CheckupReply>(&bytes);
         is_stable::<StepProgress>(&bytes);
         is_stable::<Origin>(&bytes);
+    }
+
+    #[test]
+    fn what_a_header_says_of_a_trace_reads_as_it_was_written(
+        bytes in prop_oneof![nearly("traceparent"), anything()],
+    ) {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Ok(parent) = text.parse::<TraceParent>() {
+            assert_eq!(parent.to_string().parse(), Ok(parent));
+            let ids = format!("-{}-{}-", parent.trace, parent.span);
+            assert_eq!(text.get(2..53), Some(&*ids));
+        }
     }
 
     #[test]

@@ -180,8 +180,8 @@ async fn read(answer: Response, effect: Effect) -> Result<Value, Trouble> {
     }
     let body = body.map_err(|error| Trouble::Other(http::unanswered("Proxmox", error, effect)))?;
     match serde_json::from_slice::<Value>(&body) {
-        Ok(mut answer) => Ok(answer["data"].take()),
-        Err(_) => Err(Trouble::new(effect.when_lost(), "what Proxmox answered cannot be read")),
+        Ok(Value::Object(mut answer)) => Ok(answer.remove("data").unwrap_or_default()),
+        _ => Err(Trouble::new(effect.when_lost(), "what Proxmox answered cannot be read")),
     }
 }
 

@@ -101,20 +101,28 @@ fn recorded_histories_replay() {
     assert_eq!(kinds, all, "every workflow has a recorded history");
 }
 
+/// Each of them, and where it lies.
+pub fn histories() -> Vec<(PathBuf, Vec<Transition>)> {
+    let files = fs::read_dir(folder()).expect("the folder is there").flatten();
+    let read = |place: PathBuf| {
+        let text = fs::read_to_string(&place).expect("it can be read");
+        let transitions = text.lines().map(|line| Transition::decode(line.as_bytes()));
+        let history = transitions.map(|one| one.expect("an old shape decodes")).collect();
+        (place, history)
+    };
+    files.map(|file| read(file.path())).collect()
+}
+
 #[test]
 fn lives_that_are_over_hold_nothing() {
     let mut touched = 0;
-    for file in fs::read_dir(folder()).expect("the folder is there").flatten() {
-        let text = fs::read_to_string(file.path()).expect("it can be read");
-        let transitions = text.lines().map(|line| Transition::decode(line.as_bytes()));
-        let history: Vec<_> = transitions.map(|one| one.expect("an old shape decodes")).collect();
+    for (place, history) in histories() {
         let mut ledger = Ledger::new(history[0].run.clone());
         for transition in &history {
             ledger.take(transition);
             touched += ledger.held().len();
         }
         let events = history.iter().flat_map(|transition| &transition.events);
-        let place = file.path();
         assert!(ledger.unread().is_empty(), "{}: {:?}", place.display(), ledger.unread());
         if events.into_iter().any(Event::is_last) {
             assert_eq!(ledger.held(), [], "{}", place.display());

@@ -1,7 +1,7 @@
 //! Every workflow, by machine (`survival.rs`) and as stories (`stories.rs`, `backups.rs`, `buckets.rs`,
 //! `changes.rs`, `retries.rs`, `homes.rs`, `pools.rs`, `ends.rs`, `mcp.rs`, `schedules.rs`,
 //! `templates.rs`, `tokens.rs`, `people.rs`, `clones.rs`, `starts.rs`, `updates.rs`). `plans.rs` is about what is
-//! said before.
+//! said before, `strange.rs` about what nobody would say.
 //!
 //! `kits.rs` says what each workflow is asked to do, `world.rs` is what the steps change, and
 //! `stead-testkit` does the rest.
@@ -27,6 +27,7 @@ mod retries;
 mod schedules;
 mod starts;
 mod stories;
+mod strange;
 mod survival;
 mod tale;
 mod templates;

@@ -11,7 +11,7 @@ mod together;
 
 pub use epochs::{OwnerNote, Pointer};
 pub(crate) use epochs::{epochs_there, in_force};
-pub use read::{Behind, Placed};
+pub use read::{Behind, Placed, whose};
 pub(crate) use read::{bounds, whole_subject};
 
 use std::sync::{Arc, Mutex, PoisonError};

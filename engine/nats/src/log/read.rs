@@ -9,6 +9,8 @@
 
 mod bare;
 
+pub use bare::whose;
+
 use std::future::ready;
 use std::mem;
 use std::time::Duration;

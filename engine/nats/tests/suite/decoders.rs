@@ -18,7 +18,7 @@ use stead_nats::door::api::asked;
 use stead_nats::door::origin::who;
 use stead_nats::door::read::{Catalogue, Order, PublicVerb, read_command};
 use stead_nats::leases::Holder;
-use stead_nats::log::{OwnerNote, Pointer};
+use stead_nats::log::{OwnerNote, Pointer, whose};
 use stead_nats::partition::{Heard, read_inbound};
 use stead_nats::platform::SettingsRecord;
 use stead_nats::worker_link;
@@ -138,6 +138,18 @@ proptest! {
         let (id, body) = message(&bytes);
         let opened = keys.open_sealed(SEALED, &id, body.to_vec());
         assert!(opened.is_err() || (&*id, body) == ("k1", sealed()), "{opened:?}");
+    }
+
+    #[test]
+    fn what_a_message_of_the_log_says_alone_is_true(
+        bytes in prop_oneof![nearly("log"), nearly("transition"), anything()],
+    ) {
+        let said = whose(&bytes);
+        if let (Some(said), Ok(transition)) = (said, Transition::decode(&bytes)) {
+            assert_eq!(said, transition.run.as_str());
+            let again = transition.encode();
+            assert_eq!(whose(&again), Some(transition.run.as_str()));
+        }
     }
 
     #[test]

@@ -66,17 +66,23 @@ impl Pages {
     }
 }
 
-/// The last token of the subject that a message lies on, as its body says.
-fn whose(body: &[u8]) -> Option<&str> {
+/// The last token of the subject that a message lies on, as its body says; nothing if that is not for
+/// the body alone to say.
+#[must_use]
+pub fn whose(body: &[u8]) -> Option<&str> {
     let Some(rest) = body.strip_prefix(BEGINNING) else {
-        // Whether an epoch is closed is not for a body alone to say.
-        let note = body.starts_with(NOTE).then(|| serde_json::from_slice::<OwnerNote>(body));
-        let note = note?.ok()?;
-        return note.closed_for.is_none().then_some(OWNER);
+        return (body.starts_with(NOTE) && is_note(body)).then_some(OWNER);
     };
     let end = rest.iter().position(|letter| *letter == b'"')?;
     let run = str::from_utf8(&rest[..end]).ok()?;
     run.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-').then_some(run)
+}
+
+/// Whether it is an owner's note as this build writes it, which says nothing else. One that closes the
+/// epoch is none for a body alone.
+fn is_note(body: &[u8]) -> bool {
+    let Ok(note) = serde_json::from_slice::<OwnerNote>(body) else { return false };
+    note.closed_for.is_none() && serde_json::to_vec(&note).is_ok_and(|written| written == body)
 }
 
 #[cfg(test)]
@@ -115,6 +121,15 @@ mod tests {
     fn an_owner_s_note_is_known_unless_it_closes_the_epoch() {
         assert_eq!(whose(&note(None)), Some(OWNER));
         assert_eq!(whose(&note(Some(2))), None);
+    }
+
+    #[test]
+    fn a_transition_that_begins_like_a_note_is_none() {
+        let transition = format!(
+            r#"{{"engine":"one","at":7,"v":{VERSION},"run":"probe-27ytv97dprxd6njw-1","n":1,"prev":"","events":[]}}"#
+        );
+        Transition::decode(transition.as_bytes()).expect("it is a transition");
+        assert_eq!(whose(transition.as_bytes()), None, "it would be lost");
     }
 
     #[test]

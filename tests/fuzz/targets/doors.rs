@@ -1,0 +1,85 @@
+//! The door of every workflow: a line with what the living run shows of itself, if there is one, and
+//! then the fields of a command. Each verb of each workflow is given them.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Map, Value};
+use stead_core::definition::{Admission, Living};
+use stead_nats::door::read::{Catalogue, EntityOrder, Order, PublicVerb, read_command};
+use stead_schemas::dispatch::Caller;
+use stead_schemas::event::{CommandAccepted, Event};
+use stead_schemas::ids::EntityKey;
+use stead_schemas::limit::Priority;
+use stead_schemas::owner::Owner;
+use stead_schemas::site::Site;
+use stead_schemas::time::Timestamp;
+use stead_schemas::transition::{Transition, VERSION};
+use stead_workflows::WORKFLOWS;
+
+/// A site that has everything, and one that has nothing.
+static SITES: LazyLock<[Site; 2]> = LazyLock::new(|| {
+    let full = serde_json::from_str(include_str!("../site.json")).expect("a site");
+    [full, Site::default()]
+});
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
+    let (view, body) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let (kind, verb) = ("workspace".to_owned(), "create".to_owned());
+    let verb = PublicVerb { kind, verb, about: String::new(), schema: "{}".to_owned() };
+    let catalogue = Catalogue { verbs: vec![verb] };
+    let Ok(Order::Entity(order)) =
+        read_command(&catalogue, "stead.cmd.john.workspace.create", body)
+    else {
+        return;
+    };
+    let view = serde_json::from_slice::<Map<String, Value>>(view).map(Value::Object).ok();
+    let living = view.as_ref().map(|view| Living { phase: phase_of(view), view });
+    for site in &*SITES {
+        is_answered(site, &order, living);
+    }
+});
+
+fn phase_of(view: &Value) -> &str {
+    view.get("phase").and_then(Value::as_str).unwrap_or("ready")
+}
+
+fn is_answered(site: &Site, order: &EntityOrder, living: Option<Living<'_>>) {
+    let EntityOrder { owner, name, fields, .. } = order;
+    for workflow in WORKFLOWS {
+        for verb in workflow.verbs {
+            let admission = Admission { site, owner, name, living, verb, fields };
+            match (workflow.admit)(&admission) {
+                Ok(admitted) => is_kept(verb, admitted.payload),
+                Err(refusal) => assert!(!refusal.code.is_empty() && !refusal.words.is_empty()),
+            }
+        }
+    }
+}
+
+/// Whatever a door lets in can be kept in the log.
+fn is_kept(verb: &str, payload: Value) {
+    let accepted = CommandAccepted {
+        id: String::new(),
+        verb: verb.to_owned(),
+        payload,
+        digest: String::new(),
+        by: Caller::Api,
+        reply: None,
+        priority: Priority::Normal,
+    };
+    let owner = Owner::new("john").expect("a name");
+    let transition = Transition {
+        v: VERSION,
+        run: EntityKey::of("probe", &owner, "p").run(1),
+        n: 1,
+        at: Timestamp::from_millis(0),
+        engine: String::new(),
+        prev: String::new(),
+        events: vec![Event::CommandAccepted(accepted)],
+    };
+    let again = Transition::decode(&transition.encode()).expect("the log can hold it");
+    assert_eq!(again, transition);
+}
