@@ -25,6 +25,8 @@ pub use epochs::{Archive, Closing, Epochs, Expiry, Lasts};
 /// * `an_append_with_a_stale_expectation_is_refused`
 /// * `an_append_whose_acknowledgement_is_lost_is_settled_by_reading_back`
 /// * `a_history_is_read_in_the_order_it_was_appended`
+/// * `a_partition_is_read_on_from_any_message`
+/// * `what_is_too_large_is_refused_for_good`
 /// * `the_last_message_of_a_partition_is_known`
 ///
 /// ```

@@ -50,6 +50,8 @@ pub struct Log {
     acknowledged: Vec<(u64, RunId, Vec<u8>)>,
 }
 
+/// The largest message, as a server's default has it.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// A new epoch's sequences begin so far behind those of the one before.
 const ROOM: u64 = 100_000;
 
@@ -275,6 +277,9 @@ impl EngineLog {
 #[async_trait]
 impl EventLog for EngineLog {
     async fn append(&self, append: Append) -> Result<u64, AppendError> {
+        if append.bytes.len() > MESSAGE_BYTES_MAX {
+            return Err(AppendError::Lasting("it is too large".into()));
+        }
         self.append_until_known(&append).await
     }
 

@@ -62,3 +62,28 @@ async fn bus_inboxes_and_link_keep_their_promises() {
     check_inboxes(&ends, PARTITIONS).await;
     check_link(&ends, PARTITIONS).await;
 }
+
+/// Every check of the suite is made on one server, on three, and while they die.
+#[test]
+fn no_check_of_the_suite_is_left_out() {
+    let suite = include_str!("../../../runtime/src/conformance/mod.rs");
+    let named = suite.lines().filter(|line| line.starts_with("pub use")).flat_map(|line| {
+        let words = line.split(|letter: char| !letter.is_ascii_alphabetic() && letter != '_');
+        words.filter(|word| word.starts_with("check_"))
+    });
+    // The index is no matter of servers.
+    let named: Vec<&str> = named.filter(|name| *name != "check_index").collect();
+    assert!(named.len() >= 8, "{named:?}");
+    for (place, tests) in [
+        ("conformance.rs", include_str!("conformance.rs")),
+        ("cluster.rs", include_str!("cluster.rs")),
+        ("deaths.rs", include_str!("deaths.rs")),
+    ] {
+        for name in &named {
+            // While servers die, the promises of leases are checked one by one.
+            let one_by_one = *name == "check_leases" && tests.contains("OF_LEASES.iter()");
+            let is_called = one_by_one || tests.contains(&format!("{name}("));
+            assert!(is_called, "{place} leaves {name} out");
+        }
+    }
+}

@@ -3,22 +3,24 @@
 //! Held meanwhile is all that the suite asks for; but calls may be refused and are made again
 //! (`patient.rs`), a lease may end since nobody can renew it, and a message may be lost.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
+use futures_util::{FutureExt, TryStreamExt};
 use serde_json::json;
-use stead_nats::testing::NatsCluster;
+use stead_nats::testing::{NatsCluster, NatsServer};
 use stead_nats::worker_link::WorkerLink;
 use stead_nats::{
     ConnectSettings, Connection, NatsArchive, NatsBus, NatsInboxes, NatsLeases, NatsLog, connect,
 };
 use stead_runtime::conformance::log::fresh_run_in;
 use stead_runtime::conformance::{
-    LosesAcknowledgements, check_archive, check_epochs, check_expiry, check_log,
+    LosesAcknowledgements, check_archive, check_bus, check_epochs, check_expiry, check_inboxes,
+    check_link, check_log, leases,
 };
 use stead_runtime::env::LEASE;
 use stead_runtime::harness_ports::WorkerInbound;
@@ -31,9 +33,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::cluster::platform;
+use super::ends::OnServers;
 use super::patient::{PATIENCE, Patient};
 use super::proxy::Proxy;
-use super::support::PARTITIONS;
+use super::support::{self, PARTITIONS};
 
 /// So much each part of the work does before a server dies, and so much without that server.
 const ENOUGH: u64 = 10;
@@ -92,7 +95,8 @@ async fn every_promise_is_kept_while_servers_die() {
     let duel = Duel { holder: Mutex::new(None), work: &work };
     let (engine, worker) = (cluster.connect().await, cluster.connect().await);
     let (one, other) = (NatsLeases::new(&platform), NatsLeases::new(&platform));
-    let counts = [&log.done, &archive.done, &work.leases, &work.steps];
+    let renewed = Patient::new(NatsLeases::new(&platform));
+    let counts = [&log.done, &archive.done, &renewed.done, &work.leases, &work.steps];
     tokio::join!(
         async {
             // The log is asked in its first epoch, which is gone once epochs are turned.
@@ -116,9 +120,99 @@ async fn every_promise_is_kept_while_servers_die() {
             each_dies(&mut cluster, &work, &counts).await;
             work.is_over.store(true, Ordering::Relaxed);
         },
+        leases_are_kept(&renewed, &work),
     );
     let lost: u32 = proxies.0.iter().map(Proxy::lost).sum();
     assert!(lost >= 3, "{lost} acknowledgements were lost");
+}
+
+type Promise = for<'a> fn(&'a dyn Leases, Partition) -> BoxFuture<'a, ()>;
+
+const OF_LEASES: [Promise; 7] = [
+    |port, of| leases::a_free_lease_is_given_to_one_engine_only(port, of).boxed(),
+    |port, of| leases::a_released_lease_is_free_at_once(port, of).boxed(),
+    |port, of| leases::only_the_holder_renews_and_releases(port, of).boxed(),
+    |port, of| leases::a_lease_that_is_renewed_lasts(port, of).boxed(),
+    |port, of| leases::a_lease_that_is_not_renewed_ends(port, of).boxed(),
+    |port, of| leases::what_its_holder_takes_again_lasts_anew(port, of).boxed(),
+    |port, _| leases::an_engine_is_counted_while_it_is_present(port).boxed(),
+];
+
+/// Checks the promises of leases one by one, each with a lease of its own, again and again. Nobody
+/// keeps a lease while he is refused, or heard late: where that happened, a broken promise says
+/// nothing.
+async fn leases_are_kept(port: &Patient<NatsLeases>, work: &Work) {
+    let partitions = 100..;
+    for (partition, promise) in partitions.map(Partition).zip(OF_LEASES.iter().cycle()) {
+        if work.is_over() {
+            return;
+        }
+        port.begin();
+        let kept = AssertUnwindSafe(promise(port, partition)).catch_unwind().await;
+        if let Err(broken) = kept
+            && port.was_well()
+        {
+            resume_unwind(broken);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_from_server_to_server_is_heard_while_the_third_one_dies() {
+    let mut cluster = NatsCluster::start().await;
+    let [ref one, ref other, ref mut third] = cluster.servers[..] else { panic!("three servers") };
+    let ends = OnServers::new(vec![one.url(), other.url()]);
+    let (checked, deaths) = (AtomicU64::new(0), AtomicU64::new(0));
+    let count = |it: &AtomicU64| it.load(Ordering::Relaxed);
+    tokio::join!(
+        async {
+            while count(&deaths) < 3 {
+                check_bus(&ends, PARTITIONS).await;
+                check_inboxes(&ends, PARTITIONS).await;
+                check_link(&ends, PARTITIONS).await;
+                checked.fetch_add(1, Ordering::Relaxed);
+            }
+        },
+        async {
+            while count(&deaths) < 3 || count(&checked) == 0 {
+                third.kill9();
+                tokio::time::sleep(PAUSE).await;
+                third.restart().await;
+                deaths.fetch_add(1, Ordering::Relaxed);
+            }
+        },
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn epochs_and_archive_keep_their_promises_while_their_only_server_dies() {
+    let mut server = NatsServer::start().await;
+    let platform = support::platform(&server.connect().await).await;
+    let log = Patient::new(NatsLog::new(&platform));
+    let archive = Patient::new(NatsArchive::new(&platform).expiring(true));
+    let counts = [&log.done, &archive.done];
+    let work = Work::default();
+    tokio::join!(
+        async {
+            while !work.is_over() {
+                check_epochs(&log, &log, PARTITIONS).await;
+            }
+        },
+        async {
+            while !work.is_over() {
+                check_archive(&archive).await;
+                check_expiry(&archive).await;
+            }
+        },
+        async {
+            for _ in 0..5 {
+                goes_on(&counts).await;
+                server.restart().await;
+            }
+            goes_on(&counts).await;
+            work.is_over.store(true, Ordering::Relaxed);
+        },
+    );
 }
 
 /// Kills each server once. It comes back, and has what the others have, before the next one dies.

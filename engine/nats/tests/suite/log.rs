@@ -1,4 +1,4 @@
-//! Reading in bulk, and what the log does not take.
+//! Reading in bulk, and what strangers leave in the log.
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::Config;
@@ -6,8 +6,8 @@ use futures_util::stream;
 use futures_util::{StreamExt, TryStreamExt};
 use stead_nats::testing::NatsServer;
 use stead_nats::{ConnectSettings, NatsLog, connect};
-use stead_runtime::conformance::log::{append_of, fresh_run, fresh_run_in, read_partition};
-use stead_runtime::ports::{AppendError, EventLog, Recorded};
+use stead_runtime::conformance::log::{append_of, fresh_run_in, read_partition};
+use stead_runtime::ports::{EventLog, Recorded};
 use stead_schemas::ids::{Partition, RunId};
 
 use super::proxy::Proxy;
@@ -110,16 +110,6 @@ async fn reading_leaves_no_consumer_behind() {
     }
     let stream = world.js().get_stream("STEAD_LOG_0_3").await.expect("the log");
     assert_eq!(stream.cached_info().state.consumer_count, 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_too_large_is_refused_for_good() {
-    let world = World::new().await;
-    let log = NatsLog::new(&world.platform);
-    let run = fresh_run();
-    let refused = log.append(append_of(&run, PARTITIONS, 0, &"x".repeat(2 << 20))).await;
-    assert!(matches!(refused, Err(AppendError::Lasting(_))), "{refused:?}");
-    assert!(log.append(append_of(&run, PARTITIONS, 0, "small")).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

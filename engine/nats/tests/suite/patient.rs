@@ -1,4 +1,4 @@
-//! Log and archive as whoever tries again sees them, while servers die.
+//! Log, archive and leases as whoever tries again sees them, while servers die.
 //!
 //! What is never left open (an append, the end of an epoch, a record, a tombstone) is asked once.
 //! Everything else may be refused meanwhile, and is asked again, as engines do.
@@ -6,16 +6,17 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
-use stead_nats::{NatsArchive, NatsLog};
+use stead_nats::{NatsArchive, NatsLeases, NatsLog};
 use stead_runtime::ports::{
-    Append, AppendError, Archive, Claim, Closing, Epochs, EventLog, Expiry, Lasts, LogError,
-    Recorded,
+    Append, AppendError, Archive, Claim, Closing, Epochs, EventLog, Expiry, Lasts, LeaseError,
+    Leases, LogError, Recorded,
 };
 use stead_schemas::ids::{Partition, RunId};
 use tokio::time::Instant;
@@ -28,17 +29,51 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// So often the same refusal is an answer, where others are given meanwhile.
 const IS_MEANT: u32 = 5;
 
+/// An answer that takes longer, or a question that comes later after the one before, says nothing of
+/// leases, which last for three seconds.
+const IN_TIME: Duration = Duration::from_secs(1);
+
 /// See the module's head.
 pub struct Patient<P> {
     port: P,
     /// How often something was done.
     pub done: AtomicU64,
+    trouble: Mutex<Trouble>,
+}
+
+/// What has befallen whoever asks, since he began.
+struct Trouble {
+    any: bool,
+    last: Instant,
 }
 
 impl<P> Patient<P> {
     /// Asks this port.
     pub fn new(port: P) -> Self {
-        Self { port, done: AtomicU64::new(0) }
+        let trouble = Mutex::new(Trouble { any: false, last: Instant::now() });
+        Self { port, done: AtomicU64::new(0), trouble }
+    }
+
+    /// From now on it is noted whether anything is refused or late.
+    pub fn begin(&self) {
+        *self.trouble() = Trouble { any: false, last: Instant::now() };
+    }
+
+    /// Whether nothing was, so far.
+    pub fn was_well(&self) -> bool {
+        self.goes_on(true);
+        !self.trouble().any
+    }
+
+    /// Something is asked or answered.
+    fn goes_on(&self, is_well: bool) {
+        let mut trouble = self.trouble();
+        trouble.any |= !is_well || trouble.last.elapsed() > IN_TIME;
+        trouble.last = Instant::now();
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note<T, E>(&self, outcome: Result<T, E>) -> Result<T, E> {
@@ -197,5 +232,46 @@ impl Expiry for Patient<NatsArchive> {
         last: u64,
     ) -> Result<Vec<(Partition, u64)>, LogError> {
         self.patiently(|| self.port.strays(named, last)).await
+    }
+}
+
+impl Patient<NatsLeases> {
+    async fn noting<'a, T>(
+        &self,
+        ask: impl Fn() -> BoxFuture<'a, Result<T, LeaseError>> + Sync,
+    ) -> Result<T, LeaseError> {
+        let asking = || {
+            async {
+                self.goes_on(true);
+                let answer = ask().await;
+                self.goes_on(answer.is_ok());
+                answer
+            }
+            .boxed()
+        };
+        self.patiently(asking).await
+    }
+}
+
+#[async_trait]
+impl Leases for Patient<NatsLeases> {
+    async fn present(&self, engine: &str) -> Result<usize, LeaseError> {
+        self.noting(|| self.port.present(engine)).await
+    }
+
+    async fn acquire(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
+        self.noting(|| self.port.acquire(partition, engine)).await
+    }
+
+    async fn renew(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
+        self.noting(|| self.port.renew(partition, engine)).await
+    }
+
+    async fn release(&self, partition: Partition, engine: &str) -> Result<(), LeaseError> {
+        self.noting(|| self.port.release(partition, engine)).await
+    }
+
+    async fn leave(&self, engine: &str) -> Result<(), LeaseError> {
+        self.noting(|| self.port.leave(engine)).await
     }
 }

@@ -24,8 +24,10 @@ pub async fn check_log(log: &dyn EventLog, partitions: u16, loses: &dyn LosesAck
     a_lost_acknowledgement_does_not_hide_a_conflict(log, partitions, loses).await;
     a_history_is_read_in_the_order_it_was_appended(log, partitions).await;
     a_partition_is_read_without_claims(log, partitions).await;
+    a_partition_is_read_on_from_any_message(log, partitions).await;
     a_run_without_history_is_empty(log, partitions).await;
     of_many_writers_one_wins(log, partitions).await;
+    what_is_too_large_is_refused_for_good(log, partitions).await;
     of_very_many_at_once_each_is_told_the_truth(log, partitions, loses).await;
     a_claim_is_larger_than_every_one_before(log).await;
     the_last_message_of_a_partition_is_known(log, partitions).await;
@@ -160,6 +162,38 @@ pub async fn a_partition_is_read_without_claims(log: &dyn EventLog, partitions: 
     assert_eq!((last.seq, &last.run), (seq, &run));
 }
 
+/// Whoever has read so far reads what came behind that, and nothing twice.
+pub async fn a_partition_is_read_on_from_any_message(log: &dyn EventLog, partitions: u16) {
+    let one = fresh_run();
+    let partition = one.partition(partitions);
+    let other = fresh_run_in(partition, partitions);
+    let (mut lasts, mut seqs) = ([0, 0], Vec::new());
+    for n in 0..6 {
+        let (run, last) = ([&one, &other][n % 2], &mut lasts[n % 2]);
+        let append = append_of(run, partitions, *last, &n.to_string());
+        *last = log.append(append).await.expect("it goes on");
+        seqs.push(*last);
+        log.claim(partition, "engine-a").await.expect("a claim");
+    }
+    for after in seqs.iter().flat_map(|seq| [seq - 1, *seq, seq + 1]) {
+        let rest = read_partition_after(log, partition, 0, after).await;
+        let rest = rest.iter().filter(|recorded| [&one, &other].contains(&&recorded.run));
+        let rest: Vec<u64> = rest.map(|recorded| recorded.seq).collect();
+        let wanted: Vec<u64> = seqs.iter().copied().filter(|seq| *seq > after).collect();
+        assert_eq!(rest, wanted, "behind {after}");
+    }
+}
+
+/// It is no conflict, and nobody tries it again; the history goes on without it.
+pub async fn what_is_too_large_is_refused_for_good(log: &dyn EventLog, partitions: u16) {
+    let run = fresh_run();
+    let first = log.append(append_of(&run, partitions, 0, "a")).await.expect("a new history");
+    let refused = log.append(append_of(&run, partitions, first, &"x".repeat(2 << 20))).await;
+    assert!(matches!(refused, Err(AppendError::Lasting(_))), "{refused:?}");
+    log.append(append_of(&run, partitions, first, "b")).await.expect("it goes on");
+    assert_eq!(texts(log, &run).await, ["a", "b"]);
+}
+
 /// Asking for what is not there is no error.
 pub async fn a_run_without_history_is_empty(log: &dyn EventLog, partitions: u16) {
     let run = fresh_run();
@@ -242,6 +276,15 @@ pub async fn the_last_message_of_a_partition_is_known(log: &dyn EventLog, partit
 
 /// All of an epoch of a partition.
 pub async fn read_partition(log: &dyn EventLog, partition: Partition, epoch: u32) -> Vec<Recorded> {
-    let stream = log.read_partition(partition, epoch, 0).await.expect("the log can be read");
+    read_partition_after(log, partition, epoch, 0).await
+}
+
+async fn read_partition_after(
+    log: &dyn EventLog,
+    partition: Partition,
+    epoch: u32,
+    after: u64,
+) -> Vec<Recorded> {
+    let stream = log.read_partition(partition, epoch, after).await.expect("the log can be read");
     stream.try_collect().await.expect("the log can be read to its end")
 }
