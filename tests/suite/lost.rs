@@ -43,6 +43,8 @@ async fn streams_and_index_are_lost_while_runs_are_in_the_middle() {
     check_claims(&stage).await;
     check_list(&stage).await;
     check_inbox(&stage).await;
+    let consumers = stage.streams().await.consumers().await;
+    assert_eq!(consumers, 1, "the one that all engines share in the inbox, whatever was done");
     stage.finish().await;
 }
 

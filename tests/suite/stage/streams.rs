@@ -81,6 +81,15 @@ impl Streams {
         self.state(stream).await["messages"].as_u64().expect("a number")
     }
 
+    /// How many consumers all streams together have.
+    pub async fn consumers(&mut self) -> u64 {
+        let mut count = 0;
+        for name in self.names().await {
+            count += self.state(&name).await["consumer_count"].as_u64().expect("a number");
+        }
+        count
+    }
+
     /// Everything that the stream holds, oldest first.
     pub async fn messages(&mut self, stream: &str) -> Vec<Kept> {
         let state = self.state(stream).await;
