@@ -28,6 +28,7 @@ use crate::world::World;
 struct Tried(String);
 
 impl Drop for Tried {
+    #[expect(clippy::print_stderr, reason = "a test that fails says what it tried")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("tried: {}", self.0);

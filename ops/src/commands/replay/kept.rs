@@ -1,7 +1,7 @@
 //! The histories that are kept for ever: every build decides them again, wherever it is.
 
 /// What each is called, and its transitions.
-pub const KEPT: [(&str, &[u8]); 22] = [
+pub const KEPT: [(&str, &[u8]); 24] = [
     ("allowance-life", include_bytes!("../../../../schemas/tests/golden/allowance-life.jsonl")),
     ("backup-life", include_bytes!("../../../../schemas/tests/golden/backup-life.jsonl")),
     ("bucket-life", include_bytes!("../../../../schemas/tests/golden/bucket-life.jsonl")),
@@ -29,7 +29,12 @@ pub const KEPT: [(&str, &[u8]); 22] = [
     ),
     ("workspace-create", include_bytes!("../../../../schemas/tests/golden/workspace-create.jsonl")),
     ("workspace-ends", include_bytes!("../../../../schemas/tests/golden/workspace-ends.jsonl")),
+    ("workspace-late", include_bytes!("../../../../schemas/tests/golden/workspace-late.jsonl")),
     ("workspace-life", include_bytes!("../../../../schemas/tests/golden/workspace-life.jsonl")),
+    (
+        "workspace-without-room",
+        include_bytes!("../../../../schemas/tests/golden/workspace-without-room.jsonl"),
+    ),
 ];
 
 #[cfg(test)]
