@@ -117,10 +117,6 @@ fn a_signal_that_nobody_waits_for_is_refused() {
 fn a_cancel_comes_while_time_passes_too() {
     let life = |definition| kit::<Shop<false>>(definition).passes(HOUR * 9);
     survives(&life(LATE).leaves(["1 table"]));
-    for n in 0..3 {
-        let (stage, played) = life(RESTLESS).play(&Trouble::cancel_after(n));
-        eprintln!("{n}: {played:?}\n{}", stage.story(&corner()));
-    }
     let words = words(|| survives(&life(RESTLESS).leaves(["1 table"])));
     check(&words, &["a cancel after", "pass is interrupted by a cancel", "1 bench"]);
 }
