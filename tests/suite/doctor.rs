@@ -114,7 +114,7 @@ async fn what_was_put_out_of_order_is_found_and_nothing_else() {
         let (_, told) = doctor(&stage, &[]).await;
         (told.of("vault")["verdict"] == "ok").then_some(told)
     });
-    told.await.check("proxmox", "failed", "does not accept our token");
+    told.await.check("proxmox", "failed", "does not accept our login");
 
     // No worker at all; an engine of another build; nobody owns anything.
     stage.lab.mend();

@@ -9,6 +9,7 @@
 pub mod address;
 pub mod authentik;
 pub mod coder;
+mod door;
 pub mod forgejo;
 pub mod guest;
 mod http;

@@ -68,10 +68,13 @@ pub(crate) struct Secrets {
     pub(crate) kubernetes_token: String,
     pub(crate) webhook_key: String,
     pub(crate) authentik_token: String,
+    pub(crate) pve_password: String,
 }
 
 /// The API token's id in Proxmox VE.
 pub(crate) const PVE_TOKEN_ID: &str = "stead@pve!engine";
+/// Whose token it is, and who may log in by a password.
+pub(crate) const PVE_USER: &str = "stead@pve";
 /// The API key's user in TrueNAS.
 pub(crate) const NAS_USER: &str = "stead";
 
@@ -93,6 +96,7 @@ impl Secrets {
             webhook_key: canary("webhook"),
             authentik_token: canary("authentik"),
             kubernetes_token: canary("kubernetes"),
+            pve_password: canary("pve-password"),
         }
     }
 
@@ -108,6 +112,7 @@ impl Secrets {
             self.kubernetes_token.clone(),
             self.webhook_key.clone(),
             self.authentik_token.clone(),
+            self.pve_password.clone(),
         ]
     }
 }
@@ -235,6 +240,7 @@ impl World {
         self.read(|state| {
             all.extend(state.vault.tokens());
             all.extend(state.coder.minted());
+            all.extend(state.proxmox.minted());
             all.extend(state.s3.secrets());
         });
         all

@@ -48,7 +48,7 @@ const TEXTS: &[(&str, Meaning, &str)] = &[
     ("shrinking disks is not supported", Fails(Permanent), "a disk cannot shrink"),
     ("linked clone feature is not", Fails(Permanent), "its storage makes full clones only"),
     ("only root can", Fails(Auth), "only root may do this"),
-    ("permission check failed", Fails(Auth), "our Proxmox token lacks a privilege"),
+    ("permission check failed", Fails(Auth), "our login at Proxmox lacks a privilege"),
     ("no space left on device", Fails(Permanent), "the storage is full"),
     ("out of space", Fails(Permanent), "the storage is full"),
     ("not enough space", Fails(Permanent), "the storage is full"),
@@ -63,12 +63,20 @@ const TEXTS: &[(&str, Meaning, &str)] = &[
     ("timed out", Fails(Wait), "Proxmox did not get through with it in time"),
 ];
 
+/// What is said of a 401.
+const UNKNOWN: &str = "Proxmox does not accept our login";
+
+/// Whether Proxmox did not know who asked: then it has done nothing.
+pub(super) fn is_unknown(trouble: &Trouble) -> bool {
+    trouble.failure().words == UNKNOWN
+}
+
 /// The meaning of an answer that is no success.
 pub(super) fn classify(status: u16, text: &str, effect: Effect) -> Trouble {
     let trouble = match status {
         400 => by_text(text, Permanent, "Proxmox refuses our request"),
-        401 => Trouble::new(Auth, "Proxmox does not accept our token"),
-        403 => Trouble::new(Auth, "our Proxmox token lacks a privilege"),
+        401 => Trouble::new(Auth, UNKNOWN),
+        403 => Trouble::new(Auth, "our login at Proxmox lacks a privilege"),
         404 => Trouble::Missing(Failure::new(Permanent, "Proxmox has no such thing")),
         429 => Trouble::new(Wait, "Proxmox asks us to come back later"),
         503 => Trouble::new(VendorDown, "Proxmox is not in service"),

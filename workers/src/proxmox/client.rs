@@ -1,18 +1,19 @@
-//! Speaks to Proxmox VE: the token in each request, the text of a refusal read from where
+//! Speaks to Proxmox VE: in each request who asks (`login.rs`), the text of a refusal read from where
 //! Proxmox puts it. What to ask is the business of the steps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hyper::ext::ReasonPhrase;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use stead_schemas::failure::Failure;
 use stead_schemas::step::proxmox::InsertSeed;
 
 use super::Config;
-use super::classify::{classify, seen_before};
+use super::classify::{classify, is_unknown, seen_before};
+use super::login::{Doors, Login, Pass};
 use crate::StartError;
 use crate::guest::Seeds;
 use crate::http::{self, Effect, segment};
@@ -34,6 +35,7 @@ struct Shared {
     base: String,
     secrets: Secrets,
     seeds: Seeds,
+    doors: Doors,
 }
 
 impl Client {
@@ -44,15 +46,21 @@ impl Client {
     pub fn new(config: &Config, secrets: Secrets, seeds: Seeds) -> Result<Self, StartError> {
         let http = http::client("proxmox", &config.address)?;
         let base = format!("{}/api2/json", config.address);
-        Ok(Self { shared: Arc::new(Shared { http, base, secrets, seeds }) })
+        let doors = Doors::default();
+        Ok(Self { shared: Arc::new(Shared { http, base, secrets, seeds, doors }) })
     }
 
-    /// The same Proxmox, with the API token that `login` refers to.
+    /// The same Proxmox, as the token or the user that `login` refers to.
     pub(super) async fn log_in(&self, login: &str) -> Result<Pve, Failure> {
         let secret = self.shared.secrets.read(login).await?;
-        let (id, value) = (secret.field("token_id")?, secret.field("token_secret")?);
-        let token = http::secret_header(&format!("PVEAPIToken={id}={value}"))?;
-        Ok(Pve { shared: self.shared.clone(), token, token_id: id.to_owned() })
+        let login = Login::by(secret, &self.shared.doors)?;
+        Ok(Pve { shared: self.shared.clone(), login })
+    }
+
+    /// As if an hour had passed.
+    #[cfg(test)]
+    pub(super) async fn grow_old(&self) {
+        self.shared.doors.grow_old().await;
     }
 
     /// Where a machine of this marker fetches its seed.
@@ -66,17 +74,16 @@ impl Client {
     }
 }
 
-/// Proxmox VE, as one token.
+/// Proxmox VE, as one token or one user.
 pub(super) struct Pve {
     shared: Arc<Shared>,
-    token: HeaderValue,
-    token_id: String,
+    login: Login,
 }
 
 impl Pve {
-    /// Who we are: `stead@pve!workers`.
-    pub(super) fn token_id(&self) -> &str {
-        &self.token_id
+    /// Who we are.
+    pub(super) fn login(&self) -> &Login {
+        &self.login
     }
 
     /// Reads something that may be missing.
@@ -110,28 +117,13 @@ impl Pve {
     ) -> Result<Value, Trouble> {
         let (boundary, body) = form_of(name, image);
         let kind = format!("multipart/form-data; boundary={boundary}");
-        let uploading = async {
-            let url = format!("{}{path}", self.shared.base);
-            let request = self.shared.http.post(url).header(CONTENT_TYPE, kind).body(body);
-            self.answer(request, Effect::Possible).await
-        };
-        let call = Call::of("proxmox", Effect::Possible);
-        call.measured(uploading).await.map_err(seen_before)
+        let url = format!("{}{path}", self.shared.base);
+        let request = self.shared.http.post(url).header(CONTENT_TYPE, kind).body(body);
+        self.ask(request, Effect::Possible).await.map_err(seen_before)
     }
 
     async fn send(&self, method: Method, path: &str, params: &Params) -> Result<Value, Trouble> {
         let effect = if method == Method::GET { Effect::None } else { Effect::Possible };
-        let call = self.call(method, path, params, effect);
-        Call::of("proxmox", effect).measured(call).await
-    }
-
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        params: &Params,
-        effect: Effect,
-    ) -> Result<Value, Trouble> {
         let has_form = method == Method::POST || method == Method::PUT;
         let mut url = format!("{}{path}", self.shared.base);
         if !has_form && !params.is_empty() {
@@ -144,15 +136,45 @@ impl Pve {
         if has_form {
             request = request.form(params);
         }
-        self.answer(request, effect).await
+        self.ask(request, effect).await
     }
 
-    async fn answer(&self, request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
-        let lost = |error| Trouble::Other(http::unanswered("Proxmox", error, effect));
-        let request = request.header(AUTHORIZATION, self.token.clone());
-        let answer = http::send(request).await.map_err(lost)?;
-        read(answer, effect).await
+    /// Asks; once more, where the ticket that we showed has ended: whoever is not known has done
+    /// nothing.
+    async fn ask(&self, request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
+        let again = request.try_clone();
+        let pass = self.pass().await?;
+        match (self.answer(request, &pass, effect).await, again) {
+            (Err(trouble), Some(again)) if is_unknown(&trouble) && pass.is_over() => {
+                let another = self.pass().await?;
+                self.answer(again, &another, effect).await
+            }
+            (answer, _) => answer,
+        }
     }
+
+    async fn pass(&self) -> Result<Pass, Trouble> {
+        let pass = self.login.pass(&self.shared.http, &self.shared.base).await;
+        pass.map_err(Trouble::Other)
+    }
+
+    async fn answer(
+        &self,
+        request: RequestBuilder,
+        pass: &Pass,
+        effect: Effect,
+    ) -> Result<Value, Trouble> {
+        let answer = send(pass.shown(request), effect);
+        let answer = Call::of("proxmox", effect).measured(answer).await;
+        pass.note(&answer);
+        answer
+    }
+}
+
+/// Sends a request, and reads what comes back.
+pub(super) async fn send(request: RequestBuilder, effect: Effect) -> Result<Value, Trouble> {
+    let lost = |error| Trouble::Other(http::unanswered("Proxmox", error, effect));
+    read(http::send(request).await.map_err(lost)?, effect).await
 }
 
 /// The form of an upload, and what parts it. Proxmox wants to know what is coming before it comes.

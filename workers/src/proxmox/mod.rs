@@ -3,6 +3,7 @@
 
 mod classify;
 mod client;
+mod login;
 mod machine;
 mod network;
 mod smbios;

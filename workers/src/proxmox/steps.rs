@@ -125,7 +125,7 @@ async fn begin_clone(pve: &Pve, cx: &StepContext, ask: &CloneVm) -> Result<(), T
     let (template, target) = (ask.template, &ask.machine.node);
     let place = machine::place_of(pve, template).await.map_err(Trouble::Other)?;
     let Some(place) = place else {
-        let words = format!("there is no template {template}, or our token may not see it");
+        let words = format!("there is no template {template}, or our login may not see it");
         return Err(Trouble::new(Class::Permanent, words));
     };
     let mut params = vec![

@@ -17,6 +17,7 @@ use crate::testing::{Stage, config, marker, run};
 
 mod cards;
 mod dumps;
+mod login;
 mod power;
 mod sweep;
 

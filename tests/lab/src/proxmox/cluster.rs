@@ -10,7 +10,7 @@ use super::power::unless_empty;
 use super::state::{BRIDGES, IMAGES, NODES, STORAGES};
 use super::vm::Vm;
 use crate::net::Answer;
-use crate::world::{PVE_TOKEN_ID, State, World};
+use crate::world::{PVE_TOKEN_ID, PVE_USER, State, World};
 
 const NODE_CPUS: u64 = 64;
 const STORAGE_TOTAL: u64 = 4 << 40;
@@ -25,9 +25,22 @@ pub(super) fn token(world: &World, user: &str, token: &str) -> Result<Answer, An
     if format!("{user}!{token}") != PVE_TOKEN_ID {
         return Err(answer::error(500, format!("no such token '{token}' for user '{user}'")));
     }
+    Ok(answer::data(json!({ "expire": expire(world), "privsep": 0 })))
+}
+
+/// The users, as one sees them who may see himself alone.
+pub(super) fn users(world: &World, params: &Params) -> Result<Answer, Answer> {
+    params.check(&[], &["enabled", "full"])?;
+    let user = json!({
+        "userid": PVE_USER, "enable": 1, "expire": expire(world), "realm-type": "pve",
+    });
+    Ok(answer::data(json!([user])))
+}
+
+/// When the login ends, token or user; 0 is never.
+fn expire(world: &World) -> i64 {
     let ends = world.read(|state| state.logins_end.get("proxmox").copied());
-    let expire = ends.map_or(0, |ends| ends.timestamp());
-    Ok(answer::data(json!({ "expire": expire, "privsep": 0 })))
+    ends.map_or(0, |ends| ends.timestamp())
 }
 
 pub(super) fn nodes(world: &World) -> Answer {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::answer;
 use super::dumps::Dump;
 use super::tasks::Task;
+use super::tickets::Tickets;
 use super::vm::Vm;
 use crate::net::Answer;
 use crate::pace::Pace;
@@ -40,6 +41,7 @@ pub(crate) struct State {
     /// How much memory each node has, in bytes.
     pub(crate) memory: BTreeMap<String, u64>,
     pub(super) dumps: Vec<Dump>,
+    pub(super) tickets: Tickets,
 }
 
 impl State {
@@ -57,8 +59,13 @@ impl State {
         });
         let memory = NODES.map(|node| (node.to_owned(), NODE_MEMORY)).into();
         let (vms, images) = (BTreeMap::from(vms), BTreeMap::new());
-        let (tasks, dumps) = (Vec::new(), Vec::new());
-        Self { vms, images, tasks, next_pid: 0x0010_A000, memory, dumps }
+        let (tasks, dumps, tickets) = (Vec::new(), Vec::new(), Tickets::default());
+        Self { vms, images, tasks, next_pid: 0x0010_A000, memory, dumps, tickets }
+    }
+
+    /// The secrets in every ticket that was given out.
+    pub(crate) fn minted(&self) -> Vec<String> {
+        self.tickets.minted()
     }
 
     /// The VM, if it is on this node.

@@ -12,7 +12,7 @@ use super::wrapping::Wrapped;
 use crate::net::Call;
 use crate::options::Credentials;
 use crate::pace::Pace;
-use crate::world::{NAS_USER, PVE_TOKEN_ID, Secrets};
+use crate::world::{NAS_USER, PVE_TOKEN_ID, PVE_USER, Secrets};
 
 /// How long a token lives after login or renewal.
 pub(super) const TOKEN_TTL_S: i64 = 3600;
@@ -83,6 +83,9 @@ impl State {
             "proxmox/api",
             json!({ "token_id": PVE_TOKEN_ID, "token_secret": secrets.pve_token }),
         );
+        // The same Proxmox, for whoever has no token there.
+        state
+            .put("proxmox/user", json!({ "username": PVE_USER, "password": secrets.pve_password }));
         state.put("truenas/api", json!({ "username": NAS_USER, "api_key": secrets.nas_key }));
         state.put("coder/api", json!({ "token": secrets.coder_token }));
         state.put("forgejo/api", json!({ "token": secrets.forgejo_token }));

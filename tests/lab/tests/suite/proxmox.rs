@@ -2,7 +2,7 @@
 
 use stead_lab::CallFault;
 
-use crate::rig::{Answer, Rig, text};
+use crate::rig::{Answer, Rig, send, text, verb};
 
 const CLONE: &str = "/nodes/pve1/qemu/9000/clone";
 
@@ -256,4 +256,46 @@ async fn what_can_be_seen_can_be_seen() {
     assert_eq!(call(&rig, "GET", "/nodes/nowhere/status", &[]).await.status, 500);
     let silent = call(&rig, "POST", "/nodes/pve1/qemu/9000/agent/ping", &[]).await;
     assert_eq!(silent.reason, "VM 9000 is not running");
+}
+
+#[tokio::test]
+async fn a_ticket_opens_what_its_user_may_and_changes_nothing_by_the_cookie_alone() {
+    let rig = Rig::start().await;
+    let url = |path: &str| format!("{}/api2/json{path}", rig.lab.addresses().proxmox_url);
+    let log_in = async |user: &str, password: &str| {
+        let form = [("username", user), ("password", password)];
+        send(rig.http.post(url("/access/ticket")).form(&form), None).await.expect("an answer")
+    };
+    let user = rig.secret("proxmox/user").await;
+    let (name, password) = (text(&user["username"]), text(&user["password"]));
+    assert_eq!(log_in(&name, "wrong").await.reason, "authentication failure");
+    let let_in = log_in(&name, &password).await.body["data"].clone();
+    let (ticket, csrf) = (text(&let_in["ticket"]), text(&let_in["CSRFPreventionToken"]));
+    let again = log_in(&name, &ticket).await.body["data"].clone();
+    assert_eq!(
+        (log_in("root@pam", &ticket).await.status, &again["username"]),
+        (401, &user["username"])
+    );
+
+    let cookie = |ticket: &str| format!("other=1; PVEAuthCookie={}", ticket.replace('+', "%2B"));
+    let ask = async |method: &str, path: &str, ticket: &str, csrf: &str| {
+        let request = rig.http.request(verb(method), url(path)).header("cookie", cookie(ticket));
+        let answer = send(request.header("csrfpreventiontoken", csrf), None).await;
+        let answer = answer.expect("an answer");
+        (answer.status, answer.reason)
+    };
+    assert_eq!(ask("GET", "/nodes", &ticket, "").await.0, 200);
+    let start = "/nodes/pve1/qemu/10000/status/start";
+    let unproved = (401, "Permission denied - invalid csrf token".to_owned());
+    assert_eq!(ask("POST", start, &ticket, "").await, unproved);
+    assert_eq!(ask("POST", start, &ticket, "66AA77BB:canary").await, unproved);
+    assert_eq!(ask("POST", start, &ticket, &csrf).await.0, 500, "there is no such machine");
+    let ended = (401, "permission denied - invalid PVE ticket".to_owned());
+    assert_eq!(ask("GET", "/nodes", "PVE:root@pam:66AA77BB::x", &csrf).await, ended);
+    rig.lab.break_times("proxmox", "ticket-ended", 1).expect("a fault");
+    assert_eq!(ask("GET", "/nodes", &ticket, &csrf).await, ended);
+    assert_eq!(ask("GET", "/nodes", &ticket, &csrf).await, ended, "it has ended for good");
+    let other = text(&again["ticket"]);
+    assert_eq!(ask("GET", "/nodes", &other, "").await.0, 200);
+    assert_eq!(log_in(&name, &ticket).await.status, 401);
 }

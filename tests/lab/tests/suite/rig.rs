@@ -123,7 +123,7 @@ pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
 }
 
-fn verb(method: &str) -> Method {
+pub fn verb(method: &str) -> Method {
     Method::from_bytes(method.as_bytes()).expect("a method")
 }
 

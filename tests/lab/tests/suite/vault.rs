@@ -47,7 +47,7 @@ async fn missing_unknown_and_forbidden_are_told_apart_only_as_far_as_vault_does(
     let missing = get(&rig, "secret/data/none").await;
     assert_eq!((missing.status, missing.body), (404, json!({ "errors": [] })));
     let list = rig.vault("LIST", "secret/metadata/proxmox", None).await.expect("an answer");
-    assert_eq!(list.body["data"]["keys"], json!(["api"]));
+    assert_eq!(list.body["data"]["keys"], json!(["api", "user"]));
     assert_eq!(get(&rig, "secret/metadata/proxmox/api").await.body["data"]["current_version"], 1);
     rig.vault_token = "wrong".to_owned();
     let denied = get(&rig, "secret/data/proxmox/api").await;
@@ -114,7 +114,7 @@ async fn the_usual_client_library_gets_along_with_it() {
         kv2::read(&client, "secret", "proxmox/api").await.expect("a secret");
     assert_eq!(api["token_id"], "stead@pve!engine");
     assert_eq!(kv2::set(&client, "secret", "x", &api).await.expect("written").version, 1);
-    assert_eq!(kv2::list(&client, "secret", "proxmox").await.expect("a list"), ["api"]);
+    assert_eq!(kv2::list(&client, "secret", "proxmox").await.expect("a list"), ["api", "user"]);
     assert_eq!(
         kv2::read_metadata(&client, "secret", "x").await.expect("metadata").current_version,
         1

@@ -8,6 +8,7 @@ use stead_schemas::step::proxmox::{MachineSeen, NodeSeen, Survey, Surveyed};
 use stead_schemas::time::Timestamp;
 
 use super::super::client::{Client, Pve, number};
+use super::super::login::Login;
 use crate::http::segment;
 
 /// Machines under high availability are counted where the cluster's list shows them; it is up to
@@ -42,12 +43,23 @@ pub(crate) async fn survey(
     })
 }
 
-/// When our token ends, if it does. A token whose privileges are its own may not see itself; then
-/// nothing is known.
+/// When our login itself ends, if it does: a token, or the user that logs in; the ticket that he works
+/// with meanwhile is renewed. A token whose privileges are its own may not see itself; then nothing is
+/// known.
 async fn login_ends(pve: &Pve) -> Option<Timestamp> {
-    let (user, token) = pve.token_id().split_once('!')?;
-    let path = format!("/access/users/{}/token/{}", segment(user), segment(token));
-    let seen = pve.look(&path).await.ok()??;
+    let seen = match pve.login() {
+        Login::Token { id, .. } => {
+            let (user, token) = id.split_once('!')?;
+            let path = format!("/access/users/{}/token/{}", segment(user), segment(token));
+            pve.look(&path).await.ok()??
+        }
+        // Each user sees himself here, if nobody else.
+        login @ Login::User { .. } => {
+            let users = pve.look("/access/users").await.ok()??;
+            let is_us = |user: &&Value| user["userid"].as_str().is_some_and(|id| login.is(id));
+            users.as_array()?.iter().find(is_us)?.clone()
+        }
+    };
     let seconds = number(&seen["expire"]).filter(|seconds| *seconds > 0)?;
     Some(Timestamp::from_millis(i64::try_from(seconds).ok()?.saturating_mul(1000)))
 }

@@ -41,7 +41,7 @@ async fn check_linked(pve: &Pve, ask: &CheckTemplate) -> Result<(), Failure> {
     let refused = |words: String| Err(Failure::new(Class::Permanent, words));
     let (template, wanted) = (ask.template, ask.storage.datastore());
     let Some(vm) = machine::anyone(pve, template).await? else {
-        return refused(format!("there is no template {template}, or our token may not see it"));
+        return refused(format!("there is no template {template}, or our login may not see it"));
     };
     let list = pve.look("/cluster/resources").await?.unwrap_or_default();
     for volume in volumes(&vm.config) {
@@ -66,7 +66,7 @@ async fn check_linked(pve: &Pve, ask: &CheckTemplate) -> Result<(), Failure> {
 /// The kind of a storage, as the cluster's list has it: `lvmthin`.
 fn kind_of<'a>(list: &'a Value, storage: &str) -> &'a str {
     let line = Resources::listed(list).storage(storage);
-    line.and_then(|line| line["plugintype"].as_str()).unwrap_or("not seen by our token")
+    line.and_then(|line| line["plugintype"].as_str()).unwrap_or("not seen by our login")
 }
 
 fn links(kind: &str, volume: &str) -> bool {
@@ -92,7 +92,7 @@ async fn check_images(pve: &Pve, storage: &str, nodes: &[String]) -> Result<(), 
         Some(node) => {
             let words = format!(
                 "{node} has no storage {storage} of ISO images, on which seeds are to lie, or it is \
-                 not shared by the nodes, or our token may not see it"
+                 not shared by the nodes, or our login may not see it"
             );
             Err(Failure::new(Class::Permanent, words))
         }
@@ -124,7 +124,7 @@ async fn without_bridge(
             [one] => format!("the bridge {one}"),
             more => format!("the bridges {}", more.join(" and ")),
         };
-        let words = format!("no node has {bridges}, or our token may not use it");
+        let words = format!("no node has {bridges}, or our login may not use it");
         return Err(Failure::new(Class::Permanent, words));
     }
     Ok(without)
