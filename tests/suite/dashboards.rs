@@ -10,10 +10,9 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use stead_contract::{Specs, skipped};
 use stead_lab::CallFault;
-use stead_runtime::metric::{Kind, METRICS};
+use stead_runtime::metric::{Kind, METRICS, Metric};
 use tempfile::TempDir;
 
-use crate::pools::POOL;
 use crate::stage::{Desk, Setting, Stage, free_addresses, until};
 
 fn ops() -> PathBuf {
@@ -53,9 +52,9 @@ fn metrics_in(query: &str) -> BTreeSet<&str> {
     words.filter(|word| word.starts_with("stead_")).collect()
 }
 
-/// Whether the table knows it, as Prometheus stores it.
-fn is_known(name: &str) -> bool {
-    METRICS.iter().any(|metric| match metric.kind {
+/// The line of the table that knows it, as Prometheus stores it.
+fn table_line(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| match metric.kind {
         Kind::Counter | Kind::Gauge => metric.name == name,
         Kind::Histogram(_) => {
             ["_bucket", "_sum", "_count"].iter().any(|end| format!("{}{end}", metric.name) == name)
@@ -85,7 +84,7 @@ fn dashboards_and_alerts_ask_only_for_metrics_that_there_are() {
             asked += 1;
             assert!(!metrics_in(&query).is_empty(), "{name}: {title}");
             for metric in metrics_in(&query) {
-                assert!(is_known(metric), "{name}: {title}: there is no {metric}");
+                assert!(table_line(metric).is_some(), "{name}: {title}: there is no {metric}");
             }
         }
     }
@@ -93,7 +92,34 @@ fn dashboards_and_alerts_ask_only_for_metrics_that_there_are() {
     let alerts = std::fs::read_to_string(ops().join("alerts/stead.yml")).expect("the alerts");
     for line in alerts.lines().filter_map(|line| line.trim().strip_prefix("expr: ")) {
         for metric in metrics_in(line) {
-            assert!(is_known(metric), "there is no {metric}");
+            assert!(table_line(metric).is_some(), "there is no {metric}");
+        }
+    }
+}
+
+#[test]
+fn every_metric_is_on_a_dashboard() {
+    let queries: Vec<_> =
+        dashboards().iter().flat_map(|(_, dashboard)| queries(dashboard)).collect();
+    let asked: BTreeSet<&str> = queries.iter().flat_map(|(_, query)| metrics_in(query)).collect();
+    for metric in METRICS {
+        let parts = ["", "_bucket", "_sum", "_count"].map(|end| format!("{}{end}", metric.name));
+        let is_shown = parts.iter().any(|name| asked.contains(name.as_str()));
+        assert!(is_shown, "{} is on no dashboard", metric.name);
+    }
+}
+
+#[test]
+fn whatever_a_dashboard_lets_one_choose_chooses_in_each_panel_that_could() {
+    for (name, dashboard) in dashboards() {
+        let choices = choices(&dashboard);
+        for (title, query) in queries(&dashboard) {
+            for (_, label) in &choices {
+                let mut metrics = metrics_in(&query).into_iter().filter_map(table_line);
+                let has_it = metrics.any(|metric| metric.labels.iter().any(|it| it.name == label));
+                let chooses = query.contains(&format!("{label}=~\"${label}\""));
+                assert_eq!(chooses, has_it, "{name}: {title}: {query}");
+            }
         }
     }
 }
@@ -140,6 +166,14 @@ impl Prometheus {
         let numbers: Vec<f64> = found.filter_map(number).filter(|value| !value.is_nan()).collect();
         (!numbers.is_empty()).then_some(numbers)
     }
+
+    /// Waits until a query comes to more than nought.
+    async fn until_above_0(&self, query: &str) {
+        until(&format!("{query} is above 0"), || async {
+            self.ask(query).await?.iter().any(|value| *value > 0.0).then_some(())
+        })
+        .await;
+    }
 }
 
 impl Drop for Prometheus {
@@ -166,15 +200,48 @@ fn program() -> Option<PathBuf> {
 
 /// A query as Grafana would ask it: over the time of this test, and for everything.
 fn as_asked(query: &str) -> String {
-    query.replace("$__rate_interval", "1m").replace("$kind", ".*").replace("$system", ".*")
+    query.replace("$__rate_interval", "10m").replace("$kind", ".*").replace("$system", ".*")
 }
 
 /// What a query comes to that falls back on 0.
-const FALLBACK: &str = " or vector(0)";
+const FALLBACKS: [&str; 2] = [" or on() vector(0)", " or vector(0)"];
 
-/// Panels that show nothing but the fallback while nothing goes wrong.
-const QUIET: [&str; 5] =
-    ["Vendors that are down", "Not let in", "Silent workers", "Timers, lateness", "Runs paused"];
+/// The query without what it falls back on.
+fn without_fallback(query: &str) -> &str {
+    FALLBACKS.iter().find_map(|fallback| query.strip_suffix(fallback)).unwrap_or(query)
+}
+
+/// What a dashboard lets one choose from, each as a query and as the label that is chosen from.
+fn choices(dashboard: &Value) -> Vec<(String, String)> {
+    let variables = dashboard["templating"]["list"].as_array().expect("variables");
+    let asked = variables.iter().filter(|variable| variable["type"] == "query");
+    let choice = |variable: &Value| {
+        let query = variable["query"].as_str().expect("a query");
+        let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+        let (metric, label) = inner.and_then(|it| it.split_once(", ")).expect("values of a label");
+        (format!("count by ({label}) ({metric}{{{label}!=\"\"}})"), label.to_owned())
+    };
+    asked.map(choice).collect()
+}
+
+/// What a site has besides, that is shown: a pool, a limit, a backup.
+const SITE: &str = "
+[[pool]]
+name = \"debian\"
+template = \"debian-12\"
+ready = 2
+
+[[limits]]
+name = \"clones per node\"
+steps = [\"proxmox.clone-vm\"]
+per = \"node\"
+at_once = 2
+
+[[backups]]
+name = \"homes\"
+cron = \"0 3 29 2 *\"
+of.zfs = { dataset = \"tank/coder-home\", target = \"backup/coder-home\" }
+";
 
 /// What the stage is busy with: creates, troubled ones too, changes, refusals, deletes.
 async fn load(stage: &Stage, desk: &Desk, round: usize) {
@@ -195,14 +262,47 @@ async fn load(stage: &Stage, desk: &Desk, round: usize) {
     }
 }
 
+/// What goes wrong: Vault is sealed for a while, Coder lets nobody in, and the worker dies with a step in
+/// its hands. And a timer fires, by which what is deleted is kept for a second.
+async fn trouble(stage: &mut Stage, prometheus: &Prometheus, [john, ann, bob]: &[Desk; 3]) {
+    stage.lab.break_("vault", "sealed").expect("a fault");
+    let stop = john.order("stop", json!({})).await;
+    prometheus.until_above_0(r#"max(stead_vendor_down{system="vault"})"#).await;
+    prometheus.until_above_0("sum(stead_steps_open)").await;
+    stage.lab.mend();
+    john.outcome(&stop).await;
+
+    stage.lab.break_("coder", "unauthorized").expect("a fault");
+    let start = john.order("start", json!({})).await;
+    prometheus.until_above_0(r#"sum(stead_vendor_calls_total{outcome="auth"})"#).await;
+    stage.lab.mend();
+    john.outcome(&start).await;
+
+    stage.lab.break_("proxmox", "task-stuck").expect("a fault");
+    let stop = ann.order("stop", json!({})).await;
+    let at_work = r#"sum(stead_worker_steps_open{system="proxmox", state="running"})"#;
+    prometheus.until_above_0(at_work).await;
+    stage.kill_worker();
+    prometheus.until_above_0(r#"sum(stead_step_attempts_total{outcome="silent"})"#).await;
+    stage.lab.mend();
+    stage.start_worker();
+    ann.outcome(&stop).await;
+
+    bob.carry_out("delete", json!({})).await;
+    prometheus.until_above_0("sum(increase(stead_timer_late_seconds_count[10m]))").await;
+}
+
+/// Panels that must show more than nought after that.
+const TROUBLED: [&str; 2] = ["Vendors that are down", "Not let in"];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_panel_shows_something_under_load() {
     let Some(program) = program() else {
         return skipped("there is no Prometheus (ops/lib/prometheus.sh fetches one)");
     };
     let (addresses, at) = (free_addresses(), free_addresses()[0]);
-    let (metrics, site) = (Some(addresses), POOL);
-    let stage = Stage::with(Setting { metrics, site, ..Setting::default() }).await;
+    let setting = Setting { metrics: Some(addresses), site: SITE, ..Setting::default() };
+    let mut stage = Stage::with(Setting { grace_seconds: 1, ..setting }).await;
     let prometheus = Prometheus::start(&program, at, &stage.metrics());
     let until_counted = async |rounds: usize| {
         let query = r#"sum(stead_commands_total{verb="start", outcome="done"})"#;
@@ -212,18 +312,28 @@ async fn every_panel_shows_something_under_load() {
         })
         .await;
     };
-    for (round, owner) in ["john", "ann", "bob"].into_iter().enumerate() {
-        load(&stage, &stage.desk(owner).await, round).await;
+    let desks = [stage.desk("john").await, stage.desk("ann").await, stage.desk("bob").await];
+    for (round, desk) in desks.iter().enumerate() {
+        load(&stage, desk, round).await;
         // A rate is seen between two scrapes.
         until_counted(round + 1).await;
     }
+    trouble(&mut stage, &prometheus, &desks).await;
+    let token = ["token", "create", "ci", "--owner=john", "--repository=templates", "--wait"];
+    assert!(stage.verb(&token).await.status.success());
     for (name, dashboard) in dashboards() {
+        for (query, label) in choices(&dashboard) {
+            let what = format!("{name}: there is a {label} to choose: {query}");
+            until(&what, || prometheus.ask(&query)).await;
+        }
         for (title, query) in queries(&dashboard) {
             let query = as_asked(&query);
-            let loud = query.strip_suffix(FALLBACK).filter(|_| !QUIET.contains(&title.as_str()));
-            let wanted = loud.unwrap_or(&query);
+            let wanted = without_fallback(&query);
             let what = format!("{name}: {title} shows something: {wanted}");
-            until(&what, || prometheus.ask(wanted)).await;
+            match TROUBLED.contains(&title.as_str()) {
+                true => prometheus.until_above_0(wanted).await,
+                false => until(&what, || async { prometheus.ask(wanted).await.map(drop) }).await,
+            }
         }
     }
     stage.finish().await;
