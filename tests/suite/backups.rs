@@ -5,7 +5,8 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::stage::{Setting, Stage, check_ledger_after, until};
+use crate::metrics::{page, sum};
+use crate::stage::{Setting, Stage, check_ledger_after, free_addresses, until};
 
 const BACKUPS: &str = "
 [[backups]]
@@ -25,9 +26,20 @@ fn said(output: &Output) -> String {
     format!("{}{}", text(&output.stdout), text(&output.stderr))
 }
 
+/// Waits until an alarm knows that a copy has been owed for so many hours.
+async fn until_overdue(stage: &Stage, fits: impl Fn(f64) -> bool) {
+    let engine = stage.metrics()[0];
+    until("an alarm knows for how long a copy has been owed", || async {
+        let (_, text) = page(engine, "/metrics").await?;
+        fits(sum(&text, "stead_backup_overdue_hours", &[])).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_counts_once_it_is_proved() {
-    let mut stage = Stage::with(Setting { site: BACKUPS, ..Setting::default() }).await;
+    let metrics = Some(free_addresses());
+    let mut stage = Stage::with(Setting { site: BACKUPS, metrics, ..Setting::default() }).await;
     until("both backups know what they are to be", || async {
         let listed = said(&stage.verb(&["copies", "list"]).await);
         (listed.contains("homes") && listed.contains("etcd")).then_some(())
@@ -46,6 +58,7 @@ async fn a_copy_counts_once_it_is_proved() {
     let shown = said(&stage.verb(&["copies", "show", "etcd"]).await);
     assert!(shown.contains("no copy was proved yet") && shown.contains("tried again"), "{shown}");
     check_ledger_after(&stage, "a copy that is none").await;
+    until_overdue(&stage, |hours| (0.0..1.0).contains(&hours)).await;
 
     // Whoever owns it next knows what there is and what is owed.
     stage.kill_engine(0);
@@ -54,6 +67,7 @@ async fn a_copy_counts_once_it_is_proved() {
     assert!(made.contains("is whole"), "{made}");
     let shown = said(&stage.verb(&["copies", "show", "etcd"]).await);
     assert!(shown.contains("1 proved, 1 failed, 0 removed since"), "{shown}");
+    until_overdue(&stage, |hours| hours < 0.0).await;
 
     // A home with a copy's snapshot goes as any other does.
     john.carry_out("delete", json!({ "now": true })).await;

@@ -31,6 +31,7 @@ mod encryption;
 mod engines;
 mod expiry;
 mod faults;
+mod fed;
 mod first_incident;
 mod image;
 mod incidents;

@@ -14,6 +14,7 @@ use stead_schemas::ids::RunId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::fed;
 use crate::stage::{Desk, Setting, Stage, Wire, free_addresses, until, within};
 
 /// How soon `run why` says that nobody listens.
@@ -48,6 +49,12 @@ fn sample(line: &str) -> Sample {
 fn samples(text: &str) -> Vec<Sample> {
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(sample).collect()
+}
+
+/// What a page says of this metric.
+pub fn samples_of(text: &str, metric: &Metric) -> Vec<f64> {
+    let is_of = |sample: &Sample| metric_of(&sample.name).is_some_and(|of| of.name == metric.name);
+    samples(text).into_iter().filter(is_of).map(|sample| sample.value).collect()
 }
 
 fn kinds(text: &str) -> BTreeMap<&str, &str> {
@@ -116,6 +123,7 @@ async fn what_is_shown_is_what_the_table_says() {
     let addresses = free_addresses();
     let mut stage = Stage::with(Setting { metrics: Some(addresses), ..Setting::default() }).await;
     let [engine, _, worker] = addresses;
+    that_alerts_see_the_first_count([engine, worker]).await;
     let john = stage.desk("john").await;
     stage.lab.break_call_times("proxmox", "", CallFault::FailPassing, 1).expect("a vendor");
     john.carry_out("create", json!({})).await;
@@ -151,17 +159,58 @@ async fn what_is_shown_is_what_the_table_says() {
         assert!(sum(&text, of_none, &[]).is_nan(), "there is neither token nor backup: {of_none}");
     }
 
-    let (_, text) = page(worker, "/metrics").await.expect("the worker shows itself");
+    assert_eq!(sum(&text, "stead_owner_changes_total", &[]), 2.0);
+
+    let (of_engine, (_, text)) = (text, page(worker, "/metrics").await.expect("it shows itself"));
     check_page(&text, By::Worker);
+    fed::check(&[&of_engine, &text]);
     assert_eq!(sum(&text, "stead_worker_step_seconds_count", &clone), 1.0);
     assert_eq!(sum(&text, "stead_worker_steps_open", &[]), 0.0);
     for system in ["coder", "proxmox", "truenas", "vault"] {
         let calls = [("system", system), ("outcome", "done")];
-        assert!(sum(&text, "stead_vendor_call_seconds_count", &calls) > 0.0, "{system}");
+        for name in ["stead_vendor_call_seconds_count", "stead_vendor_calls_total"] {
+            assert!(sum(&text, name, &calls) > 0.0, "{system}: {name}");
+        }
     }
     that_no_worker_listens_is_said_and_counted(&mut stage, &john).await;
     that_a_vendor_is_down_is_shown(&stage, &john).await;
     stage.finish().await;
+}
+
+/// What is not there before it has happened once does not grow when it does, to whoever asks by how much.
+async fn that_alerts_see_the_first_count(processes: [SocketAddr; 2]) {
+    let mut there = Vec::new();
+    for process in processes {
+        let shown = until("it shows what it counts", || async {
+            let (_, text) = page(process, "/metrics").await?;
+            let is_up = ["stead_commands_total", "stead_vendor_calls_total"];
+            is_up.iter().any(|name| text.contains(&format!("\n{name}{{"))).then_some(text)
+        });
+        there.extend(samples(&shown.await));
+    }
+    let alerts = include_str!("../../ops/alerts/stead.yml");
+    let counted = alerts.split("rate(").skip(1).chain(alerts.split("increase(").skip(1));
+    let mut asked = 0;
+    for selector in counted.filter_map(|rest| rest.split_once('[').map(|(before, _)| before)) {
+        let (name, labels) = selector.split_once('{').unwrap_or((selector, "}"));
+        let Some(metric) = metric_of(name).filter(|metric| metric.kind == Kind::Counter) else {
+            continue;
+        };
+        asked += 1;
+        let wanted: Vec<(&str, &str)> = labels
+            .split(&['{', ',', '}'])
+            .filter_map(|label| label.trim().split_once('='))
+            .map(|(label, value)| (label, value.trim_matches(&['~', '"'])))
+            .collect();
+        let fits = |sample: &&Sample| {
+            let says = |(label, value): &(&str, &str)| {
+                label.ends_with('!') || value.split('|').any(|one| sample.labels[*label] == one)
+            };
+            sample.name == metric.name && wanted.iter().all(says)
+        };
+        assert!(there.iter().any(|sample| fits(&sample)), "{selector} is not there at first");
+    }
+    assert!(asked > 5, "{asked} counters are asked for");
 }
 
 /// Somebody who was not asked says that a step is done.

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 use stead_schemas::command::token::TokenView;
 
-use crate::stage::{Seen, Stage, check_ledger, check_ledger_after};
+use crate::metrics::{page, sum};
+use crate::stage::{Seen, Setting, Stage, check_ledger, check_ledger_after, free_addresses, until};
 
 const OWNER: &str = "--owner=john";
 const REPOSITORY: &str = "john/templates";
@@ -33,9 +34,20 @@ async fn view(stage: &Stage) -> TokenView {
     serde_json::from_value(shown["view"].clone()).expect("a view")
 }
 
+/// Waits until an alarm knows that the token ends in so many days.
+async fn until_days_left(stage: &Stage, fits: impl Fn(f64) -> bool) {
+    let engine = stage.metrics()[0];
+    until("an alarm knows how many days the token has left", || async {
+        let (_, text) = page(engine, "/metrics").await?;
+        fits(sum(&text, "stead_token_days_left", &[])).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_made_anew_proved_and_taken_away_while_processes_are_killed() {
-    let mut stage = Stage::start().await;
+    let metrics = Some(free_addresses());
+    let mut stage = Stage::with(Setting { metrics, ..Setting::default() }).await;
     stage.desk("john").await;
     let create = ["token", "create", "ci", OWNER, "--repository=templates", "--wait"];
     let (exit, made) = told(&stage, &create).await;
@@ -46,6 +58,7 @@ async fn a_token_is_made_anew_proved_and_taken_away_while_processes_are_killed()
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.starts_with("expires in 6 d 23 h; next rotation "), "{shown}");
     assert!(shown.contains("; last proof ok"), "{shown}");
+    until_days_left(&stage, |days| (6.9..7.0).contains(&days)).await;
     let (exit, refused) = told(&stage, &create).await;
     assert_eq!((exit, &refused["error"]["code"]), (3, &json!("token.exists")), "{refused}");
 
@@ -79,6 +92,7 @@ async fn a_token_is_made_anew_proved_and_taken_away_while_processes_are_killed()
     let (exit, gone) = told(&stage, &["token", "delete", "ci", OWNER, "--wait"]).await;
     assert_eq!(exit, 0, "{gone}");
     assert!(stage.lab.inventory().is_empty(), "{:#?}", stage.lab.inventory());
+    until_days_left(&stage, f64::is_nan).await;
     check_ledger(&stage).await;
     stage.finish().await;
 }
