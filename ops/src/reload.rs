@@ -43,6 +43,7 @@ impl Duty {
         match self {
             Self::Engine | Self::Both => &[
                 "allowance",
+                "allowances",
                 "authentik",
                 "backups",
                 "coder",

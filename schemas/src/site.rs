@@ -79,6 +79,17 @@ impl Allowance {
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
+
+    /// The more of two, of each thing; what is not limited is the most.
+    #[must_use]
+    pub fn or_more(self, other: Self) -> Self {
+        let more = |one: Option<u32>, other: Option<u32>| Some(one?.max(other?));
+        Self {
+            workspaces: more(self.workspaces, other.workspaces),
+            cpu_cores: more(self.cpu_cores, other.cpu_cores),
+            memory_gb: more(self.memory_gb, other.memory_gb),
+        }
+    }
 }
 
 /// Where machines are made.
@@ -180,6 +191,34 @@ pub struct AuthentikSite {
     pub secret: String,
     /// How often it is looked at who has been disabled, in minutes.
     pub every_minutes: u32,
+    /// What those may have who are in some groups there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowances: Vec<GroupAllowance>,
+}
+
+/// What those may have who are in some of Authentik's groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupAllowance {
+    /// In one of these, by name.
+    pub groups: Vec<String>,
+    /// So much.
+    pub allowance: Allowance,
+}
+
+impl AuthentikSite {
+    /// What somebody may have who is in these groups: of each thing the most that one of them allows.
+    /// Nothing if none of them says anything.
+    #[must_use]
+    pub fn allowance_of(&self, groups: &[String]) -> Option<Allowance> {
+        let is_in = |of: &&GroupAllowance| of.groups.iter().any(|group| groups.contains(group));
+        let theirs = self.allowances.iter().filter(is_in).map(|of| of.allowance);
+        theirs.reduce(Allowance::or_more)
+    }
+
+    /// The groups that matter.
+    pub fn groups(&self) -> impl Iterator<Item = &String> {
+        self.allowances.iter().flat_map(|of| &of.groups)
+    }
 }
 
 /// Where MCP servers run.

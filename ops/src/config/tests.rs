@@ -4,6 +4,7 @@ use stead_schemas::command::pool::READY_MAX;
 
 use super::{ConfigError, read};
 
+mod authentik;
 mod truenas;
 
 const GOOD: &str = r#"
@@ -302,20 +303,6 @@ fn a_site_need_not_have_forgejo_and_what_it_has_is_checked() {
         |text| format!("{nowhere}{key}{text}"),
         &["line 5: forgejo.webhook_listen: is not an address and a port, such as \
              127.0.0.1:9100"],
-    );
-}
-
-#[test]
-fn a_site_need_not_have_authentik_and_what_it_has_is_checked() {
-    let authentik = "[authentik]\naddress = \"https://sso.lan\"\n\
-                     secret = \"vault:secret/data/authentik/api\"\n";
-    check(|text| format!("{authentik}{text}"), &[]);
-    check(
-        |text| format!("{authentik}every_minutes = 0\nevrey = 1\n{text}"),
-        &[
-            "line 4: authentik.every_minutes: `0` is not a whole number from 1 to 1440",
-            "line 5: authentik.evrey: there is no such key; there are address, every_minutes, secret",
-        ],
     );
 }
 

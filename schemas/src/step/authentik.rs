@@ -22,6 +22,9 @@ pub struct FindUser {
     /// Who is meant, whatever he is called by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// The groups of which it matters whether he is in them, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// The answer to [`FindUser`].
@@ -40,7 +43,7 @@ pub struct User {
     pub username: String,
     /// Whether he may log in.
     pub is_active: bool,
-    /// The names of his groups, the first ones if they are many; a list of users shows none.
+    /// Those of the groups that were asked about that he is in himself; older builds told all names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
 }

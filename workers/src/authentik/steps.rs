@@ -14,8 +14,6 @@ use super::client::{Account, Authentik, Client};
 const PAGE: &str = "100";
 /// How many pages are read before everybody who is missing still is asked for by himself.
 const PAGES_MAX: u32 = 50;
-/// How many names of groups are told.
-const GROUPS_MAX: usize = 50;
 
 /// Somebody by his subject, or by his name as it is written. Nobody is found only by a token that
 /// may see somebody.
@@ -25,14 +23,21 @@ pub(super) async fn find_user(
     ask: FindUser,
 ) -> Result<FoundUser, Failure> {
     let authentik = client.open(&ask.login).await?;
+    let shows_groups = if ask.groups.is_empty() { "false" } else { "true" };
     let user = match &ask.subject {
-        Some(subject) => by_subject(&authentik, subject).await?,
-        None => by_name(&authentik, &ask.username).await?,
+        Some(subject) => by_subject(&authentik, subject, shows_groups).await?,
+        None => by_name(&authentik, &ask.username, shows_groups).await?,
     };
     if user.is_none() {
         must_see_somebody(&authentik).await?;
     }
-    Ok(FoundUser { user })
+    Ok(FoundUser { user: user.map(|user| of_groups(user, &ask.groups)) })
+}
+
+/// The user, with those of these groups that he is in: what else he belongs to is nobody's business here.
+fn of_groups(user: User, asked: &[String]) -> User {
+    let groups = user.groups.into_iter().filter(|group| asked.contains(group)).collect();
+    User { groups, ..user }
 }
 
 /// Everybody who is asked for, by pages. Pages shift while they are read, so that somebody may be on
@@ -52,7 +57,7 @@ pub(super) async fn list_users(
     let mut users = by_pages(&authentik, &cx, &mut missing).await?;
     for subject in missing {
         cx.still_wanted()?;
-        users.extend(by_subject(&authentik, &subject).await?);
+        users.extend(by_subject(&authentik, &subject, "false").await?);
     }
     users.sort_by(|one, other| one.subject.cmp(&other.subject));
     Ok(ListedUsers { users })
@@ -83,14 +88,23 @@ async fn by_pages(
     Ok(users)
 }
 
-async fn by_subject(authentik: &Authentik, subject: &str) -> Result<Option<User>, Failure> {
-    let page = authentik.users(&[("uuid", subject)]).await?;
+async fn by_subject(
+    authentik: &Authentik,
+    subject: &str,
+    shows_groups: &str,
+) -> Result<Option<User>, Failure> {
+    let page = authentik.users(&[("uuid", subject), ("include_groups", shows_groups)]).await?;
     let found = page.into_iter().flat_map(|page| page.results);
     Ok(found.into_iter().find(|account| account.uuid == subject).map(user))
 }
 
-async fn by_name(authentik: &Authentik, name: &str) -> Result<Option<User>, Failure> {
-    let page = authentik.users(&[("username", name), ("page_size", PAGE)]).await?;
+async fn by_name(
+    authentik: &Authentik,
+    name: &str,
+    shows_groups: &str,
+) -> Result<Option<User>, Failure> {
+    let query = [("username", name), ("include_groups", shows_groups), ("page_size", PAGE)];
+    let page = authentik.users(&query).await?;
     let found = page.into_iter().flat_map(|page| page.results);
     Ok(found.into_iter().find(|account| account.username == name).map(user))
 }
@@ -107,7 +121,7 @@ async fn must_see_somebody(authentik: &Authentik) -> Result<(), Failure> {
 }
 
 fn user(account: Account) -> User {
-    let groups = account.groups_obj.into_iter().flatten().take(GROUPS_MAX);
+    let groups = account.groups_obj.into_iter().flatten();
     User {
         subject: account.uuid,
         username: account.username,

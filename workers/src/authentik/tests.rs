@@ -10,7 +10,7 @@ const LOGIN: &str = "vault:secret/data/authentik/api";
 
 fn find(username: &str, subject: Option<&str>) -> FindUser {
     let (username, subject) = (username.to_owned(), subject.map(str::to_owned));
-    FindUser { login: LOGIN.to_owned(), username, subject }
+    FindUser { login: LOGIN.to_owned(), username, subject, groups: Vec::new() }
 }
 
 fn list(users: &[&User]) -> ListUsers {
@@ -32,7 +32,7 @@ async fn somebody_is_found_by_name_and_then_by_who_he_is() {
     let stage = Stage::open().await;
     let john = found(&stage, "john").await;
     assert!(john.is_active);
-    assert_eq!(john.groups, ["developers"]);
+    assert_eq!(john.groups, [""; 0], "nobody has asked");
     change(&stage, "john", &UserChange::Rename("johnny".to_owned()));
     change(&stage, "johnny", &UserChange::Disable);
     change(&stage, "john", &UserChange::Add);
@@ -45,6 +45,20 @@ async fn somebody_is_found_by_name_and_then_by_who_he_is() {
     let gone = stage.ask(find("john", Some(&john.subject))).await.unwrap();
     assert_eq!(gone.user, None, "whoever is called so now is somebody else");
     assert_eq!(stage.ask(find("nobody", None)).await.unwrap().user, None);
+}
+
+#[tokio::test]
+async fn of_groups_only_those_are_told_that_somebody_asked_about() {
+    let stage = Stage::open().await;
+    for (asked, told) in [
+        (&["developers", "others"][..], &["developers"][..]),
+        (&["others", "Developers"], &[]),
+        (&[], &[]),
+    ] {
+        let groups = asked.iter().map(|group| (*group).to_owned()).collect();
+        let user = stage.ask(FindUser { groups, ..find("john", None) }).await.unwrap().user;
+        assert_eq!(user.unwrap().groups, told, "{asked:?}");
+    }
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ async fn look(
     }
     let finds = whom.iter().filter(|(_, subject)| subject.is_none()).map(|(owner, _)| {
         let username = alloc::string::ToString::to_string(owner);
-        let find = FindUser { login: login.clone(), username, subject: None };
+        let find = FindUser { login: login.clone(), username, subject: None, groups: Vec::new() };
         async move { (owner.clone(), cx.step(find).within(LOOK_WITHIN).await) }
     });
     let mut seen = Seen::new();

@@ -58,7 +58,7 @@ pub(super) async fn take_all_back(cx: &Context, workspace: &mut Workspace, order
         workspace.pay(cx, detach_volume(cx, order)).await;
         workspace.volume = None;
     }
-    if !site.allowance.is_none() {
+    if preflight::is_counted(&site) {
         workspace.pay(cx, preflight::give_back(cx)).await;
     }
     if site.authentik.is_some() || workspace.held.is_some() {
@@ -107,7 +107,7 @@ fn debts(cx: &Context, workspace: &Workspace) -> Vec<Debt> {
     if let Some(size) = workspace.size.volume_gb {
         add(volume::Detach::NAME, format!("the volume of {size} GiB"));
     }
-    if !workspace.order.allowance.is_none() {
+    if preflight::is_counted(&workspace.order) {
         add(allowance::GiveBack::NAME, "the share of what the owner may have".into());
     }
     if workspace.order.authentik.is_some() || workspace.held.is_some() {

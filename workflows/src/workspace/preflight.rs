@@ -12,7 +12,7 @@ use core::time::Duration;
 use stead_core::context::Context;
 use stead_schemas::command::workspace::Order;
 use stead_schemas::failure::{Class, Failure};
-use stead_schemas::site::Allowance;
+use stead_schemas::site::{Allowance, AuthentikSite};
 use stead_schemas::step::authentik::{FindUser, User};
 use stead_schemas::step::home::dataset_name;
 use stead_schemas::step::truenas::{PoolSeen, SurveyPool};
@@ -56,7 +56,7 @@ pub(super) async fn look(
 /// owner may have.
 pub(super) async fn look_again(
     cx: &Context,
-    workspace: &Workspace,
+    workspace: &mut Workspace,
     counted: Option<allowance::Take>,
 ) -> Result<PinnedSecrets, Failure> {
     let logins = cx.step(secrets(&workspace.order)).await?;
@@ -75,10 +75,10 @@ fn secrets(order: &Order) -> PinSecrets {
 }
 
 /// Whoever Authentik knows and has not disabled may have a workspace. He is the user of the owner's name
-/// when he is first seen, and stays whoever he was then.
+/// when he is first seen, and stays whoever he was then. His groups there may say how much he may have.
 async fn know_owner(
     cx: &Context,
-    workspace: &Workspace,
+    workspace: &mut Workspace,
     logins: &PinnedSecrets,
 ) -> Result<(), Failure> {
     let Some(authentik) = &workspace.order.authentik else { return Ok(()) };
@@ -89,10 +89,12 @@ async fn know_owner(
         login: logins.of(&authentik.secret),
         username: owner.to_string(),
         subject: known.as_ref().map(|user| user.subject.clone()),
+        groups: authentik.groups().cloned().collect(),
     };
     let found = cx.step(find).await?.user;
     let words = match found {
         Some(user) if user.is_active => {
+            workspace.allowance = authentik.allowance_of(&user.groups);
             let user = User { groups: Vec::new(), ..user };
             if known.as_ref() != Some(&user) {
                 cx.step(people::Record { owner, user }).await?;
@@ -160,14 +162,21 @@ pub(super) async fn take_allowance(
 
 /// What the workspace has of its owner's allowance, if that is limited.
 pub(super) fn allowance(cx: &Context, workspace: &Workspace) -> Option<allowance::Take> {
-    let allowance = workspace.order.allowance;
-    (!allowance.is_none()).then(|| allowance::Take {
+    let allowance = workspace.allowance.unwrap_or(workspace.order.allowance);
+    is_counted(&workspace.order).then(|| allowance::Take {
         owner: cx.owner(),
         workspace: cx.run().to_string(),
         cpu_cores: workspace.size.cpu_cores,
         memory_gb: workspace.size.memory_gb,
         allowance,
     })
+}
+
+/// Whether somebody's share may be limited. Where his groups say how much he may have, those who may
+/// have any amount are counted, too: groups change.
+pub(super) fn is_counted(order: &Order) -> bool {
+    let by_groups = |authentik: &AuthentikSite| !authentik.allowances.is_empty();
+    !order.allowance.is_none() || order.authentik.as_ref().is_some_and(by_groups)
 }
 
 pub(super) fn give_back(cx: &Context) -> allowance::GiveBack {

@@ -10,7 +10,7 @@ use stead_core::context::Context;
 use stead_schemas::command::workspace::{
     Autostart, Debt, Ends, MadeFrom, Order, Phase, RunsWith, Size, WorkspaceView,
 };
-use stead_schemas::site::{CloneKind, Lifetime};
+use stead_schemas::site::{Allowance, CloneKind, Lifetime};
 use stead_schemas::step::Step;
 use stead_schemas::step::coder::CoderWorkspace;
 use stead_schemas::step::coder::versions::VersionSeen;
@@ -28,6 +28,9 @@ pub(super) struct Workspace {
     pub phase: Phase,
     pub vmid: Option<u32>,
     pub home_source: Option<String>,
+    /// What its owner may have by his groups at Authentik, if they say something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowance: Option<Allowance>,
     /// The volume of its own, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<AttachedVolume>,
@@ -96,6 +99,7 @@ impl Workspace {
             phase: Phase::Creating,
             vmid: None,
             home_source: None,
+            allowance: None,
             volume: None,
             address: None,
             storage_card: None,

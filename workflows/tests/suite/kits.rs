@@ -413,7 +413,8 @@ pub fn people() -> Kit<World> {
 }
 
 pub fn authentik() -> AuthentikSite {
-    AuthentikSite { secret: "vault:secret/data/authentik/api".into(), every_minutes: 5 }
+    let secret = "vault:secret/data/authentik/api".into();
+    AuthentikSite { secret, every_minutes: 5, allowances: Vec::new() }
 }
 
 /// The probe makes its steps.

@@ -11,7 +11,7 @@ use stead_schemas::failure::Class;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
-use stead_schemas::site::Site;
+use stead_schemas::site::{Allowance, GroupAllowance, Site};
 use stead_testkit::{Kit, Stage, Trouble, tells};
 use stead_workflows::WORKFLOWS;
 
@@ -123,6 +123,31 @@ impl Town {
         });
         noted.collect()
     }
+}
+
+#[test]
+fn how_much_somebody_may_have_depends_on_the_groups_that_he_is_in_now() {
+    let mut town = Town::of(&[]);
+    let cores = |cores| Allowance { cpu_cores: Some(cores), ..Allowance::default() };
+    let mut authentik = authentik();
+    let of = |group: &str, allowance| GroupAllowance { groups: vec![group.into()], allowance };
+    authentik.allowances = vec![of("large", cores(8)), of("small", cores(6))];
+    town.stage.site.authentik = Some(authentik);
+    let wide = json!({ "cpu_cores": 8 });
+    town.done("john", "create", wide.clone());
+    town.done("john", "delete", json!({ "now": true }));
+    town.stage.world.groups.insert("subject-john".into(), vec!["small".into()]);
+    let failed = town.give("john", "create", wide.clone());
+    let Ok(Outcome::Failed(failure)) = failed else { panic!("he may have 6: {failed:?}") };
+    assert_eq!(failure.words, "john would have 8 cores, and may have 6; stopped workspaces count");
+    town.stage.world.groups.insert("subject-john".into(), vec!["large".into(), "small".into()]);
+    town.done("john", "create", wide);
+    // He is in no group any more, and has not given back what he has.
+    town.stage.world.groups.clear();
+    town.stage.site.allowance = cores(6);
+    town.done("john", "delete", json!({ "now": true }));
+    town.done("john", "create", json!({ "cpu_cores": 4 }));
+    town.stage.everything_replays();
 }
 
 #[test]

@@ -84,6 +84,8 @@ pub struct World {
     pub messages: BTreeMap<String, Value>,
     /// Authentik's users by subject: what each is called, and whether he is active.
     pub users: BTreeMap<String, (String, bool)>,
+    /// Who is in which of Authentik's groups, by subject.
+    pub groups: BTreeMap<String, Vec<String>>,
     /// How Authentik fails to answer, if it does.
     pub unseen: Option<Class>,
     /// What backups have left.
@@ -128,6 +130,7 @@ impl Default for World {
             servers: Servers::default(),
             messages: BTreeMap::new(),
             users: [("subject-john".to_owned(), ("john".to_owned(), true))].into(),
+            groups: BTreeMap::new(),
             unseen: None,
             copies: Copies::default(),
             unsent: None,

@@ -46,7 +46,12 @@ fn asks(system: &str, site: &Site) -> Vec<Ask> {
         "authentik" => {
             let login = site.authentik.iter().map(|authentik| authentik.secret.clone());
             // He need not be there: what is looked at is whether users can be seen.
-            let look = |login| FindUser { login, username: "stead-doctor".into(), subject: None };
+            let look = |login| FindUser {
+                login,
+                username: "stead-doctor".into(),
+                subject: None,
+                groups: Vec::new(),
+            };
             login.map(|login| Ask::by(&look(login))).collect()
         }
         "coder" => templates(site),

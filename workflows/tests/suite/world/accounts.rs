@@ -13,7 +13,12 @@ impl World {
         }
         let shown = |subject: &str| {
             let (username, is_active) = self.users.get(subject)?;
-            Some(json!({ "subject": subject, "username": username, "is_active": is_active }))
+            let mut shown =
+                json!({ "subject": subject, "username": username, "is_active": is_active });
+            if let Some(groups) = self.groups.get(subject).filter(|_| ask["groups"].is_array()) {
+                shown["groups"] = json!(groups);
+            }
+            Some(shown)
         };
         if step == "authentik.list-users" {
             let asked = ask["subjects"].as_array().cloned().unwrap_or_default();
