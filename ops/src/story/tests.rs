@@ -1,7 +1,6 @@
 //! One history, made by hand, told and drawn at the width of a narrow and of a wide terminal.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use stead_schemas::dispatch::{Caller, Route, StepAddress};
@@ -12,7 +11,7 @@ use stead_schemas::event::{
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
-use stead_schemas::time::{Timestamp, spoken};
+use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION};
 
 use super::apart::{Exactness, apart};
@@ -21,8 +20,10 @@ use super::operations::{Operation, operations};
 use super::standing::standing;
 use super::svg::{Drawn, picture};
 use super::timeline::timeline;
-use super::usual::{Usual, kind};
+use super::usual::Usual;
 use super::{Moment, moments, story};
+
+mod usual;
 
 fn john() -> Owner {
     Owner::new("john").expect("a plain name")
@@ -315,41 +316,6 @@ fn the_first_difference_of_two_runs_is_shown_with_both_sides() {
     shorter.truncate(6);
     let told = apart(&golden(), &shorter, Exactness::Sense).told(100);
     assert!(told.contains("only the first has it"), "{told}");
-}
-
-#[test]
-fn a_step_is_compared_with_the_median_of_others_of_its_kind() {
-    let life = golden();
-    let told = moments(&life);
-    let create = operations(&told).remove(0);
-    let of = kind(&told, &create);
-    assert_eq!(of, ("create".to_owned(), "debian-12".to_owned()));
-    let others = [&life[..], &life[..], &life[..]];
-    let usual = Usual::of(&of, others.into_iter());
-    assert_eq!(usual.operations, 3);
-    let clone = create.steps.iter().find(|step| step.name == "proxmox.clone-vm").expect("a clone");
-    let took = clone.until.expect("it is done").since(clone.from);
-    assert_eq!(usual.of_step(&clone.name), Some(took));
-    let words = |usual: &Usual, took| usual.beside(&clone.name, took).map(|beside| beside.words);
-    let at = spoken(took);
-    assert_eq!(words(&usual, took), Some(format!("usual {at}")));
-    let slow = took * 3 + Duration::from_secs(1);
-    let beside = usual.beside(&clone.name, slow).expect("it is known");
-    assert!(beside.is_slow && beside.words.ends_with(&format!("x the usual {at}")), "{beside:?}");
-    let none = BTreeMap::new();
-    let drawn = timeline(&create, &none, &usual, Timestamp::from_millis(0), 100);
-    let row = drawn.lines().find(|line| line.starts_with(&clone.name)).expect("its row");
-    assert!(row.ends_with(&format!("usual {at}")), "{row}");
-    // What does not fit beside the bars stands beneath them.
-    let mut tried = create.clone();
-    tried.steps.iter_mut().for_each(|step| step.attempts = 1_000);
-    let drawn = timeline(&tried, &none, &usual, Timestamp::from_millis(0), 60);
-    assert!(drawn.contains("\n    1000 attempts, usual "), "{drawn}");
-    assert!(drawn.lines().all(|line| line.chars().count() <= 60), "{drawn}");
-    let few = Usual::of(&of, others[..2].iter().copied());
-    assert_eq!(words(&few, slow), None, "two say nothing");
-    let other_kind = ("create".to_owned(), "windows".to_owned());
-    assert_eq!(Usual::of(&other_kind, others.into_iter()).operations, 0);
 }
 
 #[test]
