@@ -68,8 +68,9 @@ async fn a_bundle_holds_the_time_that_was_asked_for_and_what_stood_around_it() {
     let start = format!("start={}&", history[0].at.as_millis() / 1000);
     assert!(request.starts_with("GET /kept/api/v1/query_range?") && request.contains(&start));
 
-    // By its name, and with others for the people in it.
-    let (bundle, told) = Bundle::of(&stage, "john/dev", "dev", &options[2..]).await;
+    // By its name, with others for the people in it, and with the logs that the site names.
+    let named = [("STEAD_INCIDENT_LOGS", logs.join(", "))];
+    let (bundle, told) = Bundle::of_with(&stage, "john/dev", "dev", &options[2..4], &named).await;
     assert_eq!(told["runs"][0]["name"], "owner-1/dev", "{told:#}");
     assert!(!told.to_string().contains(dev.run.as_str()), "{told:#}");
     let text = bundle.text();

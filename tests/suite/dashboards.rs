@@ -13,6 +13,8 @@ use stead_lab::CallFault;
 use stead_runtime::metric::{Kind, METRICS, Metric};
 use tempfile::TempDir;
 
+use crate::incidents::Bundle;
+use crate::pools::POOL;
 use crate::stage::{Desk, Setting, Stage, free_addresses, until};
 
 fn ops() -> PathBuf {
@@ -295,6 +297,19 @@ async fn trouble(stage: &mut Stage, prometheus: &Prometheus, [john, ann, bob]: &
 /// Panels that must show more than nought after that.
 const TROUBLED: [&str; 2] = ["Vendors that are down", "Not let in"];
 
+/// What this Prometheus has kept goes into a bundle where the site names it.
+async fn a_bundle_holds_what_it_has_kept(stage: &Stage, at: SocketAddr) {
+    let named = [("STEAD_INCIDENT_PROMETHEUS", format!("http://{at}"))];
+    let (bundle, told) = Bundle::of_with(stage, "john/dev", "kept", &[], &named).await;
+    let text = bundle.text().replace([' ', '\n'], "");
+    let (_, kept) = text.split_once("\"resultType\":\"matrix\"").expect("series over time");
+    for series in ["stead_commands_total", "stead_step_seconds_count", "stead_partitions_owned"] {
+        let named = format!("\"__name__\":\"{series}\"");
+        assert!(kept.contains(&named), "no {series} in the bundle: {told:#}");
+    }
+    assert!(!told["missing"].to_string().contains("prometheus"), "{told:#}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_panel_shows_something_under_load() {
     let Some(program) = program() else {
@@ -336,5 +351,6 @@ async fn every_panel_shows_something_under_load() {
             }
         }
     }
+    a_bundle_holds_what_it_has_kept(&stage, at).await;
     stage.finish().await;
 }

@@ -34,12 +34,23 @@ impl Bundle {
 
     /// A bundle of whatever is asked for, and what it says of itself.
     pub async fn of(stage: &Stage, what: &str, name: &str, options: &[&str]) -> (Self, Value) {
+        Self::of_with(stage, what, name, options, &[]).await
+    }
+
+    /// The same with more in the environment.
+    pub async fn of_with(
+        stage: &Stage,
+        what: &str,
+        name: &str,
+        options: &[&str],
+        more: &[(&str, String)],
+    ) -> (Self, Value) {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join(format!("{name}.stead.tar.gz"));
         let mut words = vec!["incident", "export", what, "--json", "-o", path(&file)];
         words.extend(options);
         let told: Value =
-            serde_json::from_str(&said(&stage.verb(&words).await)).expect("a manifest");
+            serde_json::from_str(&said(&stage.verb_with(&words, more).await)).expect("a manifest");
         (Self { file, _dir: dir }, told["manifest"].clone())
     }
 

@@ -51,14 +51,15 @@ pub struct Export {
     /// Replace the file if it is there.
     #[arg(long)]
     pub force: bool,
-    /// Pack the lines of this log that name one of the runs, too; may be given several times.
+    /// Pack the lines of this log that name one of the runs, too; may be given several times. Without
+    /// it, those of the logs that [incident] names.
     #[arg(long, value_name = "FILE")]
     pub log_file: Vec<PathBuf>,
     /// Pack what this engine or worker says of itself now, too; may be given several times.
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Vec<SocketAddr>,
     /// Pack what this Prometheus has kept of ours: of the time between FROM and TO, or of the hour
-    /// before a run's last transition.
+    /// before a run's last transition. Without it, the one that [incident] names.
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<Url>,
     /// The most that is packed, before it is compressed; what does not fit is named in the bundle.

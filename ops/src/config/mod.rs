@@ -21,6 +21,7 @@ mod deployments;
 mod encryption;
 mod fault;
 mod guest;
+mod incident;
 mod limits;
 mod mcp;
 mod notify;
@@ -34,6 +35,7 @@ mod vault;
 pub use audit::AuditConfig;
 pub use encryption::{Encryption, Wrapping};
 pub use fault::ConfigError;
+pub use incident::IncidentConfig;
 use reader::Reader;
 
 /// Where the configuration is looked for if nothing is said.
@@ -153,6 +155,8 @@ pub fn read(
     let metrics = section.optional_address("metrics");
     let at_once = section.number_or("at_once", AT_ONCE, 1..=10_000);
     let traces = traces(&mut reader);
+    // No process of ours needs it, and its faults are found with all the others.
+    incident::read(&mut reader);
     let log_level = log_level(&mut reader);
     let faults = reader.finish();
     match workers {
@@ -171,6 +175,8 @@ pub struct Seen {
     pub engine: EngineConfig,
     /// What orders are completed with; nothing if that is not said, or has faults.
     pub site: Option<Site>,
+    /// Where that lies which stands around an incident.
+    pub incident: IncidentConfig,
 }
 
 /// Reads what somebody needs who only looks. Where there is no file, the broker is all there is.
@@ -184,8 +190,9 @@ pub fn read_to_look(path: &Path) -> Result<Seen, ConfigError> {
     let mut reader = Reader::new(&text, &env);
     let nas = backups::nas(&mut reader);
     let (engine, site) = (engine(&mut reader), site(&mut reader, nas.sites));
+    let incident = incident::read(&mut reader);
     let site = reader.faults_so_far().is_empty().then_some(site);
-    Ok(Seen { nats, engine, site })
+    Ok(Seen { nats, engine, site, incident })
 }
 
 /// What orders are completed with, as such a text says it; nothing if it has faults.

@@ -5,6 +5,7 @@ use stead_schemas::command::pool::READY_MAX;
 use super::{ConfigError, read};
 
 mod authentik;
+mod incident;
 mod truenas;
 
 const GOOD: &str = r#"

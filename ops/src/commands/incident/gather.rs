@@ -31,7 +31,7 @@ use crate::commands::replay::judge;
 use crate::commands::run::find::Entities;
 use crate::commands::run::{client, find};
 use crate::commands::source::asked;
-use crate::config::{read_to_look, site_of};
+use crate::config::{IncidentConfig, read_to_look, site_of};
 use crate::exit::Ended;
 
 /// How long metrics are waited for.
@@ -243,30 +243,33 @@ impl Gatherer {
     async fn around(&mut self, global: &Global, options: &Export) {
         let platform = json!({ "partitions": self.client.platform().partitions });
         self.text("platform.json", platform.to_string());
-        let (site, configured) = match read_to_look(&global.config) {
-            Ok(seen) => (seen.site, seen.engine.metrics),
-            Err(_) => (None, None),
+        let (site, configured, told) = match read_to_look(&global.config) {
+            Ok(seen) => (seen.site, seen.engine.metrics, seen.incident),
+            Err(_) => (None, None, IncidentConfig::default()),
         };
         self.site(&global.config, site).await;
         for address in configured.iter().chain(&options.metrics) {
             let text = fetch(&format!("http://{address}/metrics")).await;
             self.fetched(&format!("metrics-{address}.txt").replace(':', "-"), text);
         }
-        match &options.prometheus {
+        match options.prometheus.as_ref().or(told.prometheus.as_ref()) {
             Some(base) => self.prometheus(base).await,
             None if configured.is_none() && options.metrics.is_empty() => {
-                self.missing("metrics: nobody was named with --prometheus or --metrics");
+                self.missing("metrics: neither --prometheus, --metrics nor [incident] names any");
             }
             None => self.missing(
-                "metrics of that time: what processes say of themselves is of now; --prometheus \
-                 names who has kept them",
+                "metrics of that time: what processes say of themselves is of now; --prometheus or \
+                 [incident] names who has kept them",
             ),
         }
-        for log in &options.log_file {
-            self.log(log);
+        let logs = if options.log_file.is_empty() { &told.logs } else { &options.log_file };
+        if logs.is_empty() {
+            self.missing(
+                "logs of engines and workers: neither --log-file nor [incident] names any",
+            );
         }
-        if options.log_file.is_empty() {
-            self.missing("logs of engines and workers: none was named with --log-file");
+        for log in logs {
+            self.log(log);
         }
     }
 
@@ -317,7 +320,7 @@ impl Gatherer {
             Err(error) => return self.missing(&format!("{}: {error}", file.display())),
         };
         let runs: Vec<&str> = self.bundle.histories.keys().map(RunId::as_str).collect();
-        let ours = text.lines().filter(|line| runs.iter().any(|run| line.contains(run)));
+        let ours = text.lines().filter(|line| runs.iter().any(|run| names_run(line, run)));
         let ours: Vec<&str> = ours.collect();
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match ours.is_empty() {
@@ -337,6 +340,12 @@ impl Gatherer {
     fn missing(&mut self, words: &str) {
         self.bundle.manifest.missing.push(words.to_owned());
     }
+}
+
+/// Whether a line names this run, and not just one whose number begins with the same digits.
+fn names_run(line: &str, run: &str) -> bool {
+    let mut ends = line.match_indices(run).map(|(at, _)| at + run.len());
+    ends.any(|end| !line[end..].starts_with(|next: char| next.is_ascii_digit()))
 }
 
 fn listed(run: &RunId, lines: &[Vec<u8>], history: &[Transition]) -> Listed {
@@ -391,4 +400,19 @@ async fn fetch(url: &str) -> Result<String, String> {
         answer.text().await.ok()
     };
     told.await.ok_or_else(|| "nobody answers there".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_run;
+
+    #[test]
+    fn the_tenth_life_is_not_the_first_one() {
+        let run = "home-bz1ymqa9eyqqr33m-1";
+        for line in [run, "at home-bz1ymqa9eyqqr33m-1.3.0", "home-bz1ymqa9eyqqr33m-1: done"] {
+            assert!(names_run(line, run), "{line}");
+        }
+        assert!(!names_run("home-bz1ymqa9eyqqr33m-10: done", run));
+        assert!(names_run("home-bz1ymqa9eyqqr33m-10 after home-bz1ymqa9eyqqr33m-1", run));
+    }
 }
