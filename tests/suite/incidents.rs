@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use serde_json::{Value, json};
-use stead_lab::{CallFault, Inventory, LabClient};
+use stead_lab::CallFault;
 use stead_schemas::event::Outcome;
 use stead_schemas::failure::Class;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
 use tempfile::TempDir;
 
-use crate::stage::{CALL, Desk, Process, Setting, Stage, check_whole, other_build, until};
+use crate::stage::{CALL, Desk, Setting, Stage, check_whole, other_build, until};
 use crate::templates;
 
 /// Nobody gets another name.
@@ -23,12 +23,13 @@ pub const PLAIN: &[&str] = &["--plain"];
 
 /// A bundle that was made on a stage, and what is asked of it.
 pub struct Bundle {
-    file: PathBuf,
+    pub file: PathBuf,
     _dir: TempDir,
 }
 
 impl Bundle {
-    async fn export(stage: &Stage, run: &RunId, name: &str, options: &[&str]) -> Self {
+    /// A bundle of one run.
+    pub async fn export(stage: &Stage, run: &RunId, name: &str, options: &[&str]) -> Self {
         Self::of(stage, run.as_str(), name, options).await.0
     }
 
@@ -78,7 +79,7 @@ impl Bundle {
     }
 }
 
-fn path(file: &Path) -> &str {
+pub fn path(file: &Path) -> &str {
     file.to_str().expect("a plain path")
 }
 
@@ -104,7 +105,7 @@ async fn check(stage: &Stage, run: &RunId, name: &str, step: Option<&str>, cause
 }
 
 /// Waits until a step has been tried in vain, or is waited for from outside.
-async fn stands(john: &Desk, run: &RunId, step: &str) {
+pub async fn stands(john: &Desk, run: &RunId, step: &str) {
     until(&format!("{step} of {run} does not get on"), || async {
         let view = john.view(run).await;
         let mut waiting = view.waiting.iter().filter(|waiting| waiting.what == step);
@@ -142,9 +143,38 @@ async fn vendors_that_do_not_do_what_they_should_are_named_as_the_cause() {
         let outcome = john.outcome(&accepted).await;
         assert!(matches!(outcome, Outcome::Failed(_)), "{name}: {outcome:?}");
         check(&stage, &accepted.run, name, Some(step), causes).await;
+        if name == "full-pool" {
+            who_met_the_same_before_is_named(&stage, &accepted.run).await;
+        }
         stage.lab.mend();
     }
+    for name in ["dev", "other"] {
+        stage.desk("usual").await.carry_out("create", json!({ "name": name })).await;
+    }
+    // Two that were held up and one that was not are three others.
+    let drawn = stage.verb(&["run", "timeline", "usual/dev"]).await;
+    let words = String::from_utf8_lossy(&drawn.stderr);
+    assert!(words.contains("usual: the median of the latest 3 others"), "{words}");
+    assert!(said(&drawn).contains("usual "), "{drawn:?}");
     stage.finish().await;
+}
+
+/// Somebody else meets the same fault.
+async fn who_met_the_same_before_is_named(stage: &Stage, before: &RunId) {
+    let jane = stage.desk("full-pool-too").await;
+    let accepted = jane.order("create", json!({})).await;
+    assert!(matches!(jane.outcome(&accepted).await, Outcome::Failed(_)));
+    let words = ["incident", "explain", accepted.run.as_str()];
+    let told = said(&stage.verb(&[&words[..], &["--json"]].concat()).await);
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    let similar = told["similar"].as_array().expect("a list");
+    assert_eq!(similar.len(), 1, "only one met the same: {told:#}");
+    assert_eq!(similar[0]["run"], before.as_str(), "{told:#}");
+    let told = said(&stage.verb(&words).await);
+    assert!(told.contains("full-pool/dev"), "{told}");
+    // Whoever came first met nothing that was there before him.
+    let told = said(&stage.verb(&["incident", "explain", before.as_str()]).await);
+    assert!(told.contains("no run that is known here met the same"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -401,50 +431,6 @@ async fn a_bundle_is_whole_or_not_there_and_shows_what_a_platform_shows() {
         assert!(!text.contains(&secret), "a secret is in the bundle");
     }
     stage.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lab_is_brought_to_what_a_bundle_shows_with_the_same_fault() {
-    let stage = Stage::start().await;
-    let john = stage.desk("jane.doe").await;
-    let created = john.carry_out("create", json!({ "cpu_cores": 8 })).await;
-    stage.lab.break_("vault", "sealed").expect("a fault");
-    let stopped = john.order("stop", json!({})).await;
-    stands(&john, &created.run, "vault.pin-secrets").await;
-    let bundle = Bundle::export(&stage, &created.run, "sealed-stop", PLAIN).await;
-    let log = bundle.file.with_extension("log");
-    let words = ["lab", "--from", path(&bundle.file), "--control=0", "--latency=zero", "--json"];
-    let lab = Process::start(&words, &[("STEAD_LOG".to_owned(), "error".to_owned())], &log);
-    let opened = until("the lab is open", || async {
-        lab.said().lines().find_map(|line| serde_json::from_str::<Value>(line).ok())
-    })
-    .await;
-    let control = opened["addresses"]["control_url"].as_str().unwrap_or_else(|| panic!("{opened}"));
-    let other = LabClient::new(control);
-    let there = other.inventory().await.expect("it answers");
-    assert_eq!(held(&there), held(&stage.lab.inventory()), "{opened:#}");
-    assert_eq!(opened["restored"]["missing"], json!([]), "{opened:#}");
-    let faults = other.faults().await.expect("it answers");
-    let broken = faults.iter().filter(|fault| fault.active).map(|fault| fault.name.as_str());
-    assert_eq!(broken.collect::<Vec<_>>(), ["sealed"]);
-    lab.stop().await;
-    stage.lab.mend();
-    john.outcome(&stopped).await;
-    stage.finish().await;
-}
-
-/// What vendors hold, but for what the system inside a machine has come to.
-fn held(inventory: &Inventory) -> Vec<String> {
-    let vms = inventory.vms.iter().map(|vm| {
-        let size = (vm.cores, vm.memory_mib, vm.disk_gib);
-        format!("{} {} on {}, {}, {size:?}, {}", vm.vmid, vm.name, vm.node, vm.status, vm.tags)
-    });
-    let datasets = inventory.datasets.iter().map(|home| {
-        format!("{} of {}, {}, {}", home.id, home.owner, home.refquota_bytes, home.uid)
-    });
-    let shares = inventory.shares.iter().map(|share| format!("{} {}", share.path, share.comment));
-    let shown = inventory.coder_workspaces.iter().map(|one| format!("{}/{}", one.owner, one.name));
-    vms.chain(datasets).chain(shares).chain(shown).collect()
 }
 
 fn unpacked(bytes: &[u8]) -> Vec<u8> {

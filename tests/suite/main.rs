@@ -13,6 +13,7 @@ mod audit;
 mod backup;
 mod backups;
 mod buckets;
+mod bundled_lab;
 mod bundles;
 mod by_itself;
 mod cancel;
