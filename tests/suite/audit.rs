@@ -104,6 +104,45 @@ async fn what_was_commanded_is_listed_and_exported_once() {
     assert!(exported(&stage).await.is_empty(), "all of it was told");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_is_listed_and_exported_with_who_asked() {
+    let stage = Stage::with(Setting { partitions: 1, ..Setting::default() }).await;
+    let john = stage.desk("john").await;
+    let created = john.carry_out("create", json!({})).await;
+    let bad = json!({ "name": "dev", "id": "tried-1" });
+    john.ask("workspace", "create", bad).await.expect_err("it is there");
+    let bad = serde_json::from_value(json!({ "name": "dev", "colour": "red" })).expect("fields");
+    let published = stage.client.publish_command(&john.owner, "workspace", "start", &bad).await;
+    published.expect("the inbox takes it");
+    until("both refusals are kept", || async {
+        (stage.streams().await.count("STEAD_REFUSALS").await == 2).then_some(())
+    })
+    .await;
+    let listed = said(&stage.verb(&["audit", "log", "--owner", "john"]).await);
+    for words in ["workspace.exists", "command.unknown-field", "inbox", created.run.as_str()] {
+        assert!(listed.contains(words), "{words}: {listed}");
+    }
+    let starts = ["audit", "log", "--verb", "start", "--entity", "workspace/dev", "--json"];
+    let starts: Value = serde_json::from_str(&said(&stage.verb(&starts).await)).expect("JSON");
+    assert_eq!(starts.as_array().map(Vec::len), Some(1), "{starts:#}");
+    assert_eq!(starts[0]["refused"]["code"], "command.unknown-field");
+    let of_jane = said(&stage.verb(&["audit", "log", "--owner", "jane", "--json"]).await);
+    assert_eq!(of_jane.trim(), "[]");
+
+    let lines = exported(&stage).await;
+    let refused: Vec<&Value> = lines.iter().filter(|line| line["refused"].is_object()).collect();
+    assert_eq!(refused.len(), 2, "{lines:#?}");
+    assert_eq!((&refused[0]["id"], &refused[0]["owner"]), (&json!("tried-1"), &json!("john")));
+    assert!(refused.iter().all(|line| !line["by"].is_null()), "{refused:#?}");
+    assert!(exported(&stage).await.is_empty(), "all of it was told");
+    john.ask("workspace", "create", json!({ "name": "dev" })).await.expect_err("it is there");
+    until("what came behind it is told", || async {
+        (exported(&stage).await.len() == 1).then_some(())
+    })
+    .await;
+    stage.finish().await;
+}
+
 /// What an export prints that goes on where the one before ended.
 async fn exported(stage: &Stage) -> Vec<Value> {
     let position = stage.place("audit.position").display().to_string();

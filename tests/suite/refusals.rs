@@ -133,7 +133,7 @@ async fn bad_input_is_refused_by_name_and_nothing_is_written() {
     stage.finish().await;
 }
 
-/// The refusals are told to whoever watches, and kept.
+/// The refusals are told to whoever watches, and kept, as those were that were answered.
 async fn check_inbox(stage: &Stage, wire: &mut Wire, all: &[Bad]) {
     wire.subscribe("stead.evt.*.*.*.refused").await;
     wire.flush().await;
@@ -148,9 +148,13 @@ async fn check_inbox(stage: &Stage, wire: &mut Wire, all: &[Bad]) {
         assert!(told.subject.starts_with(&format!("stead.evt.{owner}.")), "{}", told.subject);
     }
     let kept = stage.streams().await.messages("STEAD_REFUSALS").await;
-    assert_eq!(kept.len(), all.len(), "each refusal is kept once");
-    for (bad, kept) in all.iter().zip(&kept) {
-        check(bad, &kept.json());
+    assert_eq!(kept.len(), 2 * all.len(), "each refusal is kept once");
+    for (number, (bad, kept)) in all.iter().chain(all).zip(&kept).enumerate() {
+        let notice = kept.json();
+        check(bad, &notice);
+        // Of whom nobody knows anything, how he asked is known.
+        let by_inbox = notice["by"]["inbox"].is_object();
+        assert!(by_inbox == (number >= all.len()) && !notice["by"].is_null(), "{notice}");
     }
     until("the inbox is empty", || async {
         (stage.streams().await.count("STEAD_INBOX").await == 0).then_some(())

@@ -29,9 +29,10 @@ use uuid::Uuid;
 use crate::archive::NatsArchive;
 use crate::bus::json;
 use crate::connect::{Connection, until_heard};
+use crate::door::Refused;
 use crate::inspect;
 use crate::jetstream;
-use crate::log::{NatsLog, in_force};
+use crate::log::{NatsLog, in_force, whole_subject};
 use crate::partition::SubscribeError;
 use crate::pause::Pause;
 use crate::platform::Platform;
@@ -188,6 +189,18 @@ impl SteadClient {
         let body = body.map_err(|error| not_taken(error.to_string()))?;
         let kept = jetstream::publish(api, &subject, headers, body).await;
         kept.map_err(|error| not_taken(error.to_string()))
+    }
+
+    /// The commands that were refused lately, each with its place among those that are kept.
+    ///
+    /// # Errors
+    /// If they cannot be read now.
+    pub async fn refusals(&self) -> Result<Vec<(u64, Refused)>, LogError> {
+        let (stream, subjects) = (subjects::REFUSALS_STREAM, subjects::REFUSAL_SUBJECTS.to_owned());
+        let kept = whole_subject(&self.platform, stream, subjects).await?;
+        // What another build wrote otherwise is none that we know.
+        let read = |(seq, body): (u64, Vec<u8>)| Some((seq, serde_json::from_slice(&body).ok()?));
+        Ok(kept.into_iter().filter_map(read).collect())
     }
 
     /// What the site limits, with everyone who has or wants a place, wherever that is kept.

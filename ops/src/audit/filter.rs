@@ -1,9 +1,10 @@
 //! Which entries somebody wants to see.
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
+use stead_schemas::dispatch::Caller;
 use stead_schemas::time::Timestamp;
 
-use super::Entry;
+use super::{Entry, Refused};
 use crate::cli::audit::Log;
 use crate::story::words;
 
@@ -37,26 +38,63 @@ impl Filter {
     }
 
     pub fn wants(&self, entry: &Entry) -> bool {
-        let owner = entry.owner.as_ref().map(|owner| owner.as_str());
-        (self.all || entry.is_from_outside())
-            && self.owner.as_deref().is_none_or(|wanted| owner == Some(wanted))
-            && self.verb.as_ref().is_none_or(|verb| *verb == entry.verb)
-            && self.by.as_ref().is_none_or(|by| is_by(by, entry))
-            && self.entity.as_ref().is_none_or(|entity| is_meant(entity, entry))
-            && self.since.is_none_or(|since| entry.at >= since)
-            && self.until.is_none_or(|until| entry.at < until)
+        let asked = Asked {
+            at: entry.at,
+            owner: entry.owner.as_ref().map(|owner| owner.as_str()),
+            kind: &entry.kind,
+            name: &entry.name,
+            run: Some(entry.run.as_str()),
+            verb: &entry.verb,
+            by: Some(&entry.by),
+        };
+        (self.all || entry.is_from_outside()) && self.wants_asked(&asked)
+    }
+
+    pub fn wants_refused(&self, refused: &Refused) -> bool {
+        self.wants_asked(&Asked {
+            at: refused.at,
+            owner: refused.owner.as_ref().map(|owner| owner.as_str()),
+            kind: &refused.kind,
+            name: &refused.name,
+            run: refused.run.as_ref().map(|run| run.as_str()),
+            verb: &refused.verb,
+            by: refused.by.as_ref(),
+        })
+    }
+
+    fn wants_asked(&self, asked: &Asked<'_>) -> bool {
+        self.owner.as_deref().is_none_or(|wanted| asked.owner == Some(wanted))
+            && self.verb.as_ref().is_none_or(|verb| verb == asked.verb)
+            && self.by.as_ref().is_none_or(|by| asked.is_by(by))
+            && self.entity.as_ref().is_none_or(|entity| asked.is_for(entity))
+            && self.since.is_none_or(|since| asked.at >= since)
+            && self.until.is_none_or(|until| asked.at < until)
     }
 }
 
-/// Whether a text stands in what is said of who asked, whatever its capitals.
-fn is_by(by: &str, entry: &Entry) -> bool {
-    words::caller(&entry.by).to_lowercase().contains(&by.to_lowercase())
+/// What somebody asked for, whatever became of it.
+struct Asked<'a> {
+    at: Timestamp,
+    owner: Option<&'a str>,
+    kind: &'a str,
+    name: &'a str,
+    run: Option<&'a str>,
+    verb: &'a str,
+    by: Option<&'a Caller>,
 }
 
-fn is_meant(entity: &str, entry: &Entry) -> bool {
-    entity == entry.name
-        || entity == entry.run.as_str()
-        || entity.split_once('/') == Some((&entry.kind, &entry.name))
+impl Asked<'_> {
+    /// Whether a text stands in what is said of who asked, whatever its capitals.
+    fn is_by(&self, by: &str) -> bool {
+        let said = self.by.map(words::caller).unwrap_or_default();
+        said.to_lowercase().contains(&by.to_lowercase())
+    }
+
+    fn is_for(&self, entity: &str) -> bool {
+        entity == self.name
+            || Some(entity) == self.run
+            || entity.split_once('/') == Some((self.kind, self.name))
+    }
 }
 
 fn time(text: &str) -> Result<Timestamp, String> {

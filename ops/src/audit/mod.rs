@@ -4,6 +4,7 @@
 mod chains;
 mod filter;
 mod places;
+mod refused;
 pub mod signed;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use stead_schemas::transition::Transition;
 pub use chains::Chains;
 pub use filter::Filter;
 pub use places::Places;
+pub use refused::Refused;
 pub use told::Told;
 
 /// A message of the log or the archive, and where it lies.

@@ -10,15 +10,15 @@ pub enum Audit {
     /// List who commanded what, from where, and what became of it.
     ///
     /// A command that was refused changed nothing and is in no history: the stream STEAD_REFUSALS keeps
-    /// for a week whose it was, what it asked for and why it was refused, but not who asked.
+    /// those of the last week, and only as many as find room there.
     #[command(after_help = "Examples:\n  \
         stead audit log --owner john --since 2026-11-01\n  \
         stead audit log --verb delete --by UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4")]
     Log(Log),
     /// Read the whole event log and the archive, and say where it is not as it was written.
     Verify,
-    /// Print what people asked for, and how it ended, as JSON lines, going on where the last export
-    /// ended.
+    /// Print what people asked for, and how it ended or that it was refused, as JSON lines, going on
+    /// where the last export ended. What was refused is kept for a week: export more often than that.
     #[command(after_help = "Example:\n  \
         stead audit export --position /var/lib/stead/audit.position >> audit.jsonl")]
     Export {

@@ -27,7 +27,7 @@ use super::ages::Ages;
 use super::in_order::InOrder;
 use super::lanes::{Lanes, Place};
 use super::read::{Catalogue, Order, read_command};
-use super::refusals::{self, Said};
+use super::refusals::{self, Refused, Said};
 use super::{Shutdown, forward, order_run, origin, shut};
 use crate::client::SteadClient;
 use crate::connect::Connection;
@@ -81,6 +81,13 @@ struct Letter {
     behind: u64,
     /// Unique even when the inbox is lost and made anew by hand.
     id: String,
+}
+
+impl Letter {
+    fn by(&self) -> Caller {
+        let client = origin::claimed(self.message.headers.as_ref());
+        Caller::Inbox { message: self.seq, client }
+    }
 }
 
 /// Takes commands out of the inbox until `shutdown` says so. What was begun then is left for
@@ -324,8 +331,7 @@ fn counted(letter: &Letter, read: &Result<Order, Refusal>) {
 }
 
 async fn hand_over(desk: &Desk, letter: &Letter, order: &Order) -> CommandReply {
-    let client = origin::claimed(letter.message.headers.as_ref());
-    let by = Caller::Inbox { message: letter.seq, client };
+    let by = letter.by();
     match order.clone() {
         // Nobody would hear what would happen.
         Order::Rehearsal(_) => CommandReply::Refused(asked_in_vain()),
@@ -349,7 +355,8 @@ async fn finish(desk: &Desk, letter: &Letter, refusal: Option<&Refusal>) -> Resu
     if let Some(refusal) = refusal {
         let body = letter.body.as_ref().map_or(&b""[..], |body| body);
         let said = Said::of(&letter.message.subject, body);
-        refusals::publish(&desk.platform, &said, refusal, &letter.id)
+        let refused = Refused::now(said, refusal, letter.by());
+        refusals::publish(&desk.platform, &refused, &letter.id)
             .await
             .map_err(|error| format!("the refusal is not kept: {error}"))?;
     }

@@ -30,6 +30,7 @@ pub use api::{ApiError, run_api};
 pub use inbox::run_inbox;
 pub use pools::run_pools;
 pub use read::{Catalogue, PublicVerb};
+pub use refusals::{Refused, Said};
 pub use watch::run_watch;
 
 use read::EntityOrder;

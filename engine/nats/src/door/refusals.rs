@@ -1,10 +1,15 @@
 //! Tells the world that a command was refused, and keeps it for a week.
+//!
+//! What the inbox refuses is kept before it leaves the inbox, since nobody else hears of it. Whoever
+//! asked on the service interface is answered, and what he was refused is kept for the audit: nobody
+//! waits for that.
 
 use async_nats::HeaderMap;
 use async_nats::header::NATS_MESSAGE_ID;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use stead_runtime::ports::{Clock, SystemClock};
+use stead_schemas::dispatch::Caller;
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
 use stead_schemas::refusal::Refusal;
@@ -16,23 +21,41 @@ use crate::jetstream::{self, NotAcked};
 use crate::platform::{Platform, ensure_refusals};
 
 /// Whatever could be read of a refused command.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Said {
-    owner: Option<Owner>,
-    kind: String,
-    verb: String,
-    id: Option<String>,
-    name: Option<String>,
-    run: Option<RunId>,
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Said {
+    /// Whose it was.
+    pub owner: Option<Owner>,
+    /// What it was for: `workspace`; empty if that could not be read.
+    pub kind: String,
+    /// What was asked.
+    pub verb: String,
+    /// The id that the command was given.
+    pub id: Option<String>,
+    /// The name of what it was for.
+    pub name: Option<String>,
+    /// The run that it was for.
+    pub run: Option<RunId>,
 }
 
-/// What is published.
-#[derive(Serialize)]
-struct Notice<'a> {
+/// A command that was refused, as it is published and kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Why.
     #[serde(flatten)]
-    refusal: &'a Refusal,
-    command: &'a Said,
-    at: Timestamp,
+    pub refusal: Refusal,
+    /// What was asked.
+    pub command: Said,
+    /// When.
+    pub at: Timestamp,
+    /// Who asked, and how; nothing in what was written before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Caller>,
+}
+
+impl Refused {
+    pub(super) fn now(command: Said, refusal: &Refusal, by: Caller) -> Self {
+        Self { refusal: refusal.clone(), command, at: SystemClock.now(), by: Some(by) }
+    }
 }
 
 impl Said {
@@ -64,14 +87,13 @@ impl Said {
 /// harmless.
 pub(super) async fn publish(
     platform: &Platform,
-    said: &Said,
-    refusal: &Refusal,
+    refused: &Refused,
     unique: &str,
 ) -> Result<(), NotAcked> {
     let mut headers = HeaderMap::new();
     headers.insert(NATS_MESSAGE_ID, unique);
-    let payload = json(&Notice { refusal, command: said, at: SystemClock.now() });
-    let (client, subject) = (&platform.connection.api, said.subject());
+    let payload = json(refused);
+    let (client, subject) = (&platform.connection.api, refused.command.subject());
     let sent = jetstream::publish(client, &subject, headers.clone(), payload.clone()).await;
     // Whoever watches the events hears a refusal, too: then a missing stream looks like silence.
     if !matches!(sent, Err(NotAcked::NoStream | NotAcked::Unknown(_))) {
@@ -81,6 +103,14 @@ pub(super) async fn publish(
     let made = ensure_refusals(platform).await;
     made.map_err(|error| NotAcked::Passing(error.to_string()))?;
     jetstream::publish(client, &subject, headers, payload).await.map(|_| ())
+}
+
+/// Publishes a refusal of which its caller hears, and does not wait until it is kept.
+pub(super) async fn tell(platform: &Platform, refused: &Refused) {
+    let subject = refused.command.subject();
+    if let Err(error) = platform.connection.api.publish(subject, json(refused)).await {
+        tracing::debug!(%error, "a refusal is not kept");
+    }
 }
 
 #[cfg(test)]

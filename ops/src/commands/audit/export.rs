@@ -1,27 +1,39 @@
-//! `stead audit export`: JSON lines, at least once each; `run`, `n` and `place` tell a repetition.
+//! `stead audit export`: JSON lines, at least once each; `run`, `n` and `place` tell a repetition, and
+//! `at` and `seq` that of a refusal.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use stead_nats::SteadClient;
 
 use super::source;
-use crate::audit::{Entry, Reader, Stored, Told};
+use crate::audit::{Entry, Reader, Refused, Stored, Told};
 use crate::exit::Ended;
 use crate::output;
 
-/// How far each partition was exported.
-type Position = BTreeMap<u16, Told>;
+/// How far somebody has exported.
+#[derive(Default, Serialize, Deserialize)]
+struct Position {
+    /// The last refusal that was told.
+    #[serde(default)]
+    refusals: u64,
+    /// How far each partition was.
+    #[serde(flatten)]
+    partitions: BTreeMap<String, Told>,
+}
 
 pub async fn print(client: &SteadClient, file: Option<&Path>) -> Result<(), Ended> {
     let mut before = match file {
         Some(file) => remembered(file)?,
-        None => Position::new(),
+        None => Position::default(),
     };
-    let mut position = Position::new();
+    let refusals = tell_refusals(client, before.refusals).await?;
+    let mut position = Position { refusals, ..Position::default() };
     for partition in client.platform().all_partitions() {
-        let known = before.remove(&partition.0).unwrap_or_default();
+        let key = partition.0.to_string();
+        let known = before.partitions.remove(&key).unwrap_or_default();
         let (mut reader, mut told) = (Reader::default(), Told::default());
         // Whose a run is stands in its first transition: that is read again, and not told again.
         let mut seen = |stored: &Stored| {
@@ -33,12 +45,23 @@ pub async fn print(client: &SteadClient, file: Option<&Path>) -> Result<(), Ende
             }
         };
         let place = source::read(client, partition, &mut seen).await?;
-        position.insert(partition.0, told.up_to(place.epoch, place.seq));
+        position.partitions.insert(key, told.up_to(place.epoch, place.seq));
     }
     match file {
         Some(file) => remember(file, &position),
         None => Ok(()),
     }
+}
+
+/// Tells what was refused behind `after`; returns which was the last.
+async fn tell_refusals(client: &SteadClient, after: u64) -> Result<u64, Ended> {
+    let kept = client.refusals().await?;
+    let last = kept.last().map_or(after, |(seq, _)| *seq);
+    // A stream that was lost is made anew, and begins at the beginning.
+    let after = if last < after { 0 } else { after };
+    let new = kept.into_iter().filter(|(seq, _)| *seq > after).map(Refused::from);
+    new.for_each(|refused| output::json_line(&refused));
+    Ok(last)
 }
 
 fn tell(entry: &Entry) {
@@ -51,7 +74,7 @@ fn remembered(file: &Path) -> Result<Position, Ended> {
     };
     match std::fs::read(file) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Position::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Position::default()),
         Err(error) => Err(unreadable(error.to_string())),
     }
 }

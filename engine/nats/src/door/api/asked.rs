@@ -12,7 +12,7 @@ use crate::door::read::{
 };
 
 /// The verbs of every kind that only read.
-const READ_VERBS: [&str; 2] = ["list", "show"];
+pub(super) const READ_VERBS: [&str; 2] = ["list", "show"];
 
 /// A request that can be read.
 #[derive(Clone, Debug, PartialEq)]

@@ -27,6 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::read::{Catalogue, Order, PublicVerb};
+use super::refusals::{self, Refused, Said};
 use super::{Shutdown, origin, rehearse, shut};
 use crate::client::SteadClient;
 use crate::connect::{Connection, until_heard};
@@ -159,6 +160,7 @@ async fn serve(counter: &Arc<Counter>, endpoints: Vec<Endpoint>) {
         tokio::spawn(async move {
             let answer = AssertUnwindSafe(counter.answer(&request.message, permit));
             let reply = answer.catch_unwind().await.unwrap_or_else(|_| bug());
+            counter.keep(&request.message, &reply).await;
             respond(&request, reply.fitting(counter.client.reply_bytes_max())).await;
         });
     }
@@ -179,8 +181,10 @@ async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: S
     while let Some(message) = strays.next().await {
         let refusal = asked::stray(&counter.catalogue, &counter.served, &message.subject);
         let Some(refusal) = refusal else { continue };
+        let reply = turned_away(&refusal);
+        counter.keep(&message, &reply).await;
         let Some(to) = message.reply.filter(|to| may_be_answered(to)) else { continue };
-        let reply = turned_away(&refusal).fitting(counter.client.reply_bytes_max());
+        let reply = reply.fitting(counter.client.reply_bytes_max());
         let sent = connection.api.publish_with_headers(to, reply.headers, reply.body).await;
         if let Err(error) = sent {
             tracing::debug!(%error, "a refusal cannot be sent");
@@ -208,8 +212,7 @@ impl Counter {
             let asked = asked::read(&self.catalogue, &message.subject, &message.payload)?;
             Ok((asked, wait))
         };
-        let are_proved = self.client.platform().connection.callers_are_proved;
-        let by = origin::caller(message.headers.as_ref(), are_proved);
+        let by = self.caller(message);
         match asked() {
             Ok((Asked::Order(Order::Entity(order)), Some(wait))) => {
                 drop(place);
@@ -217,6 +220,21 @@ impl Counter {
             }
             Ok((asked, _)) => self.carry_out(asked, by).await,
             Err(refusal) => turned_away(&refusal),
+        }
+    }
+
+    fn caller(&self, message: &Message) -> Caller {
+        let are_proved = self.client.platform().connection.callers_are_proved;
+        origin::caller(message.headers.as_ref(), are_proved)
+    }
+
+    /// Keeps what is refused, before whoever asked hears of it. A question is no command.
+    async fn keep(&self, message: &Message, reply: &Reply) {
+        let Some(refusal) = &reply.refusal else { return };
+        let said = Said::of(&message.subject, &message.payload);
+        if !asked::READ_VERBS.contains(&said.verb.as_str()) {
+            let refused = Refused::now(said, refusal, self.caller(message));
+            refusals::tell(self.client.platform(), &refused).await;
         }
     }
 

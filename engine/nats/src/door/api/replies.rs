@@ -38,6 +38,8 @@ const HEADER_BYTES: usize = 16;
 pub(super) struct Reply {
     pub(super) body: Bytes,
     pub(super) headers: HeaderMap,
+    /// Why a command is refused that it answers.
+    pub(super) refusal: Option<Refusal>,
 }
 
 /// As many runs as one message carries. If there are more, whoever asks again after the one that is
@@ -57,14 +59,14 @@ struct RunReply {
 
 impl Reply {
     fn good(body: &impl Serialize) -> Self {
-        Self { body: json(body), headers: HeaderMap::new() }
+        Self { body: json(body), headers: HeaderMap::new(), refusal: None }
     }
 
     fn bad(reply: &impl Serialize, code: &str, words: &str) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_SERVICE_ERROR, one_line(words));
         headers.insert(NATS_SERVICE_ERROR_CODE, code);
-        Self { body: json(reply), headers }
+        Self { body: json(reply), headers, refusal: None }
     }
 
     /// The reply to a command.
@@ -74,7 +76,10 @@ impl Reply {
                 outcome: Some(Outcome::Failed(failure)), ..
             }) => Self::bad(reply, FAILED, &failure.to_string()),
             CommandReply::Accepted(_) => Self::good(reply),
-            CommandReply::Refused(refusal) => Self::bad(reply, REFUSED, &refusal.to_string()),
+            CommandReply::Refused(refusal) => Self {
+                refusal: Some(refusal.clone()),
+                ..Self::bad(reply, REFUSED, &refusal.to_string())
+            },
             CommandReply::Unavailable { words } => Self::bad(reply, UNAVAILABLE, words),
         }
     }
