@@ -1,18 +1,29 @@
-//! A backup is made under load, everything is destroyed, and what was under way goes on.
+//! A backup is made, everything is destroyed, and what was under way or waited goes on: of an
+//! encrypted platform, and of one on which commands go on meanwhile.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::RunId;
+use stead_schemas::public::RunState;
 
+use crate::encryption::{FIRST, SECOND};
 use crate::stage::effects::check_once;
-use crate::stage::{Seen, Stage, check_whole, until};
+use crate::stage::{CALL, Desk, Seen, Setting, Stage, check_gone, check_whole, until};
+use crate::upgrade::give_commands;
+
+/// Owners who give one command after the other while a backup is made.
+const LANES: usize = 2;
+/// A probe that waits for an engine.
+const WAITING: &str = "waiting";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_destroyed_is_restored_and_runs_go_on() {
-    let mut stage = Stage::start().await;
+    let mut stage = Stage::with(Setting { keys: FIRST, ..Setting::default() }).await;
     let john = stage.desk("john").await;
     let done = john.carry_out("create", json!({})).await;
     let told = history(&stage, &done.run).await;
@@ -38,18 +49,21 @@ async fn what_was_destroyed_is_restored_and_runs_go_on() {
     };
     stage.events.first("Jane's machine is there", 0, is_it).await;
 
+    // John's next command finds no engine, and waits in the inbox.
+    stage.kill_engine(0);
+    leave_in_the_inbox(&john).await;
+
     let place = stage.place("backup");
     let made = backup(&stage, "create", &place).await;
     assert!(made.status.success(), "{made:?}");
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(said.contains("[encryption]"), "whoever makes it hears what is not in it: {said}");
     let again = backup(&stage, "create", &place).await;
     assert_eq!(again.status.code(), Some(2), "a backup is never written over: {again:?}");
     let refused = backup(&stage, "restore", &place).await;
     assert!(!refused.status.success(), "onto a platform that is there: {refused:?}");
 
-    stage.kill_worker();
-    stage.kill_engine(0);
-    stage.nats.lose_store().await;
-    assert!(stage.streams().await.names().await.is_empty(), "all is lost");
+    lose_everything(&mut stage).await;
     check_damage(&stage, &place).await;
 
     let restored = backup(&stage, "restore", &place).await;
@@ -57,6 +71,7 @@ async fn what_was_destroyed_is_restored_and_runs_go_on() {
     stage.start_engine(0);
     stage.start_worker();
     stage.lab.mend();
+    what_waited_is_carried_out(&stage).await;
     let outcome = jane.outcome(&under_way).await;
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
     check_whole(&stage.lab, "jane");
@@ -64,8 +79,93 @@ async fn what_was_destroyed_is_restored_and_runs_go_on() {
     assert_eq!(history(&stage, &done.run).await, told, "what was written is as it was");
     let known = john.ask("probe", "start", json!({ "name": "p", "id": "probe-1" })).await;
     assert!(known.expect("it is known").repeated, "what is in the archive is known, too");
+    let keys = [("STEAD_ENCRYPTION_KEYS", SECOND.to_owned())];
+    let replayed = stage.verb_with(&["replay", done.run.as_str()], &keys).await;
+    let said = String::from_utf8_lossy(&replayed.stderr);
+    assert!(said.contains("the key `k1`"), "what was sealed still is: {replayed:?}");
     john.carry_out("delete", json!({})).await;
+    let whole = stage.verb(&["audit", "verify"]).await;
+    assert!(whole.status.success(), "{whole:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_is_made_while_commands_go_on_is_restored() {
+    let mut stage = Stage::with(Setting { partitions: 4, ..Setting::default() }).await;
+    let mut desks = Vec::new();
+    for lane in 0..LANES {
+        let desk = stage.desk(&format!("lane-{lane}")).await;
+        desk.carry_out("create", json!({})).await;
+        desks.push(desk);
+    }
+    stage.slow_down(CALL);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let on = |desk: &Desk| tokio::spawn(give_commands(desk.clone(), Arc::clone(&is_over)));
+    let lanes: Vec<_> = desks.iter().map(on).collect();
+    let place = made_meanwhile(&stage).await;
+    is_over.store(true, Ordering::Relaxed);
+    for lane in lanes {
+        lane.await.expect("no command fails");
+    }
+
+    lose_everything(&mut stage).await;
+    let restored = backup(&stage, "restore", &place).await;
+    assert!(restored.status.success(), "{restored:?}");
+    stage.start_engine(0);
+    stage.start_worker();
+    stage.lab.mend();
+    let whole = stage.verb(&["audit", "verify"]).await;
+    assert!(whole.status.success(), "{whole:?}");
+    // Wherever the backup has caught them, and whatever their machines have done since.
+    for desk in &desks {
+        desk.carry_out("delete", json!({})).await;
+        check_gone(&stage.lab, desk.owner.as_str());
+    }
     stage.finish().await;
+}
+
+/// A backup during which something was appended to the log, as its manifest and whoever made it say.
+async fn made_meanwhile(stage: &Stage) -> PathBuf {
+    let mut number = 0;
+    until("something happens while a backup is made", || {
+        number += 1;
+        let place = stage.place(&format!("backup-{number}"));
+        async move {
+            let made = backup(stage, "create", &place).await;
+            assert!(made.status.success(), "{made:?}");
+            let said = String::from_utf8_lossy(&made.stdout).into_owned();
+            let manifest = std::fs::read(place.join("manifest.json")).expect("a manifest");
+            let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+            let meanwhile = manifest["at_one_moment"] == json!(false);
+            assert_eq!(said.contains("since the log went on meanwhile"), meanwhile, "{said}");
+            meanwhile.then_some(place)
+        }
+    })
+    .await
+}
+
+async fn leave_in_the_inbox(john: &Desk) {
+    let waiting = json!({ "name": WAITING, "id": "waits-1" });
+    let waiting = waiting.as_object().expect("fields");
+    let kept = john.client.publish_command(&john.owner, "probe", "start", waiting).await;
+    kept.expect("the inbox takes it");
+}
+
+async fn what_waited_is_carried_out(stage: &Stage) {
+    until("what waited is carried out", || async {
+        let runs = stage.client.list_all().await.ok()?;
+        let run = runs.into_iter().find(|run| run.name == WAITING)?;
+        (run.state == RunState::Completed).then_some(())
+    })
+    .await;
+}
+
+async fn lose_everything(stage: &mut Stage) {
+    stage.kill_worker();
+    if let Some(engine) = stage.engines[0].take() {
+        engine.kill9();
+    }
+    stage.nats.lose_store().await;
+    assert!(stage.streams().await.names().await.is_empty(), "all is lost");
 }
 
 /// Whatever is wrong with a backup is found before anything is restored from it.

@@ -5,6 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 use stead_nats::testing::NatsServer;
+use tokio::io::AsyncWriteExt;
 
 use crate::stage::{Process, Setting, Stage, until};
 
@@ -164,8 +165,28 @@ async fn a_server_that_syncs_later_is_found_where_it_can_be_seen() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(!said.contains("s3cret"), "a password is told: {said}");
     }
+    let url = an_old_server().await;
+    let old = [("STEAD_NATS_URL".to_owned(), url)];
+    let output = Process::carry_out(&["doctor", "--json"], &old).await;
+    Told::read(&output).check("server", "failed", "is version 2.14.5; stead needs");
     let nobody = [("STEAD_NATS_URL".to_owned(), "nats://127.0.0.1:1".to_owned())];
     let output = Process::carry_out(&["doctor", "--json"], &nobody).await;
     Told::read(&output).check("server", "failed", "cannot reach NATS");
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// A server that says it is older than what the log needs, and nothing else.
+async fn an_old_server() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("nats://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        let mut clients = Vec::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let info = r#"{"server_id":"a","version":"2.14.5","max_payload":1048576}"#;
+            let hello = format!("INFO {info}\r\nPONG\r\n");
+            let _gone = client.write_all(hello.as_bytes()).await;
+            clients.push(client);
+        }
+    });
+    url
 }

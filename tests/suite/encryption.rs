@@ -12,10 +12,10 @@ use stead_schemas::public::RunState;
 
 use crate::stage::{Desk, Seen, Setting, Stage, until};
 
-const FIRST: &str = "k1 AQgPFh0kKzI5QEdOVVxjanF4f4aNlJuiqbC3vsXM09o=";
+pub const FIRST: &str = "k1 AQgPFh0kKzI5QEdOVVxjanF4f4aNlJuiqbC3vsXM09o=";
 /// The key after that, and the one before.
 const BOTH: &str = "k2 AgkQFx4lLDM6QUhPVl1ka3J5gIeOlZyjqrG4v8bN1Ns=\nk1 AQgPFh0kKzI5QEdOVVxjanF4f4aNlJuiqbC3vsXM09o=";
-const SECOND: &str = "k2 AgkQFx4lLDM6QUhPVl1ka3J5gIeOlZyjqrG4v8bN1Ns=";
+pub const SECOND: &str = "k2 AgkQFx4lLDM6QUhPVl1ka3J5gIeOlZyjqrG4v8bN1Ns=";
 /// Another one of the first one's name.
 const ANOTHER: &str = "k1 CRAXHiUsMzpBSE9WXWRrcnmAh46VnKOqsbi/xs3U2+I=";
 /// Is said in commands, and stands in no subject.

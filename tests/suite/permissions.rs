@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::path::Path;
+use std::process::Output;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -50,6 +51,8 @@ impl Site {
         let worker = |system: &str| (system.to_owned(), Role::Worker(system.to_owned()));
         let mut roles: Vec<(String, Role)> = SYSTEMS.into_iter().map(worker).collect();
         roles.push(("engine".to_owned(), Role::Engine));
+        roles.push(("backup".to_owned(), Role::Backup));
+        roles.push(("restorer".to_owned(), Role::Restorer));
         roles.push(("alice".to_owned(), Role::Operator));
         roles.push(("grafana".to_owned(), Role::Dashboard));
         roles.push(("forgejo-door".to_owned(), Role::Webhook));
@@ -134,11 +137,16 @@ impl Site {
 
     /// What the operator is told who gives `stead` these words; nothing if it does not work.
     async fn try_operate(&self, words: &[&str]) -> Option<String> {
-        let mut environment = self.environment("alice");
-        environment.push(("STEAD_LOG".to_owned(), "error".to_owned()));
-        let output = Process::carry_out(words, &environment).await;
+        let output = self.tries("alice", words).await;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         output.status.success().then_some(said)
+    }
+
+    /// What becomes of the words that somebody gives `stead`.
+    async fn tries(&self, user: &str, words: &[&str]) -> Output {
+        let mut environment = self.environment(user);
+        environment.push(("STEAD_LOG".to_owned(), "error".to_owned()));
+        Process::carry_out(words, &environment).await
     }
 
     async fn operate(&self, words: &[&str]) -> String {
@@ -246,9 +254,70 @@ async fn an_operator_is_named(site: &Site, key: &str) {
     }
 }
 
+/// The operator sees everybody; an engine and each worker see that they may do what they must.
+async fn the_doctor_finds_everybody_to_have_what_he_needs(site: &Site) {
+    let checked = site.tries("alice", &["doctor", "--json"]).await;
+    let checked = String::from_utf8_lossy(&checked.stdout).into_owned();
+    for system in SYSTEMS {
+        assert!(checked.contains(&format!("\"{system}\"")), "{system}\n{checked}");
+    }
+    for words in ["no worker of", "does not answer"] {
+        assert!(!checked.contains(words), "{checked}");
+    }
+    let workers = SYSTEMS.into_iter().map(|system| (system, "worker"));
+    for (user, role) in [("alice", "operator"), ("engine", "engine")].into_iter().chain(workers) {
+        let told = site.tries(user, &["doctor", "--role", role, "--json"]).await;
+        let findings: Value = serde_json::from_slice(&told.stdout).expect("findings");
+        let mut findings = findings.as_array().expect("findings").iter();
+        let found = findings.find(|finding| finding["check"] == "permissions");
+        let found = found.unwrap_or_else(|| panic!("{user}: {told:?}"));
+        assert_eq!(found["verdict"], "ok", "{user} as {role}: {found}");
+        assert!(told.status.success(), "{user} as {role}: {told:?}");
+    }
+}
+
+/// What an owner is refused is kept with the key of whoever asked.
+async fn who_asks_in_vain_is_named(site: &Site, john: &Visitor) {
+    let twice = json!({ "name": "dev", "cpu_cores": 2, "memory_gb": 4 });
+    let refused = asked(john, "stead.api.john.workspace.create", twice).await;
+    assert_eq!(refused["refused"]["code"], "workspace.exists", "{refused}");
+    let key = public_key(&site.seeds["john"]).expect("a key");
+    until("the audit tells of it", || async {
+        let log = site.operate(&["audit", "log", "--verb", "create", "--by", &key]).await;
+        let line = log.lines().find(|line| line.contains("[workspace.exists]"))?.to_owned();
+        (line.contains(&key) && line.contains("127.0.0.1")).then_some(())
+    })
+    .await;
+}
+
+/// The server has refused nothing that a process tried, and no process has told a seed.
+fn nobody_complains(site: &Site) {
+    let said = site.said();
+    assert!(!said.contains("complains"), "{}\n{said}", site.folder().display());
+    assert!(site.seeds.values().all(|seed| !said.contains(seed)), "a seed was said");
+}
+
+/// A user makes a backup, all is lost, another one brings it back, and an engine goes on.
+async fn all_of_it_is_lost_and_restored(site: &mut Site, run: &str) {
+    let place = site.folder().join("backup").display().to_string();
+    let made = site.tries("backup", &["backup", "create", &place]).await;
+    assert!(made.status.success(), "{made:?}");
+    site.processes.drain(..).for_each(Process::kill9);
+    site.nats.lose_store().await;
+    until("it is restored", || async {
+        let restored = site.tries("restorer", &["backup", "restore", &place]).await;
+        restored.status.success().then_some(())
+    })
+    .await;
+    site.start("engine", &["engine"]);
+    until("the engine owns every partition", || site.try_operate(&["run", "list"])).await;
+    assert!(site.operate(&["run", "history", run]).await.contains("run-started"));
+    site.operate(&["audit", "verify"]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_system_runs_with_the_narrowest_rights() {
-    let site = Site::open().await;
+    let mut site = Site::open().await;
     until("an engine owns every partition", || site.try_operate(&["run", "list"])).await;
     let (john, demo) = (site.visitor("john").await, site.visitor("demo").await);
     let mut events = john.listen("stead.evt.john.>").await;
@@ -261,6 +330,7 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
     let (subject, _) = next(&mut events).await;
     assert!(subject.contains(run), "{subject}");
 
+    who_asks_in_vain_is_named(&site, &john).await;
     let refused = asked(&demo, "stead.api.demo.run.show", json!({ "run": run })).await;
     assert!(refused["refused"].is_object(), "{refused}");
     let dashboard = site.visitor("grafana").await;
@@ -280,14 +350,7 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
     site.operate(&["replay", run]).await;
     site.operate(&["limits"]).await;
     assert!(site.operate(&["ledger"]).await.contains("truenas"));
-    let checked = Process::carry_out(&["doctor", "--json"], &site.environment("alice")).await;
-    let checked = String::from_utf8_lossy(&checked.stdout).into_owned();
-    for system in SYSTEMS {
-        assert!(checked.contains(&format!("\"{system}\"")), "{system}\n{checked}");
-    }
-    for words in ["no worker of", "does not answer"] {
-        assert!(!checked.contains(words), "{checked}");
-    }
+    the_doctor_finds_everybody_to_have_what_he_needs(&site).await;
     site.operate(&["archive", "now"]).await;
     a_look_at_it(&site, run).await;
     let stopped = site.operate(&["workspace", "stop", "dev", "--owner", "john", "--json"]).await;
@@ -312,7 +375,7 @@ async fn the_whole_system_runs_with_the_narrowest_rights() {
 
     let alice = public_key(&site.seeds["alice"]).expect("a key");
     an_operator_is_named(&site, &alice).await;
-    let said = site.said();
-    assert!(!said.contains("complains"), "{}\n{said}", site.folder().display());
-    assert!(site.seeds.values().all(|seed| !said.contains(seed)), "a seed was said");
+    nobody_complains(&site);
+    all_of_it_is_lost_and_restored(&mut site, run).await;
+    nobody_complains(&site);
 }

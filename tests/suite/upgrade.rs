@@ -29,7 +29,7 @@ async fn engines_and_workers_are_replaced_under_load_and_no_run_fails() {
     let mut lanes = Vec::new();
     for lane in 0..LANES {
         let desk = stage.desk(&format!("lane-{lane}")).await;
-        lanes.push(tokio::spawn(give_commands(desk, Arc::clone(&is_over))));
+        lanes.push(tokio::spawn(live(desk, Arc::clone(&is_over))));
     }
     for number in [0, 1] {
         middle(&stage, MIDDLE).await;
@@ -79,16 +79,23 @@ async fn each_run_says_which_build_began_it(stage: &Stage, before: &RunId) {
 }
 
 /// Makes a workspace, then stops and starts it until it is over; each command has to succeed.
-async fn give_commands(desk: Desk, is_over: Arc<AtomicBool>) -> (Desk, RunId, usize) {
+async fn live(desk: Desk, is_over: Arc<AtomicBool>) -> (Desk, RunId, usize) {
     let run = desk.carry_out("create", json!({})).await.run;
-    let mut given = 1;
+    let given = give_commands(desk.clone(), is_over).await;
+    (desk, run, given + 1)
+}
+
+/// Stops and starts a workspace until it is over; each command has to succeed. Says how many they
+/// were.
+pub async fn give_commands(desk: Desk, is_over: Arc<AtomicBool>) -> usize {
+    let mut given = 0;
     while !is_over.load(Ordering::Relaxed) {
         for verb in ["stop", "start"] {
             desk.carry_out(verb, json!({})).await;
             given += 1;
         }
     }
-    (desk, run, given)
+    given
 }
 
 /// The run of the lane's workspace, which is whole.

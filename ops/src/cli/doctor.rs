@@ -22,10 +22,10 @@ pub struct Doctor {
 /// Who logs in to NATS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Role {
-    /// A person who looks after the platform.
+    /// A person who looks after the platform, and sees all of it.
     Operator,
-    /// An engine.
+    /// An engine, which does not ask workers how they are.
     Engine,
-    /// A worker of every system.
+    /// A worker, which sees the server and what it may do there itself.
     Worker,
 }

@@ -13,6 +13,11 @@ use crate::exit::{Ended, with_causes};
 use crate::output;
 use crate::story::words::counted;
 
+/// Without these, nothing that is restored can be read, or nobody comes in.
+const NOT_IN_IT: &str = "\
+not in it, and to be kept elsewhere: the site's configuration, the keys of [encryption], the key of\n\
+[audit], the seeds of `stead nats` and what certifies its servers (ca.key); and whatever Vault keeps";
+
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, verb: &Backup) -> Result<(), Ended> {
     let (done, manifest) = match verb {
@@ -36,6 +41,9 @@ pub async fn carry_out(global: &Global, verb: &Backup) -> Result<(), Ended> {
         output::json(&manifest);
     } else {
         output::line(&format!("{done} {}", summary(&manifest)));
+    }
+    if let Backup::Create { .. } = verb {
+        output::note(NOT_IN_IT);
     }
     Ok(())
 }

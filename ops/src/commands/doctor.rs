@@ -18,7 +18,7 @@ use self::finding::{Finding, Verdict};
 pub use self::place::size;
 use crate::assemble::connection;
 use crate::cli::Global;
-use crate::cli::doctor::Doctor;
+use crate::cli::doctor::{Doctor, Role};
 use crate::config::{DEFAULT_FILE, Encryption, Seen, read_to_look};
 use crate::exit::Ended;
 use crate::output;
@@ -68,6 +68,10 @@ async fn look(global: &Global, options: &Doctor) -> Vec<Finding> {
     findings.push(Finding::ok("server", words));
     let user = inspect::user(&connection).await;
     findings.push(login::look(user, options.role, inspect::js_prefix(&connection)));
+    if options.role == Role::Worker {
+        // It works without seeing anything else.
+        return findings;
+    }
     findings.push(jetstream(inspect::account(&connection).await));
     findings.extend(monitor::look(&seen.nats.monitors).await);
     findings.push(platform::clock(&connection, options.skew_max_ms, options.clock_ahead_ms).await);
@@ -76,7 +80,9 @@ async fn look(global: &Global, options: &Doctor) -> Vec<Finding> {
     if is_given {
         findings.extend(place::index(&seen.engine.index));
     }
-    findings.extend(systems::look(&connection, seen.site.as_ref()).await);
+    if options.role == Role::Operator {
+        findings.extend(systems::look(&connection, seen.site.as_ref()).await);
+    }
     findings
 }
 

@@ -134,6 +134,8 @@ fn users_of(users: &mut Vec<User>, kind: &str, section: &DeTable<'_>) -> Result<
                 let words = format!("workers.{name}: there are workers for {}", SYSTEMS.join(", "));
                 return Err(words);
             }
+            "backups" => Role::Backup,
+            "restorers" => Role::Restorer,
             "operators" => Role::Operator,
             "dashboards" => Role::Dashboard,
             "webhooks" => Role::Webhook,

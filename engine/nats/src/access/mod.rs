@@ -1,7 +1,8 @@
 //! Who may do what on the bus: the accounts, users and permissions of a NATS server.
 //!
 //! There are two accounts. Engines and workers, which are trusted with the log or with a vendor,
-//! are in `STEAD`; everybody else is in `PEOPLE` and reaches in by imports. That wall is needed:
+//! are in `STEAD`, and so is who makes backups or restores one; everybody else is in `PEOPLE` and
+//! reaches in by imports. That wall is needed:
 //! within one account a client chooses the subject that it is answered on, JetStream answers there
 //! with the server's own rights, and so whoever may ask anything may write anywhere. An import
 //! replaces that subject by one of the server's. It also says who asked, which no client can
@@ -33,6 +34,10 @@ pub enum Role {
     Engine,
     /// A worker of this system.
     Worker(String),
+    /// Whoever makes backups, and so reads everything.
+    Backup,
+    /// Whoever puts a backup back where there is no platform. The log comes from its hands.
+    Restorer,
     /// A person who looks after the platform: every owner's commands, and reading everything.
     Operator,
     /// Something that only looks: lists, single runs, and the events.
@@ -62,7 +67,7 @@ impl Role {
     #[must_use]
     pub fn is_inside(&self) -> bool {
         match self {
-            Self::Engine => true,
+            Self::Engine | Self::Backup | Self::Restorer => true,
             Self::Worker(system) => system != rights::GUEST,
             Self::Operator
             | Self::Dashboard
@@ -71,6 +76,13 @@ impl Role {
             | Self::Owner(_) => false,
         }
     }
+}
+
+/// What a user of this role does not work without, where the JetStream API is called `js_prefix`:
+/// what it publishes, and what it listens to.
+#[must_use]
+pub fn needs(role: &Role, js_prefix: &str) -> (Vec<String>, Vec<String>) {
+    rights::needs(role, js_prefix)
 }
 
 /// Where the answers to whoever holds this key arrive. Nobody else may listen there.

@@ -14,6 +14,9 @@ const KEPT: [&str; 6] = [
     "STEAD_SHELF",
 ];
 
+/// What can be asked, which is for people who are curious.
+const SERVICES: &str = "$SRV.>";
+
 /// What one user may do; everything else is refused.
 #[derive(Debug, Default)]
 pub(super) struct Rights {
@@ -58,7 +61,7 @@ pub(super) fn services() -> Vec<Service> {
         plain("stead.part.*.turn"),
         plain("stead.part.*.outside"),
         // What can be asked, with schemas: `nats micro info stead`.
-        Service { answers: Answers::Many, ..plain("$SRV.>") },
+        Service { answers: Answers::Many, ..plain(SERVICES) },
         js("$JS.API.INFO", Answers::Soon),
         js("$JS.API.STREAM.NAMES", Answers::Soon),
         js("$JS.API.STREAM.INFO.*", Answers::Soon),
@@ -72,22 +75,30 @@ pub(super) const STREAMS: [&str; 4] =
     ["stead.evt.>", "stead.step.guest.*", "stead.step-cancel", "stead.lease"];
 
 pub(super) fn rights(user: &User) -> Rights {
-    let mut rights = match &user.role {
-        Role::Engine => engine(),
-        Role::Worker(system) => worker(system),
-        Role::Operator => operator(),
-        Role::Dashboard => dashboard(),
-        Role::Webhook => webhook(),
-        Role::Provisioner => provisioner(),
-        Role::Owner(owner) => of_owner(&owner.token()),
-    };
+    let mut rights = of_role(&user.role);
     let inbox = format!("{}.>", inbox_prefix(&user.key));
+    // Who one is to the server.
+    rights.publish.push("$SYS.REQ.USER.INFO".to_owned());
     if !matches!(user.role, Role::Engine) {
         // Asking oneself is how a client learns that the server has heard everything.
         rights.publish.push(inbox.clone());
     }
     rights.subscribe.push(inbox);
     rights
+}
+
+pub(super) fn of_role(role: &Role) -> Rights {
+    match role {
+        Role::Engine => engine(),
+        Role::Worker(system) => worker(system),
+        Role::Backup => backup(),
+        Role::Restorer => restorer(),
+        Role::Operator => operator(),
+        Role::Dashboard => dashboard(),
+        Role::Webhook => webhook(),
+        Role::Provisioner => provisioner(),
+        Role::Owner(owner) => of_owner(&owner.token()),
+    }
 }
 
 fn engine() -> Rights {
@@ -152,6 +163,33 @@ fn worker(system: &str) -> Rights {
     Rights { publish, subscribe, answers: true, ..Rights::default() }
 }
 
+/// What is read of a stream to know what belongs into a backup.
+const LOOKS: [&str; 5] = [
+    "$JS.API.INFO",
+    "$JS.API.STREAM.NAMES",
+    "$JS.API.STREAM.INFO.*",
+    "$JS.API.STREAM.MSG.GET.*",
+    "$JS.API.DIRECT.GET.*",
+];
+
+fn backup() -> Rights {
+    let mut publish = texts(&LOOKS);
+    // Each piece is acknowledged, or the next one does not come.
+    publish.extend(texts(&["$JS.API.STREAM.SNAPSHOT.*", "$JS.SNAPSHOT.ACK.>"]));
+    Rights { publish, ..Rights::default() }
+}
+
+fn restorer() -> Rights {
+    let mut publish = texts(&LOOKS);
+    publish.extend(texts(&[
+        "$JS.API.STREAM.RESTORE.*",
+        "$JS.SNAPSHOT.RESTORE.>",
+        // Of what cannot be restored whole nothing stays.
+        "$JS.API.STREAM.DELETE.*",
+    ]));
+    Rights { publish, ..Rights::default() }
+}
+
 fn operator() -> Rights {
     let mut publish = texts(&[
         "stead.api.>",
@@ -161,9 +199,7 @@ fn operator() -> Rights {
         "stead.part.*.limits",
         "stead.part.*.list",
         "stead.part.*.turn",
-        "$SRV.>",
-        // Who one is to the server.
-        "$SYS.REQ.USER.INFO",
+        SERVICES,
     ]);
     let reads = ["INFO", "STREAM.NAMES", "STREAM.INFO.*", "STREAM.MSG.GET.*", "DIRECT.GET.*"];
     publish.extend(reads.iter().map(|read| format!("{OUTSIDE_API}.{read}")));
@@ -172,7 +208,7 @@ fn operator() -> Rights {
 
 fn dashboard() -> Rights {
     Rights {
-        publish: texts(&["stead.api.*.*.list", "stead.api.*.*.show", "$SRV.>"]),
+        publish: texts(&["stead.api.*.*.list", "stead.api.*.*.show", SERVICES]),
         subscribe: texts(&["stead.evt.>"]),
         ..Rights::default()
     }
@@ -204,6 +240,16 @@ fn of_owner(token: &str) -> Rights {
         subscribe: vec![format!("stead.evt.{token}.>")],
         ..Rights::default()
     }
+}
+
+/// What a user of this role does not work without, where the JetStream API is called `js_prefix`:
+/// what it publishes and what it listens to, group or not.
+pub(super) fn needs(role: &Role, js_prefix: &str) -> (Vec<String>, Vec<String>) {
+    let Rights { publish, subscribe, .. } = of_role(role);
+    let needed = publish.iter().filter(|subject| *subject != SERVICES);
+    let named = needed.map(|subject| subject.replace(OUTSIDE_API, js_prefix));
+    let alone = |subject: &String| subject.split(' ').next().unwrap_or_default().to_owned();
+    (named.collect(), subscribe.iter().map(alone).collect())
 }
 
 fn texts(texts: &[&str]) -> Vec<String> {

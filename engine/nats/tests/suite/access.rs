@@ -27,6 +27,8 @@ impl Site {
             Role::Engine,
             worker("proxmox"),
             worker("guest"),
+            Role::Backup,
+            Role::Restorer,
             Role::Operator,
             Role::Dashboard,
             Role::Webhook,
@@ -104,17 +106,23 @@ const FOR_ENGINES: [&str; 14] = [
     "$JS.API.STREAM.MSG.GET.STEAD_LEASES",
 ];
 /// What nobody may publish.
-const FOR_NOBODY: [&str; 10] = [
+const FOR_NOBODY: [&str; 6] = [
     "$JS.API.STREAM.PURGE.STEAD_LOG_0_0",
     "$JS.API.STREAM.UPDATE.STEAD_LOG_0_0",
     "$JS.API.STREAM.UPDATE.STEAD_ARCHIVE",
     "$JS.API.STREAM.MSG.DELETE.STEAD_LOG_0_0",
+    "$JS.API.CONSUMER.CREATE.STEAD_LOG_0_0.spy",
+    "$SYS.REQ.SERVER.PING",
+];
+/// What only whoever makes backups may publish.
+const FOR_BACKUPS: [&str; 2] =
+    ["$JS.API.STREAM.SNAPSHOT.STEAD_LOG_0_0", "$JS.SNAPSHOT.ACK.STEAD_LOG_0_0.x"];
+/// What only whoever restores one may publish.
+const FOR_RESTORERS: [&str; 4] = [
     "$JS.API.STREAM.DELETE.STEAD_ARCHIVE",
     "$JS.API.STREAM.DELETE.STEAD_SETTINGS",
     "$JS.API.STREAM.RESTORE.STEAD_LOG_0_0",
-    "$JS.API.STREAM.SNAPSHOT.STEAD_LOG_0_0",
-    "$JS.API.CONSUMER.CREATE.STEAD_LOG_0_0.spy",
-    "$SYS.REQ.SERVER.PING",
+    "$JS.SNAPSHOT.RESTORE.STEAD_LOG_0_0.x",
 ];
 /// What would be a way around the account's wall, if it were exported.
 const BY_IMPORT: [&str; 4] = [
@@ -146,7 +154,8 @@ const LISTENING: [&str; 10] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_may_do_what_is_not_his() {
     let site = Site::open().await;
-    let all = [&FOR_ENGINES[..], &FOR_NOBODY, &BY_IMPORT].concat();
+    let copies = [&FOR_BACKUPS[..], &FOR_RESTORERS].concat();
+    let all = [&FOR_ENGINES[..], &FOR_NOBODY, &copies, &BY_IMPORT].concat();
     let commands = ["stead.cmd.john.workspace.create", "stead.api.john.workspace.create"];
     let john = Role::Owner(Owner::new("john").expect("a name"));
     let jane = Role::Owner(Owner::new("jane.doe").expect("a name"));
@@ -201,7 +210,28 @@ async fn nobody_may_do_what_is_not_his() {
 
     let inside: Vec<&str> =
         LISTENING.into_iter().filter(|subject| !engine_hears(subject)).collect();
-    site.refuses(&Role::Engine, &[&FOR_NOBODY[..], &commands].concat(), &inside).await;
+    site.refuses(&Role::Engine, &[&FOR_NOBODY[..], &copies, &commands].concat(), &inside).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_makes_backups_writes_nothing_and_who_restores_one_appends_nothing() {
+    let site = Site::open().await;
+    let commands = ["stead.cmd.john.workspace.create", "stead.api.john.workspace.create"];
+    let events = ["stead.evt.>", "stead.evt.john.>", "stead.step.guest.*"];
+    let heard = [&LISTENING[..], &events].concat();
+    // Both look at streams: that is the last of what is for engines.
+    let (looks, for_engines) = FOR_ENGINES.split_last().expect("some");
+    let forbidden = [for_engines, &FOR_NOBODY, &BY_IMPORT, &PARTS, &commands].concat();
+    for (role, may, others) in [
+        (Role::Backup, &FOR_BACKUPS[..], &FOR_RESTORERS[..]),
+        (Role::Restorer, &FOR_RESTORERS, &FOR_BACKUPS),
+    ] {
+        site.refuses(&role, &[&forbidden[..], others].concat(), &heard).await;
+        let visitor = site.visitor(&role).await;
+        for subject in may.iter().chain([looks]) {
+            assert!(visitor.may_publish(subject).await, "{role:?} to {subject}");
+        }
+    }
 }
 
 fn engine_hears(subject: &str) -> bool {

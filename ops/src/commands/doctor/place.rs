@@ -81,7 +81,7 @@ pub fn index(folder: &Path) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::super::finding::Verdict;
-    use super::{index, of_disk, size};
+    use super::{free, index, of_disk, size};
 
     #[test]
     fn a_disk_that_is_nearly_full_is_told_before_it_is_full() {
@@ -100,5 +100,25 @@ mod tests {
         assert!(index(&at)[0].words.contains("free for an engine"));
         lock.lock().expect("a lock");
         assert!(index(&at)[0].words.contains("in use"));
+    }
+
+    #[test]
+    fn an_index_that_an_engine_cannot_use_is_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let empty = &index(folder.path())[0];
+        assert!(empty.verdict == Verdict::Ok && empty.words.contains("is empty"), "{empty:?}");
+        // Whoever checks may be root, who may read and write whatever is a file.
+        std::fs::create_dir(folder.path().join("lock")).expect("a folder");
+        let told = index(folder.path());
+        assert_eq!(told[0].verdict, Verdict::Failed, "{told:?}");
+        assert!(told[0].words.contains("its index would be in memory"), "{told:?}");
+        assert_eq!(told[1].check, "index disk", "{told:?}");
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_looked_at_is_unseen() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let told = free("disk", &folder.path().join("nowhere"));
+        assert_eq!(told.verdict, Verdict::Unseen, "{told:?}");
     }
 }

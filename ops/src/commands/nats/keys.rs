@@ -13,7 +13,9 @@ use super::{make_key, read};
 use crate::exit::Ended;
 
 /// Those whom every deployment has, by section. Owners come and go; they are written in by hand.
-const OTHERS: [(&str, &str); 4] = [
+const OTHERS: [(&str, &str); 6] = [
+    ("backups", "backup"),
+    ("restorers", "restorer"),
     ("operators", "operator"),
     ("dashboards", "dashboard"),
     ("webhooks", "webhook"),

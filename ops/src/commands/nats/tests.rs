@@ -48,6 +48,7 @@ fn every_kind_of_user_can_be_named() {
     let of = |role: &Role| users.iter().filter(|user| user.role == *role).count();
     assert_eq!((of(&Role::Engine), of(&Role::Operator), of(&Role::Dashboard)), (2, 2, 1));
     assert_eq!((of(&Role::Webhook), of(&Role::Provisioner)), (1, 1));
+    assert_eq!((of(&Role::Backup), of(&Role::Restorer)), (1, 1));
     assert_eq!(of(&Role::Worker("proxmox".to_owned())), 1);
     let jane = stead_schemas::owner::Owner::new("jane.doe").expect("a name");
     assert_eq!(of(&Role::Owner(jane)), 2);
@@ -61,7 +62,7 @@ fn a_new_deployment_has_a_key_for_everybody_that_only_its_owner_can_read() {
     let read_text = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file");
     let (_, users) = read(&read_text("users.toml")).expect("a file of users");
     assert_eq!(read_text("accounts.conf"), accounts(&users));
-    assert_eq!((made.len(), users.len()), (SYSTEMS.len() + 5, SYSTEMS.len() + 5));
+    assert_eq!((made.len(), users.len()), (SYSTEMS.len() + 7, SYSTEMS.len() + 7));
     for Made { who, public } in &made {
         let seed = folder.join(who).join("nats.nk");
         let mode = std::fs::metadata(&seed).expect("a file").permissions().mode();
@@ -70,7 +71,8 @@ fn a_new_deployment_has_a_key_for_everybody_that_only_its_owner_can_read() {
         assert_eq!(public_key(&seed).ok().as_ref(), Some(public), "{who}");
         assert!(users.iter().any(|user| user.key == *public), "{who}");
     }
-    for role in [Role::Engine, Role::Operator, Role::Dashboard, Role::Webhook, Role::Provisioner] {
+    let others = [Role::Operator, Role::Dashboard, Role::Webhook, Role::Provisioner];
+    for role in [Role::Engine, Role::Backup, Role::Restorer].into_iter().chain(others) {
         assert!(users.iter().any(|user| user.role == role), "{role:?}");
     }
     // A second time would lock everybody out who has one already.
