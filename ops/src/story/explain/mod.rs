@@ -167,7 +167,7 @@ pub fn explain(case: &Case<'_>) -> Option<Explanation> {
         links.sort_by_key(|link| link.at);
         links.dedup();
     }
-    let similar = cause.as_ref().map_or(Vec::new(), |cause| similar(case, cause));
+    let similar = cause.as_ref().map_or(Vec::new(), |cause| similar(case, cause, &links));
     Some(Explanation {
         run: read.run.clone(),
         name: read.name.clone(),
@@ -217,14 +217,23 @@ fn diverged(read: &Read, words: &str) -> Link {
     Link { run: read.run.clone(), n, at, step: None, kind: Kind::Divergence, words }
 }
 
-/// Runs of the same kind with the same kind of trouble at the same step.
-fn similar(case: &Case<'_>, cause: &Link) -> Vec<Similar> {
+/// Runs of the same kind with the same kind of trouble at the same step. Where that was met beneath,
+/// by an entity that this one asked, the histories of those that the others asked are not at hand, and
+/// their own step tells.
+fn similar(case: &Case<'_>, cause: &Link, chain: &[Link]) -> Vec<Similar> {
     let finder = trouble::Finder { related: &[], views: case.views };
-    let Some(began) = case.history.first().map(|first| first.at) else { return Vec::new() };
+    let Some(first) = case.history.first() else { return Vec::new() };
+    let began = first.at;
+    let is_own = |link: &&Link| link.run == first.run && link.step.is_some();
+    let own = chain.iter().find(is_own).filter(|_| cause.run != first.run);
     let met = case.alike.iter().filter_map(|other| {
         let other = Read::of(other)?;
         let (_, troubles) = finder.worst(&other);
-        let same = troubles.into_iter().find(|link| is_same(link, cause))?;
+        let is_met = |link: &Link| {
+            is_same(link, cause)
+                || own.is_some_and(|own| is_same(link, own) && says_same(link, own))
+        };
+        let same = troubles.into_iter().find(is_met)?;
         let earlier = same.at <= began.max(cause.at);
         earlier.then_some(Similar {
             run: other.run,
@@ -239,4 +248,10 @@ fn similar(case: &Case<'_>, cause: &Link) -> Vec<Similar> {
 fn is_same(one: &Link, other: &Link) -> bool {
     let step = |link: &Link| link.step.as_ref().map(|(_, name)| name.clone());
     one.kind == other.kind && step(one) == step(other)
+}
+
+/// Whether two failures are told in the same words, but for the vendor's, which name what is whose.
+fn says_same(one: &Link, other: &Link) -> bool {
+    let own = |link: &Link| link.words.split(" (the vendor said").next().map(str::to_owned);
+    one.kind != Kind::StepFailed || own(one) == own(other)
 }
