@@ -14,7 +14,6 @@ use stead_runtime::metric::{Kind, METRICS, Metric};
 use tempfile::TempDir;
 
 use crate::incidents::Bundle;
-use crate::pools::POOL;
 use crate::stage::{Desk, Setting, Stage, free_addresses, until};
 
 fn ops() -> PathBuf {

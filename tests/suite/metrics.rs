@@ -200,7 +200,7 @@ async fn that_alerts_see_the_first_count(processes: [SocketAddr; 2]) {
         let wanted: Vec<(&str, &str)> = labels
             .split(&['{', ',', '}'])
             .filter_map(|label| label.trim().split_once('='))
-            .map(|(label, value)| (label, value.trim_matches(&['~', '"'])))
+            .map(|(label, value)| (label, value.trim_matches(['~', '"'])))
             .collect();
         let fits = |sample: &&Sample| {
             let says = |(label, value): &(&str, &str)| {
