@@ -292,19 +292,19 @@ impl<W: World> Stage<W> {
         let Some(actor) = self.runs.get_mut(id) else { return false };
         let events = actor.decide(id, self.now, facts, trouble);
         for event in &events {
-            self.act(id, event);
+            self.act(id, event, &events);
         }
         !events.is_empty()
     }
 
-    fn act(&mut self, id: &RunId, event: &Event) {
+    fn act(&mut self, id: &RunId, event: &Event, together: &[Event]) {
         match event {
             Event::StepScheduled(step) => {
                 self.to_do.push_back(StepAddress { run: id.clone(), seq: step.seq });
             }
             Event::CommandAccepted(accepted) => self.command_accepted(accepted),
             Event::CommandCompleted(completed) => self.command_completed(id, completed),
-            Event::CancelRequested(_) => self.cancel_open_steps(id),
+            Event::CancelRequested(_) => self.cancel_open_steps(id, together),
             Event::RunCompleted(_) | Event::RunFailed(_) | Event::RunTerminated(_) => {
                 self.entities.entry(id.key()).or_default().living = None;
                 self.to_do.retain(|address| address.run != *id);
@@ -365,10 +365,16 @@ impl<W: World> Stage<W> {
         self.take(&address.run, vec![event]);
     }
 
-    fn cancel_open_steps(&mut self, run: &RunId) {
+    /// What is asked for because of the cancel is not cancelled by it.
+    fn cancel_open_steps(&mut self, run: &RunId, together: &[Event]) {
         let Some(actor) = self.runs.get(run) else { return };
+        let is_new = |seq| {
+            together
+                .iter()
+                .any(|event| matches!(event, Event::StepScheduled(new) if new.seq == seq))
+        };
         let open = actor.run.folded().steps.values().filter(|open| !open.step.undo);
-        let open: Vec<_> = open.map(|open| open.step.seq).collect();
+        let open: Vec<_> = open.map(|open| open.step.seq).filter(|seq| !is_new(*seq)).collect();
         for seq in open {
             self.to_do.retain(|address| (&address.run, address.seq) != (run, seq));
             self.take(run, vec![Event::StepCancelled(StepCancelled { seq })]);
