@@ -6,11 +6,11 @@ use stead_schemas::ids::RunId;
 use stead_schemas::transition::Transition;
 use tokio::task::yield_now;
 
-use super::Owner;
 use super::bugs::caught;
 use super::live::Live;
 use super::parked::{Parked, tell_if_parked};
 use super::reading::{self, Found, Message};
+use super::{Owner, Stopped};
 use crate::ports::LogError;
 
 /// How many runs are taken up before others on this thread get their turn: the leases must be
@@ -56,7 +56,9 @@ impl Owner {
                 Found::End(Err(error)) => return Err(error),
             }
         }
-        Err(LogError("the reading ended with a bug of ours".to_owned()))
+        tracing::error!(partition = %self.partition, "reading the partition ended with a bug of ours");
+        self.stopped = Some(Stopped::Broken);
+        Ok(())
     }
 
     /// Goes on where a history ends: open steps are sent again, timers watched.
