@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     let (subject, body) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let Ok(subject) = str::from_utf8(subject) else { return };
     match read_command(&catalogue(), subject, body) {
-        Ok(Order::Entity(order)) => {
+        Ok(Order::Entity(order) | Order::Rehearsal(order)) => {
             let owner: &Owner = &order.owner;
             assert_eq!(Owner::from_token(&owner.token()).as_ref(), Ok(owner));
             let command = EntityCommand {

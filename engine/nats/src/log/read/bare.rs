@@ -125,8 +125,9 @@ mod tests {
 
     #[test]
     fn a_transition_that_begins_like_a_note_is_none() {
+        let at = serde_json::to_string(&Timestamp::from_millis(7)).expect("a time");
         let transition = format!(
-            r#"{{"engine":"one","at":7,"v":{VERSION},"run":"probe-27ytv97dprxd6njw-1","n":1,"prev":"","events":[]}}"#
+            r#"{{"engine":"one","at":{at},"v":{VERSION},"run":"probe-27ytv97dprxd6njw-1","n":1,"prev":"","events":[]}}"#
         );
         Transition::decode(transition.as_bytes()).expect("it is a transition");
         assert_eq!(whose(transition.as_bytes()), None, "it would be lost");
