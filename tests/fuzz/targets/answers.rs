@@ -53,7 +53,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn is_answered(Place { before, seq, .. }: &Place, body: &[u8]) {
     let address = StepAddress { run: before[0].run.clone(), seq: *seq };
-    let subject = subjects::answer(Partition(0), &address, 1, &Proof::new("a"));
+    let subject = subjects::answer(Partition(0), &address, 1, &Proof::new("a".to_owned()));
     let heard = Heard { subject: &subject, reply: None, body, status: None };
     let Ok(Inbound::Answer { reply, .. }) = read_inbound(&heard) else { return };
     let (seq, attempts) = (*seq, 1);

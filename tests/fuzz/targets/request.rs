@@ -30,7 +30,7 @@ fuzz_target!(|bytes: &[u8]| {
     let told = serde_json::to_vec(&by).expect("plain data");
     assert_eq!(serde_json::from_slice::<Caller>(&told).expect("it can be read"), by);
     match read(&catalogue(), subject, lines.next().unwrap_or_default()) {
-        Ok(Asked::Order(Order::Entity(order))) => is_spelled(&order.owner),
+        Ok(Asked::Order(Order::Entity(order) | Order::Rehearsal(order))) => is_spelled(&order.owner),
         Ok(Asked::Order(Order::Run(_, order))) => assert!(!order.why.is_empty()),
         Ok(Asked::List { owner, .. } | Asked::ShowEntity { owner, .. }) => is_spelled(&owner),
         Ok(Asked::ShowRun { owner, run }) => {
