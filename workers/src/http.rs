@@ -127,8 +127,12 @@ pub(crate) fn json(vendor: &str, body: &[u8], effect: Effect) -> Result<Value, F
         return Ok(Value::Null);
     }
     serde_json::from_slice(body).map_err(|_| {
-        Failure::new(effect.when_lost(), format!("what {vendor} answers is no JSON"))
-            .vendor(shortened(&String::from_utf8_lossy(body)))
+        let failure = Failure::new(effect.when_lost(), format!("what {vendor} answers is no JSON"));
+        // A page is somebody else's; anything else may hold a token that was cut.
+        match body.trim_ascii_start().starts_with(b"<") {
+            true => failure.vendor(shortened(&String::from_utf8_lossy(body))),
+            false => failure,
+        }
     })
 }
 
@@ -217,7 +221,7 @@ mod tests {
         assert_eq!(page.class, Class::Retry);
         assert!(page.to_string().contains("Be back soon"), "{page}");
         let half = json("Coder", br#"{"id":"#, Effect::Possible).unwrap_err();
-        assert_eq!(half.class, Class::Ambiguous);
+        assert_eq!((half.class, half.vendor), (Class::Ambiguous, None));
     }
 
     fn check(status: StatusCode, body: &str, means: &str) {

@@ -8,7 +8,7 @@ use crate::fold::Illegal;
 /// The most that a run carries over when it begins anew: it has to fit into one message.
 pub const CARRIED_BYTES_MAX: usize = 768 * 1024;
 /// The same with the signals that it has not taken.
-pub const CARRIED_WITH_SIGNALS_BYTES_MAX: usize = 896 * 1024;
+pub const CARRIED_WITH_SIGNALS_BYTES_MAX: usize = 800 * 1024;
 /// The most that one note is about.
 pub const NOTE_BYTES_MAX: usize = 512 * 1024;
 /// The most that all steps together ask for that a run wants at once, after one fact.
@@ -43,7 +43,7 @@ pub(crate) fn fits(decision: &Event) -> Result<(), Illegal> {
             if carried > CARRIED_BYTES_MAX {
                 "what is carried over has more than 768 KiB"
             } else if carried + signals > CARRIED_WITH_SIGNALS_BYTES_MAX {
-                "what is carried over has more than 896 KiB with the signals that nobody has taken"
+                "what is carried over has more than 800 KiB with the signals that nobody has taken"
             } else {
                 return Ok(());
             }

@@ -24,7 +24,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> IncidentConfig {
     if text.is_some() && prometheus.is_none() {
         section.fault("prometheus", "is its address, such as http://127.0.0.1:9090");
     }
-    let holds_more = |url: &Url| !url.username().is_empty() || url.query().is_some();
+    let holds_more =
+        |url: &Url| !url.username().is_empty() || url.password().is_some() || url.query().is_some();
     if prometheus.as_ref().is_some_and(holds_more) {
         section.fault("prometheus", "is an address and nothing more: a login stands in no file");
     }

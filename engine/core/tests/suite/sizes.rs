@@ -243,5 +243,5 @@ fn signals_that_nobody_has_taken_count_among_what_is_carried_over() {
     let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1 };
     let decided = desk.run.decide(Timestamp::from_millis(9), vec![Event::StepCompleted(done)]);
     let words = decided.map(drop).expect_err("it does not fit").to_string();
-    assert!(words.contains("more than 896 KiB with the signals"), "{words}");
+    assert!(words.contains("more than 800 KiB with the signals"), "{words}");
 }

@@ -40,12 +40,12 @@ pub async fn restore(
     }
     let mut restored = Vec::new();
     for stream in &manifest.streams {
+        restored.push(stream.name.as_str());
         let done = restore_one(connection, source, stream, replicas).await;
         if let Err(error) = done {
             take_back(connection, &restored).await;
             return Err(error);
         }
-        restored.push(stream.name.as_str());
     }
     Ok(manifest)
 }

@@ -1,7 +1,7 @@
 //! What follows from an acknowledged transition.
 
 use stead_core::run::Run;
-use stead_schemas::event::{Event, Noted, TimerStarted};
+use stead_schemas::event::{Event, Noted, Seq, TimerStarted};
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::Transition;
 use tokio::time::Instant;
@@ -34,7 +34,7 @@ impl Owner {
                 Event::StepRetried(step) => self.try_now(run, step.seq),
                 Event::StepEdited(step) => {
                     self.leave(run, step.seq);
-                    if !is_cancelled {
+                    if !is_cancelled || self.is_undo(run, step.seq) {
                         self.try_now(run, step.seq);
                     }
                 }
@@ -62,8 +62,17 @@ impl Owner {
     }
 
     pub(super) fn watch_timer(&mut self, run: &RunId, timer: &TimerStarted) {
-        let when = Instant::now() + timer.due.since(self.env.ports.clock.now());
+        // What it is set by counts for what comes: later looks tell by how much the clocks parted since.
+        let now = Instant::now();
+        self.compare_clocks(now);
+        let when = now + timer.due.since(self.env.ports.clock.now());
         self.wakes.insert((when, run.clone(), timer.seq));
+    }
+
+    /// Whether an open step takes something back, which no cancel ends.
+    fn is_undo(&self, run: &RunId, seq: Seq) -> bool {
+        let open = self.runs.get(run).and_then(|live| live.run.folded().steps.get(&seq));
+        open.is_some_and(|open| open.step.undo)
     }
 
     fn cancel_open_steps(&mut self, run: &RunId) {

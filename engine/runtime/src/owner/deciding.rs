@@ -14,7 +14,7 @@ use super::parked::park;
 
 /// Behind so many bytes no further fact is taken in: they and what follows from one more have to fit
 /// into one message, of which a server takes a megabyte by default.
-const ENOUGH_BYTES: usize = 128 * 1024;
+const ENOUGH_BYTES: usize = 64 * 1024;
 
 /// What a run makes of the facts that wait for it, or of the first of them.
 #[derive(Default)]

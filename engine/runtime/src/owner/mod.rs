@@ -406,7 +406,7 @@ impl Owner {
     /// for as long as a lease lasts is not waited for any longer: the next owner finds what came into
     /// it, as after a crash.
     async fn hand_over(mut self) -> Stopped {
-        let until = Instant::now() + self.env.tuning.lease;
+        let mut until = Instant::now() + self.env.tuning.lease;
         while self.tail.is_busy() {
             let Ok(finished) = timeout_at(until, self.jobs.next()).await else {
                 return Stopped::Unacknowledged;
@@ -417,6 +417,7 @@ impl Owner {
             }
             match finished {
                 Finished::Append { run, result: Ok(seq) } => {
+                    until = Instant::now() + self.env.tuning.lease;
                     for (run, seq) in self.tail.kept(run, seq) {
                         self.acknowledge(&run, seq);
                     }

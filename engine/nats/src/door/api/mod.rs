@@ -182,8 +182,11 @@ async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: S
         let refusal = asked::stray(&counter.catalogue, &counter.served, &message.subject);
         let Some(refusal) = refusal else { continue };
         let reply = turned_away(&refusal);
+        if !message.reply.as_deref().is_some_and(may_be_answered) {
+            continue;
+        }
         counter.keep(&message, &reply).await;
-        let Some(to) = message.reply.filter(|to| may_be_answered(to)) else { continue };
+        let Some(to) = message.reply else { continue };
         let reply = reply.fitting(counter.client.reply_bytes_max());
         let sent = connection.api.publish_with_headers(to, reply.headers, reply.body).await;
         if let Err(error) = sent {
