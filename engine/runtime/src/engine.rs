@@ -1,6 +1,7 @@
 //! One engine: takes its share of the partitions by leases and owns each until something ends
 //! that. Everything runs on one thread: runs are not shared, so nothing is locked.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::rc::Rc;
@@ -80,6 +81,8 @@ struct Share {
     ended: mpsc::UnboundedSender<Ended>,
     news: mpsc::UnboundedReceiver<Ended>,
     stop: watch::Receiver<bool>,
+    /// Where the next round of taking begins, so that each partition has its turn.
+    next: usize,
 }
 
 /// Runs an engine until `stop` turns true; then hands everything over in good order. To be run
@@ -87,7 +90,7 @@ struct Share {
 pub async fn run(env: Rc<Env>, mut stop: watch::Receiver<bool>) {
     let (ended, news) = mpsc::unbounded_channel();
     let (owned, resting, asked) = (BTreeMap::new(), BTreeMap::new(), stop.clone());
-    let mut share = Share { env, owned, resting, ended, news, stop: asked };
+    let mut share = Share { env, owned, resting, ended, news, stop: asked, next: 0 };
     loop {
         let hungry = share.tend().await;
         let pause = if hungry { HUNGRY } else { share.env.tuning.renew };
@@ -126,22 +129,28 @@ impl Share {
     async fn take_up_to(&mut self, fair: usize) {
         let (until, stop) = (Instant::now() + self.env.tuning.renew, self.stop.clone());
         let goes_on = || Instant::now() < until && !*stop.borrow();
-        let all = (0..self.env.partitions).map(Partition);
+        let count = usize::from(self.env.partitions);
+        let all = (0..self.env.partitions).map(Partition).cycle().skip(self.next).take(count);
         let wanted = all.filter(|one| !self.owned.contains_key(one) && !self.rests(*one));
         let mut wanted = wanted.collect::<Vec<_>>().into_iter();
+        let next = Cell::new(self.next);
         while self.owned.len() < fair && goes_on() {
             let some: Vec<_> = wanted.by_ref().take(fair - self.owned.len()).collect();
             if some.is_empty() {
-                return;
+                break;
             }
             let env = Rc::clone(&self.env);
             let some = stream::iter(some).take_while(|_| ready(goes_on()));
-            let taking = some.map(|partition| take(Rc::clone(&env), partition));
+            let taking = some.map(|partition| {
+                next.set(usize::from(partition.0) + 1);
+                take(Rc::clone(&env), partition)
+            });
             let mut taking = pin!(taking.buffer_unordered(AT_ONCE));
             while let Some(taken) = taking.next().await {
                 taken.into_iter().for_each(|taken| self.begin(taken));
             }
         }
+        self.next = next.get() % count.max(1);
     }
 
     /// A partition has been taken: its owner begins, and its lease is renewed beside it.

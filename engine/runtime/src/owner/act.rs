@@ -1,7 +1,7 @@
 //! What follows from an acknowledged transition.
 
 use stead_core::run::Run;
-use stead_schemas::event::{Event, Noted, Seq, TimerStarted};
+use stead_schemas::event::{Event, Noted, TimerStarted};
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::Transition;
 use tokio::time::Instant;
@@ -16,13 +16,14 @@ impl Owner {
     pub(super) fn act(&mut self, transition: &Transition) {
         let run = &transition.run;
         self.publish(transition);
-        // An edited step gives its place back before a run that is resumed asks for it, and is not
-        // begun any more where the run is cancelled in the same moment.
-        let is_cancelled =
-            transition.events.iter().any(|event| matches!(event, Event::CancelRequested(_)));
-        let is_edit = |event: &&Event| matches!(event, Event::StepEdited(_));
-        let (edits, others): (Vec<_>, Vec<_>) = transition.events.iter().partition(is_edit);
-        for event in edits.into_iter().chain(others) {
+        // An edited step gives its place back before a run that is resumed asks for it, and is tried only
+        // when all else is known: a cancel in the same moment may end it.
+        let edited = transition.events.iter().filter_map(|event| match event {
+            Event::StepEdited(step) => Some(step.seq),
+            _ => None,
+        });
+        edited.clone().for_each(|seq| self.leave(run, seq));
+        for event in &transition.events {
             match event {
                 Event::StepScheduled(step) => self.first_attempt(run, step.seq),
                 Event::StepCompleted(step) => self.settled(run, step.seq),
@@ -32,12 +33,6 @@ impl Owner {
                 Event::StepSkipped(step) => self.stop_and_forget(run, step.seq),
                 Event::UndoAbandoned(step) => self.stop_and_forget(run, step.seq),
                 Event::StepRetried(step) => self.try_now(run, step.seq),
-                Event::StepEdited(step) => {
-                    self.leave(run, step.seq);
-                    if !is_cancelled || self.is_undo(run, step.seq) {
-                        self.try_now(run, step.seq);
-                    }
-                }
                 Event::RunPaused(_) => self.hold(run),
                 Event::RunResumed(_) => self.go_on(run),
                 Event::TimerStarted(timer) => self.watch_timer(run, timer),
@@ -50,6 +45,7 @@ impl Owner {
                 }
                 Event::Noted(noted) => count_note(run, noted),
                 Event::RunStarted(_)
+                | Event::StepEdited(_)
                 | Event::CommandAccepted(_)
                 | Event::TimerFired(_)
                 | Event::TimerDropped(_)
@@ -59,6 +55,7 @@ impl Owner {
                 | Event::ContinuedAsNew(_) => {}
             }
         }
+        edited.for_each(|seq| self.try_now(run, seq));
     }
 
     pub(super) fn watch_timer(&mut self, run: &RunId, timer: &TimerStarted) {
@@ -67,12 +64,6 @@ impl Owner {
         self.compare_clocks(now);
         let when = now + timer.due.since(self.env.ports.clock.now());
         self.wakes.insert((when, run.clone(), timer.seq));
-    }
-
-    /// Whether an open step takes something back, which no cancel ends.
-    fn is_undo(&self, run: &RunId, seq: Seq) -> bool {
-        let open = self.runs.get(run).and_then(|live| live.run.folded().steps.get(&seq));
-        open.is_some_and(|open| open.step.undo)
     }
 
     fn cancel_open_steps(&mut self, run: &RunId) {

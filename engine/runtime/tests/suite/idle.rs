@@ -95,6 +95,20 @@ fn a_clock_that_jumps_makes_no_timer_late() {
 }
 
 #[test]
+fn a_timer_that_is_set_between_two_jumps_is_not_late() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        // Just behind a look at the clocks, so that the next one sees the sum of both jumps.
+        desk.pass(Duration::from_millis(3_010)).await;
+        desk.jump(-60_000);
+        let run = desk.start("nap").await;
+        desk.jump(30_000);
+        desk.pass(Duration::from_secs(3_600 - 30 + 4)).await;
+        assert!(desk.events(&run).await.contains(&"timer-fired"));
+    });
+}
+
+#[test]
 fn a_timer_that_comes_due_while_the_log_is_away_fires_later() {
     on_simulated_time(async {
         let desk = Desk::new().await;

@@ -261,6 +261,32 @@ fn an_edit_is_refused_while_somebody_is_at_work_and_where_it_does_not_fit() {
 }
 
 #[test]
+fn an_undo_that_is_edited_in_the_moment_of_a_cancel_is_tried_on() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("lenient").await;
+        desk.done(&desk.step("test.first")).await;
+        desk.failed(&desk.step("test.second"), Class::Permanent).await;
+        desk.failed(&desk.step("test.undo-first"), Class::VendorDown).await;
+        desk.log.set_away(true);
+        desk.command("lenient", "another").await;
+        let edit = RunOrder::Edit { step: 3, fields: Map::new() };
+        for order in [RunOrder::Cancel, edit] {
+            desk.order_unanswered(&run, order).await;
+        }
+        // Its next try comes due meanwhile, and waits for what it is edited to.
+        desk.pass(Duration::from_secs(70)).await;
+        assert!(desk.steps().is_empty());
+        desk.log.set_away(false);
+        desk.settle().await;
+        let events = desk.events(&run).await;
+        assert!(events.ends_with(&["command-accepted", "cancel-requested", "step-edited"]));
+        desk.done(&desk.step("test.undo-first")).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
 fn an_undo_that_cannot_succeed_is_abandoned_and_listed() {
     on_simulated_time(async {
         let desk = Desk::new().await;

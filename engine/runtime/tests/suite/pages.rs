@@ -35,6 +35,7 @@ pub static PAGES: &[Definition] = &[
     page("fragile", |cx| execution(fragile(cx))),
     page("stillborn", |cx| execution(stillborn(cx))),
     page("brittle", |cx| execution(brittle(cx))),
+    Definition { admit: admit_more, ..page("lenient", |cx| execution(lenient(cx))) },
     page("pool", |cx| execution(pool(cx))),
     page("bare", |cx| execution(bare(cx))),
 ];
@@ -156,6 +157,20 @@ async fn brittle(cx: Context) -> Result<Ending, Failure> {
     });
     assert!(both.await.is_err(), "it is done");
     Ok(Ending::Completed(Value::Null))
+}
+
+/// Goes on without what an operation within its own would have made, once that is taken back.
+async fn lenient(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    let all = cx.operation(async {
+        let inner = cx.operation(async {
+            cx.step(First {}).undo(UndoFirst {}).await?;
+            cx.step(Second {}).await
+        });
+        let _without = inner.await;
+        cx.step(Second {}).await
+    });
+    all.await.map(|_| Ending::Completed(Value::Null))
 }
 
 step!(Strange, "other.strange");

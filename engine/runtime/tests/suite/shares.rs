@@ -92,6 +92,8 @@ const UNLUCKY: Partition = Partition(7);
 /// Leases that take their time, and some of which are not answered at all.
 struct Slow {
     leases: Arc<MemoryLeases>,
+    /// How long it takes to be given one, or to be refused.
+    acquired_in: Duration,
     /// Whether the next question for the engines is not answered.
     no_count: AtomicBool,
     /// Whether the next renewal is not.
@@ -101,7 +103,8 @@ struct Slow {
 impl Slow {
     fn new(leases: &Arc<MemoryLeases>) -> Self {
         let leases = Arc::clone(leases);
-        Self { leases, no_count: AtomicBool::new(false), no_renewal: AtomicBool::new(false) }
+        let (no_count, no_renewal) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { leases, acquired_in: SLOW, no_count, no_renewal }
     }
 
     async fn reach(fails: &AtomicBool) -> Result<(), LeaseError> {
@@ -122,7 +125,7 @@ impl Leases for Slow {
     }
 
     async fn acquire(&self, partition: Partition, engine: &str) -> Result<bool, LeaseError> {
-        sleep(SLOW).await;
+        sleep(self.acquired_in).await;
         self.leases.acquire(partition, engine).await
     }
 
@@ -392,5 +395,20 @@ fn an_engine_that_takes_slowly_is_counted_all_the_while() {
             let counted = house.leases.present("a guest").await.unwrap();
             assert_eq!(counted, 2, "after {:?}, {} taken", begun.elapsed(), taken_by_one());
         }
+    });
+}
+
+#[test]
+fn each_partition_has_its_turn_however_slowly_it_is_told_who_has_it() {
+    on_simulated_time(async {
+        let house = House::new();
+        let _one = house.engine("one");
+        sleep(SHARED_WITHIN).await;
+        assert_eq!(house.share_of("one").await, 64);
+        // In one round it asks for the first half, which the other one keeps.
+        let leases = Slow { acquired_in: Duration::from_millis(400), ..Slow::new(&house.leases) };
+        let (_two, _taken) = house.engine_on("two", Arc::new(leases));
+        sleep(2 * SHARED_WITHIN).await;
+        assert_eq!((house.share_of("one").await, house.share_of("two").await), (32, 32));
     });
 }
