@@ -2,9 +2,10 @@
 //! does one failure. After a failure the next attempt waits a little, longer each time: vendors lock out
 //! whoever logs in too often.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use stead_schemas::failure::Failure;
@@ -14,6 +15,38 @@ use crate::pace::Pace;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Logins whose session is kept: the current one, and those before while it changes, at each of a few
+/// servers.
+const LOGINS_MAX: usize = 16;
+
+/// The doors to the sessions of all logins, by what tells them apart.
+pub(crate) struct Doors<K, S> {
+    all: Mutex<BTreeMap<K, Arc<Door<S>>>>,
+}
+
+impl<K, S> Default for Doors<K, S> {
+    fn default() -> Self {
+        Self { all: Mutex::default() }
+    }
+}
+
+impl<K: Ord + Clone, S> Doors<K, S> {
+    /// The door to this login's.
+    pub(crate) fn to(&self, login: &K) -> Arc<Door<S>> {
+        let mut doors = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if doors.len() >= LOGINS_MAX && !doors.contains_key(login) {
+            doors.clear();
+        }
+        doors.entry(login.clone()).or_default().clone()
+    }
+
+    /// All of them.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> Vec<Arc<Door<S>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
 
 /// The door to one login's sessions.
 pub(crate) struct Door<S> {
@@ -43,7 +76,7 @@ impl<S> Default for Inside<S> {
 
 impl<S> Door<S> {
     /// The session that is there if it serves, else the one that is opened now; `open` is given what
-    /// was there before.
+    /// was there before, which stays where nothing comes of it.
     pub(crate) async fn enter<F>(
         &self,
         serves: impl Fn(&S) -> bool,
@@ -62,7 +95,7 @@ impl<S> Door<S> {
             return Err(failure.clone());
         }
         tokio::time::sleep_until(inside.not_before).await;
-        let opened = open(inside.session.take()).await;
+        let opened = open(inside.session.clone()).await;
         self.attempts.fetch_add(1, Relaxed);
         inside.note(opened)
     }

@@ -105,7 +105,8 @@ async fn page(request: reqwest::RequestBuilder) -> Result<Page, Trouble> {
         let said: Value = serde_json::from_slice(&body).unwrap_or_default();
         return Err(classify(status.as_u16(), &words(&said)));
     }
-    serde_json::from_slice(&body).map_err(|error| {
+    let said = http::json("Authentik", &body, Effect::None).map_err(Trouble::Other)?;
+    serde_json::from_value(said).map_err(|error| {
         let words = "Authentik answers something else than a page of users; compare its address";
         Trouble::new(Class::Permanent, words).vendor(&error.to_string())
     })

@@ -141,7 +141,10 @@ async fn file(request: RequestBuilder) -> Result<Vec<u8>, Trouble> {
     let lost = |error| Trouble::Other(http::unanswered("Forgejo", error, Effect::None));
     let answer = http::send(request).await.map_err(lost)?;
     let status = answer.status();
-    let bytes = http::body("Forgejo", answer, Effect::None).await.map_err(Trouble::Other)?;
+    let bytes = http::body("Forgejo", answer, Effect::None).await.map_err(|failure| {
+        let words = format!("{} (the archive of the repository)", failure.words);
+        Trouble::Other(Failure { words, ..failure })
+    })?;
     if status.is_success() && bytes.starts_with(&GZIP) {
         return Ok(bytes);
     }

@@ -207,7 +207,7 @@ async fn read(request: RequestBuilder, effect: Effect) -> Result<Vec<u8>, Troubl
     match status.is_success() {
         true => Ok(body),
         false => {
-            let said = serde_json::from_slice(&body).unwrap_or_default();
+            let said = http::told("Kubernetes", status, &body, effect).map_err(Trouble::Other)?;
             Err(classify(status.as_u16(), &said, effect))
         }
     }

@@ -63,6 +63,9 @@ const TEXTS: &[(&str, Meaning, &str)] = &[
     ("timed out", Fails(Wait), "Proxmox did not get through with it in time"),
 ];
 
+/// By which one may ask guest agents.
+const GUEST_AGENT: [&str; 2] = ["VM.GuestAgent.Audit", "VM.Monitor"];
+
 /// What is said of a 401.
 const UNKNOWN: &str = "Proxmox does not accept our login";
 
@@ -76,6 +79,11 @@ pub(super) fn classify(status: u16, text: &str, effect: Effect) -> Trouble {
     let trouble = match status {
         400 => by_text(text, Permanent, "Proxmox refuses our request"),
         401 => Trouble::new(Auth, UNKNOWN),
+        // Nothing needs that one: it is no reason to say that we are not let in.
+        403 if GUEST_AGENT.iter().any(|privilege| text.contains(privilege)) => Trouble::new(
+            Permanent,
+            "our login at Proxmox may not ask guest agents (VM.GuestAgent.Audit, before 9 VM.Monitor)",
+        ),
         403 => Trouble::new(Auth, "our login at Proxmox lacks a privilege"),
         404 => Trouble::Missing(Failure::new(Permanent, "Proxmox has no such thing")),
         429 => Trouble::new(Wait, "Proxmox asks us to come back later"),

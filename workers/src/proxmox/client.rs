@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hyper::ext::ReasonPhrase;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use stead_schemas::failure::Failure;
 use stead_schemas::step::proxmox::InsertSeed;
@@ -60,7 +60,7 @@ impl Client {
     /// As if an hour had passed.
     #[cfg(test)]
     pub(super) async fn grow_old(&self) {
-        self.shared.doors.grow_old().await;
+        super::login::grow_old(&self.shared.doors).await;
     }
 
     /// Where a machine of this marker fetches its seed.
@@ -195,12 +195,16 @@ fn form_of(name: &str, image: &[u8]) -> (String, Vec<u8>) {
 async fn read(answer: Response, effect: Effect) -> Result<Value, Trouble> {
     let status = answer.status();
     let reason = reason_of(&answer);
-    let body = answer.bytes().await;
+    let body = http::body("Proxmox", answer, effect).await;
     if !status.is_success() {
-        let text = refusal_text(&reason, &body.unwrap_or_default());
-        return Err(classify(status.as_u16(), &text, effect));
+        let body = body.unwrap_or_default();
+        // Its own says so in JSON, or in the reason alone.
+        if status == StatusCode::NOT_FOUND && !body.is_empty() {
+            http::told("Proxmox", status, &body, effect).map_err(Trouble::Other)?;
+        }
+        return Err(classify(status.as_u16(), &refusal_text(&reason, &body), effect));
     }
-    let body = body.map_err(|error| Trouble::Other(http::unanswered("Proxmox", error, effect)))?;
+    let body = body.map_err(Trouble::Other)?;
     match serde_json::from_slice::<Value>(&body) {
         Ok(Value::Object(mut answer)) => Ok(answer.remove("data").unwrap_or_default()),
         _ => Err(Trouble::new(effect.when_lost(), "what Proxmox answered cannot be read")),

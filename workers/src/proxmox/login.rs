@@ -2,9 +2,8 @@
 //! it ends after two hours, so it is renewed when half of them are over, and replaced where Proxmox
 //! knows it no more.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
@@ -15,45 +14,32 @@ use tokio::time::Instant;
 
 use super::classify::is_unknown;
 use super::client::send;
-use crate::door::Door;
+use crate::door::{self, Door};
 use crate::http::{Effect, secret_header, segment};
 use crate::measured::Call;
 use crate::trouble::Trouble;
 use crate::vault::{Reference, Secret};
 
-/// Half of a ticket's life.
+/// How long a ticket lives.
+const LIFE: Duration = Duration::from_secs(2 * 60 * 60);
+/// Half of that.
 const RENEWED_AFTER: Duration = Duration::from_secs(60 * 60);
+/// How long one that could not be renewed is used on before that is tried again.
+const RENEWED_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// How long a ticket is not replaced that came in place of one that was refused, and has never opened
 /// anything: another one would open nothing either, where the clocks of the nodes differ.
 const BELIEVED_FOR: Duration = Duration::from_secs(60);
-/// Logins whose ticket is kept: the current password, and those before while it changes.
-const LOGINS_MAX: usize = 16;
 /// Against forged requests: Proxmox wants it with whatever is no GET, and does not mind it there.
 const CSRF: &str = "csrfpreventiontoken";
 
 /// The doors to tickets, by where the password lies.
-#[derive(Default)]
-pub(super) struct Doors {
-    all: Mutex<BTreeMap<Reference, Arc<Door<Ticket>>>>,
-}
+pub(super) type Doors = door::Doors<Reference, Ticket>;
 
-impl Doors {
-    fn to(&self, place: &Reference) -> Arc<Door<Ticket>> {
-        let mut doors = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if doors.len() >= LOGINS_MAX && !doors.contains_key(place) {
-            doors.clear();
-        }
-        doors.entry(place.clone()).or_default().clone()
-    }
-
-    /// As if every ticket were so old that it is renewed.
-    #[cfg(test)]
-    pub(super) async fn grow_old(&self) {
-        let doors: Vec<_> =
-            self.all.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        for door in doors {
-            door.replace(Ticket::aged).await;
-        }
+/// As if every ticket were so old that it is renewed.
+#[cfg(test)]
+pub(super) async fn grow_old(doors: &Doors) {
+    for door in doors.all() {
+        door.replace(|ticket| ticket.to_renew_at(Instant::now())).await;
     }
 }
 
@@ -130,6 +116,9 @@ impl At<'_> {
             // Proxmox takes a ticket in place of the password, as long as it lives.
             match self.enter(&before.text).await {
                 Err(failure) if failure.class == Class::Auth => {}
+                Err(_) if Instant::now() + RENEWED_AGAIN_AFTER < before.ends_at => {
+                    return Ok(before.to_renew_at(Instant::now() + RENEWED_AGAIN_AFTER));
+                }
                 answer => return answer,
             }
         }
@@ -152,6 +141,7 @@ pub(super) struct Ticket {
     cookie: HeaderValue,
     csrf: HeaderValue,
     renew_at: Instant,
+    ends_at: Instant,
     believed_until: Instant,
     accepted: AtomicBool,
     refused: AtomicBool,
@@ -174,6 +164,7 @@ impl Ticket {
             cookie: secret_header(&format!("PVEAuthCookie={}", segment(text)))?,
             csrf: secret_header(csrf)?,
             renew_at: now + RENEWED_AFTER,
+            ends_at: now + LIFE,
             believed_until: now,
             accepted: AtomicBool::new(false),
             refused: AtomicBool::new(false),
@@ -190,16 +181,15 @@ impl Ticket {
         self.refused.load(Relaxed) && is_tried
     }
 
-    /// The same ticket when it is so old.
-    #[cfg(test)]
-    fn aged(&self) -> Self {
-        let now = Instant::now();
+    /// The same ticket, to be renewed then.
+    fn to_renew_at(&self, renew_at: Instant) -> Self {
         Self {
             text: self.text.clone(),
             cookie: self.cookie.clone(),
             csrf: self.csrf.clone(),
-            renew_at: now,
-            believed_until: now,
+            renew_at,
+            ends_at: self.ends_at,
+            believed_until: self.believed_until,
             accepted: AtomicBool::new(self.accepted.load(Relaxed)),
             refused: AtomicBool::new(self.refused.load(Relaxed)),
         }

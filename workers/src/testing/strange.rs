@@ -27,7 +27,7 @@ use crate::{Workers, WorkersConfig};
 const ASKS_FOR: Duration = Duration::from_secs(2);
 
 /// What every call is answered, whatever it asks for.
-const ANSWERS: [(u16, &str); 15] = [
+const ANSWERS: [(u16, &str); 17] = [
     (200, ""),
     (200, "null"),
     (200, "7"),
@@ -41,6 +41,8 @@ const ANSWERS: [(u16, &str); 15] = [
     (204, ""),
     (302, "<html>"),
     (400, "[[]]"),
+    (404, "404 page not found"),
+    (410, "<html>"),
     (418, r#"{"errors":7,"message":[],"detail":{}}"#),
     (500, "\u{1b}[2J"),
 ];

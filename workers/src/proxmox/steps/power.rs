@@ -54,9 +54,16 @@ pub(crate) async fn ping_guest(
         Ok(_) => Ok(GuestSeen::Answers),
         // It went off in between.
         Err(Trouble::Already(_)) => Ok(GuestSeen::Off),
-        Err(Trouble::Other(failure)) if failure.class == Class::Wait => Ok(GuestSeen::Silent),
+        Err(Trouble::Other(failure)) if is_silent(&failure) => Ok(GuestSeen::Silent),
         Err(trouble) => Err(trouble.into()),
     }
+}
+
+/// Whether Proxmox asked, and nobody in the guest answered.
+fn is_silent(failure: &Failure) -> bool {
+    let said = failure.vendor.as_deref().unwrap_or_default().to_lowercase();
+    failure.class == Class::Wait
+        && ["guest agent", "timeout", "timed out"].iter().any(|words| said.contains(words))
 }
 
 /// Shuts the machine down, and stops it if the guest does not listen: a shutdown without

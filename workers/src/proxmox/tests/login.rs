@@ -87,6 +87,24 @@ async fn a_ticket_is_renewed_long_before_it_ends_and_replaced_where_it_has_ended
 }
 
 #[tokio::test]
+async fn a_ticket_that_cannot_be_renewed_for_now_is_used_on() {
+    let stage = Stage::open().await;
+    let secrets = stage.workers.secrets().clone();
+    let proxmox = config(&stage.lab).proxmox;
+    let client = super::super::Client::new(&proxmox, secrets, stage.workers.seeds.clone()).unwrap();
+    let look = async || {
+        let pve = client.log_in(USER).await.unwrap();
+        pve.look("/cluster/resources").await.unwrap();
+    };
+    look().await;
+    client.grow_old().await;
+    stage.lab.break_times("proxmox", "proxy-timeout", 1).unwrap();
+    look().await;
+    look().await;
+    assert_eq!(logins(&stage), 2, "it is not tried again at once");
+}
+
+#[tokio::test]
 async fn a_ticket_that_opens_nothing_is_not_asked_for_again_and_again() {
     let stage = Stage::open().await;
     stage.lab.break_("proxmox", "ticket-ended").unwrap();
