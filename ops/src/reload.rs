@@ -122,9 +122,6 @@ impl Reload {
         if !refused.is_empty() {
             return Err(refused.join("; "));
         }
-        if let Some(level) = &config.log_level {
-            output::set_log_level(level)?;
-        }
         Ok(config)
     }
 

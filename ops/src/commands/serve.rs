@@ -121,7 +121,11 @@ pub async fn unless_ended(
         tokio::select! {
             ended = &mut ended => return ended,
             config = reload.next() => {
-                match take_over(config) {
+                let level = config.log_level.clone();
+                let logs_as_it_says = || {
+                    level.map_or(Ok(()), |level| output::set_log_level(&level).map_err(Ended::Failed))
+                };
+                match take_over(config).and_then(|()| logs_as_it_says()) {
                     Ok(()) => reload.took_over(),
                     Err(error) => output::complain(&format!("goes on as it was: {error}")),
                 }

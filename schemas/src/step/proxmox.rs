@@ -92,7 +92,7 @@ pub struct Survey {
 pub struct Surveyed {
     /// One for each node that was asked for, in that order; then that of the machine, if it is another.
     pub nodes: Vec<NodeSeen>,
-    /// Where the template is; nothing if there is none, or our token may not see it.
+    /// Where the template is; nothing if there is none, or our login may not see it.
     pub template_node: Option<String>,
     /// Whether the template's disk lies where every node sees it.
     pub template_is_shared: bool,

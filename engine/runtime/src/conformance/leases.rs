@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use stead_schemas::ids::Partition;
 use uuid::Uuid;
 
@@ -16,16 +17,25 @@ const KEPT_FOR: Duration = Duration::from_secs(5);
 /// How often.
 const RENEWED_EVERY: Duration = Duration::from_millis(500);
 
+/// One promise, with the lease of a partition of its own.
+pub type Promise = for<'a> fn(&'a dyn Leases, Partition) -> BoxFuture<'a, ()>;
+
+/// All of them, for whoever checks them one by one.
+pub const PROMISES: [Promise; 7] = [
+    |port, of| a_free_lease_is_given_to_one_engine_only(port, of).boxed(),
+    |port, of| a_released_lease_is_free_at_once(port, of).boxed(),
+    |port, of| only_the_holder_renews_and_releases(port, of).boxed(),
+    |port, of| a_lease_that_is_renewed_lasts(port, of).boxed(),
+    |port, of| a_lease_that_is_not_renewed_ends(port, of).boxed(),
+    |port, of| what_its_holder_takes_again_lasts_anew(port, of).boxed(),
+    |port, _| an_engine_is_counted_while_it_is_present(port).boxed(),
+];
+
 /// Checks every promise, for partitions from `first` on.
 pub async fn check_leases(leases: &dyn Leases, first: Partition) {
-    let partition = |n: u16| Partition(first.0 + n);
-    a_free_lease_is_given_to_one_engine_only(leases, partition(0)).await;
-    a_released_lease_is_free_at_once(leases, partition(1)).await;
-    only_the_holder_renews_and_releases(leases, partition(2)).await;
-    a_lease_that_is_renewed_lasts(leases, partition(3)).await;
-    a_lease_that_is_not_renewed_ends(leases, partition(4)).await;
-    what_its_holder_takes_again_lasts_anew(leases, partition(5)).await;
-    an_engine_is_counted_while_it_is_present(leases).await;
+    for (number, promise) in (first.0..).zip(PROMISES) {
+        promise(leases, Partition(number)).await;
+    }
 }
 
 fn engine() -> String {

@@ -181,12 +181,10 @@ async fn refuse_strays(connection: &Connection, counter: &Counter, mut strays: S
     while let Some(message) = strays.next().await {
         let refusal = asked::stray(&counter.catalogue, &counter.served, &message.subject);
         let Some(refusal) = refusal else { continue };
+        let to = message.reply.clone().filter(|to| may_be_answered(to));
+        let Some(to) = to else { continue };
         let reply = turned_away(&refusal);
-        if !message.reply.as_deref().is_some_and(may_be_answered) {
-            continue;
-        }
         counter.keep(&message, &reply).await;
-        let Some(to) = message.reply else { continue };
         let reply = reply.fitting(counter.client.reply_bytes_max());
         let sent = connection.api.publish_with_headers(to, reply.headers, reply.body).await;
         if let Err(error) = sent {
