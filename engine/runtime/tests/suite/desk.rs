@@ -128,6 +128,11 @@ impl Desk {
         }
     }
 
+    /// Whoever listens for it is gone.
+    pub fn hang_up(&mut self) {
+        self.inbox = mpsc::unbounded_channel().0;
+    }
+
     /// The wall clock jumps.
     pub fn jump(&self, by_ms: i64) {
         self.clock.jump(by_ms);

@@ -53,6 +53,17 @@ fn an_owner_finds_out_that_somebody_else_writes_to_its_partition() {
 }
 
 #[test]
+fn an_owner_that_nothing_reaches_any_more_stops_and_says_why() {
+    on_simulated_time(async {
+        let mut desk = Desk::new().await;
+        desk.settle().await;
+        desk.hang_up();
+        desk.settle().await;
+        assert_eq!(desk.owner.await.unwrap(), Stopped::Deaf);
+    });
+}
+
+#[test]
 fn an_owner_whose_lease_is_over_says_nothing_more() {
     on_simulated_time(async {
         let desk = Desk::new().await;
