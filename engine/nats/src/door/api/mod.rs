@@ -6,12 +6,13 @@
 
 pub mod asked;
 mod replies;
+mod spared;
 mod wait;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::service::endpoint::Endpoint;
@@ -35,6 +36,7 @@ use crate::partition::may_be_answered;
 use crate::platform::Platform;
 use asked::Asked;
 use replies::Reply;
+use spared::Spared;
 
 /// The name of the service.
 const SERVICE: &str = "stead";
@@ -67,6 +69,7 @@ pub(super) struct Counter {
     places: Arc<Semaphore>,
     chairs: Semaphore,
     lists: Semaphore,
+    spared: Mutex<Spared>,
     shutdown: Shutdown,
     /// Gone with the last request that is being answered.
     _open: mpsc::Sender<Infallible>,
@@ -96,6 +99,7 @@ pub async fn run_api(
         places: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
         chairs: Semaphore::new(WAITING_MAX),
         lists: Semaphore::new(LISTS_MAX),
+        spared: Mutex::default(),
         shutdown: shutdown.clone(),
         _open: open,
     });
@@ -233,8 +237,15 @@ impl Counter {
     async fn keep(&self, message: &Message, reply: &Reply) {
         let Some(refusal) = &reply.refusal else { return };
         let said = Said::of(&message.subject, &message.payload);
-        if !asked::READ_VERBS.contains(&said.verb.as_str()) {
-            let refused = Refused::now(said, refusal, self.caller(message));
+        if asked::READ_VERBS.contains(&said.verb.as_str()) {
+            return;
+        }
+        let refused = Refused::now(said, refusal, self.caller(message));
+        let is_kept = {
+            let mut spared = self.spared.lock().unwrap_or_else(PoisonError::into_inner);
+            spared.takes(refused.command.owner.as_ref(), refused.at)
+        };
+        if is_kept {
             refusals::tell(self.client.platform(), &refused).await;
         }
     }
