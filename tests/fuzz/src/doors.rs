@@ -1,10 +1,9 @@
 //! The door of every workflow: a line with what the living run shows of itself, if there is one, and
+
 //! then the fields of a command. Each verb of each workflow is given them.
-#![no_main]
 
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 use stead_core::definition::{Admission, Living};
 use stead_nats::door::read::{Catalogue, EntityOrder, Order, PublicVerb, read_command};
@@ -24,7 +23,8 @@ static SITES: LazyLock<[Site; 2]> = LazyLock::new(|| {
     [full, Site::default()]
 });
 
-fuzz_target!(|bytes: &[u8]| {
+/// Tries one input.
+pub fn target(bytes: &[u8]) {
     let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
     let (view, body) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let (kind, verb) = ("workspace".to_owned(), "create".to_owned());
@@ -40,7 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
     for site in &*SITES {
         is_answered(site, &order, living);
     }
-});
+}
 
 fn phase_of(view: &Value) -> &str {
     view.get("phase").and_then(Value::as_str).unwrap_or("ready")

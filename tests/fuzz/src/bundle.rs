@@ -1,20 +1,19 @@
 //! The bundle of an incident, which a stranger may have made: as it is, packed, and as a manifest.
-#![no_main]
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use libfuzzer_sys::fuzz_target;
 use std::io::Write;
 use tar::{Builder, Header};
 
 // The binary is no library; what it packs and unpacks needs nothing else of it.
 #[expect(dead_code, reason = "only what is read and written is tried")]
 #[path = "../../../ops/src/bundle/mod.rs"]
-mod bundle;
+mod ops;
 
-use bundle::pack::{is_packed, pack, unpack};
+use ops::pack::{is_packed, pack, unpack};
 
-fuzz_target!(|bytes: &[u8]| {
+/// Tries one input.
+pub fn target(bytes: &[u8]) {
     check(bytes);
     check(&squeezed(bytes));
     let mut archive = Builder::new(Vec::new());
@@ -22,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     header.set_size(bytes.len() as u64);
     archive.append_data(&mut header, "incident/manifest.json", bytes).expect("a name that fits");
     check(&squeezed(&archive.into_inner().expect("memory takes it")));
-});
+}
 
 fn check(packed: &[u8]) {
     let Ok(mut found) = unpack(packed) else { return };

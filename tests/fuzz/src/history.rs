@@ -1,14 +1,13 @@
 //! A run's history, one transition a line: however damaged, a replay ends in words, and the ledger
 //! tells of it what can be told.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use stead_core::ledger::Ledger;
 use stead_core::run::Run;
 use stead_schemas::transition::Transition;
 use stead_workflows::WORKFLOWS;
 
-fuzz_target!(|bytes: &[u8]| {
+/// Tries one input.
+pub fn target(bytes: &[u8]) {
     let mut run: Option<Run> = None;
     let mut ledger: Option<Ledger> = None;
     for line in bytes.split(|byte| *byte == b'\n') {
@@ -25,4 +24,4 @@ fuzz_target!(|bytes: &[u8]| {
             return;
         }
     }
-});
+}

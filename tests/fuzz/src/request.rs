@@ -1,8 +1,7 @@
 //! What comes in at the service interface: a line with the subject, one with each header that is
-//! read, and then the body.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+//! read, and then the body.
+
 use stead_nats::door::api::asked::{Asked, read};
 use stead_nats::door::origin::who;
 use stead_nats::door::read::{Catalogue, Order, PublicVerb};
@@ -16,7 +15,8 @@ fn catalogue() -> Catalogue {
     Catalogue { verbs: vec![PublicVerb { kind, verb, about: String::new(), schema: "{}".into() }] }
 }
 
-fuzz_target!(|bytes: &[u8]| {
+/// Tries one input.
+pub fn target(bytes: &[u8]) {
     let mut lines = bytes.splitn(5, |byte| *byte == b'\n');
     let mut text = || str::from_utf8(lines.next().unwrap_or_default()).ok();
     let (Some(subject), Some(wait), Some(client), Some(info)) = (text(), text(), text(), text())
@@ -39,7 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
         }
         Err(refusal) => assert!(!refusal.code.is_empty() && !refusal.words.is_empty()),
     }
-});
+}
 
 fn is_spelled(owner: &Owner) {
     assert_eq!(Owner::from_token(&owner.token()).as_ref(), Ok(owner));

@@ -1,12 +1,11 @@
 //! What workers are told: a line with the subject, and then the body.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use stead_nats::worker_link::read_inbound;
 use stead_runtime::harness_ports::WorkerInbound;
 use stead_schemas::dispatch::StepRequest;
 
-fuzz_target!(|bytes: &[u8]| {
+/// Tries one input.
+pub fn target(bytes: &[u8]) {
     let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
     let (subject, body) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let Ok(subject) = str::from_utf8(subject) else { return };
@@ -15,4 +14,4 @@ fuzz_target!(|bytes: &[u8]| {
         let again: StepRequest = serde_json::from_slice(&bytes).expect("it can be read");
         assert_eq!(again, request);
     }
-});
+}

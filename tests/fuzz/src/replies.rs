@@ -1,10 +1,9 @@
 //! What engines and workers say, and what they note on the server for one another, whatever it is
+
 //! read as.
-#![no_main]
 
 use core::fmt::Debug;
 
-use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stead_nats::leases::Holder;
@@ -20,7 +19,8 @@ use stead_schemas::limit::{PlaceAsk, PlaceReply};
 use stead_schemas::origin::Origin;
 use stead_schemas::public::{RunSummary, StepProgress};
 
-fuzz_target!(|bytes: &[u8]| {
+/// Tries one input.
+pub fn target(bytes: &[u8]) {
     check::<StepRequest>(bytes);
     check::<StepReply>(bytes);
     check::<OutsideAnswer>(bytes);
@@ -49,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
     check::<OwnerNote>(bytes);
     check::<Pointer>(bytes);
     check::<Holder>(bytes);
-});
+}
 
 /// Whatever can be read can be written, and reads the same.
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {

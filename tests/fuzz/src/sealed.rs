@@ -1,8 +1,7 @@
 //! What lies sealed in the log and in the archive: a line with the key's name, and then the body. Only
-//! what was sealed opens, and nothing that was changed does.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
+//! what was sealed opens, and nothing that was changed does.
+
 use stead_nats::Keys;
 
 const KEYS: &str = "k1 MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -10,7 +9,8 @@ const KEYS: &str = "k1 MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const SUBJECTS: [&str; 2] =
     ["stead.log.0.0.workspace-k3j5x7q2m4n6p8r9-1", "stead.archive.key.k1"];
 
-fuzz_target!(|bytes: &[u8]| {
+/// Tries one input.
+pub fn target(bytes: &[u8]) {
     let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
     let (id, body) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let Ok(id) = str::from_utf8(id) else { return };
@@ -28,4 +28,4 @@ fuzz_target!(|bytes: &[u8]| {
             Err(error) => assert!(!error.to_string().contains(char::is_control)),
         }
     }
-});
+}

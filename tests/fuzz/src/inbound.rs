@@ -1,7 +1,5 @@
 //! What the owner of a partition is told: a line with the subject, and then the body.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use stead_nats::partition::{Heard, read_inbound};
 use stead_runtime::inbound::Inbound;
 use stead_schemas::dispatch::{StepAddress, StepReply};
@@ -11,7 +9,8 @@ use stead_schemas::subjects;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION};
 
-fuzz_target!(|bytes: &[u8]| {
+/// Tries one input.
+pub fn target(bytes: &[u8]) {
     let mut lines = bytes.splitn(2, |byte| *byte == b'\n');
     let (subject, body) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let Ok(subject) = str::from_utf8(subject) else { return };
@@ -28,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
             is_kept(&address, reply);
         }
     }
-});
+}
 
 /// Whatever a worker answers can be kept in the log.
 fn is_kept(address: &StepAddress, reply: StepReply) {
