@@ -98,6 +98,10 @@ RULES = [
      (f"{OWNER}/attempts.rs",
       "        if attempt.give_up.is_some() {\n            return;\n        }\n        if held {\n",
       "        if held {\n")]),
+    ("cancelled", "a step that was cancelled is asked for again by the next owner", [
+     (f"{OWNER}/attempts.rs",
+      "        if open.is_some_and(|open| open.cancelled) {",
+      "        if open.is_some_and(|open| open.cancelled && !open.step.route.is_worker()) {")]),
     ("stopped", "what is ended by hand gives its place back at once", [
      (f"{OWNER}/pausing.rs",
       "            self.leave_when_stopped(run, seq);\n", "")]),

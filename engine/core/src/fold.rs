@@ -27,6 +27,9 @@ pub struct OpenStep {
     pub tried_since: Timestamp,
     /// How much of the time since then the run was paused; no deadline counts that.
     pub paused: Duration,
+    /// Whether it was open when a cancel was let in: then it is not tried any more, by whoever owns
+    /// the run.
+    pub cancelled: bool,
 }
 
 /// Why a run does not go on until it is resumed.
@@ -164,6 +167,12 @@ impl Folded {
         open.map_or(Priority::Normal, |known| known.command.priority)
     }
 
+    /// A cancel is let in: what is open is not tried any more, but for undos, which no cancel stops.
+    pub(crate) fn cancel_open_steps(&mut self) {
+        let open = self.steps.values_mut().filter(|open| !open.step.undo);
+        open.for_each(|open| open.cancelled = true);
+    }
+
     fn check_life(&self, event: &Event) -> Result<(), Illegal> {
         let is_start = matches!(event, Event::RunStarted(_));
         match (&self.started, &self.ended) {
@@ -244,8 +253,8 @@ impl Folded {
 
     fn schedule(&mut self, step: &StepScheduled, at: Timestamp) -> Result<(), Illegal> {
         self.take_seq(step.seq, "step-scheduled")?;
-        let paused = Duration::ZERO;
-        let open = OpenStep { step: step.clone(), since: at, tried_since: at, paused };
+        let (paused, cancelled) = (Duration::ZERO, false);
+        let open = OpenStep { step: step.clone(), since: at, tried_since: at, paused, cancelled };
         self.steps.insert(step.seq, open);
         Ok(())
     }

@@ -320,6 +320,7 @@ impl Run {
             Event::CancelRequested(cancel) if shared.can_cancel() => {
                 let words = format!("it was cancelled: {}", cancel.why);
                 shared.cancel = Some(Failure::new(Class::Cancelled, words));
+                self.folded.cancel_open_steps();
             }
             _ => {}
         }

@@ -37,7 +37,7 @@ impl Owner {
                 Event::RunResumed(_) => self.go_on(run),
                 Event::TimerStarted(timer) => self.watch_timer(run, timer),
                 Event::CommandCompleted(completed) => self.command_completed(run, completed),
-                Event::CancelRequested(_) => self.cancel_open_steps(run),
+                Event::CancelRequested(_) => self.give_up_cancelled_steps(run),
                 Event::RunCompleted(_) | Event::RunFailed(_) => self.end(run),
                 Event::RunTerminated(_) => {
                     self.stop_all(run);
@@ -66,9 +66,9 @@ impl Owner {
         self.wakes.insert((when, run.clone(), timer.seq));
     }
 
-    fn cancel_open_steps(&mut self, run: &RunId) {
+    fn give_up_cancelled_steps(&mut self, run: &RunId) {
         let Some(live) = self.runs.get(run) else { return };
-        let open = live.run.folded().steps.values().filter(|open| !open.step.undo);
+        let open = live.run.folded().steps.values().filter(|open| open.cancelled);
         let open: Vec<_> = open.map(|open| open.step.seq).collect();
         for seq in open {
             self.give_up(run, seq, GiveUp::Cancelled);

@@ -128,8 +128,13 @@ impl Owner {
             place: None,
             spent,
         };
-        if let Some(live) = self.runs.get_mut(run) {
-            live.attempts.insert(seq, attempt);
+        let Some(live) = self.runs.get_mut(run) else { return };
+        live.attempts.insert(seq, attempt);
+        let open = live.run.folded().steps.get(&seq);
+        if open.is_some_and(|open| open.cancelled) {
+            // It was open when a cancel came: for the owner before, or before it could be sent.
+            self.give_up(run, seq, GiveUp::Cancelled);
+        } else {
             self.attempt(run, seq);
         }
     }

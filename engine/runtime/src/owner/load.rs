@@ -61,7 +61,8 @@ impl Owner {
         Ok(())
     }
 
-    /// Goes on where a history ends: open steps are sent again, timers watched.
+    /// Goes on where a history ends: open steps are sent again, those that a cancel has hit given
+    /// up, timers watched.
     fn take_up(&mut self, run: &RunId, history: Vec<Message>) {
         let Some(definition) = self.env.definition(run.key().kind()) else { return };
         let now = self.env.ports.clock.now();

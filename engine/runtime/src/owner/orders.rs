@@ -7,7 +7,7 @@ use stead_schemas::event::{Event, Signal};
 use stead_schemas::refusal::Refusal;
 
 use super::Owner;
-use super::attempts::Phase;
+use super::attempts::{Attempt, Phase};
 use super::live::{Live, Tell};
 use super::parked::refused;
 use crate::inbound::{OrderReply, encoded};
@@ -52,7 +52,8 @@ impl Owner {
         if let Some(parked) = &live.parked {
             return Err(refused(parked));
         }
-        let waits = |seq| live.attempts.get(&seq).map(|attempt| attempt.phase.is_idle());
+        let is_idle = |attempt: &Attempt| attempt.give_up.is_none() && attempt.phase.is_idle();
+        let waits = |seq| live.attempts.get(&seq).map(is_idle);
         let queued = live.queue.iter().filter_map(|fact| match &fact.event {
             Event::SignalReceived(received) => Some(&received.signal),
             _ => None,

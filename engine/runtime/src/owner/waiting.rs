@@ -115,6 +115,7 @@ pub(super) const fn reason(open: &OpenStep, attempt: Option<&Attempt>) -> &'stat
     let Some(attempt) = attempt else { return "running" };
     match attempt.phase {
         Phase::Stuck => "human",
+        Phase::Held if attempt.give_up.is_some() => "running",
         Phase::Held => "paused",
         Phase::NoListener => "no-worker",
         Phase::Limit => "limit",
@@ -136,6 +137,10 @@ fn words(open: &OpenStep, attempt: Option<&Attempt>) -> String {
         Phase::Limit => attempt.place.as_ref().map(|place| place.words()).unwrap_or_default(),
         Phase::Pausing if trouble.is_empty() => {
             "a worker may still be at what is undone, and is given its time to stop".to_owned()
+        }
+        Phase::Held if attempt.give_up.is_some() => {
+            "it is not tried any more; a worker may still be at it, and is given its time to stop"
+                .to_owned()
         }
         Phase::Stuck | Phase::Held | Phase::NoListener | Phase::Pausing => trouble,
         Phase::Over => "its end is on its way into the log".to_owned(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use stead_runtime::owner::Stopped;
 use stead_runtime::ports::{Append, EventLog};
-use stead_schemas::dispatch::{Route, RunOrder};
-use stead_schemas::event::{Event, StepCompleted, StepScheduled};
+use stead_schemas::dispatch::{Caller, Route, RunOrder};
+use stead_schemas::event::{CancelRequested, Event, Signal, StepCompleted, StepScheduled};
 use stead_schemas::failure::Class;
 use stead_schemas::ids::RunId;
 use stead_schemas::policy::StepPolicy;
@@ -162,7 +162,6 @@ fn what_was_done_for_an_owner_before_is_undone_when_its_workers_have_had_their_t
         let desk = Desk::new().await;
         let run = desk.start("pair").await;
         let first = desk.step("test.first");
-        desk.cancel(&run).await;
         // Another owner asks again, and has not heard yet that the first step was answered.
         let between = Desk::on(desk.log.clone()).await;
         between.settle().await;
@@ -170,6 +169,10 @@ fn what_was_done_for_an_owner_before_is_undone_when_its_workers_have_had_their_t
         desk.done(&first).await;
         let after = Desk::on(desk.log.clone()).await;
         after.settle().await;
+        let second = after.step("test.second");
+        after.failed(&second, Class::Permanent).await;
+        assert_eq!(after.cancels(), std::slice::from_ref(&second.address));
+        after.pass(Duration::from_secs(11)).await;
         assert!(after.steps().is_empty(), "a worker is at the first step for the one between");
         assert_eq!(after.cancels(), std::slice::from_ref(&first.address));
         let words = &after.view(&run).await.waiting[0].words;
@@ -178,6 +181,77 @@ fn what_was_done_for_an_owner_before_is_undone_when_its_workers_have_had_their_t
         after.done(&after.step("test.undo-first")).await;
         assert_eq!(after.view(&run).await.summary.state.word(), "failed");
         assert!(after.cancels().is_empty());
+    });
+}
+
+#[test]
+fn a_cancel_holds_for_every_owner_that_comes_after() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        desk.cancel(&run).await;
+        desk.owner.abort();
+        // One that is gone before the grace is over, and one that sees it through.
+        let between = Desk::on(desk.log.clone()).await;
+        between.pass(Duration::from_secs(9)).await;
+        assert!(between.steps().is_empty(), "nobody wants it any more");
+        between.owner.abort();
+        let after = Desk::on(desk.log.clone()).await;
+        after.pass(Duration::from_secs(9)).await;
+        assert!(after.steps().is_empty(), "neither is it sent again, nor undone at once");
+        assert_eq!(after.cancels(), std::slice::from_ref(&first.address), "its worker is told");
+        let waiting = after.view(&run).await.waiting.remove(0);
+        assert_eq!(waiting.reason, "running");
+        assert!(waiting.words.contains("is given its time to stop"), "{}", waiting.words);
+        let retry = RunOrder::Retry { step: Some(first.address.seq) };
+        assert_eq!(after.order(&run, retry).await, "run.nothing-to-retry");
+        after.pass(Duration::from_secs(2)).await;
+        after.done(&after.step("test.undo-first")).await;
+        assert_eq!(after.view(&run).await.summary.state.word(), "failed");
+        let events = after.events(&run).await;
+        assert_eq!(events.iter().filter(|name| **name == "step-cancelled").count(), 1);
+    });
+}
+
+#[test]
+fn a_child_that_is_called_back_is_called_back_by_the_next_owner_too() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let parent = desk.start("parent").await;
+        desk.carry_over().await;
+        let first = desk.step("test.first");
+        desk.owner.abort();
+        // The cancel came into the log; what its owner would have done next did not.
+        let cancel = CancelRequested { by: Caller::Api, why: "a test".into(), id: None };
+        desk.append_of_another_build(&parent, vec![Event::CancelRequested(cancel)]).await;
+        let after = Desk::on(desk.log.clone()).await;
+        after.settle().await;
+        after.carry_over().await;
+        assert!(after.cancels().contains(&first.address), "the child's worker is told to stop");
+        after.step("test.first");
+        after.pass(Duration::from_secs(11)).await;
+        after.done(&after.step("test.undo-first")).await;
+        after.carry_over().await;
+        assert_eq!(after.view(&parent).await.summary.state.word(), "failed");
+    });
+}
+
+#[test]
+fn a_step_that_is_cancelled_before_it_could_be_sent_is_not_sent() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        desk.log.set_away(true);
+        let go = Signal { name: "go".into(), payload: serde_json::Value::Null };
+        desk.order_unanswered(&run, RunOrder::Signal(go)).await;
+        desk.done(&first).await;
+        desk.cancel_unanswered(&run).await;
+        desk.log.set_away(false);
+        desk.settle().await;
+        desk.done(&desk.step("test.undo-first")).await;
+        assert_eq!(desk.view(&run).await.summary.state.word(), "failed");
     });
 }
 
