@@ -282,6 +282,10 @@ pub struct CancelRequested {
     pub by: Caller,
     /// Why, in their words.
     pub why: String,
+    /// The command that was to be cancelled; none where the run was at something that no command had
+    /// asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// The order's id: a second order of this id acts no second time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

@@ -62,7 +62,8 @@ fn cancel(run: &Run, by: ByHand) -> Result<Vec<Event>, Refusal> {
     }
     let order = ByHand { id: None, ..by.clone() };
     let ByHand { by, why, id } = by;
-    let mut events = vec![Event::CancelRequested(CancelRequested { by, why, id })];
+    let command = run.command_under_way().map(ToString::to_string);
+    let mut events = vec![Event::CancelRequested(CancelRequested { by, why, command, id })];
     // What is to be taken back must not wait for somebody to resume it.
     if is_paused(run) {
         events.push(Event::RunResumed(RunResumed { order }));

@@ -165,6 +165,30 @@ impl Run {
             && self.shared.as_ref().is_some_and(|shared| shared.borrow().can_cancel())
     }
 
+    /// The command that the run is at: the oldest one that its workflow has taken and that has no
+    /// outcome. Nothing if it waits for one, or is at something that no command has asked for.
+    #[must_use]
+    pub fn command_under_way(&self) -> Option<&str> {
+        let shared = self.shared.as_ref()?.borrow();
+        let open = self.folded.commands.iter().find(|known| known.outcome.is_none())?;
+        let id = open.command.id.as_str();
+        // They are taken in the order in which they came.
+        (!shared.inbox.iter().any(|waiting| waiting.id == id)).then_some(id)
+    }
+
+    /// Whether a fact still finds what it was meant for; one that does not is not to be decided on.
+    /// A cancel is for what the run was at when somebody wanted it: facts before it may have ended
+    /// that, and begun something else.
+    #[must_use]
+    pub fn is_in_time(&self, fact: &Event) -> bool {
+        match fact {
+            Event::CancelRequested(cancel) => {
+                self.can_cancel() && cancel.command.as_deref() == self.command_under_way()
+            }
+            _ => true,
+        }
+    }
+
     /// Whether `answer` is what the open step `seq` could have answered.
     ///
     /// # Errors

@@ -38,16 +38,15 @@ impl<W: World> Stage<W> {
         }
     }
 
-    /// Stops what the run does if it is a command that is to be cancelled. Commands are carried
-    /// out in the order in which they came, so it is the oldest open one; another one's turn has
-    /// not come.
+    /// Stops what the run does if it is a command that is to be cancelled. One whose turn has not
+    /// come waits for it.
     fn press_cancel(&mut self, run: &RunId) {
         let Some(actor) = self.runs.get(run).filter(|actor| actor.run.can_cancel()) else { return };
-        let Some(id) = actor.run.folded().open_commands().into_iter().next() else { return };
-        let askers = self.cancels.get(&(run.clone(), id));
+        let Some(id) = actor.run.command_under_way().map(ToString::to_string) else { return };
+        let askers = self.cancels.get(&(run.clone(), id.clone()));
         let Some(asker) = askers.and_then(|askers| askers.first()).cloned() else { return };
         let why = "the run that had asked for this no longer wants it".to_string();
-        let cancel = CancelRequested { by: Caller::Run(asker), why, id: None };
+        let cancel = CancelRequested { by: Caller::Run(asker), why, command: Some(id), id: None };
         self.take(run, vec![Event::CancelRequested(cancel)]);
     }
 

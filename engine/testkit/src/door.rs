@@ -45,9 +45,12 @@ impl<W: World> Stage<W> {
             facts.push(started(command));
             self.runs.insert(run.clone(), Actor::new(definition, &run));
         }
-        if admitted.interrupts && self.runs.get(&run).is_some_and(|a| a.run.can_cancel()) {
+        let living = self.runs.get(&run).filter(|actor| actor.run.can_cancel());
+        if let Some(actor) = living.filter(|_| admitted.interrupts) {
             let by = Caller::Command { id: command.id.clone() };
-            let cancel = CancelRequested { by, why: command.verb.clone(), id: None };
+            let (why, under_way) = (command.verb.clone(), actor.run.command_under_way());
+            let under_way = under_way.map(ToString::to_string);
+            let cancel = CancelRequested { by, why, command: under_way, id: None };
             facts.push(Event::CancelRequested(cancel));
         }
         facts.push(accepted(command, admitted));

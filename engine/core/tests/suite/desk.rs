@@ -92,7 +92,8 @@ impl Desk {
 
     pub fn cancel(&mut self) -> String {
         let (by, why) = (Caller::Api, "no".into());
-        self.fact(Event::CancelRequested(CancelRequested { by, why, id: None }))
+        let command = self.run.command_under_way().map(str::to_owned);
+        self.fact(Event::CancelRequested(CancelRequested { by, why, command, id: None }))
     }
 
     pub fn fired(&mut self, seq: Seq) -> String {

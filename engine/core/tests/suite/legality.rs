@@ -108,7 +108,12 @@ pub fn each_event(id: u8, seq: Seq, next: Seq, order: &ByHand) -> Vec<Event> {
         timer_started(next),
         Event::TimerFired(TimerFired { seq }),
         Event::TimerDropped(TimerDropped { seq }),
-        Event::CancelRequested(CancelRequested { by: Caller::Api, why: "no".into(), id: None }),
+        Event::CancelRequested(CancelRequested {
+            by: Caller::Api,
+            why: "no".into(),
+            command: None,
+            id: None,
+        }),
         Event::RunPaused(RunPaused { seq: None, order: order.clone() }),
         Event::RunResumed(RunResumed { order: order.clone() }),
         Event::SignalReceived(SignalReceived { signal, order: order.clone() }),

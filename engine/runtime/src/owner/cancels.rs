@@ -46,15 +46,14 @@ impl Owner {
         })
     }
 
-    /// Stops what the run does if it is the command that is to be cancelled. Commands are carried
-    /// out in the order in which they came, so it is the oldest open one; another one's turn has
-    /// not come.
+    /// Stops what the run does if it is the command that is to be cancelled. One whose turn has not
+    /// come waits for it.
     fn press_cancel(&mut self, run: &RunId) {
         let Some(live) = self.runs.get(run) else { return };
-        let open = live.run.folded().open_commands();
-        let Some((id, asker)) = open.first().and_then(|id| {
-            live.cancels.get(id).and_then(|askers| Some((id.clone(), askers.first()?.clone())))
-        }) else {
+        let under_way = live.run.command_under_way();
+        let asker = |id: &str| live.cancels.get(id).and_then(|askers| askers.first());
+        let Some((id, asker)) = under_way.and_then(|id| Some((id.to_owned(), asker(id)?.clone())))
+        else {
             return;
         };
         // It is asked again and again. What a parked run is told it would never take in.
@@ -63,9 +62,9 @@ impl Owner {
         }
         let why = "the run that had asked for this no longer wants it".to_owned();
         let by = Caller::Run(asker);
-        let event = Event::CancelRequested(CancelRequested { by, why, id: None });
         tracing::debug!(%run, id, "cancels a command for its parent");
-        self.take(run, event);
+        let cancel = CancelRequested { by, why, command: Some(id), id: None };
+        self.take(run, Event::CancelRequested(cancel));
     }
 
     /// A command is over: those who wanted it cancelled hear so, and the next one's turn comes.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use stead_core::definition::{Admission, Admitted, Living};
+use stead_core::run::Run;
 use stead_schemas::command::fields::{PRIORITY, read_priority};
 use stead_schemas::dispatch::{
     Accepted, Caller, CommandReply, EntityCommand, Rehearsal, RehearsalReply, StepAddress,
@@ -256,11 +257,6 @@ impl Owner {
         self.advance(&run);
     }
 
-    fn is_paused_by_engine(&self, run: &RunId) -> bool {
-        let paused = self.runs.get(run).and_then(|live| live.run.folded().paused.as_ref());
-        paused.is_some_and(|paused| paused.order.by == Caller::Engine)
-    }
-
     fn facts_of(
         &self,
         command: &EntityCommand,
@@ -277,14 +273,16 @@ impl Owner {
                 build: self.env.build.clone(),
             }));
         }
-        let can_cancel = |run| self.runs.get(run).is_some_and(|live| live.run.can_cancel());
-        if admitted.interrupts && living.is_some_and(can_cancel) {
+        let run = living.and_then(|run| self.runs.get(run)).map(|live| &live.run);
+        if let Some(run) = run.filter(|run| admitted.interrupts && run.can_cancel()) {
+            let under_way = run.command_under_way().map(str::to_owned);
             let by = Caller::Command { id: command.id.clone() };
             let why = format!("`{}` was asked for", command.verb);
             let order = ByHand { by: by.clone(), why: why.clone(), id: None };
-            facts.push(Event::CancelRequested(CancelRequested { by, why, id: None }));
+            let cancel = CancelRequested { by, why, command: under_way, id: None };
+            facts.push(Event::CancelRequested(cancel));
             // What the engine paused goes on to be taken back; what a person paused waits for him.
-            if living.is_some_and(|run| self.is_paused_by_engine(run)) {
+            if is_paused_by_engine(run) {
                 facts.push(Event::RunResumed(RunResumed { order }));
             }
         }
@@ -349,6 +347,10 @@ impl Owner {
 fn nobody(command: &EntityCommand) -> Refusal {
     let words = format!("there is no {} `{}`", command.kind, command.name);
     Refusal::new(&format!("{}.unknown", command.kind), words).field("name")
+}
+
+fn is_paused_by_engine(run: &Run) -> bool {
+    run.folded().paused.as_ref().is_some_and(|paused| paused.order.by == Caller::Engine)
 }
 
 /// What an order says that it will do, if it does.

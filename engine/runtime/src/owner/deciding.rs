@@ -59,8 +59,10 @@ impl Live {
     /// missed then, and nothing is written.
     pub fn decide(&mut self, at: Timestamp) -> Turn {
         let (mut decided, mut waiting, mut bytes) = (Decided::default(), Vec::new(), 0);
+        let mut late = Vec::new();
         while bytes < ENOUGH_BYTES && self.parked.is_none() && !self.queue.is_empty() {
-            let (facts, known) = (next_facts(&mut self.queue), decided.events.len());
+            let (mut facts, known) = (next_facts(&mut self.queue), decided.events.len());
+            self.leave_out_late(&mut facts, &mut late);
             let (who, events): (Vec<Waiting>, Vec<Event>) = facts.into_iter().map(split).unzip();
             waiting.extend(who);
             self.decide_on(at, events, &mut decided);
@@ -71,7 +73,7 @@ impl Live {
         }
         if self.parked.is_some() {
             let queued = std::mem::take(&mut self.queue).into_iter().map(|fact| split(fact).0);
-            let missed = waiting.into_iter().chain(queued).collect();
+            let missed = waiting.into_iter().chain(late).chain(queued).collect();
             return Turn { missed, ..Turn::default() };
         }
         let (taken, missed): (Vec<_>, Vec<_>) =
@@ -79,8 +81,21 @@ impl Live {
         Turn {
             events: decided.events,
             tell: taken.into_iter().filter_map(|((_, tell), _)| tell).collect(),
-            missed: missed.into_iter().map(|(waiting, _)| waiting).collect(),
+            missed: missed.into_iter().map(|(waiting, _)| waiting).chain(late).collect(),
         }
+    }
+
+    /// Leaves out of facts that go together a cancel that comes too late, and what goes with it: a
+    /// run that is not cancelled is not resumed for that. A command among them is taken in all the
+    /// same.
+    fn leave_out_late(&self, facts: &mut Vec<Fact>, late: &mut Vec<Waiting>) {
+        if facts.iter().all(|fact| self.run.is_in_time(&fact.event)) {
+            return;
+        }
+        let goes = |fact: &mut Fact| {
+            matches!(fact.event, Event::CancelRequested(_) | Event::RunResumed(_))
+        };
+        late.extend(facts.extract_if(.., goes).map(|fact| split(fact).0));
     }
 
     fn decide_on(&mut self, at: Timestamp, facts: Vec<Event>, decided: &mut Decided) {

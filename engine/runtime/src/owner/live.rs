@@ -102,12 +102,13 @@ impl Live {
         }
     }
 
-    /// Puts facts at the end of the line that go into the history together. Whoever waits for them is
-    /// told then.
-    pub fn queue_together(&mut self, events: Vec<Event>, tell: Option<Tell>) {
-        self.queue.extend(events.into_iter().map(|event| Fact { with_next: true, ..event.into() }));
-        if let Some(last) = self.queue.back_mut().filter(|fact| fact.with_next) {
-            (last.with_next, last.tell) = (false, tell);
+    /// Puts facts at the end of the line that go into the history together. Whoever waits for the
+    /// first of them, from which the others follow, is told then.
+    pub fn queue_together(&mut self, events: Vec<Event>, mut tell: Option<Tell>) {
+        let facts = events.into_iter();
+        self.queue.extend(facts.map(|event| Fact { event, tell: tell.take(), with_next: true }));
+        if let Some(last) = self.queue.back_mut() {
+            last.with_next = false;
         }
     }
 

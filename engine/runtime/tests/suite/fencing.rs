@@ -223,7 +223,8 @@ fn a_child_that_is_called_back_is_called_back_by_the_next_owner_too() {
         let first = desk.step("test.first");
         desk.owner.abort();
         // The cancel came into the log; what its owner would have done next did not.
-        let cancel = CancelRequested { by: Caller::Api, why: "a test".into(), id: None };
+        let (by, command) = (Caller::Api, Some("id-1".into()));
+        let cancel = CancelRequested { by, why: "a test".into(), command, id: None };
         desk.append_of_another_build(&parent, vec![Event::CancelRequested(cancel)]).await;
         let after = Desk::on(desk.log.clone()).await;
         after.settle().await;

@@ -3,6 +3,7 @@
 //! `desk.rs` sets an owner up on ports in memory (`world.rs`); `pages.rs` are the workflows it runs here.
 
 mod bugs;
+mod cancels;
 mod children;
 mod counted;
 mod desk;

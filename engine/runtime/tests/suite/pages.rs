@@ -36,6 +36,7 @@ pub static PAGES: &[Definition] = &[
     page("stillborn", |cx| execution(stillborn(cx))),
     page("brittle", |cx| execution(brittle(cx))),
     Definition { admit: admit_more, ..page("lenient", |cx| execution(lenient(cx))) },
+    Definition { admit: admit_more, ..page("shift", |cx| execution(shift(cx))) },
     page("pool", |cx| execution(pool(cx))),
     page("bare", |cx| execution(bare(cx))),
 ];
@@ -73,6 +74,18 @@ async fn pair(cx: Context) -> Result<Ending, Failure> {
     let outcome = both.await.map(|_| json!("both"));
     cx.complete(&start, outcome.clone());
     outcome.map(Ending::Completed)
+}
+
+/// Takes commands for ever, each of which is two steps. The first can be taken back.
+async fn shift(cx: Context) -> Result<Ending, Failure> {
+    loop {
+        let command = cx.next_command().await;
+        let both = cx.operation(async {
+            cx.step(First {}).undo(UndoFirst {}).await?;
+            cx.step(Second {}).await
+        });
+        cx.complete(&command, both.await.map(|_| json!("both")));
+    }
 }
 
 /// Makes something of this size.
@@ -358,11 +371,12 @@ fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     }
 }
 
-/// Lets commands to a run in that lives, too.
+/// Lets commands to a run in that lives, too. One that says so interrupts what the run is at.
 fn admit_more(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let payload = match admission.fields.is_empty() {
         true => Value::Null,
         false => Value::Object(admission.fields.clone()),
     };
-    Ok(Admitted { payload, begins: admission.living.is_none(), interrupts: false })
+    let interrupts = admission.fields.contains_key("interrupts");
+    Ok(Admitted { payload, begins: admission.living.is_none(), interrupts })
 }

@@ -125,6 +125,7 @@ fn rehearse(history: &[Transition], now: Timestamp) -> Option<Result<Plan, Refus
     let mut facts = vec![Event::CancelRequested(CancelRequested {
         by: Caller::Api,
         why: "a rehearsal".to_owned(),
+        command: run.command_under_way().map(str::to_owned),
         id: None,
     })];
     facts.extend(open.iter().map(|(seq, _)| Event::StepCancelled(StepCancelled { seq: *seq })));
