@@ -176,7 +176,19 @@ impl Shared {
         if self.inbox.is_empty() {
             self.inbox = VecDeque::new();
         }
+        if next.is_some() {
+            self.end_cancel();
+        }
         next
+    }
+
+    /// A cancel is not for the command that comes next, though what the one before has dropped may
+    /// still be taken back. As long as something goes on that it stops, it is not over.
+    fn end_cancel(&mut self) {
+        let is_over = self.cancel.is_some() && self.scopes.values().all(|scope| scope.undoing);
+        if is_over && self.changed("stead.cancels-end-with-commands") {
+            self.cancel = None;
+        }
     }
 
     pub fn schedule(&mut self, wanted: Wanted) -> Seq {

@@ -10,7 +10,7 @@ use stead_core::definition::{Ending, Execution};
 use stead_core::run::execution;
 use stead_core::step_call::StepCall;
 use stead_schemas::dispatch::Route;
-use stead_schemas::event::{ChangeMarked, Event};
+use stead_schemas::event::{ChangeMarked, Event, StepCancelled};
 use stead_schemas::failure::Failure;
 use stead_schemas::step::probe::Noop;
 use stead_schemas::step::{Done, REQUEST_BYTES_MAX, Step};
@@ -267,6 +267,34 @@ fn an_operation_that_loses_a_race_is_taken_back_before_the_run_ends() {
     assert_eq!(desk.fired(2), "dropped 3, undo 4: probe.noop 12");
     assert_eq!(desk.done(4), "undo 5: probe.noop 11");
     assert_eq!(desk.done(5), "completed null");
+}
+
+#[test]
+fn a_cancel_is_not_for_the_next_command_though_something_is_still_taken_back() {
+    let (mut desk, _) = Desk::start(|cx| {
+        execution(async move {
+            loop {
+                let command = cx.next_command().await;
+                let slow = cx.operation(async {
+                    cx.step(noop(1)).undo(noop(11)).await?;
+                    cx.step(noop(2)).await
+                });
+                let quick = cx.operation(cx.step(noop(3)).into_future());
+                let (Either::First(end) | Either::Second(end)) = race(slow, quick).await;
+                cx.complete(&command, end.map(|_| Value::Null));
+            }
+        })
+    });
+    assert_eq!(desk.fact(accepted(1)), "1: probe.noop 1, 2: probe.noop 3");
+    assert_eq!(desk.done(1), "3: probe.noop 2");
+    assert_eq!(desk.cancel(), "");
+    let stopped = Event::StepCancelled(StepCancelled { seq: 2 });
+    assert_eq!(desk.fact(stopped), "dropped 3, command-completed, undo 4: probe.noop 11");
+    let told = desk.fact(accepted(2));
+    assert_eq!(told, "change-marked, 5: probe.noop 1, 6: probe.noop 3");
+    assert!(desk.run.can_cancel(), "it can be cancelled by itself");
+    assert_eq!(desk.done(4), "");
+    assert!(desk.done(6).contains("dropped 5"), "it is done");
 }
 
 #[test]
