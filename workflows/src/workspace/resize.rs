@@ -1,6 +1,10 @@
 //! Resize: changes what is named. The home's limit, the disk and the volume change at once; cores and
 //! memory take effect when the machine starts next, and until then the workspace shows both; so it is
 //! looked first whether the machine's node has room for them.
+//!
+//! The home is shared: what it may hold now is known to itself alone, and by the time of an undo others
+//! may have filled it. So its limit is set where nothing is left to be refused but what only grows, and
+//! is not taken back.
 
 use stead_core::context::{Command, Context};
 use stead_schemas::command::workspace::{Phase, ResizeWorkspace, Size};
@@ -28,10 +32,11 @@ pub(super) async fn resize(
     };
     let as_it_is = workspace.clone();
     workspace.enter(cx, Phase::Resizing);
-    let mut grown = now;
-    let resized = cx.operation(set_size(cx, &as_it_is, wanted, &mut grown)).await;
-    // Neither disk nor volume shrinks: what cannot be taken back is remembered.
-    workspace.size = if resized.is_ok() { wanted } else { grown };
+    let mut kept = now;
+    let resizing = set_size(cx, &as_it_is, wanted, ask.storage_quota_gb, &mut kept);
+    let resized = cx.operation(resizing).await;
+    // Neither disk nor volume shrinks, and the home has others: what is not taken back is remembered.
+    workspace.size = if resized.is_ok() { wanted } else { kept };
     if let (Some(volume), Some(size_gb)) = (&mut workspace.volume, workspace.size.volume_gb) {
         volume.size_gb = size_gb;
     }
@@ -43,7 +48,8 @@ async fn set_size(
     cx: &Context,
     workspace: &Workspace,
     wanted: Size,
-    grown: &mut Size,
+    quota_gb: Option<u32>,
+    kept: &mut Size,
 ) -> Result<(), Failure> {
     let now = workspace.size;
     let other_cores = (wanted.cpu_cores, wanted.memory_gb) != (now.cpu_cores, now.memory_gb);
@@ -59,35 +65,47 @@ async fn set_size(
     if other_cores {
         preflight::take_allowance(cx, &larger, preflight::allowance(cx, workspace)).await?;
     }
-    if wanted.storage_quota_gb != now.storage_quota_gb {
-        let resize = |quota_gb| home::Resize { owner: cx.owner(), quota_gb };
+    let resize = |quota_gb| home::Resize { owner: cx.owner(), quota_gb };
+    // Builds before went by what the workspace believed that the home holds, and took that back.
+    let quota_gb = quota_gb.filter(|_| cx.changed("resizes-leave-the-home"));
+    if quota_gb.is_none() && wanted.storage_quota_gb != now.storage_quota_gb {
         cx.step(resize(wanted.storage_quota_gb)).undo(resize(now.storage_quota_gb)).await?;
     }
-    if !(other_cores || grows) {
-        return grow_volume(cx, wanted, grown).await;
+    if other_cores || grows {
+        let pinned = match pinned {
+            Some(pinned) => pinned,
+            None => logins(cx, order).await?,
+        };
+        let machine = machine(cx, workspace, &pinned.of(&order.proxmox.secret));
+        if other_cores {
+            cx.step(configuration(cx, &larger, &machine))
+                .undo(configuration(cx, workspace, &machine))
+                .await?;
+        }
+        resize_home(cx, quota_gb, kept).await?;
+        if grows {
+            cx.step(disk(&machine, larger.disk_gb())).await?;
+            kept.disk_gb = wanted.disk_gb;
+        }
+    } else {
+        resize_home(cx, quota_gb, kept).await?;
     }
-    let pinned = match pinned {
-        Some(pinned) => pinned,
-        None => logins(cx, order).await?,
-    };
-    let login = pinned.of(&order.proxmox.secret);
-    let machine = machine(cx, workspace, &login);
-    if other_cores {
-        cx.step(configuration(cx, &larger, &machine))
-            .undo(configuration(cx, workspace, &machine))
-            .await?;
-    }
-    if grows {
-        cx.step(disk(&machine, larger.disk_gb())).await?;
-        grown.disk_gb = wanted.disk_gb;
-    }
-    grow_volume(cx, wanted, grown).await
+    grow_volume(cx, wanted, kept).await
 }
 
-async fn grow_volume(cx: &Context, wanted: Size, grown: &mut Size) -> Result<(), Failure> {
-    if let Some(size_gb) = wanted.volume_gb.filter(|_| wanted.volume_gb != grown.volume_gb) {
+/// Asks the home, whatever the workspace knows of it: another one may have changed it.
+async fn resize_home(cx: &Context, quota_gb: Option<u32>, kept: &mut Size) -> Result<(), Failure> {
+    if let Some(quota_gb) = quota_gb {
+        cx.step(home::Resize { owner: cx.owner(), quota_gb }).await?;
+        kept.storage_quota_gb = quota_gb;
+    }
+    Ok(())
+}
+
+async fn grow_volume(cx: &Context, wanted: Size, kept: &mut Size) -> Result<(), Failure> {
+    if let Some(size_gb) = wanted.volume_gb.filter(|_| wanted.volume_gb != kept.volume_gb) {
         cx.step(volume::Resize { owner: cx.owner(), name: cx.name(), size_gb }).await?;
-        grown.volume_gb = wanted.volume_gb;
+        kept.volume_gb = wanted.volume_gb;
     }
     Ok(())
 }

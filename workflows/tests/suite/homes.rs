@@ -21,6 +21,11 @@ fn made() -> Tale {
     tale
 }
 
+/// How much John's home may hold, in GiB.
+fn quota(tale: &Tale) -> u64 {
+    tale.stage.world.quotas["tank/home/john"]
+}
+
 /// Deletes a workspace; no time passes. What was going to happen, as it was said.
 fn delete(tale: &mut Tale, name: &str, fields: Value) -> Vec<String> {
     let run = tale.give("delete", name, fields);
@@ -90,6 +95,48 @@ fn a_home_is_resized_by_its_owner_within_what_the_site_allows() {
     // Nobody gets around that by writing what a workspace would.
     let fields = json!({ "quota_gb": 9000, "owner": "john" });
     assert_eq!(tale.home("quota", fields).unwrap_err().code, "command.unknown-field");
+}
+
+#[test]
+fn a_resize_that_fails_leaves_a_shared_home_as_others_have_it() {
+    for used_gb in [30, 150] {
+        let mut tale = made();
+        done(tale.workspace("create", "two", json!({})));
+        done(tale.home("quota", json!({ "quota_gb": 200 })));
+        tale.stage.world.used_gb = used_gb;
+        tale.stage.world.fails_next = Some("proxmox.configure-vm".into());
+        let larger = json!({ "storage_quota_gb": 300, "cpu_cores": 16 });
+        let failure = failed(tale.workspace("resize", "dev", larger));
+        assert_eq!(failure.step.as_deref(), Some("proxmox.configure-vm"));
+        assert_eq!((tale.view("dev")["phase"].as_str(), quota(&tale)), (Some("ready"), 200));
+        // Once the home has been asked, what others have laid there since may need what it holds.
+        tale.stage.world.fails_next = Some("proxmox.resize-disk".into());
+        let larger = json!({ "storage_quota_gb": 300, "disk_gb": 60 });
+        failed(tale.workspace("resize", "dev", larger));
+        let view = tale.view("dev");
+        assert_eq!((view["phase"].as_str(), quota(&tale)), (Some("ready"), 300));
+        assert_eq!(view["size"]["storage_quota_gb"], 300, "what is kept is shown");
+        done(tale.workspace("delete", "dev", json!({})));
+        tale.stage.everything_replays();
+    }
+}
+
+#[test]
+fn a_resize_asks_the_home_whatever_the_workspace_knows_of_it() {
+    let mut tale = made();
+    assert_eq!(tale.view("dev")["size"]["storage_quota_gb"], 50);
+    done(tale.home("quota", json!({ "quota_gb": 200 })));
+    done(tale.workspace("resize", "dev", json!({ "storage_quota_gb": 50 })));
+    assert_eq!(quota(&tale), 50);
+    // What is refused is refused before anything grows that does not shrink.
+    done(tale.home("quota", json!({ "quota_gb": 200 })));
+    tale.stage.world.used_gb = 150;
+    let smaller = json!({ "storage_quota_gb": 50, "cpu_cores": 8, "disk_gb": 60 });
+    let failure = failed(tale.workspace("resize", "dev", smaller));
+    assert!(failure.words.contains("150 GiB are kept already"), "{failure}");
+    let cores = tale.stage.world.cores[&10_000];
+    assert_eq!((quota(&tale), cores, tale.stage.world.disks[&10_000]), (200, 4, 40));
+    tale.stage.everything_replays();
 }
 
 #[test]

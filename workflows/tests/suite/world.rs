@@ -50,6 +50,10 @@ pub struct World {
     pub shown_to: Option<String>,
     /// What is free for homes, in GiB.
     pub free_gb: u64,
+    /// How much each home may hold, by its dataset, in GiB.
+    pub quotas: BTreeMap<String, u64>,
+    /// What is kept in each home, in GiB.
+    pub used_gb: u64,
     /// What each node has free, in GiB of memory.
     pub nodes: BTreeMap<String, u64>,
     /// Which version of each secret is current.
@@ -113,6 +117,8 @@ impl Default for World {
             built: BTreeMap::new(),
             shown_to: None,
             free_gb: 1_000,
+            quotas: BTreeMap::new(),
+            used_gb: 0,
             nodes: nodes.into(),
             version: 1,
             logins: BTreeMap::new(),
@@ -147,6 +153,7 @@ impl World {
         match step {
             "truenas.ensure-dataset" => {
                 self.ensure(dataset, text("marker"))?;
+                self.limit(ask)?;
                 let mountpoint = format!("/mnt/{}", text("dataset"));
                 Ok(json!({ "id": text("dataset"), "mountpoint": mountpoint }))
             }
@@ -167,12 +174,24 @@ impl World {
                 Ok(json!({ "free_gb": self.free_gb, "has_home": has_home }))
             }
             "truenas.list-snapshots" => Ok(json!({ "snapshots": [{ "snapshot": "auto" }] })),
-            "truenas.set-permissions"
-            | "truenas.update-quota"
-            | "truenas.snapshot-dataset"
-            | "truenas.delete-snapshot" => Ok(json!({})),
+            "truenas.update-quota" => self.limit(ask),
+            "truenas.set-permissions" | "truenas.snapshot-dataset" | "truenas.delete-snapshot" => {
+                Ok(json!({}))
+            }
             unknown => panic!("the world does not know the step {unknown}"),
         }
+    }
+
+    /// A home may hold so much, unless it holds more already.
+    fn limit(&mut self, ask: &Value) -> Result<Value, Failure> {
+        let dataset = ask["dataset"].as_str().unwrap_or_default();
+        let quota_gb = ask["refquota_gb"].as_u64().unwrap_or_default();
+        if quota_gb < self.used_gb && self.quotas.get(dataset) != Some(&quota_gb) {
+            let words = format!("{} GiB are kept already", self.used_gb);
+            return Err(Failure::new(Class::Permanent, words));
+        }
+        self.quotas.insert(dataset.to_owned(), quota_gb);
+        Ok(json!({}))
     }
 }
 
