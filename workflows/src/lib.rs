@@ -25,6 +25,7 @@ mod plan;
 pub mod pool;
 pub mod probe;
 pub mod schedule;
+mod storage;
 pub mod template;
 pub mod token;
 pub mod vmids;

@@ -23,7 +23,7 @@ use stead_schemas::step::volume::{
     Attach, AttachedVolume, Detach, KIND, Resize, dataset_name, initiator_name,
 };
 
-use crate::as_value;
+use crate::{as_value, storage};
 
 /// The snapshot that is taken before a volume is destroyed.
 const LAST_SNAPSHOT: &str = "stead-before-destroy";
@@ -49,6 +49,8 @@ struct Volume {
     user: Option<String>,
     /// Whose machine it was shown to last.
     shown_to: String,
+    /// As it was when the volume was made; but our key is where it was said to be last, and the grace
+    /// period is the longest that was promised.
     site: TrueNasSite,
 }
 
@@ -66,6 +68,9 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
             }
             return Ok(Ending::Completed(Value::Null));
         };
+        if let (Some(volume), Some(now)) = (&mut volume, storage::read(&command)) {
+            volume.site.secret = now.secret;
+        }
         let outcome = match command.verb.as_str() {
             "attach" => attach(&cx, &mut volume, &command).await,
             "repair" => repair(&cx, volume.as_ref()).await,
@@ -278,6 +283,6 @@ fn show(cx: &Context, volume: Option<&Volume>) {
 
 /// Only workspaces ask.
 fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
-    let payload = Value::Object(admission.fields.clone());
+    let payload = storage::beside(Value::Object(admission.fields.clone()), admission.site);
     Ok(Admitted { payload, begins: true, interrupts: false })
 }

@@ -1,4 +1,5 @@
-//! The door of a home. What people ask is checked; what its workspaces ask is ours.
+//! The door of a home. What people ask is checked; what its workspaces ask is ours. Beside either stands
+//! what the site says of TrueNAS by now.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -11,22 +12,20 @@ use stead_schemas::refusal::Refusal;
 use stead_schemas::site::{Range, Site};
 use stead_schemas::step::home::{NAME, Resize};
 
-use crate::as_value;
 use crate::plan::planned;
+use crate::{as_value, storage};
 
 /// See the module's head.
 pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
-    let payload = match admission.verb {
-        "drop" => drop_snapshot(admission)?,
-        "snapshot" => take_snapshot(admission)?,
-        "snapshots" => list_snapshots(admission)?,
-        "quota" => quota(admission)?,
-        _ => {
-            let payload = Value::Object(admission.fields.clone());
-            return Ok(Admitted { payload, begins: true, interrupts: false });
-        }
+    let (ask, begins) = match admission.verb {
+        "drop" => (drop_snapshot(admission)?, false),
+        "snapshot" => (take_snapshot(admission)?, false),
+        "snapshots" => (list_snapshots(admission)?, false),
+        "quota" => (quota(admission)?, false),
+        _ => (Value::Object(admission.fields.clone()), true),
     };
-    Ok(Admitted { payload, begins: false, interrupts: false })
+    let payload = storage::beside(ask, admission.site);
+    Ok(Admitted { payload, begins, interrupts: false })
 }
 
 fn take_snapshot(admission: &Admission<'_>) -> Result<Value, Refusal> {

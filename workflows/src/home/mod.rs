@@ -26,7 +26,7 @@ use stead_schemas::step::truenas::{
 use stead_schemas::step::vault::PinSecrets;
 use stead_schemas::time::Timestamp;
 
-use crate::as_value;
+use crate::{as_value, storage};
 
 mod admit;
 mod snapshots;
@@ -54,6 +54,8 @@ struct Home {
     quota_gb: u32,
     /// The workspaces that use it, by their runs' ids.
     users: BTreeSet<String>,
+    /// As the site was said to be last; but the networks are those that it is exported to, and the
+    /// grace period is the longest that was promised.
     site: TrueNasSite,
     /// The snapshots that were asked for, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -81,9 +83,10 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
             }
             return Ok(Ending::Completed(Value::Null));
         };
+        follow(home.as_mut(), &command);
         let outcome = match command.verb.as_str() {
             "attach" => attach(&cx, &mut home, &command).await,
-            "repair" => repair(&cx, home.as_ref()).await,
+            "repair" => repair(&cx, home.as_mut(), &command).await,
             "quota" | "resize" => resize(&cx, &mut home, &command).await,
             "drop" => snapshots::drop_one(&cx, &mut home, &command).await,
             "snapshot" => snapshots::take(&cx, &mut home, &command).await,
@@ -125,12 +128,46 @@ fn grace(home: Option<&Home>) -> Duration {
     Duration::from_secs(home.map_or(0, |home| home.site.grace_seconds))
 }
 
+/// Takes over what needs nothing done: where our key lies now, and where workspaces mount from that are
+/// attached from now on. Those that are there keep the address that they were told.
+fn follow(home: Option<&mut Home>, command: &Command) {
+    if let (Some(home), Some(now)) = (home, storage::read(command)) {
+        (home.site.secret, home.site.nfs_server) = (now.secret, now.nfs_server);
+    }
+}
+
+/// Exports the home to the networks that the site names by now, if these are others.
+async fn export_anew(cx: &Context, home: &mut Home, command: &Command) -> Result<(), Failure> {
+    let now = storage::read(command).map(|site| site.networks);
+    let Some(networks) = now.filter(|networks| *networks != home.site.networks) else {
+        return Ok(());
+    };
+    let login = login(cx, &home.site).await?;
+    export(cx, home, login, networks).await
+}
+
+async fn export(
+    cx: &Context,
+    home: &mut Home,
+    login: String,
+    networks: Vec<String>,
+) -> Result<(), Failure> {
+    let (path, marker, to) = (home.mountpoint.clone(), cx.run().to_string(), networks.clone());
+    cx.step(EnsureShare { login, path, marker, networks: to }).await?;
+    home.site.networks = networks;
+    Ok(())
+}
+
 async fn attach(
     cx: &Context,
     home: &mut Option<Home>,
     command: &Command,
 ) -> Result<Value, Failure> {
-    let ask: Attach = command.read()?;
+    let mut ask: Attach = command.read()?;
+    if let Some(now) = storage::read(command) {
+        let TrueNasSite { secret, nfs_server, networks, .. } = now;
+        ask.site = TrueNasSite { secret, nfs_server, networks, ..ask.site };
+    }
     if home.is_none() && ask.only_if_there {
         let words = "the home is gone: its grace period is over, or it was destroyed at once";
         return Err(Failure::new(Class::Refused, words));
@@ -139,6 +176,7 @@ async fn attach(
         *home = Some(cx.operation(make(cx, &ask)).await?);
     }
     let Some(home) = home.as_mut() else { return Ok(Value::Null) };
+    export_anew(cx, home, command).await?;
     if ask.quota_gb > home.quota_gb {
         set_quota(cx, home, ask.quota_gb).await?;
     }
@@ -200,21 +238,26 @@ async fn resize(
         return Err(Failure::new(Class::Refused, "there is no home to resize"));
     };
     set_quota(cx, home, ask.quota_gb).await?;
+    export_anew(cx, home, command).await?;
     Ok(as_value(&Done {}))
 }
 
 /// Sets the limit and the export again that the home is to have. The limit first: it is found out
 /// there whether the dataset is still there, and ours.
-async fn repair(cx: &Context, home: Option<&Home>) -> Result<Value, Failure> {
+async fn repair(
+    cx: &Context,
+    home: Option<&mut Home>,
+    command: &Command,
+) -> Result<Value, Failure> {
     let Some(home) = home else {
         return Err(Failure::new(Class::Refused, "there is no home to repair"));
     };
     let (login, marker) = (login(cx, &home.site).await?, cx.run().to_string());
     let (dataset, refquota_gb) = (home.dataset.clone(), home.quota_gb);
-    let limit = UpdateQuota { login: login.clone(), dataset, marker: marker.clone(), refquota_gb };
-    cx.step(limit).await?;
-    let (path, networks) = (home.mountpoint.clone(), home.site.networks.clone());
-    cx.step(EnsureShare { login, path, marker, networks }).await?;
+    cx.step(UpdateQuota { login: login.clone(), dataset, marker, refquota_gb }).await?;
+    let now = storage::read(command).map(|site| site.networks);
+    let networks = now.unwrap_or_else(|| home.site.networks.clone());
+    export(cx, home, login, networks).await?;
     Ok(as_value(&Done {}))
 }
 

@@ -7,7 +7,6 @@ use alloc::string::String;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stead_core::context::{Command, Context};
-use stead_schemas::command::home::SnapshotHome;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::step::Done;
 use stead_schemas::step::truenas::{DeleteSnapshot, ListSnapshots, SnapshotDataset};
@@ -18,13 +17,19 @@ use crate::as_value;
 /// How many snapshots may be asked for and kept.
 const KEPT_MAX: usize = 50;
 
+/// What is read of a snapshot that is wanted.
+#[derive(Deserialize)]
+struct Wanted {
+    snapshot: Option<String>,
+}
+
 /// Keeps the home as it is now.
 pub(super) async fn take(
     cx: &Context,
     home: &mut Option<Home>,
     command: &Command,
 ) -> Result<Value, Failure> {
-    let ask: SnapshotHome = command.read()?;
+    let ask: Wanted = command.read()?;
     let Some(home) = home.as_mut() else {
         return Err(Failure::new(Class::Refused, "there is no home to keep"));
     };

@@ -140,6 +140,63 @@ fn a_resize_asks_the_home_whatever_the_workspace_knows_of_it() {
 }
 
 #[test]
+fn a_home_is_exported_to_whom_the_site_names_by_now() {
+    let exported = |tale: &Tale| tale.stage.world.exports["/mnt/tank/home/john"].clone();
+    let mut tale = made();
+    let mut number = 0;
+    let mut moves = |tale: &mut Tale| {
+        number += 1;
+        let network = format!("10.10.{number}.0/24");
+        tale.stage.site.truenas.networks = vec![network.clone()];
+        json!([network])
+    };
+    let networks = moves(&mut tale);
+    done(tale.workspace("create", "two", json!({})));
+    assert_eq!(exported(&tale), networks);
+    let networks = moves(&mut tale);
+    done(tale.home("quota", json!({ "quota_gb": 120 })));
+    assert_eq!(exported(&tale), networks);
+    let networks = moves(&mut tale);
+    done(tale.home("repair", json!({})));
+    assert_eq!(exported(&tale), networks);
+    // What a workspace was told of the site when it was made does not count when it is brought back.
+    let networks = moves(&mut tale);
+    delete(&mut tale, "dev", json!({}));
+    done(tale.workspace_now("undelete", "dev", json!({})));
+    assert_eq!(exported(&tale), networks);
+    let ensured = |tale: &Tale| {
+        tale.stage.world.log.iter().filter(|step| *step == "truenas.ensure-share").count()
+    };
+    let before = ensured(&tale);
+    done(tale.workspace("create", "three", json!({})));
+    assert_eq!(ensured(&tale), before, "nothing has changed");
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn a_home_is_found_and_destroyed_with_the_key_and_at_the_address_that_are_said_now() {
+    let source = |tale: &Tale, name: &str| tale.view(name)["home_source"].clone();
+    let used = |tale: &Tale, step: &str| tale.stage.world.logins[step].clone();
+    let mut tale = made();
+    let old = source(&tale, "dev");
+    tale.stage.site.truenas.secret = "vault:secret/data/truenas/moved".into();
+    tale.stage.site.truenas.nfs_server = "10.10.99.9".into();
+    done(tale.workspace("create", "two", json!({})));
+    assert_eq!(source(&tale, "two"), "10.10.99.9:/mnt/tank/home/john");
+    assert_eq!(source(&tale, "dev"), old, "its machine has mounted it there");
+    done(tale.home("snapshot", json!({ "snapshot": "monday" })));
+    assert_eq!(used(&tale, "truenas.snapshot-dataset"), "vault:secret/data/truenas/moved#1");
+    tale.stage.site.truenas.secret = "vault:secret/data/truenas/again".into();
+    delete(&mut tale, "dev", json!({ "now": true }));
+    delete(&mut tale, "two", json!({ "now": true }));
+    assert!(tale.things().is_empty(), "{:?}", tale.things());
+    for step in ["truenas.remove-share", "truenas.destroy-dataset"] {
+        assert_eq!(used(&tale, step), "vault:secret/data/truenas/again#1");
+    }
+    tale.stage.everything_replays();
+}
+
+#[test]
 fn a_home_is_kept_for_as_long_as_the_delete_has_promised() {
     let mut tale = made();
     tale.stage.site.truenas.grace_seconds = 5 * HOUR.as_secs();

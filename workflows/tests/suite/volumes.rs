@@ -204,6 +204,21 @@ fn a_workspace_of_the_same_name_finds_what_the_one_before_it_left() {
 }
 
 #[test]
+fn a_volume_is_reached_and_destroyed_with_the_key_that_is_said_now() {
+    let used = |tale: &Tale, step: &str| tale.stage.world.logins[step].clone();
+    let mut tale = made();
+    tale.stage.site.truenas.secret = "vault:secret/data/truenas/moved".into();
+    done(tale.workspace_now("resize", "dev", json!({ "volume_gb": 15 })));
+    assert_eq!(used(&tale, "truenas.ensure-volume"), "vault:secret/data/truenas/moved#1");
+    tale.stage.site.truenas.secret = "vault:secret/data/truenas/again".into();
+    tale.give("delete", "dev", json!({ "now": true }));
+    tale.stage.work();
+    assert!(tale.things().is_empty(), "{:?}", tale.things());
+    assert_eq!(used(&tale, "truenas.remove-target"), "vault:secret/data/truenas/again#1");
+    tale.stage.everything_replays();
+}
+
+#[test]
 fn there_must_be_room_for_a_volume_before_anything_is_made() {
     let mut tale = begun();
     tale.stage.world.free_gb = 62;

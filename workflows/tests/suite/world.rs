@@ -54,6 +54,8 @@ pub struct World {
     pub quotas: BTreeMap<String, u64>,
     /// What is kept in each home, in GiB.
     pub used_gb: u64,
+    /// To which networks each home is exported, by its path.
+    pub exports: BTreeMap<String, Value>,
     /// What each node has free, in GiB of memory.
     pub nodes: BTreeMap<String, u64>,
     /// Which version of each secret is current.
@@ -119,6 +121,7 @@ impl Default for World {
             free_gb: 1_000,
             quotas: BTreeMap::new(),
             used_gb: 0,
+            exports: BTreeMap::new(),
             nodes: nodes.into(),
             version: 1,
             logins: BTreeMap::new(),
@@ -159,6 +162,7 @@ impl World {
             }
             "truenas.ensure-share" => {
                 self.ensure(share, text("marker"))?;
+                self.exports.insert(text("path"), ask["networks"].clone());
                 Ok(json!({ "id": 1 }))
             }
             "truenas.ensure-volume" => self.ensure(dataset, text("marker")).map(|()| json!({})),
