@@ -3,7 +3,8 @@
 //! A version is made, imported by Coder and looked at, before workspaces are made of it; if any of
 //! that fails, the active version is the one that it was. What was tried last is remembered: a
 //! commit that was rejected, or that somebody went back from, is not pushed again because a webhook
-//! comes once more or somebody looks at the branch. Only a newer one is, or a `push` by hand.
+//! comes once more or somebody looks at the branch. Only a newer one is, or a `push` by hand. One of
+//! which nobody has said anything, as Coder was away or no provisioner took it, was not tried.
 //!
 //! `state.rs` is what it knows, `operations.rs` what is done with it, `admit.rs` the door.
 

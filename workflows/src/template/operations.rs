@@ -9,7 +9,7 @@ use core::time::Duration;
 use serde_json::{Value, json};
 use stead_core::context::Context;
 use stead_schemas::command::template::{TemplateOrder, TemplateVersion};
-use stead_schemas::failure::{Class, Failure};
+use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::notice::Topic;
 use stead_schemas::site::Template as SiteTemplate;
 use stead_schemas::step::coder::versions::{
@@ -124,6 +124,7 @@ async fn logins(
 
 async fn deploy(cx: &Context, template: &mut Template, job: Job) -> Result<Value, Failure> {
     let commit = job.source.commit.clone();
+    let tried = template.tried.clone();
     // Whoever names a commit says nothing about the branch's head, which may have been gone back from.
     if job.is_head {
         template.tried = Some(commit.clone());
@@ -151,6 +152,9 @@ async fn deploy(cx: &Context, template: &mut Template, job: Job) -> Result<Value
             Ok(template.told(&words))
         }
         Err(failure) => {
+            if says_nothing(&failure) && cx.changed("outages-are-no-tries") {
+                template.tried = tried;
+            }
             template.ends(cx, Some(&failure));
             if failure.class != Class::Cancelled {
                 say(cx, &job, CommitState::Failure, &failure.words).await;
@@ -168,6 +172,13 @@ async fn deploy(cx: &Context, template: &mut Template, job: Job) -> Result<Value
             Err(failure)
         }
     }
+}
+
+/// Whether it says nothing of the commit, which is tried again by itself: somebody was away, or did not
+/// let us in. A cancel does say something, as whoever did that does not want it.
+fn says_nothing(failure: &Failure) -> bool {
+    let is_passing = failure.class.kind() != Kind::Lasting;
+    is_passing || matches!(failure.class, Class::TimedOut | Class::Auth)
 }
 
 /// Says in Forgejo how the commit fares. That it cannot be said changes nothing.

@@ -105,6 +105,45 @@ fn a_failed_import_leaves_the_active_version_and_is_not_tried_again_until_someth
 }
 
 #[test]
+fn what_was_pushed_while_somebody_was_away_is_deployed_by_the_next_look() {
+    for step in ["coder.look-up-template", "coder.await-import", "coder.promote-version"] {
+        let mut tale = Asker::template();
+        tale.done("push", json!({}));
+        tale.commit("b", "b");
+        tale.stage.world.late_next = Some(step.into());
+        tale.failed("check", json!({}));
+        assert_eq!(tale.view::<TemplateView>().phase.word(), "rejected", "{step}");
+        tale.done("check", json!({}));
+        assert_eq!(tale.stage.world.names(), ["active b", "version a", "version b"], "{step}");
+        tale.stage.everything_replays();
+    }
+}
+
+#[test]
+fn what_was_gone_back_from_stays_so_while_somebody_is_away() {
+    let mut tale = Asker::template();
+    tale.done("push", json!({}));
+    tale.commit("b", "b");
+    tale.done("push", json!({}));
+    tale.done("rollback", json!({}));
+    tale.commit("c", "c");
+    tale.stage.world.late_next = Some("coder.look-up-template".into());
+    tale.failed("check", json!({}));
+    // The branch is set back to what was gone back from.
+    tale.commit("b", "b");
+    let told = tale.done("check", json!({}));
+    assert_eq!(told["what"], "the branch ends with what was tried before");
+    assert_eq!(tale.stage.world.active, "id-aaaaaaaaaaaa-1.1");
+    // What a step refuses for good is tried: it would be refused at every look.
+    tale.commit("d", "d");
+    tale.stage.world.fails_next = Some("coder.upload-template".into());
+    tale.failed("check", json!({}));
+    tale.done("check", json!({}));
+    assert_eq!(tale.stage.world.active, "id-aaaaaaaaaaaa-1.1");
+    tale.stage.everything_replays();
+}
+
+#[test]
 fn a_template_that_stead_cannot_use_is_not_promoted() {
     let mut tale = Asker::template();
     tale.stage.world.parameters = vec![("region".into(), false)];
