@@ -139,6 +139,14 @@ pub enum StepReply {
     Failed(Failure),
 }
 
+impl StepReply {
+    /// Whether the worker is at it no more.
+    #[must_use]
+    pub const fn is_end(&self) -> bool {
+        matches!(self, Self::Done(_) | Self::Failed(_))
+    }
+}
+
 /// Who gave a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

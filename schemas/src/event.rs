@@ -166,6 +166,10 @@ pub struct StepCompleted {
     pub answer: Value,
     /// How many attempts it took, as far as the owner at that time had counted.
     pub attempts: u32,
+    /// Why it was not done before, where it was not and the owner at that time knew: what the attempt
+    /// before met, or that this one was told to stop because it took too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met: Option<Failure>,
 }
 
 /// See [`Event::StepFailed`].

@@ -97,6 +97,12 @@ impl RunId {
         EntityKey(self.0.rsplit_once('-').map_or("", |(key, _)| key).into())
     }
 
+    /// The kind of the entity: `workspace`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.0.rsplitn(3, '-').last().unwrap_or_default()
+    }
+
     /// Which life of the entity this is, counted from 1.
     #[must_use]
     pub fn life(&self) -> u32 {
@@ -232,7 +238,7 @@ mod tests {
         let run = key("john.doe", "dev").run(3);
         assert_eq!(run.as_str().parse::<RunId>().as_ref(), Ok(&run));
         assert_eq!((run.key(), run.life()), (key("john.doe", "dev"), 3));
-        assert_eq!(run.key().kind(), "workspace");
+        assert_eq!((run.kind(), run.key().kind()), ("workspace", "workspace"));
     }
 
     #[test]

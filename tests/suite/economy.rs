@@ -19,7 +19,7 @@ async fn a_run_costs_one_append_to_start_and_one_for_each_step() {
     let created = john.carry_out("create", json!({})).await;
     let all = histories::histories(&mut stage.streams().await).await;
     let of = |kind: &str| {
-        let histories = all.iter().filter(|(run, _)| run.key().kind() == kind);
+        let histories = all.iter().filter(|(run, _)| run.kind() == kind);
         histories.map(|(_, history)| history.len()).sum::<usize>()
     };
     assert_eq!(all[&created.run].len(), 1 + 13, "start and thirteen steps");

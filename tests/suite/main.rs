@@ -8,6 +8,7 @@ mod stage;
 mod verbs;
 
 mod abandon;
+mod anew;
 mod archive;
 mod audit;
 mod backup;

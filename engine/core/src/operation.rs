@@ -1,7 +1,7 @@
 //! An operation: steps that are taken back together if it fails, is cancelled, or is dropped.
 
 use alloc::boxed::Box;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{self, Poll};
 
@@ -9,7 +9,7 @@ use stead_schemas::event::Seq;
 use stead_schemas::failure::Failure;
 
 use crate::context::Context;
-use crate::shared::ScopeId;
+use crate::shared::{ScopeId, Settled, Undo};
 
 impl Context {
     /// Runs `body` as one operation: if it fails or is cancelled, every step in it that has an
@@ -53,28 +53,54 @@ impl Context {
         result
     }
 
+    /// Takes one thing back that is nobody's part, and says what became of that.
+    pub(crate) async fn undo_apart(&self, undo: Undo) -> Option<Settled> {
+        let open = Open { id: self.shared().borrow_mut().open_apart(undo), cx: self.clone() };
+        let settled = self.undo_next(open.id).await;
+        open.close();
+        settled
+    }
+
     async fn undo(&self, scope: ScopeId) {
-        while let Some(seq) = self.next_undo(scope) {
-            self.settled(seq).await;
-            if let Some(scope) = self.shared().borrow_mut().scopes.get_mut(&scope) {
-                scope.under_way = None;
-            }
+        while self.undo_next(scope).await.is_some() {}
+    }
+
+    /// What became of the next undo, once it is settled; nothing if there is none.
+    async fn undo_next(&self, scope: ScopeId) -> Option<Settled> {
+        let seq = poll_fn(|_| self.next_undo(scope)).await?;
+        let settled = self.settled(seq).await;
+        if let Some(scope) = self.shared().borrow_mut().scopes.get_mut(&scope) {
+            scope.under_way = None;
         }
+        Some(settled)
     }
 
     /// The undo that is under way, or else the next one, which is asked for.
-    fn next_undo(&self, id: ScopeId) -> Option<Seq> {
+    fn next_undo(&self, id: ScopeId) -> Poll<Option<Seq>> {
         let mut shared = self.shared().borrow_mut();
-        let scope = shared.scopes.get_mut(&id)?;
+        let Some(scope) = shared.scopes.get_mut(&id) else { return Poll::Ready(None) };
         scope.undoing = true;
         // Whoever waited for it was dropped.
         if scope.under_way.is_some() {
-            return scope.under_way;
+            return Poll::Ready(scope.under_way);
         }
-        let undo = scope.undos.pop()?;
-        let seq = shared.schedule(undo.wanted());
-        shared.scopes.get_mut(&id)?.under_way = Some(seq);
-        Some(seq)
+        if shared.undo_waits(id) {
+            return Poll::Pending;
+        }
+        let undo = shared.scopes.get_mut(&id).and_then(|scope| scope.undos.pop());
+        let seq = undo.map(|undo| shared.schedule(undo.wanted()));
+        if let Some(scope) = shared.scopes.get_mut(&id) {
+            scope.under_way = seq;
+        }
+        Poll::Ready(seq)
+    }
+
+    async fn settled(&self, seq: Seq) -> Settled {
+        poll_fn(|_| match self.shared().borrow_mut().take_settled(seq) {
+            Some(settled) => Poll::Ready(settled),
+            None => Poll::Pending,
+        })
+        .await
     }
 }
 
@@ -98,13 +124,12 @@ impl Drop for Open {
         scope.undoing = true;
         // It is nobody's part any more.
         scope.parent = None;
-        if shared.over {
-            return;
+        if !shared.over {
+            shared.aside.push(Box::pin(async move {
+                cx.undo(id).await;
+                cx.shared().borrow_mut().close_scope(id);
+            }));
         }
-        shared.aside.push(Box::pin(async move {
-            cx.undo(id).await;
-            cx.shared().borrow_mut().close_scope(id);
-        }));
     }
 }
 

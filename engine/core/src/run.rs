@@ -305,6 +305,7 @@ impl Run {
             let mut shared = shared.borrow_mut();
             shared.now = at;
             shared.transitions += 1;
+            shared.asked.in_transition = 0;
         }
     }
 
@@ -371,7 +372,9 @@ impl Run {
     fn poll(&mut self) -> Vec<Event> {
         let mut decisions = Vec::new();
         if let Some(shared) = &self.shared {
-            shared.borrow_mut().asked_bytes = 0;
+            let asked = &mut shared.borrow_mut().asked;
+            asked.since_fact = 0;
+            asked.undo_is_open = self.folded.steps.values().any(|open| open.step.undo);
         }
         // What the workflow ended with before, while something was still to be taken back.
         let mut has_waited = self.ending.is_some();

@@ -21,7 +21,7 @@ use stead_schemas::time::Timestamp;
 use crate::context::Command;
 use crate::fold::take;
 use crate::run::Awaited;
-use crate::size::json_bytes;
+use crate::size::{ASKED_BYTES_MAX, step_bytes};
 
 /// How a step or a timer ended.
 pub(crate) enum Settled {
@@ -46,6 +46,8 @@ pub(crate) struct Undo {
     pub step: String,
     pub route: Route,
     pub request: Value,
+    /// How many bytes the request has in the log.
+    pub request_bytes: usize,
 }
 
 /// A step that the workflow wants.
@@ -53,6 +55,8 @@ pub(crate) struct Wanted {
     pub step: String,
     pub route: Route,
     pub request: Value,
+    /// How many bytes the request has in the log.
+    pub request_bytes: usize,
     pub within_ms: u64,
     pub undo: bool,
     pub detached: bool,
@@ -65,6 +69,31 @@ pub(crate) struct Wanted {
 pub(crate) struct Shape {
     pub request: fn(&Value) -> Result<(), String>,
     pub answer: fn(&Value) -> Result<(), String>,
+}
+
+impl Undo {
+    /// At least how many bytes it has in the log.
+    fn bytes(&self) -> usize {
+        step_bytes(&self.step, &self.route, &StepPolicy::default(), self.request_bytes)
+    }
+}
+
+impl Wanted {
+    /// At least how many bytes it has in the log.
+    pub fn bytes(&self) -> usize {
+        step_bytes(&self.step, &self.route, &self.policy, self.request_bytes)
+    }
+}
+
+/// What is asked for already, where more has to fit into the same message.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Asked {
+    /// The bytes of all steps since the last fact.
+    pub since_fact: usize,
+    /// The bytes of all steps in this transition.
+    pub in_transition: usize,
+    /// Whether an undo is asked for and not settled.
+    pub undo_is_open: bool,
 }
 
 /// The number of an operation within its run.
@@ -80,6 +109,8 @@ pub(crate) struct Scope {
     pub undoing: bool,
     /// The undo that is asked for and not known to be done.
     pub under_way: Option<Seq>,
+    /// Whether it is no operation of the workflow's, but one thing that is taken back by itself.
+    pub apart: bool,
 }
 
 /// Something that goes on beside the workflow until it is done: taking back what was dropped.
@@ -113,8 +144,7 @@ pub(crate) struct Shared {
     pub next_seq: Seq,
     /// The signals that the definition names.
     pub listed: &'static [&'static str],
-    /// How many bytes of requests have been asked for since the last fact.
-    pub asked_bytes: usize,
+    pub asked: Asked,
     /// Which changes this run has, as far as it was asked.
     pub changes: BTreeMap<String, bool>,
     /// On replay: the changes that the history has marked at this point.
@@ -147,7 +177,7 @@ impl Shared {
             view: Value::Null,
             next_seq: 1,
             listed: &[],
-            asked_bytes: 0,
+            asked: Asked::default(),
             changes: BTreeMap::new(),
             recorded_changes: None,
             over: false,
@@ -194,7 +224,10 @@ impl Shared {
     pub fn schedule(&mut self, wanted: Wanted) -> Seq {
         let seq = self.take_seq();
         self.shapes.insert(seq, wanted.shape);
-        self.asked_bytes += json_bytes(&wanted.request);
+        let bytes = wanted.bytes();
+        self.asked.since_fact += bytes;
+        self.asked.in_transition += bytes;
+        self.asked.undo_is_open |= wanted.undo;
         self.decisions.push(Event::StepScheduled(StepScheduled {
             seq,
             step: wanted.step,
@@ -246,10 +279,31 @@ impl Shared {
 
     /// Opens an operation inside the one that is being polled.
     pub fn open_scope(&mut self) -> ScopeId {
+        self.open(Scope { parent: self.current, ..Scope::default() })
+    }
+
+    /// Opens what is nobody's part and takes one thing back.
+    pub fn open_apart(&mut self, undo: Undo) -> ScopeId {
+        let (undos, undoing, apart) = ([undo].into(), true, true);
+        self.open(Scope { undos, undoing, apart, ..Scope::default() })
+    }
+
+    fn open(&mut self, scope: Scope) -> ScopeId {
         let id = self.next_scope;
         self.next_scope += 1;
-        self.scopes.insert(id, Scope { parent: self.current, ..Scope::default() });
+        self.scopes.insert(id, scope);
         id
+    }
+
+    /// Whether the next undo of an operation is not asked for yet: there is no room for it in the
+    /// message. It waits for another one that is under way: whatever becomes of that is a fact,
+    /// behind which there is room. Where none is, it has to go with what is there.
+    pub fn undo_waits(&mut self, scope: ScopeId) -> bool {
+        let Some(undo) = self.scopes.get(&scope).and_then(|scope| scope.undos.last()) else {
+            return false;
+        };
+        let bytes = self.asked.in_transition + undo.bytes();
+        self.asked.undo_is_open && bytes > ASKED_BYTES_MAX && self.changed("stead.undos-wait")
     }
 
     /// Closes an operation. What it has done is its parent's to take back from now on, if it was
@@ -260,7 +314,7 @@ impl Shared {
         if let Some(parent) = parent {
             parent.undos.extend(scope.undos);
         }
-        if self.scopes.is_empty() {
+        if self.scopes.values().all(|scope| scope.apart) {
             self.cancel = None;
         }
     }
@@ -292,7 +346,7 @@ impl Shared {
         let mut anew = Self::new(self.run.clone(), self.started.clone(), self.now);
         anew.carried = Some(carried);
         anew.next_seq = self.next_seq;
-        (anew.listed, anew.asked_bytes) = (self.listed, self.asked_bytes);
+        (anew.listed, anew.asked) = (self.listed, self.asked);
         anew.phase.clone_from(&self.phase);
         anew.view = self.view.clone();
         anew.signals = core::mem::take(&mut self.signals);

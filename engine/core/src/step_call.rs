@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::future::{Future, IntoFuture, poll_fn};
+use core::future::{Future, IntoFuture};
 use core::marker::PhantomData;
 use core::pin::Pin;
 use core::task::{self, Poll};
@@ -21,7 +21,10 @@ use stead_schemas::step::{REQUEST_BYTES_MAX, Step};
 
 use crate::context::Context;
 use crate::shared::{Settled, Shape, Shared, Undo, Wanted};
-use crate::size::{ASKED_BYTES_MAX, json_bytes};
+use crate::size::{ASKED_BYTES_MAX, json_bytes, written_bytes};
+
+/// The change with which a run measures what it asks for as it is written.
+const ASKS_ARE_MEASURED: &str = "stead.asks-are-measured";
 
 /// A step that is asked for when it is awaited.
 ///
@@ -236,7 +239,7 @@ impl<S> Drop for StepFuture<S> {
         }
         if let Some(cancel) = open.cancel {
             shared.aside.push(Box::pin(async move {
-                cx.carry_out(cancel).await;
+                cx.undo_apart(cancel).await;
             }));
         }
     }
@@ -254,45 +257,8 @@ impl Context {
         if let Some(words) = too_large_undo(&mut self.shared().borrow_mut(), &undo) {
             return Err(Failure::new(Class::Permanent, words).at(S::NAME));
         }
-        let seq = self.shared().borrow_mut().schedule(undo.wanted());
-        let mut goes_on = GoesOn { cx: self.clone(), seq: Some(seq) };
-        let settled = self.settled(seq).await;
-        goes_on.seq = None;
-        read_answer::<S>(settled, None)
-    }
-
-    async fn carry_out(&self, undo: Undo) {
-        let seq = self.shared().borrow_mut().schedule(undo.wanted());
-        self.settled(seq).await;
-    }
-
-    pub(crate) async fn settled(&self, seq: Seq) -> Settled {
-        poll_fn(|_| match self.shared().borrow_mut().take_settled(seq) {
-            Some(settled) => Poll::Ready(settled),
-            None => Poll::Pending,
-        })
-        .await
-    }
-}
-
-/// What is taken back is taken back, even if nobody waits for it any more: the run does not end, nor
-/// begin anew, before that is done.
-struct GoesOn {
-    cx: Context,
-    /// Until it is settled.
-    seq: Option<Seq>,
-}
-
-impl Drop for GoesOn {
-    fn drop(&mut self) {
-        let Some(seq) = self.seq else { return };
-        let cx = self.cx.clone();
-        let Ok(mut shared) = self.cx.shared().try_borrow_mut() else { return };
-        if !shared.over {
-            shared.aside.push(Box::pin(async move {
-                cx.settled(seq).await;
-            }));
-        }
+        let settled = self.undo_apart(undo).await;
+        read_answer::<S>(settled.unwrap_or(Settled::Cancelled), None)
     }
 }
 
@@ -303,6 +269,7 @@ impl Undo {
             step: self.step,
             route: self.route,
             request: self.request,
+            request_bytes: self.request_bytes,
             within_ms: 0,
             undo: true,
             detached: false,
@@ -319,56 +286,66 @@ fn schedule<S: Step>(call: StepCall<S>) -> Result<Open, Failure> {
     if let Some(cancelled) = &shared.cancel {
         return Err(cancelled.clone());
     }
-    let (name, route) = (call.request.name(), call.request.route());
-    let request = as_json(&call.request);
-    if let Some(words) = too_large(&mut shared, &request, &call.undo) {
+    let wanted = wanted(&call);
+    if let Some(words) = too_large(&mut shared, &wanted, &call.undo) {
         return Err(Failure::new(Class::Permanent, words).at(S::NAME));
     }
     let is_covered = shared.current.is_some_and(|scope| shared.scopes.contains_key(&scope));
-    if let Some(words) = misplaced(&call, &route, is_covered) {
+    if let Some(words) = misplaced(&call, &wanted.route, is_covered) {
         return Err(Failure::new(Class::Permanent, words).at(S::NAME));
     }
     let command = format!("{}:{}", shared.run, shared.next_seq);
-    let cancel = call.cancel_with_parent.then(|| cancel_of(&route, command)).flatten();
+    let cancel = call.cancel_with_parent.then(|| cancel_of(&wanted.route, command)).flatten();
     if let Some(scope) = shared.current.and_then(|scope| shared.scopes.get_mut(&scope)) {
         scope.undos.extend(call.undo);
         scope.undos.extend(cancel.clone());
     }
-    let seq = shared.schedule(Wanted {
-        step: name,
-        route,
+    Ok(Open { seq: shared.schedule(wanted), cancel })
+}
+
+fn wanted<S: Step>(call: &StepCall<S>) -> Wanted {
+    let request = as_json(&call.request);
+    Wanted {
+        step: call.request.name(),
+        route: call.request.route(),
+        request_bytes: written_bytes(&request),
         request,
         within_ms: millis(call.within),
         undo: false,
         detached: call.detached,
         policy: call.policy,
         shape: Shape { request: check::<S>, answer: check::<S::Answer> },
-    });
-    Ok(Open { seq, cancel })
+    }
 }
 
 /// What is too large of a step: by itself, with what else is asked for at once, or to be taken back.
-fn too_large(shared: &mut Shared, request: &Value, undos: &[Undo]) -> Option<String> {
-    let size = json_bytes(request);
-    if size > REQUEST_BYTES_MAX {
+fn too_large(shared: &mut Shared, wanted: &Wanted, undos: &[Undo]) -> Option<String> {
+    if is_request_too_large(shared, wanted) {
+        let size = wanted.request_bytes;
         return Some(format!(
             "the request has {size} bytes, the limit for a step is {REQUEST_BYTES_MAX}; pass what is \
              large by reference"
         ));
     }
-    let asked = shared.asked_bytes + size;
-    if asked > ASKED_BYTES_MAX && shared.changed("stead.asks-are-measured") {
+    let asked = shared.asked.since_fact + wanted.bytes();
+    if asked > ASKED_BYTES_MAX && shared.changed(ASKS_ARE_MEASURED) {
         return Some(format!(
-            "what is asked for at once would have {asked} bytes with this request, the limit is \
+            "what is asked for at once would have {asked} bytes with this step, the limit is \
              {ASKED_BYTES_MAX}; ask for less at a time"
         ));
     }
     undos.iter().find_map(|undo| too_large_undo(shared, undo))
 }
 
+/// A build before [`ASKS_ARE_MEASURED`] took escaped characters for one byte each.
+fn is_request_too_large(shared: &mut Shared, wanted: &Wanted) -> bool {
+    wanted.request_bytes > REQUEST_BYTES_MAX
+        && (json_bytes(&wanted.request) > REQUEST_BYTES_MAX || shared.changed(ASKS_ARE_MEASURED))
+}
+
 /// An undo is asked for when nothing can be decided any more, so that it is measured before.
 fn too_large_undo(shared: &mut Shared, undo: &Undo) -> Option<String> {
-    let size = json_bytes(&undo.request);
+    let size = undo.request_bytes;
     (size > REQUEST_BYTES_MAX && shared.changed("stead.undos-are-measured")).then(|| {
         format!(
             "the request of the undo `{}` has {size} bytes, the limit is {REQUEST_BYTES_MAX}; pass \
@@ -407,7 +384,8 @@ fn cancel_of(route: &Route, command: String) -> Option<Undo> {
 }
 
 fn undo_of<U: Step>(request: &U) -> Undo {
-    Undo { step: request.name(), route: request.route(), request: as_json(request) }
+    let (step, route, request) = (request.name(), request.route(), as_json(request));
+    Undo { step, route, request_bytes: written_bytes(&request), request }
 }
 
 fn read_answer<S: Step>(

@@ -183,7 +183,7 @@ fn accepted(run: &RunId, command: &CommandAccepted, at: Timestamp) -> Command {
         | Caller::Command { .. }
         | Caller::Engine => None,
     };
-    let name = format!("{}.{}", run.key().kind(), command.verb);
+    let name = format!("{}.{}", run.kind(), command.verb);
     Command { id: command.id.clone(), name, at, asked_by }
 }
 

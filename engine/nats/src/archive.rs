@@ -5,16 +5,16 @@
 mod shelf;
 
 use async_nats::HeaderMap;
-use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
+use async_nats::header::NATS_EXPECTED_STREAM;
 use async_trait::async_trait;
 use stead_runtime::ports::{AppendError, Archive, Lasts, LogError};
 use stead_schemas::ids::Partition;
 use stead_schemas::subjects::{self, ARCHIVE_STREAM, SHELF_STREAM};
-use uuid::Uuid;
 
 use crate::connect::Connection;
 use crate::jetstream::{self, NotAcked, Unread};
-use crate::log::{COMMIT, has_commit, whole_subject};
+use crate::log::whole_subject;
+use crate::once::{Once, new_commit};
 use crate::pause::Pause;
 use crate::platform::{Platform, ensure_shelf};
 
@@ -48,11 +48,9 @@ impl NatsArchive {
         expected: u64,
         record: Vec<u8>,
     ) -> Result<u64, AppendError> {
-        let commit = Uuid::now_v7().simple().to_string();
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_EXPECTED_STREAM, ARCHIVE_STREAM);
-        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
-        headers.insert(COMMIT, commit.as_str());
+        let (stream, subject) = (ARCHIVE_STREAM.to_owned(), subject.to_owned());
+        let once = Once { stream, subject, expected, commit: new_commit() };
+        let (subject, mut headers) = (once.subject.as_str(), once.headers());
         let connection = &self.platform.connection;
         let payload = connection.keys.seal(subject, &mut headers, record);
         let payload = payload.map_err(|error| AppendError::Lasting(error.to_string()))?;
@@ -64,15 +62,11 @@ impl NatsArchive {
                 Err(NotAcked::Lasting(words)) => return Err(AppendError::Lasting(words)),
                 Err(doubt) => tracing::debug!(subject, %doubt, "reads back whether it is there"),
             }
-            match jetstream::last_message(&connection.js, ARCHIVE_STREAM, subject).await {
-                Ok(Some(last)) if has_commit(&last, &commit) => return Ok(last.sequence),
-                Ok(last) if last.as_ref().map_or(0, |last| last.sequence) != expected => {
-                    return Err(AppendError::Conflict);
-                }
-                Ok(_) | Err(Unread::Other(_)) => {}
+            match once.look(&connection.js).await {
+                Ok(Some(outcome)) => return outcome,
                 Err(Unread::NoStream(words)) => return Err(AppendError::Lasting(words)),
+                Ok(None) | Err(Unread::Other(_)) => pause.wait().await,
             }
-            pause.wait().await;
         }
     }
 }

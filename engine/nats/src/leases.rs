@@ -17,11 +17,10 @@ use stead_runtime::ports::{LeaseError, Leases};
 use stead_schemas::ids::Partition;
 use stead_schemas::owner::encode_token;
 use stead_schemas::subjects::LEASE_BUCKET;
-use uuid::Uuid;
 
 use crate::bus::json;
 use crate::jetstream::{self, NotAcked, Unread};
-use crate::log::COMMIT;
+use crate::once::{COMMIT, new_commit};
 use crate::platform::{Platform, ensure_leases};
 
 /// How long a lease lasts, in whole seconds: the server knows no shorter unit.
@@ -126,7 +125,7 @@ impl NatsLeases {
         engine: &str,
         expected: Option<u64>,
     ) -> Result<Option<u64>, LeaseError> {
-        let commit = commit();
+        let commit = new_commit();
         let mut outcome = self.publish(subject, engine, expected, Some(&commit)).await;
         if matches!(outcome, Err(NotAcked::NoStream)) {
             self.make_stream().await?;
@@ -239,11 +238,6 @@ impl NatsLeases {
             _ => Ok(None),
         }
     }
-}
-
-/// By it a writer finds its own message again.
-fn commit() -> String {
-    Uuid::now_v7().simple().to_string()
 }
 
 fn is_held_by(standing: &Standing, engine: &str) -> bool {

@@ -19,6 +19,7 @@ pub mod inspect;
 mod jetstream;
 pub mod leases;
 pub mod log;
+mod once;
 mod outbox;
 pub mod partition;
 mod pause;

@@ -128,7 +128,7 @@ fn whatever_only_grows_has_grown() {
 
         // Somebody else writes to the same history.
         desk.command("relay", "relay-1").await;
-        let other = StepCompleted { seq: 1, answer: json!({}), attempts: 1 };
+        let other = StepCompleted { seq: 1, answer: json!({}), attempts: 1, met: None };
         desk.append_of_another_build(&desk.run("relay"), vec![Event::StepCompleted(other)]).await;
         desk.done(&desk.step("test.shape")).await;
         assert_eq!(shown.counts("stead_append_refused_total"), [1]);

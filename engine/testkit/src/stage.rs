@@ -174,7 +174,7 @@ impl<W: World> Stage<W> {
     /// Carries out one open step. False if there is none, or all are held or of paused runs.
     pub fn one_step(&mut self) -> bool {
         let is_held = |address: &StepAddress| {
-            self.held.contains(address.run.key().kind()) || self.is_paused(&address.run)
+            self.held.contains(address.run.kind()) || self.is_paused(&address.run)
         };
         let next = self.to_do.iter().position(|address| !is_held(address));
         let Some(address) = next.and_then(|at| self.to_do.remove(at)) else { return false };
@@ -220,7 +220,7 @@ impl<W: World> Stage<W> {
         let result = self.carry_out(&address.run, open, attempts);
         let seq = address.seq;
         let event = match result {
-            Ok(answer) => Event::StepCompleted(StepCompleted { seq, answer, attempts }),
+            Ok(answer) => Event::StepCompleted(StepCompleted { seq, answer, attempts, met: None }),
             Err(failure) if self.is_asked_again(open, &failure, attempts) => {
                 self.to_do.push_back(address.clone());
                 return;
@@ -359,7 +359,9 @@ impl<W: World> Stage<W> {
             assert!(!open.step.undo, "{trouble}: the undo {step} never succeeds: {failure}");
         }
         let event = match outcome {
-            Outcome::Done(answer) => Event::StepCompleted(StepCompleted { seq, answer, attempts }),
+            Outcome::Done(answer) => {
+                Event::StepCompleted(StepCompleted { seq, answer, attempts, met: None })
+            }
             Outcome::Failed(failure) => Event::StepFailed(StepFailed { seq, failure, attempts }),
         };
         self.take(&address.run, vec![event]);

@@ -143,7 +143,7 @@ impl Reader {
             n: transition.n,
             place,
             owner: whose.map(|(owner, _)| owner.clone()),
-            kind: stored.run.key().kind().to_owned(),
+            kind: stored.run.kind().to_owned(),
             name: whose.map(|(_, name)| name.clone()).unwrap_or_default(),
             verb: asked.verb.to_owned(),
             id: asked.id.map(str::to_owned),

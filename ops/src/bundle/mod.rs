@@ -93,7 +93,7 @@ impl Bundle {
         let mut found: Vec<&Listed> = self.manifest.runs.iter().filter(named).collect();
         if text.is_some() {
             // A workspace comes before whatever else its owner has of that name.
-            found.sort_by_key(|listed| (listed.run.key().kind() == "workspace", listed.run.life()));
+            found.sort_by_key(|listed| (listed.run.kind() == "workspace", listed.run.life()));
         }
         match (&found[..], text) {
             ([.., one], Some(_)) | ([one], None) => Ok(one.run.clone()),

@@ -28,7 +28,7 @@ fn bundle() -> Bundle {
         histories.insert(first(&lines).run, lines);
     }
     let runs = histories.iter().map(|(run, lines)| listed(run, lines)).collect();
-    let run = histories.keys().find(|run| run.key().kind() == "workspace").cloned();
+    let run = histories.keys().find(|run| run.kind() == "workspace").cloned();
     let manifest = Manifest {
         v: VERSION,
         build: "stead 0.1.0".to_owned(),
@@ -105,7 +105,7 @@ fn a_damaged_bundle_is_named_and_never_half_read() {
 #[test]
 fn an_altered_archive_is_refused_or_is_another_bundle() {
     let mut small = bundle();
-    small.histories.retain(|run, _| run.key().kind() == "people");
+    small.histories.retain(|run, _| run.kind() == "people");
     small.manifest.runs.retain(|listed| small.histories.contains_key(&listed.run));
     let mut plain = Vec::new();
     let packed = pack(&small).expect("it is packed");
@@ -163,7 +163,7 @@ fn other_names_stand_everywhere_and_the_histories_still_replay() {
         assert!(!text.contains(secret), "{secret} is still in it");
     }
     // What a platform has of its own is called the same everywhere.
-    let of_people = bundle.histories.keys().filter(|run| run.key().kind() != "people");
+    let of_people = bundle.histories.keys().filter(|run| run.kind() != "people");
     for run in of_people {
         assert!(!text.contains(run.as_str()), "{run} is still in it");
     }

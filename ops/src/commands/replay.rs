@@ -77,7 +77,7 @@ pub fn verdict(source: &Source) -> Result<Verdict, Ended> {
 
 /// What this build makes of these transitions of a run.
 pub fn judge(run: &RunId, lines: &[Vec<u8>], history: &[Transition]) -> Result<Verdict, Ended> {
-    let kind = run.key().kind().to_owned();
+    let kind = run.kind();
     let Some(definition) = WORKFLOWS.iter().find(|known| known.kind == kind) else {
         let words = format!("{BUILD} has no workflow `{kind}`, so it cannot replay {run}");
         return Err(Ended::Failed(words));

@@ -138,7 +138,7 @@ impl Source {
 
     /// The other runs of this kind that are known, at most so many, latest first.
     pub async fn alike(&self, most: usize) -> Result<Vec<Vec<Transition>>, Ended> {
-        let kind = self.run.key().kind().to_owned();
+        let kind = self.run.kind().to_owned();
         match &self.from {
             Origin::Platform(client) => {
                 let all = Entities::of(client).list_kind(&kind).await?;
@@ -157,8 +157,7 @@ impl Source {
             }
             Origin::Bundle(bundle) => {
                 let others = bundle.histories.iter();
-                let others =
-                    others.filter(|(run, _)| run.key().kind() == kind && **run != self.run);
+                let others = others.filter(|(run, _)| run.kind() == kind && **run != self.run);
                 let alike =
                     others.filter_map(|(_, lines)| readable(lines.iter().map(Vec::as_slice)));
                 Ok(alike.take(most).collect())

@@ -37,7 +37,7 @@ impl Life {
 
     /// It is given a command, the first of which it begins with.
     pub fn asked(&mut self, id: &str, verb: &str, payload: Value, by: Caller) {
-        let (workflow, name) = (self.run.id().key().kind().to_owned(), self.name.clone());
+        let (workflow, name) = (self.run.id().kind().to_owned(), self.name.clone());
         let build = "a test".to_owned();
         let started = Event::RunStarted(RunStarted { workflow, owner: john(), name, build });
         let reply = match &by {
@@ -60,7 +60,7 @@ impl Life {
             let fact = match told {
                 None => return,
                 Some((seq, Ok(answer))) => {
-                    Event::StepCompleted(StepCompleted { seq, answer, attempts: 1 })
+                    Event::StepCompleted(StepCompleted { seq, answer, attempts: 1, met: None })
                 }
                 Some((seq, Err(failure))) => {
                     Event::StepFailed(StepFailed { seq, failure, attempts: 1 })

@@ -147,7 +147,7 @@ fn folded(seen: &[Transition]) -> Folded {
 /// What this build's workflow shows after these transitions, or why that is not known.
 fn shown(seen: &[Transition]) -> (String, Value, Option<String>) {
     let Some(first) = seen.first() else { return (String::new(), Value::Null, None) };
-    let kind = first.run.key().kind().to_owned();
+    let kind = first.run.kind();
     let Some(definition) = WORKFLOWS.iter().find(|known| known.kind == kind) else {
         return (String::new(), Value::Null, Some(format!("there is no workflow `{kind}`")));
     };

@@ -23,6 +23,7 @@ use super::timeline::timeline;
 use super::usual::Usual;
 use super::{Moment, moments, story};
 
+mod tried;
 mod usual;
 
 fn john() -> Owner {
@@ -84,7 +85,7 @@ fn step(seq: u32, name: &str, undo: bool) -> Event {
 }
 
 fn done(seq: u32, attempts: u32) -> Event {
-    Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts })
+    Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts, met: None })
 }
 
 fn no_room() -> Failure {

@@ -58,7 +58,7 @@ fn is_answered(Place { before, seq, .. }: &Place, body: &[u8]) {
     let (seq, attempts) = (*seq, 1);
     match reply {
         StepReply::Done(answer) => {
-            is_taken(before, Event::StepCompleted(StepCompleted { seq, answer, attempts }));
+            is_taken(before, Event::StepCompleted(StepCompleted { seq, answer, attempts, met: None }));
         }
         StepReply::Failed(failure) => {
             is_taken(before, Event::StepFailed(StepFailed { seq, failure, attempts }));
@@ -85,7 +85,7 @@ fn is_taken(before: &[Transition], event: Event) {
 
 fn replayed(history: &[Transition]) -> Run {
     let run = history[0].run.clone();
-    let workflow = WORKFLOWS.iter().find(|known| known.kind == run.key().kind());
+    let workflow = WORKFLOWS.iter().find(|known| known.kind == run.kind());
     let mut replayed = Run::new(*workflow.expect("the workflow is there"), run);
     for transition in history {
         if let Err(divergence) = replayed.replay(transition) {

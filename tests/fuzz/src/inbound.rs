@@ -40,7 +40,7 @@ fn is_kept(address: &StepAddress, reply: StepReply) {
         at: Timestamp::from_millis(0),
         engine: String::new(),
         prev: String::new(),
-        events: vec![Event::StepCompleted(StepCompleted { seq, answer, attempts: 1 })],
+        events: vec![Event::StepCompleted(StepCompleted { seq, answer, attempts: 1, met: None })],
     };
     let again = Transition::decode(&transition.encode()).expect("the log can hold it");
     assert_eq!(again, transition);

@@ -90,7 +90,7 @@ impl Clients {
             11 => self.by_hand(&run, &why, RunOrder::Retry { step: None }).await,
             12..=13 => self.signal(&run, &why).await,
             // What a house has made, and what it owes its stock, would stay for ever.
-            14 if run.key().kind() == "probe" => {
+            14 if run.kind() == "probe" => {
                 self.by_hand(&run, &why, RunOrder::Terminate).await;
             }
             _ => self.order_step().await,
@@ -98,7 +98,7 @@ impl Clients {
     }
 
     async fn signal(&self, run: &RunId, why: &str) {
-        let name = if run.key().kind() == "probe" { "finish" } else { "paint" };
+        let name = if run.kind() == "probe" { "finish" } else { "paint" };
         let signal = Signal { name: name.into(), payload: json!(self.next()) };
         self.by_hand(run, why, RunOrder::Signal(signal)).await;
     }

@@ -183,7 +183,7 @@ fn outside_is_as_it_should_be(world: &Arc<World>, judge: &Judge) {
             continue;
         }
         let view = history.run.view().map(|view| view.clone()).unwrap_or_default();
-        let things = match run.key().kind() {
+        let things = match run.kind() {
             "house" => serde_json::from_value::<House>(view).map(|house| house.things),
             _ => serde_json::from_value::<Stock>(view).map(|stock| stock.things),
         };

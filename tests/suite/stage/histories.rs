@@ -30,7 +30,7 @@ pub async fn histories(streams: &mut Streams) -> BTreeMap<RunId, Vec<Kept>> {
 /// Checks one history: no gap, no fork, the chain whole, every append with its expectation, and
 /// every decision the one that this build makes.
 pub fn check(run: &RunId, history: &[Kept]) -> Run {
-    let definition = WORKFLOWS.iter().find(|definition| definition.kind == run.key().kind());
+    let definition = WORKFLOWS.iter().find(|definition| definition.kind == run.kind());
     let definition = definition.unwrap_or_else(|| panic!("{run}: no such workflow"));
     let mut replayed = Run::new(*definition, run.clone());
     let (mut last_seq, mut last_link) = (0, String::new());

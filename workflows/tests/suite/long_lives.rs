@@ -122,7 +122,7 @@ fn every_long_life_begins_anew_and_goes_on() {
         }
         let run = stage.latest(&kit.hero().expect("a hero")).expect("a run");
         let stretches = stage.stretches(&run);
-        assert_eq!(run.key().kind(), kind);
+        assert_eq!(run.kind(), kind);
         assert!(stretches.len() > 1, "{kind} never begins anew: {stretches:?}");
         assert!(stretches.iter().all(|length| *length < LONGEST), "{kind}: {stretches:?}");
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use stead_core::context::Context;
 use stead_core::definition::{Admission, Admitted, Definition, Execution};
-use stead_core::run::Run;
+use stead_core::run::{Run, is_fact};
 use stead_schemas::dispatch::Caller;
 use stead_schemas::event::{
     ByHand, CancelRequested, Event, RunStarted, Seq, StepCompleted, StepFailed, TimerFired,
@@ -52,12 +52,20 @@ impl Desk {
 
     /// Feeds one fact; returns the decisions as text, or that the fact was not legal.
     pub fn fact(&mut self, fact: Event) -> String {
+        let told = self.facts(vec![fact]);
+        self.replays_on(self.definition);
+        told
+    }
+
+    /// The same with facts that go into one transition, which nobody replays yet.
+    pub fn facts(&mut self, facts: Vec<Event>) -> String {
         let at = Timestamp::from_millis(1000 * (self.history.len() as i64 + 1));
-        let decided = self.run.decide(at, vec![fact]).expect("its decisions are legal");
+        let decided = self.run.decide(at, facts).expect("its decisions are legal");
         if decided.events.is_empty() {
             return "not legal".into();
         }
-        let told: Vec<String> = decided.events[1..].iter().map(tell).collect();
+        let decisions = decided.events.iter().filter(|event| !is_fact(event));
+        let told: Vec<String> = decisions.map(tell).collect();
         self.history.push(Transition {
             v: VERSION,
             run: self.run.id().clone(),
@@ -67,7 +75,6 @@ impl Desk {
             prev: String::new(),
             events: decided.events,
         });
-        self.replays_on(self.definition);
         told.join(", ")
     }
 
@@ -82,7 +89,12 @@ impl Desk {
     }
 
     pub fn done(&mut self, seq: Seq) -> String {
-        self.fact(Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1 }))
+        self.fact(Event::StepCompleted(StepCompleted {
+            seq,
+            answer: json!({}),
+            attempts: 1,
+            met: None,
+        }))
     }
 
     pub fn failed(&mut self, seq: Seq) -> String {

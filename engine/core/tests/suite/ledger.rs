@@ -44,7 +44,7 @@ fn shown(seq: u32) -> Event {
 }
 
 fn done(seq: u32, answer: Value) -> Event {
-    Event::StepCompleted(StepCompleted { seq, answer, attempts: 1 })
+    Event::StepCompleted(StepCompleted { seq, answer, attempts: 1, met: None })
 }
 
 fn failed(seq: u32, class: Class) -> Event {

@@ -97,7 +97,7 @@ pub fn each_event(id: u8, seq: Seq, next: Seq, order: &ByHand) -> Vec<Event> {
         accepted(id),
         command_completed(id),
         step_scheduled(next),
-        Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts }),
+        Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts, met: None }),
         Event::StepFailed(StepFailed { seq, failure: failure.clone(), attempts }),
         Event::StepCancelled(StepCancelled { seq }),
         Event::StepDropped(StepDropped { seq }),

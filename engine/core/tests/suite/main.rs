@@ -12,6 +12,7 @@ mod ledger;
 mod legality;
 mod sizes;
 mod trace;
+mod undos;
 
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
@@ -49,10 +50,14 @@ fn started() -> Event {
 }
 
 fn accepted(id: u8) -> Event {
+    accepted_with(id, Value::Null)
+}
+
+fn accepted_with(id: u8, payload: Value) -> Event {
     Event::CommandAccepted(CommandAccepted {
         id: id.to_string(),
         verb: "go".into(),
-        payload: Value::Null,
+        payload,
         digest: String::new(),
         by: Caller::Api,
         reply: None,

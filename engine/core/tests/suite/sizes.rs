@@ -1,13 +1,15 @@
 //! What no message of the log would hold, and what nobody could send: it fails in words where a
 //! workflow asks for it. A history that an older build wrote replays as it is.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stead_core::combine::all;
 use stead_core::context::Context;
 use stead_core::definition::{Ending, Execution};
 use stead_core::run::{Run, execution};
-use stead_core::size::LEFT_BYTES_MAX;
+use stead_core::size::{ASKED_BYTES_MAX, LEFT_BYTES_MAX};
 use stead_schemas::dispatch::Route;
 use stead_schemas::event::{
     Event, LeftBehind, RunTerminated, Seq, Signal, SignalReceived, StepCompleted, StepScheduled,
@@ -25,7 +27,7 @@ use crate::started;
 
 /// A step that asks for a text.
 #[derive(Clone, Serialize, Deserialize)]
-struct Load(String);
+pub struct Load(String);
 
 impl Step for Load {
     const NAME: &'static str = "probe.load";
@@ -33,13 +35,13 @@ impl Step for Load {
 }
 
 /// As many bytes as JSON.
-fn load(bytes: usize) -> Load {
+pub fn load(bytes: usize) -> Load {
     Load("x".repeat(bytes - 2))
 }
 
 const LARGEST: usize = 128 * 1024;
 
-fn scheduled(seq: Seq, request: &impl Step, undo: bool) -> Event {
+pub fn scheduled(seq: Seq, request: &impl Step, undo: bool) -> Event {
     Event::StepScheduled(StepScheduled {
         seq,
         step: request.name(),
@@ -53,7 +55,7 @@ fn scheduled(seq: Seq, request: &impl Step, undo: bool) -> Event {
 }
 
 /// What an older build wrote, of which this one thinks otherwise, replays; where the run stands then.
-fn replayed(page: fn(Context) -> Execution, history: Vec<Vec<Event>>) -> Run {
+pub fn replayed(page: fn(Context) -> Execution, history: Vec<Vec<Event>>) -> Run {
     let mut run = Run::new(definition(page), EntityKey::of("test", &owner(), "x").run(1));
     for (n, events) in (1..).zip(history) {
         let transition = Transition {
@@ -82,15 +84,76 @@ fn asking(cx: Context, at_once: usize) -> Execution {
 #[test]
 fn what_is_asked_for_at_once_fits_into_one_message_or_fails() {
     let (mut desk, told) = Desk::start(|cx| asking(cx, 6));
-    let five = (1..=5).map(|seq| format!("{seq}: probe.load")).collect::<Vec<_>>().join(", ");
-    assert_eq!(told, format!("{five}, change-marked"));
-    let told: Vec<String> = (1..=5).map(|seq| desk.done(seq)).collect();
-    assert_eq!(told[4], "completed 5");
-    let (mut desk, told) = Desk::start(|cx| asking(cx, 5));
-    assert_eq!(told, five);
-    assert_eq!(desk.done(1), "6: probe.load", "what was asked for before does not count");
+    let four = (1..=4).map(|seq| format!("{seq}: probe.load")).collect::<Vec<_>>().join(", ");
+    assert_eq!(told, format!("{four}, change-marked"));
+    let told: Vec<String> = (1..=4).map(|seq| desk.done(seq)).collect();
+    assert_eq!(told[3], "completed 4");
+    let (mut desk, told) = Desk::start(|cx| asking(cx, 4));
+    assert_eq!(told, four);
+    assert_eq!(desk.done(1), "5: probe.load", "what was asked for before does not count");
     let six = (1..=6).map(|seq| scheduled(seq, &load(LARGEST), false));
     replayed(|cx| asking(cx, 6), vec![[started()].into_iter().chain(six).collect()]);
+}
+
+/// Asks for more steps than fit, which are small but for the name of whom they are for, and patient.
+fn many(cx: Context) -> Execution {
+    execution(async move {
+        let name = |number: u32| format!("{number}{}", "x".repeat(200));
+        let call =
+            |number| cx.step(Ask { name: name(number) }).within(DAY).attempts(7).into_future();
+        let ends = all(10_000, (0..10_000).map(call)).await;
+        Ok(Ending::Completed(json!(ends.iter().filter(|end| end.is_ok()).count())))
+    })
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A command to an entity of this name.
+#[derive(Clone, Serialize, Deserialize)]
+struct Ask {
+    #[serde(skip)]
+    name: String,
+}
+
+impl Step for Ask {
+    const NAME: &'static str = "test.go";
+    type Answer = Done;
+
+    fn route(&self) -> Route {
+        Route::Entity { kind: "test".into(), owner: owner(), name: self.name.clone() }
+    }
+}
+
+#[test]
+fn names_addresses_and_patience_are_measured_too() {
+    let (desk, told) = Desk::start(many);
+    assert!(told.ends_with("change-marked"), "{}", &told[told.len() - 40..]);
+    let bytes = desk.history[0].encode().len();
+    assert!((ASKED_BYTES_MAX / 3..ASKED_BYTES_MAX).contains(&bytes), "{bytes}");
+}
+
+/// Asks for what is large only once it is written: a control character has six bytes there.
+fn escaping(cx: Context) -> Execution {
+    execution(async move {
+        cx.step(Load("\u{1}".repeat(LARGEST / 6))).await?;
+        Ok(Ending::Completed(Value::Null))
+    })
+}
+
+#[test]
+fn a_request_is_measured_as_it_is_written() {
+    let (_, told) = Desk::start(escaping);
+    assert!(told.starts_with("1: probe.load"), "{told:.200}");
+    let larger = |cx: Context| {
+        execution(async move {
+            cx.step(Load("\u{1}".repeat(LARGEST / 6 + 1))).await?;
+            Ok(Ending::Completed(Value::Null))
+        })
+    };
+    let (_, told) = Desk::start(larger);
+    assert!(told.starts_with("change-marked, failed probe.load: the request has"), "{told:.200}");
+    let request = Load("\u{1}".repeat(LARGEST / 6 + 1));
+    replayed(larger, vec![vec![started(), scheduled(1, &request, false)]]);
 }
 
 fn undone(cx: Context) -> Execution {
@@ -143,7 +206,7 @@ fn a_signal_that_nobody_can_send_is_not_waited_for() {
                  not name: nobody could send it";
     assert_eq!(told, words);
     let first = || vec![started(), scheduled(1, &Noop { number: 1 }, false)];
-    let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1 };
+    let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1, met: None };
     let run = replayed(deaf, vec![first(), vec![Event::StepCompleted(done)]]);
     assert_eq!(run.awaited()[0].name, "stop", "it waits since an older build");
     // It may have been sent while an older build named it.
@@ -240,7 +303,7 @@ fn signals_that_nobody_has_taken_count_among_what_is_carried_over() {
     for _ in 0..2 {
         desk.fact(signal("go", json!(load(100 * 1024))));
     }
-    let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1 };
+    let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1, met: None };
     let decided = desk.run.decide(Timestamp::from_millis(9), vec![Event::StepCompleted(done)]);
     let words = decided.map(drop).expect_err("it does not fit").to_string();
     assert!(words.contains("more than 800 KiB with the signals"), "{words}");

@@ -51,7 +51,7 @@ fn check(events: Vec<Event>, lines: &[&str]) {
 }
 
 fn done(seq: u32) -> Event {
-    Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1 })
+    Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1, met: None })
 }
 
 fn cancelled() -> Failure {

@@ -20,11 +20,12 @@ use stead_runtime::ports::{
 use stead_schemas::ids::Partition;
 use stead_schemas::subjects;
 use stead_schemas::time::Timestamp;
-use uuid::Uuid;
 
-use super::{COMMIT, NatsLog, read};
+use super::{NatsLog, read};
 use crate::bus::json;
+use crate::connect::Connection;
 use crate::jetstream::{self, NotAcked, Unread};
+use crate::once::{COMMIT, has_commit, new_commit};
 use crate::pause::Pause;
 use crate::platform::{Platform, create_epoch};
 
@@ -249,12 +250,12 @@ impl Epochs for NatsLog {
         let note = OwnerNote { closed_for: Some(closing.to), ..OwnerNote::of(&closing.engine) };
         let stream = subjects::log_stream(closing.epoch, closing.partition);
         let subject = owner_subject(closing.epoch, closing.partition);
-        let commit = Uuid::now_v7().simple().to_string();
+        let commit = new_commit();
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_STREAM, stream.as_str());
         headers.insert(NATS_EXPECTED_LAST_SEQUENCE, closing.last.to_string());
         headers.insert(COMMIT, commit.as_str());
-        let client = &self.platform.connection.log;
+        let Connection { log: client, js, .. } = &self.platform.connection;
         let mut pause = Pause::new();
         loop {
             let sent = jetstream::publish(client, &subject, headers.clone(), json(&note)).await;
@@ -263,17 +264,15 @@ impl Epochs for NatsLog {
                 Err(NotAcked::Lasting(words)) => return Err(AppendError::Lasting(words)),
                 Err(doubt) => tracing::debug!(subject, %doubt, "reads back whether it is closed"),
             }
-            let js = &self.platform.connection.js;
+            // Whatever lies behind the end that was named, ours or another one with which ours is not
+            // taken any more, is there before one looks which it is.
+            let bounds = read::bounds(js, &stream).await;
+            let is_behind = bounds.is_ok_and(|(_, last)| last != closing.last);
             match jetstream::last_message(js, &stream, &subject).await {
-                Ok(Some(last)) if super::has_commit(&last, &commit) => return Ok(()),
-                Ok(_) => {
-                    let bounds = read::bounds(js, &stream).await;
-                    // Where another message is the last one, ours is not taken any more.
-                    if bounds.is_ok_and(|(_, last)| last != closing.last) {
-                        return self.settle_close(&stream, &subject, &commit).await;
-                    }
-                }
+                Ok(Some(last)) if has_commit(&last, &commit) => return Ok(()),
+                Ok(_) if is_behind => return Err(AppendError::Conflict),
                 Err(Unread::NoStream(_)) => return Err(AppendError::Conflict),
+                Ok(_) => {}
                 Err(Unread::Other(words)) => tracing::warn!(subject, words, "cannot read it yet"),
             }
             pause.wait().await;
@@ -326,23 +325,6 @@ impl NatsLog {
             kept.map_err(|error| LogError(error.to_string()))?;
         }
         Ok(())
-    }
-
-    /// Something lies behind the end that was named: our message, or somebody else's.
-    async fn settle_close(
-        &self,
-        stream: &str,
-        subject: &str,
-        commit: &str,
-    ) -> Result<(), AppendError> {
-        let mut pause = Pause::new();
-        loop {
-            match jetstream::last_message(&self.platform.connection.js, stream, subject).await {
-                Ok(Some(last)) if super::has_commit(&last, commit) => return Ok(()),
-                Ok(_) | Err(Unread::NoStream(_)) => return Err(AppendError::Conflict),
-                Err(Unread::Other(_)) => pause.wait().await,
-            }
-        }
     }
 }
 

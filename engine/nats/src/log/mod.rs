@@ -1,9 +1,7 @@
 //! The event log: one stream for each partition, one subject for each run.
 //!
-//! An append is one publish with the expected last sequence of its subject. When the answer is
-//! lost or in doubt, the message that follows the expected one is read from the stream's leader:
-//! it carries either our commit id or somebody else's. The server's own deduplication is of no
-//! use here, because a single server checks the expectation before it looks for a duplicate.
+//! An append is one publish with the expected last sequence of its subject; `once.rs` says what
+//! becomes of it when the answer is lost or in doubt.
 
 mod epochs;
 mod read;
@@ -19,8 +17,6 @@ use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::connection::State;
-use async_nats::header::{NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_EXPECTED_STREAM};
-use async_nats::jetstream::message::StreamMessage;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -31,13 +27,12 @@ use stead_schemas::subjects;
 
 use crate::connect::Connection;
 use crate::jetstream::{self, NotAcked, Unread};
+use crate::once::Once;
 use crate::pause::Pause;
 use crate::platform::Platform;
 use crate::seal::NotSealed;
 use together::{Together, Turn};
 
-/// The header by which a writer finds its own message again.
-pub(crate) const COMMIT: &str = "Stead-Commit";
 /// The last token of the subject to which owners write that they took over.
 const OWNER: &str = "owner";
 /// How often one looks anew for a run while its partition's epoch is turned.
@@ -58,12 +53,9 @@ pub struct NatsLog {
 
 /// One append with everything that is prepared once and sent as often as needed.
 struct Prepared {
-    stream: String,
-    subject: String,
+    once: Once,
     headers: HeaderMap,
     payload: Bytes,
-    expected: u64,
-    commit: String,
 }
 
 impl NatsLog {
@@ -87,15 +79,16 @@ impl NatsLog {
     }
 
     fn prepare(&self, append: Append) -> Result<Prepared, NotSealed> {
-        let stream = subjects::log_stream(append.epoch, append.partition);
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_EXPECTED_STREAM, stream.as_str());
-        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, append.expected.to_string());
-        headers.insert(COMMIT, append.commit.as_str());
-        let subject = subjects::log(append.epoch, append.partition, &append.run);
-        let payload = self.platform.connection.keys.seal(&subject, &mut headers, append.bytes)?;
-        let (expected, commit) = (append.expected, append.commit);
-        Ok(Prepared { stream, subject, headers, payload, expected, commit })
+        let once = Once {
+            stream: subjects::log_stream(append.epoch, append.partition),
+            subject: subjects::log(append.epoch, append.partition, &append.run),
+            expected: append.expected,
+            commit: append.commit,
+        };
+        let mut headers = once.headers();
+        let keys = &self.platform.connection.keys;
+        let payload = keys.seal(&once.subject, &mut headers, append.bytes)?;
+        Ok(Prepared { once, headers, payload })
     }
 
     async fn append_until_known(&self, append: &Prepared) -> Result<u64, AppendError> {
@@ -117,7 +110,7 @@ impl NatsLog {
 
     /// Says that an append is made once more: to people, if the log has not taken it for long.
     fn tell(&self, append: &Prepared, doubt: &NotAcked, waited: Duration) {
-        let (subject, seconds) = (&append.subject, waited.as_secs());
+        let (subject, seconds) = (&append.once.subject, waited.as_secs());
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if waited < UNTAKEN_AFTER || told.is_some_and(|told| told.elapsed() < UNTAKEN_AFTER) {
             tracing::debug!(subject, %doubt, "appending once more");
@@ -136,7 +129,7 @@ impl NatsLog {
         let mut pause = Pause::new();
         loop {
             self.until_connected().await;
-            match self.look(append).await {
+            match append.once.look(&self.platform.connection.js).await {
                 Ok(found) => {
                     if matches!(doubt, NotAcked::Unknown(_)) {
                         metric::APPEND_SETTLED.count([]);
@@ -146,31 +139,11 @@ impl NatsLog {
                 // An epoch is deleted only when a later one is in force.
                 Err(Unread::NoStream(_)) => return Some(Err(AppendError::Conflict)),
                 Err(error) => {
-                    let subject = &append.subject;
+                    let subject = &append.once.subject;
                     tracing::warn!(subject, %error, "cannot read the log back yet");
                     pause.wait().await;
                 }
             }
-        }
-    }
-
-    async fn look(&self, append: &Prepared) -> Result<Option<Result<u64, AppendError>>, Unread> {
-        let js = &self.platform.connection.js;
-        let last = jetstream::last_message(js, &append.stream, &append.subject).await?;
-        let Some(last) = last else {
-            return Ok((append.expected > 0).then_some(Err(AppendError::Conflict)));
-        };
-        if last.sequence == append.expected {
-            return Ok(None);
-        }
-        if is_ours(&last, append) {
-            return Ok(Some(Ok(last.sequence)));
-        }
-        // Ours may have been written and others since: another engine can go on from it.
-        let next = append.expected + 1;
-        match jetstream::next_message(js, &append.stream, next, &append.subject).await? {
-            Some(first) if is_ours(&first, append) => Ok(Some(Ok(first.sequence))),
-            _ => Ok(Some(Err(AppendError::Conflict))),
         }
     }
 
@@ -191,21 +164,12 @@ async fn publish(
     let mut broken = connection.log_broken.clone();
     broken.mark_unchanged();
     let payload = append.payload.clone();
-    let kept = jetstream::publish(&connection.log, &append.subject, headers, payload);
+    let kept = jetstream::publish(&connection.log, &append.once.subject, headers, payload);
     tokio::select! {
         kept = kept => kept,
         // The acknowledgement cannot come any more; reading tells at once, waiting would not.
         Ok(()) = broken.changed() => Err(NotAcked::Unknown("the connection broke".into())),
     }
-}
-
-fn is_ours(message: &StreamMessage, append: &Prepared) -> bool {
-    has_commit(message, &append.commit)
-}
-
-/// Whether a message carries this commit id.
-pub(crate) fn has_commit(message: &StreamMessage, commit: &str) -> bool {
-    message.headers.get(COMMIT).is_some_and(|found| found.as_str() == commit)
 }
 
 #[async_trait]

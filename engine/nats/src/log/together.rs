@@ -77,7 +77,7 @@ pub(super) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.together.change(&self.append.stream, |lane| lane.alone -= 1);
+        self.together.change(&self.append.once.stream, |lane| lane.alone -= 1);
     }
 }
 
@@ -123,12 +123,12 @@ impl Together {
 
     /// Waits until the append has been kept together with others, or may go alone.
     pub(super) async fn turn(self: &Arc<Self>, append: &Arc<Prepared>) -> Turn {
-        let turn = self.change(&append.stream, |lane| lane.enter(append));
+        let turn = self.change(&append.once.stream, |lane| lane.enter(append));
         match turn.await {
             Ok(turn) => turn,
             // A runtime that shuts down drops batches that are under way.
             Err(_) => {
-                self.change(&append.stream, |lane| lane.alone += 1);
+                self.change(&append.once.stream, |lane| lane.alone += 1);
                 Turn::Alone(self.place(append))
             }
         }
@@ -204,7 +204,7 @@ impl Together {
             for (n, waiting) in (1_u64..).zip(before) {
                 let append = &waiting.append;
                 let headers = in_batch(append, &id, n);
-                let (subject, payload) = (append.subject.clone(), append.payload.clone());
+                let (subject, payload) = (append.once.subject.clone(), append.payload.clone());
                 let sent = self.connection.log.publish_with_headers(subject, headers, payload);
                 sent.await.map_err(|error| NotAcked::Unknown(error.to_string()))?;
             }

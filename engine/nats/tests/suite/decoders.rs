@@ -86,7 +86,12 @@ fn is_kept(answer: Value) {
         at: Timestamp::from_millis(0),
         engine: String::new(),
         prev: String::new(),
-        events: vec![Event::StepCompleted(StepCompleted { seq: 1, answer, attempts: 1 })],
+        events: vec![Event::StepCompleted(StepCompleted {
+            seq: 1,
+            answer,
+            attempts: 1,
+            met: None,
+        })],
     };
     let again = Transition::decode(&transition.encode());
     assert_eq!(again.expect("the log can hold it"), transition);

@@ -77,7 +77,7 @@ impl Owner {
 
     /// Begins a run, which knows of nothing yet.
     pub(super) fn begin(&mut self, id: &RunId) {
-        let Some(definition) = self.env.definition(id.key().kind()).copied() else { return };
+        let Some(definition) = self.env.definition(id.kind()).copied() else { return };
         let live = Live::new(Run::new(definition, id.clone()), self.env.ports.clock.now());
         self.entities.begun(id);
         self.runs.insert(id.clone(), Box::new(live));
@@ -96,5 +96,5 @@ impl Owner {
 }
 
 fn count_note(run: &RunId, noted: &Noted) {
-    metric::NOTES.count([run.key().kind(), &noted.what]);
+    metric::NOTES.count([run.kind(), &noted.what]);
 }

@@ -112,7 +112,7 @@ impl Owner {
         for event in &writing.transition.events {
             if let Event::CommandAccepted(accepted) = event {
                 tracing::info!(%run, verb = accepted.verb, "a command is accepted");
-                metric::COMMANDS.count([run.key().kind(), &accepted.verb, "accepted"]);
+                metric::COMMANDS.count([run.kind(), &accepted.verb, "accepted"]);
                 self.tell_accepted(run, &accepted.id);
             }
         }

@@ -235,7 +235,7 @@ impl Owner {
 
     fn done(&mut self, run: &RunId, seq: Seq, answer: Value) {
         let Some((attempt, _)) = self.open_step(run, seq) else { return };
-        let done = StepCompleted { seq, answer, attempts: attempt.number };
+        let done = attempt.completed(seq, answer);
         self.conclude(run, seq, Event::StepCompleted(done));
     }
 
@@ -266,8 +266,7 @@ impl Owner {
         }
         if open.step.detached {
             // An entity says this when it has accepted the command.
-            let (answer, attempts) = (serde_json::json!({}), attempt.number);
-            let done = StepCompleted { seq, answer, attempts };
+            let done = attempt.completed(seq, serde_json::json!({}));
             return self.conclude(run, seq, Event::StepCompleted(done));
         }
         let Some(words) = progress.filter(|words| attempt.progress.as_ref() != Some(words)) else {

@@ -89,7 +89,7 @@ impl Census {
     fn take(&mut self, live: &Live, now: Timestamp) {
         let (reason, since) = main_wait(live);
         self.waiting[place_of(reason)].add(Waits::one(since, now));
-        let kind = live.run.id().key().kind().to_owned();
+        let kind = live.run.id().kind().to_owned();
         self.is_so_long(&kind, live.run.transitions_to_replay());
         *self.runs.entry((kind, live.run.phase())).or_default() += 1;
         self.parked += u32::from(live.parked.is_some());
@@ -136,7 +136,7 @@ impl Census {
         for (key, count) in idle.phases() {
             *self.runs.entry(key.clone()).or_default() += count;
         }
-        idle.lengths().for_each(|(run, length)| self.is_so_long(kind_of(run), length));
+        idle.lengths().for_each(|(run, length)| self.is_so_long(run.kind(), length));
         for (place, since) in idle.waits() {
             self.waiting[place].add(Waits::one(since, now));
         }
@@ -203,11 +203,6 @@ impl Census {
         metric::TOKEN_DAYS_LEFT.set(self.token_days.unwrap_or(f64::NAN), []);
         metric::BACKUP_OVERDUE_HOURS.set(self.overdue_hours.unwrap_or(f64::NAN), []);
     }
-}
-
-/// The kind of a run, where a copy of it for each of very many would be felt.
-fn kind_of(run: &RunId) -> &str {
-    run.as_str().rsplitn(3, '-').last().unwrap_or_default()
 }
 
 impl Board {

@@ -42,7 +42,7 @@ type Waiting = (Option<String>, Option<Tell>);
 impl Missed {
     /// All that waits.
     pub fn all(queue: VecDeque<Fact>) -> Self {
-        queue.into_iter().map(|fact| split(fact).0).collect()
+        waiting_in(queue).collect()
     }
 }
 
@@ -72,7 +72,7 @@ impl Live {
             }
         }
         if self.parked.is_some() {
-            let queued = std::mem::take(&mut self.queue).into_iter().map(|fact| split(fact).0);
+            let queued = waiting_in(std::mem::take(&mut self.queue));
             let missed = waiting.into_iter().chain(late).chain(queued).collect();
             return Turn { missed, ..Turn::default() };
         }
@@ -115,6 +115,10 @@ impl Live {
 fn next_facts(facts: &mut VecDeque<Fact>) -> Vec<Fact> {
     let together = facts.iter().take_while(|fact| fact.with_next).count() + 1;
     facts.drain(..together.min(facts.len())).collect()
+}
+
+fn waiting_in(queue: VecDeque<Fact>) -> impl Iterator<Item = Waiting> {
+    queue.into_iter().map(|fact| split(fact).0)
 }
 
 fn split(fact: Fact) -> (Waiting, Event) {

@@ -238,7 +238,7 @@ impl Owner {
         };
         let Some(stub) = self.idle.stubs.remove(&run) else { return };
         let ends_so = history.last().is_some_and(|last| stub.last == Tag::of(&[&last.link]));
-        let (Some(definition), true) = (self.env.definition(run.key().kind()), ends_so) else {
+        let (Some(definition), true) = (self.env.definition(run.kind()), ends_so) else {
             tracing::warn!(%run, "the history does not end where this owner left it");
             self.stopped.get_or_insert(Stopped::Fenced);
             return;
@@ -309,7 +309,7 @@ impl Owner {
 }
 
 fn kind_and_phase(live: &Live) -> (String, String) {
-    (live.run.id().key().kind().to_owned(), live.run.phase())
+    (live.run.id().kind().to_owned(), live.run.phase())
 }
 
 /// Whether all that a run does is wait, for that long already and for that long to come.

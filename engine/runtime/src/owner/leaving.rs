@@ -67,8 +67,7 @@ impl Owner {
         reply: &StepReply,
     ) {
         let Some(leaving) = self.gate.leaving.get(step) else { return };
-        let is_over = matches!(reply, StepReply::Done(_) | StepReply::Failed(_));
-        if is_over && proof.is_some() && proof == leaving.proof.as_ref() {
+        if reply.is_end() && proof.is_some() && proof == leaving.proof.as_ref() {
             self.gate.leaving.remove(step).into_iter().for_each(|it| self.give_back(&it.place));
         }
     }

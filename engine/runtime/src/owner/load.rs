@@ -64,7 +64,7 @@ impl Owner {
     /// Goes on where a history ends: open steps are sent again, those that a cancel has hit given
     /// up, timers watched.
     fn take_up(&mut self, run: &RunId, history: Vec<Message>) {
-        let Some(definition) = self.env.definition(run.key().kind()) else { return };
+        let Some(definition) = self.env.definition(run.kind()) else { return };
         let now = self.env.ports.clock.now();
         let mut live = Live::new(Run::new(*definition, run.clone()), now);
         read_into(&mut live, history);

@@ -60,6 +60,7 @@ mod leaving;
 mod listing;
 mod live;
 mod load;
+mod met;
 mod orders;
 mod outcomes;
 mod outside;

@@ -23,7 +23,7 @@ impl Owner {
         };
         let event = match answer.reply {
             StepReply::Done(answer) => {
-                Event::StepCompleted(StepCompleted { seq, answer, attempts: 1 })
+                Event::StepCompleted(StepCompleted { seq, answer, attempts: 1, met: None })
             }
             StepReply::Failed(failure) => {
                 let failure = failure.at(&answer.step);

@@ -91,7 +91,7 @@ impl Owner {
         let parked = self.runs.get(id).filter(|live| live.parked.is_some());
         let ends_here = parked
             .is_some_and(|live| history.last().is_some_and(|message| message.link == live.prev));
-        let Some(definition) = self.env.definition(id.key().kind()).filter(|_| ends_here) else {
+        let Some(definition) = self.env.definition(id.kind()).filter(|_| ends_here) else {
             let words = "the log has nothing of the run, or it went on in the same moment";
             return Err(Refusal::new(LATE, words));
         };

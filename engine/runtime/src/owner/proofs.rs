@@ -25,6 +25,10 @@ impl Owner {
         if asked != 0 && asked != ticket(epoch, attempt.sendings) {
             if attempt.may_be_late(epoch, asked, proof) {
                 metric::LATE_ANSWERS.count([]);
+                let is_the_one_before = asked == ticket(epoch, attempt.sendings.wrapping_sub(1));
+                if is_the_one_before && reply.is_end() {
+                    attempt.has_answered_late();
+                }
                 self.heard_late(address, reply);
             } else {
                 refuse(run, seq);

@@ -82,7 +82,7 @@ impl Owner {
 
 async fn read_back(env: &Env, run: &RunId) -> Result<Option<RunView>, LogError> {
     let recorded = archive::history_of(&env.ports, env.partitions, run).await?.messages;
-    let Some(definition) = env.definition(run.key().kind()) else { return Ok(None) };
+    let Some(definition) = env.definition(run.kind()) else { return Ok(None) };
     let mut live = Live::new(Run::new(*definition, run.clone()), env.ports.clock.now());
     load::read_into(&mut live, recorded.iter().map(Message::read));
     // Whatever this build would have decided, how it ended stands.
@@ -130,7 +130,7 @@ fn summary(live: &Live) -> RunSummary {
 fn unstarted(run: &RunId) -> (String, stead_schemas::owner::Owner, String) {
     let nobody = stead_schemas::owner::Owner::new("unknown");
     let nobody = nobody.unwrap_or_else(|_| unreachable!("a short plain word"));
-    (run.key().kind().to_owned(), nobody, "unreadable".to_owned())
+    (run.kind().to_owned(), nobody, "unreadable".to_owned())
 }
 
 fn view(live: &Live) -> RunView {

@@ -26,7 +26,7 @@ pub(super) enum Shown {
 
 /// What is counted of this run, if it is of such a kind.
 pub(super) fn shown(live: &Live) -> Option<Shown> {
-    match live.run.id().key().kind() {
+    match live.run.id().kind() {
         token::KIND => view::<TokenView>(live)?.expires_at.map(Shown::TokenEnds),
         backup::KIND => view::<BackupView>(live)?.owed.map(Shown::CopyOwed),
         pool::KIND => {

@@ -103,7 +103,7 @@ fn a_parent_waits_for_a_child_that_another_build_must_go_on_with() {
         let key = EntityKey::of("pair", &Owner::new("john").expect("a name"), "child");
         desk.command_to(Caller::Api, "pair", "child", "id-1").await;
         desk.owner.abort();
-        let done = StepCompleted { seq: 1, answer: serde_json::json!({}), attempts: 1 };
+        let done = StepCompleted { seq: 1, answer: serde_json::json!({}), attempts: 1, met: None };
         desk.append_of_another_build(&key.run(1), vec![Event::StepCompleted(done)]).await;
         let after = Desk::on(desk.log.clone()).await;
         after.settle().await;

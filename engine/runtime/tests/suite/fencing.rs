@@ -375,7 +375,7 @@ fn a_run_that_this_build_would_continue_otherwise_is_parked_and_others_go_on() {
         let nap = desk.start("nap").await;
         desk.owner.abort();
         // A transition of another build: this one asks for something else here.
-        let done = StepCompleted { seq: 1, answer: serde_json::json!({}), attempts: 1 };
+        let done = StepCompleted { seq: 1, answer: serde_json::json!({}), attempts: 1, met: None };
         let next = StepScheduled {
             seq: 2,
             step: "test.third".into(),

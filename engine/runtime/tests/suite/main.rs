@@ -15,6 +15,7 @@ mod keeper;
 mod limits;
 mod lists;
 mod measured;
+mod met;
 mod orders;
 mod outcomes;
 mod over;

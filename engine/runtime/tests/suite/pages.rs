@@ -32,6 +32,7 @@ pub static PAGES: &[Definition] = &[
     Definition { admit: admit_more, ..page("bulky", |cx| execution(bulky(cx))) },
     page("relay", |cx| execution(relay(cx))),
     page("fan", |cx| execution(fan(cx))),
+    page("makers", |cx| execution(makers(cx))),
     page("fragile", |cx| execution(fragile(cx))),
     page("stillborn", |cx| execution(stillborn(cx))),
     page("brittle", |cx| execution(brittle(cx))),
@@ -144,6 +145,26 @@ async fn fan(cx: Context) -> Result<Ending, Failure> {
     let ends = all(12, (0..12).map(one)).await;
     let done = ends.into_iter().filter(Result::is_ok).count();
     Ok(Ending::Completed(json!(done)))
+}
+
+/// Eleven operations at once that wait for a cancel; what takes each back has a hundred kibibytes.
+async fn makers(cx: Context) -> Result<Ending, Failure> {
+    cx.next_command().await;
+    let one = |size| {
+        let cx = cx.clone();
+        async move {
+            let undo = Bulk { text: "x".repeat(100 * 1024) };
+            let work = async {
+                cx.step(Shape { size }).undo(undo).await?;
+                cx.sleep(Duration::from_secs(3600), "a cancel").await;
+                cx.step(First {}).await
+            };
+            cx.operation(work).await
+        }
+    };
+    let ends = all(11, (0..11).map(one)).await;
+    let failed = ends.into_iter().filter(Result::is_err).count();
+    Ok(Ending::Completed(json!(failed)))
 }
 
 /// Panics at an answer that is too much for it.

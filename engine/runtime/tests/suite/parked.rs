@@ -150,6 +150,32 @@ fn what_follows_from_answers_that_waited_for_a_slow_log_counts_for_its_messages(
 }
 
 #[test]
+fn a_cancel_that_takes_more_back_than_one_message_holds_takes_it_back_in_several() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("makers").await;
+        for step in desk.steps() {
+            desk.answer(&step, StepReply::Done(json!({ "made": 1 }))).await;
+        }
+        desk.cancel(&run).await;
+        let mut undone = 0;
+        loop {
+            let undos = desk.steps();
+            if undos.is_empty() {
+                break;
+            }
+            undone += undos.len();
+            for undo in &undos {
+                assert_eq!(undo.step, "test.bulk");
+                desk.done(undo).await;
+            }
+        }
+        let outcome = desk.view(&run).await.outcome;
+        assert_eq!((undone, outcome), (11, Some(Outcome::Done(json!(11)))));
+    });
+}
+
+#[test]
 fn a_cancel_and_what_resumes_the_run_for_it_are_in_one_message_however_large_they_are() {
     on_simulated_time(async {
         let desk = Desk::new().await;
@@ -254,7 +280,7 @@ fn third() -> Event {
 pub async fn diverged(desk: &Desk) -> RunId {
     let run = desk.start("pair").await;
     desk.owner.abort();
-    let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1 };
+    let done = StepCompleted { seq: 1, answer: json!({}), attempts: 1, met: None };
     let decided = vec![Event::StepCompleted(done), third()];
     desk.append_of_another_build(&run, decided).await;
     run

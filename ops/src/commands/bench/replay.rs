@@ -90,7 +90,7 @@ fn written(run: &RunId, steps: u32) -> Result<Vec<Vec<u8>>, Ended> {
     let mut probe = Run::new(DEFINITION, run.clone());
     let mut lines: Vec<Vec<u8>> = Vec::new();
     let answers = (1..=steps).map(|seq| {
-        vec![Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1 })]
+        vec![Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1, met: None })]
     });
     for (facts, n) in std::iter::once(beginning(steps)?).chain(answers).zip(1_u32..) {
         let at = Timestamp::from_millis(1_700_000_000_000 + i64::from(n));

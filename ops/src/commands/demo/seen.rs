@@ -99,7 +99,7 @@ impl Seen {
 
     /// Whether all runs of this kind are over.
     pub fn are_over(&self, kind: &str) -> bool {
-        let of_kind = self.runs.iter().filter(|(run, _)| run.key().kind() == kind);
+        let of_kind = self.runs.iter().filter(|(run, _)| run.kind() == kind);
         let last = of_kind.map(|(_, moments)| moments.last());
         last.into_iter().flatten().all(|moment| moment.event.is_last())
     }

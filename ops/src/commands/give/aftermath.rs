@@ -85,7 +85,7 @@ pub fn of(history: &[Transition], command: &str, related: &[Vec<Transition>]) ->
         }
         data.extend(asks.data(other));
     }
-    data.extend(untouched(first.run.key().kind(), &steps, &data));
+    data.extend(untouched(first.run.kind(), &steps, &data));
     Some(Aftermath { left, data })
 }
 

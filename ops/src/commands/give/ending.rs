@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_failure_says_what_was_taken_back_and_what_to_do_next() {
-        let undone = StepCompleted { seq: 2, answer: json!({}), attempts: 1 };
+        let undone = StepCompleted { seq: 2, answer: json!({}), attempts: 1, met: None };
         let outcome = Outcome::Failed(failure());
         let answered = CommandCompleted { id: "c".to_owned(), outcome };
         let more = vec![

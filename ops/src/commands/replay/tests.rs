@@ -30,7 +30,9 @@ fn facts() -> Vec<Vec<Event>> {
         priority: stead_schemas::limit::Priority::Normal,
     };
     let mut all = vec![vec![Event::RunStarted(begun), Event::CommandAccepted(asked)]];
-    let done = |seq| Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1 });
+    let done = |seq| {
+        Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1, met: None })
+    };
     all.extend((1..=6).map(|seq| vec![done(seq)]));
     all
 }

@@ -112,7 +112,7 @@ const NOTHING_MADE: &str = "nothing: nothing has been made yet";
 /// What a cancel would do now; nothing if this build decides otherwise than the history says.
 fn rehearse(history: &[Transition], now: Timestamp) -> Option<Result<Plan, Refusal>> {
     let id = history.first()?.run.clone();
-    let definition = WORKFLOWS.iter().find(|known| known.kind == id.key().kind())?;
+    let definition = WORKFLOWS.iter().find(|known| known.kind == id.kind())?;
     let mut run = Run::new(*definition, id);
     for transition in history {
         run.replay(transition).ok()?;
@@ -155,6 +155,7 @@ fn played_on(run: &mut Run, mut facts: Vec<Event>, now: Timestamp) -> Option<Vec
                         seq: step.seq,
                         answer: Value::Null,
                         attempts: 1,
+                        met: None,
                     }));
                 }
                 // From here on it would carry out something else.

@@ -48,7 +48,7 @@ pub async fn run(client: &SteadClient, text: &str) -> Result<RunId, Ended> {
     for kind in WORKFLOWS.iter().map(|known| known.kind) {
         found.extend(entities.lives(&EntityKey::of(kind, &owner, name)).await?.pop());
     }
-    let workspace = found.iter().position(|run| run.key().kind() == KIND);
+    let workspace = found.iter().position(|run| run.kind() == KIND);
     match (workspace, &found[..]) {
         (Some(place), found) => Ok(found[place].clone()),
         (None, [one]) => Ok(one.clone()),

@@ -128,7 +128,7 @@ async fn give(
 /// than its history says.
 fn left_behind(history: &[Transition]) -> Option<Vec<LeftBehind>> {
     let id = history.first()?.run.clone();
-    let definition = WORKFLOWS.iter().find(|known| known.kind == id.key().kind())?;
+    let definition = WORKFLOWS.iter().find(|known| known.kind == id.kind())?;
     let mut run = Run::new(*definition, id);
     for transition in history {
         run.replay(transition).ok()?;

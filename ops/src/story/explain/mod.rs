@@ -178,7 +178,9 @@ pub fn explain(case: &Case<'_>) -> Option<Explanation> {
         undone: operation.map_or(Vec::new(), chain::undone),
         left: chain::left(&read, operation),
         held: standing::held(case.history).iter().map(standing::told).collect(),
-        not_known: trouble::not_known(cause.as_ref()),
+        not_known: trouble::not_known(cause.as_ref(), [&read].into_iter().chain(&related))
+            .into_iter()
+            .collect(),
         chain: links,
         similar,
         cause,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use stead_schemas::dispatch::StepAddress;
-use stead_schemas::event::{ByHand, Event, Outcome, Seq};
+use stead_schemas::event::{ByHand, Event, Outcome, Seq, StepCompleted};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::public::{RunView, Waiting};
@@ -82,12 +82,10 @@ impl Finder<'_> {
                 let step = step(failed.seq).filter(|step| !step.is_undo)?;
                 Some(link(Some(step), Kind::StepFailed, failure(&failed.failure, failed.attempts)))
             }
-            Event::StepCompleted(done) if done.attempts > 1 => {
+            Event::StepCompleted(done) if done.attempts > 1 || done.met.is_some() => {
                 let step = step(done.seq)?;
                 let took = span(moment.at.since(step.from));
-                let attempts = counted(u64::from(done.attempts), "attempt");
-                let words = format!("it was done only at the last of {attempts}, after {took}");
-                Some(link(Some(step), Kind::Attempts, words))
+                Some(link(Some(step), Kind::Attempts, not_at_once(done, &took)))
             }
             Event::CancelRequested(cancel) => {
                 let words = format!("it was cancelled, {}: {}", caller(&cancel.by), cancel.why);
@@ -194,6 +192,27 @@ impl Read {
             .find(|moment| matches!(&moment.event, Event::StepScheduled(step) if step.seq == seq));
         asked.map_or(0, |moment| moment.n)
     }
+
+    /// The end of a step that was done.
+    fn completed(&self, seq: Seq) -> Option<&StepCompleted> {
+        self.moments.iter().find_map(|moment| match &moment.event {
+            Event::StepCompleted(done) if done.seq == seq => Some(done),
+            _ => None,
+        })
+    }
+}
+
+/// That a step was done, and what stood in the way before.
+fn not_at_once(done: &StepCompleted, took: &str) -> String {
+    let last = match done.attempts {
+        0 | 1 => String::new(),
+        attempts => format!(" at the last of {},", counted(u64::from(attempts), "attempt")),
+    };
+    let met = match done.met.clone() {
+        Some(met) => format!("; before that: {}", Failure { step: None, ..met }),
+        None => String::new(),
+    };
+    format!("it was done only{last} after {took}{met}")
 }
 
 fn failure(failure: &Failure, attempts: u32) -> String {
@@ -249,21 +268,40 @@ fn owner_changes(read: &Read, operation: &Operation, until: Timestamp) -> Vec<Li
     changes.collect()
 }
 
-/// What a cause leaves open.
-pub(super) fn not_known(cause: Option<&Link>) -> Vec<String> {
-    let words = match cause.map(|cause| cause.kind) {
-        Some(Kind::Attempts) => {
-            "what the earlier attempts met: a history keeps how many there were, not why each \
-             failed; the workers' logs do"
+/// What a cause leaves open. It lies in one of these histories.
+pub(super) fn not_known<'r>(
+    cause: Option<&Link>,
+    mut reads: impl Iterator<Item = &'r Read>,
+) -> Option<String> {
+    let cause = cause?;
+    let words = match cause.kind {
+        Kind::Attempts => {
+            let read = reads.find(|read| read.run == cause.run)?;
+            earlier_attempts(read.completed(cause.step.as_ref()?.0)?)?
         }
-        Some(Kind::OwnerChanged) => {
+        Kind::OwnerChanged => {
             "why that engine stopped writing: it may have been ended, frozen or cut off; its own \
              log says"
         }
-        Some(Kind::Unheard) => {
+        Kind::Unheard => {
             "why no webhook came: whoever sends them keeps a list of them and of what was answered"
         }
-        _ => return Vec::new(),
+        _ => return None,
     };
-    vec![words.to_owned()]
+    Some(words.to_owned())
+}
+
+/// What is not known of the attempts at a step that was done in the end.
+const fn earlier_attempts(done: &StepCompleted) -> Option<&'static str> {
+    match (&done.met, done.attempts) {
+        (Some(_), 0..=2) => None,
+        (Some(_), _) => Some(
+            "what the attempts before that met: a history keeps the last of it; the workers' logs \
+             have the rest",
+        ),
+        (None, _) => Some(
+            "what the earlier attempts met: a history keeps how many there were, not why each \
+             failed; the workers' logs do",
+        ),
+    }
 }

@@ -16,7 +16,7 @@ use crate::story::words::{caller, moment};
 /// The push that this operation found, if a webhook should have told of it.
 pub(super) fn unheard(read: &Read, operation: &Operation) -> Option<Link> {
     let made = |one: &Operation| one.steps.iter().any(|step| step.name == CreateVersion::NAME);
-    if read.run.key().kind() != KIND || operation.verb != "check" || !made(operation) {
+    if read.run.kind() != KIND || operation.verb != "check" || !made(operation) {
         return None;
     }
     let (n, by) = asked(read, operation)?;

@@ -54,7 +54,7 @@ fn step(seq: Seq, name: &str, undo: bool, request: Value) -> Event {
 }
 
 fn done(seq: Seq) -> Event {
-    Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1 })
+    Event::StepCompleted(StepCompleted { seq, answer: json!({}), attempts: 1, met: None })
 }
 
 fn failed(seq: Seq) -> Event {
