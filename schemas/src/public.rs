@@ -133,7 +133,7 @@ pub struct Waiting {
     /// How many attempts have been made.
     pub attempts: u32,
     /// Why the run is parked, if that is what it waits for: `diverged`, `unreadable`, `illegal`,
-    /// `panicked`, `log`.
+    /// `panicked`, `log`, `unknown-kind`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cause: String,
 }

@@ -14,6 +14,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("stead_append_settled_by_reading_total", "engine/nats/tests/counted.rs"),
     ("stead_appends_together_total", "engine/nats/tests/counted.rs"),
     ("stead_archive_lag_messages", "engine/runtime/tests/counters.rs"),
+    ("stead_archive_lag_ratio", "engine/runtime/tests/counters.rs"),
     ("stead_archived_runs_total", "engine/runtime/tests/counters.rs"),
     ("stead_backup_overdue_hours", "tests/suite/backups.rs"),
     ("stead_bus_dropped_total", "engine/nats/src/outbox.rs"),

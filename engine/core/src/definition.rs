@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::future::Future;
+use core::future::{Future, pending};
 use core::pin::Pin;
 
 use serde_json::{Map, Value};
@@ -97,4 +97,16 @@ pub struct Definition {
     pub execute: fn(Context) -> Execution,
     /// Decides at the door, before anything is written.
     pub admit: fn(&Admission<'_>) -> Result<Admitted, Refusal>,
+}
+
+impl Definition {
+    /// Stands in for a workflow that a build does not have: it lets nothing in and decides nothing.
+    pub const MISSING: Self = Self {
+        kind: "",
+        public: false,
+        verbs: &[],
+        signals: &[],
+        execute: |_| Box::pin(pending()),
+        admit: |_| Err(Refusal::new("kind.unknown", "this build has no workflow of the kind")),
+    };
 }

@@ -63,6 +63,10 @@ pub const LEASE: Duration = Duration::from_secs(3);
 /// How long a step that is cancelled may go on before it is fenced off, at its owner and at its worker.
 pub const GRACE: Duration = Duration::from_secs(10);
 
+/// With this many messages of runs that are over, a new epoch of a partition's log is due where nothing
+/// else is said: what goes into the archive takes about a gigabyte of the log then.
+pub const ARCHIVE_AFTER: u32 = 1_000_000;
+
 /// How patient an engine is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
@@ -79,7 +83,7 @@ pub struct Tuning {
     pub idle_after: Duration,
     /// With this many messages of runs that are over in a partition's log, it begins a new epoch
     /// of it, and they go into the archive. Here that is left to people where nothing is said; the
-    /// configuration of `stead` says a million.
+    /// configuration of `stead` says [`ARCHIVE_AFTER`].
     pub archive_after: u64,
 }
 

@@ -137,6 +137,7 @@ fn whatever_only_grows_has_grown() {
 
         next.pass(Duration::from_secs(20)).await;
         assert_eq!(shown.of("stead_archive_lag_messages").to_string(), "3");
+        assert_eq!(shown.of("stead_archive_lag_ratio").to_string(), "0.000003");
         next.say(turn()).await;
         next.pass(COUNTED).await;
         assert_eq!(shown.counts("stead_epochs_turned_total"), [1]);

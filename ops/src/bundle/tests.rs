@@ -69,7 +69,8 @@ fn listed(run: &RunId, lines: &[Vec<u8>]) -> Listed {
 /// This build decides as the history says, and its chain is whole.
 fn check_replays(run: &RunId, lines: &[Vec<u8>]) {
     let key = run.key();
-    let workflow = WORKFLOWS.iter().find(|known| known.kind == key.kind()).expect("a known workflow");
+    let workflow =
+        WORKFLOWS.iter().find(|known| known.kind == key.kind()).expect("a known workflow");
     let mut replayed = Run::new(*workflow, run.clone());
     let mut before = String::new();
     for line in lines {

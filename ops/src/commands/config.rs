@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use stead_nats::seal::new_line;
+use stead_runtime::env::ARCHIVE_AFTER;
 use stead_schemas::site::{S3Site, Site};
 
 use crate::cli::Global;
@@ -45,7 +46,7 @@ fn check(global: &Global, file: &Path) -> Result<(), Ended> {
     } else {
         output::line(&format!("OK: {} has no faults", file.display()));
         output::line(&summary(&config));
-        if let Some(words) = crowd(&config.engine) {
+        for words in crowd(&config.engine).into_iter().chain(slow_start(&config.engine)) {
             output::line(&format!("\nWARNING: {words}"));
         }
     }
@@ -64,6 +65,23 @@ fn crowd(engine: &EngineConfig) -> Option<String> {
             engine.partitions
         )
     })
+}
+
+/// What is allowed, and lets a log grow until a server that was killed takes long to start: it keeps each
+/// run of a log in its memory, and above a million of them in one it does not note where they are.
+fn slow_start(engine: &EngineConfig) -> Option<String> {
+    let most = u64::from(ARCHIVE_AFTER);
+    let so = match engine.archive_after {
+        None => "`archive_after` is 0, so that what is over stays in the log until somebody runs `stead \
+                 archive now`"
+            .to_owned(),
+        Some(after) if after > most => format!("`archive_after` is {after}"),
+        Some(_) => return None,
+    };
+    Some(format!(
+        "{so}; with more than a million runs in one log a server that was killed reads all of it before \
+         it serves it: {most} is as much as should wait"
+    ))
 }
 
 /// What was read, without a secret: those that are references stay references.
@@ -164,7 +182,7 @@ fn shown_url(url: &str) -> String {
 mod tests {
     use stead_nats::access::new_seed;
 
-    use super::{EXAMPLE, crowd, new_line, shown_url, summary};
+    use super::{EXAMPLE, crowd, new_line, shown_url, slow_start, summary};
     use crate::config::read;
 
     fn env(name: &str) -> Option<String> {
@@ -222,6 +240,21 @@ mod tests {
         assert_eq!(warned(499, 3), None);
         let words = warned(500, 3).expect("a warning");
         assert!(words.contains("500 partitions are up to 1000 replicated streams"), "{words}");
+    }
+
+    #[test]
+    fn a_log_that_may_grow_without_end_is_warned_of() {
+        let warned = |after: &str| {
+            let example = EXAMPLE.replace("#archive_after = 1000000", after);
+            let config = read(&example, "the example", &env).unwrap_or_else(|e| panic!("{e}"));
+            slow_start(&config.engine)
+        };
+        assert_eq!(warned(""), None);
+        assert_eq!(warned("archive_after = 1000000"), None);
+        let words = warned("archive_after = 1000001").expect("a warning");
+        assert!(words.contains("`archive_after` is 1000001"), "{words}");
+        let words = warned("archive_after = 0").expect("a warning");
+        assert!(words.contains("`stead archive now`"), "{words}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 use serde_json::json;
+use stead_runtime::env::ARCHIVE_AFTER;
 use stead_schemas::command::bucket::QUOTA_GB_MAX;
 use stead_schemas::site::{Allowance, CoderSite, ForgejoSite, NasSite, S3Site, Site};
 use stead_workers::WorkersConfig;
@@ -104,9 +105,6 @@ pub struct EngineConfig {
     /// How long histories are kept, and who has them expire.
     pub audit: AuditConfig,
 }
-
-/// What goes into the archive takes about a gigabyte of the log then.
-const ARCHIVE_AFTER: u32 = 1_000_000;
 
 /// As many steps of one system as a vendor bears from each worker process, until a site knows better.
 const AT_ONCE: u32 = 64;

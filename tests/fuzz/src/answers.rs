@@ -58,7 +58,10 @@ fn is_answered(Place { before, seq, .. }: &Place, body: &[u8]) {
     let (seq, attempts) = (*seq, 1);
     match reply {
         StepReply::Done(answer) => {
-            is_taken(before, Event::StepCompleted(StepCompleted { seq, answer, attempts, met: None }));
+            is_taken(
+                before,
+                Event::StepCompleted(StepCompleted { seq, answer, attempts, met: None }),
+            );
         }
         StepReply::Failed(failure) => {
             is_taken(before, Event::StepFailed(StepFailed { seq, failure, attempts }));

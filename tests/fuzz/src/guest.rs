@@ -20,7 +20,9 @@ pub fn target(bytes: &[u8]) {
     }
     if let Some(report) = report(body) {
         let home = report.of_home();
-        assert!(home.boot_id.len() <= 64 && home.boot_id.bytes().all(|byte| byte.is_ascii_graphic()));
+        assert!(
+            home.boot_id.len() <= 64 && home.boot_id.bytes().all(|byte| byte.is_ascii_graphic())
+        );
         assert!(home.address.is_none_or(|address| address.parse::<std::net::IpAddr>().is_ok()));
     }
 }

@@ -6,6 +6,8 @@ use core::fmt::Debug;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stead_nats::door::Refused;
+use stead_nats::door::origin::who;
 use stead_nats::leases::Holder;
 use stead_nats::log::{OwnerNote, Pointer};
 use stead_nats::platform::SettingsRecord;
@@ -16,7 +18,7 @@ use stead_schemas::dispatch::{
     RunQuery, StepReply, StepRequest, TurnEpoch, TurnReply,
 };
 use stead_schemas::limit::{PlaceAsk, PlaceReply};
-use stead_schemas::origin::Origin;
+use stead_schemas::origin::{Origin, claim};
 use stead_schemas::public::{RunSummary, StepProgress};
 
 /// Tries one input.
@@ -49,11 +51,20 @@ pub fn target(bytes: &[u8]) {
     check::<OwnerNote>(bytes);
     check::<Pointer>(bytes);
     check::<Holder>(bytes);
+    check::<Refused>(bytes);
+    if let Ok(header) = str::from_utf8(bytes) {
+        is_kept(&who(Some(header), claim(header)));
+    }
 }
 
 /// Whatever can be read can be written, and reads the same.
 fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) {
     let Ok(read) = serde_json::from_slice::<T>(bytes) else { return };
-    let written = serde_json::to_vec(&read).expect("plain data");
-    assert_eq!(serde_json::from_slice::<T>(&written).expect("it can be read"), read);
+    is_kept(&read);
+}
+
+/// It reads as it was written.
+fn is_kept<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let written = serde_json::to_vec(value).expect("plain data");
+    assert_eq!(&serde_json::from_slice::<T>(&written).expect("it can be read"), value);
 }

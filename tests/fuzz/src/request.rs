@@ -24,13 +24,17 @@ pub fn target(bytes: &[u8]) {
         return;
     };
     if let Ok(Some(wait)) = read_wait([wait]) {
-        assert!((1..=u64::from(WAIT_SECONDS_MAX)).contains(&wait.as_secs()) && wait.subsec_nanos() == 0);
+        assert!(
+            (1..=u64::from(WAIT_SECONDS_MAX)).contains(&wait.as_secs()) && wait.subsec_nanos() == 0
+        );
     }
     let by = who(Some(info), claim(client));
     let told = serde_json::to_vec(&by).expect("plain data");
     assert_eq!(serde_json::from_slice::<Caller>(&told).expect("it can be read"), by);
     match read(&catalogue(), subject, lines.next().unwrap_or_default()) {
-        Ok(Asked::Order(Order::Entity(order) | Order::Rehearsal(order))) => is_spelled(&order.owner),
+        Ok(Asked::Order(Order::Entity(order) | Order::Rehearsal(order))) => {
+            is_spelled(&order.owner)
+        }
         Ok(Asked::Order(Order::Run(_, order))) => assert!(!order.why.is_empty()),
         Ok(Asked::List { owner, .. } | Asked::ShowEntity { owner, .. }) => is_spelled(&owner),
         Ok(Asked::ShowRun { owner, run }) => {

@@ -6,8 +6,7 @@ use stead_nats::Keys;
 
 const KEYS: &str = "k1 MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 /// Where what is opened stands: the first one is that of the seeds, the second one is the record of a key.
-const SUBJECTS: [&str; 2] =
-    ["stead.log.0.0.workspace-k3j5x7q2m4n6p8r9-1", "stead.archive.key.k1"];
+const SUBJECTS: [&str; 2] = ["stead.log.0.0.workspace-k3j5x7q2m4n6p8r9-1", "stead.archive.key.k1"];
 
 /// Tries one input.
 pub fn target(bytes: &[u8]) {

@@ -16,6 +16,8 @@ pub struct StreamSeen {
     pub keeps_facts: bool,
     /// How many messages are in it.
     pub messages: u64,
+    /// How many subjects they are on: in a log, one for each run.
+    pub subjects: u64,
     /// How many bytes they take.
     pub bytes: u64,
     /// How many servers keep each message.
@@ -77,6 +79,7 @@ fn compare(wanted: &Config, found: &Info, keeps_facts: bool) -> StreamSeen {
         name: wanted.name.clone(),
         keeps_facts,
         messages: found.state.messages,
+        subjects: found.state.subjects_count,
         bytes: found.state.bytes,
         replicas: found.config.num_replicas,
         deviations,
@@ -86,8 +89,15 @@ fn compare(wanted: &Config, found: &Info, keeps_facts: bool) -> StreamSeen {
 }
 
 fn unseen(name: String, keeps_facts: bool, words: String) -> StreamSeen {
-    let (messages, bytes, replicas) = (0, 0, 0);
-    let (deviations, behind) = (Vec::new(), Vec::new());
-    let unseen = Some(words);
-    StreamSeen { name, keeps_facts, messages, bytes, replicas, deviations, unseen, behind }
+    StreamSeen {
+        name,
+        keeps_facts,
+        messages: 0,
+        subjects: 0,
+        bytes: 0,
+        replicas: 0,
+        deviations: Vec::new(),
+        unseen: Some(words),
+        behind: Vec::new(),
+    }
 }

@@ -66,11 +66,11 @@ struct Over {
 }
 
 impl Turner {
-    /// Archives what is over and copies the rest, up to `until` and then as near to the end as
-    /// may be. Nothing if there is nothing to archive.
+    /// Archives what is over and copies the rest, up to `until` and then so near to the end that the
+    /// owner may stop for what is left. Nothing if there is nothing to archive.
     ///
     /// # Errors
-    /// If the log or the archive cannot be used now.
+    /// If the log or the archive cannot be used now, or the owner writes as fast as it is copied.
     pub async fn draft(&self, until: u64) -> Result<Option<Draft>, LogError> {
         let over = self.over(until).await?;
         if over.ends.is_empty() {
@@ -88,11 +88,15 @@ impl Turner {
         for _ in 0..ROUNDS_MAX {
             let last = self.ports.log.last(self.partition, self.epoch).await?;
             if last.saturating_sub(draft.read) <= NEAR {
-                break;
+                return Ok(Some(draft));
             }
             self.copy(&mut draft, last, |_| true).await?;
         }
-        Ok(Some(draft))
+        let words = format!(
+            "the owner writes as fast as it is copied: {ROUNDS_MAX} rounds did not come within {NEAR} \
+             messages of the end"
+        );
+        Err(LogError(words))
     }
 
     /// Copies what the draft lacks. The owner has stopped meanwhile: `last` is its last message.

@@ -162,12 +162,13 @@ table! {
     Engine RUNS_WAITING: Gauge = "stead_runs_waiting" [REASON];
     /// How long the run has waited that has waited longest for this reason.
     Engine RUNS_OLDEST_SECONDS: Gauge = "stead_runs_waiting_oldest_seconds" [REASON];
-    /// Runs that this build does not continue, since it would decide otherwise than their history
-    /// says, or cannot read it, or the log does not take it.
+    /// Runs that this build does not continue, since it has no such workflow, or would decide otherwise
+    /// than their history says, or cannot read it, or the log does not take it.
     Engine RUNS_PARKED: Gauge = "stead_runs_parked" [];
     /// Runs that were parked.
     Engine PARKED: Counter = "stead_runs_parked_total" [Label {
-        name: "why", values: Values::These(&["diverged", "unreadable", "illegal", "panicked", "log"]) }];
+        name: "why", values: Values::These(&["diverged", "unreadable", "illegal", "panicked", "log",
+        "unknown-kind"]) }];
     /// Runs that were paused because the attempts at a step of this system were used up.
     Engine PAUSED: Counter = "stead_runs_paused_total" [SYSTEM];
     /// How many transitions have to be replayed of the run of this kind that needs most of them;
@@ -239,6 +240,10 @@ table! {
 
     /// Messages in the log of runs that are over and not yet in the archive.
     Engine ARCHIVE_LAG: Gauge = "stead_archive_lag_messages" [];
+    /// How many of them there are in the partition of this engine that has most, of as many as make a
+    /// new epoch of its log due (`engine.archive_after`; a million where that is left to people). From
+    /// 1 on they are on their way into the archive; at 2 that does not keep up.
+    Engine ARCHIVE_LAG_RATIO: Gauge = "stead_archive_lag_ratio" [];
     /// Runs that went into the archive.
     Engine ARCHIVED: Counter = "stead_archived_runs_total" [];
     /// Epochs of the log that began.

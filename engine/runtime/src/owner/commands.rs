@@ -1,7 +1,7 @@
 //! The door: what becomes of a command for an entity of this partition.
 
 use serde_json::Value;
-use stead_core::definition::{Admission, Admitted, Living};
+use stead_core::definition::{Admission, Admitted, Definition, Living};
 use stead_core::run::Run;
 use stead_schemas::command::fields::{PRIORITY, read_priority};
 use stead_schemas::dispatch::{
@@ -21,6 +21,7 @@ use stead_schemas::transition::command_digest;
 use super::Owner;
 use super::bugs::caught;
 use super::live::Asker;
+use super::parked::unknown_kind;
 use crate::inbound::encoded;
 use crate::ports::{Outgoing, ReplyTo};
 
@@ -62,7 +63,10 @@ impl Owner {
             let words = "the run that asks has given a later command meanwhile";
             return self.refuse(&command, asker, Refusal::new("command.late", words));
         }
-        match priority.and_then(|priority| Ok((self.admit(&command)?, priority))) {
+        let Some(definition) = self.env.definition(&command.kind) else {
+            return self.leave_to_another_build(&command.kind, asker);
+        };
+        match priority.and_then(|priority| Ok((self.admit(definition, &command)?, priority))) {
             Err(refusal) => self.refuse(&command, asker, refusal),
             Ok(admitted) => self.accept(command, digest, admitted, asker),
         }
@@ -95,14 +99,23 @@ impl Owner {
     /// parked, and is refused from then on.
     fn ask_again(&self, asker: Asker) {
         let words = "the run has just ended, or cannot go on; ask again";
+        self.not_now(asker, Failure::new(Class::Retry, words));
+    }
+
+    /// This build knows nothing of the kind, but whoever let the command through does: it waits for an
+    /// owner that does, too.
+    fn leave_to_another_build(&self, kind: &str, asker: Asker) {
+        self.not_now(asker, Failure::new(Class::Wait, unknown_kind(kind)));
+    }
+
+    /// The command is neither taken in nor refused.
+    fn not_now(&self, asker: Asker, failure: Failure) {
         match asker {
             Asker::Caller(to) => {
-                let bytes = encoded(&CommandReply::Unavailable { words: words.to_owned() });
+                let bytes = encoded(&CommandReply::Unavailable { words: failure.words });
                 self.send(Outgoing::Reply { to, bytes });
             }
-            Asker::Step(address) => {
-                self.say_to_step(address, StepReply::Failed(Failure::new(Class::Retry, words)));
-            }
+            Asker::Step(address) => self.say_to_step(address, StepReply::Failed(failure)),
         }
     }
 
@@ -180,7 +193,11 @@ impl Owner {
     pub(super) fn rehearse(&self, command: &mut EntityCommand, to: ReplyTo) {
         command.fields.remove(PRIORITY);
         let living = self.living(&command.key()).map(|live| live.run.id().clone());
-        let reply = match self.admit(command) {
+        let Some(definition) = self.env.definition(&command.kind) else {
+            let reply = RehearsalReply::Unavailable { words: unknown_kind(&command.kind) };
+            return self.send(Outgoing::Reply { to, bytes: encoded(&reply) });
+        };
+        let reply = match self.admit(definition, command) {
             Err(refusal) => RehearsalReply::Refused(refusal),
             Ok(admitted) if living.is_none() && !admitted.begins => {
                 RehearsalReply::Refused(nobody(command))
@@ -195,10 +212,7 @@ impl Owner {
         self.send(Outgoing::Reply { to, bytes: encoded(&reply) });
     }
 
-    fn admit(&self, command: &EntityCommand) -> Result<Admitted, Refusal> {
-        let Some(definition) = self.env.definition(&command.kind) else {
-            return Err(Refusal::new("kind.unknown", format!("there is no `{}`", command.kind)));
-        };
+    fn admit(&self, definition: &Definition, command: &EntityCommand) -> Result<Admitted, Refusal> {
         if !definition.public && !is_step(&command.by) {
             let words = format!("a `{}` takes commands from workflows only", command.kind);
             return Err(Refusal::new("kind.unknown", words));

@@ -65,6 +65,8 @@ struct Census {
     pools: BTreeMap<(String, &'static str), u32>,
     /// Messages of runs that are over.
     over: u64,
+    /// The largest share of them in one partition, of what makes a new epoch due.
+    share_over: f64,
 }
 
 /// How many wait, and the longest of them for how long.
@@ -167,6 +169,7 @@ impl Census {
         self.copy_is_owed(other.overdue_hours);
         self.parked += other.parked;
         self.over += other.over;
+        self.share_over = self.share_over.max(other.share_over);
     }
 
     /// Shows it. What was shown `before` and is not there any more is nought.
@@ -200,6 +203,7 @@ impl Census {
         metric::APPEND_OLDEST_SECONDS.set(self.untaken.as_secs_f64(), []);
         metric::RUNS_PARKED.set(f64::from(self.parked), []);
         metric::ARCHIVE_LAG.set(self.over as f64, []);
+        metric::ARCHIVE_LAG_RATIO.set(self.share_over, []);
         metric::TOKEN_DAYS_LEFT.set(self.token_days.unwrap_or(f64::NAN), []);
         metric::BACKUP_OVERDUE_HOURS.set(self.overdue_hours.unwrap_or(f64::NAN), []);
     }
@@ -231,7 +235,8 @@ impl Owner {
     pub(super) fn count_runs(&mut self) {
         let now = self.env.ports.clock.now();
         let places = self.count_places();
-        let mut census = Census { over: self.over, places, ..Census::default() };
+        let (over, share_over) = (self.over, self.share_over());
+        let mut census = Census { over, share_over, places, ..Census::default() };
         for (run, live) in &mut self.runs {
             let was_untaken = live.untaken().is_some();
             census.untaken = census.untaken.max(live.note_untaken(now).unwrap_or_default());

@@ -1,14 +1,13 @@
 //! Reads a partition back: what lives is replayed and continued, what is over leaves a line in
 //! the index and the digests of its commands.
 
-use stead_core::run::Run;
 use stead_schemas::ids::RunId;
 use stead_schemas::transition::Transition;
 use tokio::task::yield_now;
 
 use super::bugs::caught;
 use super::live::Live;
-use super::parked::{Parked, tell_if_parked};
+use super::parked::{Parked, taken_in, tell_if_parked};
 use super::reading::{self, Found, Message};
 use super::{Owner, Stopped};
 use crate::ports::LogError;
@@ -64,10 +63,8 @@ impl Owner {
     /// Goes on where a history ends: open steps are sent again, those that a cancel has hit given
     /// up, timers watched.
     fn take_up(&mut self, run: &RunId, history: Vec<Message>) {
-        let Some(definition) = self.env.definition(run.kind()) else { return };
-        let now = self.env.ports.clock.now();
-        let mut live = Live::new(Run::new(*definition, run.clone()), now);
-        read_into(&mut live, history);
+        let definition = self.env.definition(run.kind());
+        let live = taken_in(definition, run, history, self.env.ports.clock.now());
         tell_if_parked(&live);
         self.dirty.insert(run.clone());
         let (mut steps, mut timers) = (Vec::new(), Vec::new());

@@ -9,7 +9,7 @@ use stead_schemas::refusal::Refusal;
 use super::Owner;
 use super::attempts::{Attempt, Phase};
 use super::live::{Live, Tell};
-use super::parked::refused;
+use super::parked::{Parked, refused};
 use crate::inbound::{OrderReply, encoded};
 use crate::ports::{Outgoing, ReplyTo};
 
@@ -32,8 +32,8 @@ impl Owner {
             }
             return self.reply_to_order(to, &Ok(()));
         }
-        let is_parked = self.runs.get(&order.run).is_some_and(|live| live.parked.is_some());
-        if is_parked && order.order == RunOrder::Terminate {
+        let parked = self.runs.get(&order.run).and_then(|live| live.parked.as_ref());
+        if order.order == RunOrder::Terminate && parked.is_some_and(Parked::may_be_ended) {
             return self.terminate_parked(order, to);
         }
         let events = match self.events_of(&order) {

@@ -1,6 +1,9 @@
 //! Runs that this build does not go on with. Nothing of that is in the log: another build may.
 //!
-//! One thing can be done to such a run by hand: it can be terminated. In memory it may be ahead of
+//! A run of a kind that this build does not know is kept as its history says, so that its name stays
+//! taken and people see it; whoever has its workflow goes on with it.
+//!
+//! One thing can be done to any other such run by hand: it can be terminated. In memory it may be ahead of
 //! the log, or half way; so its history is read for that. Where this build decides as the history
 //! says, what the workflow would have taken back is listed with what stays; elsewhere, what is open.
 
@@ -11,11 +14,13 @@ use stead_schemas::dispatch::OrderRun;
 use stead_schemas::event::{Event, TerminateRequested};
 use stead_schemas::ids::RunId;
 use stead_schemas::refusal::Refusal;
+use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
 use super::bugs::caught;
 use super::commands::PARKED;
 use super::live::{Fact, Live, Tell};
+use super::load::read_into;
 use super::orders::LATE;
 use super::reading::Message;
 use super::{Finished, Owner};
@@ -28,6 +33,46 @@ pub(super) struct Parked {
     /// In one word, as it is counted.
     pub cause: &'static str,
     pub words: String,
+}
+
+/// The build has no workflow of the run's kind.
+const UNKNOWN_KIND: &str = "unknown-kind";
+
+impl Parked {
+    /// Whether a person may end the run where it stands. What this build knows nothing of, a build
+    /// that does will go on with.
+    pub fn may_be_ended(&self) -> bool {
+        self.cause != UNKNOWN_KIND
+    }
+}
+
+/// That there is no workflow of this kind in this build.
+pub(super) fn unknown_kind(kind: &str) -> String {
+    format!("this build has no workflow `{kind}`, and an engine of another one must go on with it")
+}
+
+/// The run of this history, where this build has that workflow, if any. A run that it cannot go on
+/// with is parked.
+pub(super) fn taken_in(
+    definition: Option<&Definition>,
+    id: &RunId,
+    history: Vec<Message>,
+    now: Timestamp,
+) -> Live {
+    if let Some(definition) = definition {
+        let mut live = Live::new(Run::new(*definition, id.clone()), now);
+        read_into(&mut live, history);
+        return live;
+    }
+    let run = as_it_stands(Definition::MISSING, id, &history);
+    let run = run.unwrap_or_else(|_| Run::new(Definition::MISSING, id.clone()));
+    let mut live = Live::new(run, now);
+    let read = history.iter().rev().find_map(|message| message.transition.as_ref().ok());
+    live.updated = read.map_or(now, |last| last.at);
+    let words = unknown_kind(id.kind());
+    live.parked = Some(Parked { cause: UNKNOWN_KIND, words });
+    read_into(&mut live, history);
+    live
 }
 
 /// The run is not gone on with until a build comes that can.
@@ -43,13 +88,14 @@ pub(super) fn tell_if_parked(live: &Live) {
     metric::PARKED.count([cause]);
 }
 
-/// Nothing but one thing can be done to it.
+/// Nothing but one thing can be done to it, or nothing at all.
 pub(super) fn refused(parked: &Parked) -> Refusal {
-    let words = format!(
-        "this build cannot go on with the run, it is parked: {}; it may be terminated, and nothing \
-         else",
-        parked.words
-    );
+    let rest = match parked.may_be_ended() {
+        true => "it may be terminated, and nothing else",
+        false => "nothing can be done to it until then",
+    };
+    let words =
+        format!("this build cannot go on with the run, it is parked: {}; {rest}", parked.words);
     Refusal::new(PARKED, words)
 }
 
@@ -102,7 +148,8 @@ impl Owner {
     }
 }
 
-/// The run as its history says. Where this build would decide otherwise it has no workflow.
+/// The run as its history says. Where this build would decide otherwise, or does not know its kind, it
+/// has no workflow.
 pub(super) fn as_it_stands(
     definition: Definition,
     id: &RunId,

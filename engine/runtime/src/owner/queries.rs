@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use futures_util::FutureExt;
+use stead_core::definition::Definition;
 use stead_core::fold::Folded;
-use stead_core::run::Run;
 use stead_schemas::event::{Event, Outcome};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
@@ -13,7 +13,7 @@ use stead_schemas::public::{CommandView, RunState, RunSummary, RunView};
 use super::live::Live;
 use super::reading::Message;
 use super::waiting::{self, waiting};
-use super::{Finished, Owner, load, parked};
+use super::{Finished, Owner, parked};
 use crate::archive;
 use crate::env::Env;
 use crate::inbound::{QueryReply, encoded};
@@ -82,13 +82,13 @@ impl Owner {
 
 async fn read_back(env: &Env, run: &RunId) -> Result<Option<RunView>, LogError> {
     let recorded = archive::history_of(&env.ports, env.partitions, run).await?.messages;
-    let Some(definition) = env.definition(run.kind()) else { return Ok(None) };
-    let mut live = Live::new(Run::new(*definition, run.clone()), env.ports.clock.now());
-    load::read_into(&mut live, recorded.iter().map(Message::read));
-    // Whatever this build would have decided, how it ended stands.
+    let definition = env.definition(run.kind());
     let messages = || recorded.iter().map(Message::read).collect::<Vec<_>>();
+    let mut live = parked::taken_in(definition, run, messages(), env.ports.clock.now());
+    // Whatever this build would have decided, how it ended stands.
+    let definition = definition.copied().unwrap_or(Definition::MISSING);
     if live.parked.is_some()
-        && let Ok(run) = parked::as_it_stands(*definition, run, &messages())
+        && let Ok(run) = parked::as_it_stands(definition, run, &messages())
         && run.folded().ended.is_some()
     {
         (live.run, live.parked) = (run, None);

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use stead_core::definition::Definition;
-use stead_core::run::Run;
 use stead_schemas::event::RunStarted;
 use stead_schemas::glance::Glance;
 use stead_schemas::ids::{Partition, RunId};
@@ -19,9 +18,9 @@ use stead_schemas::transition::{Transition, link};
 use tokio::sync::mpsc;
 
 use super::entities::Entities;
-use super::live::Live;
+use super::parked::taken_in;
 use super::publish::{Recent, Untold};
-use super::{load, queries};
+use super::queries;
 use crate::archive::{self, Graveyard};
 use crate::env::Env;
 use crate::ports::{Index, LogError, Ports, Recorded};
@@ -194,10 +193,6 @@ impl Reader {
         self.last = message.seq;
         let run = &message.run;
         if !self.histories.contains_key(run) {
-            if !self.is_known(run) {
-                let words = "this build has no workflow of this kind; the run is left alone";
-                return tracing::warn!(%run, words);
-            }
             self.entities.begun(run);
             self.histories.insert(run.clone(), History::default());
         }
@@ -223,11 +218,6 @@ impl Reader {
         history.messages.push(message);
     }
 
-    fn is_known(&self, run: &RunId) -> bool {
-        let key = run.key();
-        self.definitions.iter().any(|definition| definition.kind == key.kind())
-    }
-
     fn ended(&mut self, run: &RunId, line: RunSummary) {
         self.histories.remove(run);
         self.over += line.transitions;
@@ -240,12 +230,10 @@ impl Reader {
     /// Runs that wait for long are not in their owner's memory, and must be listed.
     fn lines_of_living(&mut self) {
         for (run, history) in std::mem::take(&mut self.histories) {
-            let kind = run.key();
-            let definition =
-                self.definitions.iter().find(|definition| definition.kind == kind.kind());
-            let Some(definition) = definition else { continue };
-            let mut live = Live::new(Run::new(*definition, run), self.now);
-            load::read_into(&mut live, history.messages.iter().map(Message::read));
+            let key = run.key();
+            let definition = self.definitions.iter().find(|known| known.kind == key.kind());
+            let history = history.messages.iter().map(Message::read).collect();
+            let live = taken_in(definition, &run, history, self.now);
             self.lines.push(queries::line(&live));
             if self.lines.len() >= LINES_AT_ONCE {
                 self.put_lines();

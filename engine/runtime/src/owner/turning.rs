@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::publish::MAYBE_UNTOLD;
 use super::{Finished, Owner, Stopped};
 use crate::archive::{Draft, Turner};
+use crate::env::ARCHIVE_AFTER;
 use crate::inbound::encoded;
 use crate::metric;
 use crate::ports::{AppendError, LogError, Outgoing, ReplyTo};
@@ -105,6 +106,16 @@ impl Owner {
         if !rests && self.over >= self.env.tuning.archive_after.max(1) {
             self.begin_turning();
         }
+    }
+
+    /// How much is over in the log, of what makes a new epoch due. Where that is left to people, it is
+    /// compared with what is usual.
+    pub(super) fn share_over(&self) -> f64 {
+        let due = match self.env.tuning.archive_after {
+            u64::MAX => u64::from(ARCHIVE_AFTER),
+            after => after.max(1),
+        };
+        self.over as f64 / due as f64
     }
 
     fn begin_turning(&mut self) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use stead_core::definition::Definition;
 use stead_runtime::env::{Env, Tuning};
 use stead_runtime::inbound::{Inbound, OrderReply};
 use stead_runtime::lease::LeaseClock;
@@ -90,7 +91,26 @@ impl Desk {
         Self::at((log.clone(), log, archive, new_clock()), Tuning::default(), site).await
     }
 
-    async fn at((log, epochs, archive, clock): OwnPorts, tuning: Tuning, site: Site) -> Self {
+    /// An owner of this log whose build has these workflows only.
+    pub async fn knowing(
+        log: Arc<MemoryLog>,
+        archive: Arc<MemoryArchive>,
+        definitions: &'static [Definition],
+    ) -> Self {
+        let ports: OwnPorts = (log.clone(), log, archive, new_clock());
+        Self::of_build(definitions, ports, Tuning::default(), Site::default()).await
+    }
+
+    async fn at(ports: OwnPorts, tuning: Tuning, site: Site) -> Self {
+        Self::of_build(PAGES, ports, tuning, site).await
+    }
+
+    async fn of_build(
+        definitions: &'static [Definition],
+        (log, epochs, archive, clock): OwnPorts,
+        tuning: Tuning,
+        site: Site,
+    ) -> Self {
         let sent = Arc::new(Sent::default());
         let ports = Ports {
             log: log.clone(),
@@ -107,7 +127,7 @@ impl Desk {
             engine: "engine".into(),
             build: "test".into(),
             partitions: 1,
-            definitions: PAGES,
+            definitions,
             site: site.clone().into(),
             ports,
             tuning,

@@ -12,6 +12,8 @@ mod fencing;
 mod harness;
 mod idle;
 mod keeper;
+mod kinds;
+mod laden;
 mod limits;
 mod lists;
 mod measured;

@@ -10,6 +10,7 @@ use stead_schemas::failure::Class;
 
 use crate::counted::COUNTED;
 use crate::desk::Desk;
+use crate::kinds::without;
 use crate::parked::diverged;
 use crate::shown::shown;
 
@@ -92,5 +93,19 @@ fn a_run_that_this_build_does_not_continue_is_counted() {
         assert_eq!(desk.order(&run, RunOrder::Terminate).await, "done");
         assert_eq!(desk.view(&run).await.summary.state.word(), "terminated");
         assert_eq!(shown.counts("stead_runs_parked_total"), [1], "who only looks parks nothing");
+    });
+}
+
+#[test]
+fn a_run_of_a_kind_that_this_build_does_not_know_is_counted() {
+    shown(|shown| async move {
+        let desk = Desk::new().await;
+        desk.start("pair").await;
+        desk.owner.abort();
+        let desk = Desk::knowing(Arc::clone(&desk.log), Arc::default(), without("pair")).await;
+        desk.pass(COUNTED).await;
+        near(shown.of("stead_runs_parked"), 1.0, "parked");
+        assert_eq!(shown.count("stead_runs_parked_total", "unknown-kind"), 1);
+        assert_eq!(shown.waiting(), [("human", 1.0)]);
     });
 }

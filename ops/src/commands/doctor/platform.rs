@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 
 use stead_nats::inspect::{self, Owners, StreamSeen};
 use stead_nats::{Connection, NatsLeases, Platform, PlatformSettings, open_platform};
+use stead_schemas::subjects;
 
 use super::encryption;
 use super::finding::Finding;
 use crate::config::{EngineConfig, Seen};
 use crate::exit::with_causes;
 use crate::story::words::counted;
+
+/// With so many subjects in a log there is time left to do something about it.
+const SUBJECTS_MANY: u64 = 500_000;
 
 /// Looks at all of it.
 pub async fn look(connection: &Connection, seen: &Seen, is_given: bool) -> Vec<Finding> {
@@ -98,7 +102,23 @@ fn stream(seen: &StreamSeen) -> Vec<Finding> {
         let words = format!("is away or behind on {}", seen.behind.join(", "));
         findings.push(Finding::warning(&check, words, "see that this server runs and catches up"));
     }
+    findings.extend(crowded(&check, seen));
     findings
+}
+
+/// A server keeps each subject in its memory, and with a million of them in one stream it no longer
+/// writes down where they are: killed, it reads the whole stream before it serves it.
+fn crowded(check: &str, seen: &StreamSeen) -> Option<Finding> {
+    let is_log = subjects::parse_log_stream(&seen.name).is_some();
+    (is_log && seen.subjects >= SUBJECTS_MANY).then(|| {
+        let words = format!(
+            "holds {} runs, and a server that is killed starts slowly with a million in one stream",
+            seen.subjects
+        );
+        let mend = "`stead archive now` takes out what is over, and a lower `archive_after` in [engine] \
+                    does so in time; where so many live, only more partitions help";
+        Finding::warning(check, words, mend)
+    })
 }
 
 fn engines(owners: &Owners) -> Finding {
@@ -167,16 +187,39 @@ fn apart(behind_ms: i64, most_ms: u32) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use stead_nats::inspect::{EngineSeen, Owners};
+    use stead_nats::inspect::{EngineSeen, Owners, StreamSeen};
 
     use super::super::finding::Verdict;
-    use super::{apart, engines};
+    use super::{apart, engines, stream};
 
     #[test]
     fn a_clock_that_is_off_is_told_with_its_direction() {
         assert_eq!(apart(-900, 1_000).verdict, Verdict::Ok);
         assert!(apart(4_000, 1_000).words.contains("4000 ms behind"));
         assert!(apart(-4_000, 1_000).words.contains("4000 ms ahead"));
+    }
+
+    #[test]
+    fn a_log_of_very_many_runs_is_warned_of() {
+        let told = |name: &str, subjects: u64| {
+            let seen = StreamSeen {
+                name: name.to_owned(),
+                keeps_facts: true,
+                messages: 3 * subjects,
+                subjects,
+                bytes: 0,
+                replicas: 1,
+                deviations: Vec::new(),
+                unseen: None,
+                behind: Vec::new(),
+            };
+            stream(&seen)
+        };
+        assert_eq!(told("STEAD_LOG_0_3", 499_999), []);
+        assert_eq!(told("STEAD_REFUSALS", 900_000), [], "only logs are read from end to end");
+        let found = told("STEAD_LOG_0_3", 500_000).remove(0);
+        assert_eq!((&*found.check, found.verdict), ("stream STEAD_LOG_0_3", Verdict::Warning));
+        assert!(found.words.contains("holds 500000 runs"), "{}", found.words);
     }
 
     #[test]

@@ -168,6 +168,17 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_a_kind_that_this_build_does_not_have_would_be_parked() {
+        let probe = include_bytes!("../../../../schemas/tests/golden/probe-life.jsonl");
+        let other = String::from_utf8_lossy(probe).replace("\"probe-", "\"dragon-");
+        let mut rehearsal = Rehearsal { live: 1, ..Rehearsal::default() };
+        rehearsal.note("a", Ok(lines(other.as_bytes())));
+        let (_, words) = &rehearsal.wrong[0];
+        assert!(words.contains("has no workflow `dragon`"), "{words}");
+        assert!(rehearsal.verdict().is_err());
+    }
+
+    #[test]
     fn what_is_kept_for_ever_is_decided_the_same() {
         let mut rehearsal = Rehearsal::default();
         rehearsal.note_kept();

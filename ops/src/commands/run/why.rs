@@ -107,6 +107,10 @@ fn who(view: &RunView, waiting: &Waiting) -> String {
             "an operator: mend what is wrong, then `stead run retry {run} --step {step}`; what can \
              never succeed is given up with `stead run abandon`"
         ),
+        _ if waiting.cause == "unknown-kind" => {
+            "an operator: let engines of a build that has this workflow own it, and no others"
+                .to_owned()
+        }
         _ => format!(
             "{}; or give it up as it is: `stead run terminate {run}`",
             who_unparks(&waiting.cause)
@@ -249,5 +253,8 @@ mod tests {
             assert!(said.contains(&format!("who acts   {who}")), "{cause}: {said}");
             assert!(said.contains("`stead run terminate workspace-"), "{cause}: {said}");
         }
+        let said = said(&waits(0, "human", "unknown-kind"));
+        assert!(said.contains("let engines of a build that has this workflow own it"), "{said}");
+        assert!(!said.contains("stead run terminate"), "{said}");
     }
 }
