@@ -23,6 +23,7 @@ use super::timeline::timeline;
 use super::usual::Usual;
 use super::{Moment, moments, story};
 
+mod explained;
 mod tried;
 mod usual;
 

@@ -167,20 +167,20 @@ pub fn explain(case: &Case<'_>) -> Option<Explanation> {
         links.sort_by_key(|link| link.at);
         links.dedup();
     }
+    let untold = operation.map_or(Vec::new(), |operation| finder.untold(&read, operation));
     let similar = cause.as_ref().map_or(Vec::new(), |cause| similar(case, cause, &links));
     Some(Explanation {
         run: read.run.clone(),
         name: read.name.clone(),
-        verdict: match (operation, case.diverges) {
-            (None, Some(_)) => "this build decides otherwise than the history says".to_owned(),
+        verdict: match (operation, case.diverges, &cause) {
+            (None, Some(_), _) => "this build decides otherwise than the history says".to_owned(),
+            (None, None, Some(_)) => "it does not go on where its history ends".to_owned(),
             _ => verdict(&read, operation),
         },
         undone: operation.map_or(Vec::new(), chain::undone),
         left: chain::left(&read, operation),
         held: standing::held(case.history).iter().map(standing::told).collect(),
-        not_known: trouble::not_known(cause.as_ref(), [&read].into_iter().chain(&related))
-            .into_iter()
-            .collect(),
+        not_known: trouble::not_known(cause.as_ref(), [&read].into_iter().chain(&related), &untold),
         chain: links,
         similar,
         cause,
@@ -189,10 +189,9 @@ pub fn explain(case: &Case<'_>) -> Option<Explanation> {
 
 fn verdict(read: &Read, operation: Option<&Operation>) -> String {
     let Some(operation) = operation else {
-        return format!(
-            "nothing went wrong in {}",
-            counted(read.engines.len() as u64, "transition")
-        );
+        let transitions = counted(read.engines.len() as u64, "transition");
+        let open = read.open().map_or(String::new(), |open| format!("; {} goes on", open.verb));
+        return format!("nothing went wrong in {transitions}{open}");
     };
     let until = operation.until.unwrap_or_else(|| read.last());
     let took = span(until.since(operation.from));
@@ -230,7 +229,7 @@ fn similar(case: &Case<'_>, cause: &Link, chain: &[Link]) -> Vec<Similar> {
     let own = chain.iter().find(is_own).filter(|_| cause.run != first.run);
     let met = case.alike.iter().filter_map(|other| {
         let other = Read::of(other)?;
-        let (_, troubles) = finder.worst(&other);
+        let (_, troubles) = finder.met(&other);
         let is_met = |link: &Link| {
             is_same(link, cause)
                 || own.is_some_and(|own| is_same(link, own) && says_same(link, own))

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use stead_schemas::dispatch::StepAddress;
+use stead_schemas::dispatch::{Route, StepAddress};
 use stead_schemas::event::{ByHand, Event, Outcome, Seq, StepCompleted};
 use stead_schemas::failure::{Class, Failure};
-use stead_schemas::ids::RunId;
+use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::public::{RunView, Waiting};
 use stead_schemas::time::Timestamp;
 
@@ -28,9 +28,23 @@ pub(super) struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    /// The operation that matters most, and its troubles: the latest that failed or does not get
-    /// on, or else the latest that had to get over something.
+    /// The operation that matters most, and its troubles: the one that is being carried out, if
+    /// nobody tells how it gets on; else as in `met`. Nothing but what holds up the whole run, if
+    /// that is all that is open.
     pub fn worst<'r>(&self, read: &'r Read) -> (Option<&'r Operation>, Vec<Link>) {
+        let stands = self.stands(read);
+        match read.open() {
+            None if !stands.is_empty() => (None, stands),
+            Some(open) if !self.views.contains_key(&read.run) => {
+                (Some(open), self.troubles(read, open))
+            }
+            _ => self.met(read),
+        }
+    }
+
+    /// The latest operation that failed or does not get on, or else the latest that had to get over
+    /// something; and its troubles.
+    pub fn met<'r>(&self, read: &'r Read) -> (Option<&'r Operation>, Vec<Link>) {
         let with = |operation: &'r Operation| (operation, self.troubles(read, operation));
         let all: Vec<_> = read.operations.iter().rev().map(with).collect();
         let bad = |(operation, troubles): &(&Operation, Vec<Link>)| match operation.outcome {
@@ -56,6 +70,9 @@ impl Finder<'_> {
         }
         links.extend(owner_changes(read, operation, until));
         links.extend(self.waits(read, operation));
+        if read.is_open(operation) {
+            links.extend(self.stands(read));
+        }
         links.extend(unheard(read, operation));
         links.sort_by_key(|link| link.at);
         if let Some(place) = decisive(&links, operation) {
@@ -64,6 +81,13 @@ impl Finder<'_> {
             links.insert(0, cause);
             links.splice(0..0, beneath);
         }
+        // What holds up an entity is met by every step that waits for it.
+        let mut told = Vec::new();
+        links.retain(|link| {
+            let is_new = !told.contains(link);
+            told.push(link.clone());
+            is_new
+        });
         links
     }
 
@@ -108,12 +132,64 @@ impl Finder<'_> {
         let view = self.views.get(&read.run);
         let waits = open.filter_map(|step| {
             let waiting = view?.waiting.iter().find(|waiting| waiting.seq == step.seq)?;
-            let below = self.carried_out_by(read, step.seq);
-            let beneath = below.map_or(Vec::new(), |(of, operation)| self.troubles(of, operation));
+            let beneath = match self.carried_out_by(read, step.seq) {
+                Some((of, operation)) => self.troubles(of, operation),
+                // It has not taken the command in, which may be because it takes none.
+                None => self.asked(read, step.seq).map_or(Vec::new(), |of| self.stands(of)),
+            };
             let stands = stands(waiting) || !beneath.is_empty();
             stands.then(|| [beneath, vec![wait(read, step, waiting)]].concat())
         });
         waits.flatten().collect()
+    }
+
+    /// What holds up a run as a whole, if anything does: a build that cannot go on with it, a log
+    /// that does not take what it decided, a person who is asked.
+    fn stands(&self, read: &Read) -> Vec<Link> {
+        let waiting = self.views.get(&read.run).into_iter().flat_map(|view| &view.waiting);
+        let whole = waiting.filter(|waiting| {
+            waiting.seq == 0 && matches!(waiting.reason.as_str(), "human" | "log")
+        });
+        let links = whole.map(|waiting| Link {
+            run: read.run.clone(),
+            n: read.moments.last().map_or(0, |last| last.n),
+            at: waiting.since,
+            step: None,
+            kind: Kind::Waits,
+            words: format!(
+                "it does not go on since {}: {}: {}",
+                said(waiting.since),
+                waiting.reason,
+                waiting.words
+            ),
+        });
+        links.collect()
+    }
+
+    /// The runs of which nobody tells what they wait for, of this one and those that carry out its
+    /// open steps.
+    pub fn untold(&self, read: &Read, operation: &Operation) -> Vec<RunId> {
+        if !read.is_open(operation) {
+            return Vec::new();
+        }
+        if !self.views.contains_key(&read.run) {
+            return vec![read.run.clone()];
+        }
+        let open = operation.steps.iter().filter(|step| step.end == End::Open);
+        let below = open.filter_map(|step| self.carried_out_by(read, step.seq));
+        below.flat_map(|(of, operation)| self.untold(of, operation)).collect()
+    }
+
+    /// The latest life of the entity that a step asks for something.
+    fn asked(&self, read: &Read, seq: Seq) -> Option<&Read> {
+        let key = read.moments.iter().find_map(|moment| match &moment.event {
+            Event::StepScheduled(step) if step.seq == seq => match &step.route {
+                Route::Entity { kind, owner, name } => Some(EntityKey::of(kind, owner, name)),
+                Route::Worker | Route::Outside => None,
+            },
+            _ => None,
+        })?;
+        self.related.iter().rev().find(|other| other.run.key() == key)
     }
 
     /// What went wrong in the operation of another entity that a failed step asked for.
@@ -136,9 +212,8 @@ impl Finder<'_> {
 /// Which of these made the operation fail: a failure of the same words, or somebody who stopped
 /// it. What stood in the way before was got over.
 fn decisive(links: &[Link], operation: &Operation) -> Option<usize> {
-    let Some(Outcome::Failed(failure)) = &operation.outcome else {
-        return (!links.is_empty()).then_some(0);
-    };
+    let first = (!links.is_empty()).then_some(0);
+    let Some(Outcome::Failed(failure)) = &operation.outcome else { return first };
     let stopped = |link: &Link| link.kind == Kind::Stopped && failure.class == Class::Cancelled;
     let failed = |link: &Link| {
         let step = link.step.as_ref().map(|(_, name)| name.as_str());
@@ -146,7 +221,7 @@ fn decisive(links: &[Link], operation: &Operation) -> Option<usize> {
         link.kind == Kind::StepFailed && same && link.words.contains(&failure.words)
     };
     let found = links.iter().position(|link| stopped(link) || failed(link));
-    found.or_else(|| (!links.is_empty()).then_some(0))
+    found.or(first)
 }
 
 /// Whether somebody should act, or something is in the way.
@@ -184,6 +259,17 @@ fn wait(read: &Read, step: &StepSpan, waiting: &Waiting) -> Link {
 }
 
 impl Read {
+    /// The command that is being carried out: the first that is not answered.
+    pub(super) fn open(&self) -> Option<&Operation> {
+        self.operations.iter().find(|operation| self.is_open(operation))
+    }
+
+    /// Whether a command is not answered, and the run may still do so.
+    pub(super) fn is_open(&self, operation: &Operation) -> bool {
+        let is_over = self.moments.iter().any(|moment| moment.event.is_last());
+        !operation.id.is_empty() && operation.outcome.is_none() && !is_over
+    }
+
     /// The transition that scheduled a step.
     fn scheduled(&self, seq: Seq) -> u64 {
         let asked = self
@@ -268,27 +354,41 @@ fn owner_changes(read: &Read, operation: &Operation, until: Timestamp) -> Vec<Li
     changes.collect()
 }
 
-/// What a cause leaves open. It lies in one of these histories.
+/// What a cause leaves open, and what nobody tells of runs that are under way. The cause lies in one of
+/// these histories.
 pub(super) fn not_known<'r>(
     cause: Option<&Link>,
+    reads: impl Iterator<Item = &'r Read>,
+    untold: &[RunId],
+) -> Vec<String> {
+    let waits = untold.iter().map(|run| {
+        format!(
+            "what {run} waits for: a history does not say it, and no engine's word is at hand, \
+             which does"
+        )
+    });
+    waits.chain(left_open(cause, reads).map(str::to_owned)).collect()
+}
+
+fn left_open<'r>(
+    cause: Option<&Link>,
     mut reads: impl Iterator<Item = &'r Read>,
-) -> Option<String> {
+) -> Option<&'static str> {
     let cause = cause?;
-    let words = match cause.kind {
+    Some(match cause.kind {
         Kind::Attempts => {
             let read = reads.find(|read| read.run == cause.run)?;
             earlier_attempts(read.completed(cause.step.as_ref()?.0)?)?
         }
         Kind::OwnerChanged => {
             "why that engine stopped writing: it may have been ended, frozen or cut off; its own \
-             log says"
+              log says"
         }
         Kind::Unheard => {
             "why no webhook came: whoever sends them keeps a list of them and of what was answered"
         }
         _ => return None,
-    };
-    Some(words.to_owned())
+    })
 }
 
 /// What is not known of the attempts at a step that was done in the end.
