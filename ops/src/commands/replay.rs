@@ -1,6 +1,7 @@
 //! `stead replay`: a stored history, decided again by this build, told as a story.
 
 use serde_json::json;
+use stead_core::definition::Definition;
 use stead_core::divergence::Divergence;
 use stead_core::run::Run;
 use stead_nats::SteadClient;
@@ -15,6 +16,7 @@ use crate::cli::Global;
 use crate::cli::run::Replay;
 use crate::exit::Ended;
 use crate::output;
+use crate::story::again::{self, Otherwise};
 use crate::story::words::counted;
 use crate::story::{moments, story};
 
@@ -29,8 +31,8 @@ mod steps;
 pub struct Verdict {
     /// Where the history was altered, if it was.
     pub chain: Result<(), String>,
-    /// Where this build decides otherwise, if it does.
-    pub decisions: Result<(), Divergence>,
+    /// Where this build decides otherwise, or panics, if it does.
+    pub decisions: Result<(), Otherwise>,
 }
 
 /// Carries the verb out.
@@ -82,9 +84,18 @@ pub fn judge(run: &RunId, lines: &[Vec<u8>], history: &[Transition]) -> Result<V
         let words = format!("{BUILD} has no workflow `{kind}`, so it cannot replay {run}");
         return Err(Ended::Failed(words));
     };
-    let mut replayed = Run::new(*definition, run.clone());
-    let decisions = history.iter().try_for_each(|transition| replayed.replay(transition));
-    Ok(Verdict { chain: check_chain(run, lines, history), decisions })
+    Ok(judge_by(*definition, run, lines, history))
+}
+
+/// What a workflow makes of these transitions of a run.
+fn judge_by(
+    definition: Definition,
+    run: &RunId,
+    lines: &[Vec<u8>],
+    history: &[Transition],
+) -> Verdict {
+    let decisions = again::replay(&mut Run::new(definition, run.clone()), history);
+    Verdict { chain: check_chain(run, lines, history), decisions }
 }
 
 /// Each transition holds the digest of the one before it.
@@ -119,8 +130,8 @@ fn wrong(verdict: &Verdict) -> Result<(), Ended> {
     if let Err(words) = &verdict.chain {
         wrong.push(format!("the history is not whole: {words}"));
     }
-    if let Err(divergence) = &verdict.decisions {
-        wrong.push(differ::told(divergence));
+    if let Err(otherwise) = &verdict.decisions {
+        wrong.push(differ::told(otherwise));
     }
     if wrong.is_empty() { Ok(()) } else { Err(Ended::Failed(wrong.join("\n"))) }
 }
@@ -131,15 +142,19 @@ fn proven(transitions: usize) -> String {
 }
 
 fn as_json(run: &RunId, transitions: usize, verdict: &Verdict) -> serde_json::Value {
-    let divergence = verdict.decisions.as_ref().err();
-    let (recorded, decided) = match divergence {
-        Some(Divergence::Other { recorded, decided, .. }) => (Some(recorded), Some(decided)),
+    let otherwise = verdict.decisions.as_ref().err();
+    let (recorded, decided) = match otherwise {
+        Some(Otherwise::Decides {
+            divergence: Divergence::Other { recorded, decided, .. }, ..
+        }) => {
+            (Some(recorded), Some(decided))
+        }
         _ => (None, None),
     };
     json!({
         "run": run, "build": BUILD, "transitions": transitions,
         "chain_is_whole": verdict.chain.is_ok(), "chain": verdict.chain.as_ref().err(),
-        "decides_the_same": divergence.is_none(), "divergence": divergence.map(ToString::to_string),
+        "decides_the_same": otherwise.is_none(), "divergence": otherwise.map(ToString::to_string),
         "recorded": recorded, "decided": decided,
     })
 }

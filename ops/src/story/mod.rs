@@ -1,6 +1,6 @@
 //! A run's history as a person reads it: a story (`teller.rs`), a waterfall (`timeline.rs`,
 //! `svg.rs`), where it stood at a moment (`standing.rs`), why it went wrong (`explain/`), where it
-//! parts from another one (`apart.rs`), and the tables of lists (`table.rs`).
+//! parts from another one (`apart.rs`), what this build makes of it (`again.rs`), and the tables of lists (`table.rs`).
 //!
 //! Everything here is pure: moments in, text out. Reading histories and printing happen in
 //! `commands/`.
@@ -9,6 +9,7 @@ use stead_schemas::event::Event;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
+pub mod again;
 pub mod apart;
 pub mod explain;
 pub mod instant;

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use stead_core::definition::Definition;
 use stead_core::fold::Folded;
 use stead_core::ledger::Ledger;
 use stead_core::run::Run;
@@ -13,6 +14,7 @@ use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 use stead_workflows::WORKFLOWS;
 
+use super::again::{self, Otherwise};
 use super::table::sheet;
 use super::words::{cut, hanging, moment, outcome, span};
 
@@ -151,14 +153,20 @@ fn shown(seen: &[Transition]) -> (String, Value, Option<String>) {
     let Some(definition) = WORKFLOWS.iter().find(|known| known.kind == kind) else {
         return (String::new(), Value::Null, Some(format!("there is no workflow `{kind}`")));
     };
-    let mut run = Run::new(*definition, first.run.clone());
-    for transition in seen {
-        if run.replay(transition).is_err() {
-            let words = format!("this build decides otherwise at transition {}", transition.n);
-            return (run.phase(), view(&run), Some(words));
+    shown_by(*definition, seen)
+}
+
+/// What a workflow shows after these transitions, and why that is not known exactly, if it is not.
+pub fn shown_by(definition: Definition, seen: &[Transition]) -> (String, Value, Option<String>) {
+    let Some(first) = seen.first() else { return (String::new(), Value::Null, None) };
+    let mut run = Run::new(definition, first.run.clone());
+    let otherwise = again::replay(&mut run, seen).err().map(|otherwise| match otherwise {
+        Otherwise::Decides { n, .. } => {
+            format!("this build decides otherwise at transition {n}")
         }
-    }
-    (run.phase(), view(&run), None)
+        Otherwise::Panics { .. } => format!("this build cannot replay it: {otherwise}"),
+    });
+    (run.phase(), view(&run), otherwise)
 }
 
 fn view(run: &Run) -> Value {

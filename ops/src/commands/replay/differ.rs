@@ -4,12 +4,14 @@ use serde_json::Value;
 use stead_core::divergence::Divergence;
 
 use crate::assemble::BUILD;
+use crate::story::again::Otherwise;
 use crate::story::apart::compare;
 
-/// A divergence in words, with both requests and where they differ.
-pub fn told(divergence: &Divergence) -> String {
-    let Divergence::Other { n, recorded, decided } = divergence else {
-        return format!("{BUILD} cannot replay it: {divergence}");
+/// Why this build does not go along, in words; of a divergence both requests and where they differ.
+pub fn told(otherwise: &Otherwise) -> String {
+    let Otherwise::Decides { divergence: Divergence::Other { n, recorded, decided }, .. } = otherwise
+    else {
+        return format!("{BUILD} cannot replay it: {otherwise}");
     };
     shown(&format!("{BUILD} decides otherwise at transition {n}"), "this build", recorded, decided)
 }

@@ -9,6 +9,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
 use crate::commands::source::Source;
 use crate::exit::Ended;
+use crate::story::again;
 
 mod place;
 mod screen;
@@ -28,6 +29,7 @@ pub async fn carry_out(source: &Source) -> Result<(), Ended> {
     let gone_through = tokio::task::spawn_blocking(move || {
         // It restores the terminal when something panics, too.
         let terminal = ratatui::try_init()?;
+        again::keep_quiet();
         let ended = go_through(terminal, place);
         ratatui::restore();
         ended

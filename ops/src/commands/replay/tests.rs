@@ -1,17 +1,20 @@
 //! A probe's history, as an engine writes it: whole, altered, and of another build.
 
 use serde_json::json;
-use stead_core::run::Run;
+use stead_core::definition::Definition;
+use stead_core::run::{Run, execution};
 use stead_schemas::dispatch::Caller;
 use stead_schemas::event::{CommandAccepted, Event, RunStarted, StepCompleted};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
+use stead_schemas::step::probe::Noop;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION, link};
 use stead_workflows::WORKFLOWS;
 
-use super::{differ, judge};
+use super::{differ, judge, judge_by};
 use crate::commands::source::decoded;
+use crate::story::standing::shown_by;
 
 fn id() -> RunId {
     EntityKey::of("probe", &Owner::new("john").expect("a plain name"), "p").run(1)
@@ -116,4 +119,34 @@ fn a_missing_transition_is_named() {
     let verdict = judge(&id(), &lines, &history).expect("a known workflow");
     assert!(verdict.chain.is_err());
     assert!(verdict.decisions.is_err());
+}
+
+/// The probe, with a bug: it panics as soon as it has its first answer.
+fn with_a_bug() -> Definition {
+    Definition {
+        execute: |cx| {
+            execution(async move {
+                cx.next_command().await;
+                let done = cx.step(Noop { number: 1 }).await;
+                panic!("it had {}", done.is_ok());
+            })
+        },
+        ..*WORKFLOWS.iter().find(|known| known.kind == "probe").expect("the probe")
+    }
+}
+
+#[test]
+fn a_workflow_that_panics_is_told_of_and_ends_nothing_else() {
+    let lines = recorded();
+    let history = decoded(&lines).expect("transitions");
+    let verdict = judge_by(with_a_bug(), &id(), &lines, &history);
+    assert_eq!(verdict.chain, Ok(()));
+    let otherwise = verdict.decisions.expect_err("it panics");
+    let said = "transition 2: the workflow has a bug, and panicked: it had true";
+    assert_eq!(otherwise.to_string(), said);
+    assert!(differ::told(&otherwise).ends_with(said), "{}", differ::told(&otherwise));
+    let (phase, _, unknown) = shown_by(with_a_bug(), &history);
+    assert_eq!(unknown, Some(format!("this build cannot replay it: {said}")), "{phase}");
+    let (_, _, before) = shown_by(with_a_bug(), &history[..1]);
+    assert_eq!(before, None, "before that it is known");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use stead_core::definition::Definition;
 use stead_core::ledger::Ledger;
 use stead_core::run::Run;
 use stead_nats::SteadClient;
@@ -15,6 +16,7 @@ use stead_schemas::dispatch::{Caller, CommandReply, Route};
 use stead_schemas::event::{
     CancelRequested, Event, Seq, StepCancelled, StepCompleted, StepScheduled,
 };
+use stead_schemas::ids::RunId;
 use stead_schemas::refusal::Refusal;
 use stead_schemas::step::entity::CancelCommand;
 use stead_schemas::step::{Step, home, volume};
@@ -26,6 +28,7 @@ use super::find;
 use crate::cli::Global;
 use crate::exit::Ended;
 use crate::output;
+use crate::story::again;
 use crate::story::words::{counted, span};
 
 /// More steps than any operation has: a rehearsal that goes on beyond is given up.
@@ -109,14 +112,22 @@ fn told(plan: &Plan) -> String {
 /// There is nothing to take back.
 const NOTHING_MADE: &str = "nothing: nothing has been made yet";
 
-/// What a cancel would do now; nothing if this build decides otherwise than the history says.
+/// What a cancel would do now; nothing if this build decides otherwise than the history says, or
+/// panics.
 fn rehearse(history: &[Transition], now: Timestamp) -> Option<Result<Plan, Refusal>> {
     let id = history.first()?.run.clone();
     let definition = WORKFLOWS.iter().find(|known| known.kind == id.kind())?;
-    let mut run = Run::new(*definition, id);
-    for transition in history {
-        run.replay(transition).ok()?;
-    }
+    again::caught(|| rehearse_by(*definition, id, history, now)).ok().flatten()
+}
+
+fn rehearse_by(
+    definition: Definition,
+    id: RunId,
+    history: &[Transition],
+    now: Timestamp,
+) -> Option<Result<Plan, Refusal>> {
+    let mut run = Run::new(definition, id);
+    again::replay(&mut run, history).ok()?;
     if !run.can_cancel() {
         return Some(Err(nothing_to_cancel(&run)));
     }

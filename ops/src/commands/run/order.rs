@@ -2,6 +2,7 @@
 //! engine decides whether it makes sense; here it is only said.
 
 use serde_json::{Map, Value, json};
+use stead_core::definition::Definition;
 use stead_core::fold::Folded;
 use stead_core::ledger::Ledger;
 use stead_core::run::Run;
@@ -20,6 +21,7 @@ use crate::cli::Global;
 use crate::cli::run::{Edited, Order, Signal, Skipped, Stepped, Terminated};
 use crate::exit::Ended;
 use crate::output;
+use crate::story::again;
 
 /// Carries an order out.
 pub async fn carry_out(
@@ -125,14 +127,16 @@ async fn give(
 }
 
 /// What the run would leave behind if it were ended now; nothing if this build decides otherwise
-/// than its history says.
+/// than its history says, or panics.
 fn left_behind(history: &[Transition]) -> Option<Vec<LeftBehind>> {
     let id = history.first()?.run.clone();
     let definition = WORKFLOWS.iter().find(|known| known.kind == id.kind())?;
-    let mut run = Run::new(*definition, id);
-    for transition in history {
-        run.replay(transition).ok()?;
-    }
+    again::caught(|| left_by(*definition, id, history)).ok().flatten()
+}
+
+fn left_by(definition: Definition, id: RunId, history: &[Transition]) -> Option<Vec<LeftBehind>> {
+    let mut run = Run::new(definition, id);
+    again::replay(&mut run, history).ok()?;
     let order = ByHand { by: Caller::Api, why: "a rehearsal".to_owned(), id: None };
     let request = Event::TerminateRequested(TerminateRequested { order });
     let decided = run.decide(SystemClock.now(), vec![request]).ok()?;

@@ -36,7 +36,7 @@ pub struct Case<'a> {
     pub alike: &'a [Vec<Transition>],
     /// What runs show, where that is known.
     pub views: &'a BTreeMap<RunId, RunView>,
-    /// Where this build decides otherwise, if it does.
+    /// Where this build decides otherwise, or panics, if it does.
     pub diverges: Option<&'a str>,
 }
 
@@ -86,7 +86,7 @@ pub struct Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// A build decides otherwise than the history says.
+    /// A build decides otherwise than the history says, or panics.
     Divergence,
     /// A step failed.
     StepFailed,
@@ -173,7 +173,7 @@ pub fn explain(case: &Case<'_>) -> Option<Explanation> {
         run: read.run.clone(),
         name: read.name.clone(),
         verdict: match (operation, case.diverges, &cause) {
-            (None, Some(_), _) => "this build decides otherwise than the history says".to_owned(),
+            (None, Some(_), _) => "this build does not go on as the history says".to_owned(),
             (None, None, Some(_)) => "it does not go on where its history ends".to_owned(),
             _ => verdict(&read, operation),
         },

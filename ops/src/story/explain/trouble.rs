@@ -382,7 +382,7 @@ fn left_open<'r>(
         }
         Kind::OwnerChanged => {
             "why that engine stopped writing: it may have been ended, frozen or cut off; its own \
-              log says"
+             log says"
         }
         Kind::Unheard => {
             "why no webhook came: whoever sends them keeps a list of them and of what was answered"
