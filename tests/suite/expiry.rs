@@ -5,7 +5,8 @@ use std::process::Output;
 use serde_json::{Value, json};
 use stead_nats::access::{new_seed, public_key};
 use stead_schemas::event::Outcome;
-use stead_schemas::ids::RunId;
+use stead_schemas::ids::{EntityKey, RunId};
+use stead_schemas::owner::Owner;
 
 use crate::stage::{Desk, Setting, Stage, until};
 
@@ -14,8 +15,12 @@ async fn what_has_expired_is_gone_for_good_and_the_record_holds() {
     let site = "[audit]\nkeep_days = 30\n";
     let stage = Stage::with(Setting { partitions: 1, site, ..Setting::default() }).await;
     let john = stage.desk("john").await;
+    // The home's first life ends with the create that fails.
+    stage.lab.break_("truenas", "pool-full").expect("a fault");
+    john.fail("create", json!({})).await;
+    stage.lab.mend();
     // Its home is kept as long as the owner has a workspace: the entity holds something.
-    john.carry_out("create", json!({})).await;
+    let created = john.carry_out("create", json!({})).await.run;
     let over = probe(&john, "canary-that-expires").await;
     until("it is in the archive", || async {
         stage.verb(&["archive", "now"]).await;
@@ -43,12 +48,29 @@ async fn what_has_expired_is_gone_for_good_and_the_record_holds() {
     let replayed = stage.verb(&["replay", over.as_str()]).await;
     let words = told(&replayed);
     assert!(!replayed.status.success() && words.contains("was made to expire by"), "{words}");
+    check_later_lives(&stage, &created).await;
     let stranger = public_key(&new_seed().expect("a seed")).expect("its public half");
     let strangers = [("STEAD_AUDIT_SIGNERS", stranger)];
     let verified = stage.verb_with(&["audit", "verify"], &strangers).await;
     assert!(!verified.status.success(), "{}", told(&verified));
     assert!(told(&verified).contains("not among `audit.signers`"), "{}", told(&verified));
     check_goes_on(stage, &john, &over).await;
+}
+
+/// A run whose home had a life that has expired is looked at all the same, and that one is named.
+async fn check_later_lives(stage: &Stage, created: &RunId) {
+    let home = EntityKey::of("home", &Owner::new("john").expect("a plain name"), "home");
+    assert_eq!(created.life(), 2);
+    for verb in [
+        &["incident", "explain", created.as_str()][..],
+        &["replay", created.as_str(), "--to", "3"],
+        &["run", "timeline", created.as_str()],
+    ] {
+        let said = stage.verb(verb).await;
+        assert!(said.status.success(), "{verb:?}: {}", told(&said));
+        let words = format!("the history of {} is gone: ", home.run(1));
+        assert!(told(&said).contains(&words), "{verb:?}: {}", told(&said));
+    }
 }
 
 /// A new owner of the partition goes on; the command acts once, and the ledger is as it was.

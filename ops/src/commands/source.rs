@@ -9,7 +9,7 @@ use stead_schemas::event::Event;
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::transition::Transition;
 
-use super::run::find::Entities;
+use super::run::find::{EXPIRED, Entities};
 use super::run::{client, find};
 use crate::bundle::Bundle;
 use crate::bundle::pack::{is_packed, lines, unpack};
@@ -122,7 +122,8 @@ pub fn decoded(lines: &[Vec<u8>]) -> Result<Vec<Transition>, Ended> {
 }
 
 impl Source {
-    /// The histories of entities that this run asked for something.
+    /// The histories of entities that this run asked for something. Earlier lives of them may have
+    /// expired: those are named and left out.
     pub async fn related(&self) -> Result<Vec<Vec<Transition>>, Ended> {
         let mut related = Vec::new();
         let mut entities = match &self.from {
@@ -175,7 +176,12 @@ impl Source {
         match (&self.from, entities) {
             (Origin::Platform(client), Some(entities)) => {
                 for run in entities.lives(key).await? {
-                    lives.push(find::history(client, &run).await?);
+                    match find::history(client, &run).await {
+                        Err(Ended::Refused(refusal)) if refusal.code == EXPIRED => {
+                            output::note(&format!("{}; it is left out", refusal.words));
+                        }
+                        history => lives.push(history?),
+                    }
                 }
             }
             (Origin::Bundle(bundle), _) => {

@@ -217,6 +217,10 @@ impl Gatherer {
         let lines: Vec<Vec<u8>> = found.messages.into_iter().map(|message| message.bytes).collect();
         let history: Vec<Transition> =
             lines.iter().map_while(|line| Transition::decode(line).ok()).collect();
+        if let Some(tombstone) = &found.expired {
+            self.missing(&format!("the history of {run}, which is gone: {}", tombstone.told()));
+            return Ok(history);
+        }
         if lines.is_empty() {
             self.bundle.manifest.missing.push(format!("the history of {run}: there is none"));
             return Ok(history);

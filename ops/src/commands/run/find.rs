@@ -19,6 +19,8 @@ use crate::output;
 
 /// How long an engine is looked for where the log does as well.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The code of the refusal where a history has expired.
+pub const EXPIRED: &str = "run.expired";
 /// What to do if there is none.
 const SEE_ALL: &str = "`stead run list --all` shows what there is";
 
@@ -174,7 +176,7 @@ pub async fn recorded(client: &SteadClient, run: &RunId) -> Result<Vec<Recorded>
     }
     if let Some(tombstone) = &found.expired {
         let words = format!("the history of {run} is gone: {}", tombstone.told());
-        return Err(Ended::Refused(Refusal::new("run.expired", words)));
+        return Err(Ended::Refused(Refusal::new(EXPIRED, words)));
     }
     if found.messages.is_empty() { Err(unknown(run)) } else { Ok(found.messages) }
 }
