@@ -10,7 +10,7 @@ use stead_schemas::transition::{Transition, link};
 use stead_workflows::WORKFLOWS;
 
 use super::run::client;
-use super::source::{self, Source};
+use super::source::{self, Origin, Source};
 use crate::assemble::BUILD;
 use crate::cli::Global;
 use crate::cli::run::Replay;
@@ -74,7 +74,20 @@ pub async fn prove(client: &SteadClient, which: &str) -> Result<String, Ended> {
 
 /// What this build makes of a history.
 pub fn verdict(source: &Source) -> Result<Verdict, Ended> {
-    judge(&source.run, &source.lines, &source.history)
+    let verdict = judge(&source.run, &source.lines, &source.history)?;
+    Ok(Verdict { chain: chain(source), ..verdict })
+}
+
+/// Where a history was altered, if it was; what was packed was looked at then, too, since under other
+/// names each transition has a new digest.
+pub fn chain(source: &Source) -> Result<(), String> {
+    check_chain(&source.run, &source.lines, &source.history)?;
+    let Origin::Bundle(bundle) = &source.from else { return Ok(()) };
+    let listed = bundle.manifest.runs.iter().find(|listed| listed.run == source.run);
+    match listed.and_then(|listed| listed.broken.as_ref()) {
+        Some(words) => Err(format!("{words} (so it was when the bundle was made)")),
+        None => Ok(()),
+    }
 }
 
 /// What this build makes of these transitions of a run.

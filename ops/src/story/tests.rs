@@ -345,7 +345,7 @@ fn a_build_that_decides_otherwise_is_the_first_cause() {
     let views = BTreeMap::new();
     let words = "transition 5: the history has\n  one thing\nand this build decides\n  another";
     let case =
-        |diverges| Case { history: &history, related: &[], alike: &[], views: &views, diverges };
+        |diverges| Case { history: &history, related: &[], alike: &[], views: &views, broken: None, diverges };
     let explained = explain(&case(Some(words))).expect("a history");
     let cause = explained.cause.expect("a cause");
     assert_eq!((cause.kind, cause.n), (Kind::Divergence, 5));
@@ -377,7 +377,7 @@ fn the_same_trouble_of_other_runs_is_found_and_other_trouble_is_not() {
     let alike = [failed(Class::Auth, "401", "two"), golden()];
     let views = BTreeMap::new();
     let case =
-        Case { history: &history, related: &[], alike: &alike, views: &views, diverges: None };
+        Case { history: &history, related: &[], alike: &alike, views: &views, broken: None, diverges: None };
     let explained = explain(&case).expect("a history");
     let cause = explained.cause.as_ref().expect("a cause");
     assert_eq!(cause.words, "it failed (it will not pass): no room");
@@ -414,7 +414,7 @@ fn what_is_being_tried_again_in_this_moment_is_a_cause_and_a_first_attempt_is_no
         let view = serde_json::from_value(view).expect("a view");
         let views = BTreeMap::from([(run(), view)]);
         let case =
-            Case { history: &history, related: &[], alike: &[], views: &views, diverges: None };
+            Case { history: &history, related: &[], alike: &[], views: &views, broken: None, diverges: None };
         explain(&case).expect("a history").cause
     };
     assert_eq!(cause(1), None);

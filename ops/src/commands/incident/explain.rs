@@ -7,7 +7,7 @@ use stead_schemas::public::RunView;
 
 use crate::cli::Global;
 use crate::cli::incident::Explain;
-use crate::commands::replay::verdict;
+use crate::commands::replay::{chain, verdict};
 use crate::commands::run::find::Entities;
 use crate::commands::source::{self, Origin, Source};
 use crate::exit::Ended;
@@ -31,6 +31,7 @@ pub async fn explained(source: &Source, search: usize) -> Result<Explanation, En
     let related = source.related().await?;
     let alike = source.alike(search).await?;
     let views = views(source, related.iter().filter_map(|one| one.first())).await;
+    let broken = chain(source).err();
     // A kind of run that this build does not know can be explained all the same.
     let diverges = verdict(source).ok().and_then(|verdict| verdict.decisions.err());
     let diverges = diverges.map(|divergence| divergence.to_string());
@@ -39,6 +40,7 @@ pub async fn explained(source: &Source, search: usize) -> Result<Explanation, En
         related: &related,
         alike: &alike,
         views: &views,
+        broken: broken.as_deref(),
         diverges: diverges.as_deref(),
     };
     explain(&case).ok_or_else(|| Ended::Failed("there is no transition in it".to_owned()))

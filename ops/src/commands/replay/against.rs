@@ -4,10 +4,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{differ, proven, verdict};
-use crate::assemble::BUILD;
+use super::{Verdict, as_json, differ, proven, verdict, wrong};
 use crate::cli::Global;
 use crate::commands::source::Source;
 use crate::exit::Ended;
@@ -16,40 +15,67 @@ use crate::output;
 /// How long the other build may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What two builds make of a history, in words.
+pub(super) struct Compared {
+    /// What speaks for it.
+    pub good: Vec<String>,
+    /// What does not.
+    pub wrong: Vec<String>,
+}
+
 /// Carries the verb out.
 pub async fn carry_out(global: &Global, source: &Source, build: &Path) -> Result<(), Ended> {
     let theirs = asked(source, build).await?;
-    let name = theirs["build"].as_str().unwrap_or("the other build").to_owned();
-    let ours = verdict(source)?.decisions.err();
+    let ours = verdict(source)?;
+    let compared = compared(source.history.len(), &ours, &theirs, build);
     if global.json {
-        output::json(&json!({
-            "run": source.run, "build": BUILD,
-            "divergence": ours.as_ref().map(ToString::to_string), "against": theirs,
-        }));
+        let mut told = as_json(&source.run, source.history.len(), &ours);
+        told["against"] = theirs;
+        output::json(&told);
+    } else {
+        compared.good.iter().for_each(|words| output::line(words));
     }
-    let this = match &ours {
-        Some(divergence) => differ::told(divergence),
-        None => proven(source.history.len()),
-    };
-    if !global.json {
-        output::line(&format!("this build: {this}"));
+    match compared.wrong.is_empty() {
+        true => Ok(()),
+        false => Err(Ended::Failed(compared.wrong.join("\n"))),
     }
-    if theirs["decides_the_same"] == true {
-        if !global.json {
-            output::line(&format!("{name}, at {}, decides the same", build.display()));
-        }
-        return ours
-            .map_or(Ok(()), |_| Err(Ended::Failed("this build decides otherwise".to_owned())));
+}
+
+/// What this build and another one say of a history of so many transitions.
+pub(super) fn compared(
+    transitions: usize,
+    ours: &Verdict,
+    theirs: &Value,
+    build: &Path,
+) -> Compared {
+    let (mut good, mut wrongs) = (Vec::new(), Vec::new());
+    match wrong(ours) {
+        Ok(()) => good.push(format!("this build: {}", proven(transitions))),
+        Err(ended) => wrongs.push(format!("this build: {ended}")),
     }
+    let name = theirs["build"].as_str().unwrap_or("the other build");
+    let name = format!("{name}, at {}", build.display());
+    if theirs["chain_is_whole"] != true {
+        let words = theirs["chain"].as_str().unwrap_or("it does not say that it is");
+        wrongs.push(format!("{name}: the history is not whole: {words}"));
+    }
+    match theirs["decides_the_same"] == true {
+        true => good.push(format!("{name}, decides the same")),
+        false => wrongs.push(otherwise(&name, theirs)),
+    }
+    Compared { good, wrong: wrongs }
+}
+
+fn otherwise(name: &str, theirs: &Value) -> String {
     let text = |field: &str| theirs[field].as_str().unwrap_or("nothing").to_owned();
     let said = text("divergence");
     // Its first line says where.
     let place = said.lines().next().and_then(|line| line.split_once(": ")).map_or("", |(n, _)| n);
-    let head = format!("{name}, at {}, decides otherwise at {place}", build.display());
-    Err(Ended::Failed(match theirs["recorded"].is_string() {
+    let head = format!("{name}, decides otherwise at {place}");
+    match theirs["recorded"].is_string() {
         true => differ::shown(&head, "that build", &text("recorded"), &text("decided")),
         false => format!("{head}: {said}"),
-    }))
+    }
 }
 
 /// What the other build makes of the history.

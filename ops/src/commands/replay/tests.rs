@@ -1,5 +1,7 @@
 //! A probe's history, as an engine writes it: whole, altered, and of another build.
 
+use std::path::Path;
+
 use serde_json::json;
 use stead_core::definition::Definition;
 use stead_core::run::{Run, execution};
@@ -12,8 +14,10 @@ use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION, link};
 use stead_workflows::WORKFLOWS;
 
-use super::{differ, judge, judge_by};
-use crate::commands::source::decoded;
+use super::against::compared;
+use super::{as_json, differ, judge, judge_by, verdict};
+use crate::commands::incident::explained;
+use crate::commands::source::{self, Source, decoded};
 use crate::story::standing::shown_by;
 
 fn id() -> RunId {
@@ -86,6 +90,13 @@ fn altered(n: usize, from: &str, to: &str) -> Vec<Vec<u8>> {
     lines
 }
 
+/// A history in a file of its own.
+fn in_file(lines: &[Vec<u8>]) -> Source {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), lines.join(&b'\n')).expect("it is written");
+    source::file(file.path(), None).expect("a history")
+}
+
 #[test]
 fn what_this_build_wrote_it_decides_again() {
     check(&recorded(), "", "");
@@ -149,4 +160,34 @@ fn a_workflow_that_panics_is_told_of_and_ends_nothing_else() {
     assert_eq!(unknown, Some(format!("this build cannot replay it: {said}")), "{phase}");
     let (_, _, before) = shown_by(with_a_bug(), &history[..1]);
     assert_eq!(before, None, "before that it is known");
+}
+
+#[test]
+fn another_build_is_believed_only_where_the_chain_is_whole() {
+    let check = |lines: &[Vec<u8>], are_good: usize, wrong: &[&str]| {
+        let source = in_file(lines);
+        let ours = verdict(&source).expect("a known workflow");
+        let theirs = as_json(&source.run, lines.len(), &ours);
+        let compared = compared(lines.len(), &ours, &theirs, Path::new("/other"));
+        assert_eq!(compared.good.len(), are_good, "{:?}", compared.good);
+        assert_eq!(compared.wrong.len(), wrong.len(), "{:?}", compared.wrong);
+        for (told, words) in compared.wrong.iter().zip(wrong) {
+            assert!(told.contains(words), "{told}");
+        }
+    };
+    check(&recorded(), 2, &[]);
+    // Both decide the same in what was altered, and neither may vouch for it.
+    let broken = altered(3, "\"attempts\":1", "\"attempts\":2");
+    check(&broken, 1, &["this build: the history is not whole", "/other: the history is not whole"]);
+    let otherwise = altered(7, "\"steps\":6", "\"steps\":7");
+    check(&otherwise, 0, &["this build: ", "/other, decides otherwise at transition 7"]);
+}
+
+#[tokio::test]
+async fn an_explanation_of_what_was_altered_says_so() {
+    let well = explained(&in_file(&recorded()), 0).await.expect("it is explained");
+    assert_eq!(well.broken, None);
+    let broken = in_file(&altered(3, "\"attempts\":1", "\"attempts\":2"));
+    let told = explained(&broken, 0).await.expect("it is explained").told(100);
+    assert!(told.contains("not whole    transition 4 does not follow"), "{told}");
 }

@@ -36,6 +36,8 @@ pub struct Case<'a> {
     pub alike: &'a [Vec<Transition>],
     /// What runs show, where that is known.
     pub views: &'a BTreeMap<RunId, RunView>,
+    /// Where the history was altered, if it was.
+    pub broken: Option<&'a str>,
     /// Where this build decides otherwise, or panics, if it does.
     pub diverges: Option<&'a str>,
 }
@@ -47,6 +49,9 @@ pub struct Explanation {
     pub run: RunId,
     /// What it is called: `john/dev`.
     pub name: String,
+    /// Where its history was altered: nothing that is said here is certain then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
     /// What became of what was asked: `create failed after 4.3 s`.
     pub verdict: String,
     /// What went wrong first; nothing if nothing did.
@@ -172,6 +177,7 @@ pub fn explain(case: &Case<'_>) -> Option<Explanation> {
     Some(Explanation {
         run: read.run.clone(),
         name: read.name.clone(),
+        broken: case.broken.map(str::to_owned),
         verdict: match (operation, case.diverges, &cause) {
             (None, Some(_), _) => "this build does not go on as the history says".to_owned(),
             (None, None, Some(_)) => "it does not go on where its history ends".to_owned(),

@@ -27,6 +27,7 @@ impl Explanation {
         let when = |list: Vec<String>| if went_wrong { list } else { Vec::new() };
         sheet(&[
             ("run", lines(&[format!("{}, {}", self.run, self.name)])),
+            ("not whole", lines(self.broken.as_slice())),
             ("what", lines(std::slice::from_ref(&self.verdict))),
             ("first cause", links(self.cause.as_slice())),
             ("then", links(&self.chain)),

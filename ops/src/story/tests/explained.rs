@@ -57,7 +57,7 @@ fn explained(
     views: impl IntoIterator<Item = (RunId, RunView)>,
 ) -> Explanation {
     let views: BTreeMap<_, _> = views.into_iter().collect();
-    let case = Case { history, related, alike: &[], views: &views, diverges: None };
+    let case = Case { history, related, alike: &[], views: &views, broken: None, diverges: None };
     explain(&case).expect("a history")
 }
 
