@@ -338,7 +338,8 @@ async fn a_build_that_decides_otherwise_is_named_as_the_cause() {
     // The build that wrote it decides the same, and says so where this one does not.
     let other = path(other_build());
     let told = bundle.ask(&stage, &["replay", "FILE", "--against", other]).await;
-    let words = String::from_utf8_lossy(&told.stdout);
+    let words = [&told.stdout[..], &told.stderr].concat();
+    let words = String::from_utf8_lossy(&words);
     assert!(words.contains("this build: stead") && words.contains("decides otherwise"), "{words}");
     assert!(words.contains(&format!("at {other}, decides the same")), "{words}");
     assert_eq!(told.status.code(), Some(1), "{words}");

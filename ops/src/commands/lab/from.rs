@@ -23,7 +23,7 @@ use crate::commands::incident::explained;
 use crate::commands::serve::lab_config;
 use crate::commands::source::{self, Source};
 use crate::exit::{Ended, with_causes};
-use crate::story::explain::Link;
+use crate::story::explain::{Kind, Link};
 use crate::story::instant;
 
 /// Systems whose steps leave something behind.
@@ -239,23 +239,38 @@ async fn break_again(lab: &Lab, source: &Source, restored: &mut Restored) -> Res
     Ok(())
 }
 
-/// The lab's fault that shows as this cause: only where the words leave no doubt.
+/// The lab's fault that shows as this cause: only where the words leave no doubt. Whose login is not
+/// accepted at all meets another one than whoever may not do this.
 fn fault(cause: &Link) -> Option<(&'static str, &'static str)> {
+    if cause.kind == Kind::Unheard {
+        return Some(("forgejo", "hook-lost"));
+    }
     let (_, step) = cause.step.as_ref()?;
     let words = cause.words.to_lowercase();
     let says = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+    let is_unknown = says(&["does not accept", "401"]);
     Some(match system(step) {
-        "vault" if says(&["sealed"]) => ("vault", "sealed"),
-        "vault" if says(&["not let in", "denied"]) => ("vault", "denied"),
-        "proxmox" if says(&["not let in", "401"]) => ("proxmox", "unauthorized"),
+        // Whoever needs a login asks Vault first.
+        _ if says(&["vault is sealed"]) => ("vault", "sealed"),
+        "vault" if says(&["does not let us", "denied"]) => ("vault", "denied"),
+        "proxmox" if says(&["lacks a privilege"]) => ("proxmox", "forbidden"),
+        "proxmox" if is_unknown => ("proxmox", "unauthorized"),
         "proxmox" if says(&["no space"]) => ("proxmox", "storage-full"),
         "proxmox" if says(&["quorum"]) => ("proxmox", "no-quorum"),
         "proxmox" if says(&["not ours"]) => ("proxmox", "vmid-taken"),
-        "truenas" if says(&["not let in"]) => ("truenas", "key-revoked"),
+        "truenas" if is_unknown || says(&["key has expired"]) => ("truenas", "key-revoked"),
         "truenas" if says(&["enospc", "no room", " free"]) => ("truenas", "pool-full"),
-        "coder" if says(&["not let in", "401"]) => ("coder", "unauthorized"),
+        "coder" if is_unknown => ("coder", "unauthorized"),
+        "forgejo" if is_unknown => ("forgejo", "unauthorized"),
+        "authentik" if is_unknown => ("authentik", "unauthorized"),
+        "authentik" if says(&["may not see"]) => ("authentik", "forbidden"),
+        "kubernetes" if is_unknown => ("kubernetes", "unauthorized"),
         "guest" if step == "guest.await-home" => ("guest", "home-never-mounts"),
+        "s3" if is_unknown => ("s3", "unauthorized"),
         "s3" if says(&["quorum"]) => ("s3", "no-quorum"),
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;
