@@ -37,8 +37,9 @@ use crate::serving::health::{WatchedLeases, WatchedLog};
 /// How often one looks whether an engine has set the platform up.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// This build, as it is written into every run.
-pub const BUILD: &str = concat!("stead ", env!("CARGO_PKG_VERSION"));
+/// This build, as it is written into every run: the version, and a digest of the sources that
+/// `ops/build.rs` makes.
+pub const BUILD: &str = concat!("stead ", env!("STEAD_VERSION"));
 
 /// The build that this process says it is: tests let one binary stand for two.
 fn build() -> String {

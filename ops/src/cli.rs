@@ -36,7 +36,7 @@ pub mod workspace;
 
 /// Durable workflows for development workspaces, on NATS JetStream.
 #[derive(Debug, Parser)]
-#[command(name = "stead", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "stead", version = env!("STEAD_VERSION"), after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

@@ -23,6 +23,11 @@ mod signals;
 mod story;
 mod traces;
 
+/// What `ops/build.rs` makes the name of a build with; here it is tried.
+#[cfg(test)]
+#[path = "../build/sources.rs"]
+mod sources;
+
 /// What an engine takes is made on one thread and given back on another, in small pieces: the C
 /// library's allocator spends a third more of the engine's time on that, and keeps what is free.
 #[global_allocator]
