@@ -124,6 +124,8 @@ const FOR_RESTORERS: [&str; 4] = [
     "$JS.API.STREAM.RESTORE.STEAD_LOG_0_0",
     "$JS.SNAPSHOT.RESTORE.STEAD_LOG_0_0.x",
 ];
+/// What only engines, which end epochs, and whoever restores a backup may publish.
+const FOR_WHO_ENDS_LOGS: [&str; 1] = ["$JS.API.STREAM.DELETE.STEAD_LOG_0_0"];
 /// What would be a way around the account's wall, if it were exported.
 const BY_IMPORT: [&str; 4] = [
     "stead.js.STREAM.DELETE.STEAD_LOG_0_0",
@@ -155,17 +157,18 @@ const LISTENING: [&str; 10] = [
 async fn nobody_may_do_what_is_not_his() {
     let site = Site::open().await;
     let copies = [&FOR_BACKUPS[..], &FOR_RESTORERS].concat();
-    let all = [&FOR_ENGINES[..], &FOR_NOBODY, &copies, &BY_IMPORT].concat();
+    let all = [&FOR_ENGINES[..], &FOR_NOBODY, &copies, &FOR_WHO_ENDS_LOGS, &BY_IMPORT].concat();
+    let answer = "stead.part.0.answer.workspace-27ytv97dprxd6njw-1.3.1";
     let commands = ["stead.cmd.john.workspace.create", "stead.api.john.workspace.create"];
     let john = Role::Owner(Owner::new("john").expect("a name"));
     let jane = Role::Owner(Owner::new("jane.doe").expect("a name"));
 
     let events = ["stead.evt.>", "stead.evt.john.>"];
-    let forbidden = [&all[..], &READS, &PARTS, &commands].concat();
+    let forbidden = [&all[..], &READS, &PARTS, &commands, &[answer]].concat();
     site.refuses(&jane, &forbidden, &[&LISTENING[..], &events].concat()).await;
 
     let theirs = ["stead.cmd.jane%2Edoe.workspace.create", "stead.api.jane%2Edoe.workspace.show"];
-    let forbidden = [&all[..], &READS, &PARTS, &theirs].concat();
+    let forbidden = [&all[..], &READS, &PARTS, &theirs, &[answer]].concat();
     let events = ["stead.evt.>", "stead.evt.jane%2Edoe.>", "stead.step.guest.*"];
     site.refuses(&john, &forbidden, &[&LISTENING[..], &events].concat()).await;
 
@@ -174,7 +177,6 @@ async fn nobody_may_do_what_is_not_his() {
     let worker = Role::Worker("proxmox".to_owned());
     site.refuses(&worker, &forbidden, &[&LISTENING[..], &steps].concat()).await;
 
-    let answer = "stead.part.0.answer.workspace-27ytv97dprxd6njw-1.3.1";
     let forbidden = [&all[..], &READS, &commands, &[answer, PARTS[1]]].concat();
     let steps = ["stead.step.guest.*", "stead.evt.>"];
     let guest = Role::Worker("guest".to_owned());
@@ -211,6 +213,8 @@ async fn nobody_may_do_what_is_not_his() {
     let inside: Vec<&str> =
         LISTENING.into_iter().filter(|subject| !engine_hears(subject)).collect();
     site.refuses(&Role::Engine, &[&FOR_NOBODY[..], &copies, &commands].concat(), &inside).await;
+    let engine = site.visitor(&Role::Engine).await;
+    assert!(engine.may_publish(FOR_WHO_ENDS_LOGS[0]).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,9 +226,10 @@ async fn who_makes_backups_writes_nothing_and_who_restores_one_appends_nothing()
     // Both look at streams: that is the last of what is for engines.
     let (looks, for_engines) = FOR_ENGINES.split_last().expect("some");
     let forbidden = [for_engines, &FOR_NOBODY, &BY_IMPORT, &PARTS, &commands].concat();
+    let restorers = [&FOR_RESTORERS[..], &FOR_WHO_ENDS_LOGS].concat();
     for (role, may, others) in [
-        (Role::Backup, &FOR_BACKUPS[..], &FOR_RESTORERS[..]),
-        (Role::Restorer, &FOR_RESTORERS, &FOR_BACKUPS),
+        (Role::Backup, &FOR_BACKUPS[..], &restorers[..]),
+        (Role::Restorer, &restorers, &FOR_BACKUPS),
     ] {
         site.refuses(&role, &[&forbidden[..], others].concat(), &heard).await;
         let visitor = site.visitor(&role).await;
