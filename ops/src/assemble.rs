@@ -118,7 +118,10 @@ async fn all_of_it(over: oneshot::Receiver<()>, doors: Vec<JoinHandle<()>>) -> R
 }
 
 /// Waits for the end of a part, or for the panic of a task that nobody waits for.
-async fn unless_broken(
+///
+/// # Errors
+/// If such a task panics, or the part ends so.
+pub async fn unless_broken(
     ended: impl Future<Output = Result<(), Ended>>,
     panicked: impl Future<Output = &'static str>,
 ) -> Result<(), Ended> {

@@ -94,6 +94,7 @@ impl Asked<'_> {
         entity == self.name
             || Some(entity) == self.run
             || entity.split_once('/') == Some((self.kind, self.name))
+            || self.owner.is_some_and(|owner| entity.rsplit_once('/') == Some((owner, self.name)))
     }
 }
 

@@ -132,6 +132,8 @@ fn a_filter_leaves_out_what_is_not_asked_for() {
     assert_eq!(chosen(|log| log.verb = Some("stop".into())), ["stop"]);
     assert_eq!(chosen(|log| log.owner = Some("jane".into())), [""; 0]);
     assert_eq!(chosen(|log| log.entity = Some("workspace/dev".into())).len(), 3);
+    assert_eq!(chosen(|log| log.entity = Some("john/dev".into())).len(), 3);
+    assert_eq!(chosen(|log| log.entity = Some("jane/dev".into())), [""; 0]);
     assert_eq!(chosen(|log| log.entity = Some("home/dev".into())), [""; 0]);
     assert_eq!(chosen(|log| log.since = Some("1970-01-01T00:00:02Z".into())), ["stop", "pause"]);
     assert_eq!(chosen(|log| log.until = Some("1970-01-01T00:00:02Z".into())), ["create"]);

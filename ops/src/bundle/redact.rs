@@ -69,6 +69,7 @@ pub fn redacted(bundle: &Bundle, salt: &str) -> Result<Bundle, String> {
     manifest.missing = manifest.missing.iter().map(|words| names.text(words)).collect();
     for listed in &mut manifest.runs {
         (listed.run, listed.name) = (names.run(&listed.run), names.text(&listed.name));
+        listed.broken = listed.broken.as_ref().map(|words| names.text(words));
         listed.diverges = listed.diverges.as_ref().map(|words| names.text(words));
     }
     Ok(other)

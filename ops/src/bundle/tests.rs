@@ -150,9 +150,15 @@ fn a_run_of_a_bundle_is_found_by_its_id_and_its_name() {
 
 #[test]
 fn other_names_stand_everywhere_and_the_histories_still_replay() {
-    let bundle = bundle();
+    let mut bundle = bundle();
+    let run = bundle.manifest.run.clone().expect("a run");
+    for listed in &mut bundle.manifest.runs {
+        let words = format!("transition 2 belongs to {run}, of alice on pve1");
+        (listed.broken, listed.diverges) = (Some(words.clone()), Some(words));
+    }
     let other = redacted(&bundle, "salt").expect("it is redacted");
     assert!(other.manifest.redacted);
+    assert!(other.manifest.runs.iter().all(|listed| listed.broken == listed.diverges));
     let text = {
         let lines = other.histories.values().flatten();
         let lines = lines.map(|line| String::from_utf8_lossy(line).into_owned());

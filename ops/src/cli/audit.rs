@@ -37,7 +37,7 @@ pub struct Log {
     /// Only commands of whoever's key, address or own words contain this.
     #[arg(long, value_name = "TEXT")]
     pub by: Option<String>,
-    /// Only commands to this entity or run: `dev`, `workspace/dev`, or a run's id.
+    /// Only commands to this entity or run: `dev`, `john/dev`, `workspace/dev`, or a run's id.
     #[arg(long, value_name = "ENTITY")]
     pub entity: Option<String>,
     /// Only commands of this verb.

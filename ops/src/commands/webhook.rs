@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use stead_runtime::metric::By;
+use stead_runtime::vital;
 use stead_workers::forgejo::webhook::Deployments;
+use tokio::sync::watch;
 
 use super::serve::{stop, unless_ended, with_keys, workers};
-use crate::assemble::open_webhooks;
+use crate::assemble::{open_webhooks, unless_broken};
 use crate::cli::{Global, Webhook};
 use crate::config::read_file;
 use crate::exit::Ended;
@@ -38,15 +40,43 @@ pub async fn carry_out(global: &Global, options: &Webhook) -> Result<(), Ended> 
         return Err(Ended::Usage(words.to_owned()));
     };
     output::note(&format!("webhooks come in at {}", door.url()));
-    let ended = async {
-        signals::stopped(&mut stop).await;
-        Ok(())
-    };
-    let ended = unless_ended(ended, &mut reload, |config| {
+    let ended = unless_ended(told_to_stop(&mut stop, vital::broken()), &mut reload, |config| {
         deployments.replace(config.site.deployments);
         Ok(())
     });
     ended.await?;
     door.shutdown().await;
     Ok(())
+}
+
+/// Waits for the word to stop. Where a task has panicked that nobody waits for, the door hears nothing
+/// any more, and whoever supervises the process starts it again.
+async fn told_to_stop(
+    stop: &mut watch::Receiver<bool>,
+    panicked: impl Future<Output = &'static str>,
+) -> Result<(), Ended> {
+    let stopped = async {
+        signals::stopped(stop).await;
+        Ok(())
+    };
+    unless_broken(stopped, panicked).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::sync::watch;
+
+    use super::told_to_stop;
+
+    #[tokio::test]
+    async fn the_door_ends_when_it_is_told_to_and_when_a_part_of_it_panics() {
+        let (tell, mut stop) = watch::channel(false);
+        let ended = told_to_stop(&mut stop, ready("the connection")).await;
+        let words = ended.expect_err("it is broken").to_string();
+        assert!(words.contains("the connection ended with a bug of ours"), "{words}");
+        tell.send(true).expect("somebody waits");
+        told_to_stop(&mut stop, pending()).await.expect("a good end");
+    }
 }
