@@ -12,7 +12,7 @@ use stead_schemas::ids::RunId;
 use stead_schemas::transition::Transition;
 
 use super::operations::{End, StepSpan, operations};
-use super::standing::brief;
+use super::standing::{brief, whole};
 use super::words::{counted, hanging};
 use super::{Moment, moments};
 
@@ -283,7 +283,7 @@ impl Difference {
 fn side(value: &Value) -> String {
     match value {
         Value::Null => "has nothing there".to_owned(),
-        value => brief(value),
+        value => whole(value),
     }
 }
 

@@ -281,9 +281,14 @@ pub fn facts(view: &Value) -> Vec<String> {
 
 /// A value, as much of it as one reads.
 pub fn brief(value: &Value) -> String {
+    cut(&whole(value), SHOWN_MAX)
+}
+
+/// A value, all of it.
+pub fn whole(value: &Value) -> String {
     match value {
-        Value::String(text) => cut(text, SHOWN_MAX),
-        value => cut(&value.to_string(), SHOWN_MAX),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
     }
 }
 
@@ -302,10 +307,15 @@ impl Asked {
 impl Known {
     /// In words.
     pub fn told(&self) -> String {
+        self.told_as(brief)
+    }
+
+    /// In words, with the answer as `shown` has it.
+    pub fn told_as(&self, shown: impl Fn(&Value) -> String) -> String {
         let answer = match &self.answer {
             Value::Null => String::new(),
             Value::Object(fields) if fields.is_empty() => String::new(),
-            answer => format!(": {}", brief(answer)),
+            answer => format!(": {}", shown(answer)),
         };
         format!("{} {} {}{answer}", self.seq, self.step, self.end)
     }

@@ -314,6 +314,11 @@ fn the_first_difference_of_two_runs_is_shown_with_both_sides() {
     let told = found.told(100);
     assert!(told.contains("differs at  vmid: 10000, and 10001"), "{told}");
     assert!(told.contains("create, step proxmox.clone-vm: request differs"), "{told}");
+    // However long it is: once as a side, and once where it differs.
+    let long = format!("\"vmid\":10000,\"why\":\"{} the-very-end\"", "x ".repeat(500));
+    let told = apart(&golden(), &changed("\"vmid\":10000", &long), Exactness::Sense).told(100);
+    let first = told.split("after that").next().unwrap_or_default();
+    assert_eq!(first.matches("the-very-end").count(), 2, "{told}");
     let mut shorter = golden();
     shorter.truncate(6);
     let told = apart(&golden(), &shorter, Exactness::Sense).told(100);

@@ -6,7 +6,7 @@ use stead_schemas::event::{Event, Outcome, Seq};
 use stead_schemas::transition::Transition;
 
 use crate::story::apart::compare;
-use crate::story::standing::{Standing, brief, standing, told};
+use crate::story::standing::{Standing, standing, told, whole};
 use crate::story::{Teller, moments_of};
 
 /// What is looked at where there is no room for all of it.
@@ -214,7 +214,7 @@ impl Place {
             lines.push(format!("  of: {asked}"));
         }
         let fields = body.as_ref().and_then(Value::as_object).into_iter().flatten();
-        lines.extend(fields.map(|(field, value)| format!("  {field}: {}", brief(value))));
+        lines.extend(fields.map(|(field, value)| format!("  {field}: {}", whole(value))));
         lines.join("\n")
     }
 
@@ -225,7 +225,7 @@ impl Place {
             Event::StepScheduled(step) if step.seq == seq => Some(step),
             _ => None,
         });
-        scheduled.next_back().map(|step| format!("{} {}", step.step, brief(&step.request)))
+        scheduled.next_back().map(|step| format!("{} {}", step.step, whole(&step.request)))
     }
 
     /// What is otherwise than before the transition.
@@ -240,12 +240,12 @@ impl Place {
         lines.extend(
             places
                 .iter()
-                .map(|(place, old, new)| format!("shows {place}: {} → {}", brief(old), brief(new))),
+                .map(|(place, old, new)| format!("shows {place}: {} → {}", whole(old), whole(new))),
         );
         let list = |standing: &Standing| {
             let open =
                 standing.open.iter().map(|open| format!("waits for {} {}", open.seq, open.what));
-            let known = standing.known.iter().map(|known| format!("knows {}", known.told()));
+            let known = standing.known.iter().map(|known| format!("knows {}", known.told_as(whole)));
             let held = standing.held.iter().map(|held| format!("holds {}", told(held)));
             open.chain(known).chain(held).collect::<Vec<String>>()
         };

@@ -3,7 +3,8 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use stead_schemas::event::{Event, StepFailed};
+use serde_json::json;
+use stead_schemas::event::{Event, StepCompleted, StepFailed};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::transition::Transition;
 
@@ -115,5 +116,19 @@ fn a_narrow_terminal_shows_a_panel_at_a_time() {
     // Nothing panics where there is hardly room for anything.
     for (width, height) in [(1, 1), (3, 2), (20, 3)] {
         screen(&place, width, height);
+    }
+}
+
+#[test]
+fn what_a_transition_says_is_shown_to_its_end() {
+    let answer = json!({ "text": format!("{} the very end", "x ".repeat(500)) });
+    let done = Event::StepCompleted(StepCompleted { seq: 3, answer, attempts: 1 });
+    let lines = recorded_with(&[(3, done)]);
+    let history = lines.iter().map(|line| Transition::decode(line).expect("a transition"));
+    let mut place = Place::new(history.collect(), Vec::new());
+    press(&mut place, &[KeyCode::End]);
+    for panel in [Panel::Events, Panel::Changed] {
+        let text = place.text(panel, 80);
+        assert!(text.contains("the very end"), "{panel:?}: {text}");
     }
 }
