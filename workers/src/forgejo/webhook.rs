@@ -41,7 +41,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::StartError;
-use crate::listener::Bounded;
+use crate::listener::{Bounded, Most};
 use crate::vault::{Key, Secrets};
 
 /// The largest webhook that is read, in bytes. Forgejo lists a few commits, and their files.
@@ -50,8 +50,8 @@ const BODY_BYTES_MAX: usize = 512 * 1024;
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a connection may take to ask for everything.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(30);
-/// How many connections are open at once; more wait until one of these is closed.
-const CONNECTIONS_MAX: usize = 64;
+/// How many connections are open at once. Nobody but Forgejo has anything to say here.
+const CONNECTIONS_MAX: Most = Most { all: 64, of_one: 64 };
 /// How much of a signature tells what is signed from everything else.
 const SHOWN_BYTES: usize = 12;
 /// A minute, in milliseconds.

@@ -34,7 +34,7 @@ use super::seeds::{Whose, meta_data};
 use super::{Config, SeedUrls, Seeds};
 use crate::StartError;
 use crate::http::shortened;
-use crate::listener::Bounded;
+use crate::listener::{Bounded, Most};
 
 /// The largest event or report that is read, in bytes.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -42,8 +42,9 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a connection may take to ask for everything. A guest opens one for each document.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
-/// How many connections are open at once; more wait until one of these is closed.
-const CONNECTIONS_MAX: usize = 512;
+/// How many connections are open at once. A guest opens a few; what one address may have is enough for
+/// a proxy through which all guests come.
+const CONNECTIONS_MAX: Most = Most { all: 512, of_one: 128 };
 /// How long telling how far a guest is may hold it up.
 const TELLING_MAX: Duration = Duration::from_secs(1);
 
