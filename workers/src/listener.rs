@@ -255,9 +255,8 @@ mod tests {
 
     #[test]
     fn a_machine_is_one_peer_by_whichever_of_its_addresses_it_comes() {
-        let same = |one: &str, other: &str| {
-            peer(one.parse().unwrap()) == peer(other.parse().unwrap())
-        };
+        let same =
+            |one: &str, other: &str| peer(one.parse().unwrap()) == peer(other.parse().unwrap());
         assert!(same("10.0.0.7", "::ffff:10.0.0.7"));
         assert!(!same("10.0.0.7", "10.0.0.8"));
         assert!(same("2001:db8:0:1::1", "2001:db8:0:1:ffff::2"));

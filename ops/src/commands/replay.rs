@@ -158,10 +158,9 @@ fn as_json(run: &RunId, transitions: usize, verdict: &Verdict) -> serde_json::Va
     let otherwise = verdict.decisions.as_ref().err();
     let (recorded, decided) = match otherwise {
         Some(Otherwise::Decides {
-            divergence: Divergence::Other { recorded, decided, .. }, ..
-        }) => {
-            (Some(recorded), Some(decided))
-        }
+            divergence: Divergence::Other { recorded, decided, .. },
+            ..
+        }) => (Some(recorded), Some(decided)),
         _ => (None, None),
     };
     json!({

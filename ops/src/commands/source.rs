@@ -139,31 +139,43 @@ impl Source {
 
     /// The other runs of this kind that are known, at most so many, latest first.
     pub async fn alike(&self, most: usize) -> Result<Vec<Vec<Transition>>, Ended> {
-        let kind = self.run.kind().to_owned();
+        let alike = self.alike_to(&self.run, most).await?;
+        if alike.is_none() {
+            output::note("no engine answers, so no other runs of its kind are looked at");
+        }
+        Ok(alike.unwrap_or_default())
+    }
+
+    /// The other runs of the kind of this one that are known, at most so many, latest first; nothing
+    /// where no engine tells which there are.
+    pub async fn alike_to(
+        &self,
+        run: &RunId,
+        most: usize,
+    ) -> Result<Option<Vec<Vec<Transition>>>, Ended> {
+        let kind = run.kind().to_owned();
         match &self.from {
             Origin::Platform(client) => {
                 let all = Entities::of(client).list_kind(&kind).await?;
-                let Some(mut all) = all else {
-                    output::note("no engine answers, so no other runs of its kind are looked at");
-                    return Ok(Vec::new());
-                };
-                all.retain(|line| line.run != self.run);
+                let Some(mut all) = all else { return Ok(None) };
+                all.retain(|line| line.run != *run);
                 all.sort_by_key(|line| std::cmp::Reverse(line.updated));
                 let mut alike = Vec::new();
                 for line in all.into_iter().take(most) {
                     let found = client.history(&line.run).await?;
                     alike.extend(readable(found.messages.iter().map(|m| m.bytes.as_slice())));
                 }
-                Ok(alike)
+                Ok(Some(alike))
             }
             Origin::Bundle(bundle) => {
                 let others = bundle.histories.iter();
-                let others = others.filter(|(run, _)| run.kind() == kind && **run != self.run);
+                let others =
+                    others.filter(|(other, _)| other.kind() == kind && *other != run);
                 let alike =
                     others.filter_map(|(_, lines)| readable(lines.iter().map(Vec::as_slice)));
-                Ok(alike.take(most).collect())
+                Ok(Some(alike.take(most).collect()))
             }
-            Origin::File => Ok(Vec::new()),
+            Origin::File => Ok(Some(Vec::new())),
         }
     }
 

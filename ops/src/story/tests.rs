@@ -19,7 +19,7 @@ use super::explain::{Case, Kind, explain};
 use super::operations::{Operation, operations};
 use super::standing::standing;
 use super::svg::{Drawn, picture};
-use super::timeline::timeline;
+use super::timeline::{Below, Beneath, timeline};
 use super::usual::Usual;
 use super::{Moment, moments, story};
 
@@ -141,8 +141,11 @@ fn check_story(width: usize, expected: &str) {
 fn check_timeline(width: usize, expected: &str) {
     let create = operations(&workspace()).remove(0);
     let of_home = operations(&home()).into_iter();
-    let beneath: BTreeMap<u32, Operation> =
-        of_home.filter_map(|o| Some((o.reply.as_ref()?.seq, o.clone()))).collect();
+    let beneath = of_home.filter_map(|operation| {
+        let seq = operation.reply.as_ref()?.seq;
+        Some((seq, Below { operation, usual: Usual::default() }))
+    });
+    let beneath: Beneath = beneath.collect();
     let drawn = timeline(&create, &beneath, &Usual::default(), Timestamp::from_millis(0), width);
     assert_eq!(drawn, expected.trim_matches('\n'), "\n{drawn}");
 }
@@ -349,8 +352,14 @@ fn a_build_that_decides_otherwise_is_the_first_cause() {
     let history = golden();
     let views = BTreeMap::new();
     let words = "transition 5: the history has\n  one thing\nand this build decides\n  another";
-    let case =
-        |diverges| Case { history: &history, related: &[], alike: &[], views: &views, broken: None, diverges };
+    let case = |diverges| Case {
+        history: &history,
+        related: &[],
+        alike: &[],
+        views: &views,
+        broken: None,
+        diverges,
+    };
     let explained = explain(&case(Some(words))).expect("a history");
     let cause = explained.cause.expect("a cause");
     assert_eq!((cause.kind, cause.n), (Kind::Divergence, 5));
@@ -381,8 +390,14 @@ fn the_same_trouble_of_other_runs_is_found_and_other_trouble_is_not() {
     let history = failed(Class::Permanent, "no room", "dev");
     let alike = [failed(Class::Auth, "401", "two"), golden()];
     let views = BTreeMap::new();
-    let case =
-        Case { history: &history, related: &[], alike: &alike, views: &views, broken: None, diverges: None };
+    let case = Case {
+        history: &history,
+        related: &[],
+        alike: &alike,
+        views: &views,
+        broken: None,
+        diverges: None,
+    };
     let explained = explain(&case).expect("a history");
     let cause = explained.cause.as_ref().expect("a cause");
     assert_eq!(cause.words, "it failed (it will not pass): no room");
@@ -418,8 +433,14 @@ fn what_is_being_tried_again_in_this_moment_is_a_cause_and_a_first_attempt_is_no
         });
         let view = serde_json::from_value(view).expect("a view");
         let views = BTreeMap::from([(run(), view)]);
-        let case =
-            Case { history: &history, related: &[], alike: &[], views: &views, broken: None, diverges: None };
+        let case = Case {
+            history: &history,
+            related: &[],
+            alike: &[],
+            views: &views,
+            broken: None,
+            diverges: None,
+        };
         explain(&case).expect("a history").cause
     };
     assert_eq!(cause(1), None);

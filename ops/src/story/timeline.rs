@@ -17,8 +17,17 @@ const BARS_MIN: usize = 16;
 /// The widest: beyond, the eye loses the line.
 const BARS_MAX: usize = 80;
 
-/// The operations that other entities carried out for steps of this one.
-pub type Beneath = BTreeMap<Seq, Operation>;
+/// What other entities carried out for steps of this one.
+pub type Beneath = BTreeMap<Seq, Below>;
+
+/// An operation that another entity carried out, and what is usual for it there.
+#[derive(Clone, Debug)]
+pub struct Below {
+    /// The operation.
+    pub operation: Operation,
+    /// What is usual for those of its kind.
+    pub usual: Usual,
+}
 
 /// A bar.
 pub(super) struct Row {
@@ -85,8 +94,9 @@ pub(super) fn rows(
     let mut rows = Vec::new();
     for step in &operation.steps {
         rows.push(row(step, 0, usual, now));
-        let below = beneath.get(&step.seq).into_iter().flat_map(|below| &below.steps);
-        rows.extend(below.map(|step| row(step, 1, &Usual::default(), now)));
+        if let Some(Below { operation, usual }) = beneath.get(&step.seq) {
+            rows.extend(operation.steps.iter().map(|step| row(step, 1, usual, now)));
+        }
     }
     rows
 }

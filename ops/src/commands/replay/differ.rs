@@ -9,7 +9,8 @@ use crate::story::apart::compare;
 
 /// Why this build does not go along, in words; of a divergence both requests and where they differ.
 pub fn told(otherwise: &Otherwise) -> String {
-    let Otherwise::Decides { divergence: Divergence::Other { n, recorded, decided }, .. } = otherwise
+    let Otherwise::Decides { divergence: Divergence::Other { n, recorded, decided }, .. } =
+        otherwise
     else {
         return format!("{BUILD} cannot replay it: {otherwise}");
     };

@@ -178,7 +178,11 @@ fn another_build_is_believed_only_where_the_chain_is_whole() {
     check(&recorded(), 2, &[]);
     // Both decide the same in what was altered, and neither may vouch for it.
     let broken = altered(3, "\"attempts\":1", "\"attempts\":2");
-    check(&broken, 1, &["this build: the history is not whole", "/other: the history is not whole"]);
+    check(
+        &broken,
+        1,
+        &["this build: the history is not whole", "/other: the history is not whole"],
+    );
     let otherwise = altered(7, "\"steps\":6", "\"steps\":7");
     check(&otherwise, 0, &["this build: ", "/other, decides otherwise at transition 7"]);
 }

@@ -18,7 +18,7 @@ use crate::exit::Ended;
 use crate::output;
 use crate::story::operations::{Operation, operations};
 use crate::story::svg::{Drawn, picture};
-use crate::story::timeline::{Beneath, timeline};
+use crate::story::timeline::{Below, Beneath, timeline};
 use crate::story::usual::{Usual, kind};
 use crate::story::{Moment, moments};
 
@@ -46,7 +46,7 @@ pub async fn print(global: &Global, client: &SteadClient, which: &str) -> Result
 
 async fn draw(global: &Global, source: &Source, options: &Options) -> Result<(), Ended> {
     let history = moments(&source.history);
-    let beneath = beneath(source).await?;
+    let beneath = beneath(source, options.alone).await?;
     let alike = match options.alone {
         true => Vec::new(),
         false => source.alike(OTHERS_MAX).await?,
@@ -103,13 +103,26 @@ fn write_picture(
     Ok(())
 }
 
-/// What other entities carried out for steps of this run.
-async fn beneath(source: &Source) -> Result<Beneath, Ended> {
+/// What other entities carried out for steps of this run, and unless it is drawn alone what is usual
+/// for it.
+async fn beneath(source: &Source, alone: bool) -> Result<Beneath, Ended> {
     let mut beneath = Beneath::new();
     for other in source.related().await? {
-        beneath.extend(operations(&moments(&other)).into_iter().filter_map(|operation| {
+        let history = moments(&other);
+        let carried = operations(&history).into_iter().filter_map(|operation| {
             let StepAddress { run: from, seq } = operation.reply.clone()?;
             (from == source.run).then_some((seq, operation))
+        });
+        let carried: Vec<_> = carried.collect();
+        let alike = match other.first() {
+            Some(first) if !alone && !carried.is_empty() => {
+                source.alike_to(&first.run, OTHERS_MAX).await?.unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        beneath.extend(carried.into_iter().map(|(seq, operation)| {
+            let Shown { operation, usual } = shown(&history, operation, &alike);
+            (seq, Below { operation, usual })
         }));
     }
     Ok(beneath)
@@ -117,8 +130,8 @@ async fn beneath(source: &Source) -> Result<Beneath, Ended> {
 
 fn as_json(operation: &Operation, usual: &Usual, beneath: &Beneath) -> serde_json::Value {
     let steps = operation.steps.iter().map(|step| {
-        let none = Usual::default();
-        let below = beneath.get(&step.seq).map(|below| as_json(below, &none, &Beneath::new()));
+        let below = beneath.get(&step.seq);
+        let below = below.map(|one| as_json(&one.operation, &one.usual, &Beneath::new()));
         let usual_ms = usual.of_step(&step.name).map(|usual| usual.as_millis());
         json!({
             "seq": step.seq, "step": step.name, "undo": step.is_undo, "attempts": step.attempts,

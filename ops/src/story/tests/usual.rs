@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stead_schemas::time::{Timestamp, spoken};
-use stead_schemas::transition::Transition;
+use stead_schemas::transition::{Transition, VERSION};
 
-use super::golden;
-use crate::story::moments;
+use super::{golden, home, run, workspace};
 use crate::story::operations::operations;
 use crate::story::svg::{Drawn, picture};
-use crate::story::timeline::timeline;
+use crate::story::timeline::{Below, timeline};
 use crate::story::usual::{Usual, kind};
+use crate::story::{Moment, moments};
 
 /// A history in which everything took so many times as long.
 fn stretched(history: &[Transition], times: i64) -> Vec<Transition> {
@@ -90,4 +90,29 @@ fn a_picture_shows_each_step_beside_what_is_usual() {
         assert!(row.starts_with(&format!("<text class=\"{class}\"")), "{row}");
         assert!(picture.contains(">usual: the median of the latest 3 others</text>"), "{picture}");
     }
+}
+
+#[test]
+fn what_an_entity_beneath_did_is_compared_with_what_is_usual_there() {
+    let create = operations(&workspace()).remove(0);
+    let of_home = home();
+    let attach = operations(&of_home).remove(0);
+    let seq = attach.reply.as_ref().expect("it was asked for").seq;
+    let (engine, prev) = (String::new(), String::new());
+    let history = of_home.iter().map(|moment| {
+        let Moment { n, at, event } = moment.clone();
+        let (engine, prev) = (engine.clone(), prev.clone());
+        Transition { v: VERSION, run: run(), n, at, engine, prev, events: vec![event] }
+    });
+    let history: Vec<Transition> = history.collect();
+    let usual = Usual::of(&kind(&of_home, &attach), [&history[..]; 3].into_iter());
+    let beneath = BTreeMap::from([(seq, Below { operation: attach, usual })]);
+    let none = Usual::default();
+    let drawn = timeline(&create, &beneath, &none, Timestamp::from_millis(0), 100);
+    let rows = |name: &str| drawn.lines().filter(|line| line.trim().starts_with(name)).count();
+    assert_eq!((rows("truenas."), rows("proxmox.")), (2, 1), "{drawn}");
+    for line in drawn.lines().filter(|line| line.contains("truenas.")) {
+        assert!(line.contains("usual "), "{line} in {drawn}");
+    }
+    assert_eq!(drawn.matches("usual ").count(), 2, "{drawn}");
 }

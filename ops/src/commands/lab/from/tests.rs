@@ -82,8 +82,11 @@ async fn a_lab_is_made_of_each_recorded_incident_and_has_its_fault_or_says_that_
         let file = folder.join(format!("{name}.stead.tar.gz"));
         let restored = restore(&lab, file.to_str().expect("a plain path"), None).await;
         let restored = restored.unwrap_or_else(|ended| panic!("{name}: {ended}"));
-        let faults: Vec<(&str, &str)> =
-            restored.faults.iter().map(|(vendor, fault)| (vendor.as_str(), fault.as_str())).collect();
+        let faults: Vec<(&str, &str)> = restored
+            .faults
+            .iter()
+            .map(|(vendor, fault)| (vendor.as_str(), fault.as_str()))
+            .collect();
         assert_eq!(faults, Vec::from_iter(*expected), "{name}");
         let is_named = restored.missing.iter().any(|words| words.starts_with("the first cause"));
         assert_eq!(is_named, expected.is_none(), "{name}: {:?}", restored.missing);

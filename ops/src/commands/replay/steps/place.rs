@@ -245,7 +245,8 @@ impl Place {
         let list = |standing: &Standing| {
             let open =
                 standing.open.iter().map(|open| format!("waits for {} {}", open.seq, open.what));
-            let known = standing.known.iter().map(|known| format!("knows {}", known.told_as(whole)));
+            let known =
+                standing.known.iter().map(|known| format!("knows {}", known.told_as(whole)));
             let held = standing.held.iter().map(|held| format!("holds {}", told(held)));
             open.chain(known).chain(held).collect::<Vec<String>>()
         };
