@@ -40,6 +40,9 @@ pub enum BenchVerb {
     /// Runs that wait: what they take of memory, and how soon they go on after the engine is killed.
     #[command(after_help = "Example:\n  ops/bench live --runs 100000")]
     Live(LiveLoad),
+    /// Engines that hand over: how soon another one answers for what a stopping one owned.
+    #[command(after_help = "Example:\n  ops/bench handover --runs 10000 --times 10")]
+    Handover(HandoverLoad),
     /// The rate of six-step runs with many finished runs in log and archive, against that with
     /// none.
     #[command(after_help = "Example:\n  ops/bench finished --runs 1000000")]
@@ -85,6 +88,23 @@ pub struct LiveLoad {
     pub steps: u32,
     /// How many partitions the log has.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub partitions: u16,
+}
+
+/// The load of engines that hand over.
+#[derive(Clone, Debug, Args)]
+pub struct HandoverLoad {
+    /// What it runs on.
+    #[command(flatten)]
+    pub servers: Servers,
+    /// How many runs wait meanwhile.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub runs: u32,
+    /// How often one of the two engines is told to stop.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub times: u32,
+    /// How many partitions the log has.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=1024))]
     pub partitions: u16,
 }
 
@@ -137,6 +157,9 @@ pub struct ReportSizes {
     /// How many runs live when the engine is killed.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub killed: u32,
+    /// How many runs live while an engine hands over to another one.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub handed_over: u32,
     /// How many finished runs are put into log and archive.
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub finished: u32,

@@ -12,6 +12,7 @@ use crate::signals;
 
 mod all;
 mod finished;
+mod handover;
 mod live;
 mod load;
 mod replay;
@@ -33,6 +34,9 @@ pub async fn carry_out(global: &Global, options: &Bench) -> Result<(), Ended> {
         }
         BenchVerb::Live(load) => {
             alone(async |sandbox| live::carry_out(sandbox, global, load).await).await
+        }
+        BenchVerb::Handover(load) => {
+            alone(async |sandbox| handover::carry_out(sandbox, global, load).await).await
         }
         BenchVerb::Finished(load) => {
             alone(async |sandbox| finished::carry_out(sandbox, global, load).await).await

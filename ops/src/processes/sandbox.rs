@@ -55,6 +55,8 @@ pub struct Sandbox {
     folder: TempDir,
     processes: Vec<Process>,
     place: Option<Place>,
+    /// How many engines were started beside another one.
+    indexes: usize,
 }
 
 /// Where everything is, once it is up.
@@ -94,7 +96,7 @@ impl Sandbox {
         let folder = folder.map_err(|error| {
             Ended::Failed(format!("cannot make a temporary folder: {error}; is TMPDIR right?"))
         })?;
-        Ok(Self { folder, processes: Vec::new(), place: None })
+        Ok(Self { folder, processes: Vec::new(), place: None, indexes: 0 })
     }
 
     /// The folder.
@@ -130,6 +132,21 @@ impl Sandbox {
             self.processes.remove(running).kill().await;
         }
         self.start_ours(ENGINE, wanted)
+    }
+
+    /// Starts an engine beside the one that runs, with an index of its own.
+    pub fn start_second_engine(&mut self, wanted: &Wanted<'_>) -> Result<(), Ended> {
+        self.indexes += 1;
+        let index = self.folder().join(format!("index-{}", self.indexes));
+        self.start_with(ENGINE, wanted, vec![("STEAD_ENGINE_INDEX", index.display().to_string())])
+    }
+
+    /// Tells the engine that was started first to stop, as SIGTERM does, and waits until it has ended.
+    pub async fn stop_first_engine(&mut self) {
+        let first = self.processes.iter().position(|process| process.name == ENGINE);
+        if let Some(first) = first {
+            self.processes.remove(first).stop().await;
+        }
     }
 
     /// A new connection.
@@ -230,6 +247,15 @@ impl Sandbox {
     }
 
     fn start_ours(&mut self, name: &'static str, wanted: &Wanted<'_>) -> Result<(), Ended> {
+        self.start_with(name, wanted, Vec::new())
+    }
+
+    fn start_with(
+        &mut self,
+        name: &'static str,
+        wanted: &Wanted<'_>,
+        more: Vec<(&'static str, String)>,
+    ) -> Result<(), Ended> {
         let mut arguments = logging(wanted, &[name, "--config"]);
         arguments.push(self.place()?.site.clone().into());
         if name == WORKER && !wanted.systems.is_empty() {
@@ -241,7 +267,7 @@ impl Sandbox {
                 ("STEAD_VAULT_SECRET_ID", login.vault_secret_id.clone()),
             ]
         });
-        let environment = login.collect();
+        let environment = login.chain(more).collect();
         let process = Process::start(&Order { name, arguments, environment, logs: self.folder() })?;
         self.processes.push(process);
         Ok(())

@@ -4,9 +4,11 @@
 use serde::Serialize;
 
 use super::report::{Settings, Spread};
-use super::{alone, finished, live, replay, six_steps};
+use super::{alone, finished, handover, live, replay, six_steps};
 use crate::cli::Global;
-use crate::cli::demo::{FinishedLoad, LiveLoad, LongHistory, ReportSizes, Servers, SixSteps};
+use crate::cli::demo::{
+    FinishedLoad, HandoverLoad, LiveLoad, LongHistory, ReportSizes, Servers, SixSteps,
+};
 use crate::exit::Ended;
 use crate::output;
 use crate::story::table::table;
@@ -99,6 +101,7 @@ pub async fn carry_out(global: &Global, sizes: &ReportSizes) -> Result<(), Ended
     }
     report.figures.push(held(sizes).await?);
     report.figures.push(back(sizes).await?);
+    report.figures.push(handed_over(sizes).await?);
     report.figures.push(after(sizes).await?);
     report.figures.push(one_history().await?);
     match (global.json, sizes.markdown) {
@@ -197,6 +200,23 @@ async fn back(sizes: &ReportSizes) -> Result<Figure, Ended> {
         figure.note = format!("; {missing} did not wait as before");
     }
     Ok(figure)
+}
+
+async fn handed_over(sizes: &ReportSizes) -> Result<Figure, Ended> {
+    let load = HandoverLoad {
+        servers: sizes.servers.clone(),
+        runs: sizes.handed_over,
+        times: sizes.rounds.max(3),
+        partitions: PARTITIONS,
+    };
+    let over = alone(async |sandbox| handover::measured(sandbox, &load).await).await?;
+    Ok(Figure::new(
+        format!("what a stopping engine owned answers at another, with {} live runs", load.runs),
+        Target::AtMost(1.0),
+        "s",
+        over.handed_over_seconds,
+        Some(sizes.servers.replicas),
+    ))
 }
 
 async fn after(sizes: &ReportSizes) -> Result<Figure, Ended> {

@@ -87,8 +87,7 @@ pub async fn measured(sandbox: &mut Sandbox, load: &LiveLoad) -> Result<Report, 
     };
     sandbox.or_broken(rested).await?;
     let resident = resident_mib(sandbox.pid("engine"));
-    let runs = names(load).map(|name| Ok(id(&owner()?, &name)));
-    let runs: Vec<RunId> = runs.collect::<Result<_, Ended>>()?;
+    let runs = runs(load)?;
 
     let killed = Instant::now();
     sandbox.kill_engine(&wanted).await?;
@@ -120,7 +119,13 @@ fn names(load: &LiveLoad) -> impl Iterator<Item = String> {
     (0..load.runs).map(|number| format!("{PREFIX}-{number}"))
 }
 
-async fn fill(sandbox: &Sandbox, load: &LiveLoad) -> Result<(), Ended> {
+/// The runs, in the order of their names.
+pub fn runs(load: &LiveLoad) -> Result<Vec<RunId>, Ended> {
+    names(load).map(|name| Ok(id(&owner()?, &name))).collect()
+}
+
+/// Brings the runs to where they wait.
+pub async fn fill(sandbox: &Sandbox, load: &LiveLoad) -> Result<(), Ended> {
     let url = sandbox.place()?.url.clone();
     let order = Order { steps: load.steps, waits: true };
     let until = Until::Runs(load.runs as usize);
@@ -153,7 +158,8 @@ async fn count_waiting(client: &SteadClient, runs: &[RunId]) -> Result<usize, En
     Ok(found.await?)
 }
 
-fn waits(view: RunView) -> bool {
+/// Whether a run waits for its timer.
+pub fn waits(view: RunView) -> bool {
     view.summary.state == RunState::Running
         && view.waiting.iter().any(|waiting| waiting.what == "timer")
 }
