@@ -116,6 +116,11 @@ async fn what_was_put_out_of_order_is_found_and_nothing_else() {
         (told.of("vault")["verdict"] == "ok").then_some(told)
     });
     told.await.check("proxmox", "failed", "does not accept our login");
+    // One that may look and nothing else.
+    stage.lab.mend();
+    stage.lab.break_("proxmox", "forbidden").expect("a fault");
+    let (_, told) = doctor(&stage, &[]).await;
+    told.check("proxmox", "failed", "our login at Proxmox lacks VM.Allocate on /vms/");
 
     // No worker at all; an engine of another build; nobody owns anything.
     stage.lab.mend();

@@ -52,6 +52,7 @@ pub(crate) async fn check_template(
         network: template.network.clone(),
         seed_storage: site.seed_storage.clone(),
         storage_network: site.storage_network.clone(),
+        rights_at: None,
     };
     if check.is_plain() || seen.template_node.is_none() {
         return Ok(Vec::new());

@@ -162,6 +162,9 @@ pub struct CheckTemplate {
     /// Where its card for storage is plugged in, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_network: Option<Network>,
+    /// A VMID that a machine may get, if it is to be looked, too, whether our login may make one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rights_at: Option<u32>,
 }
 
 impl CheckTemplate {

@@ -3,6 +3,7 @@
 
 mod dumps;
 mod power;
+mod rights;
 mod seed;
 mod sight;
 mod survey;

@@ -194,7 +194,20 @@ fn check_template() -> CheckTemplate {
         network: Some(vlan(20)),
         seed_storage: Some("isos".to_owned()),
         storage_network: None,
+        rights_at: None,
     }
+}
+
+#[tokio::test]
+async fn a_login_that_may_only_look_is_found_before_a_machine_is_made() {
+    let stage = Stage::open().await;
+    let ask = || CheckTemplate { rights_at: Some(VMID), ..check_template() };
+    stage.ask(ask()).await.expect("it may do all of it");
+    stage.lab.break_("proxmox", "forbidden").unwrap();
+    let failure = stage.refused(ask(), Class::Auth).await;
+    let words = format!("our login at Proxmox lacks VM.Allocate on /vms/{VMID}");
+    assert_eq!(failure.words, words);
+    stage.ask(check_template()).await.expect("nobody asks whether it may");
 }
 
 fn vlan(number: u16) -> Network {

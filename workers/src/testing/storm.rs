@@ -182,6 +182,7 @@ async fn machine(stage: &Stage, login: String) {
         network: network_of,
         seed_storage,
         storage_network: storage_network.clone(),
+        rights_at: Some(at().vmid),
     };
     stage.insist(check).await;
     let name = "john-dev".to_owned();

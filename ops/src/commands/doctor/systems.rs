@@ -147,8 +147,9 @@ fn machines(site: &Site) -> Vec<Ask> {
             network: template.network.clone(),
             seed_storage: proxmox.seed_storage.clone(),
             storage_network: proxmox.storage_network.clone(),
+            rights_at: Some(proxmox.vmid_first),
         };
-        (!check.is_plain()).then(|| Ask::by(&check))
+        Some(Ask::by(&check))
     };
     let looks = site.templates.iter().filter_map(look);
     looks.chain(site.templates.iter().filter_map(special)).collect()

@@ -1,7 +1,7 @@
 //! What one can see: version, nodes, resources, storages, free ids.
 
 use chrono::Utc;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer;
 use super::dumps;
@@ -16,6 +16,27 @@ const NODE_CPUS: u64 = 64;
 const STORAGE_TOTAL: u64 = 4 << 40;
 const UPTIME_S: u64 = 1_000_000;
 
+/// What our login may do, on every path.
+const PRIVILEGES: [&str; 17] = [
+    "Datastore.Allocate",
+    "Datastore.AllocateSpace",
+    "Datastore.AllocateTemplate",
+    "Datastore.Audit",
+    "SDN.Use",
+    "Sys.Audit",
+    "VM.Allocate",
+    "VM.Audit",
+    "VM.Clone",
+    "VM.Config.CDROM",
+    "VM.Config.CPU",
+    "VM.Config.Disk",
+    "VM.Config.HWType",
+    "VM.Config.Memory",
+    "VM.Config.Network",
+    "VM.Config.Options",
+    "VM.PowerMgmt",
+];
+
 pub(super) fn version() -> Answer {
     answer::data(json!({ "release": "9.1", "repoid": "8c2a4b1f0d3e5a67", "version": "9.1.1" }))
 }
@@ -26,6 +47,17 @@ pub(super) fn token(world: &World, user: &str, token: &str) -> Result<Answer, An
         return Err(answer::error(500, format!("no such token '{token}' for user '{user}'")));
     }
     Ok(answer::data(json!({ "expire": expire(world), "privsep": 0 })))
+}
+
+/// What the login that asks may do on a path, or at the top of all.
+pub(super) fn permissions(world: &World, params: &Params) -> Result<Answer, Answer> {
+    params.check(&[], &["path", "userid"])?;
+    let lacks = world.faults.fires("proxmox", "forbidden");
+    let granted = PRIVILEGES.iter().filter(|privilege| !(lacks && **privilege == "VM.Allocate"));
+    let granted: Map<String, Value> =
+        granted.map(|privilege| ((*privilege).to_owned(), json!(1))).collect();
+    let path = params.text("path").unwrap_or_else(|| "/".to_owned());
+    Ok(answer::data(json!({ path: granted })))
 }
 
 /// The users, as one sees them who may see himself alone.

@@ -144,6 +144,7 @@ fn route(world: &Arc<World>, call: &Call, path: &[&str]) -> Result<Answer, Answe
         ("GET", ["version"]) => Ok(cluster::version()),
         ("GET", ["nodes"]) => Ok(cluster::nodes(world)),
         ("POST", ["access", "ticket"]) => tickets::make(world, &params),
+        ("GET", ["access", "permissions"]) => cluster::permissions(world, &params),
         ("GET", ["access", "users"]) => cluster::users(world, &params),
         ("GET", ["access", "users", user, "token", token]) => cluster::token(world, user, token),
         ("GET", ["cluster", "resources"]) => cluster::resources(world, &params),

@@ -8,6 +8,7 @@ use stead_schemas::step::proxmox::{CheckTemplate, TemplateChecked};
 
 use super::super::client::{Client, Pve, number};
 use super::super::machine;
+use super::rights;
 use super::survey::{Resources, volumes};
 use crate::http::segment;
 
@@ -28,6 +29,9 @@ pub(crate) async fn check_template(
     }
     if let Some(storage) = &ask.seed_storage {
         check_images(&pve, storage, &ask.nodes).await?;
+    }
+    if let Some(vmid) = ask.rights_at {
+        rights::check(&pve, &ask, vmid).await?;
     }
     let wanted: Vec<&str> = [&ask.network, &ask.storage_network]
         .into_iter()
