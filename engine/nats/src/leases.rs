@@ -13,10 +13,11 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use stead_runtime::env::LEASE;
-use stead_runtime::ports::{LeaseError, Leases};
+use stead_runtime::ports::{Clock, LeaseError, Leases, SystemClock};
 use stead_schemas::ids::Partition;
 use stead_schemas::owner::encode_token;
 use stead_schemas::subjects::LEASE_BUCKET;
+use stead_schemas::time::Timestamp;
 
 use crate::bus::json;
 use crate::jetstream::{self, NotAcked, Unread};
@@ -25,6 +26,8 @@ use crate::platform::{Platform, ensure_leases};
 
 /// How long a lease lasts, in whole seconds: the server knows no shorter unit.
 pub const LEASE_SECONDS: u64 = LEASE.as_secs();
+/// Beneath this engines say that they are there.
+const ENGINES: &str = "stead.lease.engine.";
 /// How often a lease that is given back is looked for. What is left then ends by itself.
 const TAKEN_BACK_WITHIN: usize = 3;
 
@@ -35,6 +38,10 @@ pub struct EngineSeen {
     pub engine: String,
     /// Its build, if that says so.
     pub build: Option<String>,
+    /// By how much the clock of its machine is behind the server's, in milliseconds; ahead of it, if
+    /// that is negative. What the message took on its way counts as behind. Nothing if the engine does
+    /// not say what it reads.
+    pub behind_ms: Option<i64>,
 }
 
 /// Who owns what now.
@@ -60,11 +67,16 @@ pub struct Holder {
     engine: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     build: Option<String>,
+    /// What its clock read when it said that it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
 }
 
 /// What a subject says now.
 struct Standing {
     seq: u64,
+    /// When the server took it in, by its own clock.
+    taken_in: Timestamp,
     holder: Option<Holder>,
     /// Which write of whom it is.
     commit: Option<String>,
@@ -90,7 +102,7 @@ impl NatsLeases {
     pub async fn owners(&self) -> Result<Owners, LeaseError> {
         let mut owners = Owners::default();
         for subject in self.subjects("stead.lease.>").await? {
-            let Some(holder) = self.read(&subject).await?.and_then(|standing| standing.holder)
+            let Some(Standing { taken_in, holder: Some(holder), .. }) = self.read(&subject).await?
             else {
                 continue;
             };
@@ -98,7 +110,9 @@ impl NatsLeases {
             match partition.and_then(|number| number.parse().ok()).map(Partition) {
                 Some(partition) => drop(owners.owned.insert(partition, holder.engine)),
                 None => {
-                    owners.engines.push(EngineSeen { engine: holder.engine, build: holder.build })
+                    let Holder { engine, build, at } = holder;
+                    let behind_ms = at.map(|at| taken_in.as_millis() - at.as_millis());
+                    owners.engines.push(EngineSeen { engine, build, behind_ms });
                 }
             }
         }
@@ -149,7 +163,8 @@ impl NatsLeases {
         if let Some(expected) = expected {
             headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
         }
-        let payload = json(&Holder { engine: engine.to_string(), build: self.build.clone() });
+        let at = subject.starts_with(ENGINES).then(|| SystemClock.now());
+        let payload = json(&Holder { engine: engine.to_string(), build: self.build.clone(), at });
         jetstream::publish(&self.platform.connection.leases, subject, headers, payload).await
     }
 
@@ -183,6 +198,7 @@ impl NatsLeases {
         match jetstream::last_message(js, LEASE_BUCKET, subject).await {
             Ok(message) => Ok(message.map(|message| Standing {
                 seq: message.sequence,
+                taken_in: Timestamp::from_millis(message.time.timestamp_millis()),
                 commit: message.headers.get(COMMIT).map(ToString::to_string),
                 holder: serde_json::from_slice(&message.payload).ok(),
             })),
@@ -249,7 +265,7 @@ fn partition_subject(partition: Partition) -> String {
 }
 
 fn engine_subject(token: &str) -> String {
-    format!("stead.lease.engine.{token}")
+    format!("{ENGINES}{token}")
 }
 
 #[async_trait]

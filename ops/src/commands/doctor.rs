@@ -76,7 +76,7 @@ async fn look(global: &Global, options: &Doctor) -> Vec<Finding> {
     findings.extend(monitor::look(&seen.nats.monitors).await);
     findings.push(platform::clock(&connection, options.skew_max_ms, options.clock_ahead_ms).await);
     let is_given = seen.site.is_some();
-    findings.extend(platform::look(&connection, &seen, is_given).await);
+    findings.extend(platform::look(&connection, &seen, is_given, options.skew_max_ms).await);
     if is_given {
         findings.extend(place::index(&seen.engine.index));
     }

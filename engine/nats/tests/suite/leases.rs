@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use stead_nats::{ConnectSettings, NatsLeases, connect};
 use stead_runtime::ports::Leases;
 use stead_schemas::ids::Partition;
@@ -48,6 +48,30 @@ async fn the_same_engine_asks_twice() {
     assert_eq!(leases.acquire(Partition(0), "engine.with dots").await, Ok(true));
     assert_eq!(leases.acquire(Partition(0), "engine.with dots").await, Ok(true));
     assert_eq!(leases.present("engine.with dots").await, Ok(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_says_what_its_clock_reads() {
+    let world = World::new().await;
+    let leases = NatsLeases::new(&world.platform);
+    assert_eq!(leases.present("a").await, Ok(1));
+    let behind = async |engine: &str| {
+        let owners = leases.owners().await.expect("they can be read");
+        let seen = owners.engines.into_iter().find(|seen| seen.engine == engine);
+        seen.expect("it is there").behind_ms
+    };
+    // Both clocks are this machine's, and the way to the server takes no hour.
+    let hour = 3_600_000;
+    assert!(behind("a").await.is_some_and(|behind| behind.abs() < hour));
+    let say = async |holder: Value| {
+        let said = world.js().publish("stead.lease.engine.b", holder.to_string().into()).await;
+        said.expect("it is sent").await.expect("it is kept");
+        behind("b").await
+    };
+    let ahead = say(json!({ "engine": "b", "at": "2999-01-01T00:00:00Z" })).await;
+    assert!(ahead.is_some_and(|behind| behind < -hour), "{ahead:?}");
+    let older = say(json!({ "engine": "b", "build": "of before" })).await;
+    assert_eq!(older, None);
 }
 
 /// Where the server's API is reached in [`a_count_that_breaks_off_is_no_count`].

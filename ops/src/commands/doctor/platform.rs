@@ -16,7 +16,12 @@ use crate::story::words::counted;
 const SUBJECTS_MANY: u64 = 500_000;
 
 /// Looks at all of it.
-pub async fn look(connection: &Connection, seen: &Seen, is_given: bool) -> Vec<Finding> {
+pub async fn look(
+    connection: &Connection,
+    seen: &Seen,
+    is_given: bool,
+    skew_max_ms: u32,
+) -> Vec<Finding> {
     let engine = &seen.engine;
     let replicas = if is_given { engine.replicas } else { 1 };
     let settings = PlatformSettings { partitions: None, replicas };
@@ -36,6 +41,7 @@ pub async fn look(connection: &Connection, seen: &Seen, is_given: bool) -> Vec<F
     match NatsLeases::new(&platform).owners().await {
         Ok(owners) => {
             findings.push(engines(&owners));
+            findings.extend(clocks(&owners, skew_max_ms));
             findings.push(owned(&platform, &owners));
         }
         Err(error) => {
@@ -147,6 +153,23 @@ fn engines(owners: &Owners) -> Finding {
     }
 }
 
+/// The clocks of engines that are off, by what they said last.
+fn clocks(owners: &Owners, most_ms: u32) -> Vec<Finding> {
+    let off = owners.engines.iter().filter_map(|engine| {
+        let behind_ms = engine.behind_ms?;
+        let ms = behind_ms.unsigned_abs();
+        let direction = if behind_ms > 0 { "behind" } else { "ahead of" };
+        // What was long on its way looks as if it had been said long ago.
+        (ms > u64::from(most_ms)).then(|| {
+            let words = format!("the machine of {} is {ms} ms {direction} the server", engine.engine);
+            let mend = "set its clock by NTP (`timedatectl set-ntp true`); if that is right, see why \
+                        the engine reaches the server so late";
+            Finding::warning("engine clock", words, mend)
+        })
+    });
+    off.collect()
+}
+
 fn owned(platform: &Platform, owners: &Owners) -> Finding {
     const CHECK: &str = "partitions";
     let free: Vec<String> = platform
@@ -190,7 +213,7 @@ mod tests {
     use stead_nats::inspect::{EngineSeen, Owners, StreamSeen};
 
     use super::super::finding::Verdict;
-    use super::{apart, engines, stream};
+    use super::{apart, clocks, engines, stream};
 
     #[test]
     fn a_clock_that_is_off_is_told_with_its_direction() {
@@ -223,11 +246,34 @@ mod tests {
     }
 
     #[test]
+    fn an_engine_whose_clock_is_off_is_named() {
+        let engine =
+            |name: &str, behind_ms| EngineSeen { engine: name.to_owned(), build: None, behind_ms };
+        let seen = [
+            engine("one", Some(900)),
+            engine("two", Some(-4_000)),
+            engine("three", Some(4_000)),
+            engine("four", None),
+        ];
+        let owners = Owners { engines: seen.into(), ..Owners::default() };
+        let told: Vec<String> =
+            clocks(&owners, 1_000).into_iter().map(|found| found.words).collect();
+        assert_eq!(
+            told,
+            [
+                "the machine of two is 4000 ms ahead of the server",
+                "the machine of three is 4000 ms behind the server",
+            ]
+        );
+    }
+
+    #[test]
     fn engines_of_different_builds_are_told() {
         let of = |builds: &[Option<&str>]| {
             let engine = |build: &Option<&str>| EngineSeen {
                 engine: "e".to_owned(),
                 build: build.map(str::to_owned),
+                behind_ms: None,
             };
             let engines_seen = builds.iter().map(engine).collect();
             engines(&Owners { engines: engines_seen, ..Owners::default() }).verdict
