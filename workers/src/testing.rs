@@ -52,13 +52,20 @@ pub(crate) fn marker() -> String {
 impl Stage {
     /// Opens a lab.
     pub(crate) async fn open() -> Self {
+        Self::open_with("secret").await
+    }
+
+    /// Opens one whose Vault has this mount of secrets.
+    pub(crate) async fn open_with(vault_mount: &'static str) -> Self {
         // Another test may have been first; then it is installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         journal::listen();
         traced::collect();
-        let options = LabOptions { keeps_answers: true, ..LabOptions::default() };
+        let options = LabOptions { keeps_answers: true, vault_mount, ..LabOptions::default() };
         let lab = Lab::start(options).await.unwrap();
-        let workers = Workers::new(config(&lab)).unwrap();
+        let mut config = config(&lab);
+        config.vault.mount = vault_mount.to_owned();
+        let workers = Workers::new(config).unwrap();
         Self::with(lab, workers)
     }
 

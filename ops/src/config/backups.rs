@@ -41,9 +41,13 @@ pub(super) fn nas(reader: &mut Reader<'_>) -> Servers {
                 continue;
             }
         };
+        let elsewhere = reader.elsewhere(&secret);
         let mut fault = |key: &str, words: String| {
             reader.add(Some(line), format!("nas.{key}"), words);
         };
+        if let Some(words) = elsewhere {
+            fault("secret", words);
+        }
         if let Err(refusal) = check_name(&name) {
             fault("name", refusal.words);
         }

@@ -7,6 +7,7 @@ use stead_schemas::command::workspace::check_name;
 use stead_schemas::owner::Owner;
 use stead_schemas::site::Deployment;
 
+
 use super::reader::{Reader, is_vault_reference};
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Deployment> {
@@ -21,6 +22,12 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Deployment> {
         };
         for (key, words) in faults(&deployment) {
             reader.add(Some(line), format!("deployments.{key}"), words);
+        }
+        for (name, reference) in &deployment.variables {
+            if let Some(words) = reader.elsewhere(reference) {
+                let words = format!("{name} {words}");
+                reader.add(Some(line), "deployments.variables".to_owned(), words);
+            }
         }
         if !names.insert(deployment.template.clone()) {
             let words = format!("{} is deployed twice", deployment.template);

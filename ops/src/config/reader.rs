@@ -149,6 +149,16 @@ impl<'a> Reader<'a> {
         self.faults
     }
 
+    /// What is wrong with a reference that leads to another mount than the one that is read.
+    pub fn elsewhere(&mut self, reference: &str) -> Option<String> {
+        let place = reference.strip_prefix("vault:")?;
+        let mount = self.find("vault", "mount").map_or_else(|| "secret".to_owned(), |it| it.text);
+        let is_there = place.strip_prefix(&mount).is_some_and(|rest| rest.starts_with('/'));
+        (!is_there).then(|| {
+            format!("is not in the mount `{mount}` (vault.mount), the only one that is read")
+        })
+    }
+
     fn find(&mut self, section: &'static str, key: &'static str) -> Option<Found> {
         self.known.insert((section.to_owned(), key));
         let variable = format!("STEAD_{}_{}", section.to_uppercase(), key.to_uppercase());
@@ -242,6 +252,9 @@ impl Section<'_, '_> {
     pub fn vault_reference(&mut self, key: &'static str) -> String {
         let text = self.text(key);
         if text.is_empty() || is_vault_reference(&text) {
+            if let Some(words) = self.reader.elsewhere(&text) {
+                self.fault(key, &words);
+            }
             return text;
         }
         self.fault(key, "names a secret in Vault, such as vault:secret/data/proxmox/api");

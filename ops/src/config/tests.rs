@@ -5,8 +5,10 @@ use stead_schemas::command::pool::READY_MAX;
 use super::{ConfigError, read};
 
 mod authentik;
+mod deployments;
 mod incident;
 mod truenas;
+mod vault;
 
 const GOOD: &str = r#"
 [vault]
@@ -304,43 +306,6 @@ fn a_site_need_not_have_forgejo_and_what_it_has_is_checked() {
         |text| format!("{nowhere}{key}{text}"),
         &["line 5: forgejo.webhook_listen: is not an address and a port, such as \
              127.0.0.1:9100"],
-    );
-}
-
-const DEPLOYMENT: &str = "[[deployments]]\ntemplate = \"stead-machine\"\n\
-                          repository = \"platform/templates\"\npath = \"machine\"\n";
-
-#[test]
-fn what_is_deployed_is_said_so_that_it_can_be_found() {
-    let deployed = |change: &dyn Fn(String) -> String, faults: &[&str]| {
-        check(|text| format!("{FORGEJO}{text}{}", change(DEPLOYMENT.to_owned())), faults);
-    };
-    deployed(&|text| text, &[]);
-    deployed(&|text| text.replace("path = \"machine\"\n", "branch = \"next\"\n"), &[]);
-    deployed(
-        &|text| text.replace("platform/", "").replace("\"machine\"", "\"../machine\""),
-        &[
-            "line 29: deployments.repository: is an owner and a name, such as platform/templates",
-            "line 29: deployments.path: is a folder of the repository, without a slash at its ends",
-        ],
-    );
-    let variables = |said: &str| format!("{DEPLOYMENT}variables = {{ {said} }}\n");
-    deployed(&|_| variables("region_token = \"vault:secret/data/coder/template\""), &[]);
-    deployed(
-        &|_| variables("\"1x\" = \"vault:secret/data/coder/template\", token = \"abc\""),
-        &[
-            "line 29: deployments.variables: 1x is no name of a variable of Terraform's",
-            "line 29: deployments.variables: token names a secret in Vault, such as \
-             vault:secret/data/coder/template",
-        ],
-    );
-    deployed(
-        &|text| format!("{text}{text}"),
-        &["line 33: deployments.template: stead-machine is deployed twice"],
-    );
-    check(
-        |text| text + DEPLOYMENT,
-        &["deployments: needs a [forgejo] section: there the repositories are"],
     );
 }
 

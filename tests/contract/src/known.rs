@@ -100,13 +100,13 @@ const KNOWN: &[Known] = &[
     ),
     known(
         "vault",
-        "/v1/secret/",
+        "/v1/",
         "answer.data.custom_metadata",
         "null where there is none; it is described as an object",
     ),
     known(
         "vault",
-        "/v1/secret/data/",
+        "/data/",
         "request.query.version",
         "an old version is read by it, as Vault's own documentation says; the description leaves it out",
     ),

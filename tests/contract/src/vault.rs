@@ -7,13 +7,14 @@ use stead_lab::RecordedRequest;
 use crate::schema::{Described, placeholders};
 use crate::{Found, Specs, is_done};
 
-/// The mounts of the site, by the names that the description has for them.
-const MOUNTS: [(&str, &str); 4] = [
+/// The mounts of the site, by the names that the description has for them. A lab may have another one
+/// for secrets.
+const MOUNTS: [(&str, &str); 3] = [
     ("approle_mount_path", "approle"),
     ("kubernetes_mount_path", "kubernetes"),
-    ("kv_v2_mount_path", "secret"),
     ("transit_mount_path", "transit"),
 ];
+const KV_MOUNTS: [&str; 2] = ["secret", "kv"];
 
 /// What stands around everything that Vault answers.
 const ENVELOPE: [&str; 9] = [
@@ -123,6 +124,10 @@ fn refused(answer: &Value) -> Vec<Found> {
 
 /// Whether a path fits a template. A secret's path may have any depth.
 fn fits(template: &str, path: &str) -> bool {
+    const KV: &str = "{kv_v2_mount_path}";
+    if template.contains(KV) {
+        return KV_MOUNTS.iter().any(|mount| fits(&template.replace(KV, mount), path));
+    }
     let template = MOUNTS.iter().fold(template.to_owned(), |template, (name, mount)| {
         template.replace(&format!("{{{name}}}"), mount)
     });
@@ -147,6 +152,7 @@ mod tests {
         assert!(fits("/{kv_v2_mount_path}/data/{path}", "/secret/data/a/b/c"));
         assert!(fits("/{kv_v2_mount_path}/metadata/{path}/", "/secret/metadata/a/b/"));
         assert!(!fits("/{kv_v2_mount_path}/metadata/{path}", "/secret/metadata/a/b/"));
+        assert!(fits("/{kv_v2_mount_path}/data/{path}", "/kv/data/a"));
         assert!(!fits("/{kv_v2_mount_path}/data/{path}", "/other/data/a"));
         assert!(!fits("/{cubbyhole_mount_path}/{path}", "/secret/data/a"));
     }

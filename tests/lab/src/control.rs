@@ -68,7 +68,12 @@ pub(crate) fn router(world: Arc<World>, addresses: Addresses) -> Router {
             get(async |State(desk): State<Desk>| Json(desk.world.read(inventory::take))),
         )
         .route("/addresses", get(async |State(desk): State<Desk>| Json(desk.addresses)))
-        .route("/site.toml", get(async |State(desk): State<Desk>| site::toml(&desk.addresses)))
+        .route(
+            "/site.toml",
+            get(async |State(desk): State<Desk>| {
+                site::toml(&desk.addresses, desk.world.vault_mount)
+            }),
+        )
         .route("/faults", get(async |State(desk): State<Desk>| Json(desk.world.faults.status())))
         .route(
             "/requests",

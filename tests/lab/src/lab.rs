@@ -154,7 +154,7 @@ impl Lab {
     /// The site configuration that leads a Stead here.
     #[must_use]
     pub fn site_toml(&self) -> String {
-        site::toml(self.addresses())
+        site::toml(self.addresses(), self.world().vault_mount)
     }
 
     /// What was made and is still there.

@@ -19,6 +19,8 @@ pub struct LabOptions {
     pub bind: LabPorts,
     /// Whether the journal of calls keeps what was answered, which costs time and memory.
     pub keeps_answers: bool,
+    /// The one mount of secrets that Vault has.
+    pub vault_mount: &'static str,
 }
 
 impl Default for LabOptions {
@@ -30,6 +32,7 @@ impl Default for LabOptions {
             seed: 1,
             bind: LabPorts::default(),
             keeps_answers: false,
+            vault_mount: "secret",
         }
     }
 }

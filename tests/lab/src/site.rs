@@ -13,15 +13,15 @@ const TEMPLATES: [(&str, u32, &str, &str); 2] = [
 /// The repository that Coder's templates are made of, each of the folder of its name.
 const REPOSITORY: &str = "platform/templates";
 
-/// The configuration as TOML; secrets are references.
-pub(crate) fn toml(at: &Addresses) -> String {
+/// The configuration as TOML; secrets are references into this mount of Vault's.
+pub(crate) fn toml(at: &Addresses, mount: &str) -> String {
     let templates: String = TEMPLATES.iter().map(template).collect();
     let host = at.kubernetes_url.trim_start_matches("http://");
     let servers: String = REPOSITORIES.iter().map(|name| server(host, name)).collect();
-    format!(
+    let text = format!(
         r#"[vault]
 address = "{vault}"
-mount = "secret"
+mount = "{mount}"
 role_id = "env:STEAD_VAULT_ROLE_ID"
 secret_id = "env:STEAD_VAULT_SECRET_ID"
 
@@ -79,7 +79,8 @@ secret = "vault:secret/data/stead/seed"
         authentik = at.authentik_url,
         s3 = at.s3_url,
         kubernetes = at.kubernetes_url,
-    )
+    );
+    text.replace("vault:secret/", &format!("vault:{mount}/"))
 }
 
 fn template((name, vmid, coder, guest): &(&str, u32, &str, &str)) -> String {

@@ -46,6 +46,8 @@ pub(crate) struct World {
     pub(crate) secrets: Secrets,
     pub(crate) guests: Guests,
     pub(crate) keeps_answers: bool,
+    /// The one mount of secrets that Vault has.
+    pub(crate) vault_mount: &'static str,
     /// The guests' HTTP client.
     pub(crate) http: reqwest::Client,
     state: Mutex<State>,
@@ -149,6 +151,7 @@ impl World {
             secrets,
             guests: options.guests,
             keeps_answers: options.keeps_answers,
+            vault_mount: options.vault_mount,
             http,
             state,
             pulse: watch::Sender::new(0),

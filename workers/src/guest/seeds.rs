@@ -17,8 +17,8 @@ use super::user_data::{Seed, user_data};
 use super::{Config, Mcp, SeedUrls, bucket};
 use crate::http::segment;
 
-/// Where a Coder template writes the token of each build's agent.
-const AGENT_SECRETS: &str = "vault:secret/data/stead/agents";
+/// Where a Coder template writes the token of each build's agent, in the mount of the site.
+const AGENT_SECRETS: &str = "stead/agents";
 
 /// Makes seeds. A clone shares what it knows.
 #[derive(Clone)]
@@ -104,8 +104,8 @@ impl Seeds {
 
     /// The token of the latest build, read afresh at every boot: each build has its own.
     async fn agent_token(&self, coder_id: &str) -> Result<String, Failure> {
-        let reference = format!("{AGENT_SECRETS}/{}", segment(coder_id));
-        let secret = self.urls.read_secret(&reference).await?;
+        let path = format!("{AGENT_SECRETS}/{}", segment(coder_id));
+        let secret = self.urls.read_secret(&self.urls.reference(&path)).await?;
         secret.field("token").map(str::to_owned)
     }
 

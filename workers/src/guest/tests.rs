@@ -39,11 +39,17 @@ struct Scene {
 
 impl Scene {
     async fn open() -> Self {
-        let mut stage = Stage::open().await;
-        let mut config = config(&stage.lab);
         let buckets = Some("vault:secret/data/stead/buckets".to_owned());
         let tools = variants::tools();
-        config.guest = guest::Config { buckets, tools, ..guest::Config::default() };
+        let told = guest::Config { buckets, tools, ..guest::Config::default() };
+        Self::open_with("secret", told).await
+    }
+
+    /// One where secrets lie in this mount, and guests are told this.
+    async fn open_with(mount: &'static str, told: guest::Config) -> Self {
+        let mut stage = Stage::open_with(mount).await;
+        let mut config = config(&stage.lab);
+        (config.vault.mount, config.guest) = (mount.to_owned(), told);
         stage.workers = Workers::new(config).unwrap();
         let office = Arc::new(Office::new());
         let server = stage.workers.serve_seeds(office.clone()).await.unwrap();
@@ -54,14 +60,14 @@ impl Scene {
     /// One with a Coder workspace whose agent token lies in Vault.
     async fn ready() -> Self {
         let scene = Self::open().await;
-        let coder = scene.start_coder().await;
+        let coder = scene.start_coder("secret").await;
         scene.office.show(Some(SOURCE), Some(&coder.id));
         scene
     }
 
-    async fn start_coder(&self) -> CoderWorkspace {
+    async fn start_coder(&self, mount: &str) -> CoderWorkspace {
         let start = StartWorkspace {
-            login: "vault:secret/data/coder/api#1".to_owned(),
+            login: format!("vault:{mount}/data/coder/api#1"),
             organization: "default".to_owned(),
             user: "john".to_owned(),
             name: "dev".to_owned(),
@@ -133,7 +139,7 @@ async fn a_guest_finds_a_fresh_token_at_each_boot() {
     let id = scene.stage.lab.inventory().coder_workspaces[0].id.clone();
     let login = "vault:secret/data/coder/api#1".to_owned();
     scene.stage.ask(StopWorkspace { login, id }).await.unwrap();
-    scene.start_coder().await;
+    scene.start_coder("secret").await;
     assert_ne!(file(&scene.user_data().await, env), first);
 }
 
@@ -470,7 +476,7 @@ async fn a_machine_boots_reports_and_its_agent_connects_at_every_boot() {
         assert_eq!(scene.office.reports().len(), boot);
         stage.ask(ShutdownVm { machine: machine.clone(), timeout_seconds: 60 }).await.unwrap();
         stage.ask(StopWorkspace { login: login.clone(), id: id.clone() }).await.unwrap();
-        scene.start_coder().await;
+        scene.start_coder("secret").await;
     }
     let boots = scene.office.reports();
     assert_ne!(boots[0], boots[1], "each boot has an id of its own");

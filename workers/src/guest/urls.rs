@@ -71,6 +71,11 @@ impl SeedUrls {
         self.shared.public_url.get_or_init(|| format!("http://{address}"));
     }
 
+    /// The reference to what lies at this path in the mount that the site has.
+    pub(super) fn reference(&self, path: &str) -> String {
+        self.shared.secrets.reference(path)
+    }
+
     /// Reads something else from the same Vault.
     pub(super) async fn read_secret(&self, reference: &str) -> Result<Arc<Secret>, Failure> {
         self.shared.secrets.read(reference).await

@@ -101,6 +101,12 @@ impl Secrets {
         Ok(secret)
     }
 
+    /// The reference to what lies at this path in the one mount that is read.
+    #[must_use]
+    pub fn reference(&self, path: &str) -> String {
+        format!("vault:{}/data/{path}", self.shared.config.mount)
+    }
+
     pub(super) fn check_mount(&self, place: &Reference) -> Result<(), Failure> {
         let mount = &self.shared.config.mount;
         if place.mount == *mount {

@@ -27,7 +27,7 @@ pub(super) fn answer(world: &World, call: &Call, room: &str, path: &str) -> Answ
         (_, "data" | "metadata" | "delete" | "undelete" | "destroy") => {
             answer::errors(405, &["1 error occurred:\n\t* unsupported operation\n\n"])
         }
-        (_, room) => answer::no_route(&format!("secret/{room}/{path}")),
+        (_, room) => answer::no_route(&format!("{}/{room}/{path}", world.vault_mount)),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Vault: logins by AppRole and by Kubernetes, tokens, wrapped answers, one KV v2 mount, `secret`,
-//! and a transit engine.
+//! Vault: logins by AppRole and by Kubernetes, tokens, wrapped answers, one KV v2 mount, `secret` unless
+//! the lab is told otherwise, and a transit engine.
 //!
 //! Bad logins answer 400, a lost token and a missing policy alike 403, a soft-deleted secret 404
 //! with a body, a sealed Vault 503.
@@ -33,10 +33,11 @@ impl HttpVendor for Vault {
         if faults.fires("vault", "sealed") {
             return Before::Answer(answer::sealed(call));
         }
-        if call.path.starts_with("/v1/secret/") && faults.fires("vault", "denied") {
+        let is_secret = is_secret(world, call);
+        if is_secret && faults.fires("vault", "denied") {
             return Before::Answer(answer::denied());
         }
-        if call.path.starts_with("/v1/secret/") && faults.fires("vault", "behind") {
+        if is_secret && faults.fires("vault", "behind") {
             return Before::Answer(answer::errors(412, &["required index state not present"]));
         }
         if faults.fires("vault", "slow") {
@@ -64,8 +65,7 @@ impl HttpVendor for Vault {
     }
 
     fn after(world: &World, call: &Call, answer: Answer) -> Option<Answer> {
-        let path = &call.path;
-        let changes = (path.starts_with("/v1/secret/") || path.ends_with("/wrapping/unwrap"))
+        let changes = (is_secret(world, call) || call.path.ends_with("/wrapping/unwrap"))
             && matches!(call.method.as_str(), "POST" | "PUT" | "DELETE");
         if changes && answer.is_success() && world.faults.fires("vault", "lost-response") {
             return None;
@@ -79,6 +79,11 @@ impl HttpVendor for Vault {
             Severity::Lasting => answer::denied(),
         }
     }
+}
+
+fn is_secret(world: &World, call: &Call) -> bool {
+    let rest = call.path.strip_prefix("/v1/").and_then(|path| path.strip_prefix(world.vault_mount));
+    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn token_of(call: &Call) -> &str {
@@ -107,7 +112,9 @@ fn with_token(world: &World, call: &Call, method: &str, path: &[&str]) -> Answer
         ("POST" | "PUT", ["auth", "approle", "role", auth::ROLE, "secret-id"]) => {
             wrapping::new_secret_id(world, call)
         }
-        (_, ["secret", room, rest @ ..]) => kv::answer(world, call, room, &rest.join("/")),
+        (_, [mount, room, rest @ ..]) if *mount == world.vault_mount => {
+            kv::answer(world, call, room, &rest.join("/"))
+        }
         (_, ["transit", rest @ ..]) => transit::answer(world, call, rest),
         (_, path) => answer::no_route(&path.join("/")),
     }

@@ -58,7 +58,7 @@ async fn a_machine_that_reaches_nobody_boots_from_its_drive_with_a_fresh_token()
         assert!(stage.lab.inventory().images.is_empty(), "boot {boot} left its secrets behind");
         stage.ask(ShutdownVm { machine: machine.clone(), timeout_seconds: 60 }).await.unwrap();
         stage.ask(StopWorkspace { login: login.clone(), id: id.clone() }).await.unwrap();
-        scene.start_coder().await;
+        scene.start_coder("secret").await;
     }
     assert!(scene.office.reports().is_empty(), "it cannot tell us anything");
     assert_eq!((stage.count("image-laid"), stage.count("image-deleted")), (4, 2));

@@ -13,7 +13,7 @@ use stead_schemas::step::proxmox::{ShutdownVm, StartVm};
 use super::{SOURCE, Scene, file, furnish, is_shell, seed};
 use crate::guest::tools::HomeFile;
 use crate::guest::user_data::{KEEP_FILES, Seed, user_data};
-use crate::guest::{Mcp, Models, Tool, Tools};
+use crate::guest::{self, Mcp, Models, Tool, Tools};
 use crate::testing::contract::specification;
 
 const ENV: &str = "/etc/coder-agent/env";
@@ -251,6 +251,19 @@ async fn a_windows_machine_boots_reports_and_its_agent_connects_at_every_boot() 
         let off = ShutdownVm { machine: machine.clone(), timeout_seconds: 60 };
         scene.stage.ask(off).await.unwrap();
         scene.stage.ask(StopWorkspace { login: login.clone(), id: id.clone() }).await.unwrap();
-        scene.start_coder().await;
+        scene.start_coder("secret").await;
     }
+}
+
+#[tokio::test]
+async fn a_guest_finds_its_token_in_whatever_mount_the_site_has() {
+    let secret = "vault:kv/data/stead/seed".to_owned();
+    let told = guest::Config { secret, ..guest::Config::default() };
+    let scene = Scene::open_with("kv", told).await;
+    let coder = scene.start_coder("kv").await;
+    scene.office.show(Some(SOURCE), Some(&coder.id));
+    let place = format!("vault:kv/data/stead/agents/{}", coder.id);
+    let token = scene.stage.secret(&place, "token").await;
+    assert!(file(&scene.user_data().await, ENV).contains(&token));
+    scene.server.shutdown().await;
 }
