@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value, json};
 use stead_nats::SteadClient;
-use stead_schemas::command::workspace::{KIND, Phase, Size, WorkspaceView};
+use stead_schemas::command::workspace::{KIND, Phase, WorkspaceView};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::RunId;
 use stead_schemas::owner::Owner;
@@ -161,7 +161,7 @@ impl Build {
             (Transition::Destroy, Phase::Deleting) => Wish::Follow,
             (Transition::Destroy, _) => Wish::Give("delete", plain),
             (_, Phase::Deleting) => Wish::Refused(format!("Stead is deleting {}", self.entity())),
-            _ if asked.resize => self.resize(asked, &shown.size),
+            _ if asked.resize => self.resize(asked, shown),
             (Transition::Stop, phase) if phase.is_off() => nothing("it is stopped already"),
             (Transition::Stop, Phase::Stopping) => Wish::Follow,
             (Transition::Stop, _) => Wish::Give("stop", plain),
@@ -216,11 +216,18 @@ impl Build {
         Wish::Give("create", fields.0)
     }
 
-    /// Only what is not so already is changed.
-    fn resize(&self, asked: &FromCoder, size: &Size) -> Wish {
+    /// Only what is not so already is changed. Disk and volume only grow: where a slider shows less than
+    /// there is, nobody has moved it.
+    fn resize(&self, asked: &FromCoder, shown: &WorkspaceView) -> Wish {
         let mut fields = Fields::of(&self.name, None).size(&asked.size).0;
-        let now = json!(size);
-        fields.retain(|field, value| field == "name" || now[field] != *value);
+        let (now, made) = (json!(shown.size), json!(shown.made_from));
+        let number = |value: &Value| value.as_u64().unwrap_or_default();
+        fields.retain(|field, value| match field.as_str() {
+            "name" => true,
+            "disk_gb" => number(value) > number(&now[field]).max(number(&made[field])),
+            "volume_gb" => number(value) > number(&now[field]),
+            _ => now[field] != *value,
+        });
         match fields.len() {
             1 => Wish::Nothing("it has that size already".to_owned()),
             _ => Wish::Give("resize", fields),

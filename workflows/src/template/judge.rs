@@ -9,9 +9,17 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::site::{Range, Template};
 use stead_schemas::step::coder::versions::{Choice, Import, MARKER, Parameter};
 
+/// The parameter that builds before did not judge.
+pub(super) const VOLUME: &str = "volume_gb";
+
 /// Coder has carried the template out as far as an import goes. What Stead itself needs of it is
-/// the parameter that it marks its workspaces with, and none that it would have to give.
-pub(super) fn judge(import: &Import, shows: &[Template]) -> Result<(), Failure> {
+/// the parameter that it marks its workspaces with, and none that it would have to give. What may be
+/// chosen is looked at of the parameters that are judged.
+pub(super) fn judge(
+    import: &Import,
+    shows: &[Template],
+    is_judged: impl Fn(&str) -> bool,
+) -> Result<(), Failure> {
     let refuse = |words: String| Err(Failure::new(Class::Permanent, words));
     if let Some(error) = &import.error {
         return refuse(format!("Coder cannot import it: {error}"));
@@ -32,7 +40,8 @@ pub(super) fn judge(import: &Import, shows: &[Template]) -> Result<(), Failure> 
         let needed = needed.join(", ");
         return refuse(format!("Stead gives no value for {needed}: let it have a default"));
     }
-    let faults: Vec<String> = others.iter().filter_map(|one| fault(one, shows)).collect();
+    let judged = others.iter().filter(|one| is_judged(&one.name));
+    let faults: Vec<String> = judged.filter_map(|one| fault(one, shows)).collect();
     match faults.is_empty() {
         true => Ok(()),
         false => refuse(faults.join("; ")),
@@ -71,6 +80,11 @@ impl Allowed {
             "memory_gb" => Self::Numbers(template.memory_gb),
             "storage_quota_gb" => Self::Numbers(template.storage_quota_gb),
             "disk_gb" => Self::Numbers(template.disk_gb_range()),
+            VOLUME => Self::Numbers(Range {
+                min: 0,
+                max: template.volume_gb_max.unwrap_or_default(),
+                default: 0,
+            }),
             "storage_backend" => {
                 let backends = template.storage_backend.iter();
                 Self::Words(backends.map(|backend| backend.word()).collect())

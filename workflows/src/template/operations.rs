@@ -19,7 +19,7 @@ use stead_schemas::step::coder::versions::{
 use stead_schemas::step::forgejo::{CommitState, LookUpHead, Repository, SetStatus};
 use stead_schemas::step::vault::PinSecrets;
 
-use super::judge::judge;
+use super::judge::{VOLUME, judge};
 use super::state::{Template, earlier, named, shortened};
 use crate::notice;
 
@@ -218,7 +218,8 @@ async fn make(cx: &Context, template: &mut Template, job: &Job) -> Result<Came, 
     let id = cx.step(create).undo(archive).within(STEP_MAX).await?.id;
     let (login, variables) = (place.login.clone(), job.variables.clone());
     let wait = AwaitImport { login, id: id.clone(), variables };
-    judge(&cx.step(wait).within(IMPORT_MAX).await?, &job.shows)?;
+    let is_judged = |name: &str| name != VOLUME || cx.changed("volumes-are-judged");
+    judge(&cx.step(wait).within(IMPORT_MAX).await?, &job.shows, is_judged)?;
     if !job.only_push {
         make_active(cx, place, &before, &id).await?;
     }

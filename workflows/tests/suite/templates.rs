@@ -165,6 +165,8 @@ fn a_template_that_stead_cannot_use_is_not_promoted() {
 fn what_a_template_lets_choose_is_what_the_site_allows() {
     let slider = |min: u32, max: u32| json!({ "min": min, "max": max });
     let backends = |words: &[&str]| json!({ "options": words });
+    let mut with_volumes = site();
+    with_volumes.templates[0].volume_gb_max = Some(100);
     for (parameter, choice, words) in [
         ("cpu_cores", slider(1, 64), Some("goes from 1 to 64, and debian-12 takes 2 to 16")),
         ("cpu_cores", slider(2, 17), Some("goes from 2 to 17, and debian-12 takes 2 to 16")),
@@ -172,12 +174,15 @@ fn what_a_template_lets_choose_is_what_the_site_allows() {
         ("memory_gb", json!({}), Some("may be anything, and debian-12 takes 4 to 64")),
         ("memory_gb", backends(&["8", "128"]), Some("offers 8, 128, and debian-12 takes")),
         ("storage_backend", backends(&["nvme", "tape"]), Some("offers nvme, tape, and debian-12")),
+        ("disk_gb", slider(20, 200), Some("goes from 20 to 200, and debian-12 takes 40 to")),
+        ("volume_gb", slider(0, 500), Some("goes from 0 to 500, and debian-12 takes 0 to 100")),
+        ("volume_gb", slider(0, 100), None),
         ("cpu_cores", slider(4, 8), None),
         ("memory_gb", backends(&["4", "64"]), None),
         ("storage_backend", backends(&["nvme"]), None),
         ("region", json!({}), None),
     ] {
-        let mut tale = Asker::template();
+        let mut tale = Asker::template_on(with_volumes.clone());
         tale.stage.world.parameters.push((parameter.to_owned(), false));
         tale.stage.world.choices.insert(parameter.to_owned(), choice.clone());
         match words {

@@ -21,6 +21,12 @@ variable "stead_template" {
   default     = ""
 }
 
+variable "volume_gb_max" {
+  description = "The largest volume that may be chosen, as the site's template says (`volume_gb_max`); none is offered if nothing is said."
+  type        = number
+  default     = 0
+}
+
 variable "vault_mount" {
   description = "The KV engine, version 2, in which agents' tokens are left for their machines."
   type        = string
@@ -136,16 +142,51 @@ data "coder_parameter" "storage_quota_gb" {
   }
 }
 
+data "coder_parameter" "disk_gb" {
+  name         = "disk_gb"
+  display_name = "Disk (GiB)"
+  description  = "The machine's own disk. It only grows, and goes with the machine: what is to stay belongs into the home."
+  icon         = "/icon/database.svg"
+  type         = "number"
+  form_type    = "slider"
+  default      = 40
+  mutable      = true
+  order        = 4
+  validation {
+    min       = 40
+    max       = 200
+    monotonic = "increasing"
+  }
+}
+
+data "coder_parameter" "volume_gb" {
+  count        = var.volume_gb_max > 0 ? 1 : 0
+  name         = "volume_gb"
+  display_name = "Volume (GiB)"
+  description  = "A volume of the workspace's own on /data; 0 is none. It is made with the workspace or never, and only grows."
+  icon         = "/icon/database.svg"
+  type         = "number"
+  form_type    = "slider"
+  default      = 0
+  mutable      = true
+  order        = 5
+  validation {
+    min       = 0
+    max       = var.volume_gb_max
+    monotonic = "increasing"
+  }
+}
+
 data "coder_parameter" "storage_backend" {
   name         = "storage_backend"
-  display_name = "Disk"
+  display_name = "Storage"
   description  = "The storage beneath the machine's own disk. It cannot be changed later."
   icon         = "/icon/database.svg"
   type         = "string"
   form_type    = "dropdown"
   default      = "iscsi"
   mutable      = false
-  order        = 4
+  order        = 6
   option {
     name        = "iSCSI"
     description = "For general use, with ample room."
@@ -205,16 +246,18 @@ module "stead" {
   name            = data.coder_workspace.me.name
   template        = var.stead_template
   storage_backend = data.coder_parameter.storage_backend.value
-  sizes = {
-    cpu_cores        = tonumber(data.coder_parameter.cpu_cores.value)
-    memory_gb        = tonumber(data.coder_parameter.memory_gb.value)
-    storage_quota_gb = tonumber(data.coder_parameter.storage_quota_gb.value)
-  }
+  sizes           = local.sizes
   # A machine is started only when its agent's token lies in Vault.
   depends_on = [vault_kv_secret_v2.agent]
 }
 
 locals {
+  sizes = merge({
+    cpu_cores        = tonumber(data.coder_parameter.cpu_cores.value)
+    memory_gb        = tonumber(data.coder_parameter.memory_gb.value)
+    storage_quota_gb = tonumber(data.coder_parameter.storage_quota_gb.value)
+    disk_gb          = tonumber(data.coder_parameter.disk_gb.value)
+  }, { for volume in data.coder_parameter.volume_gb : volume.name => tonumber(volume.value) })
   seen = {
     cpu     = { name = "CPU", script = "coder stat cpu", every = 10 }
     memory  = { name = "Memory", script = "coder stat mem", every = 10 }
@@ -287,7 +330,14 @@ resource "coder_metadata" "workspace" {
   }
   item {
     key   = "Disk"
-    value = data.coder_parameter.storage_backend.value
+    value = "${data.coder_parameter.disk_gb.value} GiB, ${data.coder_parameter.storage_backend.value}"
+  }
+  dynamic "item" {
+    for_each = data.coder_parameter.volume_gb
+    content {
+      key   = "Volume"
+      value = item.value.value == "0" ? "none" : "${item.value.value} GiB"
+    }
   }
   item {
     key   = "Desktop"

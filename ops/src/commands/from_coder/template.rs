@@ -17,7 +17,7 @@ use stead_schemas::step::coder::versions::MARKER;
 
 const MAIN: &str = include_str!("../../../deploy/coder/workspace/main.tf");
 const MODULE: &str = include_str!("../../../deploy/coder/workspace/stead/main.tf");
-const NUMBERS: [&str; 3] = ["cpu_cores", "memory_gb", "storage_quota_gb"];
+const NUMBERS: [&str; 4] = ["cpu_cores", "memory_gb", "storage_quota_gb", "disk_gb"];
 
 /// What stands in a block, as `terraform fmt` writes it: a field a line, blocks within it by name.
 #[derive(Debug, Default)]
@@ -70,7 +70,8 @@ fn usual() -> Template {
 fn what_can_be_chosen_is_what_an_order_may_say() {
     let parameters = parameters();
     let usual = usual();
-    let ranges = [usual.cpu_cores, usual.memory_gb, usual.storage_quota_gb];
+    let ranges =
+        [usual.cpu_cores, usual.memory_gb, usual.storage_quota_gb, usual.disk_gb_range()];
     for (name, range) in NUMBERS.into_iter().zip(ranges) {
         let block = &parameters[name];
         let (_, valid) = block.blocks.iter().find(|(name, _)| name == "validation").expect(name);
@@ -82,6 +83,17 @@ fn what_can_be_chosen_is_what_an_order_may_say() {
         );
         assert_eq!(block.fields["mutable"], "true", "{name}");
     }
+    // Offered where the site says how large it may be, and 0 is none.
+    let volume = &parameters["volume_gb"];
+    let valid = |block: &Block, field: &str| block.blocks[0].1.fields.get(field).cloned();
+    assert_eq!(volume.fields["count"], "var.volume_gb_max > 0 ? 1 : 0");
+    assert_eq!((volume.number("default"), valid(volume, "min")), (0, Some("0".to_owned())));
+    assert_eq!(valid(volume, "max").as_deref(), Some("var.volume_gb_max"));
+    for (name, block) in &parameters {
+        let grows = ["disk_gb", "volume_gb"].contains(&name.as_str());
+        let only = block.blocks.first().and_then(|_| valid(block, "monotonic"));
+        assert_eq!(only.as_deref(), grows.then_some("increasing"), "{name}");
+    }
     let backend = &parameters["storage_backend"];
     let options = backend.blocks.iter().filter(|(name, _)| name == "option");
     let words: Vec<&str> = options.map(|(_, option)| option.fields["value"].as_str()).collect();
@@ -89,7 +101,9 @@ fn what_can_be_chosen_is_what_an_order_may_say() {
     assert_eq!(backend.fields["default"], usual.storage_backend[0].word());
     assert_eq!(backend.fields["mutable"], "false", "a disk does not move");
     let all: Vec<&str> = parameters.keys().map(String::as_str).collect();
-    assert_eq!(all, ["cpu_cores", "memory_gb", "stead_run", "storage_backend", "storage_quota_gb"]);
+    let numbers = ["cpu_cores", "disk_gb", "memory_gb"];
+    let others = ["stead_run", "storage_backend", "storage_quota_gb", "volume_gb"];
+    assert_eq!(all, [&numbers[..], &others].concat());
     // A field of the same name, or the mark.
     let create = COMMANDS.iter().find(|known| (known.kind, known.verb) == (KIND, "create"));
     let schema = json!((create.expect("a command").schema)());

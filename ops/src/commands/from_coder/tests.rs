@@ -161,6 +161,24 @@ fn only_what_differs_is_changed() {
 }
 
 #[test]
+fn a_slider_that_shows_less_than_there_is_of_what_only_grows_asks_for_nothing() {
+    let (view, mut shown) = living("ready", "timer", json!(ID));
+    let made = json!({ "vmid": 9000, "disk_gb": 60, "coder_template": "t" });
+    shown.made_from = Some(serde_json::from_value(made).expect("what it is made from"));
+    let mut ours = (view, shown);
+    let wishes = |ours: &(RunView, WorkspaceView), words: &[&str]| {
+        words.iter().map(|said| wish("start", &format!("--resize {said}"), Some(ours))).collect()
+    };
+    let words = ["--disk-gb 40", "--disk-gb 60", "--disk-gb 80", "--volume-gb 0", "--volume-gb 9"];
+    let found: Vec<String> = wishes(&ours, &words);
+    // That it gets no volume any more is said by Stead.
+    assert_eq!(found, ["nothing", "nothing", "resize", "nothing", "resize"]);
+    (ours.1.size.disk_gb, ours.1.size.volume_gb) = (Some(100), Some(10));
+    let found: Vec<String> = wishes(&ours, &words);
+    assert_eq!(found, ["nothing"; 5]);
+}
+
+#[test]
 fn what_is_made_is_known_by_coders_id() {
     let words = "--cpu-cores 8 --storage-backend nvme --template=";
     let Wish::Give("create", fields) = build("start").wish(&asked(words), None) else {
