@@ -282,6 +282,10 @@ pub struct Deployment {
     /// is called as the variable.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
+    /// At which times of UTC it is looked whether the branch ends with something new, as a cron
+    /// expression; never if nothing is said, as older builds said nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<String>,
 }
 
 impl Deployment {

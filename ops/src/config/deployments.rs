@@ -3,17 +3,21 @@
 
 use std::collections::BTreeSet;
 
-use stead_schemas::command::workspace::check_name;
+use stead_schemas::command::workspace::{NEVER, check_name};
 use stead_schemas::owner::Owner;
 use stead_schemas::site::Deployment;
 
+use stead_workflows::schedule::check_times;
 
 use super::reader::{Reader, is_vault_reference};
+
+/// When the branch is looked at, where nothing is said of it.
+const POLL: &str = "*/5 * * * *";
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Deployment> {
     let (mut names, mut deployments) = (BTreeSet::new(), Vec::new());
     for (line, value) in reader.tables("deployments") {
-        let deployment = match serde_json::from_value::<Deployment>(value) {
+        let mut deployment = match serde_json::from_value::<Deployment>(value) {
             Ok(deployment) => deployment,
             Err(error) => {
                 reader.add(Some(line), "deployments".to_owned(), error.to_string());
@@ -33,6 +37,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Deployment> {
             let words = format!("{} is deployed twice", deployment.template);
             reader.add(Some(line), "deployments.template".to_owned(), words);
         }
+        let poll = deployment.poll.take().unwrap_or_else(|| POLL.to_owned());
+        deployment.poll = Some(poll).filter(|cron| cron != NEVER);
         deployments.push(deployment);
     }
     if !deployments.is_empty() && !reader.has_section("forgejo", "address") {
@@ -63,6 +69,10 @@ fn faults(deployment: &Deployment) -> Vec<(&'static str, String)> {
     if !path.is_empty() && !path.split('/').all(is_folder) {
         let words = "is a folder of the repository, without a slash at its ends".to_owned();
         faults.push(("path", words));
+    }
+    let poll = deployment.poll.as_deref().filter(|cron| *cron != NEVER);
+    if let Some(Err(refusal)) = poll.map(|cron| check_times(cron, "UTC")) {
+        faults.push(("poll", refusal.words));
     }
     for (name, reference) in &deployment.variables {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';

@@ -10,7 +10,8 @@ const TEMPLATES: [(&str, u32, &str, &str); 2] = [
     ("debian-12-desktop", 9001, "stead-desktop", "guest = { docker = true, desktop = true }\n"),
 ];
 
-/// The repository that Coder's templates are made of, each of the folder of its name.
+/// The repository that Coder's templates are made of, each of the folder of its name. Nobody looks at it by
+/// himself: a webhook that the lab loses stays lost.
 const REPOSITORY: &str = "platform/templates";
 
 /// The configuration as TOML; secrets are references into this mount of Vault's.
@@ -86,7 +87,7 @@ secret = "vault:secret/data/stead/seed"
 fn template((name, vmid, coder, guest): &(&str, u32, &str, &str)) -> String {
     format!(
         "\n[[template]]\nname = \"{name}\"\nvmid = {vmid}\ndisk_gb = 40\nvolume_gb_max = 100\ncoder_template = \"{coder}\"\n{guest}\
-         \n[[deployments]]\ntemplate = \"{coder}\"\nrepository = \"{REPOSITORY}\"\npath = \"{coder}\"\n"
+         \n[[deployments]]\ntemplate = \"{coder}\"\nrepository = \"{REPOSITORY}\"\npath = \"{coder}\"\npoll = \"never\"\n"
     )
 }
 

@@ -27,6 +27,9 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         let payload = planned(as_value(&TemplateOrder::default()), plan);
         return Ok(Admitted { payload, begins: false, interrupts: true });
     }
+    if admission.verb == "keep" {
+        return keep(admission);
+    }
     let mut order = order(admission)?;
     let mut fields = Fields::of(admission.fields);
     match admission.verb {
@@ -52,6 +55,15 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     fields.finish()?;
     let begins = admission.living.is_none();
     Ok(Admitted { payload: as_value(&order), begins, interrupts: false })
+}
+
+/// What engines say of the configuration as it is now; nothing where it knows of no such deployment.
+fn keep(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
+    living(admission)?;
+    Fields::of(admission.fields).finish()?;
+    let order = order(admission).ok();
+    let order = order.map(|order| TemplateOrder { shows: shows(admission), ..order });
+    Ok(Admitted { payload: as_value(&order), begins: false, interrupts: false })
 }
 
 fn plan_of_forget(view: &TemplateView) -> [Option<String>; 2] {

@@ -6,13 +6,14 @@
 //! comes once more or somebody looks at the branch. Only a newer one is, or a `push` by hand. One of
 //! which nobody has said anything, as Coder was away or no provisioner took it, was not tried.
 //!
-//! `state.rs` is what it knows, `operations.rs` what is done with it, `admit.rs` the door.
+//! `state.rs` is what it knows, `operations.rs` what is done with it, `poll.rs` when the branch is looked
+//! at by itself, `admit.rs` the door.
 
 use serde_json::json;
 use stead_core::context::{Command, Context};
 use stead_core::definition::{Definition, Ending};
 use stead_core::run::execution;
-use stead_schemas::command::template::{KIND, TemplatePhase};
+use stead_schemas::command::template::{KIND, TemplateOrder, TemplatePhase};
 use stead_schemas::failure::{Class, Failure};
 
 use crate::as_value;
@@ -21,13 +22,14 @@ use state::Template;
 mod admit;
 mod judge;
 mod operations;
+mod poll;
 mod state;
 
 /// See the module's head.
 pub const DEFINITION: Definition = Definition {
     kind: KIND,
     public: true,
-    verbs: &["check", "forget", "promote", "push", "rollback"],
+    verbs: &["check", "forget", "keep", "promote", "push", "rollback"],
     signals: &[],
     execute: |cx| execution(run(cx)),
     admit: admit::admit,
@@ -40,7 +42,10 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
         if cx.should_begin_anew() {
             return Ok(Ending::ContinueAsNew(as_value(&template)));
         }
-        let command = cx.next_command().await;
+        let Some(command) = next(&cx, &template).await else {
+            poll::go_on(&cx, &mut template).await;
+            continue;
+        };
         carry_out(&cx, &mut template, &command).await;
         if template.phase == TemplatePhase::Forgotten {
             answer_late(&cx);
@@ -49,8 +54,27 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     }
 }
 
+/// The next command; nothing once it is time to look at the branch.
+async fn next(cx: &Context, template: &Template) -> Option<Command> {
+    match template.polls.next() {
+        Some((at, reason)) => cx.next_command_within(at.since(cx.now()), reason).await,
+        None => Some(cx.next_command().await),
+    }
+}
+
 async fn carry_out(cx: &Context, template: &mut Template, command: &Command) {
-    let outcome = match (command.verb.as_str(), command.read()) {
+    if command.verb == "keep" {
+        let kept = command.read().map(|order: Option<TemplateOrder>| {
+            template.polls.follow(order.as_ref(), cx.now());
+            json!({})
+        });
+        return cx.complete(command, kept);
+    }
+    let (verb, order) = (command.verb.as_str(), command.read::<TemplateOrder>());
+    if let ("check" | "push", Ok(order)) = (verb, &order) {
+        template.polls.follow(Some(order), cx.now());
+    }
+    let outcome = match (verb, order) {
         (_, Err(failure)) => Err(failure),
         ("push", Ok(order)) => operations::push(cx, template, &order).await,
         ("check", Ok(order)) => operations::check(cx, template, &order).await,

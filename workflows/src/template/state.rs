@@ -15,6 +15,8 @@ use stead_schemas::failure::Failure;
 use stead_schemas::site::Deployment;
 use stead_schemas::step::coder::versions::VersionSeen;
 
+use super::poll::Polls;
+
 /// How many versions can be gone back to. Coder keeps older ones, too.
 const VERSIONS_MAX: usize = 20;
 
@@ -33,6 +35,8 @@ pub(super) struct Template {
     /// The commit that was tried last.
     pub tried: Option<String>,
     pub trouble: Option<String>,
+    #[serde(default, skip_serializing_if = "Polls::is_none")]
+    pub polls: Polls,
 }
 
 /// The version of this name; the latest if there is none.

@@ -1,5 +1,7 @@
 //! What happens to templates of Coder's, told as text, and what is refused.
 
+use std::time::Duration;
+
 use serde_json::json;
 use stead_schemas::command::template::TemplateView;
 use stead_schemas::site::Site;
@@ -101,6 +103,73 @@ fn a_failed_import_leaves_the_active_version_and_is_not_tried_again_until_someth
     // By hand it is tried again; so is what comes behind it.
     tale.done("push", json!({}));
     assert_eq!(tale.stage.world.names(), ["active b", "version a", "version b"]);
+    tale.stage.everything_replays();
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A template whose branch is looked at by itself every five minutes, with a version that is active.
+fn polled() -> Asker {
+    let mut site = site();
+    site.deployments[0].poll = Some("*/5 * * * *".into());
+    let mut tale = Asker::template_on(site);
+    tale.done("push", json!({}));
+    tale
+}
+
+#[test]
+fn a_webhook_that_is_lost_is_made_up_for_without_anybodys_schedule() {
+    let mut tale = polled();
+    tale.commit("b", "b");
+    tale.stage.pass(6 * MINUTE);
+    assert_eq!(tale.stage.world.active, "id-bbbbbbbbbbbb-1.2");
+    // As often as it is looked, what was tried is not tried again, and the history stays short.
+    let before = tale.count("coder.create-version");
+    tale.stage.pass(24 * 60 * MINUTE);
+    assert_eq!(tale.count("coder.create-version"), before);
+    assert!(tale.count("forgejo.look-up-head") > 280);
+    // Of an outage nothing is left but the time that it took.
+    tale.commit("c", "c");
+    tale.stage.world.late_next = Some("coder.look-up-template".into());
+    tale.stage.pass(6 * MINUTE);
+    assert_eq!(tale.stage.world.active, "id-bbbbbbbbbbbb-1.2");
+    tale.stage.pass(6 * MINUTE);
+    assert_eq!(tale.stage.world.active, "id-cccccccccccc-1.3");
+    // What was missed while no engine ran is one look.
+    let looks = tale.count("forgejo.look-up-head");
+    tale.stage.be_away_until(tale.stage.now().after(60 * MINUTE));
+    tale.stage.pass(MINUTE);
+    assert_eq!(tale.count("forgejo.look-up-head"), looks + 1);
+    tale.stage.everything_replays();
+}
+
+#[test]
+fn it_is_looked_as_the_configuration_says_now_and_not_once_it_says_nothing() {
+    let mut tale = polled();
+    let looks = |tale: &Asker| tale.count("forgejo.look-up-head");
+    tale.stage.site.deployments[0].poll = Some("0 * * * *".into());
+    tale.done("keep", json!({}));
+    let before = looks(&tale);
+    tale.stage.pass(61 * MINUTE);
+    assert_eq!(looks(&tale), before + 1);
+    // The branch is another one by now.
+    tale.stage.site.deployments[0].branch = "next".into();
+    tale.done("keep", json!({}));
+    tale.stage.pass(61 * MINUTE);
+    assert_eq!(tale.view::<TemplateView>().branch, "next");
+    for silent in [false, true] {
+        if silent {
+            tale.stage.site.deployments.clear();
+        } else {
+            tale.stage.site.deployments[0].poll = None;
+        }
+        tale.done("keep", json!({}));
+        let before = looks(&tale);
+        tale.stage.pass(5 * 60 * MINUTE);
+        assert_eq!(looks(&tale), before);
+    }
+    assert_eq!(tale.done("forget", json!({}))["phase"], "forgotten");
+    assert_eq!(tale.refused("keep", json!({})), "template.unknown", "nobody brings it back");
     tale.stage.everything_replays();
 }
 

@@ -1,6 +1,6 @@
-//! Tells each pool and each backup what the site's configuration says of it, when that is new, and once
-//! an hour in any case. Every engine does; that each says the same under the same id makes it one
-//! command.
+//! Tells each pool, each backup and each template of a repository what the site's configuration says of it,
+//! when that is new, and once an hour in any case. Every engine does; that each says the same under the
+//! same id makes it one command.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use stead_runtime::env::CurrentSite;
 use stead_runtime::ports::{Clock, SystemClock};
-use stead_schemas::command::backup;
+use stead_schemas::command::{backup, template};
 use stead_schemas::dispatch::{Caller, CommandReply, EntityCommand};
 use stead_schemas::ids::fnv1a;
 use stead_schemas::owner::Owner;
@@ -27,10 +27,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What somebody has ended begins anew after so long.
 const AGAIN: Duration = Duration::from_secs(60 * 60);
 
-/// What was said to each, by kind and name: the id under which it was.
-type Said = BTreeMap<(&'static str, String), String>;
+/// Of which kind one is, whose, and its name.
+type Which = (&'static str, String, String);
 
-/// Tells pools and backups what they are to be until the door is shut.
+/// What was said to each: the id under which it was.
+type Said = BTreeMap<Which, String>;
+
+/// Tells them what they are to be until the door is shut.
 pub async fn run_pools(platform: &Platform, site: CurrentSite, mut shutdown: Shutdown) {
     let client = SteadClient::new(platform);
     let mut known = None;
@@ -58,12 +61,12 @@ pub async fn run_pools(platform: &Platform, site: CurrentSite, mut shutdown: Shu
 /// configuration while no engine ran. Nothing if that cannot be found out now.
 async fn living(client: &SteadClient) -> Option<Said> {
     let mut said = Said::new();
-    for kind in [pool::KIND, backup::KIND] {
+    for kind in [pool::KIND, backup::KIND, template::KIND] {
         let lines = client.list_kind(kind, None).await;
         let lines =
             lines.inspect_err(|error| tracing::debug!(kind, %error, "cannot list yet")).ok()?;
         let living = lines.into_iter().filter(|line| line.state.lives());
-        said.extend(living.map(|line| ((kind, line.name), String::new())));
+        said.extend(living.map(|line| ((kind, line.owner.to_string(), line.name), String::new())));
     }
     Some(said)
 }
@@ -76,16 +79,23 @@ fn wanted(site: &Site, said: &Said, now: Timestamp) -> Said {
         let digest = fnv1a(what.to_string().as_bytes());
         format!("keep:{name}:{digest:08x}:{hour}")
     };
-    let gone = said.keys().map(|(kind, name)| ((*kind, name.clone()), gone(name, hour)));
+    let gone = said.keys().map(|which| (which.clone(), gone(&which.2, hour)));
+    let ours = |kind, name: &String| (kind, PLATFORM.to_owned(), name.clone());
     let pools = site.pools.iter().map(|pool| {
         let template = site.templates.iter().find(|template| template.name == pool.template);
-        ((pool::KIND, pool.name.clone()), id(&pool.name, json!([pool, template])))
+        (ours(pool::KIND, &pool.name), id(&pool.name, json!([pool, template])))
     });
     let backups = site.backups.iter().map(|backup| {
         let logins = json!([site.nas, site.truenas.secret, site.kubernetes, site.proxmox.secret]);
-        ((backup::KIND, backup.name.clone()), id(&backup.name, json!([backup, logins])))
+        (ours(backup::KIND, &backup.name), id(&backup.name, json!([backup, logins])))
     });
-    gone.chain(pools).chain(backups).collect()
+    let deployments = site.deployments.iter().map(|deployment| {
+        let name = &deployment.template;
+        let shown = site.templates.iter().filter(|template| template.coder_template == *name);
+        let about = json!([deployment, site.coder, site.forgejo, shown.collect::<Vec<_>>()]);
+        ((template::KIND, deployment.owner().to_owned(), name.clone()), id(name, about))
+    });
+    gone.chain(pools).chain(backups).chain(deployments).collect()
 }
 
 fn gone(name: &str, hour: i64) -> String {
@@ -94,15 +104,17 @@ fn gone(name: &str, hour: i64) -> String {
 
 /// What is not taken in is said again the next time.
 async fn tell(client: &SteadClient, wanted: Said, said: &mut Said) {
-    let Ok(owner) = Owner::new(PLATFORM) else { return };
-    for ((kind, name), id) in wanted {
-        if said.get(&(kind, name.clone())) == Some(&id) {
+    for ((kind, owner, name), id) in wanted {
+        let which = (kind, owner.clone(), name.clone());
+        if said.get(&which) == Some(&id) {
             continue;
         }
+        // The configuration was checked.
+        let Ok(owner) = Owner::new(&owner) else { continue };
         let fields: Map<String, Value> = Map::from_iter([("name".to_owned(), json!(name))]);
         let command = EntityCommand {
             kind: kind.to_owned(),
-            owner: owner.clone(),
+            owner,
             name: name.clone(),
             verb: "keep".to_owned(),
             fields,
@@ -113,7 +125,7 @@ async fn tell(client: &SteadClient, wanted: Said, said: &mut Said) {
         match client.forward(partition, &command).await {
             // There is none, and none is wanted.
             CommandReply::Accepted(_) | CommandReply::Refused(_) => {
-                said.insert((kind, name), id);
+                said.insert(which, id);
             }
             reply => tracing::debug!(?reply, name, kind, "it does not hear what it is to be"),
         }
@@ -124,12 +136,16 @@ async fn tell(client: &SteadClient, wanted: Said, said: &mut Said) {
 mod tests {
     use std::collections::BTreeMap;
 
-    use stead_schemas::command::backup;
-    use stead_schemas::site::{BackupOf, BackupSite, PoolSite, Site, ZfsBackup};
+    use stead_schemas::command::{backup, template};
+    use stead_schemas::site::{BackupOf, BackupSite, Deployment, PoolSite, Site, ZfsBackup};
     use stead_schemas::step::pool;
     use stead_schemas::time::Timestamp;
 
-    use super::{AGAIN, wanted};
+    use super::{AGAIN, PLATFORM, Which, wanted};
+
+    fn ours(kind: &'static str) -> Which {
+        (kind, PLATFORM.to_owned(), "a".to_owned())
+    }
 
     #[test]
     fn a_pool_is_told_what_is_new_and_once_an_hour_and_that_it_is_gone() {
@@ -146,14 +162,13 @@ mod tests {
         assert_eq!(wanted(&site(&[pool(1)]), &said, now), said, "nothing is new");
         assert_ne!(wanted(&site(&[pool(2)]), &said, now), said);
         assert_ne!(wanted(&site(&[pool(1)]), &said, now.after(AGAIN)), said);
-        assert_eq!(wanted(&site(&[]), &said, now)[&(pool::KIND, "a".to_owned())], "keep:a:gone:0");
+        assert_eq!(wanted(&site(&[]), &said, now)[&ours(pool::KIND)], "keep:a:gone:0");
         // It lived before this engine did.
-        let found = BTreeMap::from([((pool::KIND, "b".to_owned()), String::new())]);
-        assert_eq!(
-            wanted(&site(&[pool(1)]), &found, now)[&(pool::KIND, "b".to_owned())],
-            "keep:b:gone:0"
-        );
+        let other = (pool::KIND, PLATFORM.to_owned(), "b".to_owned());
+        let found = BTreeMap::from([(other.clone(), String::new())]);
+        assert_eq!(wanted(&site(&[pool(1)]), &found, now)[&other], "keep:b:gone:0");
     }
+
     #[test]
     fn a_backup_is_told_as_a_pool_is_even_one_of_its_name() {
         let backup = |cron: &str| BackupSite {
@@ -168,10 +183,31 @@ mod tests {
             |cron| Site { pools: pools.clone(), backups: vec![backup(cron)], ..Site::default() };
         let now = Timestamp::from_millis(0);
         let said = wanted(&site("@daily"), &BTreeMap::new(), now);
-        let key = (backup::KIND, "a".to_owned());
+        let key = ours(backup::KIND);
         assert_eq!((said.len(), said.contains_key(&key)), (2, true));
         assert_ne!(wanted(&site("@weekly"), &said, now)[&key], said[&key]);
         let none = Site { pools: pools.clone(), ..Site::default() };
         assert_eq!(wanted(&none, &said, now)[&key], "keep:a:gone:0");
+    }
+
+    #[test]
+    fn a_template_is_told_whose_repository_it_is_made_of_and_when_it_is_looked_at() {
+        let site = |owner: &str, poll: Option<&str>| Site {
+            deployments: vec![Deployment {
+                template: "a".into(),
+                repository: format!("{owner}/templates"),
+                poll: poll.map(Into::into),
+                ..Deployment::default()
+            }],
+            ..Site::default()
+        };
+        let now = Timestamp::from_millis(0);
+        let which = |owner: &str| (template::KIND, owner.to_owned(), "a".to_owned());
+        let said = wanted(&site("john", Some("@daily")), &BTreeMap::new(), now);
+        assert_eq!(said.keys().collect::<Vec<_>>(), [&which("john")]);
+        assert_ne!(wanted(&site("john", None), &said, now), said);
+        let moved = wanted(&site("mary", Some("@daily")), &said, now);
+        assert_eq!(moved[&which("john")], "keep:a:gone:0");
+        assert!(moved.contains_key(&which("mary")));
     }
 }
