@@ -28,6 +28,7 @@ pub fn target(bytes: &[u8]) {
         branch: branch.to_owned(),
         path: String::new(),
         variables: Default::default(),
+        poll: None,
     };
     let branch = push.branch.strip_prefix("refs/heads/");
     assert_eq!(push.is_about(&deployment(branch.unwrap_or(&push.branch))), branch.is_some());

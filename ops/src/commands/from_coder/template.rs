@@ -70,8 +70,7 @@ fn usual() -> Template {
 fn what_can_be_chosen_is_what_an_order_may_say() {
     let parameters = parameters();
     let usual = usual();
-    let ranges =
-        [usual.cpu_cores, usual.memory_gb, usual.storage_quota_gb, usual.disk_gb_range()];
+    let ranges = [usual.cpu_cores, usual.memory_gb, usual.storage_quota_gb, usual.disk_gb_range()];
     for (name, range) in NUMBERS.into_iter().zip(ranges) {
         let block = &parameters[name];
         let (_, valid) = block.blocks.iter().find(|(name, _)| name == "validation").expect(name);

@@ -63,6 +63,7 @@ fn deployment(template: &str, branch: &str) -> Deployment {
         branch: branch.to_owned(),
         path: template.to_owned(),
         variables: [].into(),
+        poll: None,
     }
 }
 
