@@ -67,12 +67,14 @@ def apt_install_newer(packages: list[str]) -> bool:
     if not sources:
         return False
     with tempfile.TemporaryDirectory(prefix="stead-apt-") as folder:
-        (pathlib.Path(folder) / "partial").mkdir()
+        # An update takes away what it finds among the lists and is none.
+        lists = pathlib.Path(folder) / "lists"
+        (lists / "partial").mkdir(parents=True)
         file = pathlib.Path(folder) / "sources.list"
         file.write_text("".join(f"deb {address} {suite} main\n" for address, suite in sources), "utf-8")
         return apt_install(
             packages, "-o", f"Dir::Etc::SourceList={file}", "-o", "Dir::Etc::SourceParts=/dev/null",
-            "-o", f"Dir::State::Lists={folder}", "-t", sources[-1][1],
+            "-o", f"Dir::State::Lists={lists}", "-t", sources[-1][1],
         )
 
 
