@@ -53,6 +53,7 @@ mod refusals;
 mod reload;
 mod schedules;
 mod secrets;
+mod snapshots;
 mod templates;
 mod terminal;
 mod tokens;

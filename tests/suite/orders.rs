@@ -138,7 +138,7 @@ fn check_given(history: &[Transition]) {
 
 /// Every run that lives is decided again, and one that this build would not go on with is named.
 async fn rehearse(stage: &Stage, run: &str) {
-    says(stage, &["replay", "--all"], "decides the same in 3 runs that live and 24 that are kept")
+    says(stage, &["replay", "--all"], "decides the same in 3 runs that live and 25 that are kept")
         .await;
     let told = stage.verb(&["run", "history", run, "--json"]).await;
     let history = String::from_utf8(told.stdout).expect("text");

@@ -129,7 +129,7 @@ impl Ledger {
         let Some(step) = self.open.remove(&seq) else { return };
         for touch in self.touches(&step, Some(answer)) {
             if touch.deed == Deed::Removes {
-                self.held.retain(|held| !held.resource.is(&touch.resource));
+                self.held.retain(|held| !is_meant(held, &touch));
                 if !touch.marker.is_empty() && touch.marker != self.run.as_str() {
                     self.cleared.insert((touch.resource.path(), touch.marker));
                 }
@@ -228,7 +228,7 @@ impl Ledger {
     }
 
     fn each(&mut self, touch: &Touch, mut act: impl FnMut(&mut Held)) {
-        self.held.iter_mut().filter(|held| held.resource.is(&touch.resource)).for_each(&mut act);
+        self.held.iter_mut().filter(|held| is_meant(held, touch)).for_each(&mut act);
     }
 
     fn touches(&mut self, step: &StepScheduled, answer: Option<&Value>) -> Vec<Touch> {
@@ -238,6 +238,12 @@ impl Ledger {
         }
         touches.unwrap_or_default()
     }
+}
+
+/// What is part of something goes with it, and is touched in no other way.
+fn is_meant(held: &Held, touch: &Touch) -> bool {
+    let goes_along = touch.deed == Deed::Removes && held.resource.is_part_of(&touch.resource);
+    goes_along || held.resource.is(&touch.resource)
 }
 
 fn bytes(gib: u32) -> u64 {

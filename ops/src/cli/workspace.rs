@@ -123,9 +123,63 @@ pub enum Verb {
         #[arg(long)]
         now: bool,
     },
+    /// Keep the machine as it is now in a snapshot: its own disk and how it is set up, without its memory.
+    /// Home and volume are not in it. It goes with the machine.
+    #[command(after_help = "Example:\n  \
+        stead workspace snapshot dev before-upgrade --description 'Debian 12' --wait")]
+    Snapshot(Take),
+    /// List the machine's snapshots, whoever took them: how old each is, and what is said of it.
+    #[command(after_help = "Example:\n  stead workspace snapshots dev")]
+    Snapshots {
+        /// The workspace.
+        name: String,
+    },
+    /// Have the machine be again what a snapshot kept; what was written to its own disk since is lost.
+    /// It is stopped for that, and started again if it ran. Home and volume stay as they are.
+    #[command(after_help = "Example:\n  stead workspace rollback dev before-upgrade --dry-run")]
+    Rollback(Kept),
+    /// Delete a snapshot that was asked for. The machine stays as it is.
+    #[command(after_help = "Example:\n  stead workspace drop dev before-upgrade --wait")]
+    Drop(Kept),
     /// Bring a deleted workspace back, with its home and a new machine.
     #[command(after_help = "Example:\n  stead workspace undelete dev --wait")]
     Undelete(Command),
+}
+
+/// How a snapshot is taken.
+#[derive(Debug, Args)]
+pub struct Take {
+    #[command(flatten)]
+    pub command: Command,
+    /// Its name: 2 to 40 of a-z, 0-9, _ and -, a letter first (default: made from the time).
+    pub snapshot: Option<String>,
+    /// What is said of it, in one line.
+    #[arg(long, value_name = "TEXT")]
+    pub description: Option<String>,
+}
+
+impl Take {
+    /// The fields of the command.
+    pub fn fields(&self) -> Fields {
+        let fields = self.command.fields().text("snapshot", self.snapshot.as_ref());
+        fields.text("description", self.description.as_ref())
+    }
+}
+
+/// A snapshot that is there.
+#[derive(Debug, Args)]
+pub struct Kept {
+    #[command(flatten)]
+    pub command: Command,
+    /// Which snapshot.
+    pub snapshot: String,
+}
+
+impl Kept {
+    /// The fields of the command.
+    pub fn fields(&self) -> Fields {
+        self.command.fields().text("snapshot", Some(&self.snapshot))
+    }
 }
 
 /// What a build in Coder says beside its environment.

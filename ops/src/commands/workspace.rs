@@ -1,4 +1,7 @@
-//! `stead workspace`: gives commands to workspaces, and shows them.
+//! `stead workspace`: gives commands to workspaces, and shows them. What is said of the snapshots of
+//! their machines is in `workspace/snapshots.rs`.
+
+mod snapshots;
 
 use stead_schemas::command::workspace::{KIND, Phase, WorkspaceView};
 use stead_schemas::owner::Owner;
@@ -64,6 +67,16 @@ pub async fn carry_out(global: &Global, options: &Workspace) -> Result<(), Ended
             Order { fields: command.fields().flag("now", *now), ..order("delete", command) }
         }
         Verb::Undelete(command) => order("undelete", command),
+        Verb::Snapshot(take) => {
+            let told = Told::Result(snapshots::taken);
+            Order { fields: take.fields(), told, ..order("snapshot", &take.command) }
+        }
+        Verb::Snapshots { name } => return snapshots::list(global, &owner, name).await,
+        Verb::Rollback(kept) => Order { fields: kept.fields(), ..order("rollback", &kept.command) },
+        Verb::Drop(kept) => {
+            let told = Told::Result(snapshots::dropped);
+            Order { fields: kept.fields(), told, ..order("drop", &kept.command) }
+        }
         Verb::FromCoder(_) => unreachable!("it is carried out above"),
     };
     give(global, &order).await

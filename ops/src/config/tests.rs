@@ -324,10 +324,12 @@ fn limits_are_looked_up_before_they_limit_nothing() {
         &[
             "line 25: limits.steps: there is no step `proxmox.clone`; there are \
              proxmox.check-template, proxmox.check-vmid, proxmox.clone-vm, proxmox.configure-vm, \
-             proxmox.destroy-vm, proxmox.dump-guest, proxmox.insert-seed, proxmox.mark-vm, \
-             proxmox.ping-guest, proxmox.prove-dump, proxmox.remove-dumps, proxmox.remove-seed, \
-             proxmox.resize-disk, proxmox.shutdown-vm, proxmox.sight-machines, \
-             proxmox.sight-seeds, proxmox.start-vm, proxmox.survey",
+             proxmox.delete-snapshot, proxmox.destroy-vm, proxmox.dump-guest, proxmox.insert-seed, \
+             proxmox.list-snapshots, proxmox.mark-vm, proxmox.ping-guest, proxmox.prove-dump, \
+             proxmox.remove-dumps, proxmox.remove-seed, proxmox.resize-disk, \
+             proxmox.roll-back-vm, proxmox.shutdown-vm, proxmox.sight-machines, \
+             proxmox.sight-seeds, proxmox.sight-snapshots, proxmox.snapshot-vm, \
+             proxmox.start-vm, proxmox.survey",
             "line 25: limits.at_once: 0 would let nothing begin for ever",
         ],
     );

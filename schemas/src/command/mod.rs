@@ -33,8 +33,8 @@ use schedule::{CreateSchedule, NameSchedule, UpdateSchedule};
 use template::{NameTemplate, PromoteTemplate, PushTemplate};
 use token::{ConfigureToken, CreateToken, NameToken};
 use workspace::{
-    ConfigureWorkspace, CreateWorkspace, DeleteWorkspace, NameWorkspace, RebuildWorkspace,
-    ResizeWorkspace, RetryWorkspace,
+    ConfigureWorkspace, CreateWorkspace, DeleteWorkspace, NameSnapshot, NameWorkspace,
+    RebuildWorkspace, ResizeWorkspace, RetryWorkspace, SnapshotWorkspace,
 };
 
 /// One thing that may be asked for from outside.
@@ -338,6 +338,12 @@ pub const COMMANDS: &[Described] = &[
     },
     Described {
         kind: workspace::KIND,
+        verb: "drop",
+        about: "Deletes a snapshot of the machine that was asked for",
+        schema: of_entity::<NameSnapshot>,
+    },
+    Described {
+        kind: workspace::KIND,
         verb: "rebuild",
         about: "Makes the machine anew and keeps the home",
         schema: of_entity::<RebuildWorkspace>,
@@ -359,6 +365,24 @@ pub const COMMANDS: &[Described] = &[
         verb: "retry",
         about: "Lets a create that waits go on from the step that failed, with what is changed",
         schema: of_entity::<RetryWorkspace>,
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "rollback",
+        about: "Has the machine be again what a snapshot kept; home and volume stay as they are",
+        schema: of_entity::<NameSnapshot>,
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "snapshot",
+        about: "Keeps the machine as it is now, without its memory, in a snapshot",
+        schema: of_entity::<SnapshotWorkspace>,
+    },
+    Described {
+        kind: workspace::KIND,
+        verb: "snapshots",
+        about: "Lists the snapshots of the machine, whoever took them",
+        schema: of_entity::<NameWorkspace>,
     },
     Described {
         kind: workspace::KIND,

@@ -12,6 +12,8 @@ use crate::owner::Owner;
 use crate::site::{CloneKind, Guest, Network, StorageBackend};
 use crate::time::Timestamp;
 
+pub mod snapshots;
+
 /// Which machine, and by which mark it is known to be ours. Part of every request: VMIDs are
 /// used again after a deletion, so a number alone says nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -86,6 +86,25 @@ impl Step for SightSeeds {
     type Answer = Sighted;
 }
 
+/// The snapshots that carry a mark of ours, of the machines that have a VMID of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightSnapshots {
+    /// Pinned reference to the API token.
+    pub login: String,
+    /// The first VMID that is ours to give out.
+    pub vmid_first: u32,
+    /// The last VMID that is ours to give out.
+    pub vmid_last: u32,
+    /// Behind which machine the page begins, by its VMID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightSnapshots {
+    const NAME: &'static str = "proxmox.sight-snapshots";
+    type Answer = Sighted;
+}
+
 /// The datasets beneath the parent of all homes, whoever made them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SightDatasets {
@@ -212,10 +231,11 @@ impl Step for SightSecrets {
 }
 
 /// Every kind of thing that is looked for.
-pub const KINDS: [&str; 10] = [
+pub const KINDS: [&str; 11] = [
     "coder/workspace",
     "proxmox/machine",
     "proxmox/seed",
+    "proxmox/snapshot",
     "s3/bucket",
     "s3/key",
     "truenas/dataset",
@@ -228,7 +248,15 @@ pub const KINDS: [&str; 10] = [
 /// Whether others keep things of this kind in the same place, which are nobody's business here.
 #[must_use]
 pub fn is_shared(kind: &str) -> bool {
-    ["coder/workspace", "s3/bucket", "s3/key", "truenas/extent", "truenas/target"].contains(&kind)
+    [
+        "coder/workspace",
+        "proxmox/snapshot",
+        "s3/bucket",
+        "s3/key",
+        "truenas/extent",
+        "truenas/target",
+    ]
+    .contains(&kind)
 }
 
 /// Which kind of thing a step lists all of: `proxmox/machine`.
@@ -237,6 +265,7 @@ pub fn kind_of(step: &str) -> Option<&'static str> {
     Some(match step {
         SightMachines::NAME => "proxmox/machine",
         SightSeeds::NAME => "proxmox/seed",
+        SightSnapshots::NAME => "proxmox/snapshot",
         SightDatasets::NAME => "truenas/dataset",
         SightExtents::NAME => "truenas/extent",
         SightShares::NAME => "truenas/share",

@@ -20,12 +20,14 @@ use super::{
     people, pool, probe, proxmox, s3, schedule, sight, system, truenas, vault, vmids, volume,
 };
 use crate::step::coder::{self, versions};
+use crate::step::proxmox::snapshots;
 use crate::step::truenas::iscsi;
 
 mod marks;
 mod of_coder;
 mod of_iscsi;
 mod of_kubernetes;
+mod of_proxmox;
 mod of_s3;
 
 /// What a step does to a resource.
@@ -58,8 +60,9 @@ impl Touch {
     }
 }
 
-/// A resource outside, as people name it. A snapshot is part of its dataset and a disk of its
-/// machine: they come and go with it.
+/// A resource outside, as people name it. A snapshot of a dataset is part of it and a disk is part of
+/// its machine: they come and go with it. A snapshot of a machine is known by itself, and goes with its
+/// machine all the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Resource {
     /// Whose it is: `proxmox`.
@@ -93,6 +96,15 @@ impl Resource {
         let is_same_name = !self.id.is_empty() && self.id == other.id;
         let is_same_number = self.vendor_id.is_some() && self.vendor_id == other.vendor_id;
         self.system == other.system && self.kind == other.kind && (is_same_name || is_same_number)
+    }
+
+    /// Whether it goes when that goes: a snapshot with its machine.
+    #[must_use]
+    pub fn is_part_of(&self, whole: &Self) -> bool {
+        let kinds = (self.kind.as_str(), whole.kind.as_str());
+        self.system == whole.system
+            && kinds == ("snapshot", "machine")
+            && self.id.split_once('/').is_some_and(|(machine, _)| machine == whole.id)
     }
 
     /// How people and commands name it: `proxmox/machine/10432`.
@@ -186,18 +198,23 @@ const TABLE: &[(&str, Decode)] = &[
     row::<proxmox::CheckVmid>(),
     row::<proxmox::CloneVm>(),
     row::<proxmox::ConfigureVm>(),
+    row::<snapshots::DeleteSnapshot>(),
     row::<proxmox::DestroyVm>(),
     row::<backup::DumpGuest>(),
     row::<proxmox::InsertSeed>(),
+    row::<snapshots::ListSnapshots>(),
     row::<proxmox::MarkVm>(),
     row::<proxmox::PingGuest>(),
     row::<backup::ProveDump>(),
     row::<backup::RemoveDumps>(),
     row::<proxmox::RemoveSeed>(),
     row::<proxmox::ResizeDisk>(),
+    row::<snapshots::RollBackVm>(),
     row::<proxmox::ShutdownVm>(),
     row::<sight::SightMachines>(),
     row::<sight::SightSeeds>(),
+    row::<sight::SightSnapshots>(),
+    row::<snapshots::SnapshotVm>(),
     row::<proxmox::StartVm>(),
     row::<proxmox::Survey>(),
     row::<s3::DeleteBucket>(),
@@ -359,6 +376,7 @@ touching_nothing!(
     sight::SightSecrets,
     sight::SightSeeds,
     sight::SightShares,
+    sight::SightSnapshots,
     sight::SightTargets,
     sight::SightWorkspaces,
     truenas::DeleteSnapshot,
@@ -379,56 +397,6 @@ touching_nothing!(
     volume::Repair,
     volume::Resize,
 );
-
-fn machine(machine: &proxmox::Machine) -> Resource {
-    Resource::new("proxmox", "machine", machine.vmid)
-}
-
-impl Touching for proxmox::CloneVm {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![machine(&self.machine).made(&self.machine.marker)]
-    }
-}
-
-impl Touching for proxmox::ConfigureVm {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![machine(&self.machine).used(&self.machine.marker)]
-    }
-}
-
-impl Touching for proxmox::ResizeDisk {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![machine(&self.machine).used(&self.machine.marker)]
-    }
-}
-
-impl Touching for proxmox::StartVm {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![machine(&self.machine).used(&self.machine.marker)]
-    }
-}
-
-fn seed(machine: &proxmox::Machine, storage: &str) -> Resource {
-    Resource::new("proxmox", "seed", machine.seed_image(storage))
-}
-
-impl Touching for proxmox::InsertSeed {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![seed(&self.machine, &self.storage).made(&self.machine.marker)]
-    }
-}
-
-impl Touching for proxmox::RemoveSeed {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![seed(&self.machine, &self.storage).removed(&self.machine.marker)]
-    }
-}
-
-impl Touching for proxmox::DestroyVm {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![machine(&self.machine).removed(&self.machine.marker)]
-    }
-}
 
 fn dataset(id: &str) -> Resource {
     Resource::new("truenas", "dataset", id)

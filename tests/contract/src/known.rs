@@ -35,6 +35,10 @@ const NULL: &str = "a pointer or a nullable type of Go, null where there is noth
 /// The descriptions are made from the models, not from what the encoder makes of them.
 const DATE: &str = "a time travels as `{\"$date\": ms}`; the description has the text of the model";
 
+/// Of a machine's snapshots.
+const UNSAID: &str = "real servers say of each snapshot whether it is not whole, and of the machine as it is \
+                      now whether it runs; it is not described";
+
 const KNOWN: &[Known] = &[
     known("coder", "", "deadline", NULL),
     known("coder", "", "deleting_at", NULL),
@@ -64,6 +68,9 @@ const KNOWN: &[Known] = &[
         "tokenid",
         "real servers take it out of `user` where a token has begun the task; it is not described",
     ),
+    known("proxmox", "/snapshot", "snapstate", UNSAID),
+    known("proxmox", "/snapshot", "answer.data[].digest", UNSAID),
+    known("proxmox", "/snapshot", "answer.data[].running", UNSAID),
     known(
         "proxmox",
         "/content",

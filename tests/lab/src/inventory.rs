@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::coder::State as CoderState;
-use crate::proxmox::Vm;
+use crate::proxmox::{Snapshot, Vm};
 use crate::truenas::Dataset;
 use crate::world::State;
 
@@ -92,6 +92,12 @@ pub struct VmEntry {
     pub memory_mib: u64,
     /// The first disk in GiB.
     pub disk_gib: u64,
+    /// How much its guests have written to it: one thing at each boot.
+    #[serde(default)]
+    pub written: u64,
+    /// Its snapshots, oldest first.
+    #[serde(default)]
+    pub snapshots: Vec<VmSnapshotEntry>,
     /// Where the system inside is; empty if it never ran, `off` if it was switched off. On the way:
     /// `booting`, `fetching-seed`, `configured`, `waiting-for-home`, `waiting-for-volume`,
     /// `home-not-writable`, `reporting-home`, `home-verified`, `agent-starting`, `agent-connected`.
@@ -99,6 +105,17 @@ pub struct VmEntry {
     /// `agent-on-local-disk`, `no-agent`, `home-mount-failed`, `no-seed`, `seed-discarded`,
     /// `seed-unreachable`, `unconfigured`, `never-boots`. `elsewhere` if the lab does not play it.
     pub guest_stage: String,
+}
+
+/// A snapshot of a virtual machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VmSnapshotEntry {
+    /// Its name.
+    pub name: String,
+    /// The description.
+    pub description: String,
+    /// `prepare` or `delete` while it is not whole, else empty.
+    pub state: String,
 }
 
 /// A dataset.
@@ -239,6 +256,8 @@ fn vm(vm: &Vm) -> VmEntry {
         cores: vm.number("cores"),
         memory_mib: vm.number("memory"),
         disk_gib: vm.disk_gib(),
+        written: vm.written,
+        snapshots: vm.snapshots.iter().map(Snapshot::entry).collect(),
         guest_stage: vm.guest.stage.clone(),
     }
 }

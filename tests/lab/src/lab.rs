@@ -377,6 +377,14 @@ impl Lab {
         self.world().change(|state| state.proxmox.manage(vmid))
     }
 
+    /// Unlocks a machine, as only root can (`qm unlock`). False if there is no such machine.
+    pub fn unlock(&self, vmid: u32) -> bool {
+        self.world().change(|state| {
+            let vm = state.proxmox.vms.get_mut(&vmid);
+            vm.map(|vm| vm.config.remove("lock")).is_some()
+        })
+    }
+
     /// Takes a machine away behind everybody's back. False if there is no such machine.
     pub fn lose_machine(&self, vmid: u32) -> bool {
         self.world().change(|state| state.proxmox.vms.remove(&vmid).is_some())

@@ -38,7 +38,7 @@ pub use error::LabError;
 pub use faults::{CallFault, FaultStatus};
 pub use inventory::{
     AgentEntry, BucketEntry, CoderEntry, DatasetEntry, Inventory, IscsiEntry, KubernetesEntry,
-    ShareEntry, VmEntry,
+    ShareEntry, VmEntry, VmSnapshotEntry,
 };
 pub use journal::{Effect, RecordedRequest};
 pub use lab::Lab;

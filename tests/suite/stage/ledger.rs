@@ -64,6 +64,10 @@ fn marks(inventory: &Inventory) -> BTreeMap<String, Option<String>> {
         // One that is being cloned has no description yet.
         let mark = (vm.lock != "clone").then(|| vm.description.clone());
         all.insert(format!("proxmox/machine/{}", vm.vmid), mark);
+        for snapshot in &vm.snapshots {
+            let path = format!("proxmox/snapshot/{}/{}", vm.vmid, snapshot.name);
+            all.insert(path, Some(snapshot.description.clone()));
+        }
     }
     for dataset in &inventory.datasets {
         all.insert(format!("truenas/dataset/{}", dataset.id), Some(dataset.owner.clone()));

@@ -28,6 +28,27 @@ const TEXTS: &[(&str, Meaning, &str)] = &[
     ("can't lock file", Fails(Wait), "the machine is locked by another operation"),
     ("vm is locked", Fails(Wait), "the machine is locked by another operation"),
     ("already running", Already, "the machine runs already"),
+    ("snapshot name*already used", Already, "a snapshot of that name is there"),
+    (
+        "snapshot feature is not",
+        Fails(Permanent),
+        "the storage beneath its disk takes no snapshots",
+    ),
+    ("is not most recent snapshot", Fails(Permanent), LATEST_ONLY),
+    (
+        "can't rollback, snapshot",
+        Fails(Permanent),
+        "the storage beneath its disk has lost the snapshot",
+    ),
+    ("rollback to incomplete snapshot", Fails(Permanent), "the snapshot is not whole"),
+    ("unable to rollback vm*is running", Fails(Permanent), "the machine was started meanwhile"),
+    (
+        "if snapshot exists",
+        Fails(Permanent),
+        "its disk cannot grow while there are snapshots of it; drop them first",
+    ),
+    ("s a template", Fails(Permanent), "it is a template"),
+    ("snapshot '*does not exist", Missing, "the snapshot is not there"),
     // Proxmox names disks by VMID: the next number has none. Nobody knows whose data this is.
     ("disk*already exists", Fails(Conflict), "a disk of an earlier machine with its VMID is left"),
     (
@@ -62,6 +83,9 @@ const TEXTS: &[(&str, Meaning, &str)] = &[
     ("timeout", Fails(Wait), "Proxmox did not get through with it in time"),
     ("timed out", Fails(Wait), "Proxmox did not get through with it in time"),
 ];
+
+/// What is said where later snapshots are in the way of a rollback, as with ZFS.
+pub(super) const LATEST_ONLY: &str = "its storage goes back to the latest snapshot only";
 
 /// By which one may ask guest agents.
 const GUEST_AGENT: [&str; 2] = ["VM.GuestAgent.Audit", "VM.Monitor"];
@@ -199,6 +223,9 @@ mod tests {
         check(500, "only root can set 'args' config", "Auth");
         check(500, "got no worker upid - start worker failed", "Ambiguous");
         check(500, "something new", "Permanent");
+        check(500, "snapshot 'a' does not exist", "missing");
+        check(500, "can't resize volume: scsi0 if snapshot exists", "Permanent");
+        check(500, "you can't take a snapshot if it's a template", "Permanent");
     }
 
     #[test]
@@ -227,6 +254,16 @@ mod tests {
         check_task("unexpected status", &[], "Ambiguous");
         check_task("VM is locked (backup)", &[], "Wait");
         check_task("interrupted by signal", &[], "Ambiguous");
+        check_task("VM is locked (snapshot-delete)", &[], "Wait");
+        check_task("snapshot name 'a' already used", &[], "already");
+        check_task("snapshot feature is not available", &[], "Permanent");
+        check_task("can't rollback, 'a' is not most recent snapshot on 'p:d'", &[], "Permanent");
+        check_task("can't rollback, snapshot 'a' does not exist on 'p:d'", &[], "Permanent");
+        check_task(
+            "unable to rollback to incomplete snapshot (snapstate = delete)",
+            &[],
+            "Permanent",
+        );
         check_task("start failed: QEMU exited with code 1", &[], "Permanent");
         check_task("disk image '/mnt/x/vm-104-disk-0.raw' already exists", &[], "Conflict");
         check_task("cannot create 'tank/vm-104-disk-0': dataset already exists", &[], "Conflict");

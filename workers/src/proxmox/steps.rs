@@ -6,6 +6,7 @@ mod power;
 mod rights;
 mod seed;
 mod sight;
+mod snapshots;
 mod survey;
 mod template;
 
@@ -26,7 +27,8 @@ use crate::trouble::{Marking, Trouble, marking};
 pub(super) use dumps::{dump_guest, prove_dump, remove_dumps};
 pub(super) use power::{destroy_vm, ping_guest, shutdown_vm, start_vm};
 pub(super) use seed::{insert_seed, remove_seed};
-pub(super) use sight::{sight_machines, sight_seeds};
+pub(super) use sight::{sight_machines, sight_seeds, sight_snapshots};
+pub(super) use snapshots::{delete_snapshot, list_snapshots, roll_back_vm, snapshot_vm};
 pub(super) use survey::survey;
 pub(super) use template::check_template;
 

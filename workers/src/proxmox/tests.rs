@@ -19,6 +19,7 @@ mod cards;
 mod dumps;
 mod login;
 mod power;
+mod snapshots;
 mod sweep;
 
 const LOGIN: &str = "vault:secret/data/proxmox/api#1";

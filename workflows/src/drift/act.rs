@@ -11,6 +11,7 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
 use stead_schemas::step::coder::DeleteWorkspace;
 use stead_schemas::step::entity::LookUpRun;
+use stead_schemas::step::proxmox::snapshots::{DeleteSnapshot, read_path};
 use stead_schemas::step::proxmox::{DestroyVm, Machine, MarkVm, RemoveSeed, seed_of};
 use stead_schemas::step::s3::{DeleteBucket, DeleteKey, EmptyBucket, Place};
 use stead_schemas::step::truenas::iscsi::RemoveTarget;
@@ -65,6 +66,10 @@ pub(super) async fn destroy(
         "proxmox/seed" => {
             let login = login_again(cx, &decision.proxmox.secret).await?;
             cx.take_back(seed(decision, login)?).await?;
+        }
+        "proxmox/snapshot" => {
+            let login = login_again(cx, &decision.proxmox.secret).await?;
+            cx.take_back(snapshot(decision, login, marker)?).await?;
         }
         "truenas/dataset" => destroy_dataset(cx, decision, marker).await?,
         "truenas/share" => {
@@ -156,6 +161,15 @@ fn machine(decision: &Decision, login: String, marker: String) -> Result<Machine
         Failure::new(Class::Permanent, format!("`{}` is no VMID", decision.found.id))
     })?;
     Ok(Machine { login, node: decision.proxmox.node.clone(), vmid, marker })
+}
+
+fn snapshot(decision: &Decision, login: String, marker: String) -> Result<DeleteSnapshot, Failure> {
+    let Some((vmid, snapshot)) = read_path(&decision.found.id) else {
+        let words = format!("`{}` is no snapshot", decision.found.id);
+        return Err(Failure::new(Class::Permanent, words));
+    };
+    let (node, snapshot) = (decision.proxmox.node.clone(), snapshot.to_string());
+    Ok(DeleteSnapshot { machine: Machine { login, node, vmid, marker }, snapshot })
 }
 
 fn seed(decision: &Decision, login: String) -> Result<RemoveSeed, Failure> {

@@ -112,6 +112,11 @@ impl Case<'_> {
                              it back from a backup or a replica, then adopt it";
                 Err(self.refuse(words))
             }
+            (Drift::Missing, "proxmox/snapshot", _) => {
+                let words = "what it kept is gone, and cannot be taken anew; `stead workspace drop` has its \
+                             workspace forget it";
+                Err(self.refuse(words))
+            }
             (Drift::Missing, "vault/secret" | "s3/key", _) => {
                 let words = "what it opened cannot be opened any more; make what it belongs to anew: \
                              `stead token rotate`, or the bucket's delete and create";
@@ -153,6 +158,7 @@ impl Case<'_> {
             "coder/workspace",
             "proxmox/machine",
             "proxmox/seed",
+            "proxmox/snapshot",
             "s3/bucket",
             "truenas/dataset",
             "truenas/extent",

@@ -15,7 +15,7 @@ use stead_schemas::refusal::Refusal;
 use stead_schemas::site::{CoderSite, ForgejoSite, ProxmoxSite, S3Site, TrueNasSite};
 use stead_schemas::step::sight::{
     SightBuckets, SightDatasets, SightExtents, SightKeys, SightMachines, SightSecrets, SightSeeds,
-    SightShares, SightTargets, SightWorkspaces, Sighted,
+    SightShares, SightSnapshots, SightTargets, SightWorkspaces, Sighted,
 };
 use stead_schemas::step::vault::PinSecrets;
 
@@ -47,6 +47,8 @@ struct Count {
     workspaces: usize,
     #[serde(skip_serializing_if = "is_zero")]
     seeds: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    snapshots: usize,
     #[serde(skip_serializing_if = "is_zero")]
     buckets: usize,
     #[serde(skip_serializing_if = "is_zero")]
@@ -114,6 +116,9 @@ async fn look(cx: &Context, order: &Order) -> Result<Count, Failure> {
     if let Some(storage) = &proxmox.seed_storage {
         look_at_seeds(cx, proxmox, storage, &logins.of(&proxmox.secret), &mut count).await?;
     }
+    if cx.changed("scans-see-snapshots") {
+        look_at_snapshots(cx, proxmox, &logins.of(&proxmox.secret), &mut count).await?;
+    }
     if let Some(volumes) = &truenas.volumes {
         look_at_volumes(cx, &logins.of(&truenas.secret), &volumes.parent, &mut count).await?;
     }
@@ -146,6 +151,24 @@ async fn look_at_seeds(
         let (login, node, storage) = (login.to_string(), site.node.clone(), storage.to_string());
         page = cx.step(SightSeeds { login, node, storage, after: page.after }).await?;
         count.seeds += page.things.len();
+        if page.after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn look_at_snapshots(
+    cx: &Context,
+    site: &ProxmoxSite,
+    login: &str,
+    count: &mut Count,
+) -> Result<(), Failure> {
+    let (vmid_first, vmid_last) = (site.vmid_first, site.vmid_last);
+    let mut page = Sighted::default();
+    loop {
+        let (login, after) = (login.to_string(), page.after);
+        page = cx.step(SightSnapshots { login, vmid_first, vmid_last, after }).await?;
+        count.snapshots += page.things.len();
         if page.after.is_none() {
             return Ok(());
         }

@@ -67,6 +67,8 @@ pub(super) async fn take_all_back(cx: &Context, workspace: &mut Workspace, order
     let grace = Duration::from_secs(if order.now { 0 } else { order.grace_seconds });
     workspace.undelete_until = (!grace.is_zero()).then(|| since.after(grace));
     workspace.retired = workspace.vmid.take().or(workspace.retired);
+    // They were the machine's, and went with it.
+    workspace.snapshots.clear();
     workspace.gone_in_coder();
     // Whoever brings it back is looked at anew.
     workspace.held = None;

@@ -52,7 +52,8 @@ pub(super) fn next(workspace: &Workspace) -> Option<(Timestamp, Due, &'static st
 
 /// Somebody has asked for it.
 pub(super) fn asked_for(cx: &Context, workspace: &mut Workspace, verb: &str) {
-    let is_use = matches!(verb, "start" | "restart" | "rebuild" | "update" | "undelete");
+    let is_use =
+        matches!(verb, "start" | "restart" | "rebuild" | "rollback" | "update" | "undelete");
     if is_use && workspace.lifetime.dormant_days.is_some() {
         used(workspace, cx.now());
     }

@@ -88,7 +88,7 @@ pub(super) fn check(workspace: &Workspace, verb: &str) -> Result<(), Failure> {
 
 /// Whether the command would have it run.
 pub(super) fn starts(verb: &str) -> bool {
-    matches!(verb, "rebuild" | "restart" | "retry" | "start" | "undelete" | "update")
+    matches!(verb, "rebuild" | "restart" | "retry" | "rollback" | "start" | "undelete" | "update")
 }
 
 /// What is said to whoever wants it to run.

@@ -3,11 +3,11 @@
 //!
 //! Each operation has a page of its own; `create.rs` is the first day. `admit/` is the door,
 //! `state.rs` what a workspace knows of itself, `ask.rs` how its steps are asked for, `ends.rs`
-//! what becomes of it by itself.
+//! what becomes of it by itself, `snapshots.rs` what is done with snapshots of its machine.
 
 use core::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use stead_core::context::{Command, Context};
 use stead_core::definition::{Definition, Ending};
 use stead_core::run::execution;
@@ -32,6 +32,7 @@ mod power;
 mod preflight;
 mod rebuild;
 mod resize;
+mod snapshots;
 mod spare;
 mod stages;
 mod state;
@@ -49,9 +50,13 @@ pub const DEFINITION: Definition = Definition {
         "restart",
         "resize",
         "delete",
+        "drop",
         "hold",
         "rebuild",
         "retry",
+        "rollback",
+        "snapshot",
+        "snapshots",
         "undelete",
         "update",
     ],
@@ -85,8 +90,7 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
             continue;
         }
         let outcome = carry_out(&cx, &mut workspace, &command).await;
-        let result = outcome.map(|()| json!({ "phase": workspace.phase }));
-        cx.complete(&command, result);
+        cx.complete(&command, outcome);
         if workspace.is_over() {
             match next_life(&cx) {
                 Some(create) => {
@@ -98,13 +102,22 @@ async fn run(cx: Context) -> Result<Ending, Failure> {
     }
 }
 
+/// Returns what is said of it: where the workspace stands, unless it is about something else.
 async fn carry_out(
     cx: &Context,
     workspace: &mut Workspace,
     command: &Command,
-) -> Result<(), Failure> {
+) -> Result<Value, Failure> {
     hold::check(workspace, &command.verb)?;
     dormancy::asked_for(cx, workspace, &command.verb);
+    if snapshots::is_about(&command.verb) && workspace.phase != Phase::Deleted {
+        return snapshots::carry_out(cx, workspace, command).await;
+    }
+    change(cx, workspace, command).await?;
+    Ok(json!({ "phase": workspace.phase }))
+}
+
+async fn change(cx: &Context, workspace: &mut Workspace, command: &Command) -> Result<(), Failure> {
     match (command.verb.as_str(), workspace.phase) {
         ("delete", _) => delete::delete(cx, workspace, command).await,
         ("undelete", _) => undelete::undelete(cx, workspace, command).await,

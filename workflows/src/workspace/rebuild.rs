@@ -78,6 +78,7 @@ fn successor(before: &Workspace, order: &RebuildOrder) -> Workspace {
         new.order.proxmox = order.proxmox.clone();
         new.machines += 1;
         new.retired = before.vmid;
+        new.snapshots.clear();
     }
     new
 }

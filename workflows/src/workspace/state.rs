@@ -8,7 +8,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 use stead_core::context::Context;
 use stead_schemas::command::workspace::{
-    Autostart, Debt, Ends, MadeFrom, Order, Phase, RunsWith, Size, WorkspaceView,
+    Autostart, Debt, Ends, MadeFrom, Order, Phase, RunsWith, Size, Taken, WorkspaceView,
 };
 use stead_schemas::site::{Allowance, CloneKind, Lifetime};
 use stead_schemas::step::Step;
@@ -88,6 +88,9 @@ pub(super) struct Workspace {
     /// Whether it has been announced what becomes of it if nobody uses it.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub is_announced: bool,
+    /// The snapshots of the machine that were asked for, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<Taken>,
 }
 
 impl Workspace {
@@ -122,6 +125,7 @@ impl Workspace {
             idle_since: None,
             held: None,
             is_announced: false,
+            snapshots: Vec::new(),
         }
     }
 
@@ -204,6 +208,7 @@ impl Workspace {
             undelete_until: self.undelete_until,
             ends: self.ends(),
             autostart: self.autostart.clone(),
+            snapshots: self.snapshots.clone(),
         };
         if self.order.looks_first() {
             view.debts.clone_from(&self.debts);

@@ -17,6 +17,7 @@ use stead_workflows::WORKFLOWS;
 use crate::backups;
 use crate::kits::{self, john};
 use crate::pools::{self, platform};
+use crate::snapshots;
 use crate::starts;
 use crate::tale::Tale;
 use crate::volumes;
@@ -26,7 +27,7 @@ type Made = fn() -> Vec<Transition>;
 
 /// Histories of those workflows that no lab has run, and of what happens seldom, as the test kit
 /// made them. A file that is there is never changed; `STEAD_UPDATE=1` writes one that is not.
-const MADE: [(&str, Made); 13] = [
+const MADE: [(&str, Made); 14] = [
     ("allowance-life", || of(kits::changes(), &key("allowance", &john(), "owner"))),
     ("backup-life", || of(backups::hourly(), &key("backup", &platform(), "homes"))),
     ("calendar-life", || of(kits::rest(), &key("calendar", &john(), "owner"))),
@@ -39,6 +40,7 @@ const MADE: [(&str, Made); 13] = [
     ("workspace-create", || of(kits::create(), &key("workspace", &john(), "dev"))),
     ("workspace-ends", || of(kits::ends(), &key("workspace", &john(), "dev"))),
     ("workspace-late", starts::late),
+    ("workspace-snapshots", || of(snapshots::snapshots(), &key("workspace", &john(), "dev"))),
     ("workspace-without-room", starts::without_room),
 ];
 

@@ -25,6 +25,7 @@ mod pools;
 mod rest;
 mod retries;
 mod schedules;
+mod snapshots;
 mod starts;
 mod stories;
 mod strange;

@@ -11,14 +11,25 @@ use crate::kits::site;
 /// Verbs that destroy something, whatever it is that they are said of.
 const DESTROYS: [&str; 7] = ["delete", "destroy", "drain", "drop", "forget", "rebuild", "remove"];
 
-/// Which, whose, what is said, and what it shows of itself.
-fn table() -> Vec<([&'static str; 4], Value, Value)> {
-    let workspace = json!({
+const AT: &str = "2026-12-01T00:00:00.000Z";
+
+fn workspace() -> Value {
+    json!({
         "phase": "ready", "template": "debian-12", "storage_backend": "iscsi", "node": "pve1",
         "size": { "cpu_cores": 4, "memory_gb": 8, "storage_quota_gb": 50 }, "vmid": 10_000,
         "made_from": { "vmid": 9000, "disk_gb": 20, "coder_template": "stead-machine" },
-    });
-    let at = "2026-12-01T00:00:00.000Z";
+    })
+}
+
+fn with_snapshots() -> Value {
+    let mut view = workspace();
+    view["snapshots"] = json!([{ "snapshot": "a", "at": AT }, { "snapshot": "b", "at": AT }]);
+    view
+}
+
+/// Which, whose, what is said, and what it shows of itself.
+fn table() -> Vec<([&'static str; 4], Value, Value)> {
+    let (workspace, at) = (workspace(), AT);
     let people = json!({ "owners": [{
         "owner": "john", "standing": "active", "since": at, "workspaces": [],
     }], "doubted": [] });
@@ -66,6 +77,8 @@ fn table() -> Vec<([&'static str; 4], Value, Value)> {
             }),
         ),
         (["workspace", "delete", "john", "dev"], json!({}), workspace.clone()),
+        (["workspace", "drop", "john", "dev"], json!({ "snapshot": "a" }), with_snapshots()),
+        (["workspace", "rollback", "john", "dev"], json!({ "snapshot": "a" }), with_snapshots()),
         (["workspace", "rebuild", "john", "dev"], json!({}), workspace.clone()),
         (["workspace", "update", "john", "dev"], json!({}), workspace),
     ]
@@ -119,4 +132,29 @@ fn the_plan_of_a_buckets_delete_says_when_it_would_stay() {
     assert!(told.contains("then destroyed with all of it; `stead bucket restore data`"), "{told}");
     let told = delete(json!({ "confirm": "data" }), json!(["dev", "ml"]));
     assert!(told.contains("stays, and the delete fails") && told.contains("dev, ml"), "{told}");
+}
+
+#[test]
+fn what_becomes_of_a_machines_snapshots_is_said() {
+    let plan = |verb, fields| plan(["workspace", verb, "john", "dev"], &fields, &with_snapshots());
+    let told = plan("rollback", json!({ "snapshot": "a" }));
+    let lost = format!(
+        "machine 10000 on pve1: what was written to its own disk since {AT} is lost; it is as in a, but \
+         for cores, memory and the size of its disk"
+    );
+    let later = "snapshots taken later (b): kept; a storage that goes back to the latest one only, as \
+                 ZFS does, refuses until they are dropped";
+    assert_eq!(
+        told,
+        [
+            lost.as_str(),
+            "workspace: stopped for it, and started again",
+            "the home: stays as it is",
+            later
+        ]
+    );
+    let gone = "its snapshots (a, b): destroyed with it; the next machine has none".to_owned();
+    for verb in ["delete", "rebuild"] {
+        assert!(plan(verb, json!({})).contains(&gone), "{verb}");
+    }
 }

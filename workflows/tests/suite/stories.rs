@@ -196,6 +196,9 @@ fn a_scan_for_drift_reads_like_this() {
         step     coder.sight-workspaces  done
         step     proxmox.sight-seeds     done
         step     proxmox.sight-seeds     done
+        changed  scans-see-snapshots
+        step     proxmox.sight-snapshots done
+        step     proxmox.sight-snapshots done
         step     truenas.sight-datasets  done
         step     truenas.sight-datasets  done
         step     truenas.sight-extents   done

@@ -11,13 +11,14 @@ use stead_testkit::{Act, Kit};
 use stead_workflows::WORKFLOWS;
 
 use crate::kits::{self, john};
+use crate::snapshots;
 use crate::volumes;
 use crate::world::World;
 
 pub type Life = fn() -> Kit<World>;
 
 /// What survives. Each has its test below, so that they run beside each other.
-pub const LIVES: [(&str, Life); 24] = [
+pub const LIVES: [(&str, Life); 25] = [
     ("allowance", shared_allowance),
     ("bucket", kits::bucket),
     ("calendar", calendar),
@@ -41,6 +42,7 @@ pub const LIVES: [(&str, Life); 24] = [
     ("workspace: patient", kits::patient),
     ("workspace: pressed", kits::pressed),
     ("workspace: rest", kits::rest),
+    ("workspace: snapshots", snapshots::snapshots),
     ("workspace: with a volume", volumes::with_volume),
 ];
 
@@ -122,6 +124,11 @@ fn what_ends_by_itself_survives() {
 #[test]
 fn what_rests_by_itself_survives() {
     survives("workspace: rest");
+}
+
+#[test]
+fn a_machine_with_snapshots_survives() {
+    survives("workspace: snapshots");
 }
 
 #[test]

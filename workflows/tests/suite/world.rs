@@ -40,6 +40,9 @@ pub struct World {
     pub guest: GuestSeen,
     /// How large the machines' disks are, in GiB.
     pub disks: BTreeMap<u32, u64>,
+    /// How many cores a machine had and how large its disk was when a snapshot was taken, if that was
+    /// known.
+    pub then: BTreeMap<String, (Option<u64>, Option<u64>)>,
     /// Workspaces that developers made in Coder and that are gone.
     pub joined_gone: BTreeSet<String>,
     /// Coder's id of the version that each workspace of Coder's was built from last.
@@ -114,6 +117,7 @@ impl Default for World {
             late_next: None,
             guest: GuestSeen::Silent,
             disks: BTreeMap::new(),
+            then: BTreeMap::new(),
             used_at: Timestamp::default(),
             joined_gone: BTreeSet::new(),
             built: BTreeMap::new(),
@@ -232,6 +236,7 @@ impl stead_testkit::World for World {
             "coder.sight-workspaces"
             | "proxmox.sight-machines"
             | "proxmox.sight-seeds"
+            | "proxmox.sight-snapshots"
             | "s3.sight-buckets"
             | "s3.sight-keys"
             | "truenas.sight-datasets"

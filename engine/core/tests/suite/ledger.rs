@@ -96,6 +96,35 @@ fn a_resource_is_held_from_the_asking_to_the_end_of_its_removal() {
 }
 
 #[test]
+fn what_is_part_of_a_machine_is_held_by_itself_and_goes_with_it() {
+    let about = |seq, step: &str, vmid, name: &str| {
+        asked(seq, step, json!({ "machine": machine(vmid), "snapshot": name }))
+    };
+    let mut steps = Vec::new();
+    for (seq, vmid) in [(1, 7), (2, 70)] {
+        steps.extend([clone(seq, vmid), done(seq, json!({}))]);
+    }
+    for (seq, vmid) in [(3, 7), (4, 70)] {
+        steps.extend([about(seq, "proxmox.snapshot-vm", vmid, "a"), done(seq, json!({}))]);
+    }
+    steps.extend([about(5, "proxmox.delete-snapshot", 70, "b"), done(5, json!({}))]);
+    let machines = [
+        "proxmox/machine/7 wanted by proxmox.clone-vm",
+        "proxmox/machine/70 wanted by proxmox.clone-vm",
+    ];
+    let kept = |vmid| format!("proxmox/snapshot/{vmid}/a wanted by proxmox.snapshot-vm");
+    check(&steps, &[machines[0], machines[1], &kept(7), &kept(70)]);
+    steps.push(destroy(6, 7));
+    let going =
+        ["machine/7", "snapshot/7/a"].map(|it| format!("proxmox/{it} debt by proxmox.destroy-vm"));
+    check(&steps, &[&going[0], machines[1], &going[1], &kept(70)]);
+    steps.push(done(6, json!({})));
+    check(&steps, &[machines[1], &kept(70)]);
+    steps.extend([about(7, "proxmox.delete-snapshot", 70, "a"), done(7, json!({}))]);
+    check(&steps, &[machines[1]]);
+}
+
+#[test]
 fn what_a_failed_or_stopped_step_made_is_not_known_until_it_is_taken_back() {
     for end in [failed(1, Class::Permanent), failed(1, Class::TimedOut), cancelled(1)] {
         let steps = [clone(1, 7), end, destroy(2, 7), done(2, json!({}))];

@@ -1,7 +1,7 @@
 //! The histories that are kept for ever: every build decides them again, wherever it is.
 
 /// What each is called, and its transitions.
-pub const KEPT: [(&str, &[u8]); 24] = [
+pub const KEPT: [(&str, &[u8]); 25] = [
     ("allowance-life", include_bytes!("../../../../schemas/tests/golden/allowance-life.jsonl")),
     ("backup-life", include_bytes!("../../../../schemas/tests/golden/backup-life.jsonl")),
     ("bucket-life", include_bytes!("../../../../schemas/tests/golden/bucket-life.jsonl")),
@@ -31,6 +31,10 @@ pub const KEPT: [(&str, &[u8]); 24] = [
     ("workspace-ends", include_bytes!("../../../../schemas/tests/golden/workspace-ends.jsonl")),
     ("workspace-late", include_bytes!("../../../../schemas/tests/golden/workspace-late.jsonl")),
     ("workspace-life", include_bytes!("../../../../schemas/tests/golden/workspace-life.jsonl")),
+    (
+        "workspace-snapshots",
+        include_bytes!("../../../../schemas/tests/golden/workspace-snapshots.jsonl"),
+    ),
     (
         "workspace-without-room",
         include_bytes!("../../../../schemas/tests/golden/workspace-without-room.jsonl"),

@@ -1,7 +1,7 @@
 //! Commands to a workspace: what a client sends.
 //!
 //! `order.rs` is what is written down when one is accepted, `view.rs` what a workspace shows of
-//! itself.
+//! itself, `snapshot.rs` what is asked about the snapshots of its machine.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -13,9 +13,14 @@ use crate::refusal::Refusal;
 use crate::site::StorageBackend;
 
 mod order;
+mod snapshot;
 mod view;
 
 pub use order::{DeleteOrder, OnFailure, Order, RebuildOrder, RetryOrder, Size};
+pub use snapshot::{
+    DESCRIPTION_MAX, NameSnapshot, SNAPSHOT_MAX, SNAPSHOT_PATTERN, SNAPSHOTS_MAX,
+    SnapshotWorkspace, Taken,
+};
 pub use view::{Autostart, Debt, Ends, MadeFrom, Phase, RunsWith, WorkspaceView};
 
 /// The kind of the entity.
@@ -76,7 +81,7 @@ pub struct CreateWorkspace {
 }
 
 /// `workspace.start`, `workspace.stop`, `workspace.restart`, `workspace.update`,
-/// `workspace.undelete`: nothing to say but which one.
+/// `workspace.undelete`, `workspace.snapshots`: nothing to say but which one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NameWorkspace {

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::order::Size;
+use super::snapshot::Taken;
 use crate::site::{CloneKind, Guest, Lifetime, Network, StorageBackend};
 use crate::step::volume::AttachedVolume;
 use crate::time::Timestamp;
@@ -31,6 +32,8 @@ pub enum Phase {
     Resizing,
     /// Its machine is being made anew.
     Rebuilding,
+    /// Its machine goes back to a snapshot.
+    RollingBack,
     /// A step of its making has failed; it waits to be let go on, with something changed.
     Stuck,
     /// It is being taken away.
@@ -56,6 +59,7 @@ impl Phase {
             Self::Dormant => "dormant",
             Self::Resizing => "resizing",
             Self::Rebuilding => "rebuilding",
+            Self::RollingBack => "rolling-back",
             Self::Stuck => "stuck",
             Self::Deleting => "deleting",
             Self::Deleted => "deleted",
@@ -136,6 +140,9 @@ pub struct WorkspaceView {
     /// When it starts by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autostart: Option<Autostart>,
+    /// The snapshots of its machine that were asked for, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<Taken>,
 }
 
 /// When a workspace starts by itself.

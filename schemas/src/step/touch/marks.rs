@@ -3,7 +3,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Deed, Touch, Touching, dataset, machine};
+use super::of_proxmox::machine;
+use super::{Deed, Touch, Touching, dataset};
 use crate::step::{proxmox, truenas};
 
 /// What a mark does: what is given back to the run that made it is in that run's own history.

@@ -30,6 +30,12 @@ fn a_step_says_what_it_makes_and_removes() {
         None,
         &[(Deed::Removes, "proxmox/machine/10432")],
     );
+    let kept = json!({ "machine": machine, "snapshot": "monday" });
+    let path = "proxmox/snapshot/10432/monday";
+    check("proxmox.snapshot-vm", kept.clone(), None, &[(Deed::Makes, path)]);
+    let uses = [(Deed::Uses, "proxmox/machine/10432"), (Deed::Uses, path)];
+    check("proxmox.roll-back-vm", kept.clone(), None, &uses);
+    check("proxmox.delete-snapshot", kept, None, &[(Deed::Removes, path)]);
     let place = json!({ "login": "", "bucket": "b", "credentials": "vault:c", "marker": "m" });
     let key = [(Deed::Makes, "s3/key/m"), (Deed::Makes, "vault/secret/vault:c")];
     check("s3.ensure-key", json!({ "place": place, "endpoint": "e" }), None, &key);

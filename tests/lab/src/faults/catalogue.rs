@@ -121,6 +121,7 @@ pub(super) static CATALOGUE: &[Known] = &[
         "a stranger's Deployment appears on the very name that is applied",
     ),
     known("kubernetes", "unauthorized", "401 for a good token"),
+    known("proxmox", "disk-is-qcow2", "a disk does not grow as long as there are snapshots of it"),
     known("proxmox", "disk-left", "a clone fails: a disk of its name is left on the storage"),
     known("proxmox", "dump-empty", "the copies of a storage have nothing in them"),
     known("proxmox", "dump-faulty", "a storage has verified its copies, and found them faulty"),
@@ -141,7 +142,7 @@ pub(super) static CATALOGUE: &[Known] = &[
     known(
         "proxmox",
         "lock-left",
-        "a clone ends with its status unknown and leaves lock: clone behind",
+        "a clone, a snapshot or a rollback ends with its status unknown and leaves its lock behind",
     ),
     known("proxmox", "locked", "VM is locked (clone), or a lock timeout, on every change"),
     known(

@@ -90,8 +90,7 @@ fn wish(at: &Place<'_>, params: &Params) -> Result<Wish, Answer> {
 
 /// Whether the storage of its disk keeps what differs by itself.
 fn can_link(vm: &Vm) -> bool {
-    let storage = vm.key("scsi0").split(':').next().unwrap_or_default();
-    STORAGES.iter().any(|(name, kind, _)| *name == storage && *kind != "lvm")
+    !["", "lvm"].contains(&vm.storage_kind())
 }
 
 /// Takes the id: a configuration file that holds nothing but the lock.
@@ -145,7 +144,7 @@ fn cloned(
     fresh: (String, String, String),
 ) -> BTreeMap<String, String> {
     let (uuid, generation, mac) = fresh;
-    for key in ["template", "lock", "description", "tags", "protection"] {
+    for key in ["template", "lock", "parent", "description", "tags", "protection"] {
         config.remove(key);
     }
     let id = wish.target;

@@ -152,6 +152,10 @@ pub(super) fn resize(at: &Place<'_>, params: &Params) -> Result<Answer, Answer> 
         let vm = state.proxmox.vm(at.node, at.vmid)?;
         check_digest(vm, params)?;
         check_lock(vm)?;
+        if !vm.snapshots.is_empty() && at.world.faults.fires("proxmox", "disk-is-qcow2") {
+            let text = format!("can't resize volume: {disk} if snapshot exists");
+            return Err(answer::error(500, text));
+        }
         new_size(vm, &disk, &size)
     })?;
     let (node, vmid) = (at.node.to_owned(), at.vmid);

@@ -5,8 +5,9 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::params::Params;
+use super::snapshots::{change, lock};
 use super::tasks::{self, Plan};
-use super::{Place, answer};
+use super::{Place, Vm, answer};
 use crate::net::Answer;
 use crate::world::World;
 
@@ -53,12 +54,21 @@ pub(super) fn make(
     let is_shared = known(&storage)?;
     let on = Some(node.to_owned()).filter(|_| !is_shared);
     let vmid = params.number("vmid")?.and_then(|vmid| u32::try_from(vmid).ok()).unwrap_or(0);
-    world.read(|state| state.proxmox.vm(node, vmid).map(drop))?;
+    let is_template = world.read(|state| state.proxmox.vm(node, vmid).map(Vm::is_template))?;
     let notes = params.text("notes-template").unwrap_or_default();
     let is_protected = params.flag("protected")?.unwrap_or(false);
     let at = Place { world, node, vmid };
     let plan = Plan { kind: "vzdump", ms: 900, needs_room: true };
+    // What changes in a machine would change in its copy; a template does not change.
+    let held = match is_template {
+        true => Ok(()),
+        false => change(world, vmid, |vm| lock(vm, "backup")),
+    };
     Ok(tasks::start(&at, plan, move |world, doom| {
+        held?;
+        if !is_template {
+            change(world, vmid, |vm| Ok(vm.config.remove("lock")))?;
+        }
         if let Some(doom) = doom {
             return Err(doom.exit.clone());
         }

@@ -12,6 +12,7 @@ mod dumps;
 mod params;
 mod power;
 mod shapes;
+mod snapshots;
 mod state;
 mod tasks;
 mod tickets;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use content::drives;
+pub(crate) use snapshots::Snapshot;
 pub(crate) use state::State;
 pub(crate) use vm::{Vm, smbios_serial};
 
@@ -227,6 +229,10 @@ fn route_vm(
         ("POST", ["status", "reboot"]) => power::reboot(at, params),
         ("POST", ["agent", "ping"]) => power::ping(at, params),
         ("DELETE", []) => power::destroy(at, params),
+        ("GET", ["snapshot"]) => snapshots::list(at, params),
+        ("POST", ["snapshot"]) => snapshots::take(at, params),
+        ("DELETE", ["snapshot", name]) => snapshots::delete(at, params, name),
+        ("POST", ["snapshot", name, "rollback"]) => snapshots::roll_back(at, params, name),
         _ => return None,
     })
 }

@@ -20,7 +20,7 @@ use crate::world::World;
 
 /// How a machine goes down.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Manner {
+pub(super) enum Manner {
     InOrder,
     PulledPlug,
 }
@@ -232,7 +232,7 @@ fn refuse_doomed(doom: Option<&Doom>) -> Result<(), String> {
     doom.map_or(Ok(()), |doom| Err(doom.exit.clone()))
 }
 
-fn refuse_locked(vm: &super::Vm) -> Result<(), String> {
+pub(super) fn refuse_locked(vm: &super::Vm) -> Result<(), String> {
     match vm.key("lock") {
         "" => Ok(()),
         lock => Err(format!("VM is locked ({lock})")),
@@ -257,6 +257,7 @@ fn power_on(world: &Arc<World>, vmid: u32) -> Result<(), String> {
         refuse_unread(vm, &pve.images)?;
         refuse_unplugged(vm)?;
         vm.running_since = Some(Utc::now());
+        vm.written += 1;
         Ok(vm.key("description").to_owned())
     })?;
     world.journal.effect("proxmox", "vm-started", &vmid.to_string(), &marker);
@@ -285,7 +286,7 @@ fn refuse_unplugged(vm: &Vm) -> Result<(), String> {
 }
 
 /// Stopping what is stopped is done at once.
-fn power_off(world: &World, vmid: u32, manner: Manner) -> Result<(), String> {
+pub(super) fn power_off(world: &World, vmid: u32, manner: Manner) -> Result<(), String> {
     let marker = world.change(|state| {
         let vm = state.proxmox.vms.get_mut(&vmid).ok_or_else(|| gone(vmid))?;
         refuse_locked(vm)?;

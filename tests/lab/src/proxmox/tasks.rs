@@ -68,6 +68,10 @@ pub(super) fn start(
 
 fn doom(world: &World, plan: &Plan) -> Option<Doom> {
     if plan.needs_room && world.faults.fires("proxmox", "storage-full") {
+        if plan.kind == "qmsnapshot" {
+            let exit = "zfs error: cannot create snapshot: out of space".to_owned();
+            return Some(Doom { exit, log: None });
+        }
         let copy = "command '/usr/bin/qemu-img convert -p -n' failed: exit code 1";
         let line = "qemu-img: error while writing at byte 0: No space left on device";
         return Some(Doom { exit: format!("copy failed: {copy}"), log: Some(line) });

@@ -7,6 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 
+use super::snapshots::Snapshot;
+use super::state::STORAGES;
 use crate::guest::Body;
 
 /// A VM or a template.
@@ -23,6 +25,10 @@ pub(crate) struct Vm {
     pub(crate) preexisting: bool,
     /// The system inside.
     pub(crate) guest: Body,
+    /// What its guest has written to its own disk: one thing at each boot.
+    pub(crate) written: u64,
+    /// Oldest first.
+    pub(crate) snapshots: Vec<Snapshot>,
 }
 
 impl Vm {
@@ -35,6 +41,8 @@ impl Vm {
             managed: None,
             preexisting: false,
             guest: Body::default(),
+            written: 0,
+            snapshots: Vec::new(),
         }
     }
 
@@ -64,6 +72,12 @@ impl Vm {
 
     pub(crate) fn number(&self, key: &str) -> u64 {
         self.key(key).parse().unwrap_or(0)
+    }
+
+    /// The kind of storage that its disk lies on: `lvm`.
+    pub(super) fn storage_kind(&self) -> &'static str {
+        let storage = self.key("scsi0").split(':').next().unwrap_or_default();
+        STORAGES.iter().find(|(name, ..)| *name == storage).map_or("", |(_, kind, _)| kind)
     }
 
     /// The size of its first disk.

@@ -61,6 +61,7 @@ fn what_is_needed_is_repaired_by_the_entity_that_needs_it() {
     told("missing truenas/extent/x of volume", "sets size and target again");
     told("changed truenas/dataset/x of volume resized", "sets size and target again");
     told("missing truenas/dataset/x of volume", "would hide that");
+    told("missing proxmox/snapshot/1/x of workspace", "`stead workspace drop`");
     told("missing truenas/dataset/x of home", "would hide that");
     told("missing s3/bucket/x of bucket", "would hide that");
     told(&["missing", SECRET, "of bucket"].join(" "), "cannot be opened any more");
@@ -90,6 +91,7 @@ fn only_what_no_run_wants_is_destroyed_and_user_data_only_later() {
     told("orphan proxmox/machine/1 of workspace", "proxmox/machine/1 is destroyed");
     told("orphan proxmox/seed/isos:iso/x.iso of workspace", "x.iso is destroyed");
     told("orphan proxmox/seed/isos:iso/x.iso", "remove it by hand");
+    told("orphan proxmox/snapshot/1/x of workspace", "proxmox/snapshot/1/x is destroyed");
     told("orphan truenas/dataset/x of home", "nothing is done for 60 s");
     told("orphan truenas/dataset/x of home", "home john/dev is asked whether it lives");
     told("orphan truenas/target/x of volume", "removed with all of the same mark");

@@ -1,6 +1,7 @@
 //! The door of a workspace: checks a command and completes it into an order.
 //!
-//! `changes.rs` is the door of what changes a living one, `plan.rs` says what an order will do.
+//! `changes.rs` is the door of what changes a living one, `snapshots.rs` that of its machine's
+//! snapshots, `plan.rs` says what an order will do.
 
 use alloc::format;
 use alloc::string::String;
@@ -19,6 +20,7 @@ use crate::as_value;
 
 mod changes;
 mod plan;
+mod snapshots;
 
 pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     check_name(admission.name)?;
@@ -31,6 +33,7 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         "delete" => changes::admit_delete(admission),
         "retry" => changes::admit_retry(admission),
         "configure" => changes::admit_configure(admission),
+        "drop" | "rollback" | "snapshot" | "snapshots" => snapshots::admit(admission),
         "undelete" => {
             Fields::of(admission.fields).finish()?;
             check_phase(admission, &living(admission)?)?;

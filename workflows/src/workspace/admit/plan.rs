@@ -50,11 +50,25 @@ pub(super) fn of_delete(view: &WorkspaceView, now: bool, grace_seconds: u64) -> 
         (true, _) | (false, 0) => "workspace: it cannot be brought back".to_string(),
         (false, _) => format!("workspace: it can be brought back for {grace}, with a new machine"),
     };
-    let outside = if view.size.volume_gb.is_some() { "home and volume" } else { "the home" };
-    let machine = machine(view);
-    let machine =
-        format!("{machine}: shut down and destroyed; what lies outside {outside} is lost");
-    [vec![machine, "Coder workspace: deleted".to_string()], home, vec![back]].concat()
+    let machine = format!(
+        "{}: shut down and destroyed; what lies outside {} is lost",
+        machine(view),
+        outside(view)
+    );
+    let machine = [machine].into_iter().chain(snapshots(view)).collect::<Vec<_>>();
+    [machine, vec!["Coder workspace: deleted".to_string()], home, vec![back]].concat()
+}
+
+/// What is not on its machine.
+pub(super) fn outside(view: &WorkspaceView) -> &'static str {
+    if view.size.volume_gb.is_some() { "home and volume" } else { "the home" }
+}
+
+/// What becomes of the machine's snapshots when it goes, if it has any.
+fn snapshots(view: &WorkspaceView) -> Option<String> {
+    let names: Vec<&str> = view.snapshots.iter().map(|taken| taken.snapshot.as_str()).collect();
+    let names = Some(names.join(", ")).filter(|_| !names.is_empty())?;
+    Some(format!("its snapshots ({names}): destroyed with it; the next machine has none"))
 }
 
 /// What becomes of its volume, if it has one.
@@ -101,6 +115,7 @@ pub(super) fn of_rebuild(view: &WorkspaceView, template: Option<&Template>) -> V
         ),
         format!("home {home}: kept"),
     ]);
+    plan.extend(snapshots(view));
     let coder = template.map(|template| &template.coder_template);
     let coder = coder.or(view.made_from.as_ref().map(|made| &made.coder_template));
     plan.extend(coder.map(|name| format!("Coder workspace: the active version of {name}")));
@@ -200,7 +215,7 @@ fn of_disk(view: &WorkspaceView, template: &Template) -> String {
     }
 }
 
-fn machine(view: &WorkspaceView) -> String {
+pub(super) fn machine(view: &WorkspaceView) -> String {
     match view.vmid {
         Some(vmid) => format!("machine {vmid} on {}", view.node),
         None => "machine, as far as it is made".to_string(),

@@ -1,7 +1,7 @@
 //! Nodes, and the machines on them.
 
 use serde_json::{Value, json};
-use stead_schemas::failure::Failure;
+use stead_schemas::failure::{Class, Failure};
 
 use super::World;
 use crate::pools;
@@ -64,10 +64,45 @@ impl World {
             "proxmox.destroy-vm" => {
                 if self.things.get(&vm) == Some(&vm_marker) {
                     self.things.remove(&vm);
+                    let of_it = format!("snapshot {vmid}/");
+                    self.things.retain(|thing, _| !thing.starts_with(&of_it));
                     self.running.remove(&vmid);
                 }
                 Ok(json!({}))
             }
+            _ => self.with_snapshot(step, ask, vmid),
+        }
+    }
+
+    /// Snapshots of machines: what is there, by whoever took it, and what the machine was like then.
+    fn with_snapshot(&mut self, step: &str, ask: &Value, vmid: u32) -> Result<Value, Failure> {
+        let of_it = format!("snapshot {vmid}/");
+        let name = format!("{of_it}{}", ask["snapshot"].as_str().unwrap_or_default());
+        let marker = ask["machine"]["marker"].as_str().unwrap_or_default().to_owned();
+        let now = (self.cores.get(&vmid).copied(), self.disks.get(&vmid).copied());
+        match step {
+            "proxmox.snapshot-vm" => {
+                self.ensure(name.clone(), marker)?;
+                self.then.insert(name, now);
+                Ok(json!({}))
+            }
+            "proxmox.list-snapshots" => {
+                let all = self.things.iter().filter_map(|(thing, marker)| {
+                    let snapshot = thing.strip_prefix(&of_it)?;
+                    Some(json!({ "snapshot": snapshot, "marker": marker }))
+                });
+                Ok(json!({ "snapshots": all.collect::<Vec<_>>() }))
+            }
+            "proxmox.roll-back-vm" => {
+                assert!(!self.running.contains_key(&vmid), "a rollback would pull its plug");
+                let Some((cores, disk)) = self.then.get(&name).copied() else {
+                    return Err(Failure::new(Class::Permanent, "there is no such snapshot"));
+                };
+                self.cores.extend(cores.map(|cores| (vmid, cores)));
+                self.disks.extend(disk.map(|disk| (vmid, disk)));
+                Ok(json!({}))
+            }
+            "proxmox.delete-snapshot" => self.remove(&name),
             unknown => panic!("the world does not know the step {unknown}"),
         }
     }
