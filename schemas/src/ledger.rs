@@ -72,3 +72,12 @@ pub struct Held {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
 }
+
+impl Held {
+    /// The mark that it was made with; of what can carry none, as a secret in Forgejo, the run that
+    /// made it.
+    #[must_use]
+    pub fn mark(&self) -> &str {
+        if self.marker.is_empty() { self.run.as_str() } else { &self.marker }
+    }
+}

@@ -1,12 +1,14 @@
 //! What is really there, beside the ledger: each kind of drift is found, and nothing else is.
 
 use serde_json::{Value, json};
-
+use serde_json::{Value, json};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::EntityKey;
 
 use crate::metrics::until_said;
 use crate::stage::{Desk, Setting, Stage, free_addresses};
+
+mod made;
 
 /// Gives `stead drift` these words and reads what it prints.
 async fn drift(stage: &Stage, words: &[&str]) -> Value {

@@ -41,10 +41,10 @@ impl Finding {
     pub fn found(&self) -> Found {
         let Resource { system, kind, id, .. } = self.resource.clone();
         let holder = self.held.clone().map(|held| Holder {
+            marker: held.mark().to_string(),
             kind: held.entity,
             owner: held.owner,
             name: held.name,
-            marker: held.marker,
             quota_bytes: held.quota_bytes,
         });
         let (marker, quota_bytes) = (self.marker.clone(), self.quota_bytes);
@@ -98,8 +98,11 @@ fn of_thing(before: &[Held], after: &[Held], thing: &Thing) -> Option<Finding> {
     if !is_agreed || !before.iter().all(is_settled) {
         return None;
     }
-    let ours = before.iter().find(|held| Some(&held.marker) == thing.marker.as_ref());
-    match (ours, before.first()) {
+    // What can carry no mark is known by its name alone.
+    let mark = thing.marker.as_deref().unwrap_or_default();
+    let ours = || before.iter().filter(|held| held.marker == mark);
+    let wanted = ours().find(|held| held.standing == Standing::Wanted);
+    match (wanted.or_else(|| ours().next()), before.first()) {
         (Some(held), _) if held.standing == Standing::Wanted => resized(thing, held),
         (Some(held), _) => Some(left(thing, held)),
         (None, Some(held)) => Some(changed(thing, held)),

@@ -41,6 +41,16 @@ pub enum Verb {
         #[arg(long)]
         take_over: bool,
     },
+    /// Have what runs of a server rolled out once more, with the very image: what somebody took away or
+    /// changed by hand is there again.
+    #[command(after_help = "Example:\n  stead mcp repair outline --wait")]
+    Repair {
+        #[command(flatten)]
+        command: Command,
+        /// Take over what others have set in Kubernetes, as `kubectl scale` does.
+        #[arg(long)]
+        take_over: bool,
+    },
     /// Have a server run as it did before.
     #[command(after_help = "Example:\n  stead mcp rollback outline --wait")]
     Rollback(Command),

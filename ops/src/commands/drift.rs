@@ -141,11 +141,11 @@ async fn found(client: &SteadClient, run: RunId) -> Result<Scan, Ended> {
                 Event::StepCompleted(done) => {
                     ended = transition.at;
                     let step = steps.iter().find(|(seq, _)| *seq == done.seq);
-                    let Some(kind) = step.and_then(|(_, step)| sight::kind_of(step)) else {
-                        continue;
-                    };
-                    kinds.insert(kind.to_owned());
-                    things.extend(sighted(&done.answer)?);
+                    let listed = step.map_or(&[][..], |(_, step)| sight::kinds_of(step));
+                    if !listed.is_empty() {
+                        kinds.extend(listed.iter().map(|kind| (*kind).to_owned()));
+                        things.extend(sighted(&done.answer)?);
+                    }
                 }
                 _ => {}
             }

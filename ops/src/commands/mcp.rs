@@ -35,6 +35,10 @@ pub async fn carry_out(global: &Global, options: &Mcp) -> Result<(), Ended> {
             let fields = fields.flag("take_over", *take_over);
             Order { fields, ..order("deploy", command) }
         }
+        Verb::Repair { command, take_over } => {
+            let fields = command.fields().flag("take_over", *take_over);
+            Order { fields, ..order("repair", command) }
+        }
         Verb::Rollback(command) => order("rollback", command),
         Verb::Remove(command) => order("remove", command),
     };

@@ -35,6 +35,23 @@ pub struct DeployMcp {
     pub take_over: Option<bool>,
 }
 
+/// `mcp.repair`: has what runs of a server rolled out once more, as it was declared and with the very
+/// image: what somebody took away or changed by hand is there again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepairMcp {
+    /// Sent twice, a command of the same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub id: Option<String>,
+    /// The server's name.
+    pub name: String,
+    /// Whether fields that somebody else has set in Kubernetes are taken from him; no, if nothing
+    /// is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_over: Option<bool>,
+}
+
 /// `mcp.rollback`, `mcp.remove`: has the server run as it did before; takes it away.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

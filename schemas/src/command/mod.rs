@@ -24,7 +24,7 @@ use backup::RunBackup;
 use bucket::{BucketUser, CreateBucket, DeleteBucket, NameBucket, ResizeBucket};
 use drift::{DecideDrift, ScanDrift};
 use home::{DropSnapshot, HomeQuota, NameHome, SnapshotHome};
-use mcp::{DeployMcp, NameMcp};
+use mcp::{DeployMcp, NameMcp, RepairMcp};
 use notice::TellNotice;
 use people::{ConfirmPeople, ForgetOwner, LookAtPeople};
 use pool::{DrainPool, ResizePool};
@@ -173,6 +173,12 @@ pub const COMMANDS: &[Described] = &[
         verb: "remove",
         about: "Takes an MCP server away",
         schema: of_entity::<NameMcp>,
+    },
+    Described {
+        kind: mcp::KIND,
+        verb: "repair",
+        about: "Has what runs of an MCP server rolled out once more, where somebody has changed it",
+        schema: of_entity::<RepairMcp>,
     },
     Described {
         kind: mcp::KIND,

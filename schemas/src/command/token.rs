@@ -229,6 +229,13 @@ pub struct TokenView {
     pub trouble: Option<String>,
 }
 
+/// Which of a token's two places in Vault the one of this number lies in: however often one of them
+/// is written, the other one keeps what is in use.
+#[must_use]
+pub const fn turn_of(number: u32) -> char {
+    if number.is_multiple_of(2) { 'b' } else { 'a' }
+}
+
 /// The folder in Vault of an owner's token.
 #[must_use]
 pub fn credentials_of(site: &ForgejoSite, owner: &Owner, name: &str) -> String {

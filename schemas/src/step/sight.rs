@@ -230,9 +230,81 @@ impl Step for SightSecrets {
     type Answer = Sighted;
 }
 
+/// The tokens in Coder, whoever's, that are named after a run of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightTokens {
+    /// Pinned reference to the session token of an owner of Coder: others see only their own tokens.
+    pub login: String,
+    /// Behind which token the page begins, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightTokens {
+    const NAME: &'static str = "coder.sight-tokens";
+    type Answer = Sighted;
+}
+
+/// The versions of all templates of an organization whose message begins with a mark of ours; what is
+/// archived is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightVersions {
+    /// Pinned reference to the session token.
+    pub login: String,
+    /// The organization.
+    pub organization: String,
+    /// Behind which version of which template the page begins, by Coder's ids: `TEMPLATE/VERSION`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightVersions {
+    const NAME: &'static str = "coder.sight-versions";
+    type Answer = Sighted;
+}
+
+/// The secrets of all repositories that our token may give secrets to, by name. They can carry no mark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightRepositories {
+    /// Pinned reference to our access token.
+    pub login: String,
+    /// How many pages of repositories were looked at before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightRepositories {
+    const NAME: &'static str = "forgejo.sight-repositories";
+    type Answer = Sighted;
+}
+
+/// The Deployments, Services and ConfigMaps of the namespace of servers, whoever made them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SightServers {
+    /// Pinned reference to the token of our service account.
+    pub login: String,
+    /// The namespace.
+    pub namespace: String,
+    /// Which kind of object comes next, and Kubernetes' own word for where: `services`,
+    /// `services/WORD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+impl Step for SightServers {
+    const NAME: &'static str = "kubernetes.sight-servers";
+    type Answer = Sighted;
+}
+
 /// Every kind of thing that is looked for.
-pub const KINDS: [&str; 11] = [
+pub const KINDS: [&str; 17] = [
+    "coder/template-version",
+    "coder/token",
     "coder/workspace",
+    "forgejo/secret",
+    "kubernetes/configmap",
+    "kubernetes/deployment",
+    "kubernetes/service",
     "proxmox/machine",
     "proxmox/seed",
     "proxmox/snapshot",
@@ -245,35 +317,48 @@ pub const KINDS: [&str; 11] = [
     "vault/secret",
 ];
 
+/// The kinds that others keep things of in the same place, which are nobody's business here.
+const SHARED: [&str; 10] = [
+    "coder/template-version",
+    "coder/token",
+    "coder/workspace",
+    "forgejo/secret",
+    // Kubernetes itself puts one into each namespace.
+    "kubernetes/configmap",
+    "proxmox/snapshot",
+    "s3/bucket",
+    "s3/key",
+    "truenas/extent",
+    "truenas/target",
+];
+
 /// Whether others keep things of this kind in the same place, which are nobody's business here.
 #[must_use]
 pub fn is_shared(kind: &str) -> bool {
-    [
-        "coder/workspace",
-        "proxmox/snapshot",
-        "s3/bucket",
-        "s3/key",
-        "truenas/extent",
-        "truenas/target",
-    ]
-    .contains(&kind)
+    SHARED.contains(&kind)
 }
 
-/// Which kind of thing a step lists all of: `proxmox/machine`.
+/// Which kinds of things a step lists all of: `proxmox/machine`. None for a step that lists nothing.
 #[must_use]
-pub fn kind_of(step: &str) -> Option<&'static str> {
-    Some(match step {
-        SightMachines::NAME => "proxmox/machine",
-        SightSeeds::NAME => "proxmox/seed",
-        SightSnapshots::NAME => "proxmox/snapshot",
-        SightDatasets::NAME => "truenas/dataset",
-        SightExtents::NAME => "truenas/extent",
-        SightShares::NAME => "truenas/share",
-        SightTargets::NAME => "truenas/target",
-        SightWorkspaces::NAME => "coder/workspace",
-        SightBuckets::NAME => "s3/bucket",
-        SightKeys::NAME => "s3/key",
-        SightSecrets::NAME => "vault/secret",
-        _ => return None,
-    })
+pub fn kinds_of(step: &str) -> &'static [&'static str] {
+    match step {
+        SightMachines::NAME => &["proxmox/machine"],
+        SightSeeds::NAME => &["proxmox/seed"],
+        SightSnapshots::NAME => &["proxmox/snapshot"],
+        SightDatasets::NAME => &["truenas/dataset"],
+        SightExtents::NAME => &["truenas/extent"],
+        SightShares::NAME => &["truenas/share"],
+        SightTargets::NAME => &["truenas/target"],
+        SightWorkspaces::NAME => &["coder/workspace"],
+        SightTokens::NAME => &["coder/token"],
+        SightVersions::NAME => &["coder/template-version"],
+        SightRepositories::NAME => &["forgejo/secret"],
+        SightServers::NAME => {
+            &["kubernetes/configmap", "kubernetes/deployment", "kubernetes/service"]
+        }
+        SightBuckets::NAME => &["s3/bucket"],
+        SightKeys::NAME => &["s3/key"],
+        SightSecrets::NAME => &["vault/secret"],
+        _ => &[],
+    }
 }

@@ -25,6 +25,7 @@ use crate::step::truenas::iscsi;
 
 mod marks;
 mod of_coder;
+mod of_forgejo;
 mod of_iscsi;
 mod of_kubernetes;
 mod of_proxmox;
@@ -159,6 +160,8 @@ const TABLE: &[(&str, Decode)] = &[
     row::<coder::ProveToken>(),
     row::<versions::RestoreVersion>(),
     row::<coder::RevokeToken>(),
+    row::<sight::SightTokens>(),
+    row::<sight::SightVersions>(),
     row::<sight::SightWorkspaces>(),
     row::<coder::StartWorkspace>(),
     row::<coder::StopWorkspace>(),
@@ -171,6 +174,7 @@ const TABLE: &[(&str, Decode)] = &[
     row::<forgejo::RunWorkflow>(),
     row::<forgejo::SetSecret>(),
     row::<forgejo::SetStatus>(),
+    row::<sight::SightRepositories>(),
     row::<guest::AwaitHome>(),
     row::<home::Attach>(),
     row::<home::Detach>(),
@@ -182,6 +186,7 @@ const TABLE: &[(&str, Decode)] = &[
     row::<kubernetes::Remove>(),
     row::<kubernetes::ResolveImage>(),
     row::<backup::RunJob>(),
+    row::<sight::SightServers>(),
     row::<kubernetes::TryApply>(),
     row::<notify::Tell>(),
     row::<notify::PostWebhook>(),
@@ -373,11 +378,15 @@ touching_nothing!(
     sight::SightExtents,
     sight::SightKeys,
     sight::SightMachines,
+    sight::SightRepositories,
     sight::SightSecrets,
     sight::SightSeeds,
+    sight::SightServers,
     sight::SightShares,
     sight::SightSnapshots,
     sight::SightTargets,
+    sight::SightTokens,
+    sight::SightVersions,
     sight::SightWorkspaces,
     truenas::DeleteSnapshot,
     truenas::ListSnapshots,
@@ -440,22 +449,6 @@ impl Touching for truenas::EnsureShare {
 impl Touching for truenas::RemoveShare {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
         vec![share(&self.path).removed(&self.marker)]
-    }
-}
-
-fn ci_secret(place: &forgejo::Repository, name: &str) -> Resource {
-    Resource::new("forgejo", "secret", format!("{}/{name}", place.repository))
-}
-
-impl Touching for forgejo::SetSecret {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![ci_secret(&self.place, &self.name).made("")]
-    }
-}
-
-impl Touching for forgejo::DeleteSecret {
-    fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        vec![ci_secret(&self.place, &self.name).removed("")]
     }
 }
 

@@ -10,6 +10,7 @@ mod authentik;
 mod coder;
 mod known;
 mod kubernetes;
+mod met;
 mod proxmox;
 mod schema;
 mod specs;
@@ -21,6 +22,7 @@ use std::io::Write;
 
 use stead_lab::RecordedRequest;
 
+pub use met::stale;
 pub use specs::Specs;
 
 /// Something that a vendor's description does not allow.

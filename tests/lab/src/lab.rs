@@ -475,7 +475,7 @@ impl Lab {
         }
     }
 
-    fn world(&self) -> &Arc<World> {
+    pub(crate) fn world(&self) -> &Arc<World> {
         &self.house.world
     }
 }

@@ -20,6 +20,7 @@ mod inventory;
 mod journal;
 mod kubernetes;
 mod lab;
+mod meddle;
 mod net;
 mod options;
 mod pace;

@@ -36,6 +36,8 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(steps::find_template)
         .on(steps::survey)
         .on(sight::sight_workspaces)
+        .on(sight::sight_tokens)
+        .on(sight::sight_versions)
         .on(steps::start_workspace)
         .on(joined::join_workspace)
         .on(joined::leave_workspace)

@@ -151,9 +151,14 @@ async fn find(coder: &Coder, place: &TemplatePlace, name: &str) -> Result<Option
     coder.look(&path).await
 }
 
-fn is_ours(version: &Value, marker: &str) -> bool {
+/// What stands in a version's message where our marker does.
+pub(super) fn marker_of(version: &Value) -> &str {
     let message = version["message"].as_str().unwrap_or_default();
-    message.split(':').next() == Some(marker)
+    message.split(':').next().unwrap_or_default()
+}
+
+fn is_ours(version: &Value, marker: &str) -> bool {
+    marker_of(version) == marker
 }
 
 fn ours(version: &Value, ask: &CreateVersion) -> Result<Version, Failure> {

@@ -48,10 +48,14 @@ impl Client {
             let words = format!("`{}` is no repository; one is owner/name", place.repository);
             return Err(Failure::new(Class::Permanent, words));
         };
-        let base = format!("{}/{}/{}", self.shared.base, segment(owner), segment(name));
-        let secret = self.shared.secrets.read(&place.login).await?;
+        Ok(self.log_in(&place.login).await?.at(&segment(owner), &segment(name)))
+    }
+
+    /// All repositories, with the access token that the login refers to.
+    pub(super) async fn log_in(&self, login: &str) -> Result<Forgejo, Failure> {
+        let secret = self.shared.secrets.read(login).await?;
         let token = http::secret_header(&format!("token {}", secret.field("token")?))?;
-        Ok(Forgejo { shared: self.shared.clone(), base, token })
+        Ok(Forgejo { shared: self.shared.clone(), base: self.shared.base.clone(), token })
     }
 
     /// Everything that a repository holds at a commit, packed as tar and gzip.
@@ -81,7 +85,7 @@ impl Client {
     }
 }
 
-/// A repository of Forgejo's.
+/// A repository of Forgejo's, or all of them.
 pub(super) struct Forgejo {
     shared: Arc<Shared>,
     base: String,
@@ -89,14 +93,24 @@ pub(super) struct Forgejo {
 }
 
 impl Forgejo {
+    /// One of all repositories, by the segments of its path.
+    pub(super) fn at(&self, owner: &str, name: &str) -> Self {
+        let (shared, token) = (self.shared.clone(), self.token.clone());
+        Self { base: format!("{}/{owner}/{name}", self.shared.base), shared, token }
+    }
+
     /// Reads something that may be missing.
     pub(super) async fn look(
         &self,
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Option<Value>, Failure> {
-        let request = self.request(Method::GET, path).query(query);
-        unless_missing(self.send(request, Effect::None).await)
+        unless_missing(self.get(path, query).await)
+    }
+
+    /// Reads something, and says what it means if that is refused.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Trouble> {
+        self.send(self.request(Method::GET, path).query(query), Effect::None).await
     }
 
     /// Asks for something to be made.

@@ -7,6 +7,7 @@
 mod classify;
 mod client;
 mod runs;
+mod sight;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -39,4 +40,5 @@ pub fn worker(client: Client) -> Worker<Client> {
         .on(runs::run_workflow)
         .on(steps::set_status)
         .on(steps::look_up_head)
+        .on(sight::sight_repositories)
 }

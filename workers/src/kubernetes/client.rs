@@ -131,9 +131,20 @@ impl Kubernetes {
         base: (&str, &str),
         query: &[(&str, &str)],
     ) -> Result<Vec<Value>, Failure> {
+        Ok(self.page(base, query).await?.0)
+    }
+
+    /// The same, and Kubernetes' word for where the rest begins, if there is more.
+    pub(super) async fn page(
+        &self,
+        base: (&str, &str),
+        query: &[(&str, &str)],
+    ) -> Result<(Vec<Value>, Option<String>), Failure> {
         let request = self.request(Method::GET, &self.path(base, None)).query(query);
         let mut listed = self.send(request, Effect::None).await?;
-        Ok(listed["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+        let rest = listed["metadata"]["continue"].as_str().filter(|word| !word.is_empty());
+        let rest = rest.map(str::to_owned);
+        Ok((listed["items"].as_array_mut().map(std::mem::take).unwrap_or_default(), rest))
     }
 
     /// Applies an object, as it is from then on.

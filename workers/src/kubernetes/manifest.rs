@@ -32,6 +32,15 @@ impl Kind {
         }
     }
 
+    /// As the ledger has it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "configmap",
+            Self::Deployment => "deployment",
+            Self::Service => "service",
+        }
+    }
+
     /// Where such objects are: the group's path, and their plural.
     pub(super) const fn base(self) -> (&'static str, &'static str) {
         match self {

@@ -11,6 +11,7 @@ mod jobs;
 mod manifest;
 mod registry;
 mod rollout;
+mod sight;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ pub struct Config {
 pub fn worker(client: Client) -> Worker<Client> {
     Worker::new("kubernetes", client)
         .on(steps::list_servers)
+        .on(sight::sight_servers)
         .on(registry::resolve_image)
         .on(steps::try_apply)
         .on(steps::apply)

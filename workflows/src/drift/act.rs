@@ -3,14 +3,17 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::time::Duration;
 
 use stead_core::context::Context;
 use stead_schemas::command::bucket::credentials_of;
 use stead_schemas::command::drift::{Found, Holder};
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::RunId;
-use stead_schemas::step::coder::DeleteWorkspace;
+use stead_schemas::step::coder::versions::{ArchiveVersion, TemplatePlace};
+use stead_schemas::step::coder::{DeleteWorkspace, RevokeToken, TokenPlace};
 use stead_schemas::step::entity::LookUpRun;
+use stead_schemas::step::kubernetes::{self as server, Remove};
 use stead_schemas::step::proxmox::snapshots::{DeleteSnapshot, read_path};
 use stead_schemas::step::proxmox::{DestroyVm, Machine, MarkVm, RemoveSeed, seed_of};
 use stead_schemas::step::s3::{DeleteBucket, DeleteKey, EmptyBucket, Place};
@@ -19,8 +22,10 @@ use stead_schemas::step::truenas::{DestroyDataset, MarkDataset, RemoveShare, Sna
 use stead_schemas::step::vault::PinSecrets;
 
 use super::decisions::Decision;
-use super::meaning::bucket_of_secret;
+use super::meaning::{bucket_of_secret, token_of};
 
+/// How long it is tried to take away what a vendor may refuse for good.
+const STEP_MAX: Duration = Duration::from_secs(15 * 60);
 /// The snapshot that is taken before a dataset is destroyed.
 const LAST_SNAPSHOT: &str = "stead-before-destroy";
 
@@ -85,6 +90,15 @@ pub(super) async fn destroy(
             let (user, name) = found.id.split_once('/').unwrap_or(("", &found.id));
             let (user, name) = (user.to_string(), name.to_string());
             cx.take_back(DeleteWorkspace { login, user, name, marker, joined: None }).await?;
+        }
+        "coder/token" => revoke(cx, decision).await?,
+        "coder/template-version" => archive(cx, decision, marker).await?,
+        "kubernetes/configmap" | "kubernetes/deployment" | "kubernetes/service" => {
+            let site = decision.kubernetes.as_ref().ok_or_else(|| gone("Kubernetes"))?;
+            let login = login_again(cx, &site.secret).await?;
+            let (namespace, name) = split(found)?;
+            cx.take_back(Remove { place: server::Place { login, namespace, name, marker } })
+                .await?;
         }
         "s3/bucket" => {
             let place = place(cx, decision, found.id.clone(), marker).await?;
@@ -182,15 +196,45 @@ fn seed(decision: &Decision, login: String) -> Result<RemoveSeed, Failure> {
     Ok(RemoveSeed { machine, storage: storage.to_string() })
 }
 
+/// Revokes a token, unless another one's record lies where its own should.
+async fn revoke(cx: &Context, decision: &Decision) -> Result<(), Failure> {
+    let forgejo = decision.forgejo.as_ref().ok_or_else(|| gone("Forgejo"))?;
+    let place = token_of(&decision.found, forgejo, &decision.coder).ok_or_else(|| {
+        let words = format!("`{}` is no token of ours", decision.found.id);
+        Failure::new(Class::Permanent, words)
+    })?;
+    let login = login(cx, &place.login).await?;
+    cx.step(RevokeToken { place: TokenPlace { login, ..place } }).within(STEP_MAX).await?;
+    Ok(())
+}
+
+/// Archives a version. Coder refuses that while it is active, or a workspace is built of it.
+async fn archive(cx: &Context, decision: &Decision, marker: String) -> Result<(), Failure> {
+    let login = login(cx, &decision.coder.secret).await?;
+    let (template, name) = split(&decision.found)?;
+    let organization = decision.coder.organization.clone();
+    let place = TemplatePlace { login, organization, template };
+    cx.step(ArchiveVersion { place, name, marker }).within(STEP_MAX).await?;
+    Ok(())
+}
+
+/// Both parts of a name: `mcp-servers/outline`.
+fn split(found: &Found) -> Result<(String, String), Failure> {
+    let parts = found.id.split_once('/').map(|(one, two)| (one.to_string(), two.to_string()));
+    parts.ok_or_else(|| Failure::new(Class::Permanent, format!("`{}` has one part", found.id)))
+}
+
+fn gone(system: &str) -> Failure {
+    Failure::new(Class::Permanent, format!("the site has no {system} any more"))
+}
+
 async fn place(
     cx: &Context,
     decision: &Decision,
     bucket: String,
     marker: String,
 ) -> Result<Place, Failure> {
-    let Some(site) = &decision.s3 else {
-        return Err(Failure::new(Class::Permanent, "the site has no S3 any more"));
-    };
+    let site = decision.s3.as_ref().ok_or_else(|| gone("S3"))?;
     let login = login_again(cx, &site.secret).await?;
     Ok(Place { login, credentials: credentials_of(site, &bucket), bucket, marker })
 }

@@ -15,7 +15,9 @@ use stead_schemas::command::drift::{DECISIONS, DecideDrift, Found, WHY_MAX};
 use stead_schemas::command::fields::is_reason;
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::refusal::Refusal;
-use stead_schemas::site::{CoderSite, ProxmoxSite, S3Site, TrueNasSite};
+use stead_schemas::site::{
+    CoderSite, ForgejoSite, KubernetesSite, ProxmoxSite, S3Site, TrueNasSite,
+};
 use stead_schemas::step::{Step, home, schedule, volume};
 use stead_schemas::time::Timestamp;
 
@@ -39,6 +41,10 @@ pub(super) struct Decision {
     pub coder: CoderSite,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3Site>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgejo: Option<ForgejoSite>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<KubernetesSite>,
 }
 
 /// What was decided and still holds.
@@ -237,6 +243,8 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         truenas: site.truenas.clone(),
         coder: site.coder.clone(),
         s3: site.s3.clone(),
+        forgejo: site.forgejo.clone(),
+        kubernetes: site.kubernetes.clone(),
         found,
     };
     Ok(Admitted { payload: as_value(&decision), begins: true, interrupts: false })

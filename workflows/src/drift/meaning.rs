@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use stead_schemas::command::drift::{Drift, Found, Holder};
 use stead_schemas::command::schedule::CommandToGive;
-use stead_schemas::command::{bucket, workspace};
+use stead_schemas::command::{bucket, mcp, template, token, workspace};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::refusal::Refusal;
-use stead_schemas::site::Site;
+use stead_schemas::site::{CoderSite, ForgejoSite, Site};
+use stead_schemas::step::coder::TokenPlace;
 use stead_schemas::step::{home, volume};
 
 /// What is done.
@@ -107,6 +108,15 @@ impl Case<'_> {
                 Ok(Act::RepairVolume)
             }
             (Drift::Changed, "s3/bucket", bucket::KIND) if !is_other_mark => self.bucket(holder),
+            (Drift::Missing, "coder/token" | "forgejo/secret" | "vault/secret", token::KIND) => {
+                Ok(Act::Give(give(holder, "rotate", None)))
+            }
+            (Drift::Missing, _, mcp::KIND) => Ok(Act::Give(give(holder, "repair", None))),
+            (Drift::Missing, "coder/template-version", template::KIND) => {
+                let words = "a version that was archived is brought back by hand (`coder templates \
+                             versions unarchive`), or made anew of the repository: `stead template push`";
+                Err(self.refuse(words))
+            }
             (Drift::Missing, "truenas/dataset" | "s3/bucket", _) => {
                 let words = "what it held is gone, and an empty one in its place would hide that; bring \
                              it back from a backup or a replica, then adopt it";
@@ -141,6 +151,11 @@ impl Case<'_> {
         let (found, what) = (self.found, self.found.what());
         match found.drift {
             _ if self.is_adopted => {}
+            _ if what == "forgejo/secret" => {
+                let words = "a secret carries no mark, so that nobody can tell whether it is still the \
+                             one that we gave; delete it in the repository's settings, or ignore it";
+                return Err(self.refuse(words));
+            }
             Drift::Missing => return Err(self.refuse("it is not there")),
             Drift::Changed => {
                 let words =
@@ -155,7 +170,12 @@ impl Case<'_> {
             Drift::Orphan => self.check_maker()?,
         }
         let known = [
+            "coder/template-version",
+            "coder/token",
             "coder/workspace",
+            "kubernetes/configmap",
+            "kubernetes/deployment",
+            "kubernetes/service",
             "proxmox/machine",
             "proxmox/seed",
             "proxmox/snapshot",
@@ -170,11 +190,13 @@ impl Case<'_> {
             let words = match what.as_str() {
                 "s3/key" => "a key goes with its secret in Vault; destroy that",
                 _ => {
-                    "it goes with the token that it is; revoke that at Coder, then remove it by hand"
+                    "it goes with the token that it is; destroy that, and where that is gone already \
+                     remove it by hand"
                 }
             };
             return Err(self.refuse(words));
         }
+        self.check_reach()?;
         let of_bucket = || self.site.s3.as_ref().map_or(0, |s3| s3.grace_seconds);
         let grace_seconds = match what.as_str() {
             "truenas/dataset" => self.site.truenas.grace_seconds,
@@ -182,6 +204,26 @@ impl Case<'_> {
             _ => 0,
         };
         Ok(Act::Destroy { grace_seconds })
+    }
+
+    /// What it is taken away by must be there.
+    fn check_reach(&self) -> Result<(), Refusal> {
+        let refuse = |words: &str| Err(self.refuse(words));
+        match (self.found.system.as_str(), self.found.kind.as_str()) {
+            ("kubernetes", _) if self.site.kubernetes.is_none() => {
+                refuse("the site has no [kubernetes] any more; remove it by hand")
+            }
+            ("coder", "token") if self.token().is_none() => refuse(
+                "it is not named as a token of a `stead token` is, or the site has no [forgejo] any \
+                 more; revoke it in Coder",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the token lies that was found.
+    fn token(&self) -> Option<TokenPlace> {
+        token_of(self.found, self.site.forgejo.as_ref()?, &self.site.coder)
     }
 
     /// Whose an orphan was must be known, since it is that entity which is asked once more.
@@ -228,7 +270,14 @@ impl Case<'_> {
             ],
             Act::Give(command) => {
                 let CommandToGive { kind, name, verb, .. } = command;
-                vec![format!("{kind} {}/{name} is told to {verb}", self.owner())]
+                let mut plan = vec![format!("{kind} {}/{name} is told to {verb}", self.owner())];
+                if verb == "rotate" {
+                    plan.push(
+                        "the token before is kept for some hours, and listed as lost while it is"
+                            .to_string(),
+                    );
+                }
+                plan
             }
             Act::RepairHome => {
                 vec![format!("the home of {} sets limit and export again", self.owner())]
@@ -262,6 +311,14 @@ impl Case<'_> {
             "s3/bucket" => {
                 plan.push(format!("{path} is destroyed with all that it holds, and its key"))
             }
+            "coder/token" => {
+                plan.push(format!("{path} is revoked, and its record in Vault destroyed"));
+            }
+            "coder/template-version" => plan.push(format!(
+                "{path} is archived, unless it is active or a workspace is built of it"
+            )),
+            "kubernetes/configmap" | "kubernetes/deployment" | "kubernetes/service" => plan
+                .push(format!("{path} is deleted with all objects of that name and the same mark")),
             _ => plan.push(format!("{path} is destroyed")),
         }
         if grace_seconds > 0 {
@@ -287,6 +344,26 @@ impl Case<'_> {
 pub(super) fn bucket_of_secret(folder: &str, place: &str) -> Option<String> {
     let bucket = place.strip_prefix(folder)?.strip_prefix('/')?;
     (!bucket.contains('/')).then(|| bucket.to_string())
+}
+
+/// Where a token lies that was found, by the name that `stead token` gives: the run's id and a number.
+/// There are two places in Vault, in turns.
+pub(super) fn token_of(
+    found: &Found,
+    forgejo: &ForgejoSite,
+    coder: &CoderSite,
+) -> Option<TokenPlace> {
+    let holder = found.holder.as_ref().filter(|holder| holder.kind == token::KIND)?;
+    let number = found.id.strip_prefix(&holder.marker)?.strip_prefix('-')?;
+    let number: u32 = number.parse().ok()?;
+    let folder = token::credentials_of(forgejo, &holder.owner, &holder.name);
+    Some(TokenPlace {
+        login: coder.secret.clone(),
+        user: holder.owner.to_string(),
+        name: found.id.clone(),
+        credentials: format!("{folder}/{}", token::turn_of(number)),
+        marker: holder.marker.clone(),
+    })
 }
 
 fn give(holder: &Holder, verb: &str, quota_gb: Option<u64>) -> CommandToGive {

@@ -12,10 +12,13 @@ use stead_schemas::command::drift::NAME;
 use stead_schemas::command::fields::Fields;
 use stead_schemas::failure::Failure;
 use stead_schemas::refusal::Refusal;
-use stead_schemas::site::{CoderSite, ForgejoSite, ProxmoxSite, S3Site, TrueNasSite};
+use stead_schemas::site::{
+    CoderSite, ForgejoSite, KubernetesSite, ProxmoxSite, S3Site, TrueNasSite,
+};
 use stead_schemas::step::sight::{
-    SightBuckets, SightDatasets, SightExtents, SightKeys, SightMachines, SightSecrets, SightSeeds,
-    SightShares, SightSnapshots, SightTargets, SightWorkspaces, Sighted,
+    SightBuckets, SightDatasets, SightExtents, SightKeys, SightMachines, SightRepositories,
+    SightSecrets, SightSeeds, SightServers, SightShares, SightSnapshots, SightTargets, SightTokens,
+    SightVersions, SightWorkspaces, Sighted,
 };
 use stead_schemas::step::vault::PinSecrets;
 
@@ -32,6 +35,13 @@ struct Order {
     /// The folders in Vault whose secrets we write.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     folders: Vec<String>,
+    /// Where CI works: what it is given at Coder and Forgejo is looked at. Orders of older builds have
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forgejo: Option<ForgejoSite>,
+    /// Where MCP servers run. Orders of older builds have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kubernetes: Option<KubernetesSite>,
 }
 
 /// How much was seen.
@@ -55,6 +65,14 @@ struct Count {
     keys: usize,
     #[serde(skip_serializing_if = "is_zero")]
     secrets: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    tokens: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    versions: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    ci_secrets: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    servers: usize,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -74,10 +92,8 @@ pub(super) async fn run(cx: Context) -> Result<Ending, Failure> {
 }
 
 async fn look(cx: &Context, order: &Order) -> Result<Count, Failure> {
-    let Order { proxmox, truenas, coder, s3, folders } = order;
-    let secrets = [&proxmox.secret, &truenas.secret, &coder.secret];
-    let secrets = secrets.into_iter().chain(s3.as_ref().map(|s3| &s3.secret)).cloned();
-    let logins = cx.step(PinSecrets { secrets: secrets.collect() }).await?;
+    let Order { proxmox, truenas, coder, s3, folders, forgejo, kubernetes } = order;
+    let logins = cx.step(PinSecrets { secrets: order.secrets() }).await?;
     let mut count = Count::default();
     let mut page = Sighted::default();
     loop {
@@ -136,7 +152,26 @@ async fn look(cx: &Context, order: &Order) -> Result<Count, Failure> {
             }
         }
     }
+    if let Some(forgejo) = forgejo {
+        look_at_coder(cx, coder, &logins.of(&coder.secret), &mut count).await?;
+        look_at_forgejo(cx, &logins.of(&forgejo.secret), &mut count).await?;
+    }
+    if let Some(site) = kubernetes {
+        look_at_kubernetes(cx, site, &logins.of(&site.secret), &mut count).await?;
+    }
     Ok(count)
+}
+
+impl Order {
+    /// How we log in wherever we look.
+    fn secrets(&self) -> Vec<String> {
+        let always = [&self.proxmox.secret, &self.truenas.secret, &self.coder.secret];
+        let s3 = self.s3.as_ref().map(|site| &site.secret);
+        let forgejo = self.forgejo.as_ref().map(|site| &site.secret);
+        let kubernetes = self.kubernetes.as_ref().map(|site| &site.secret);
+        let optional = [s3, forgejo, kubernetes].into_iter().flatten();
+        always.into_iter().chain(optional).cloned().collect()
+    }
 }
 
 async fn look_at_seeds(
@@ -225,6 +260,59 @@ async fn look_at_s3(cx: &Context, login: &str, count: &mut Count) -> Result<(), 
     }
 }
 
+/// What CI and templates have there besides workspaces.
+async fn look_at_coder(
+    cx: &Context,
+    site: &CoderSite,
+    login: &str,
+    count: &mut Count,
+) -> Result<(), Failure> {
+    let mut page = Sighted::default();
+    loop {
+        page = cx.step(SightTokens { login: login.to_string(), after: page.after }).await?;
+        count.tokens += page.things.len();
+        if page.after.is_none() {
+            break;
+        }
+    }
+    loop {
+        let (login, organization) = (login.to_string(), site.organization.clone());
+        page = cx.step(SightVersions { login, organization, after: page.after }).await?;
+        count.versions += page.things.len();
+        if page.after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn look_at_forgejo(cx: &Context, login: &str, count: &mut Count) -> Result<(), Failure> {
+    let mut page = Sighted::default();
+    loop {
+        page = cx.step(SightRepositories { login: login.to_string(), after: page.after }).await?;
+        count.ci_secrets += page.things.len();
+        if page.after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn look_at_kubernetes(
+    cx: &Context,
+    site: &KubernetesSite,
+    login: &str,
+    count: &mut Count,
+) -> Result<(), Failure> {
+    let mut page = Sighted::default();
+    loop {
+        let (login, namespace) = (login.to_string(), site.namespace.clone());
+        page = cx.step(SightServers { login, namespace, after: page.after }).await?;
+        count.servers += page.things.len();
+        if page.after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
 pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     Fields::of(admission.fields).finish()?;
     if admission.name != NAME {
@@ -240,6 +328,7 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
     let folders = folders.chain(site.forgejo.iter().map(|ci: &ForgejoSite| &ci.credentials));
     let folders = folders.cloned().collect();
     let (coder, s3) = (site.coder.clone(), site.s3.clone());
-    let order = Order { proxmox, truenas, coder, s3, folders };
+    let (forgejo, kubernetes) = (site.forgejo.clone(), site.kubernetes.clone());
+    let order = Order { proxmox, truenas, coder, s3, folders, forgejo, kubernetes };
     Ok(Admitted { payload: as_value(&order), begins: true, interrupts: false })
 }

@@ -33,8 +33,14 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
             if let Some(tag) = fields.optional_text("tag")? {
                 server.image = tagged(&server.image, tag)?;
             }
-            let take_over = fields.optional_flag("take_over")? == Some(true);
-            McpOrder { server, site, take_over }
+            McpOrder { server, site, take_over: takes_over(&mut fields)? }
+        }
+        "repair" => {
+            if living(admission)?.active.is_none() {
+                let words = "nothing of it was rolled out yet that could be put right; deploy it";
+                return Err(Refusal::new("mcp.not-deployed", words));
+            }
+            McpOrder { site, take_over: takes_over(&mut fields)?, ..McpOrder::default() }
         }
         "rollback" => {
             let view = living(admission)?;
@@ -56,6 +62,10 @@ pub(super) fn admit(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         false => as_value(&order),
     };
     Ok(Admitted { payload, begins, interrupts })
+}
+
+fn takes_over(fields: &mut Fields<'_>) -> Result<bool, Refusal> {
+    Ok(fields.optional_flag("take_over")? == Some(true))
 }
 
 fn plan_of_remove(name: &str, view: &McpView) -> [Option<String>; 2] {

@@ -24,7 +24,7 @@ mod state;
 pub const DEFINITION: Definition = Definition {
     kind: KIND,
     public: true,
-    verbs: &["deploy", "remove", "rollback"],
+    verbs: &["deploy", "remove", "repair", "rollback"],
     signals: &[],
     execute: |cx| execution(run(cx)),
     admit: admit::admit,
@@ -50,6 +50,7 @@ async fn carry_out(cx: &Context, server: &mut Server, command: &Command) {
     let outcome = match (command.verb.as_str(), command.read()) {
         (_, Err(failure)) => Err(failure),
         ("deploy", Ok(order)) => operations::deploy(cx, server, order).await,
+        ("repair", Ok(order)) => operations::repair(cx, server, order).await,
         ("rollback", Ok(order)) => operations::rollback(cx, server, order).await,
         (_, Ok(order)) => operations::remove(cx, server, order).await,
     };

@@ -56,6 +56,22 @@ pub(super) async fn rollback(
     finish(cx, server, rolled_out, "runs again")
 }
 
+/// Has what runs rolled out once more, as it was declared then: what is gone of it is there again.
+pub(super) async fn repair(
+    cx: &Context,
+    server: &mut Server,
+    order: McpOrder,
+) -> Result<Value, Failure> {
+    stays(server, &order.site)?;
+    let running = server.running().cloned();
+    let running = running.ok_or_else(|| {
+        Failure::new(Class::Refused, "nothing of it runs that could be put right; deploy it")
+    })?;
+    server.begins(cx, &order.site);
+    let rolled_out = cx.operation(roll_back(cx, server, &order, running)).await;
+    finish(cx, server, rolled_out, "runs, put right")
+}
+
 /// What runs in one namespace cannot be rolled out in another: nobody would take it away there.
 fn stays(server: &Server, site: &KubernetesSite) -> Result<(), Failure> {
     let (runs, wanted) = (&server.site.namespace, &site.namespace);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use stead_core::context::{Command, Context};
 use stead_core::retry::doubled;
 use stead_schemas::command::token::{
-    ConfigureToken, Pace, Proof, TokenOrder, TokenPhase, TokenView,
+    ConfigureToken, Pace, Proof, TokenOrder, TokenPhase, TokenView, turn_of,
 };
 use stead_schemas::failure::Failure;
 use stead_schemas::step::coder::TokenPlace;
@@ -95,10 +95,9 @@ impl Token {
         self.current.as_ref().map_or(0, |held| held.number)
     }
 
-    /// Where the token of this number is. There are two places in Vault, in turns: however often
-    /// one of them is written, the other one keeps what is in use.
+    /// Where the token of this number is. There are two places in Vault, in turns.
     pub fn place(&self, cx: &Context, number: u32, login: String) -> TokenPlace {
-        let turn = if number.is_multiple_of(2) { 'b' } else { 'a' };
+        let turn = turn_of(number);
         TokenPlace {
             login,
             user: self.order.user.clone(),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use stead_schemas::ids::EntityKey;
 use stead_schemas::notice::{By, Route, Topic};
 use stead_schemas::owner::Owner;
 use stead_schemas::site::{
@@ -16,7 +15,6 @@ use stead_schemas::step::{home, vmids};
 use stead_testkit::Kit;
 use stead_workflows::WORKFLOWS;
 
-use crate::volumes;
 use crate::world::World;
 
 /// How long a home is kept where a kit waits for its end.
@@ -322,51 +320,6 @@ pub fn vmids() -> Kit<World> {
         .asks(vmids::Release { workspace: "one".into() })
         .asks(reserve("three"))
         .leaves([])
-}
-
-/// A scan looks at everything.
-pub fn drift() -> Kit<World> {
-    let mut site = volumes::with_volumes(GRACE);
-    site.proxmox.seed_storage = Some("isos".into());
-    let kit = Kit::of(WORKFLOWS).site(site).entity("drift", vmids::PLATFORM, "site");
-    kit.command("scan", json!({})).leaves([])
-}
-
-/// Findings are decided: what is left of somebody who is gone goes when its grace period is over, a
-/// stranger's machine is adopted and destroyed.
-pub fn decisions() -> Kit<World> {
-    let stranger = json!({
-        "drift": "stranger", "system": "proxmox", "kind": "machine", "id": "10005",
-    });
-    let bucket = orphan("s3", "bucket", "mary-data");
-    let secret = orphan("vault", "secret", "vault:secret/data/stead/buckets/mary-data");
-    let seed = orphan("proxmox", "seed", "isos:iso/stead-10007-mary.iso");
-    Kit::of(WORKFLOWS)
-        .site(site())
-        .entity("drift", vmids::PLATFORM, "decisions")
-        .command("destroy", decision(&bucket))
-        .command("destroy", decision(&secret))
-        .command("destroy", decision(&seed))
-        .passes(GRACE)
-        .command("ignore", decision(&stranger))
-        .command("adopt", decision(&stranger))
-        .leaves(["vm 10005"])
-        .command("destroy", decision(&stranger))
-        .leaves([])
-}
-
-/// Something of mary's bucket that a scan found, and no run wants.
-pub fn orphan(system: &str, kind: &str, id: &str) -> Value {
-    let mary = Owner::new("mary").expect("a good owner");
-    let marker = EntityKey::of("bucket", &mary, "data").run(1);
-    json!({
-        "drift": "orphan", "system": system, "kind": kind, "id": id, "marker": marker,
-        "holder": { "kind": "bucket", "owner": "mary", "name": "data", "marker": marker },
-    })
-}
-
-pub fn decision(found: &Value) -> Value {
-    json!({ "why": "a test", "found": found })
 }
 
 /// People are told, by mail and by webhook.

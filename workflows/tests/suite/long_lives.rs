@@ -12,6 +12,7 @@ use stead_testkit::{Kit, Trouble};
 use stead_workflows::WORKFLOWS;
 
 use crate::backups;
+use crate::findings;
 use crate::kits::{self, john};
 use crate::pools;
 use crate::volumes::{attach, resize};
@@ -68,7 +69,7 @@ fn decisions() -> Kit<World> {
         json!({ "drift": "stranger", "system": "proxmox", "kind": "machine", "id": "10005" });
     let kit = Kit::of(WORKFLOWS).site(kits::site());
     let kit = kit.entity("drift", vmids::PLATFORM, "decisions");
-    again(kit, 240, &[("ignore", kits::decision(&found))])
+    again(kit, 240, &[("ignore", findings::decision(&found))])
 }
 
 fn homes() -> Kit<World> {

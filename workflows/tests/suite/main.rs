@@ -13,6 +13,7 @@ mod changes;
 mod clones;
 mod drift;
 mod ends;
+mod findings;
 mod golden;
 mod homes;
 mod kits;

@@ -120,6 +120,22 @@ fn one_goes_back_to_what_ran_before_and_forward_again() {
 }
 
 #[test]
+fn what_runs_is_put_right_with_the_very_image() {
+    let mut tale = Asker::mcp();
+    assert_eq!(tale.refused("repair", json!({})), "mcp.unknown");
+    tale.done("deploy", json!({}));
+    tale.done("deploy", json!({ "tag": "b" }));
+    tale.stage.world.things.clear();
+    tale.done("repair", json!({}));
+    assert_eq!(tale.stage.world.names(), ["server outline b"]);
+    assert_eq!(
+        (tale.active(), tale.releases()),
+        ("b".into(), ["b", "a"].map(str::to_owned).into())
+    );
+    tale.stage.everything_replays();
+}
+
+#[test]
 fn a_long_life_keeps_few_releases() {
     let mut tale = Asker::mcp();
     for tag in ('a'..='z').chain('A'..='Z') {

@@ -3,6 +3,7 @@
 use serde_json::json;
 use stead_testkit::{Trouble, tells, tells_of};
 
+use crate::findings;
 use crate::kits;
 use crate::tale::{Tale, done};
 
@@ -182,7 +183,7 @@ fn a_ledger_and_a_probe_read_like_this() {
 #[test]
 fn a_scan_for_drift_reads_like_this() {
     tells(
-        &kits::drift(),
+        &findings::drift(),
         "
         command  drift.scan
         step     vault.pin-secrets       done
@@ -213,6 +214,14 @@ fn a_scan_for_drift_reads_like_this() {
         step     vault.sight-secrets     done
         step     vault.sight-secrets     done
         step     vault.sight-secrets     done
+        step     coder.sight-tokens      done
+        step     coder.sight-tokens      done
+        step     coder.sight-versions    done
+        step     coder.sight-versions    done
+        step     forgejo.sight-repositories  done
+        step     forgejo.sight-repositories  done
+        step     kubernetes.sight-servers    done
+        step     kubernetes.sight-servers    done
         done     drift.scan
         over     completed
         ",
@@ -222,7 +231,7 @@ fn a_scan_for_drift_reads_like_this() {
 #[test]
 fn what_is_decided_about_findings_reads_like_this() {
     tells(
-        &kits::decisions(),
+        &findings::decisions(),
         "
         command  drift.destroy
         done     drift.destroy
@@ -235,6 +244,21 @@ fn what_is_decided_about_findings_reads_like_this() {
         step     entity.look-up-run  done
         undo     vault.pin-secrets    done
         undo     proxmox.remove-seed  done
+        done     drift.destroy
+        command  drift.destroy
+        step     entity.look-up-run  done
+        step     vault.pin-secrets   done
+        step     coder.revoke-token  done
+        done     drift.destroy
+        command  drift.destroy
+        step     entity.look-up-run     done
+        step     vault.pin-secrets      done
+        step     coder.archive-version  done
+        done     drift.destroy
+        command  drift.destroy
+        step     entity.look-up-run  done
+        undo     vault.pin-secrets   done
+        undo     kubernetes.remove   done
         done     drift.destroy
         timer    the grace period of something that is to be destroyed
         step     entity.look-up-run  done

@@ -10,6 +10,7 @@ use stead_schemas::step::vmids::PLATFORM;
 use stead_testkit::{Act, Kit};
 use stead_workflows::WORKFLOWS;
 
+use crate::findings;
 use crate::kits::{self, john};
 use crate::snapshots;
 use crate::volumes;
@@ -22,8 +23,8 @@ pub const LIVES: [(&str, Life); 25] = [
     ("allowance", shared_allowance),
     ("bucket", kits::bucket),
     ("calendar", calendar),
-    ("drift", kits::drift),
-    ("drift: decisions", kits::decisions),
+    ("drift", findings::drift),
+    ("drift: decisions", findings::decisions),
     ("bucket: full", kits::full_bucket),
     ("home", kits::home),
     ("mcp", kits::mcp),

@@ -233,7 +233,11 @@ impl stead_testkit::World for World {
             | "coder.stop-workspace"
             | "coder.survey"
             | "probe.noop" => Ok(json!({})),
-            "coder.sight-workspaces"
+            "coder.sight-tokens"
+            | "coder.sight-versions"
+            | "coder.sight-workspaces"
+            | "forgejo.sight-repositories"
+            | "kubernetes.sight-servers"
             | "proxmox.sight-machines"
             | "proxmox.sight-seeds"
             | "proxmox.sight-snapshots"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use stead_core::drift::{Drift, compare};
+use stead_core::drift::{Drift, Finding, compare};
 use stead_schemas::ids::EntityKey;
 use stead_schemas::ledger::{Held, Standing};
 use stead_schemas::owner::Owner;
@@ -112,4 +112,33 @@ fn what_others_keep_in_the_same_system_is_nobodys_business_until_it_carries_our_
     check(&[], &[], &bucket(None), None);
     check(&[], &[], &bucket(Some("theirs")), None);
     check(&[], &[], &bucket(Some(OURS)), Some(Drift::Orphan));
+}
+
+/// A secret in Forgejo, which can carry no mark.
+fn unmarked(life: u32, standing: Standing) -> Held {
+    let mut held = held(standing);
+    let key = EntityKey::of("token", &held.owner, "ci");
+    held.resource = Resource::new("forgejo", "secret", "john/templates/TOKEN");
+    (held.marker, held.run) = (String::new(), key.run(life));
+    held
+}
+
+#[test]
+fn what_can_carry_no_mark_is_known_by_its_name() {
+    let kinds = BTreeSet::from(["forgejo/secret".to_owned()]);
+    let wanted = unmarked(2, Standing::Wanted);
+    let left = unmarked(1, Standing::Left);
+    let seen = [Thing::new(wanted.resource.clone(), None)];
+    let found = |held: &[Held], seen: &[Thing]| compare(held, held, seen, &kinds);
+    let words = |found: Vec<Finding>| found.iter().map(|f| f.drift).collect::<Vec<_>>();
+    assert_eq!(words(found(std::slice::from_ref(&wanted), &seen)), []);
+    assert_eq!(words(found(std::slice::from_ref(&left), &seen)), [Drift::Orphan]);
+    // A life before this one has left what this one has set anew.
+    assert_eq!(words(found(&[left.clone(), wanted.clone()], &seen)), []);
+    assert_eq!(words(found(&[], &seen)), [], "others have secrets, too");
+    let missing = found(&[left, wanted.clone()], &[]);
+    assert_eq!(words(missing.clone()), [Drift::Missing]);
+    // Whoever is asked to put it right is the run that made it.
+    let holder = missing[0].found().holder.expect("it is in the ledger");
+    assert_eq!(holder.marker, wanted.run.to_string());
 }

@@ -204,7 +204,7 @@ async fn find(client: &SteadClient, verb: &str, resource: &str) -> Result<Found,
         let Some(holder) = found.holder.as_ref().filter(|_| is_needed) else {
             return Ok(found.clone());
         };
-        let is_wanted = now.any(|held| held.marker == holder.marker);
+        let is_wanted = now.any(|held| held.mark() == holder.marker);
         return if is_wanted { Ok(found.clone()) } else { Err(outdated(found)) };
     }
     let now = now.next();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::answer;
-use super::state::State;
+use super::state::{ME, State};
 use crate::net::{Answer, Call};
 use crate::world::World;
 
@@ -51,6 +51,24 @@ impl State {
         key.map(|key| key.user.clone())
     }
 
+    /// Somebody revokes a token of this name in Coder. False if there is none.
+    pub(crate) fn lose_key(&mut self, name: &str) -> bool {
+        let before = self.keys.len();
+        self.keys.retain(|key| key.name != name);
+        self.keys.len() < before
+    }
+
+    /// Somebody makes a token by hand, for an hour. False if there is no such user.
+    pub(crate) fn plant_key(&mut self, user: &str, name: &str, uuid: Uuid) -> bool {
+        let Some((user, user_id)) = self.user(user) else { return false };
+        let id = uuid.simple().to_string()[..10].to_owned();
+        let (token, created) = (format!("{id}-canary{}", uuid.simple()), Utc::now());
+        let (name, expires) = (name.to_owned(), created + TimeDelta::hours(1));
+        self.tokens.push(token.clone());
+        self.keys.push(Key { id, name, user, user_id, token, created, expires, used: created });
+        true
+    }
+
     fn key(&self, user: &str, fits: impl Fn(&Key) -> bool) -> Result<&Key, Answer> {
         let (user, _) = self.user(user).ok_or_else(answer::no_user)?;
         let found = self.keys.iter().find(|key| key.user == user && fits(key));
@@ -91,12 +109,28 @@ pub(super) fn create(world: &World, call: &Call, user: &str) -> Result<Answer, A
     Ok(Answer::json(201, json!({ "key": token })))
 }
 
-pub(super) fn list(world: &World, call: &Call, user: &str) -> Result<Answer, Answer> {
-    let all = call.query("include_expired") == Some("true");
+/// The tokens of one user, or of all users, with whose each is, for whom Coder shows them all.
+pub(super) fn list(world: &World, call: &Call, user: &str, caller: &str) -> Result<Answer, Answer> {
+    let is_said = |name: &str| call.query(name) == Some("true");
+    let (expired, everybody) = (is_said("include_expired"), is_said("include_all"));
     world.read(|state| {
+        // Whoever is no owner gets his own, and no word of the others.
+        let user = if everybody { caller } else { user };
         let (user, _) = state.coder.user(user).ok_or_else(answer::no_user)?;
-        let keys = state.coder.keys.iter().filter(|key| key.user == user && (all || key.lives()));
-        Ok(Answer::json(200, keys.map(Key::shape).collect()))
+        let is_shown = |key: &&Key| {
+            let is_whose = key.user == user || (everybody && caller == ME);
+            is_whose && (expired || key.lives())
+        };
+        let shape = |key: &Key| {
+            let mut shape = key.shape();
+            if everybody {
+                shape["username"] = key.user.clone().into();
+            }
+            shape
+        };
+        // The latest first: no order of theirs is promised.
+        let keys = state.coder.keys.iter().rev().filter(is_shown);
+        Ok(Answer::json(200, keys.map(shape).collect()))
     })
 }
 

@@ -75,6 +75,11 @@ impl HttpVendor for Coder {
         if call.method == "GET" && path == ["users", "me"] {
             return users::show(world, &caller).unwrap_or_else(|refused| refused);
         }
+        if call.method == "GET"
+            && let ["users", user, "keys", "tokens"] = path.as_slice()
+        {
+            return keys::list(world, call, user, &caller).unwrap_or_else(|refused| refused);
+        }
         route(world, call, &path).unwrap_or_else(|refused| refused)
     }
 
@@ -98,13 +103,13 @@ fn route(world: &Arc<World>, call: &Call, path: &[&str]) -> Result<Answer, Answe
     match (call.method.as_str(), path) {
         ("GET", ["users", user]) => users::show(world, user),
         ("POST", ["users", user, "keys", "tokens"]) => keys::create(world, call, user),
-        ("GET", ["users", user, "keys", "tokens"]) => keys::list(world, call, user),
         ("GET", ["users", _, "keys", "tokens", "tokenconfig"]) => Ok(keys::config()),
         ("GET", ["users", user, "keys", "tokens", name]) => keys::by_name(world, user, name),
         ("GET", ["users", user, "keys", id]) => keys::by_id(world, user, id),
         ("DELETE", ["users", user, "keys", id]) => keys::delete(world, user, id),
         ("POST", ["users"]) => users::create(world, call),
         ("GET", ["organizations", org]) => users::organization(world, org),
+        ("GET", ["organizations", org, "templates"]) => users::templates(world, org),
         ("GET", ["organizations", org, "templates", name]) => users::template(world, org, name),
         ("POST", ["files"]) => versions::upload(world, call),
         ("POST", ["organizations", org, "templateversions"]) => versions::create(world, call, org),
@@ -114,6 +119,7 @@ fn route(world: &Arc<World>, call: &Call, path: &[&str]) -> Result<Answer, Answe
         ("GET", ["templateversions", id]) => versions::show(world, id),
         ("GET", ["templateversions", id, "rich-parameters"]) => versions::parameters(world, id),
         ("POST", ["templateversions", id, "archive"]) => versions::archive(world, id),
+        ("GET", ["templates", id, "versions"]) => versions::list(world, call, id),
         ("PATCH", ["templates", id, "versions"]) => versions::promote(world, call, id),
         ("POST", ["users", user, "workspaces"]) => workspaces::create(world, call, user),
         // The older form of the same.

@@ -57,6 +57,16 @@ pub(super) fn organization(world: &World, org: &str) -> Result<Answer, Answer> {
     })
 }
 
+/// The templates, the youngest first: no order of theirs is promised.
+pub(super) fn templates(world: &World, org: &str) -> Result<Answer, Answer> {
+    world.read(|state| {
+        let coder = &state.coder;
+        known_organization(coder, org)?;
+        let shapes = coder.templates.iter().rev().map(|one| shapes::template(coder, one));
+        Ok(Answer::json(200, shapes.collect()))
+    })
+}
+
 pub(super) fn template(world: &World, org: &str, name: &str) -> Result<Answer, Answer> {
     world.read(|state| {
         known_organization(&state.coder, org)?;

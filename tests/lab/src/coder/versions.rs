@@ -169,6 +169,29 @@ impl State {
         Ok((version.id, version.template))
     }
 
+    /// Somebody archives a version of this name, or makes it so that it can be used again. False if
+    /// there is none.
+    pub(crate) fn archive(&mut self, name: &str, is_archived: bool) -> bool {
+        let found = self.versions.iter_mut().find(|version| version.name == name);
+        found.map(|version| version.archived = is_archived).is_some()
+    }
+
+    /// Somebody makes a version by hand. False if there is no such template.
+    pub(crate) fn plant_version(
+        &mut self,
+        pace: &Pace,
+        template: &str,
+        name: &str,
+        message: &str,
+    ) -> bool {
+        let found = self.templates.iter().find(|known| known.name == template);
+        let Some(id) = found.map(|template| template.id) else { return false };
+        let new = Version::new(pace, id, pace.uuid(), name);
+        let (status, message) = (JobStatus::Succeeded, message.to_owned());
+        self.versions.push(Version { status, message, completed: Some(Utc::now()), ..new });
+        true
+    }
+
     fn version(&self, id: &str) -> Result<&Version, Answer> {
         let id = uuid(id)?;
         self.versions.iter().find(|version| version.id == id).ok_or_else(answer::not_found)
@@ -301,6 +324,33 @@ pub(super) fn show(world: &World, id: &str) -> Result<Answer, Answer> {
     world.read(|state| {
         let version = state.coder.version(id)?;
         Ok(Answer::json(200, version.shape(&state.coder)))
+    })
+}
+
+/// The versions of a template that are not archived, the oldest first.
+pub(super) fn list(world: &World, call: &Call, template: &str) -> Result<Answer, Answer> {
+    let template = uuid(template)?;
+    let number = |name: &str| call.query(name).and_then(|text| text.parse::<usize>().ok());
+    let (limit, offset) = (number("limit").unwrap_or(usize::MAX), number("offset").unwrap_or(0));
+    let archived = call.query("include_archived") == Some("true");
+    world.read(|state| {
+        let coder = &state.coder;
+        if !coder.templates.iter().any(|known| known.id == template) {
+            return Err(answer::not_found());
+        }
+        let mut all: Vec<_> =
+            coder.versions.iter().filter(|one| one.template == template).collect();
+        if let Some(after) = call.query("after_id") {
+            let place = all.iter().position(|one| one.id.to_string() == after);
+            let place = place.ok_or_else(|| {
+                let text = format!("Record at \"after_id\" ({after:?}) does not exist.");
+                answer::message(400, &text)
+            })?;
+            all.drain(..=place);
+        }
+        let shown = all.into_iter().filter(|one| archived || !one.archived);
+        let page = shown.skip(offset).take(limit).map(|one| one.shape(coder));
+        Ok(Answer::json(200, page.collect()))
     })
 }
 

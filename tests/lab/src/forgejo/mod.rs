@@ -18,6 +18,10 @@ pub(crate) use state::State;
 
 use crate::net::{Answer, Before, Call, HttpVendor, Severity};
 use crate::world::World;
+use state::{Repository, Right};
+
+/// How much is told at once: less than the fifty of a Forgejo of which nobody has set that.
+const PAGE_MAX: usize = 3;
 
 /// The vendor.
 pub(crate) struct Forgejo;
@@ -50,6 +54,9 @@ impl HttpVendor for Forgejo {
         if token != Some(world.secrets.forgejo_token.as_str()) {
             return answer::error(401, "token is required");
         }
+        if call.method == "GET" && path == ["repos", "search"] {
+            return search(world, call);
+        }
         let ["repos", owner, name, rest @ ..] = path.as_slice() else {
             return answer::not_found();
         };
@@ -80,7 +87,7 @@ fn route(
     match (call.method.as_str(), path) {
         ("PUT", ["actions", "secrets", name]) => set_secret(world, call, repository, name),
         ("DELETE", ["actions", "secrets", name]) => delete_secret(world, repository, name),
-        ("GET", ["actions", "secrets"]) => list_secrets(world, repository),
+        ("GET", ["actions", "secrets"]) => list_secrets(world, call, repository),
         ("POST", ["actions", "workflows", file, "dispatches"]) => {
             runs::dispatch(world, call, repository, file)
         }
@@ -126,14 +133,45 @@ fn delete_secret(world: &World, repository: &str, name: &str) -> Result<Answer, 
     Ok(Answer::empty(204))
 }
 
-/// Names and no values.
-fn list_secrets(world: &World, repository: &str) -> Result<Answer, Answer> {
+/// Names and no values, a page of them.
+fn list_secrets(world: &World, call: &Call, repository: &str) -> Result<Answer, Answer> {
     world.read(|state| {
         let held = state.forgejo.repository(repository)?;
+        if held.right == Right::Administers {
+            return Err(answer::error(403, "user should be the owner of the repo"));
+        }
         let names =
             held.secrets.keys().map(|name| json!({ "name": name, "created_at": held.born }));
-        Ok(Answer::json(200, names.collect()))
+        let (skip, take) = page(call);
+        Ok(Answer::json(200, names.skip(skip).take(take).collect()))
     })
+}
+
+/// Where a page begins, and how much it holds: never more than this Forgejo tells at once.
+fn page(call: &Call) -> (usize, usize) {
+    let number = |name: &str| call.query(name).and_then(|text| text.parse::<usize>().ok());
+    let limit = number("limit").unwrap_or(PAGE_MAX).clamp(1, PAGE_MAX);
+    let page = number("page").unwrap_or(1).max(1);
+    ((page - 1).saturating_mul(limit), limit)
+}
+
+/// All repositories that our token sees, and what it may do with each.
+fn search(world: &World, call: &Call) -> Answer {
+    let (skip, take) = page(call);
+    let data: Vec<Value> = world.read(|state| {
+        let all = state.forgejo.repositories.iter().enumerate();
+        let shape = |(id, (full_name, held)): (usize, (&String, &Repository))| {
+            let (owner, name) = full_name.split_once('/').unwrap_or_default();
+            let admin = held.right != Right::Reads;
+            json!({
+                "id": id + 1, "name": name, "full_name": full_name, "owner": { "login": owner },
+                "private": true, "archived": false, "created_at": held.born,
+                "permissions": { "admin": admin, "push": admin, "pull": true },
+            })
+        };
+        all.map(shape).skip(skip).take(take).collect()
+    });
+    Answer::json(200, json!({ "ok": true, "data": data }))
 }
 
 fn show_branch(world: &World, repository: &str, branch: &str) -> Result<Answer, Answer> {

@@ -9,18 +9,34 @@ use super::commits::{self, Hook, Tree};
 use crate::net::Answer;
 use crate::pace::Pace;
 
+/// What our token may do with a repository.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Right {
+    /// Everything.
+    Owns,
+    /// All but what is the owner's alone, as its secrets.
+    Administers,
+    /// It sees it.
+    Reads,
+}
+
+/// What others have, of which nothing is ours to touch.
+const OTHERS: [(&str, Right); 2] =
+    [("charts/ours", Right::Administers), ("upstream/linux", Right::Reads)];
+
 /// Who has a repository `templates` from the first morning.
 const OWNERS: [&str; 5] = ["alice", "demo", "john", "john.doe", "platform"];
 
 /// What Forgejo knows.
 pub(crate) struct State {
-    repositories: BTreeMap<String, Repository>,
+    pub(super) repositories: BTreeMap<String, Repository>,
     pub(super) runs: Vec<Run>,
 }
 
 /// A repository.
 pub(super) struct Repository {
     pub(super) born: DateTime<Utc>,
+    pub(super) right: Right,
     /// Name and value; the value is never shown.
     pub(super) secrets: BTreeMap<String, String>,
     /// Name and last commit.
@@ -51,20 +67,24 @@ pub(super) struct Run {
 
 impl State {
     pub(crate) fn pristine(pace: &Pace) -> Self {
-        let repository = |owner: &str| {
+        let repository = |right: Right| {
             let commit = commits::hash(pace.uuid());
-            let held = Repository {
+            Repository {
                 born: Utc::now(),
+                right,
                 secrets: BTreeMap::new(),
                 branches: BTreeMap::from([("main".to_owned(), commit.clone())]),
                 commits: BTreeMap::from([(commit, commits::pristine())]),
                 hooks: Vec::new(),
                 last_push: String::new(),
                 statuses: Vec::new(),
-            };
-            (format!("{owner}/templates"), held)
+            }
         };
-        Self { repositories: OWNERS.map(repository).into(), runs: Vec::new() }
+        let owned = OWNERS.map(|owner| (format!("{owner}/templates"), Right::Owns));
+        let others = OTHERS.map(|(name, right)| (name.to_owned(), right));
+        let all = owned.into_iter().chain(others);
+        let repositories = all.map(|(name, right)| (name, repository(right))).collect();
+        Self { repositories, runs: Vec::new() }
     }
 
     pub(super) fn repository(&self, name: &str) -> Result<&Repository, Answer> {
@@ -81,6 +101,18 @@ impl State {
             held.secrets.keys().map(|secret| format!("{name} {secret}")).collect::<Vec<_>>()
         };
         self.repositories.iter().flat_map(of).collect()
+    }
+
+    /// Somebody gives a repository a secret by hand. False if there is no such repository.
+    pub(crate) fn plant_secret(&mut self, repository: &str, name: &str) -> bool {
+        let found = self.repositories.get_mut(repository);
+        found.map(|held| held.secrets.insert(name.to_owned(), "theirs".to_owned())).is_some()
+    }
+
+    /// Somebody deletes a secret by hand. False if there is none.
+    pub(crate) fn lose_secret(&mut self, repository: &str, name: &str) -> bool {
+        let found = self.repositories.get_mut(repository);
+        found.is_some_and(|held| held.secrets.remove(name).is_some())
     }
 
     /// Whom to tell of pushes. False if there is no such repository.

@@ -27,16 +27,24 @@ pub(super) fn meddle(world: &World, call: &Call) {
     }
 }
 
+/// A page of them, in the order of their names: `continue` is the last one that was told.
 pub(super) fn list(world: &World, call: &Call, kind: Kind) -> Answer {
     let limit = call.query("limit").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+    let after = call.query("continue").unwrap_or_default().to_owned();
     world.read(|state| {
         let state = &state.kubernetes;
         let of_kind = state.objects.iter().filter(|((of, _), _)| *of == kind);
+        let mut rest = of_kind.filter(|((_, name), _)| *name > after);
+        let page: Vec<_> = rest.by_ref().take(limit).collect();
+        let mut metadata = json!({ "resourceVersion": state.version.to_string() });
+        if let (Some(((_, last), _)), true) = (page.last(), rest.next().is_some()) {
+            metadata["continue"] = last.clone().into();
+        }
         let items: Vec<Value> =
-            of_kind.map(|((_, name), object)| shape(kind, name, object)).take(limit).collect();
+            page.into_iter().map(|((_, name), object)| shape(kind, name, object)).collect();
         let body = json!({
             "kind": format!("{}List", kind.name()), "apiVersion": kind.group(),
-            "metadata": { "resourceVersion": state.version.to_string() }, "items": items,
+            "metadata": metadata, "items": items,
         });
         Answer::json(200, body)
     })

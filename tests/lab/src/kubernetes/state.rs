@@ -26,10 +26,16 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 3] = [Self::ConfigMap, Self::Deployment, Self::Service];
+
     /// The kind of `deployments`, in this group and version.
     pub(super) fn read(group: &str, plural: &str) -> Option<Self> {
-        let all = [Self::ConfigMap, Self::Deployment, Self::Service];
-        all.into_iter().find(|kind| kind.group() == group && kind.plural() == plural)
+        Self::ALL.into_iter().find(|kind| kind.group() == group && kind.plural() == plural)
+    }
+
+    /// The kind that the ledger calls so.
+    fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
     pub(super) const fn group(self) -> &'static str {
@@ -148,8 +154,7 @@ impl State {
 
     /// Somebody else's object, of this kind and name.
     pub(crate) fn strange(&mut self, kind: &str, name: &str, uid: Uuid) {
-        let kinds = [Kind::ConfigMap, Kind::Deployment, Kind::Service];
-        let Some(kind) = kinds.into_iter().find(|known| known.word() == kind) else { return };
+        let Some(kind) = Kind::of_word(kind) else { return };
         let app = json!({ "app": "theirs" });
         let mut wanted = json!({ "metadata": { "labels": app } });
         match kind {
@@ -176,6 +181,20 @@ impl State {
             };
             self.objects.entry((kind, name.to_owned())).or_insert(object);
         }
+    }
+
+    /// Somebody deletes an object by hand. False if there is none.
+    pub(crate) fn lose(&mut self, kind: &str, name: &str) -> bool {
+        Kind::of_word(kind)
+            .is_some_and(|kind| self.objects.remove(&(kind, name.to_owned())).is_some())
+    }
+
+    /// Somebody puts this label on an object by hand. False if there is none.
+    pub(crate) fn label(&mut self, kind: &str, name: &str, label: &str, value: &str) -> bool {
+        let found =
+            Kind::of_word(kind).and_then(|kind| self.objects.get_mut(&(kind, name.to_owned())));
+        let wanted = json!({ "metadata": { "labels": { label: value } } });
+        found.is_some_and(|object| object.fields.apply("kubectl-label", &wanted, true).is_ok())
     }
 
     /// What carries somebody's mark.

@@ -6,7 +6,7 @@ use serde_json::json;
 use stead_schemas::command::drift::Found;
 use stead_schemas::ids::EntityKey;
 use stead_schemas::owner::Owner;
-use stead_schemas::site::{S3Site, Site, TrueNasSite};
+use stead_schemas::site::{ForgejoSite, KubernetesSite, S3Site, Site, TrueNasSite};
 
 use super::Case;
 
@@ -22,6 +22,7 @@ fn found(told: &str) -> Found {
     if let Some(kind) = words.nth(1) {
         let marker = EntityKey::of(kind, &Owner::new("john").unwrap(), "dev").run(1);
         found["marker"] = json!(marker);
+        found["id"] = json!(path.splitn(3, '/').last().unwrap().replace("MARKER", marker.as_str()));
         let gib = 50_u64 << 30;
         found["holder"] = json!({
             "kind": kind, "owner": "john", "name": "dev", "marker": marker, "quota_bytes": gib,
@@ -37,7 +38,9 @@ fn check(verb: &str, told: &str, is_adopted: bool, expected: &str) {
     let truenas = TrueNasSite { grace_seconds: 60, ..TrueNasSite::default() };
     let folder = "vault:secret/data/stead/buckets".to_string();
     let s3 = Some(S3Site { credentials: folder, grace_seconds: 90, ..S3Site::default() });
-    let site = Site { truenas, s3, ..Site::default() };
+    let forgejo = Some(ForgejoSite::default());
+    let kubernetes = Some(KubernetesSite::default());
+    let site = Site { truenas, s3, forgejo, kubernetes, ..Site::default() };
     let found = found(told);
     let case = Case { verb, found: &found, is_adopted, site: &site };
     let words: String = match case.meaning() {
@@ -65,6 +68,13 @@ fn what_is_needed_is_repaired_by_the_entity_that_needs_it() {
     told("missing truenas/dataset/x of home", "would hide that");
     told("missing s3/bucket/x of bucket", "would hide that");
     told(&["missing", SECRET, "of bucket"].join(" "), "cannot be opened any more");
+    told("missing coder/token/x of token", "token john/dev is told to rotate");
+    told("missing coder/token/x of token", "listed as lost while it is");
+    told("missing forgejo/secret/john/templates/X of token", "is told to rotate");
+    told("missing vault/secret/vault:secret/data/stead/tokens/x of token", "is told to rotate");
+    told("missing kubernetes/service/n/x of mcp", "mcp john/dev is told to repair");
+    told("missing coder/template-version/t/v of template", "versions unarchive");
+    told("changed kubernetes/deployment/n/x of mcp", "another's mark");
     told("changed truenas/dataset/x of home", "another's mark");
     told("changed s3/bucket/x of bucket", "another's mark");
     told("orphan proxmox/machine/1 of workspace", "no run needs it any more");
@@ -82,6 +92,7 @@ fn only_machines_and_datasets_get_our_mark() {
     told("changed truenas/dataset/x of home resized", "repair it");
     told("missing proxmox/machine/1 of workspace", "it is not there");
     told("stranger truenas/share//mnt/x", "only machines and datasets");
+    told("stranger kubernetes/deployment/n/x", "only machines and datasets");
     check("adopt", "stranger proxmox/machine/1", true, "adopted already");
 }
 
@@ -99,6 +110,14 @@ fn only_what_no_run_wants_is_destroyed_and_user_data_only_later() {
     told(&["orphan", SECRET, "of bucket"].join(" "), "is destroyed");
     told("orphan vault/secret/vault:secret/data/stead/tokens/x of token", "goes with the token");
     told("orphan s3/key/x of bucket", "goes with its secret");
+    told("orphan coder/token/MARKER-3 of token", "is revoked, and its record in Vault destroyed");
+    told("orphan coder/token/MARKER-x of token", "not named as a token");
+    told("orphan coder/token/MARKER-3 of bucket", "not named as a token");
+    told("orphan coder/token/x", "another Stead");
+    told("orphan coder/template-version/t/v of template", "is archived, unless it is active");
+    told("orphan forgejo/secret/john/templates/X of token", "carries no mark");
+    told("orphan kubernetes/service/n/x of mcp", "deleted with all objects of that name");
+    told("stranger kubernetes/service/n/x", "adopt it first");
     told("orphan proxmox/machine/1", "another Stead");
     told("stranger proxmox/machine/1", "adopt it first");
     told("changed proxmox/machine/1 of workspace", "not taken away here");
