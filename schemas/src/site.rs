@@ -15,9 +15,11 @@ use crate::notice::Route;
 
 mod backup;
 mod guest;
+mod s3;
 
 pub use backup::{BackupOf, BackupSite, GuestBackup, JobBackup, NasSite, ZfsBackup};
 pub use guest::{Guest, System};
+pub use s3::S3Kind;
 
 /// Facts that a command's order is completed with when it is accepted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -163,10 +165,15 @@ pub struct CoderSite {
 pub struct S3Site {
     /// Where guests reach their buckets: `https://s3.lan`.
     pub endpoint: String,
-    /// Where the administrator's token lies.
+    /// What it can do besides S3 itself.
+    #[serde(default, skip_serializing_if = "S3Kind::is_garage")]
+    pub kind: S3Kind,
+    /// Where the administrator's token lies; of S3 without an administration the key that makes buckets.
     pub secret: String,
-    /// The folder in Vault beneath which every bucket's key lies:
-    /// `vault:secret/data/stead/buckets`.
+    /// The folder in Vault in which each owner's own key lies, where the S3 makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<String>,
+    /// The folder in Vault beneath which every bucket's key lies.
     pub credentials: String,
     /// How much a bucket may hold if nothing is said, in GiB.
     pub quota_gb: u32,

@@ -1,7 +1,6 @@
 //! What is really there, beside the ledger: each kind of drift is found, and nothing else is.
 
 use serde_json::{Value, json};
-use serde_json::{Value, json};
 use stead_schemas::event::Outcome;
 use stead_schemas::ids::EntityKey;
 

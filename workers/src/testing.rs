@@ -229,7 +229,7 @@ pub(crate) fn config(lab: &Lab) -> WorkersConfig {
             registry: addresses.kubernetes_url.parse().unwrap(),
         }),
         s3: Some(s3::Config {
-            admin: addresses.s3_url.parse().unwrap(),
+            admin: Some(addresses.s3_url.parse().unwrap()),
             address: addresses.s3_url.parse().unwrap(),
             region: "garage".to_owned(),
         }),

@@ -155,8 +155,12 @@ fn mcp_servers(site: &Site) -> String {
 }
 
 fn s3(site: &S3Site) -> String {
-    let S3Site { endpoint, secret, credentials, quota_gb, .. } = site;
-    format!("{endpoint}, {quota_gb} GiB each, keys in {credentials}, login {secret}")
+    let S3Site { endpoint, secret, credentials, quota_gb, users, .. } = site;
+    let each = match users {
+        Some(users) => format!("without limits, opened with the owners' keys in {users}"),
+        None => format!("{quota_gb} GiB each"),
+    };
+    format!("{endpoint}, {each}, keys in {credentials}, login {secret}")
 }
 
 const fn login(config: &Config) -> &'static str {

@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Url;
 use serde_json::json;
 use stead_runtime::env::ARCHIVE_AFTER;
-use stead_schemas::command::bucket::QUOTA_GB_MAX;
-use stead_schemas::site::{Allowance, CoderSite, ForgejoSite, NasSite, S3Site, Site};
+use stead_schemas::site::{Allowance, CoderSite, ForgejoSite, NasSite, Site};
 use stead_workers::WorkersConfig;
 
 mod audit;
@@ -29,6 +28,7 @@ mod notify;
 mod pools;
 mod proxmox;
 mod reader;
+mod s3;
 mod templates;
 mod truenas;
 mod vault;
@@ -327,7 +327,7 @@ fn site(reader: &mut Reader<'_>, nas: Vec<NasSite>) -> Site {
         secret: section.vault_reference("secret"),
     };
     let (allowance, limits) = (allowance(reader), limits::read(reader));
-    let (s3, forgejo) = (s3_site(reader), forgejo_site(reader));
+    let (s3, forgejo) = (s3::site(reader), forgejo_site(reader));
     let authentik = authentik::site(reader);
     let deployments = deployments::read(reader);
     let (kubernetes, mcp_servers) = (mcp::site(reader), mcp::servers(reader));
@@ -371,25 +371,6 @@ fn allowance(reader: &mut Reader<'_>) -> Allowance {
         cpu_cores: limit("cpu_cores"),
         memory_gb: limit("memory_gb"),
     }
-}
-
-/// Where buckets are made; a site need not have any.
-fn s3_site(reader: &mut Reader<'_>) -> Option<S3Site> {
-    if !reader.has_section("s3", "address") {
-        return None;
-    }
-    let mut section = reader.section("s3");
-    let credentials = section.vault_reference("credentials");
-    if credentials.contains('#') {
-        section.fault("credentials", "names a folder in Vault, which has no version");
-    }
-    Some(S3Site {
-        endpoint: section.text("address"),
-        secret: section.vault_reference("secret"),
-        credentials,
-        quota_gb: section.number_or("quota_gb", 10, 1..=QUOTA_GB_MAX),
-        grace_seconds: u64::from(section.number_or("grace_seconds", 7 * 86_400, 0..=u32::MAX)),
-    })
 }
 
 /// Where CI works; a site need not have any.
@@ -440,14 +421,7 @@ fn workers(
     let has_mail = reader.has_section("mail", "address");
     let mail = has_mail.then(|| reader.section("mail").text("address"));
     let guest = guest::worker(reader, site, buckets);
-    let s3 = has_s3.then(|| {
-        let mut section = reader.section("s3");
-        json!({
-            "admin": section.text("admin"),
-            "address": section.text("address"),
-            "region": section.text_or("region", "garage"),
-        })
-    });
+    let s3 = s3::worker(reader);
     Some(WorkersConfig {
         vault: part(reader, "vault", vault)?,
         proxmox: part(reader, "proxmox", proxmox)?,

@@ -5,6 +5,7 @@ use stead_schemas::command::pool::READY_MAX;
 use super::{ConfigError, read};
 
 mod authentik;
+mod buckets;
 mod deployments;
 mod incident;
 mod truenas;
@@ -260,26 +261,6 @@ fn templates_are_checked_too() {
     check(
         |text| text + "cpu_cores = { min = 4, max = 2, default = 3 }\n",
         &["line 20: template.cpu_cores: min 4, max 2, default 3 do not fit together"],
-    );
-}
-
-const S3: &str = "[s3]\nadmin = \"https://garage.lan:3903\"\naddress = \"https://s3.lan\"\n\
-                  secret = \"vault:secret/data/s3/admin\"\n\
-                  credentials = \"vault:secret/data/stead/buckets\"\n";
-
-#[test]
-fn a_site_need_not_have_s3_and_what_it_has_is_checked() {
-    check(|text| format!("{S3}{text}"), &[]);
-    check(
-        |text| {
-            format!("{}{text}", S3.replace("buckets", "buckets#1").replace("admin =", "adnim ="))
-        },
-        &[
-            "line 1: s3.credentials: names a folder in Vault, which has no version",
-            "line 1: s3.admin: is missing",
-            "line 2: s3.adnim: there is no such key; there are address, admin, credentials, \
-             grace_seconds, quota_gb, region, secret",
-        ],
     );
 }
 

@@ -122,6 +122,9 @@ pub struct BucketOrder {
     pub objects_max: Option<u32>,
     /// Where buckets are made.
     pub site: S3Site,
+    /// Where the owner's own key lies, where the S3 makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
 }
 
 /// Where a bucket stands.
@@ -243,6 +246,13 @@ pub fn read_bucket_name(bucket: &str) -> Option<(Owner, String)> {
 #[must_use]
 pub fn credentials_of(site: &S3Site, bucket: &str) -> String {
     format!("{}/{bucket}", site.credentials)
+}
+
+/// Where an owner's own key lies in Vault, on a site whose S3 makes none.
+#[must_use]
+pub fn key_of(site: &S3Site, owner: &Owner) -> Option<String> {
+    // As in the folder of tokens: a path of a URL reads `%` as an escape.
+    Some(format!("{}/{}", site.users.as_ref()?, owner.token().replace('%', ".")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! S3: buckets and the keys that open them. A bucket is ours if a key that carries our marker as
-//! its name may do everything with it; the key's secret lies in Vault before the key is made.
+//! its name may do everything with it; the key's secret lies in Vault before the key is made. Of S3
+//! that makes no keys a bucket is ours if our record lies in Vault, which was written while there was no
+//! bucket of that name.
 
 use alloc::string::String;
 
@@ -27,6 +29,9 @@ pub struct EnsureKey {
     pub place: Place,
     /// Where guests reach the bucket; it lies beside the key.
     pub endpoint: String,
+    /// Pinned reference to the owner's own key, where the S3 makes none: that one opens the bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
 }
 
 /// The answer to [`EnsureKey`].

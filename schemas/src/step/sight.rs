@@ -189,6 +189,10 @@ impl Step for SightWorkspaces {
 pub struct SightBuckets {
     /// Pinned reference to the administrator's token.
     pub login: String,
+    /// The folder in Vault in which the records of buckets lie, where nothing at the vendor's says whose
+    /// a bucket is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<String>,
     /// Behind which bucket the page begins, by the vendor's own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,

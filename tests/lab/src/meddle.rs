@@ -47,4 +47,15 @@ impl Lab {
     pub fn label_object(&self, kind: &str, name: &str, label: &str, value: &str) -> bool {
         self.world().change(|state| state.kubernetes.label(kind, name, label, value))
     }
+
+    /// Somebody makes a key of S3 that may make buckets.
+    pub fn plant_account(&self, id: &str, secret: &str) {
+        self.world().change(|state| state.s3.plant_account(id, secret));
+    }
+
+    /// Somebody begins so many uploads into a bucket, and has it keep versions or not. False if there is
+    /// no such bucket.
+    pub fn neglect_bucket(&self, bucket: &str, uploads: u64, versions: bool) -> bool {
+        self.world().change(|state| state.s3.neglect(bucket, uploads, versions))
+    }
 }

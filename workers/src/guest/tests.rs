@@ -155,7 +155,7 @@ async fn a_guest_finds_the_bucket_of_its_own_name() {
         credentials: credentials.clone(),
         marker: marker(),
     };
-    let ask = EnsureKey { place: place.clone(), endpoint: "https://s3.lan".to_owned() };
+    let ask = EnsureKey { place: place.clone(), endpoint: "https://s3.lan".to_owned(), user: None };
     scene.stage.ask(ask).await.unwrap();
     let found = file(&scene.user_data().await, env);
     let id = scene.stage.secret(&credentials, "access_key_id").await;

@@ -171,7 +171,7 @@ async fn name(
     }
 }
 
-fn taken(place: &Place) -> Failure {
+pub(super) fn taken(place: &Place) -> Failure {
     let words = format!("there is a bucket {} already, which is not ours", place.bucket);
     Failure::new(Class::Conflict, words)
 }

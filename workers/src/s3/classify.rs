@@ -26,6 +26,7 @@ pub(super) fn classify(status: u16, code: &str, said: &str, effect: Effect) -> T
             Trouble::Already(conflict("the key is there, or was there before"))
         }
         (409, _) => Trouble::Already(conflict("S3 has one of that name")),
+        (501, _) => Trouble::new(Class::Permanent, "this S3 does not know that call"),
         (429, _) => Trouble::new(Class::Wait, "S3 asks us to come back later"),
         // Not enough nodes answered each other: some may have done it.
         (503, _) if effect == Effect::None => {
@@ -65,6 +66,7 @@ mod tests {
         check(429, "", possible, "Wait");
         check(500, "InternalError", possible, "Ambiguous");
         check(500, "InternalError", none, "Retry");
+        check(501, "NotImplemented", possible, "Permanent");
         check(503, "ServiceUnavailable", possible, "Ambiguous");
         check(503, "ServiceUnavailable", none, "VendorDown");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
-use stead_schemas::failure::Failure;
+use stead_schemas::failure::{Class, Failure};
 
 use super::Config;
 use super::classify::classify;
@@ -35,7 +35,7 @@ impl Client {
     /// # Errors
     /// If TLS cannot be set up.
     pub fn new(config: &Config, secrets: Secrets) -> Result<Self, StartError> {
-        let http = http::client("s3", &config.admin)?;
+        let http = http::client("s3", config.admin.as_ref().unwrap_or(&config.address))?;
         let objects = http::client("s3", &config.address)?;
         let config = config.clone();
         Ok(Self { shared: Arc::new(Shared { http, objects, config, secrets }) })
@@ -45,7 +45,11 @@ impl Client {
     pub(super) async fn log_in(&self, login: &str) -> Result<Garage, Failure> {
         let secret = self.shared.secrets.read(login).await?;
         let token = http::secret_header(&format!("Bearer {}", secret.field("token")?))?;
-        Ok(Garage { shared: self.shared.clone(), token })
+        let admin = self.shared.config.admin.as_ref().ok_or_else(|| {
+            let words = "the workers for S3 know no administration of Garage's; write s3.admin";
+            Failure::new(Class::Permanent, words)
+        })?;
+        Ok(Garage { shared: self.shared.clone(), base: admin.to_string(), token })
     }
 
     pub(super) fn secrets(&self) -> &Secrets {
@@ -64,6 +68,7 @@ impl Client {
 /// Garage, as its administrator.
 pub(super) struct Garage {
     shared: Arc<Shared>,
+    base: String,
     token: HeaderValue,
 }
 
@@ -90,7 +95,7 @@ impl Garage {
     }
 
     fn request(&self, method: Method, call: &str) -> RequestBuilder {
-        let url = format!("{}/v2/{call}", self.shared.config.admin);
+        let url = format!("{}/v2/{call}", self.base);
         self.shared.http.request(method, url).header(AUTHORIZATION, self.token.clone())
     }
 

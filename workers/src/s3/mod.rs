@@ -6,10 +6,13 @@
 //! worker chooses a key's id and secret itself and lays them into Vault first (`record.rs`): there
 //! is one key for each record, whoever is cut off where. The key's name is our marker, and a
 //! bucket is ours if such a key owns it (`bucket.rs`).
+//!
+//! S3 that has no such administration is `generic.rs`.
 
 mod bucket;
 mod classify;
 mod client;
+mod generic;
 mod objects;
 mod record;
 mod sight;
@@ -26,12 +29,14 @@ pub use client::Client;
 
 use crate::address::HttpAddress;
 
-/// Where Garage is.
+/// Where S3 is.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The administration API: `https://garage.lan:3903`.
-    pub admin: HttpAddress,
+    /// Garage's administration API: `https://garage.lan:3903`. Without it everything is done through S3
+    /// itself, as at AWS, Ceph's gateway or MinIO (`generic.rs`).
+    #[serde(default)]
+    pub admin: Option<HttpAddress>,
     /// S3 itself, for us and for guests: `https://s3.lan`.
     pub address: HttpAddress,
     /// The region that requests are signed for, as Garage's own configuration names it.
@@ -46,6 +51,9 @@ fn region() -> String {
 /// The table of steps.
 #[must_use]
 pub fn worker(client: Client) -> Worker<Client> {
+    if client.config().admin.is_none() {
+        return generic::worker(client);
+    }
     Worker::new("s3", client)
         .on(steps::list_buckets)
         .on(steps::ensure_key)

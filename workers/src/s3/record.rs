@@ -16,7 +16,9 @@ pub(super) const SECRET: &str = "secret_access_key";
 const ENDPOINT: &str = "endpoint";
 const BUCKET: &str = "bucket";
 const REGION: &str = "region";
-const MARKER: &str = "marker";
+pub(super) const MARKER: &str = "marker";
+/// By which name an owner's own key is let at a bucket, where S3 has to be told so.
+const PRINCIPAL: &str = "principal";
 
 /// A key as it lies in Vault.
 #[derive(Clone, Debug)]
@@ -33,6 +35,16 @@ pub(super) struct Found {
 }
 
 impl Record {
+    /// A key that somebody else has laid into Vault, with the same fields.
+    pub(super) const fn of(secret: Arc<Secret>) -> Self {
+        Self { secret }
+    }
+
+    /// By which name S3 is to let the key at the bucket, if it has to be told.
+    pub(super) fn principal(&self) -> Option<&str> {
+        self.secret.field(PRINCIPAL).ok().filter(|name| !name.is_empty())
+    }
+
     /// The key's id.
     pub(super) fn id(&self) -> Result<&str, Failure> {
         self.secret.field(ID)
@@ -77,9 +89,33 @@ pub(super) async fn write(
     endpoint: &str,
     after: u64,
 ) -> Result<Option<Record>, Failure> {
-    let values = BTreeMap::from([
-        (ID, format!("GK{}", random_hex::<12>()?)),
-        (SECRET, random_hex::<32>()?),
+    let key = [(ID, format!("GK{}", random_hex::<12>()?)), (SECRET, random_hex::<32>()?)];
+    lay(client, place, endpoint, after, key.into()).await
+}
+
+/// The same with a key that its owner had before.
+pub(super) async fn copy(
+    client: &Client,
+    place: &Place,
+    endpoint: &str,
+    after: u64,
+    user: &Record,
+) -> Result<Option<Record>, Failure> {
+    let mut key =
+        BTreeMap::from([(ID, user.id()?.to_owned()), (SECRET, user.secret()?.to_owned())]);
+    key.extend(user.principal().map(|name| (PRINCIPAL, name.to_owned())));
+    lay(client, place, endpoint, after, key).await
+}
+
+async fn lay(
+    client: &Client,
+    place: &Place,
+    endpoint: &str,
+    after: u64,
+    key: BTreeMap<&'static str, String>,
+) -> Result<Option<Record>, Failure> {
+    let mut values = key;
+    values.extend([
         (ENDPOINT, endpoint.to_owned()),
         (BUCKET, place.bucket.clone()),
         (REGION, client.config().region.clone()),

@@ -144,7 +144,9 @@ async fn bucket(stage: &Stage, login: String) {
         marker: marker(),
     };
     let at = || place.clone();
-    stage.insist(EnsureKey { place: at(), endpoint: "https://s3.lan".to_owned() }).await;
+    stage
+        .insist(EnsureKey { place: at(), endpoint: "https://s3.lan".to_owned(), user: None })
+        .await;
     let limits = Limits { quota_gb: 10, objects_max: None };
     stage.insist(EnsureBucket { place: at(), limits }).await;
     stage.lab.put_objects("john-data", &[("a", 1), ("b", 1)]);

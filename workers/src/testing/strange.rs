@@ -78,7 +78,7 @@ fn at(place: &str, mut config: WorkersConfig) -> WorkersConfig {
     let kubernetes = config.kubernetes.as_mut().unwrap();
     (kubernetes.address, kubernetes.registry) = (url.parse().unwrap(), url.parse().unwrap());
     let s3 = config.s3.as_mut().unwrap();
-    (s3.admin, s3.address) = (url.parse().unwrap(), url.parse().unwrap());
+    (s3.admin, s3.address) = (Some(url.parse().unwrap()), url.parse().unwrap());
     config
 }
 

@@ -8,10 +8,12 @@ use serde_json::Value;
 use stead_core::definition::{Admission, Admitted};
 use stead_schemas::command::bucket::{
     BucketOrder, BucketUser, BucketView, DeleteBucket, QUOTA_GB_MAX, ResizeBucket, bucket_name,
+    key_of,
 };
 use stead_schemas::command::fields::Fields;
 use stead_schemas::command::workspace;
 use stead_schemas::refusal::Refusal;
+use stead_schemas::site::S3Site;
 
 use crate::as_value;
 use crate::plan::{planned, span};
@@ -42,8 +44,10 @@ fn admit_create(admission: &Admission<'_>, bucket: String) -> Result<Admitted, R
         );
         return Err(Refusal::new("bucket.exists", words).field("name"));
     }
+    check_limits(&site, quota_gb, objects_max)?;
     let quota_gb = quota_gb.unwrap_or(site.quota_gb);
-    let order = BucketOrder { bucket, quota_gb, objects_max, site };
+    let user = key_of(&site, admission.owner);
+    let order = BucketOrder { bucket, quota_gb, objects_max, site, user };
     Ok(Admitted { payload: as_value(&order), begins: true, interrupts: false })
 }
 
@@ -56,8 +60,27 @@ fn admit_resize(admission: &Admission<'_>) -> Result<Admitted, Refusal> {
         let words = "say what to change: quota_gb or objects_max";
         return Err(Refusal::new("resize.nothing", words));
     }
+    if let Some(site) = &admission.site.s3 {
+        check_limits(site, quota_gb, objects_max)?;
+    }
     let ask = ResizeBucket { id: None, name: admission.name.to_string(), quota_gb, objects_max };
     Ok(order(as_value(&ask)))
+}
+
+/// S3 itself knows no limits: who asks for one is told so before anything is made.
+fn check_limits(
+    site: &S3Site,
+    quota_gb: Option<u32>,
+    objects_max: Option<u32>,
+) -> Result<(), Refusal> {
+    let field = match (quota_gb, objects_max) {
+        _ if site.kind.is_garage() => return Ok(()),
+        (None, None) => return Ok(()),
+        (Some(_), _) => "quota_gb",
+        (None, Some(_)) => "objects_max",
+    };
+    let words = "this site's S3 keeps no limits of a bucket; leave quota_gb and objects_max out";
+    Err(Refusal::new("bucket.no-limits", words).field(field))
 }
 
 fn admit_user(admission: &Admission<'_>) -> Result<Admitted, Refusal> {

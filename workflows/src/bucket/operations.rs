@@ -16,12 +16,14 @@ use super::state::Bucket;
 
 /// Makes the key, whose secret lies in Vault before it can open anything, and then the bucket.
 pub(super) async fn make(cx: &Context, bucket: &mut Bucket) -> Result<(), Failure> {
-    let secret = bucket.order.site.secret.clone();
-    let pinned = cx.step(PinSecrets { secrets: [secret.clone()].into() }).await?;
+    let (secret, user) = (bucket.order.site.secret.clone(), bucket.order.user.clone());
+    let secrets = [secret.clone()].into_iter().chain(user.clone()).collect();
+    let pinned = cx.step(PinSecrets { secrets }).await?;
     let place = bucket.place(cx, pinned.of(&secret));
     let endpoint = bucket.order.site.endpoint.clone();
+    let user = user.map(|user| pinned.of(&user));
     let key = cx
-        .step(s3::EnsureKey { place: place.clone(), endpoint })
+        .step(s3::EnsureKey { place: place.clone(), endpoint, user })
         .undo(s3::DeleteKey { place: place.clone() })
         .await?;
     cx.step(s3::EnsureBucket { place: place.clone(), limits: bucket.limits })

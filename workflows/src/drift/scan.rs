@@ -139,7 +139,7 @@ async fn look(cx: &Context, order: &Order) -> Result<Count, Failure> {
         look_at_volumes(cx, &logins.of(&truenas.secret), &volumes.parent, &mut count).await?;
     }
     if let Some(s3) = s3 {
-        look_at_s3(cx, &logins.of(&s3.secret), &mut count).await?;
+        look_at_s3(cx, s3, &logins.of(&s3.secret), &mut count).await?;
     }
     for folder in folders {
         let mut after = None;
@@ -242,10 +242,17 @@ async fn look_at_volumes(
     }
 }
 
-async fn look_at_s3(cx: &Context, login: &str, count: &mut Count) -> Result<(), Failure> {
+async fn look_at_s3(
+    cx: &Context,
+    site: &S3Site,
+    login: &str,
+    count: &mut Count,
+) -> Result<(), Failure> {
     let mut page = Sighted::default();
+    let records = (!site.kind.is_garage()).then(|| site.credentials.clone());
     loop {
-        page = cx.step(SightBuckets { login: login.to_string(), after: page.after }).await?;
+        let (login, records) = (login.to_string(), records.clone());
+        page = cx.step(SightBuckets { login, records, after: page.after }).await?;
         count.buckets += page.things.len();
         if page.after.is_none() {
             break;

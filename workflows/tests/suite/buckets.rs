@@ -1,7 +1,7 @@
 //! What happens to buckets, told as text, and what is refused.
 
 use serde_json::json;
-use stead_schemas::site::Site;
+use stead_schemas::site::{S3Kind, Site};
 use stead_testkit::{Trouble, tells, tells_of};
 
 use crate::asker::Asker;
@@ -112,4 +112,20 @@ fn what_no_bucket_can_be_is_refused_at_the_door() {
     assert_eq!(code, "bucket.name-invalid");
     let mut nowhere = Asker::no_bucket(Site { s3: None, ..site() });
     assert_eq!(nowhere.refused("create", json!({})), "bucket.no-s3");
+}
+
+#[test]
+fn where_s3_makes_no_keys_and_keeps_no_limits_none_is_promised() {
+    let mut generic = site();
+    let s3 = generic.s3.as_mut().expect("the site has one");
+    (s3.kind, s3.quota_gb) = (S3Kind::Generic, 0);
+    s3.users = Some("vault:secret/data/s3/users".into());
+    let mut asker = Asker::no_bucket(generic);
+    for limit in [json!({ "quota_gb": 5 }), json!({ "objects_max": 5 })] {
+        assert_eq!(asker.refused("create", limit.clone()), "bucket.no-limits");
+    }
+    asker.done("create", json!({}));
+    assert_eq!(asker.refused("resize", json!({ "quota_gb": 5 })), "bucket.no-limits");
+    asker.done("delete", json!({}));
+    asker.stage.everything_replays();
 }

@@ -418,6 +418,7 @@ pub fn site() -> Site {
             credentials: "vault:secret/data/stead/buckets".into(),
             quota_gb: 10,
             grace_seconds: GRACE.as_secs(),
+            ..S3Site::default()
         }),
         deployments: vec![Deployment {
             template: "stead-machine".into(),

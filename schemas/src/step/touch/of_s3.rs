@@ -18,7 +18,9 @@ fn key(place: &s3::Place) -> [Resource; 2] {
 
 impl Touching for s3::EnsureKey {
     fn touches(&self, _answer: Option<&Self::Answer>) -> Vec<Touch> {
-        key(&self.place).map(|one| one.made(&self.place.marker)).into()
+        let [key, record] = key(&self.place).map(|one| one.made(&self.place.marker));
+        // A key that its owner had before is not ours.
+        if self.user.is_some() { vec![record] } else { vec![key, record] }
     }
 }
 

@@ -38,7 +38,11 @@ fn a_step_says_what_it_makes_and_removes() {
     check("proxmox.delete-snapshot", kept, None, &[(Deed::Removes, path)]);
     let place = json!({ "login": "", "bucket": "b", "credentials": "vault:c", "marker": "m" });
     let key = [(Deed::Makes, "s3/key/m"), (Deed::Makes, "vault/secret/vault:c")];
-    check("s3.ensure-key", json!({ "place": place, "endpoint": "e" }), None, &key);
+    let request = json!({ "place": place, "endpoint": "e" });
+    check("s3.ensure-key", request.clone(), None, &key);
+    let mut of_user = request;
+    of_user["user"] = json!("vault:u#1");
+    check("s3.ensure-key", of_user, None, &key[1..]);
     let place =
         json!({ "login": "", "user": "u", "name": "t-1", "credentials": "vault:c", "marker": "m" });
     let token = [(Deed::Removes, "coder/token/t-1"), (Deed::Removes, "vault/secret/vault:c")];

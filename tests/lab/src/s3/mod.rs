@@ -6,6 +6,7 @@
 
 mod admin;
 mod answer;
+mod buckets;
 mod keys;
 mod objects;
 mod signature;

@@ -1,6 +1,7 @@
 //! S3 itself: objects are listed, written and deleted, each call signed.
 
 use super::answer::{escaped, refused};
+use super::buckets;
 use super::signature::signer;
 use super::state::{Bucket, Permissions};
 use crate::net::{Answer, Call, decoded};
@@ -13,6 +14,9 @@ pub(super) fn answer(world: &World, call: &Call) -> Result<Answer, Answer> {
     let path = call.path.trim_start_matches('/');
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     let (bucket, key) = (decoded(bucket), decoded(key));
+    if let Some(answer) = buckets::answer(world, call, &bucket, &key) {
+        return answer;
+    }
     match (call.method.as_str(), key.as_str()) {
         ("GET", "") if call.query("list-type") == Some("2") => {
             let list = |bucket: &mut Bucket| list(bucket, call);
@@ -32,7 +36,7 @@ pub(super) fn answer(world: &World, call: &Call) -> Result<Answer, Answer> {
 }
 
 /// Lets the caller at the bucket, if his key may.
-fn within<T>(
+pub(super) fn within<T>(
     world: &World,
     call: &Call,
     name: &str,
@@ -45,7 +49,8 @@ fn within<T>(
         let none = || refused(404, "NoSuchBucket", &format!("Bucket not found: {name}"));
         let id = state.known_to(&key, name).cloned().ok_or_else(none)?;
         let bucket = state.buckets.get_mut(&id).ok_or_else(none)?;
-        if !bucket.permissions.get(&key).copied().is_some_and(may) {
+        let is_let_in = bucket.policy.as_ref().is_some_and(|policy| policy.contains(&key));
+        if !is_let_in && !bucket.permissions.get(&key).copied().is_some_and(may) {
             let words = "Forbidden: Operation is not allowed for this key.";
             return Err(refused(403, "AccessDenied", words));
         }

@@ -24,6 +24,8 @@ pub(super) struct Key {
     pub(super) secret: String,
     pub(super) created: DateTime<Utc>,
     pub(super) deleted: bool,
+    /// Whether it may make buckets through S3 itself.
+    pub(super) makes_buckets: bool,
 }
 
 /// What a key may do with a bucket.
@@ -75,6 +77,10 @@ pub(super) struct Bucket {
     /// Name and size.
     pub(super) objects: BTreeMap<String, u64>,
     pub(super) uploads: u64,
+    /// Who else is let in, as a text of JSON.
+    pub(super) policy: Option<String>,
+    /// Whether it keeps what is deleted.
+    pub(super) versions: bool,
     pub(super) preexisting: bool,
 }
 
@@ -107,7 +113,16 @@ impl State {
     pub(super) fn add_key(&mut self, id: &str, name: &str, secret: &str) {
         self.secrets.push(secret.to_owned());
         let (name, secret, created) = (name.to_owned(), secret.to_owned(), Utc::now());
-        self.keys.insert(id.to_owned(), Key { name, secret, created, deleted: false });
+        let key = Key { name, secret, created, deleted: false, makes_buckets: false };
+        self.keys.insert(id.to_owned(), key);
+    }
+
+    /// Somebody makes a key that may make buckets through S3 itself.
+    pub(crate) fn plant_account(&mut self, id: &str, secret: &str) {
+        self.add_key(id, "account", secret);
+        if let Some(key) = self.keys.get_mut(id) {
+            key.makes_buckets = true;
+        }
     }
 
     pub(super) fn key(&self, id: &str) -> Option<&Key> {
@@ -131,6 +146,14 @@ impl State {
         let Some(id) = self.named(bucket).cloned() else { return false };
         let Some(bucket) = self.buckets.get_mut(&id) else { return false };
         bucket.objects.extend(objects.iter().map(|(name, size)| ((*name).to_owned(), *size)));
+        true
+    }
+
+    /// Somebody begins uploads into a bucket and has it keep versions. False if there is no such bucket.
+    pub(crate) fn neglect(&mut self, bucket: &str, uploads: u64, versions: bool) -> bool {
+        let Some(id) = self.named(bucket).cloned() else { return false };
+        let Some(bucket) = self.buckets.get_mut(&id) else { return false };
+        (bucket.uploads, bucket.versions) = (uploads, versions);
         true
     }
 

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use reqwest::Method;
+use serde_json::json;
 use stead_contract::skipped;
 use tokio::time::Instant;
 
+use super::super::generic;
 use super::life;
 use crate::testing::{Stage, config};
 use crate::{Workers, s3};
@@ -104,11 +107,29 @@ async fn a_bucket_lives_and_dies_in_a_real_garage() {
     stage.workers.secrets().write(TOKEN, &values, 0).await.unwrap();
     let mut config = config(&stage.lab);
     config.s3 = Some(s3::Config {
-        admin: garage.admin.parse().unwrap(),
+        admin: Some(garage.admin.parse().unwrap()),
         address: garage.address.parse().unwrap(),
         region: "garage".to_owned(),
     });
     let workers = Workers::new(config).unwrap();
     life::live(&stage, &workers, TOKEN).await;
     assert!(stage.lab.requests().iter().all(|call| call.vendor == "vault"));
+}
+
+#[tokio::test]
+async fn a_bucket_lives_and_dies_in_a_real_garage_whose_administration_nobody_asks() {
+    let Some(program) = program() else {
+        return skipped("no Garage is at hand; STEAD_GARAGE=/path/to/garage names one");
+    };
+    let stage = Stage::open().await;
+    let token = "canary-of-a-real-garage";
+    let garage = Garage::start(&program, token).await;
+    // Whoever runs a site makes this key by hand.
+    let body = json!({ "name": "site", "allow": { "createBucket": true } });
+    let url = format!("{}/v2/CreateKey", garage.admin);
+    let header = ("authorization", format!("Bearer {token}"));
+    let key = stage.as_stranger(Method::POST, &url, header, body).await;
+    let text = |field: &str| key[field].as_str().unwrap().to_owned();
+    let (id, secret) = (text("accessKeyId"), text("secretAccessKey"));
+    generic::tests::live_with(&stage, &garage.address, &id, &secret).await;
 }

@@ -23,7 +23,7 @@ pub(super) async fn live(stage: &Stage, workers: &Workers, login: &str) {
     let place = Place { login: login.to_owned(), ..place() };
     let limits = |quota_gb| Limits { quota_gb, objects_max: Some(100) };
     for _ in 0..2 {
-        let ask = EnsureKey { place: place.clone(), endpoint: ENDPOINT.to_owned() };
+        let ask = EnsureKey { place: place.clone(), endpoint: ENDPOINT.to_owned(), user: None };
         let made = stage.ask_of(workers, ask).await.unwrap();
         assert!(made.credentials.ends_with("#1"));
         let ask = EnsureBucket { place: place.clone(), limits: limits(1) };
@@ -66,7 +66,7 @@ pub(super) async fn live(stage: &Stage, workers: &Workers, login: &str) {
 /// A scan sees bucket, key and secret, each so many times, and all with our mark.
 async fn check_seen(stage: &Stage, workers: &Workers, place: &Place, times: usize) {
     let (login, after) = (place.login.clone(), None);
-    let buckets = SightBuckets { login: login.clone(), after: None };
+    let buckets = SightBuckets { login: login.clone(), records: None, after: None };
     let buckets = stage.ask_of(workers, buckets).await.unwrap().things;
     let keys = stage.ask_of(workers, SightKeys { login, after }).await.unwrap().things;
     let folder = place.credentials.rsplit_once('/').unwrap().0.to_owned();
@@ -85,7 +85,11 @@ async fn check_seen(stage: &Stage, workers: &Workers, place: &Place, times: usiz
 
 impl Objects<'_> {
     /// Writes an object, as its owner does.
-    async fn put(&self, key: &str, text: &str) -> Result<(), stead_schemas::failure::Failure> {
+    pub(in crate::s3) async fn put(
+        &self,
+        key: &str,
+        text: &str,
+    ) -> Result<(), stead_schemas::failure::Failure> {
         let path = format!("/{}", crate::http::segment(key));
         let effect = crate::http::Effect::Possible;
         let call = self.call(Method::PUT, &path, String::new(), text.into(), effect);

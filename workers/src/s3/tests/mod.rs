@@ -28,7 +28,7 @@ fn place() -> Place {
 }
 
 fn key() -> EnsureKey {
-    EnsureKey { place: place(), endpoint: ENDPOINT.to_owned() }
+    EnsureKey { place: place(), endpoint: ENDPOINT.to_owned(), user: None }
 }
 
 fn bucket() -> EnsureBucket {
