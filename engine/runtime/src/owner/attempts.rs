@@ -10,7 +10,7 @@ use stead_core::retry::{STUCK_PAUSE, pause};
 use stead_schemas::dispatch::{
     Caller, EntityCommand, Route, StepAddress, StepCancel, StepReply, StepRequest,
 };
-use stead_schemas::event::{Event, Seq, StepCancelled, StepCompleted, StepFailed, TimerFired};
+use stead_schemas::event::{Event, Seq, StepCancelled, StepFailed, TimerFired};
 use stead_schemas::failure::{Class, Failure, Kind};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::proof::Proof;

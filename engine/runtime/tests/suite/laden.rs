@@ -88,7 +88,7 @@ fn a_busy_owner_holds_its_appends_back_for_few_messages() {
 #[test]
 fn an_owner_that_writes_as_fast_as_it_is_copied_is_not_held_up() {
     on_simulated_time(async {
-        let (desk, reply, copies) = turned_under_load(250).await;
+        let (desk, reply, copies) = turned_under_load(210).await;
         let words = reply.failed.expect("it is given up");
         assert!(words.contains("writes as fast as it is copied"), "{words}");
         assert_eq!(copies.len(), 21, "{copies:?}");

@@ -62,7 +62,7 @@ fn an_answer_that_came_too_late_is_told_of() {
             }
             desk.done(&second).await;
             let came = if late { "; its answer came too late" } else { "" };
-            let words = format!("the worker fell silent for 6 s{came}");
+            let words = format!("the worker fell silent for 6.0 s{came}");
             assert_eq!(met(&desk, &run).await, Some(words));
         }
     });
@@ -81,6 +81,6 @@ fn an_attempt_that_was_told_to_stop_and_is_done_all_the_same_took_too_long() {
         assert!(desk.steps().is_empty(), "it is given its time to stop");
         desk.done(&step).await;
         let met = met(&desk, &run).await.expect("it took too long");
-        assert!(met.contains("30 s"), "{met}");
+        assert!(met.contains("30.0 s"), "{met}");
     });
 }

@@ -4,6 +4,7 @@
 pub const KEPT: [(&str, &[u8]); 25] = [
     ("allowance-life", include_bytes!("../../../../schemas/tests/golden/allowance-life.jsonl")),
     ("backup-life", include_bytes!("../../../../schemas/tests/golden/backup-life.jsonl")),
+    ("backup-life-1", include_bytes!("../../../../schemas/tests/golden/backup-life-1.jsonl")),
     ("bucket-life", include_bytes!("../../../../schemas/tests/golden/bucket-life.jsonl")),
     ("calendar-life", include_bytes!("../../../../schemas/tests/golden/calendar-life.jsonl")),
     (
