@@ -102,6 +102,10 @@ RULES = [
      (f"{OWNER}/attempts.rs",
       "        if open.is_some_and(|open| open.cancelled) {",
       "        if open.is_some_and(|open| open.cancelled && !open.step.route.is_worker()) {")]),
+    ("next", "a cancel hits the command that comes next", [
+     ("engine/core/src/run.rs",
+      "                self.can_cancel() && cancel.command.as_deref() == self.command_under_way()",
+      "                self.can_cancel()")]),
     ("stopped", "what is ended by hand gives its place back at once", [
      (f"{OWNER}/pausing.rs",
       "            self.leave_when_stopped(run, seq);\n", "")]),

@@ -263,6 +263,10 @@ impl State {
             address.run, address.seq
         ));
         self.outside.asked_for(request);
+        if self.outside.is_cancelled(request) {
+            let words = format!("{}:{}", address.run, address.seq);
+            self.broken("what was cancelled is not asked for by the owners that come after", words);
+        }
         let living = self.workers_of(step.split('.').next().unwrap_or_default());
         if living.is_empty() {
             let (partition, attempt) = (*partition, *attempt);

@@ -17,6 +17,7 @@ use stead_schemas::transition::{Transition, link};
 use tokio::time::Instant;
 
 use crate::by_hand::{Decisions, why_of};
+use crate::cancels::{Cancels, are_meant};
 use crate::crew::crew_of;
 use crate::pages::PAGES;
 use crate::world::State;
@@ -37,6 +38,8 @@ pub struct Judge {
     pub histories: BTreeMap<RunId, History>,
     /// What people have decided by hand.
     pub decisions: Decisions,
+    /// What was cancelled.
+    cancels: Cancels,
 }
 
 /// One history, replayed.
@@ -53,6 +56,9 @@ pub struct History {
 /// A timer fires so soon once it is due, where nothing is in its way. A clock that jumps must not make
 /// it later, nor an engine that takes over.
 const LATE_MAX: Duration = Duration::from_secs(20);
+
+/// The rule of whoever is cancelled.
+const CANCELLED_BY_SOMEBODY: &str = "only what somebody has cancelled ends as cancelled";
 
 /// A rule and how it was broken.
 type Broken = (&'static str, String);
@@ -104,6 +110,9 @@ impl Judge {
             }
         }
         self.decisions.note(&history.run, &transition);
+        let cancelled = self.cancels.judge(&history.run, &transition);
+        let cancelled = cancelled.map_err(|words| (CANCELLED_BY_SOMEBODY, words))?;
+        state.outside.cancelled.extend(cancelled.into_iter().map(|step| (step, seq)));
         let is_over = |event: &Event| matches!(event, Event::RunCompleted(_) | Event::RunFailed(_));
         let has_ended = transition.events.iter().any(is_over);
         let replayed = history.run.replay(&transition);
@@ -113,6 +122,8 @@ impl Judge {
         if has_ended {
             self.ends_after_its_crew(run)?;
         }
+        let meant = are_meant(&self.histories, &transition);
+        meant.map_err(|words| (CANCELLED_BY_SOMEBODY, words))?;
         note(state, &transition)
     }
 

@@ -9,6 +9,7 @@ mod appending;
 pub mod archive;
 pub mod bus;
 pub mod by_hand;
+pub mod cancels;
 mod chance;
 pub mod clients;
 #[cfg(test)]

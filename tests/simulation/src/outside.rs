@@ -37,6 +37,8 @@ pub struct Outside {
     heard: BTreeMap<StepAddress, (u64, Option<Instant>)>,
     /// Steps that are over: a worker that is still at one has not heard of it.
     over: BTreeSet<StepAddress>,
+    /// Steps that a cancel has hit, and where that lies in the log.
+    pub cancelled: BTreeMap<StepAddress, u64>,
     /// The latest owner of each partition.
     pub epochs: BTreeMap<Partition, u64>,
 }
@@ -127,6 +129,13 @@ impl Outside {
     pub fn asked_for(&mut self, request: &StepRequest) {
         let owners = self.asked_by.entry(request.address.clone()).or_default();
         owners.insert(request.epoch);
+    }
+
+    /// Whether an owner asks for a step though it has read that it was cancelled: its own place in the
+    /// log lies behind the cancel.
+    #[must_use]
+    pub fn is_cancelled(&self, request: &StepRequest) -> bool {
+        self.cancelled.get(&request.address).is_some_and(|cancelled| *cancelled < request.epoch)
     }
 
     /// A process is told to stop; if it is at the step it will, in its time.

@@ -1,8 +1,8 @@
 //! The workflows of a simulated world, beside the real probe: a house that is built, changed and
 //! razed, the stock that houses draw on, and the crew that one sends for (`crew.rs`). Between them
 //! they use every way to wait, alone and together, operations within others, undos, patience with a
-//! step, a child that ends with its parent, and changes; not detached commands, and no step that
-//! pauses its run on lasting trouble.
+//! step, children that end with their parent, of which some wait for their turn at one that all share,
+//! children that do not, and changes; no step that pauses its run on lasting trouble.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,6 +23,9 @@ use crate::crew::{CREW, Dig};
 
 /// Every workflow of a world.
 pub static PAGES: &[Definition] = &[CREW, HOUSE, STOCK, stead_workflows::probe::DEFINITION];
+
+/// How long it takes to sweep up.
+const SWEEPING_MS: u64 = 500;
 
 /// How long a history may grow before its run begins anew: soon, so that it happens.
 const ANEW_AFTER: u64 = 8;
@@ -204,6 +207,7 @@ async fn build(cx: &Context, order: &Build) -> Result<House, Failure> {
     let (house, owner) = (cx.run().to_string(), cx.owner());
     cx.step(Take { house: house.clone(), owner: owner.clone() })
         .undo(Give { house, owner })
+        .cancel_with_parent()
         .await?;
     let mut built = House { stands_ms: order.stands_ms, ..House::default() };
     if cx.changed("houses have cellars") {
@@ -277,7 +281,14 @@ pub(crate) async fn make(cx: &Context, thing: &str) -> Result<Done, Failure> {
 async fn extend(cx: &Context, house: &mut House, command: &Command) {
     cx.show("extending", &house);
     let thing = named(cx, &format!("wing-{}", house.extended));
-    let made = cx.operation(make(cx, &thing)).await;
+    let made = cx.operation(async {
+        let made = make(cx, &thing).await?;
+        // Whoever sweeps up behind the builders needs no telling when to stop.
+        let house = format!("{}-swept", cx.name());
+        cx.step(Dig { owner: cx.owner(), house, takes_ms: SWEEPING_MS }).detached().await?;
+        Ok(made)
+    });
+    let made = made.await;
     if made.is_ok() {
         house.things.insert(thing);
         house.extended += 1;
@@ -319,11 +330,15 @@ async fn stock(cx: Context) -> Result<Ending, Failure> {
 
 async fn take(cx: &Context, stock: &mut Stock, command: &Command) -> Result<Value, Failure> {
     let ask: Take = command.read()?;
-    if stock.things.is_empty() {
-        let shelf = named(cx, "shelf");
-        cx.operation(make(cx, &shelf)).await?;
-        stock.things.insert(shelf);
-    }
+    let (shelf, bill) = (named(cx, "shelf"), bill_of(cx, &ask.house));
+    let taken = cx.operation(async {
+        if stock.things.is_empty() {
+            make(cx, &shelf).await?;
+        }
+        make(cx, &bill).await
+    });
+    taken.await?;
+    stock.things.extend([shelf, bill]);
     stock.houses.insert(ask.house);
     Ok(json!({}))
 }
@@ -331,12 +346,21 @@ async fn take(cx: &Context, stock: &mut Stock, command: &Command) -> Result<Valu
 async fn give(cx: &Context, stock: &mut Stock, command: &Command) -> Result<Value, Failure> {
     let ask: Give = command.read()?;
     stock.houses.remove(&ask.house);
+    let bill = bill_of(cx, &ask.house);
+    if stock.things.remove(&bill) {
+        cx.take_back(Unmake { thing: bill, marker: cx.run().to_string() }).await.ok();
+    }
     if stock.houses.is_empty() {
         for thing in std::mem::take(&mut stock.things) {
             cx.take_back(Unmake { thing, marker: cx.run().to_string() }).await.ok();
         }
     }
     Ok(json!({}))
+}
+
+/// What a stock notes of each house that draws on it.
+fn bill_of(cx: &Context, house: &str) -> String {
+    named(cx, &format!("bill-{house}"))
 }
 
 /// Two lives of one entity use the same names outside; only the marker tells them apart.
