@@ -19,7 +19,7 @@ mod s3;
 
 pub use backup::{BackupOf, BackupSite, GuestBackup, JobBackup, NasSite, ZfsBackup};
 pub use guest::{Guest, System};
-pub use s3::S3Kind;
+pub use s3::{S3Kind, S3Site};
 
 /// Facts that a command's order is completed with when it is accepted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -158,27 +158,6 @@ pub struct CoderSite {
     pub organization: String,
     /// Where the session token lies.
     pub secret: String,
-}
-
-/// Where buckets are made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct S3Site {
-    /// Where guests reach their buckets: `https://s3.lan`.
-    pub endpoint: String,
-    /// What it can do besides S3 itself.
-    #[serde(default, skip_serializing_if = "S3Kind::is_garage")]
-    pub kind: S3Kind,
-    /// Where the administrator's token lies; of S3 without an administration the key that makes buckets.
-    pub secret: String,
-    /// The folder in Vault in which each owner's own key lies, where the S3 makes none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub users: Option<String>,
-    /// The folder in Vault beneath which every bucket's key lies.
-    pub credentials: String,
-    /// How much a bucket may hold if nothing is said, in GiB.
-    pub quota_gb: u32,
-    /// How long a bucket that holds something outlives its delete, in seconds.
-    pub grace_seconds: u64,
 }
 
 /// Where CI works.

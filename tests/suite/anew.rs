@@ -47,9 +47,8 @@ async fn beginnings(john: &Desk, run: &RunId) -> usize {
 /// Gives the schedule one note after the other until it has begun anew often enough, and kills the
 /// engine in between. Returns the last note.
 async fn a_long_life(stage: &mut Stage, john: &Desk, run: &RunId) -> String {
-    let mut note = String::new();
     for number in 1..COMMANDS_MAX {
-        note = format!("note {number}");
+        let note = format!("note {number}");
         if number % COMMANDS_OF_A_LIFE == 0 {
             // It may be on its way, in the log or answered.
             let given = asked(john, "update", json!({ "note": note }));

@@ -34,8 +34,10 @@ async fn what_has_expired_is_gone_for_good_and_the_record_holds() {
     assert!(told(&young).contains("no segment of the archive is older than 30 days"), "{young:?}");
     let unsigned = stage.verb(&expire).await;
     assert!(!unsigned.status.success() && told(&unsigned).contains("`audit.key`"), "{unsigned:?}");
-    let rehearsed = stage.verb(&["archive", "expire", "--dry-run", "--clock-ahead-days", "31"]);
-    assert!(told(&rehearsed.await).contains("segment 1 of partition 0 would expire"));
+    let rehearsed =
+        stage.verb(&["archive", "expire", "--dry-run", "--clock-ahead-days", "31"]).await;
+    let words = told(&rehearsed);
+    assert!(words.contains("segment 1 of partition 0 would expire"), "{words}");
     assert!(stage.verb(&["replay", over.as_str()]).await.status.success(), "nothing has happened");
 
     let expired = stage.verb_with(&expire, &key).await;

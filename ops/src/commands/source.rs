@@ -169,8 +169,7 @@ impl Source {
             }
             Origin::Bundle(bundle) => {
                 let others = bundle.histories.iter();
-                let others =
-                    others.filter(|(other, _)| other.kind() == kind && *other != run);
+                let others = others.filter(|(other, _)| other.kind() == kind && *other != run);
                 let alike =
                     others.filter_map(|(_, lines)| readable(lines.iter().map(Vec::as_slice)));
                 Ok(Some(alike.take(most).collect()))

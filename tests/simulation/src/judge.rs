@@ -205,7 +205,8 @@ fn heard(
 
 fn answered(state: &State, engine: usize, run: &Run, seq: u32, said: Said) -> Result<(), Broken> {
     let Some(open) = run.folded().steps.get(&seq) else { return Ok(()) };
-    if open.step.route == Route::Outside {
+    // A detached command is done once it is taken in, which is no answer of its own.
+    if open.step.route == Route::Outside || open.step.detached {
         return Ok(());
     }
     let address = StepAddress { run: run.id().clone(), seq };

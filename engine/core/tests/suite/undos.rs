@@ -237,7 +237,12 @@ fn about_to_take_back(plan: &[Branch]) -> (Desk, Vec<Event>) {
 }
 
 fn cancel() -> Event {
-    Event::CancelRequested(CancelRequested { by: Caller::Api, why: "no".into(), id: None })
+    Event::CancelRequested(CancelRequested {
+        by: Caller::Api,
+        why: "no".into(),
+        command: None,
+        id: None,
+    })
 }
 
 fn done(seq: Seq) -> Event {

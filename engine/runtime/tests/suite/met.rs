@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use stead_schemas::dispatch::StepReply;
 use stead_schemas::event::Event;
 use stead_schemas::failure::{Class, Failure};

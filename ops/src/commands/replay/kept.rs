@@ -1,7 +1,7 @@
 //! The histories that are kept for ever: every build decides them again, wherever it is.
 
 /// What each is called, and its transitions.
-pub const KEPT: [(&str, &[u8]); 25] = [
+pub const KEPT: [(&str, &[u8]); 26] = [
     ("allowance-life", include_bytes!("../../../../schemas/tests/golden/allowance-life.jsonl")),
     ("backup-life", include_bytes!("../../../../schemas/tests/golden/backup-life.jsonl")),
     ("backup-life-1", include_bytes!("../../../../schemas/tests/golden/backup-life-1.jsonl")),

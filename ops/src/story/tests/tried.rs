@@ -27,7 +27,14 @@ fn check(attempts: u32, met: Option<&str>, told: &str, unknown: &[&str]) {
     let (engine, prev) = (String::new(), String::new());
     let history = [Transition { v: VERSION, run: run(), n: 1, at, engine, prev, events }];
     let views = BTreeMap::new();
-    let case = Case { history: &history, related: &[], alike: &[], views: &views, diverges: None };
+    let case = Case {
+        history: &history,
+        related: &[],
+        alike: &[],
+        views: &views,
+        broken: None,
+        diverges: None,
+    };
     let explained = explain(&case).expect("a history");
     let cause = explained.cause.expect("a cause");
     assert_eq!((cause.kind, &*cause.words), (Kind::Attempts, told));

@@ -91,7 +91,9 @@ fn begin(state: &mut State, number: usize) -> Vec<String> {
     run.started = Some(Utc::now());
     let repository = run.repository.clone();
     let held = state.repository(&repository);
-    held.map(|held| held.secrets.values().cloned().collect()).unwrap_or_default()
+    // The job logs in at Coder with the tokens that it was given; what else is there it has no use for.
+    let tokens = held.into_iter().flat_map(|held| &held.secrets);
+    tokens.filter(|(name, _)| name.ends_with("TOKEN")).map(|(_, secret)| secret.clone()).collect()
 }
 
 pub(super) fn list(world: &World, call: &Call, repository: &str) -> Result<Answer, Answer> {

@@ -9,6 +9,7 @@ use stead_schemas::step::proxmox::snapshots::{
     DeleteSnapshot, ListSnapshots, RollBackVm, SnapshotSeen, SnapshotVm,
 };
 use stead_schemas::step::proxmox::{CloneVm, DestroyVm, Machine};
+use stead_schemas::step::sight::SightSnapshots;
 
 use super::sweep::LEFT_OUT;
 use super::{VMID, clone, configure, destroy, machine, pve, resize, shutdown, start, task};
@@ -150,6 +151,17 @@ async fn what_others_have_taken_is_shown_and_left_alone() {
     stage.ask(DeleteSnapshot { machine: other.clone(), ..delete("by-hand") }).await.unwrap();
     stage.refused(RollBackVm { machine: other, ..back_to("by-hand") }, Class::Conflict).await;
     assert_eq!((list(&stage).await.len(), stage.count("vm-rolled-back")), (1, 0));
+    stage.ask(take("monday")).await.unwrap();
+    assert_eq!(sighted(&stage).await, [(format!("{VMID}/monday"), Some(marker()))]);
+}
+
+/// What a scan for drift sees.
+async fn sighted(stage: &Stage) -> Vec<(String, Option<String>)> {
+    let (vmid_first, vmid_last) = (VMID, VMID + 99);
+    let look = SightSnapshots { login: machine().login, vmid_first, vmid_last, after: None };
+    let page = stage.ask(look).await.unwrap();
+    assert_eq!(page.after, None);
+    page.things.into_iter().map(|thing| (thing.resource.id, thing.marker)).collect()
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn owners_that_nobody_knows_fill_no_memory() {
         let (mut spared, now) = (Spared::default(), Timestamp::from_millis(90_000));
-        let owners = (0..5_000).map(|n| Owner::new(&format!("nobody-{n}")).unwrap());
+        let owners = (0..5_000).map(|n| Owner::new(format!("nobody-{n}")).unwrap());
         assert_eq!(owners.filter(|owner| spared.takes(Some(owner), now)).count(), OWNERS_MAX);
     }
 }

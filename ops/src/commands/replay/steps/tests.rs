@@ -122,7 +122,7 @@ fn a_narrow_terminal_shows_a_panel_at_a_time() {
 #[test]
 fn what_a_transition_says_is_shown_to_its_end() {
     let answer = json!({ "text": format!("{} the very end", "x ".repeat(500)) });
-    let done = Event::StepCompleted(StepCompleted { seq: 3, answer, attempts: 1 });
+    let done = Event::StepCompleted(StepCompleted { seq: 3, answer, attempts: 1, met: None });
     let lines = recorded_with(&[(3, done)]);
     let history = lines.iter().map(|line| Transition::decode(line).expect("a transition"));
     let mut place = Place::new(history.collect(), Vec::new());

@@ -137,7 +137,7 @@ fn a_resize_that_is_cancelled_keeps_all_there_is() {
     let resize = json!({ "name": "dev", "storage_quota_gb": 60, "cpu_cores": 8 });
     let plan = plan(&history(0, Some(("resize", resize)), "home.resize"));
     assert_eq!(plan.finishes, ["home.resize: the home john/home carries it to its end"]);
-    assert_eq!(plan.takes_back, ["home.resize"]);
+    assert_eq!(plan.takes_back, ["proxmox.configure-vm"]);
     assert_eq!(plan.keeps, ["proxmox/machine/1", "coder/workspace/john/dev", "the home, as it is"]);
 }
 
