@@ -19,8 +19,6 @@ async fn what_has_expired_is_gone_for_good_and_the_record_holds() {
     stage.lab.break_("truenas", "pool-full").expect("a fault");
     john.fail("create", json!({})).await;
     stage.lab.mend();
-    // Its home is kept as long as the owner has a workspace: the entity holds something.
-    let created = john.carry_out("create", json!({})).await.run;
     let over = probe(&john, "canary-that-expires").await;
     until("it is in the archive", || async {
         stage.verb(&["archive", "now"]).await;
@@ -50,6 +48,8 @@ async fn what_has_expired_is_gone_for_good_and_the_record_holds() {
     let replayed = stage.verb(&["replay", over.as_str()]).await;
     let words = told(&replayed);
     assert!(!replayed.status.success() && words.contains("was made to expire by"), "{words}");
+    // He comes back.
+    let created = john.carry_out("create", json!({})).await.run;
     check_later_lives(&stage, &created).await;
     let stranger = public_key(&new_seed().expect("a seed")).expect("its public half");
     let strangers = [("STEAD_AUDIT_SIGNERS", stranger)];
