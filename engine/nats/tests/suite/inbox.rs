@@ -274,7 +274,12 @@ async fn commands_that_an_engine_gives_back_come_before_those_it_had_not_read() 
     until("the commands are read", || async { under_way(&world).await == 90 }).await;
     let second = Door::open(&world, &two);
     until("the second waits for its turn", || async { pulls(&world).await == 2 }).await;
-    tokio::join!(first.shut(), give_numbers(&client, 30..60));
+    // What the first is handed in the moment in which it stops, it gives back behind what follows.
+    let rest = async {
+        until("the first asks for no more", || async { pulls(&world).await < 2 }).await;
+        give_numbers(&client, 30..60).await;
+    };
+    tokio::join!(first.shut(), rest);
     let owned = Owned::all(&world.connection).await;
     until_empty(&world).await;
     check_order(&owned, 60);
