@@ -11,6 +11,7 @@ use stead_schemas::event::{
 use stead_schemas::failure::{Class, Failure};
 use stead_schemas::ids::{EntityKey, RunId};
 use stead_schemas::owner::Owner;
+use stead_schemas::public::RunView;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION};
 
@@ -26,6 +27,11 @@ use super::{Moment, moments, story};
 mod explained;
 mod tried;
 mod usual;
+
+/// A run of which nothing else is known.
+fn alone<'a>(history: &'a [Transition], views: &'a BTreeMap<RunId, RunView>) -> Case<'a> {
+    Case { history, related: &[], alike: &[], views, broken: None, diverges: None }
+}
 
 fn john() -> Owner {
     Owner::new("john").expect("a plain name")
@@ -352,14 +358,7 @@ fn a_build_that_decides_otherwise_is_the_first_cause() {
     let history = golden();
     let views = BTreeMap::new();
     let words = "transition 5: the history has\n  one thing\nand this build decides\n  another";
-    let case = |diverges| Case {
-        history: &history,
-        related: &[],
-        alike: &[],
-        views: &views,
-        broken: None,
-        diverges,
-    };
+    let case = |diverges| Case { diverges, ..alone(&history, &views) };
     let explained = explain(&case(Some(words))).expect("a history");
     let cause = explained.cause.expect("a cause");
     assert_eq!((cause.kind, cause.n), (Kind::Divergence, 5));
@@ -390,14 +389,7 @@ fn the_same_trouble_of_other_runs_is_found_and_other_trouble_is_not() {
     let history = failed(Class::Permanent, "no room", "dev");
     let alike = [failed(Class::Auth, "401", "two"), golden()];
     let views = BTreeMap::new();
-    let case = Case {
-        history: &history,
-        related: &[],
-        alike: &alike,
-        views: &views,
-        broken: None,
-        diverges: None,
-    };
+    let case = Case { alike: &alike, ..alone(&history, &views) };
     let explained = explain(&case).expect("a history");
     let cause = explained.cause.as_ref().expect("a cause");
     assert_eq!(cause.words, "it failed (it will not pass): no room");
@@ -433,15 +425,7 @@ fn what_is_being_tried_again_in_this_moment_is_a_cause_and_a_first_attempt_is_no
         });
         let view = serde_json::from_value(view).expect("a view");
         let views = BTreeMap::from([(run(), view)]);
-        let case = Case {
-            history: &history,
-            related: &[],
-            alike: &[],
-            views: &views,
-            broken: None,
-            diverges: None,
-        };
-        explain(&case).expect("a history").cause
+        explain(&alone(&history, &views)).expect("a history").cause
     };
     assert_eq!(cause(1), None);
     let again = cause(2).expect("a cause");

@@ -1,12 +1,12 @@
 //! What anybody may publish: a line with the subject, and then the body.
 
+use serde_json::Value;
 use stead_nats::door::read::{Catalogue, Order, PublicVerb, read_command};
 use stead_schemas::dispatch::{Caller, EntityCommand};
-use stead_schemas::event::{CommandAccepted, Event};
 use stead_schemas::ids::EntityKey;
 use stead_schemas::owner::Owner;
-use stead_schemas::time::Timestamp;
-use stead_schemas::transition::{Transition, VERSION};
+
+use crate::kept::is_kept;
 
 fn catalogue() -> Catalogue {
     let verb = |verb: &str| PublicVerb {
@@ -48,24 +48,6 @@ fn passes_on(command: &EntityCommand) {
     let bytes = serde_json::to_vec(command).expect("plain data");
     let read: EntityCommand = serde_json::from_slice(&bytes).expect("it can be read");
     assert_eq!(&read, command);
-    let accepted = CommandAccepted {
-        id: command.id.clone(),
-        verb: command.verb.clone(),
-        payload: serde_json::Value::Object(command.fields.clone()),
-        digest: String::new(),
-        by: Caller::Api,
-        reply: None,
-        priority: stead_schemas::limit::Priority::Normal,
-    };
-    let transition = Transition {
-        v: VERSION,
-        run: EntityKey::of(&command.kind, &command.owner, &command.name).run(1),
-        n: 1,
-        at: Timestamp::from_millis(0),
-        engine: String::new(),
-        prev: String::new(),
-        events: vec![Event::CommandAccepted(accepted)],
-    };
-    let again = Transition::decode(&transition.encode()).expect("the log can hold it");
-    assert_eq!(again, transition);
+    let entity = EntityKey::of(&command.kind, &command.owner, &command.name);
+    is_kept(&entity, &command.id, &command.verb, Value::Object(command.fields.clone()));
 }

@@ -1,5 +1,4 @@
 //! The door of every workflow: a line with what the living run shows of itself, if there is one, and
-
 //! then the fields of a command. Each verb of each workflow is given them.
 
 use std::sync::LazyLock;
@@ -7,15 +6,11 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 use stead_core::definition::{Admission, Living};
 use stead_nats::door::read::{Catalogue, EntityOrder, Order, PublicVerb, read_command};
-use stead_schemas::dispatch::Caller;
-use stead_schemas::event::{CommandAccepted, Event};
 use stead_schemas::ids::EntityKey;
-use stead_schemas::limit::Priority;
-use stead_schemas::owner::Owner;
 use stead_schemas::site::Site;
-use stead_schemas::time::Timestamp;
-use stead_schemas::transition::{Transition, VERSION};
 use stead_workflows::WORKFLOWS;
+
+use crate::kept::is_kept;
 
 /// A site that has everything, and one that has nothing.
 static SITES: LazyLock<[Site; 2]> = LazyLock::new(|| {
@@ -52,34 +47,12 @@ fn is_answered(site: &Site, order: &EntityOrder, living: Option<Living<'_>>) {
         for verb in workflow.verbs {
             let admission = Admission { site, owner, name, living, verb, fields };
             match (workflow.admit)(&admission) {
-                Ok(admitted) => is_kept(verb, admitted.payload),
+                Ok(admitted) => {
+                    let entity = EntityKey::of(workflow.kind, owner, name);
+                    is_kept(&entity, "", verb, admitted.payload);
+                }
                 Err(refusal) => assert!(!refusal.code.is_empty() && !refusal.words.is_empty()),
             }
         }
     }
-}
-
-/// Whatever a door lets in can be kept in the log.
-fn is_kept(verb: &str, payload: Value) {
-    let accepted = CommandAccepted {
-        id: String::new(),
-        verb: verb.to_owned(),
-        payload,
-        digest: String::new(),
-        by: Caller::Api,
-        reply: None,
-        priority: Priority::Normal,
-    };
-    let owner = Owner::new("john").expect("a name");
-    let transition = Transition {
-        v: VERSION,
-        run: EntityKey::of("probe", &owner, "p").run(1),
-        n: 1,
-        at: Timestamp::from_millis(0),
-        engine: String::new(),
-        prev: String::new(),
-        events: vec![Event::CommandAccepted(accepted)],
-    };
-    let again = Transition::decode(&transition.encode()).expect("the log can hold it");
-    assert_eq!(again, transition);
 }

@@ -1,5 +1,4 @@
 //! What guests ask for and say over HTTP: a line with a run and a token, and then the body of an
-
 //! event or of a report.
 
 use stead_workers::guest::read::{event, place, report};

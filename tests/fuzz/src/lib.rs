@@ -11,6 +11,7 @@ mod guest;
 mod history;
 mod inbound;
 mod index;
+mod kept;
 mod log;
 mod replies;
 mod request;

@@ -1,5 +1,4 @@
 //! What engines and workers say, and what they note on the server for one another, whatever it is
-
 //! read as.
 
 use core::fmt::Debug;

@@ -1,5 +1,4 @@
 //! What comes in at the service interface: a line with the subject, one with each header that is
-
 //! read, and then the body.
 
 use stead_nats::door::api::asked::{Asked, read};

@@ -1,5 +1,4 @@
 //! What lies sealed in the log and in the archive: a line with the key's name, and then the body. Only
-
 //! what was sealed opens, and nothing that was changed does.
 
 use stead_nats::Keys;

@@ -1,5 +1,4 @@
 //! What the steps of workers are asked: a line with the name of a step, and then its request. It is
-
 //! read, and begun if it can be; nothing is carried out.
 
 use std::sync::{Arc, LazyLock};

@@ -1,5 +1,4 @@
 //! What lies in the log: whatever can be read can be written, and reads the same; a glance at it
-
 //! sees what is there.
 
 use stead_schemas::event::Event;

@@ -10,7 +10,7 @@ use stead_schemas::public::RunView;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION};
 
-use super::{answered, asked, john, run, started, step};
+use super::{alone, answered, asked, john, run, started, step};
 use crate::story::explain::{Case, Explanation, Kind, explain};
 
 const PARKED: &str = "it is parked: the workflow has a bug, and panicked: index out of bounds";
@@ -57,8 +57,7 @@ fn explained(
     views: impl IntoIterator<Item = (RunId, RunView)>,
 ) -> Explanation {
     let views: BTreeMap<_, _> = views.into_iter().collect();
-    let case = Case { history, related, alike: &[], views: &views, broken: None, diverges: None };
-    explain(&case).expect("a history")
+    explain(&Case { related, ..alone(history, &views) }).expect("a history")
 }
 
 #[test]

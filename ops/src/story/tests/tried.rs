@@ -9,8 +9,8 @@ use stead_schemas::failure::{Class, Failure};
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::{Transition, VERSION};
 
-use super::{answered, asked, run, started, step};
-use crate::story::explain::{Case, Kind, explain};
+use super::{alone, answered, asked, run, started, step};
+use crate::story::explain::{Kind, explain};
 
 /// What is said of a step that took so many attempts, and what is said to be unknown.
 fn check(attempts: u32, met: Option<&str>, told: &str, unknown: &[&str]) {
@@ -27,15 +27,7 @@ fn check(attempts: u32, met: Option<&str>, told: &str, unknown: &[&str]) {
     let (engine, prev) = (String::new(), String::new());
     let history = [Transition { v: VERSION, run: run(), n: 1, at, engine, prev, events }];
     let views = BTreeMap::new();
-    let case = Case {
-        history: &history,
-        related: &[],
-        alike: &[],
-        views: &views,
-        broken: None,
-        diverges: None,
-    };
-    let explained = explain(&case).expect("a history");
+    let explained = explain(&alone(&history, &views)).expect("a history");
     let cause = explained.cause.expect("a cause");
     assert_eq!((cause.kind, &*cause.words), (Kind::Attempts, told));
     assert_eq!(explained.not_known.len(), unknown.len(), "{:?}", explained.not_known);
