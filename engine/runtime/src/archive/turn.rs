@@ -24,8 +24,10 @@ const MESSAGES_AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 /// With so few messages left to be copied the owner may stop for them.
 const NEAR: u64 = 200;
-/// How often one tries to come that near to an owner that goes on writing.
-const ROUNDS_MAX: u32 = 20;
+/// How often one tries to come that near to an owner that goes on writing, before one rests.
+const ROUNDS: u32 = 20;
+/// Then the draft stays as it is for so long, and is caught up with.
+const REST: Duration = Duration::from_secs(600);
 
 /// Who turns a partition's epoch, and from where.
 #[derive(Clone)]
@@ -70,7 +72,7 @@ impl Turner {
     /// owner may stop for what is left. Nothing if there is nothing to archive.
     ///
     /// # Errors
-    /// If the log or the archive cannot be used now, or the owner writes as fast as it is copied.
+    /// If the log or the archive cannot be used now.
     pub async fn draft(&self, until: u64) -> Result<Option<Draft>, LogError> {
         let over = self.over(until).await?;
         if over.ends.is_empty() {
@@ -85,18 +87,19 @@ impl Turner {
         let mut draft =
             Draft { opened, last: opened.seq, read: 0, archived: 0, places: HashMap::new() };
         self.copy(&mut draft, until, |run| !shelf.has(run)).await?;
-        for _ in 0..ROUNDS_MAX {
+        for round in 1_u32.. {
             let last = self.ports.log.last(self.partition, self.epoch).await?;
             if last.saturating_sub(draft.read) <= NEAR {
-                return Ok(Some(draft));
+                break;
+            }
+            if round.is_multiple_of(ROUNDS) {
+                let partition = self.partition;
+                tracing::warn!(%partition, "the owner writes as fast as it is copied; the rest waits");
+                tokio::time::sleep(REST).await;
             }
             self.copy(&mut draft, last, |_| true).await?;
         }
-        let words = format!(
-            "the owner writes as fast as it is copied: {ROUNDS_MAX} rounds did not come within {NEAR} \
-             messages of the end"
-        );
-        Err(LogError(words))
+        Ok(Some(draft))
     }
 
     /// Copies what the draft lacks. The owner has stopped meanwhile: `last` is its last message.
