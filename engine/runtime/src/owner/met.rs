@@ -24,6 +24,7 @@ impl Attempt {
     /// The attempt before has ended, and nobody waited for it any more.
     pub(super) fn has_answered_late(&mut self) {
         if let Some(last) = self.last.as_mut().filter(|last| !last.words.ends_with(LATE)) {
+            cut(&mut last.words, TEXT_BYTES_MAX - LATE.len());
             last.words.push_str(LATE);
         }
     }
@@ -31,7 +32,11 @@ impl Attempt {
 
 fn short(mut failure: Failure) -> Failure {
     for text in [&mut failure.words].into_iter().chain(failure.vendor.as_mut()) {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+        cut(text, TEXT_BYTES_MAX);
     }
     failure
+}
+
+fn cut(text: &mut String, bytes_max: usize) {
+    text.truncate(text.floor_char_boundary(bytes_max));
 }

@@ -34,6 +34,23 @@ fn what_the_attempt_before_met_goes_into_the_history_with_the_answer() {
 }
 
 #[test]
+fn that_an_answer_came_too_late_is_told_behind_whatever_was_met() {
+    on_simulated_time(async {
+        let desk = Desk::new().await;
+        let run = desk.start("pair").await;
+        let first = desk.step("test.first");
+        let failure = Failure::new(Class::VendorDown, "ä".repeat(1000));
+        desk.answer(&first, StepReply::Failed(failure)).await;
+        desk.pass(Duration::from_secs(2)).await;
+        let second = desk.step("test.first");
+        desk.done(&first).await;
+        desk.done(&second).await;
+        let words = met(&desk, &run).await.expect("the first one failed");
+        assert!(words.len() <= 1024 && words.ends_with("ä; its answer came too late"), "{words}");
+    });
+}
+
+#[test]
 fn what_was_done_at_once_met_nothing() {
     on_simulated_time(async {
         let desk = Desk::new().await;
