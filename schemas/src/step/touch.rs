@@ -99,13 +99,18 @@ impl Resource {
         self.system == other.system && self.kind == other.kind && (is_same_name || is_same_number)
     }
 
-    /// Whether it goes when that goes: a snapshot with its machine.
+    /// What it goes with: a snapshot with its machine.
+    #[must_use]
+    pub fn whole(&self) -> Option<Self> {
+        let is_part = (&*self.system, &*self.kind) == ("proxmox", "snapshot");
+        let (vmid, _) = snapshots::read_path(&self.id).filter(|_| is_part)?;
+        Some(Self::new("proxmox", "machine", vmid))
+    }
+
+    /// Whether it goes when that goes.
     #[must_use]
     pub fn is_part_of(&self, whole: &Self) -> bool {
-        let kinds = (self.kind.as_str(), whole.kind.as_str());
-        self.system == whole.system
-            && kinds == ("snapshot", "machine")
-            && self.id.split_once('/').is_some_and(|(machine, _)| machine == whole.id)
+        self.whole().is_some_and(|own| own.is(whole))
     }
 
     /// How people and commands name it: `proxmox/machine/10432`.

@@ -10,6 +10,7 @@ use stead_runtime::archive::{self, Graveyard};
 use stead_runtime::ports::LogError;
 use stead_schemas::ids::{Partition, RunId};
 use stead_schemas::ledger::{Held, Standing};
+use stead_schemas::step::touch::Resource;
 use stead_schemas::time::Timestamp;
 use stead_schemas::transition::Transition;
 
@@ -56,11 +57,7 @@ pub async fn read(
             }
         }
     }
-    let is_cleared = |held: &Held| {
-        let name = (held.resource.path(), held.marker.clone());
-        held.standing == Standing::Left && book.cleared.contains(&name)
-    };
-    book.held = found.into_values().flatten().filter(|held| !is_cleared(held)).collect();
+    book.close(found);
     Ok(book)
 }
 
@@ -109,6 +106,18 @@ fn take(ledger: &mut Ledger, bytes: &[u8], until: Option<Timestamp>) -> Result<(
 }
 
 impl Book {
+    /// All runs are noted: what one of them has left and another one taken away is held no more.
+    fn close(&mut self, found: BTreeMap<RunId, Vec<Held>>) {
+        let held = found.into_values().flatten();
+        self.held = held.filter(|held| !self.is_cleared(held)).collect();
+    }
+
+    fn is_cleared(&self, held: &Held) -> bool {
+        let names = [Some(held.resource.clone()), held.resource.whole()];
+        let is_gone = |name: Resource| self.cleared.contains(&(name.path(), held.marker.clone()));
+        held.standing == Standing::Left && names.into_iter().flatten().any(is_gone)
+    }
+
     fn note(&mut self, found: &mut BTreeMap<RunId, Vec<Held>>, run: RunId, ledger: &Ledger) {
         self.unread.extend(ledger.unread().iter().cloned());
         self.cleared.extend(ledger.cleared().iter().cloned());
@@ -117,5 +126,49 @@ impl Book {
         } else {
             found.insert(run, ledger.held().to_vec());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stead_schemas::ids::EntityKey;
+    use stead_schemas::owner::Owner;
+
+    use super::*;
+
+    /// What is held of these, once a run has taken away a machine that another one had left.
+    fn held(left: &[Resource]) -> Vec<String> {
+        let owner = Owner::new("john").expect("a plain name");
+        let run = EntityKey::of("workspace", &owner, "dev").run(1);
+        let hold = |resource: &Resource| Held {
+            resource: resource.clone(),
+            marker: run.to_string(),
+            standing: Standing::Left,
+            owner: owner.clone(),
+            entity: "workspace".to_owned(),
+            name: "dev".to_owned(),
+            run: run.clone(),
+            since: Timestamp::from_millis(0),
+            seen: None,
+            quota_bytes: None,
+            step: "proxmox.clone-vm".to_owned(),
+            why: String::new(),
+        };
+        let cleared = [("proxmox/machine/7".to_owned(), run.to_string())];
+        let mut book = Book { cleared: cleared.into(), ..Book::default() };
+        book.close([(run.clone(), left.iter().map(hold).collect())].into());
+        book.held.iter().map(|held| held.resource.path()).collect()
+    }
+
+    #[test]
+    fn what_another_run_took_away_is_held_no_more_and_neither_is_what_went_with_it() {
+        let of = |kind: &str, id: &str| Resource::new("proxmox", kind, id);
+        let left = [
+            of("machine", "7"),
+            of("snapshot", "7/monday"),
+            of("machine", "70"),
+            of("snapshot", "70/monday"),
+        ];
+        assert_eq!(held(&left), ["proxmox/machine/70", "proxmox/snapshot/70/monday"]);
     }
 }
